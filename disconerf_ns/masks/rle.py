@@ -1,0 +1,117 @@
+"""COCO run-length encoding: numpy arrays in and out, and a check that a string from a file may be handed to the C decoder.
+
+A mask is stored as the lengths of its runs in column-major order, zeros first. COCO writes each length in base 32 (5 bits a
+character, offset 48, bit 6 set where the number goes on), from the fourth length on as the difference to the one two before.
+pycocotools' decoder reads past the end of a string that breaks off in the middle of a number, hence `checked`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+import numpy as np
+from jaxtyping import Bool, Int
+from pycocotools import mask as coco
+
+MOST_PIXELS = 2**32 - 1
+"""pycocotools counts pixels in 32 bits."""
+
+
+class Rle(TypedDict):
+    """A compressed mask as pycocotools takes it."""
+
+    size: list[int]
+    """[height, width]."""
+    counts: str
+
+
+def encode(mask: Bool[np.ndarray, "height width"]) -> Rle:
+    """The compressed form of one mask."""
+    rle = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": [int(side) for side in mask.shape], "counts": rle["counts"].decode("ascii")}
+
+
+def decode(rle: Rle) -> Bool[np.ndarray, "height width"]:
+    """The mask of a valid RLE (one from `encode` or `checked`); column-major in memory."""
+    return coco.decode(rle).view(bool)
+
+
+def area(rle: Rle) -> int:
+    """Number of pixels of the mask."""
+    return int(coco.area(rle))
+
+
+def bounding_box(rle: Rle) -> tuple[float, float, float, float]:
+    """(x, y, width, height) in pixels: the first column and row that the mask touches, and how many; zeros for an empty mask."""
+    return tuple(coco.toBbox(rle).tolist())
+
+
+def checked(segmentation: Any) -> Rle:
+    """The RLE of a COCO `segmentation` entry, compressed or not, known to be safe to decode.
+
+    Args:
+        segmentation: `{"size": [height, width], "counts": ...}`, counts a string or a list of run lengths.
+    Raises:
+        ValueError: anything else, or runs that do not add up to height x width; says what is wrong.
+    """
+    if not isinstance(segmentation, dict) or not {"size", "counts"} <= segmentation.keys():
+        raise ValueError("a segmentation is not RLE with `size` and `counts`")
+    size, counts = segmentation["size"], segmentation["counts"]
+    if not isinstance(size, list) or len(size) != 2 or not all(is_length(side) for side in size):
+        raise ValueError(f"RLE size {_short(size)} is not [height, width]")
+    height, width = size
+    if height * width > MOST_PIXELS:
+        raise ValueError(f"RLE size {_short(size)} has more pixels than RLE can count")
+
+    if isinstance(counts, str):
+        runs = run_lengths(counts)
+    elif isinstance(counts, list) and all(type(run) is int and 0 <= run <= MOST_PIXELS for run in counts):
+        runs = np.array(counts, dtype=np.int64)
+    else:
+        raise ValueError("RLE counts are neither a string nor a list of run lengths")
+    if len(runs) == 0 or runs.min() < 0 or int(runs.sum()) != height * width:
+        raise ValueError(f"RLE counts do not add up to {height} x {width} pixels")
+
+    if isinstance(counts, list):
+        counts = coco.frPyObjects({"size": size, "counts": counts}, height, width)["counts"].decode("ascii")
+    return {"size": [height, width], "counts": counts}
+
+
+def run_lengths(counts: str) -> Int[np.ndarray, " runs"]:
+    """The run lengths that a compressed string stands for; lengths below zero mean that the string is none.
+
+    Raises:
+        ValueError: the string has characters that COCO does not use, or breaks off within a number.
+    """
+    codes = np.frombuffer(counts.encode("utf-8"), dtype=np.uint8).astype(np.int64) - 48
+    if len(codes) == 0:
+        return codes
+    if codes.min() < 0 or codes.max() > 63:
+        raise ValueError("RLE counts have characters that are not COCO's")
+    ends = codes & 32 == 0
+    if not ends[-1]:
+        raise ValueError("RLE counts break off within a number")
+
+    starts = np.flatnonzero(np.r_[True, ends[:-1]])
+    lengths = np.diff(np.r_[starts, len(codes)])
+    if lengths.max() > 7:
+        raise ValueError("RLE counts hold a number beyond 32 bits")
+    digit = np.arange(len(codes)) - np.repeat(starts, lengths)
+    numbers = np.add.reduceat((codes & 31) << (5 * digit), starts)
+    negative = codes[ends] & 16 != 0
+    numbers -= np.where(negative, 1 << (5 * lengths), 0)
+
+    runs = numbers
+    runs[1::2] = np.cumsum(numbers[1::2])
+    runs[2::2] = np.cumsum(numbers[2::2])
+    return runs
+
+
+def is_length(value: Any) -> bool:
+    """Whether a value from a JSON file can be the side of an image."""
+    return type(value) is int and 0 < value <= MOST_PIXELS
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
