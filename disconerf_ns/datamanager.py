@@ -1,0 +1,164 @@
+"""Data for both stages: nerfstudio's own ray batches, then whole views with their masks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
+from nerfstudio.data.utils.data_utils import get_image_mask_tensor_from_path
+from nerfstudio.utils.rich_utils import CONSOLE
+from torch import Tensor
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.masks.store import ImageMasks, MaskStore, image_key
+
+
+@dataclass
+class DiscoNerfDataManagerConfig(VanillaDataManagerConfig):
+    """nerfstudio's data manager, and the masks of the training views."""
+
+    _target: type = field(default_factory=lambda: DiscoNerfDataManager)
+    masks: Path | None = None
+    """Folder of the masks; by default the newest set in DATA/masks/."""
+    allow_missing_masks: bool = False
+    """Train with views that have no file of masks; they then teach the objects nothing."""
+    views_per_batch: int = 5
+    """Whole views in one iteration of the object stage."""
+    view_pixels: int = 405_000
+    """Most pixels of a view in the object stage; larger images are sampled more coarsely, evenly spaced."""
+
+
+@dataclass
+class MaskedView:
+    """The masks of one training view at the resolution of the object stage."""
+
+    index: int
+    """Training image."""
+    masks: Float[Tensor, "pixels masks"]
+    valid: Bool[Tensor, "pixels"]
+    """Pixels that take part in a loss: looked at by the proposer, and not blackened by nerfstudio's mask_path."""
+
+
+class DiscoNerfDataManager(VanillaDataManager):
+    """nerfstudio's data manager whose training views have masks, found by each image's relative path."""
+
+    config: DiscoNerfDataManagerConfig
+
+    def __init__(self, config: DiscoNerfDataManagerConfig, *args, **kwargs):
+        data = config.data or config.dataparser.data
+        if not Path(data).exists():
+            raise UserError(f"data: there is no {data}; pass the dataset's folder with --data.")
+        self.shuffled: list[int] = []
+        super().__init__(config, *args, **kwargs)
+        if self.test_mode == "val":
+            most = max(len(masks) for masks in self.masks)
+            if most == 0:
+                raise UserError(f"masks: {self.store.root} holds no mask for any training image; make others.")
+            self.train_dataset.metadata["slots"] = 2 * most
+            self.train_dataset.metadata["most_masks"] = most
+
+    @cached_property
+    def store(self) -> MaskStore:
+        """The set of masks that is used."""
+        if self.config.masks is not None:
+            return MaskStore.open(self.config.masks)
+        store = MaskStore.find(self._data)
+        CONSOLE.log(store.note)
+        return store
+
+    @property
+    def _data(self) -> Path:
+        return Path(self.config.dataparser.data)
+
+    @cached_property
+    def masks(self) -> list[ImageMasks]:
+        """Masks of every training image, run-length encoded.
+
+        Raises:
+            UserError: images without masks, or masks whose shape is not the image's.
+        """
+        names = self.train_dataset.image_filenames
+        keys = [self.store.resolve(image_key(name, self._data)) for name in names]
+        absent = [name.name for name, key in zip(names, keys) if key is None]
+        if absent and (len(absent) == len(names) or not self.config.allow_missing_masks):
+            listed = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
+            raise UserError(
+                f"masks: {self.store.root} has masks for {len(names) - len(absent)} of {len(names)} training images; "
+                f"missing: {listed}. Run `disconerf masks --data {self._data}` to add them, or pass "
+                "--pipeline.datamanager.allow-missing-masks True."
+            )
+        return [self._checked(i, key) for i, key in enumerate(keys)]
+
+    def _checked(self, index: int, key: str | None) -> ImageMasks:
+        height, width = self._image_size(index)
+        if key is None:
+            return ImageMasks(height, width, ())
+        masks = self.store.load(key)
+        if abs(masks.width * height - masks.height * width) > max(masks.width, masks.height, width, height):
+            raise UserError(
+                f"masks: {self.store.root / key}.json is for an image of {masks.width} x {masks.height}, but "
+                f"{self.train_dataset.image_filenames[index].name} is {width} x {height}, another shape; "
+                "make the masks from the images that are trained on."
+            )
+        return masks
+
+    def _image_size(self, index: int) -> tuple[int, int]:
+        cameras = self.train_dataset.cameras
+        return int(cameras.height[index]), int(cameras.width[index])
+
+    def view_size(self, index: int) -> tuple[int, int]:
+        """Height and width of a training view in the object stage."""
+        height, width = self._image_size(index)
+        scale = min(1.0, math.sqrt(self.config.view_pixels / (height * width)))
+        return max(round(height * scale), 1), max(round(width * scale), 1)
+
+    def view_rays(self, index: int) -> RayBundle:
+        """Rays through the pixel centres of a training view at the object stage's resolution, row by row.
+
+        They come from the full-size camera, so that lens distortion and every camera model are as in training.
+        """
+        (height, width), (full_height, full_width) = self.view_size(index), self._image_size(index)
+        y = (torch.arange(height) + 0.5) * full_height / height
+        x = (torch.arange(width) + 0.5) * full_width / width
+        coords = torch.stack(torch.meshgrid(y, x, indexing="ij"), -1).view(-1, 2)
+        cameras = self.train_dataset.cameras.to("cpu")
+        return cameras.generate_rays(torch.full((len(coords), 1), index), coords=coords)
+
+    @cached_property
+    def _packed(self) -> dict[int, tuple[np.ndarray, Tensor]]:
+        return {}
+
+    def view_masks(self, index: int) -> MaskedView:
+        """The masks of a training view, sampled at the pixel centres of `view_rays`."""
+        height, width = self.view_size(index)
+        if index not in self._packed:
+            masks = self.masks[index]
+            valid = torch.from_numpy(masks.decode_looked_at(height, width)).flatten() & self._unmasked(index)
+            self._packed[index] = (np.packbits(masks.decode(height, width).reshape(len(masks), -1), axis=1), valid)
+        bits, valid = self._packed[index]
+        masks = np.unpackbits(bits, axis=1, count=height * width)
+        return MaskedView(index, torch.from_numpy(masks).T.float(), valid)
+
+    def _unmasked(self, index: int) -> Bool[Tensor, "pixels"]:
+        """Pixels that nerfstudio's mask_path leaves in."""
+        height, width = self.view_size(index)
+        files = self.train_dataparser_outputs.mask_filenames
+        if files is None:
+            return torch.ones(height * width, dtype=torch.bool)
+        mask = get_image_mask_tensor_from_path(files[index])[None].permute(0, 3, 1, 2).float()
+        return torch.nn.functional.interpolate(mask, (height, width), mode="nearest-exact").flatten() > 0
+
+    def next_views(self) -> list[MaskedView]:
+        """The next views of the object stage: every view once in random order, then again."""
+        count = min(self.config.views_per_batch, len(self.train_dataset))
+        if len(self.shuffled) < count:
+            self.shuffled = self.shuffled + torch.randperm(len(self.train_dataset)).tolist()
+        drawn, self.shuffled = self.shuffled[:count], self.shuffled[count:]
+        return [self.view_masks(index) for index in drawn]

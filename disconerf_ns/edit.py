@@ -1,0 +1,109 @@
+"""Edits as one value per slot: how much of its density stays and how far its colour moves towards another.
+
+Isolating, removing and recolouring are the same operation with other numbers; model outputs and commands share it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from disconerf_ns.errors import UserError
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in the luma of ITU-R BT.601."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What a person changed: objects hidden and objects recoloured, by slot."""
+
+    hidden: frozenset[int] = frozenset()
+    colors: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
+    """RGB in [0, 1] that an object takes on, its shading kept."""
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the edited scene is the scene."""
+        return not self.hidden and not self.colors
+
+    def hide(self, slot: int) -> Edit:
+        """The same edit with one more object removed."""
+        return Edit(self.hidden | {slot}, self.colors)
+
+    def show(self, slot: int) -> Edit:
+        """The same edit with an object back in the scene."""
+        return Edit(self.hidden - {slot}, self.colors)
+
+    def recolor(self, slot: int, rgb: tuple[float, float, float]) -> Edit:
+        """The same edit with an object in another colour."""
+        return Edit(self.hidden, {**self.colors, slot: rgb})
+
+    def save(self, path: Path) -> None:
+        """Write the edit as JSON."""
+        content = {"hidden": sorted(self.hidden), "colors": {str(slot): rgb for slot, rgb in self.colors.items()}}
+        path.write_text(json.dumps(content, indent=2))
+
+    @classmethod
+    def load(cls, path: Path) -> Edit:
+        """Read an edit from JSON.
+
+        Raises:
+            UserError: not an edit.
+        """
+        try:
+            content = json.loads(path.read_text())
+            colors = {int(slot): tuple(float(c) for c in rgb) for slot, rgb in content.get("colors", {}).items()}
+            return cls(frozenset(int(slot) for slot in content.get("hidden", [])), colors)
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            raise UserError(f'{path}: not an edit ({error}); it holds {{"hidden": [slots], "colors": {{}}}}.') from error
+
+    def table(self, slots: int, device: torch.device | str) -> EditTable:
+        """The edit as tensors over N slots."""
+        table = EditTable.identity(slots, device)
+        for slot in self.hidden:
+            table.density[slot] = 0.0
+        for slot, rgb in self.colors.items():
+            table.color[slot] = torch.tensor(rgb, device=device)
+            table.mix[slot] = 1.0
+        return table
+
+
+@dataclass
+class EditTable:
+    """An edit as it conditions the radiance field."""
+
+    density: Float[Tensor, "slots"]
+    """Factor on the density where a slot rules, in [0, 1]."""
+    color: Float[Tensor, "slots 3"]
+    """Colour that a slot moves towards."""
+    mix: Float[Tensor, "slots"]
+    """How far, in [0, 1]."""
+
+    @classmethod
+    def identity(cls, slots: int, device: torch.device | str) -> EditTable:
+        """The edit that changes nothing."""
+        zeros = torch.zeros(slots, device=device)
+        return cls(zeros + 1, torch.zeros(slots, 3, device=device), zeros)
+
+    @classmethod
+    def isolate(cls, kept: Iterable[int], slots: int, device: torch.device | str) -> EditTable:
+        """The edit that leaves only the given slots."""
+        table = cls.identity(slots, device)
+        table.density.zero_()[list(kept)] = 1.0
+        return table
+
+    def tint(self, rgb: Float[Tensor, "*n 3"], probabilities: Float[Tensor, "*n slots"]) -> Float[Tensor, "*n 3"]:
+        """Colours after the edit: the new colour takes the luma of the old one, so that shading stays."""
+        luma = rgb @ torch.tensor(LUMA, device=rgb.device)
+        color = probabilities @ self.color
+        own = color @ torch.tensor(LUMA, device=rgb.device)
+        shaded = (color * (luma / own.clamp(min=0.05))[..., None]).clamp(0, 1)
+        mix = (probabilities @ self.mix)[..., None]
+        return rgb + mix * (shaded - rgb)

@@ -1,0 +1,81 @@
+"""The object field: o(x) = softmax(MLP(hashgrid(x))) over N object slots, a function of position alone (DiscoNeRF, 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from disconerf_ns.hashgrid import HashGrid, TcnnHashGrid, TorchHashGrid, total_variation
+
+
+@dataclass
+class ObjectFieldConfig:
+    """Size of the object field."""
+
+    levels: int = 8
+    """Levels of the hash grid."""
+    coarsest: int = 16
+    """Cells per axis of the coarsest level, over the whole contracted scene."""
+    finest: int = 512
+    """Cells per axis of the finest level."""
+    log2_table: int = 19
+    """Each level has at most 2^log2_table entries."""
+    features_per_level: int = 2
+    """Features per entry."""
+    hidden_dim: int = 32
+    """Width of the two hidden layers."""
+    implementation: Literal["auto", "torch", "tcnn"] = "auto"
+    """Hash grid in torch or tinycudann; "auto" takes tinycudann where it is installed and a GPU is there."""
+
+
+def _build_grid(config: ObjectFieldConfig) -> HashGrid:
+    chosen = config.implementation
+    if chosen == "auto":
+        chosen = "tcnn" if find_spec("tinycudann") is not None and torch.cuda.is_available() else "torch"
+    kind = {"torch": TorchHashGrid, "tcnn": TcnnHashGrid}[chosen]
+    return kind(config.levels, config.coarsest, config.finest, config.log2_table, config.features_per_level)
+
+
+class ObjectField(nn.Module):
+    """Probabilities of N competing object slots at points of the contracted scene."""
+
+    def __init__(self, config: ObjectFieldConfig, slots: int):
+        super().__init__()
+        self.grid = _build_grid(config)
+        width = config.hidden_dim
+        self.mlp = nn.Sequential(
+            nn.Linear(self.grid.out_dim, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, slots)
+        )
+
+    @property
+    def slots(self) -> int:
+        """Number N of object slots."""
+        return self.mlp[-1].out_features
+
+    def resize(self, slots: int) -> None:
+        """Make room for another number of slots; the last layer's values are to be loaded after this."""
+        last = self.mlp[-1]
+        last.weight.data = last.weight.new_zeros(slots, last.in_features)
+        last.bias.data = last.bias.new_zeros(slots)
+        last.out_features = slots
+
+    def forward(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n slots"]:
+        """Slot probabilities, rows summing to 1.
+
+        Args:
+            positions: contracted positions in [0, 1]^3.
+        """
+        return self.mlp(self.grid(positions)).float().softmax(-1)
+
+    def total_variation(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, ""]:
+        """Total variation of the hash grid (Eq. 7) over the cells that hold `positions`, a mean over vertex pairs."""
+        return total_variation(self.grid, [self._cells(positions, resolution) for resolution in self.grid.resolutions])
+
+    @staticmethod
+    def _cells(positions: Tensor, resolution: int) -> Int[Tensor, "n 3"]:
+        return (positions * resolution).long().clamp(0, resolution - 1)

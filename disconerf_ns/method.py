@@ -1,0 +1,120 @@
+"""The methods that `ns-train` offers: `disconerf` with the paper's settings, and `disconerf-small` without a GPU.
+
+nerfstudio imports this module with every command, so it imports nothing heavy of its own and never raises.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import numpy as np
+from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
+from nerfstudio.configs.base_config import ViewerConfig
+from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
+from nerfstudio.engine.optimizers import AdamOptimizerConfig
+from nerfstudio.engine.trainer import TrainerConfig
+from nerfstudio.plugins.types import MethodSpecification
+from torch.serialization import add_safe_globals
+
+from disconerf_ns.datamanager import DiscoNerfDataManagerConfig
+from disconerf_ns.errors import show_user_errors_plainly
+from disconerf_ns.ffmpeg import ensure_ffmpeg
+from disconerf_ns.field import ObjectFieldConfig
+from disconerf_ns.model import DiscoNerfModelConfig
+from disconerf_ns.pipeline import DiscoNerfPipelineConfig
+
+IMPLEMENTATION = "tcnn" if find_spec("tinycudann") is not None else "torch"
+
+_SCALAR = np.float64(0).__reduce__()[0]
+# nerfstudio's schedulers leave numpy scalars in checkpoints, which torch.load refuses since 2.6 unless they are listed.
+add_safe_globals(
+    [
+        (_SCALAR, "numpy.core.multiarray.scalar"),
+        (_SCALAR, "numpy._core.multiarray.scalar"),
+        (np.dtype, "numpy.dtype"),
+        *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64")),
+    ]
+)
+ensure_ffmpeg()
+show_user_errors_plainly()
+
+
+def _optimizers() -> dict:
+    """Learning rates at the start; the pipeline lowers them by the stage's own clock."""
+    return {
+        "proposal_networks": {"optimizer": AdamOptimizerConfig(lr=1e-2, eps=1e-15), "scheduler": None},
+        "fields": {"optimizer": AdamOptimizerConfig(lr=1e-2, eps=1e-15), "scheduler": None},
+        "camera_opt": {"optimizer": AdamOptimizerConfig(lr=1e-3, eps=1e-15), "scheduler": None},
+        "object_field": {"optimizer": AdamOptimizerConfig(lr=0.15, eps=1e-15), "scheduler": None},
+    }
+
+
+disconerf = MethodSpecification(
+    config=TrainerConfig(
+        method_name="disconerf",
+        max_num_iterations=12_000,
+        steps_per_eval_batch=500,
+        steps_per_save=2000,
+        mixed_precision=True,
+        pipeline=DiscoNerfPipelineConfig(
+            datamanager=DiscoNerfDataManagerConfig(
+                dataparser=NerfstudioDataParserConfig(),
+                train_num_rays_per_batch=4096,
+                eval_num_rays_per_batch=4096,
+            ),
+            model=DiscoNerfModelConfig(
+                eval_num_rays_per_chunk=1 << 15,
+                average_init_density=0.01,
+                camera_optimizer=CameraOptimizerConfig(mode="SO3xR3"),
+                implementation=IMPLEMENTATION,
+            ),
+        ),
+        optimizers=_optimizers(),
+        viewer=ViewerConfig(num_rays_per_chunk=1 << 15),
+        vis="viewer",
+    ),
+    description="Takes a scene apart into its objects, discovered from 2D masks that disagree (DiscoNeRF).",
+)
+
+disconerf_small = MethodSpecification(
+    config=TrainerConfig(
+        method_name="disconerf-small",
+        max_num_iterations=1200,
+        steps_per_eval_batch=500,
+        steps_per_eval_image=500,
+        steps_per_save=500,
+        pipeline=DiscoNerfPipelineConfig(
+            datamanager=DiscoNerfDataManagerConfig(
+                dataparser=NerfstudioDataParserConfig(),
+                train_num_rays_per_batch=512,
+                eval_num_rays_per_batch=512,
+                view_pixels=6000,
+            ),
+            model=DiscoNerfModelConfig(
+                eval_num_rays_per_chunk=4096,
+                average_init_density=0.01,
+                num_levels=8,
+                max_res=512,
+                log2_hashmap_size=16,
+                hidden_dim=32,
+                hidden_dim_color=32,
+                appearance_embed_dim=8,
+                num_proposal_samples_per_ray=(64, 32),
+                num_nerf_samples_per_ray=24,
+                proposal_weights_anneal_max_num_iters=300,
+                proposal_net_args_list=[
+                    {"hidden_dim": 16, "log2_hashmap_size": 14, "num_levels": 4, "max_res": 64, "use_linear": False},
+                    {"hidden_dim": 16, "log2_hashmap_size": 14, "num_levels": 4, "max_res": 128, "use_linear": False},
+                ],
+                floater_points=2048,
+                object_field=ObjectFieldConfig(finest=256, log2_table=17),
+                camera_optimizer=CameraOptimizerConfig(mode="off"),
+                implementation=IMPLEMENTATION,
+            ),
+        ),
+        optimizers=_optimizers(),
+        viewer=ViewerConfig(num_rays_per_chunk=1 << 12),
+        vis="viewer",
+    ),
+    description="disconerf for a quick look, or for a machine without a GPU.",
+)

@@ -1,0 +1,330 @@
+"""nerfacto with an object field: what is trained in each stage, and the outputs that people see."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.models.nerfacto import NerfactoModel, NerfactoModelConfig
+from nerfstudio.utils import colormaps
+from torch import Tensor
+
+from disconerf_ns import objective, rendering
+from disconerf_ns.edit import Edit, EditTable
+from disconerf_ns.errors import UserError
+from disconerf_ns.field import ObjectField, ObjectFieldConfig
+from disconerf_ns.lpips import without_download
+from disconerf_ns.objects import SceneObject
+from disconerf_ns.outputs import LazyOutputs
+from disconerf_ns.palette import slot_colors
+from disconerf_ns.surface import SurfaceSamples, render_slots
+
+
+@dataclass
+class DiscoNerfModelConfig(NerfactoModelConfig):
+    """nerfacto and the object field over it."""
+
+    _target: type = field(default_factory=lambda: DiscoNerfModel)
+    slots: int | Literal["auto"] = "auto"
+    """Number of object slots. "auto" is twice the most masks found in one training view."""
+    object_field: ObjectFieldConfig = field(default_factory=ObjectFieldConfig)
+    """Size of the object field."""
+    surface_points: int = 2
+    """Points kept per ray of the frozen surface, at equal steps of the rendering weights' cumulative distribution."""
+    false_positive_mult: float = 0.01
+    """Weight of the false positive loss (Eq. 6)."""
+    tv_mult: float = 0.1
+    """Weight of the hash grid's total variation (Eq. 7), a mean over pairs of adjacent vertices."""
+    tv_cells: int = 8192
+    """Cells per level whose vertices enter the total variation of one iteration."""
+    floater_mult: float = 1e-4
+    """Weight of the L1 loss on densities at random points, in the radiance stage."""
+    floater_points: int = 4096
+    """Random points of that loss in one iteration."""
+    extraction: Literal["hard", "soft"] = "hard"
+    """How an object conditions the density: by the slot that rules at a point, or by the slot's probability there."""
+    object_background: Literal["white", "black"] = "white"
+    """What surrounds an object that is rendered alone."""
+
+
+@dataclass
+class ObjectBatch:
+    """Whole views of one object iteration."""
+
+    surface: SurfaceSamples
+    """Rays of all views, one view after the other."""
+    masks: list[Float[Tensor, "pixels masks"]]
+    """Binary masks of each view."""
+    valid: list[Bool[Tensor, "pixels"]]
+    """Pixels of each view that take part in a loss."""
+
+
+@dataclass
+class MatchedView:
+    """A view's masks with the slots that they were matched to."""
+
+    overlaps: objective.Overlaps
+    affinity: Float[Tensor, "masks slots"]
+    gamma: Tensor
+
+
+class DiscoNerfModel(NerfactoModel):
+    """A radiance field that is frozen after its stage, and an object field that its surface teaches."""
+
+    config: DiscoNerfModelConfig
+
+    def populate_modules(self) -> None:
+        """Build nerfacto, the object field, and the table of discovered objects."""
+        with without_download():
+            super().populate_modules()
+        slots = self.config.slots
+        if slots == "auto":
+            slots = self.kwargs["metadata"].get("slots", 1)
+        self.object_field = ObjectField(self.config.object_field, slots)
+        self.register_buffer("object_slots", torch.zeros(0, dtype=torch.long))
+        self.register_buffer("object_boxes", torch.zeros(0, 2, 3))
+        self.edit = Edit()
+        self.rendering_lock = threading.RLock()
+
+    def get_param_groups(self) -> dict[str, list[torch.nn.Parameter]]:
+        """nerfacto's groups and `object_field`."""
+        return {**super().get_param_groups(), "object_field": list(self.object_field.parameters())}
+
+    def freeze_radiance(self, frozen: bool) -> None:
+        """Exclude everything but the object field from training, or include it."""
+        for group, parameters in self.get_param_groups().items():
+            for parameter in parameters:
+                parameter.requires_grad_(frozen == (group == "object_field"))
+
+    # ---------------------------------------------------------------- training
+
+    def forward(self, inputs: RayBundle | ObjectBatch) -> dict:
+        """Outputs for rays (radiance stage, rendering) or for whole views with masks (object stage)."""
+        if isinstance(inputs, ObjectBatch):
+            return self._match_views(inputs)
+        return super().forward(inputs)
+
+    def get_outputs(self, ray_bundle: RayBundle) -> dict:
+        """nerfacto's outputs while training; otherwise every output of the model by name, computed on demand."""
+        if not self.training:
+            return self._outputs(ray_bundle, (len(ray_bundle),))
+        outputs = super().get_outputs(ray_bundle)
+        outputs["random_densities"] = self._random_densities()
+        return outputs
+
+    def _random_densities(self) -> Float[Tensor, "points"]:
+        """Densities at uniformly random points of the contracted cube (DiscoNeRF, 7.2)."""
+        points = torch.rand(self.config.floater_points, 3, device=self.device)
+        raw = self.field.mlp_base(points)[:, 0].float()
+        return self.field.average_init_density * torch.exp(raw.clamp(max=15))
+
+    def _match_views(self, batch: ObjectBatch) -> dict:
+        positions = batch.surface.positions.flatten(0, 1)
+        image = render_slots(self.object_field(positions), batch.surface.accumulation.float())
+        chosen = torch.randint(len(positions), (self.config.tv_cells,), device=positions.device)
+        views = []
+        with torch.autocast(image.device.type, enabled=False):
+            for slots, masks, valid in zip(image.split([len(m) for m in batch.masks]), batch.masks, batch.valid):
+                shared = objective.overlaps(slots[valid], masks[valid])
+                alpha = objective.affinity(shared)
+                views.append(MatchedView(shared, alpha, objective.match(alpha)))
+            variation = self.object_field.total_variation(positions[chosen])
+        return {"matched_views": views, "total_variation": variation}
+
+    def get_metrics_dict(self, outputs: dict, batch: dict) -> dict[str, Tensor]:
+        """nerfacto's metrics, or the mean affinity of matched pairs and the number of slots that masks chose."""
+        if "matched_views" not in outputs:
+            return super().get_metrics_dict(outputs, batch)
+        views: list[MatchedView] = outputs["matched_views"]
+        matched = [view.affinity[torch.arange(len(view.gamma)), view.gamma] for view in views]
+        return {
+            "matched_affinity": torch.cat(matched).mean() if any(len(m) for m in matched) else torch.zeros(()),
+            "slots_in_use": torch.cat([view.gamma for view in views]).unique().numel(),
+        }
+
+    def get_loss_dict(self, outputs: dict, batch: dict, metrics_dict: dict | None = None) -> dict[str, Tensor]:
+        """nerfacto's losses and the floater loss, or matching, false positive and total variation."""
+        if "matched_views" not in outputs:
+            losses = super().get_loss_dict(outputs, batch, metrics_dict)
+            if self.training:
+                losses["floater_loss"] = self.config.floater_mult * outputs["random_densities"].mean()
+            return losses
+        views: list[MatchedView] = outputs["matched_views"]
+        matching = sum(objective.matching_loss(view.overlaps, view.gamma) for view in views) / len(views)
+        positives = sum(objective.false_positive_loss(view.overlaps, view.gamma) for view in views) / len(views)
+        return {
+            "matching_loss": matching,
+            "false_positive_loss": self.config.false_positive_mult * positives,
+            "tv_loss": self.config.tv_mult * outputs["total_variation"],
+        }
+
+    # ---------------------------------------------------------------- outputs
+
+    def set_objects(self, objects: list[SceneObject]) -> None:
+        """Take over the discovered objects; their outputs are `object_00`, `object_01`, ..."""
+        self.object_slots = torch.tensor([o.slot for o in objects], dtype=torch.long, device=self.device)
+        self.object_boxes = torch.tensor([o.box for o in objects], device=self.device).view(-1, 2, 3)
+
+    def slot_weights(self, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n slots"]:
+        """How far each slot owns scene positions: probabilities, or one-hot of the largest for hard extraction."""
+        probabilities = self.object_field(rendering.contract(self, positions).reshape(-1, 3))
+        if self.config.extraction == "hard":
+            probabilities = torch.nn.functional.one_hot(probabilities.argmax(-1), probabilities.shape[-1]).float()
+        return probabilities.view(*positions.shape[:-1], -1)
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Evaluation mode without gradients, apart from a training iteration that runs in another thread."""
+        with self.rendering_lock, torch.no_grad():
+            was_training = self.training
+            self.eval()
+            try:
+                yield
+            finally:
+                self.train(was_training)
+
+    @torch.no_grad()
+    def get_outputs_for_camera_ray_bundle(self, camera_ray_bundle: RayBundle) -> LazyOutputs:
+        """Every output of the model for a camera's rays, (H, W, C), computed on demand."""
+        shape = tuple(camera_ray_bundle.origins.shape[:2])
+        return self._outputs(camera_ray_bundle.flatten(), shape)
+
+    def _outputs(self, rays: RayBundle, shape: tuple[int, ...]) -> LazyOutputs:
+        chunk, device = self.config.eval_num_rays_per_chunk, rays.origins.device
+        background = 1.0 if self.config.object_background == "white" else 0.0
+
+        def shared(compute: Callable) -> Callable:
+            """Compute once for the several names that read from it, in evaluation mode, as images on the rays' device."""
+
+            @cache
+            def run(*arguments) -> dict[str, Tensor]:
+                with self.still():
+                    images = compute(*arguments)
+                return {name: image.to(device).view(*shape, -1) for name, image in images.items()}
+
+            return run
+
+        @shared
+        def scene():
+            return rendering.in_chunks(lambda r: rendering.render_scene(self, r), rays, chunk, self.device)
+
+        @shared
+        def labels():
+            return self._label_pixels(scene()["points"].flatten(0, -2), scene()["accumulation"].flatten())
+
+        @shared
+        def edited():
+            table = self.edit.table(self.object_field.slots, self.device)
+            return rendering.in_chunks(
+                lambda r: rendering.render_edited(self, r, table, self.slot_weights, background), rays, chunk, self.device
+            )
+
+        @shared
+        def alone(number: int):
+            table = EditTable.isolate([int(self.object_slots[number])], self.object_field.slots, self.device)
+            return rendering.render_in_box(
+                lambda r: rendering.render_edited(self, r, table, self.slot_weights, background),
+                rays,
+                self.object_boxes[number],
+                background,
+                chunk,
+                self.device,
+            )
+
+        recipes: dict[str, Callable[[], Tensor]] = {
+            name: (lambda name=name: scene()[name]) for name in ("rgb", "accumulation", "depth", "expected_depth")
+        }
+        if len(self.object_slots) == 0:
+            return LazyOutputs(recipes)
+        recipes["objects"] = lambda: labels()["color"]
+        recipes["objects_overlay"] = lambda: 0.5 * scene()["rgb"] + 0.5 * labels()["color"]
+        recipes["confidence"] = lambda: labels()["confidence"]
+        recipes["edited"] = lambda: (scene() if self.edit.changes_nothing else edited())["rgb"]
+        unlisted: dict[str, Callable[[], Tensor]] = {"edited_accumulation": lambda: edited()["accumulation"]}
+        for number in range(len(self.object_slots)):
+            name = f"object_{number:02d}"
+            recipes[name] = lambda number=number: alone(number)["rgb"]
+            recipes[f"{name}_mask"] = lambda number=number: alone(number)["accumulation"]
+            unlisted[f"{name}_depth"] = lambda number=number: alone(number)["depth"]
+        unlisted["label"] = lambda: labels()["label"]
+        return LazyOutputs(recipes, unlisted)
+
+    def _label_pixels(self, points: Float[Tensor, "rays count*3"], accumulation: Float[Tensor, "rays"]) -> dict:
+        """Per pixel the slot with the largest O (+ 1, 0 where there is no surface), that O, and the slot's colour."""
+        colors = torch.as_tensor(slot_colors(self.object_field.slots), device=self.device)
+        parts = []
+        chunk = self.config.eval_num_rays_per_chunk
+        for some, opacity in zip(points.split(chunk), accumulation.split(chunk)):
+            some, opacity = some.to(self.device), opacity.to(self.device)
+            image = render_slots(self.object_field(some.view(-1, 3)), opacity)
+            confidence, slot = image.max(-1)
+            color = colors[slot] * opacity[:, None]
+            parts.append((torch.where(opacity > 0.5, slot + 1, 0).float(), confidence, color))
+        label, confidence, color = (torch.cat(column) for column in zip(*parts))
+        return {"label": label, "confidence": confidence.clamp(0, 1), "color": color}
+
+    def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Tensor:
+        """RGBA of an output; an object that is rendered alone has its own alpha and colours without background."""
+        if not output_name.startswith("object_"):
+            return super().get_rgba_image(outputs, output_name)
+        alpha = outputs[f"{output_name}_mask"]
+        background = 1.0 if self.config.object_background == "white" else 0.0
+        rgb = (outputs[output_name] - (1 - alpha) * background) / alpha.clamp(min=1e-3)
+        return torch.cat([rgb.clamp(0, 1), alpha], -1)
+
+    def get_image_metrics_and_images(self, outputs: dict, batch: dict) -> tuple[dict[str, float], dict[str, Tensor]]:
+        """PSNR, SSIM (and LPIPS where its weights are), and the pictures that a log shows for a held-out view."""
+        truth = self.renderer_rgb.blend_background(batch["image"].to(self.device))
+        rgb = outputs["rgb"].to(self.device)
+        a, b = (image.moveaxis(-1, 0)[None] for image in (truth, rgb))
+        metrics = {"psnr": float(self.psnr(a, b)), "ssim": float(self.ssim(a, b))}
+        if self.lpips is not None:
+            metrics["lpips"] = float(self.lpips(a, b))
+        images = {
+            "img": torch.cat([truth, rgb], 1),
+            "accumulation": colormaps.apply_colormap(outputs["accumulation"]),
+            "depth": colormaps.apply_depth_colormap(outputs["depth"], accumulation=outputs["accumulation"]),
+        }
+        if "objects" in outputs:
+            images["objects"] = torch.cat([outputs["objects_overlay"], outputs["objects"]], 1)
+            images["confidence"] = colormaps.apply_colormap(outputs["confidence"])
+        return metrics, images
+
+    # ---------------------------------------------------------------- checkpoints
+
+    def state_dict(self, *args, **kwargs) -> dict[str, Tensor]:
+        """Everything learned; not the perceptual metric's network, which is the same for everybody."""
+        state = super().state_dict(*args, **kwargs)
+        for key in [k for k in state if ".lpips." in f".{k}"]:
+            del state[key]
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Tensor], strict: bool = True, assign: bool = False):
+        """Load a checkpoint, with the number of slots and objects that it has.
+
+        Raises:
+            UserError: keys are missing or unknown.
+        """
+        state = {key: value for key, value in state_dict.items() if not key.startswith("lpips.")}
+        last = state.get("object_field.mlp.4.bias")
+        if last is not None and len(last) != self.object_field.slots:
+            self.object_field.resize(len(last))
+        for name in ("object_slots", "object_boxes"):
+            if name in state:
+                setattr(self, name, torch.zeros_like(state[name], device=self.device))
+        result = super().load_state_dict(state, strict=False, assign=assign)
+        missing = [key for key in result.missing_keys if not key.startswith("lpips.")]
+        if missing or result.unexpected_keys:
+            raise UserError(
+                f"The checkpoint does not fit the model: {len(missing)} values are missing ({', '.join(missing[:3])}), "
+                f"{len(result.unexpected_keys)} are unknown ({', '.join(result.unexpected_keys[:3])}). "
+                "A run of nerfacto is taken up with --pipeline.radiance-field, a run with tinycudann needs tinycudann."
+            )
+        return result

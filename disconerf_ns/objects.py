@@ -1,0 +1,123 @@
+"""The discovered objects: which slots are real, where they are, how large and how sure."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from disconerf_ns.palette import slot_colors
+from disconerf_ns.surface import SurfaceSamples, render_slots
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """One discovered object."""
+
+    name: str
+    """Output name, `object_00` for the largest."""
+    slot: int
+    """Object slot of the field."""
+    color: tuple[float, float, float]
+    """RGB in [0, 1] in which the outputs draw it."""
+    share: float
+    """Part of the visible surface of all training views that it covers, in [0, 1]."""
+    confidence: float
+    """Mean probability of its slot where it is seen, in [0, 1]."""
+    views: int
+    """Training views that see it."""
+    box: tuple[tuple[float, float, float], tuple[float, float, float]]
+    """Axis-aligned box of its visible surface, lower and upper corner in nerfstudio's scene coordinates."""
+
+
+@torch.no_grad()
+def discover(
+    field: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n slots"]],
+    views: Sequence[SurfaceSamples],
+    to_scene: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n 3"]],
+    slots: int,
+    min_share: float,
+    most_rays: int = 200_000,
+) -> list[SceneObject]:
+    """Slots that rule a share of the visible surface, largest first.
+
+    A ray belongs to the slot with the largest O; rays that see little of anything (A < 1/2) belong to none.
+
+    Args:
+        field: slot probabilities at contracted positions.
+        views: surface samples of every training view.
+        to_scene: contracted positions to scene positions.
+        slots: number N of slots.
+        min_share: smallest share of the visible surface that is an object, in [0, 1].
+        most_rays: about so many rays are looked at, evenly spaced over all views.
+    """
+    stride = max(sum(len(view) for view in views) // most_rays, 1)
+    rays, confidence = torch.zeros(slots), torch.zeros(slots)
+    seen = torch.zeros(slots, dtype=torch.long)
+    points: list[list[Tensor]] = [[] for _ in range(slots)]
+    for view in views:
+        view = view[::stride]
+        positions = view.positions
+        image = render_slots(field(positions.flatten(0, 1)), view.accumulation.float())
+        best, label = image.max(-1)
+        solid = view.accumulation > 0.5
+        best, label, positions = best[solid].cpu(), label[solid].cpu(), positions[solid]
+        count = torch.bincount(label, minlength=slots)
+        rays += count
+        confidence += torch.bincount(label, weights=best, minlength=slots)
+        seen += count > 0
+        for slot in label.unique().tolist():
+            points[slot].append(positions[(label == slot).to(positions.device)].flatten(0, 1).cpu())
+    share = rays / rays.sum().clamp(min=1)
+    real = [slot for slot in share.argsort(descending=True).tolist() if share[slot] >= min_share]
+    colors = slot_colors(slots)
+    return [
+        SceneObject(
+            name=f"object_{number:02d}",
+            slot=slot,
+            color=tuple(round(float(c), 4) for c in colors[slot]),
+            share=float(share[slot]),
+            confidence=float(confidence[slot] / rays[slot]),
+            views=int(seen[slot]),
+            box=robust_box(to_scene(torch.cat(points[slot]))),
+        )
+        for number, slot in enumerate(real)
+    ]
+
+
+def robust_box(points: Float[Tensor, "n 3"], outliers: float = 0.005, margin: float = 0.05):
+    """Axis-aligned box of points without the outermost part of them on each side of an axis, and a margin added.
+
+    Args:
+        points: scene positions.
+        outliers: part of the points left out at each end, in [0, 1/2).
+        margin: part of the box's size added at each side.
+    """
+    ordered = points.sort(0).values
+    skip = int(outliers * (len(ordered) - 1))
+    low, high = ordered[skip], ordered[len(ordered) - 1 - skip]
+    pad = margin * (high - low).clamp(min=0.1 * (high - low).max())
+    return tuple((low - pad).tolist()), tuple((high + pad).tolist())
+
+
+def save_manifest(objects: Sequence[SceneObject], slots: int, step: int, path: Path) -> None:
+    """Write `objects.json`, whole or not at all."""
+    content = {"version": 1, "step": step, "slots": slots, "objects": [asdict(o) for o in objects]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=2))
+    os.replace(temporary, path)
+
+
+def load_manifest(path: Path) -> list[SceneObject]:
+    """Read `objects.json`."""
+    rows = json.loads(path.read_text())["objects"]
+    return [
+        SceneObject(**{**row, "color": tuple(row["color"]), "box": tuple(tuple(c) for c in row["box"])}) for row in rows
+    ]

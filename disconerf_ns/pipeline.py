@@ -1,0 +1,184 @@
+"""Two stages in one run: learn the radiance field, freeze it, sample its surface once, learn the objects."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
+from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
+from nerfstudio.utils.rich_utils import CONSOLE
+from rich.progress import track
+
+from disconerf_ns import rendering
+from disconerf_ns.datamanager import DiscoNerfDataManager, DiscoNerfDataManagerConfig
+from disconerf_ns.errors import UserError
+from disconerf_ns.model import DiscoNerfModel, DiscoNerfModelConfig, ObjectBatch
+from disconerf_ns.objects import discover, save_manifest
+from disconerf_ns.radiance import adopt_architecture, check_scene, load_radiance, radiance_source
+from disconerf_ns.schedule import Schedule, Stage, resplit, split
+from disconerf_ns.surface import SurfaceSamples
+
+
+@dataclass
+class DiscoNerfPipelineConfig(VanillaPipelineConfig):
+    """The run's two stages."""
+
+    _target: type = field(default_factory=lambda: DiscoNerfPipeline)
+    datamanager: DiscoNerfDataManagerConfig = field(default_factory=DiscoNerfDataManagerConfig)
+    model: DiscoNerfModelConfig = field(default_factory=DiscoNerfModelConfig)
+    object_iterations: int = 2000
+    """Most iterations of the object stage; a short run spends a quarter of --max-num-iterations on it."""
+    radiance_field: Path | None = None
+    """config.yml or checkpoint of a trained nerfacto or disconerf run: its radiance field is taken, objects are learned."""
+    object_warmup: int = 20
+    """Iterations over which the object field's learning rate rises."""
+    object_decay: float = 0.005
+    """Part of the object field's learning rate that is left at the end."""
+    radiance_decay: float = 0.1
+    """Part of the radiance field's learning rates that is left at the end of its stage."""
+    object_min_share: float = 0.002
+    """Smallest part of the visible surface that counts as an object."""
+
+
+class DiscoNerfPipeline(VanillaPipeline):
+    """Chooses the stage by the step alone, so that a run can be stopped and resumed anywhere."""
+
+    config: DiscoNerfPipelineConfig
+    datamanager: DiscoNerfDataManager
+
+    def __init__(self, config: DiscoNerfPipelineConfig, device: str, test_mode: str = "val", **kwargs):
+        source = None
+        if config.radiance_field is not None and test_mode == "val":
+            source = radiance_source(config.radiance_field)
+            adopt_architecture(source, config.model)
+        super().__init__(config, device, test_mode, **kwargs)
+        self.register_buffer("object_start", torch.tensor(-1))
+        self.surfaces: list[SurfaceSamples] = []
+        self.schedule = Schedule(0, 0)
+        self.stage = Stage.RADIANCE
+        if test_mode == "val":
+            self._check_slots()
+        if source is not None:
+            check_scene(source, self.datamanager)
+            load_radiance(source, self.model)
+            CONSOLE.log(f"radiance field: taken from {source.checkpoint}")
+
+    @property
+    def model(self) -> DiscoNerfModel:
+        """The model, unwrapped where training is distributed."""
+        return super().model
+
+    def _check_slots(self) -> None:
+        slots, most = self.model.object_field.slots, self.datamanager.train_dataset.metadata["most_masks"]
+        if most > slots:
+            raise UserError(
+                f"masks: {self.datamanager.store.root} has up to {most} masks in one view, but there are {slots} slots; "
+                f'raise --pipeline.model.slots to at least {most}, or leave it at "auto".'
+            )
+
+    # ---------------------------------------------------------------- stages
+
+    def get_training_callbacks(self, training_callback_attributes: TrainingCallbackAttributes) -> list[TrainingCallback]:
+        """nerfacto's callbacks, and one before each step that puts the run into its stage."""
+        trainer = training_callback_attributes.trainer
+        self._plan(trainer)
+
+        def enter_step(step: int) -> None:
+            self._enter(self.schedule.stage(step))
+            for name, optimizer in training_callback_attributes.optimizers.optimizers.items():
+                for group in optimizer.param_groups:
+                    group["lr"] = trainer.config.optimizers[name]["optimizer"].lr * self._decay(name, step)
+
+        def leave_step(step: int) -> None:
+            done, length = step + 1 - self.schedule.object_start, self.schedule.total - self.schedule.object_start
+            if done > 0 and (done * 10 // length > (done - 1) * 10 // length):
+                self.discover_objects(step, trainer.base_dir / "objects.json")
+
+        before = TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], enter_step)
+        after = TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], leave_step)
+        return [before, *super().get_training_callbacks(training_callback_attributes), after]
+
+    def _plan(self, trainer) -> None:
+        """Split the run into its stages; iterations count from the start of the run, also when it is resumed."""
+        planned = split(
+            trainer.config.max_num_iterations, self.config.object_iterations, self.config.radiance_field is not None
+        )
+        start = trainer._start_step
+        self.schedule = resplit(planned, int(self.object_start), start) if start > 0 else planned
+        if start >= self.schedule.total:
+            raise UserError(
+                f"The run has done {start} of {self.schedule.total} iterations, all of them; "
+                f"pass --max-num-iterations above {start} to go on."
+            )
+        trainer.config.max_num_iterations = self.schedule.total - start
+        self.object_start.fill_(self.schedule.object_start)
+        self.config.model.slots = self.model.object_field.slots
+        if (trainer.base_dir / "config.yml").exists():
+            trainer.config.save_config()
+        CONSOLE.log(
+            f"{self.schedule.object_start} iterations for the radiance field, "
+            f"{self.schedule.total - self.schedule.object_start} for the objects ({self.model.object_field.slots} slots)"
+            + (f"; going on at {start}" if start else "")
+        )
+
+    def _decay(self, group: str, step: int) -> float:
+        if group == "object_field":
+            return self.schedule.object_decay(step, self.config.object_warmup, self.config.object_decay)
+        return self.schedule.radiance_decay(step, self.config.radiance_decay)
+
+    def _enter(self, stage: Stage) -> None:
+        self.model.freeze_radiance(stage is Stage.OBJECTS)
+        if stage is Stage.OBJECTS and not self.surfaces:
+            self.surfaces = self._sample_surfaces()
+        self.stage = stage
+
+    def _sample_surfaces(self) -> list[SurfaceSamples]:
+        views = range(len(self.datamanager.train_dataset))
+        rays = sum(math.prod(self.datamanager.view_size(view)) for view in views)
+        size = rays * (6 * self.config.model.surface_points + 2) / 2**20
+        CONSOLE.log(f"surface: {rays:,} rays of {len(views)} views, {size:,.0f} MiB")
+        return [self.sample_surface(view) for view in track(views, "Sampling the frozen surface", console=CONSOLE)]
+
+    def sample_surface(self, view: int) -> SurfaceSamples:
+        """Surface points of a training view's rays, from the pose that the camera optimizer found."""
+        rays = self.datamanager.view_rays(view)
+
+        def points(chunk):
+            self.model.camera_optimizer.apply_to_raybundle(chunk)
+            return rendering.render_surface(self.model, chunk)
+
+        with self.model.still():
+            parts = rendering.in_chunks(points, rays, self.config.model.eval_num_rays_per_chunk, self.device)
+        return SurfaceSamples.pack(parts["points"], parts["accumulation"])
+
+    # ---------------------------------------------------------------- training
+
+    def get_train_loss_dict(self, step: int):
+        """Losses of one step in its stage."""
+        with self.model.rendering_lock:
+            if self.stage is Stage.RADIANCE:
+                return super().get_train_loss_dict(step)
+            views = self.datamanager.next_views()
+            batch = ObjectBatch(
+                surface=SurfaceSamples.cat([self.surfaces[view.index] for view in views]).to(self.device),
+                masks=[view.masks.to(self.device) for view in views],
+                valid=[view.valid.to(self.device) for view in views],
+            )
+            outputs = self._model(batch)
+            metrics = self.model.get_metrics_dict(outputs, {})
+            return outputs, self.model.get_loss_dict(outputs, {}, metrics), metrics
+
+    def discover_objects(self, step: int, manifest: Path) -> None:
+        """Find the real slots, show them as outputs, and write them down."""
+        objects = discover(
+            self.model.object_field,
+            [view.to(self.device) for view in self.surfaces],
+            lambda x: rendering.uncontract(self.model, x),
+            self.model.object_field.slots,
+            self.config.object_min_share,
+        )
+        self.model.set_objects(objects)
+        save_manifest(objects, self.model.object_field.slots, step, manifest)

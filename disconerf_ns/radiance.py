@@ -1,0 +1,110 @@
+"""Taking the radiance field of another run: its architecture, its scene frame, its weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+import yaml
+from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager
+from nerfstudio.engine.trainer import TrainerConfig
+from nerfstudio.models.nerfacto import NerfactoModel, NerfactoModelConfig
+from torch import Tensor
+
+from disconerf_ns.errors import UserError
+
+PARTS = ("field.", "proposal_networks.", "camera_optimizer.")
+"""What of nerfacto is the radiance field."""
+
+KEPT = {"_target", "eval_num_rays_per_chunk", "prompt", "loss_coefficients", "background_color"}
+"""Model settings that stay those of the new run."""
+
+
+@dataclass
+class RadianceSource:
+    """A trained run."""
+
+    config: TrainerConfig
+    config_path: Path
+    checkpoint: Path
+
+
+def radiance_source(path: Path) -> RadianceSource:
+    """Find a run by its config.yml, its folder or one of its checkpoints; the newest checkpoint unless one is named.
+
+    Raises:
+        UserError: there is no such file, it is not a run of nerfacto, or it has no checkpoint.
+    """
+    option = "Pass the config.yml or a checkpoint of a trained nerfacto run with --pipeline.radiance-field."
+    if not path.exists():
+        raise UserError(f"radiance field: there is no {path}. {option}")
+    config_path = {".yml": path, ".ckpt": path.parent.parent / "config.yml"}.get(path.suffix, path / "config.yml")
+    if not config_path.exists():
+        raise UserError(f"radiance field: {path} has no config.yml ({config_path} is missing). {option}")
+    try:
+        config = yaml.load(config_path.read_text(), Loader=yaml.Loader)
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
+        raise UserError(f"radiance field: {config_path} cannot be read ({str(error).splitlines()[0]}). {option}") from error
+    if not isinstance(config, TrainerConfig) or not isinstance(config.pipeline.model, NerfactoModelConfig):
+        raise UserError(f"radiance field: {config_path} is not a run of nerfacto. {option}")
+    checkpoint = path
+    if path.suffix != ".ckpt":
+        found = sorted((config_path.parent / config.relative_model_dir).glob("step-*.ckpt"))
+        if not found:
+            raise UserError(f"radiance field: {config_path.parent} has no checkpoint yet. {option}")
+        checkpoint = found[-1]
+    return RadianceSource(config, config_path, checkpoint)
+
+
+def adopt_architecture(source: RadianceSource, config: NerfactoModelConfig) -> None:
+    """Copy the source's nerfacto settings, so that its weights fit."""
+    for setting in fields(NerfactoModelConfig):
+        if setting.name not in KEPT:
+            setattr(config, setting.name, getattr(source.config.pipeline.model, setting.name))
+
+
+def check_scene(source: RadianceSource, datamanager: VanillaDataManager) -> None:
+    """Make sure that both runs put the scene into the same frame.
+
+    Raises:
+        UserError: they do not.
+    """
+    transforms = source.config_path.parent / "dataparser_transforms.json"
+    if not transforms.exists():
+        return
+    theirs, ours = json.loads(transforms.read_text()), datamanager.train_dataparser_outputs
+    same = torch.allclose(torch.tensor(theirs["transform"]), ours.dataparser_transform.float().cpu(), atol=1e-4)
+    if not same or abs(theirs["scale"] - float(ours.dataparser_scale)) > 1e-4 * abs(theirs["scale"]):
+        raise UserError(
+            f"radiance field: {source.config_path} saw the scene in another frame; pass the same dataparser and "
+            "options as that run (data, orientation, centring, scale, split)."
+        )
+
+
+def load_radiance(source: RadianceSource, model: NerfactoModel) -> None:
+    """Load the source's radiance field, proposal networks and camera poses.
+
+    Raises:
+        UserError: the checkpoint cannot be read or does not fit.
+    """
+    try:
+        state = torch.load(source.checkpoint, map_location="cpu")["pipeline"]
+    except (OSError, RuntimeError, KeyError, EOFError, ValueError) as error:
+        raise UserError(f"radiance field: {source.checkpoint} cannot be read ({str(error).splitlines()[0]}).") from error
+    state = {key.removeprefix("_model.").removeprefix("module."): value for key, value in state.items()}
+    wanted = {key: value for key, value in model.state_dict().items() if key.startswith(PARTS)}
+    misfits = [key for key, value in wanted.items() if key not in state or _shape(state[key]) != _shape(value)]
+    if misfits:
+        key = misfits[0]
+        found = f"{_shape(state[key])} instead of {_shape(wanted[key])}" if key in state else "missing"
+        raise UserError(
+            f"radiance field: {source.checkpoint} does not fit: {key} is {found}. Train on the same images with the "
+            "same split, and with tinycudann if that run had it."
+        )
+    torch.nn.Module.load_state_dict(model, {key: state[key] for key in wanted}, strict=False)
+
+
+def _shape(value: Tensor) -> list[int]:
+    return list(value.shape)

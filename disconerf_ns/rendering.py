@@ -1,0 +1,144 @@
+"""Rays through the frozen radiance field, whole or conditioned by an edit (Eq. 1 with the densities of some slots)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.rays import RayBundle, RaySamples
+from nerfstudio.data.scene_box import SceneBox
+from nerfstudio.field_components.field_heads import FieldHeadNames
+from torch import Tensor
+
+from disconerf_ns.edit import EditTable
+from disconerf_ns.surface import weight_quantiles
+
+if TYPE_CHECKING:
+    from disconerf_ns.model import DiscoNerfModel
+
+Probabilities = Callable[[Float[Tensor, "*n 3"]], Float[Tensor, "*n slots"]]
+
+
+def contract(model: DiscoNerfModel, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
+    """Scene positions to the unit cube in which radiance and object field live, as nerfacto's fields do it."""
+    if model.field.spatial_distortion is None:
+        return SceneBox.get_normalized_positions(positions, model.field.aabb).clamp(0, 1)
+    return (model.field.spatial_distortion(positions) + 2) / 4
+
+
+def sample(
+    model: DiscoNerfModel, rays: RayBundle, edit: EditTable | None = None, probabilities: Probabilities | None = None
+) -> tuple[RaySamples, dict, Float[Tensor, "rays samples 1"]]:
+    """Samples of the radiance field along rays, its outputs there, and the rendering weights w_i.
+
+    An edit scales the densities of the proposal networks too, so that an occluded object is found by the sampler.
+    """
+    if edit is None:
+        samples, _, _ = model.proposal_sampler(rays, density_fns=model.density_fns)
+        outputs = model.field(samples)
+        return samples, outputs, samples.get_weights(outputs[FieldHeadNames.DENSITY])
+
+    def conditioned(density_fn):
+        return lambda x: density_fn(x) * (probabilities(x) @ edit.density)[..., None]
+
+    samples, _, _ = model.proposal_sampler(rays, density_fns=[conditioned(f) for f in model.density_fns])
+    outputs = model.field(samples)
+    slots = probabilities(samples.frustums.get_positions())
+    outputs[FieldHeadNames.DENSITY] = outputs[FieldHeadNames.DENSITY] * (slots @ edit.density)[..., None]
+    outputs[FieldHeadNames.RGB] = edit.tint(outputs[FieldHeadNames.RGB], slots)
+    return samples, outputs, samples.get_weights(outputs[FieldHeadNames.DENSITY])
+
+
+def surface_points(
+    samples: RaySamples, weights: Float[Tensor, "rays samples 1"], count: int
+) -> Float[Tensor, "rays count 3"]:
+    """Scene positions of `count` points per ray that carry equal rendering weight."""
+    edges = torch.cat([samples.frustums.starts[..., 0], samples.frustums.ends[..., -1:, 0]], -1)
+    distances = weight_quantiles(weights[..., 0], edges, count)
+    return samples.frustums.origins[:, :1] + samples.frustums.directions[:, :1] * distances[..., None]
+
+
+def intersect_box(
+    origins: Float[Tensor, "rays 3"], directions: Float[Tensor, "rays 3"], box: Float[Tensor, "2 3"]
+) -> tuple[Float[Tensor, "rays"], Float[Tensor, "rays"]]:
+    """Distances at which rays enter and leave an axis-aligned box; enter >= leave where they miss it."""
+    directions = torch.where(directions.abs() < 1e-9, 1e-9, directions)
+    bounds = (box[:, None] - origins) / directions
+    return bounds.amin(0).amax(-1).clamp(min=0), bounds.amax(0).amin(-1)
+
+
+def uncontract(model: DiscoNerfModel, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
+    """Scene positions of points in the unit cube, the inverse of `contract`."""
+    if model.field.spatial_distortion is None:
+        low, high = model.field.aabb
+        return low + positions * (high - low)
+    y = positions * 4 - 2
+    norm = y.abs().amax(-1, keepdim=True)
+    return torch.where(norm > 1, y / (norm * (2 - norm).clamp(min=1e-3)), y)
+
+
+def in_chunks(
+    render: Callable[[RayBundle], dict[str, Tensor]], rays: RayBundle, size: int, device: torch.device | str
+) -> dict[str, Tensor]:
+    """Apply `render` to flat rays, `size` of them at a time, and join the results."""
+    parts = [render(rays[i : i + size].to(device)) for i in range(0, len(rays), size)]
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def render_surface(model: DiscoNerfModel, rays: RayBundle) -> dict[str, Tensor]:
+    """Contracted surface points and accumulation of flat rays; colours are left out."""
+    samples, _, _ = model.proposal_sampler(model.collider(rays), density_fns=model.density_fns)
+    weights = samples.get_weights(model.field.get_density(samples)[0])
+    points = contract(model, surface_points(samples, weights, model.config.surface_points))
+    return {"points": points, "accumulation": weights[..., 0].sum(-1)}
+
+
+def render_scene(model: DiscoNerfModel, rays: RayBundle) -> dict[str, Tensor]:
+    """The whole scene along flat rays: nerfacto's outputs, and the contracted surface points that objects are seen at."""
+    rays = model.collider(rays)
+    samples, outputs, weights = sample(model, rays)
+    return {
+        "rgb": model.renderer_rgb(rgb=outputs[FieldHeadNames.RGB], weights=weights).clamp(0, 1),
+        "accumulation": model.renderer_accumulation(weights=weights),
+        "depth": model.renderer_depth(weights=weights, ray_samples=samples),
+        "expected_depth": model.renderer_expected_depth(weights=weights, ray_samples=samples),
+        "points": contract(model, surface_points(samples, weights, model.config.surface_points)),
+    }
+
+
+def render_edited(
+    model: DiscoNerfModel, rays: RayBundle, edit: EditTable, probabilities: Probabilities, background: float
+) -> dict[str, Tensor]:
+    """The radiance field under an edit along flat rays, on a plain background."""
+    rays = model.collider(rays)
+    samples, outputs, weights = sample(model, rays, edit, probabilities)
+    accumulation = weights.sum(-2).clamp(0, 1)
+    rgb = (weights * outputs[FieldHeadNames.RGB]).sum(-2) + (1 - accumulation) * background
+    depth = model.renderer_depth(weights=weights, ray_samples=samples)
+    return {"rgb": rgb.clamp(0, 1), "accumulation": accumulation, "depth": depth}
+
+
+def render_in_box(
+    render: Callable[[RayBundle], dict[str, Tensor]],
+    rays: RayBundle,
+    box: Float[Tensor, "2 3"],
+    background: float,
+    size: int,
+    device: torch.device | str,
+) -> dict[str, Tensor]:
+    """`render` only where flat rays cross a box, and only between entry and exit; the rest is background."""
+    enter, leave = intersect_box(rays.origins, rays.directions, box.to(rays.origins.device))
+    hit = enter < leave
+    images = {
+        "rgb": torch.full((len(rays), 3), background, device=device),
+        "accumulation": torch.zeros(len(rays), 1, device=device),
+        "depth": torch.zeros(len(rays), 1, device=device),
+    }
+    if hit.any():
+        inside = rays[hit]
+        inside.nears, inside.fars = enter[hit, None], leave[hit, None]
+        for name, values in in_chunks(render, inside, size, device).items():
+            images[name][hit.to(device)] = values
+    return images

@@ -1,0 +1,87 @@
+"""The frozen surface: the few points per ray that carry the radiance field's weight.
+
+The radiance field never changes in the object stage, so every training view is sampled once. A ray with volume
+rendering weights w_i (Eq. 1) keeps k points at equal steps of the weights' cumulative distribution; a rendered slot is
+then O = A / k sum_j o(x_j), with accumulation A = sum_i w_i.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int16
+from torch import Tensor
+
+POSITION_STEPS = 2**16 - 1
+
+
+def weight_quantiles(
+    weights: Float[Tensor, "rays samples"], edges: Float[Tensor, "rays edges"], count: int
+) -> Float[Tensor, "rays count"]:
+    """Distances at which the cumulative weight reaches (j + 1/2) / count of its total, linear within a bin.
+
+    Args:
+        weights: rendering weights, >= 0; a ray without weight gets points spread over its samples.
+        edges: distances of the bins' edges, samples + 1 of them, increasing.
+        count: points per ray.
+    """
+    weights = weights + 1e-6 / weights.shape[-1]
+    cdf = weights.cumsum(-1)
+    cdf = torch.cat([torch.zeros_like(cdf[:, :1]), cdf], -1)
+    levels = (torch.arange(count, device=weights.device) + 0.5) / count * cdf[:, -1:]
+    upper = torch.searchsorted(cdf, levels.contiguous(), right=True).clamp(1, weights.shape[-1])
+    below, above = cdf.gather(-1, upper - 1), cdf.gather(-1, upper)
+    fraction = ((levels - below) / (above - below)).clamp(0, 1)
+    start, end = edges.gather(-1, upper - 1), edges.gather(-1, upper)
+    return start + fraction * (end - start)
+
+
+@dataclass
+class SurfaceSamples:
+    """Surface points of rays: of one view while cached, of a whole batch in training."""
+
+    packed: Int16[Tensor, "rays count 3"]
+    """Contracted positions in steps of 1 / 65535."""
+    accumulation: Float[Tensor, "rays"]
+    """Accumulation A in [0, 1]."""
+
+    @classmethod
+    def pack(cls, positions: Float[Tensor, "rays count 3"], accumulation: Float[Tensor, "rays"]) -> SurfaceSamples:
+        """Round contracted positions in [0, 1]^3 to 16-bit fixed point, finer near 1 than half precision is."""
+        steps = (positions.clamp(0, 1) * POSITION_STEPS).round() - 2**15
+        return cls(steps.to(torch.int16), accumulation.half())
+
+    @property
+    def positions(self) -> Float[Tensor, "rays count 3"]:
+        """Contracted positions in [0, 1]^3."""
+        return (self.packed.float() + 2**15) / POSITION_STEPS
+
+    def __getitem__(self, rays: slice) -> SurfaceSamples:
+        """Some of the rays."""
+        return SurfaceSamples(self.packed[rays], self.accumulation[rays])
+
+    def to(self, device: torch.device | str) -> SurfaceSamples:
+        """The same samples on another device."""
+        return SurfaceSamples(self.packed.to(device), self.accumulation.to(device))
+
+    @staticmethod
+    def cat(parts: list[SurfaceSamples]) -> SurfaceSamples:
+        """Rays of several views one after the other."""
+        return SurfaceSamples(torch.cat([p.packed for p in parts]), torch.cat([p.accumulation for p in parts]))
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the samples."""
+        return self.packed.nbytes + self.accumulation.nbytes
+
+    def __len__(self) -> int:
+        return len(self.packed)
+
+
+def render_slots(
+    probabilities: Float[Tensor, "points slots"], accumulation: Float[Tensor, "rays"]
+) -> Float[Tensor, "rays slots"]:
+    """O = A / k sum_j o(x_j): slots rendered along rays whose points carry equal weight."""
+    per_ray = probabilities.view(len(accumulation), -1, probabilities.shape[-1])
+    return per_ray.mean(1) * accumulation[:, None]
