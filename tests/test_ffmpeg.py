@@ -1,4 +1,4 @@
-"""Laws of `ensure_ffmpeg`: afterwards there is an ffmpeg, a system's own one comes first, and nothing is ever raised."""
+"""Laws of `ensure_ffmpeg`: afterwards there is an ffmpeg, a system's own comes first, and nothing is ever raised."""
 
 from __future__ import annotations
 

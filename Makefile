@@ -1,0 +1,61 @@
+# `make` lists the targets. Each makes its own virtual environment first when there is none.
+
+PYTHON = python3
+VENV = .venv
+RUN = $(VENV)/bin/
+INSTALLED = $(VENV)/installed
+
+help:
+	@echo "make demo         take the example scene apart: pictures, videos and a metric table (minutes on 2 CPU cores)"
+	@echo "make test         the tests"
+	@echo "make test-slow    the tests that take longer"
+	@echo "make coverage     all tests, and the lines they do not reach"
+	@echo "make lint         ruff's checks and formatting"
+	@echo "make format       let ruff mend what it can"
+	@echo "make constraints  pin what is installed now in constraints.txt"
+	@echo "make clean        delete caches and build leftovers; outputs stay"
+	@echo "make distclean    delete the virtual environment too"
+	@echo ""
+	@echo "Variables: PYTHON=$(PYTHON) makes the virtual environment VENV=$(VENV)."
+
+demo: $(INSTALLED)
+	$(RUN)python examples/demo.py
+
+test: $(INSTALLED)
+	$(RUN)python -m pytest
+
+test-slow: $(INSTALLED)
+	$(RUN)python -m pytest -m slow
+
+coverage: $(INSTALLED)
+	$(RUN)python -m pytest -m "slow or not slow" --cov
+
+lint: $(INSTALLED)
+	$(RUN)ruff check .
+	$(RUN)ruff format --check .
+
+format: $(INSTALLED)
+	$(RUN)ruff check --fix .
+	$(RUN)ruff format .
+
+constraints: $(INSTALLED)
+	$(RUN)python -m pip install --quiet -c constraints.txt -e '.[dev,scenes]'
+	$(RUN)python .ci/pins.py > $(VENV)/constraints.txt
+	mv $(VENV)/constraints.txt constraints.txt
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage coverage.xml
+	find disconerf_ns tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+		echo "disconerf_ns needs Python 3.10 or newer: make PYTHON=/path/to/python3"; exit 1; }
+	@test -x $(RUN)pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+	@echo "Installing into $(VENV): about 3 minutes and 8 GB of disk ..."
+	@$(RUN)python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(INSTALLED)
+
+.PHONY: help demo test test-slow coverage lint format constraints clean distclean
