@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
+from nerfstudio.utils import writer
 from nerfstudio.utils.rich_utils import CONSOLE
 from rich.progress import track
 
@@ -87,6 +88,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         self._plan(trainer)
 
         def enter_step(step: int) -> None:
+            writer.GLOBAL_BUFFER["max_iter"] = self.schedule.total
             self._enter(self.schedule.stage(step))
             for name, optimizer in training_callback_attributes.optimizers.optimizers.items():
                 for group in optimizer.param_groups:

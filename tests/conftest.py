@@ -1,0 +1,71 @@
+"""Fixtures: a scene that is learned within seconds, and one short run on it that many tests look at."""
+
+from __future__ import annotations
+
+import copy
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from scene import write_scene
+
+os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+warnings.filterwarnings("ignore", category=UserWarning)
+
+
+def tiny_config(data: Path, output: Path, iterations: int = 120):
+    """`disconerf-small`, smaller still."""
+    from disconerf_ns.method import disconerf_small
+
+    config = copy.deepcopy(disconerf_small.config)
+    config.data = config.pipeline.datamanager.data = data
+    config.output_dir, config.vis, config.max_num_iterations = output, "tensorboard", iterations
+    config.machine.device_type = "cuda" if torch.cuda.is_available() else "cpu"
+    config.steps_per_eval_batch = config.steps_per_eval_image = config.steps_per_eval_all_images = 10**9
+    config.pipeline.datamanager.train_num_rays_per_batch = 256
+    config.pipeline.datamanager.view_pixels = 500
+    model = config.pipeline.model
+    model.num_proposal_samples_per_ray, model.num_nerf_samples_per_ray = (32, 16), 12
+    model.object_field.log2_table, model.object_field.finest, model.tv_cells = 13, 64, 256
+    model.floater_points = 256
+    config.set_timestamp()
+    return config
+
+
+def train(config):
+    """What `ns-train` does, without a process of its own."""
+    from nerfstudio.scripts.train import _set_random_seed
+
+    _set_random_seed(config.machine.seed)
+    config.save_config()
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    trainer.train()
+    return trainer
+
+
+@dataclass
+class Run:
+    """A finished run."""
+
+    config: Path
+    trainer: object
+
+    @property
+    def folder(self) -> Path:
+        return self.config.parent
+
+
+@pytest.fixture(scope="session")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scene(tmp_path_factory.mktemp("data") / "balls")
+
+
+@pytest.fixture(scope="session")
+def run(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    config = tiny_config(scene, tmp_path_factory.mktemp("outputs"), iterations=240)
+    trainer = train(config)
+    return Run(config.get_base_dir() / "config.yml", trainer)

@@ -1,0 +1,78 @@
+"""Assertions and slow, readable twins that several tests share."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor
+
+
+def assert_close(a: Tensor, b: Tensor, tolerance: float = 1e-5) -> None:
+    """Equal up to `tolerance` relative to the larger tensor's largest entry."""
+    scale = max(float(a.abs().max()), float(b.abs().max()), 1e-12)
+    torch.testing.assert_close(a, b, rtol=0, atol=tolerance * scale)
+
+
+def affinity_by_loops(slots: Tensor, masks: Tensor) -> Tensor:
+    """Eq. 4 as it is written: sums of pixelwise minima and maxima."""
+    alpha = torch.zeros(masks.shape[1], slots.shape[1])
+    for m, n in itertools.product(range(masks.shape[1]), range(slots.shape[1])):
+        low = torch.minimum(slots[:, n], masks[:, m]).sum()
+        high = torch.maximum(slots[:, n], masks[:, m]).sum()
+        alpha[m, n] = low / high if masks[:, m].any() else 0.0
+    return alpha
+
+
+def best_assignment(alpha: Tensor) -> tuple[int, ...]:
+    """The assignment of masks to different slots with the largest total, by trying them all."""
+    return max(
+        itertools.permutations(range(alpha.shape[1]), alpha.shape[0]),
+        key=lambda gamma: sum(float(alpha[m, n]) for m, n in enumerate(gamma)),
+    )
+
+
+def matching_loss_by_loops(slots: Tensor, masks: Tensor, gamma: tuple[int, ...]) -> Tensor:
+    """Eq. 5, divided by the number of pixels."""
+    total = sum((masks[:, m] - slots[:, n]).square().sum() for m, n in enumerate(gamma))
+    return total / len(gamma) / len(slots)
+
+
+def false_positive_loss_by_loops(slots: Tensor, masks: Tensor, gamma: tuple[int, ...]) -> Tensor:
+    """Eq. 6, divided by the number of pixels."""
+    total = sum(
+        (masks[:, m] * slots[:, n]).square().sum()
+        for m in range(len(gamma))
+        for n in range(slots.shape[1])
+        if n != gamma[m]
+    )
+    return total / len(gamma) / len(slots)
+
+
+def grid_by_loops(grid, positions: Tensor) -> Tensor:
+    """Trilinear interpolation of the hash grid, one corner of one level at a time."""
+    levels = []
+    for level, resolution in enumerate(grid.resolutions):
+        scaled = positions * resolution
+        cell = scaled.floor().clamp(0, resolution - 1)
+        total = 0.0
+        for corner in itertools.product((0, 1), repeat=3):
+            corner = torch.tensor(corner)
+            weight = torch.where(corner.bool(), scaled - cell, 1 - (scaled - cell)).prod(-1, keepdim=True)
+            total = total + weight * grid.vertex_features(level, cell.long() + corner)
+        levels.append(total)
+    return torch.cat(levels, -1)
+
+
+def total_variation_by_loops(grid, vertices: list[Tensor]) -> Tensor:
+    """Mean squared difference of neighbouring vertices, pair by pair."""
+    total = torch.zeros(())
+    for level, base in enumerate(vertices):
+        pairs = []
+        for vertex, axis in itertools.product(base, range(3)):
+            step = torch.zeros_like(vertex)
+            step[axis] = 1
+            ends = grid.vertex_features(level, torch.stack([vertex, vertex + step]))
+            pairs.append((ends[0] - ends[1]).square().sum())
+        total = total + torch.stack(pairs).mean()
+    return total

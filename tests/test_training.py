@@ -1,0 +1,133 @@
+"""A run through both stages: what is learned, what is frozen, what a stop and a resume keep."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Run, tiny_config, train
+from PIL import Image
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.objects import load_manifest
+from disconerf_ns.schedule import Stage
+
+
+def checkpoints(run: Run) -> list[Path]:
+    return sorted((run.folder / "nerfstudio_models").glob("*.ckpt"))
+
+
+def test_the_field_finds_the_balls_and_the_floor(run: Run, scene: Path) -> None:
+    import numpy as np
+
+    from disconerf_ns.metrics import weighted_iou
+
+    pipeline = run.trainer.pipeline
+    pipeline.eval()
+    predicted, truth = [], []
+    dataset = pipeline.datamanager.eval_dataset
+    for index, name in enumerate(dataset.image_filenames):
+        outputs = pipeline.model.get_outputs_for_camera(dataset.cameras[index : index + 1])
+        predicted.append(outputs["label"][..., 0].numpy().astype(int))
+        truth.append(np.array(Image.open(scene / "labels" / name.name)).astype(int))
+    assert weighted_iou(np.stack(predicted), np.stack(truth), ignore=0) > 0.7
+
+
+def test_manifest_lists_the_objects_that_the_outputs_show(run: Run) -> None:
+    objects = load_manifest(run.folder / "objects.json")
+    assert 3 <= len(objects) <= 8
+    assert [o.name for o in objects] == [f"object_{i:02d}" for i in range(len(objects))]
+    assert sorted(o.share for o in objects)[::-1] == [o.share for o in objects]
+    assert 0.9 < sum(o.share for o in objects) <= 1.0001
+    assert run.trainer.pipeline.model.object_slots.tolist() == [o.slot for o in objects]
+    assert all(0 < o.confidence <= 1 and o.views > 0 for o in objects)
+
+
+def test_radiance_is_frozen_bit_for_bit_in_the_object_stage(scene: Path, tmp_path: Path) -> None:
+    config = tiny_config(scene, tmp_path, iterations=8)
+    config.save_config()
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    pipeline, before = trainer.pipeline, {}
+    enter = pipeline._enter
+
+    def remember(stage: Stage) -> None:
+        if stage is Stage.OBJECTS and not before:
+            before.update({k: v.clone() for k, v in pipeline.model.state_dict().items()})
+        enter(stage)
+
+    pipeline._enter = remember
+    trainer.train()
+    after = pipeline.model.state_dict()
+    changed = {key.split(".")[0] for key in before if before[key].shape == after[key].shape and not torch.equal(before[key], after[key])}
+    assert changed == {"object_field"}
+
+
+def test_resume_goes_on_in_the_same_stage_to_the_same_end(scene: Path, tmp_path: Path) -> None:
+    whole = tiny_config(scene, tmp_path / "whole", iterations=24)
+    whole.steps_per_save, whole.save_only_latest_checkpoint = 20, False
+    first = train(whole)
+    assert first.pipeline.schedule.object_start == 18
+    folder = whole.get_checkpoint_dir()
+    assert {path.name for path in folder.iterdir()} == {"step-000000020.ckpt", "step-000000023.ckpt"}
+
+    resumed = tiny_config(scene, tmp_path / "resumed", iterations=24)
+    resumed.load_dir, resumed.load_step = folder, 20
+    second = train(resumed)
+    assert second.pipeline.schedule == first.pipeline.schedule
+    assert resumed.get_checkpoint_dir().joinpath("step-000000023.ckpt").exists()
+
+    finished = tiny_config(scene, tmp_path / "finished", iterations=24)
+    finished.load_dir = folder
+    with pytest.raises(UserError, match="all of them"):
+        train(finished)
+
+
+def test_the_same_seed_gives_the_same_run(scene: Path, tmp_path: Path) -> None:
+    states = []
+    for name in ("a", "b"):
+        states.append(train(tiny_config(scene, tmp_path / name, iterations=12)).pipeline.state_dict())
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_objects_alone_over_a_trained_radiance_field(run: Run, scene: Path, tmp_path: Path) -> None:
+    for source in (run.config, checkpoints(run)[-1]):
+        config = tiny_config(scene, tmp_path / source.stem, iterations=6)
+        config.pipeline.model.num_levels = 3  # the source's architecture counts
+        config.pipeline.radiance_field = source
+        trainer = train(config)
+        assert trainer.pipeline.schedule.object_start == 0
+        ours, theirs = trainer.pipeline.model.state_dict(), run.trainer.pipeline.model.state_dict()
+        radiance = [key for key in ours if key.startswith(("field.", "proposal_networks."))]
+        assert radiance and all(torch.equal(ours[key], theirs[key]) for key in radiance)
+        assert not torch.equal(ours["object_field.mlp.4.weight"], theirs["object_field.mlp.4.weight"])
+        assert json.loads((config.get_base_dir() / "objects.json").read_text())["step"] == 5
+
+
+def test_objects_over_stock_nerfacto(scene: Path, tmp_path: Path) -> None:
+    from nerfstudio.configs.method_configs import all_methods
+
+    from disconerf_ns.lpips import without_download
+
+    small = tiny_config(scene, tmp_path / "x").pipeline
+    config = copy.deepcopy(all_methods["nerfacto"])
+    config.data = config.pipeline.datamanager.data = scene
+    config.output_dir, config.vis, config.max_num_iterations = tmp_path / "nerfacto", "tensorboard", 5
+    config.machine.device_type = "cuda" if torch.cuda.is_available() else "cpu"
+    config.pipeline.datamanager = small.datamanager.__class__.__bases__[0](train_num_rays_per_batch=64, data=scene)
+    config.pipeline.datamanager.dataparser = small.datamanager.dataparser
+    model = config.pipeline.model
+    model.implementation, model.log2_hashmap_size, model.num_levels = "torch", 12, 4
+    model.num_proposal_samples_per_ray, model.num_nerf_samples_per_ray = (16, 8), 8
+    config.steps_per_eval_batch = config.steps_per_eval_image = config.steps_per_eval_all_images = 10**9
+    config.set_timestamp()
+    with without_download():
+        train(config)
+    ours = tiny_config(scene, tmp_path / "ours", iterations=4)
+    ours.pipeline.radiance_field = config.get_base_dir() / "config.yml"
+    pipeline = train(ours).pipeline
+    assert pipeline.config.model.log2_hashmap_size == 12 and len(pipeline.surfaces) == 14
