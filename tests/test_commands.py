@@ -1,0 +1,196 @@
+"""nerfstudio's own commands on a finished run: what they write is looked into, not only that they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+import torch
+from conftest import Run
+from nerfstudio.scripts.eval import ComputePSNR
+from nerfstudio.scripts.render import DatasetRender, RenderCameraPath, RenderInterpolated, SpiralRender
+from nerfstudio.utils import colormaps
+from nerfstudio.utils.eval_utils import eval_setup
+from PIL import Image
+from scene import camera_pose
+
+from disconerf_ns.objects import load_manifest
+
+
+def read_video(path: Path) -> np.ndarray:
+    """Frames of a video, (T, H, W, 3) uint8."""
+    frames = imageio_ffmpeg.read_frames(str(path))
+    width, height = next(frames)["source_size"]
+    return np.stack([np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in frames])
+
+
+@pytest.fixture
+def objects(run: Run) -> list[str]:
+    return [o.name for o in load_manifest(run.folder / "objects.json")]
+
+
+@pytest.fixture(scope="module")
+def pipeline(run: Run):
+    _, pipeline, _, _ = eval_setup(run.config, test_mode="test")
+    return pipeline
+
+
+def test_loaded_model_is_the_trained_one(run: Run, pipeline) -> None:
+    ours, theirs = pipeline.model.state_dict(), run.trainer.pipeline.model.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key].cpu(), theirs[key].cpu()) for key in ours)
+
+
+def test_every_output_goes_through_nerfstudios_colormap(pipeline) -> None:
+    camera = pipeline.datamanager.eval_dataset.cameras[0:1].to(pipeline.device)
+    outputs = pipeline.model.get_outputs_for_camera(camera)
+    assert {"rgb", "accumulation", "depth", "objects", "objects_overlay", "confidence", "edited"} <= set(outputs.keys())
+    for name in outputs.keys():
+        image = outputs[name]
+        assert image.shape[:2] == (36, 48) and image.dtype == torch.float32 and image.shape[-1] in (1, 3), name
+        assert torch.isfinite(image).all(), name
+        if "depth" not in name:
+            assert image.min() >= 0 and image.max() <= 1 + 1e-5, name
+        assert colormaps.apply_colormap(image).shape == (36, 48, 3)
+
+
+def test_nothing_is_computed_before_it_is_read(pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    from disconerf_ns import rendering
+
+    calls = []
+    for name in ("render_scene", "render_edited"):
+        original = getattr(rendering, name)
+        monkeypatch.setattr(rendering, name, lambda *a, _n=name, _f=original: calls.append(_n) or _f(*a))
+    outputs = pipeline.model.get_outputs_for_camera(pipeline.datamanager.eval_dataset.cameras[0:1].to(pipeline.device))
+    assert "object_00" in outputs and len(list(outputs.keys())) > 7 and not calls
+    outputs["object_00"], outputs["object_00_mask"]
+    assert set(calls) <= {"render_edited"} and len(calls) == 1
+    outputs["rgb"], outputs["objects"], outputs["confidence"]
+    assert calls.count("render_scene") == 1
+
+
+def test_objects_share_the_image(pipeline, objects: list[str]) -> None:
+    """Where an object is what the camera sees, it is also seen when it is rendered alone."""
+    camera = pipeline.datamanager.eval_dataset.cameras[0:1].to(pipeline.device)
+    outputs = pipeline.model.get_outputs_for_camera(camera)
+    for name, slot in zip(objects, pipeline.model.object_slots.tolist()):
+        seen = (outputs["label"][..., 0] == slot + 1) & (outputs["confidence"][..., 0] > 0.9)
+        if seen.sum() > 20:
+            assert outputs[f"{name}_mask"][..., 0][seen].mean() > 0.7
+
+
+def test_edit_hides_and_recolours(pipeline) -> None:
+    from disconerf_ns.edit import Edit
+
+    model = pipeline.model
+    camera = pipeline.datamanager.eval_dataset.cameras[0:1].to(pipeline.device)
+    slot = int(model.object_slots[0])
+    before = model.get_outputs_for_camera(camera)
+    seen = (before["label"][..., 0] == slot + 1) & (before["confidence"][..., 0] > 0.9)
+    assert torch.equal(before["edited"], before["rgb"])
+    try:
+        model.edit = Edit().recolor(slot, (1.0, 0.0, 0.0))
+        red = model.get_outputs_for_camera(camera)["edited"][seen].mean(0)
+        assert red[0] > 2 * red[1] and red[0] > 2 * red[2]
+        model.edit = Edit().hide(slot)
+        gone = model.get_outputs_for_camera(camera)
+        assert (gone["edited"] - before["rgb"])[seen].abs().mean() > 0.05
+    finally:
+        model.edit = Edit()
+
+
+def test_eval(run: Run, tmp_path: Path) -> None:
+    ComputePSNR(run.config, tmp_path / "eval.json", render_output_path=tmp_path / "images").main()
+    results = json.loads((tmp_path / "eval.json").read_text())["results"]
+    assert results["psnr"] > 12 and "lpips" not in results
+    assert len(list((tmp_path / "images").glob("eval_objects_*.png"))) == 2
+
+
+def test_render_interpolate_films_an_object(run: Run, objects: list[str], tmp_path: Path) -> None:
+    RenderInterpolated(
+        run.config, tmp_path / "v.mp4", rendered_output_names=[objects[0], "objects"], interpolation_steps=2
+    ).main()
+    video = read_video(tmp_path / "v.mp4")
+    assert video.shape == (2, 36, 96, 3)
+    assert video[:, :, 48:].std() > 5
+
+
+def test_render_camera_path(run: Run, tmp_path: Path) -> None:
+    pose = camera_pose(0.3, 0.6, 0.9)
+    key = {"camera_to_world": pose.flatten().tolist(), "fov": 60.0, "aspect": 1.5}
+    path = {
+        "camera_type": "perspective",
+        "render_height": 16,
+        "render_width": 24,
+        "fps": 2,
+        "seconds": 1.0,
+        "camera_path": [key, key],
+    }
+    (tmp_path / "path.json").write_text(json.dumps(path))
+    RenderCameraPath(
+        run.config,
+        tmp_path / "frames",
+        rendered_output_names=["object_01", "depth", "confidence"],
+        camera_path_filename=tmp_path / "path.json",
+        output_format="images",
+    ).main()
+    assert len(list((tmp_path / "frames").glob("*.jpg"))) == 2
+
+
+def test_render_spiral(run: Run, tmp_path: Path) -> None:
+    SpiralRender(run.config, tmp_path / "s.mp4", rendered_output_names=["objects_overlay"], seconds=0.2, frame_rate=10).main()
+    assert len(read_video(tmp_path / "s.mp4")) == 2
+
+
+def test_render_dataset_by_default_renders_every_output(run: Run, objects: list[str], tmp_path: Path) -> None:
+    DatasetRender(run.config, tmp_path / "all").main()
+    written = {folder.name for folder in (tmp_path / "all" / "test").iterdir()}
+    assert {"rgb", "gt-rgb", "depth", "objects", "confidence", *objects, *(f"{o}_mask" for o in objects)} <= written
+    assert all(len(list(folder.iterdir())) == 2 for folder in (tmp_path / "all" / "test").iterdir())
+
+
+def test_export_pointcloud_of_an_object(run: Run, tmp_path: Path) -> None:
+    exporter = pytest.importorskip("nerfstudio.scripts.exporter", exc_type=ImportError)
+    objects = load_manifest(run.folder / "objects.json")
+    for output in ("rgb", objects[-1].name):
+        depth = "depth" if output == "rgb" else f"{output}_depth"
+        exporter.ExportPointCloud(
+            run.config,
+            tmp_path / output,
+            num_points=200,
+            normal_method="open3d",
+            rgb_output_name=output,
+            depth_output_name=depth,
+            num_rays_per_batch=1024,
+        ).main()
+    import open3d
+
+    points = np.asarray(open3d.io.read_point_cloud(str(tmp_path / objects[-1].name / "point_cloud.ply")).points)
+    low, high = np.array(objects[-1].box)
+    assert len(points) > 100 and ((points > low - 1e-3) & (points < high + 1e-3)).all(-1).mean() > 0.99
+
+
+def test_rgba_of_an_object_has_its_own_alpha(pipeline) -> None:
+    outputs = pipeline.model.get_outputs_for_camera(pipeline.datamanager.eval_dataset.cameras[0:1].to(pipeline.device))
+    rgba = pipeline.model.get_rgba_image(outputs, "object_01")
+    assert torch.equal(rgba[..., 3:], outputs["object_01_mask"])
+    composed = rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:]
+    solid = rgba[..., 3] > 0.1
+    assert (composed - outputs["object_01"])[solid].abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("program", [["ns-render", "interpolate", "--rendered-output-names", "object_00"]])
+def test_commands_as_a_user_types_them_without_ffmpeg(run: Run, tmp_path: Path, program: list[str]) -> None:
+    """In a process of its own, with no network, no GPU and no ffmpeg on the PATH."""
+    video = tmp_path / "object.mp4"
+    arguments = ["--load-config", str(run.config), "--output-path", str(video), "--interpolation-steps", "2"]
+    environment = {**os.environ, "PATH": "/usr/bin-without-ffmpeg", "CUDA_VISIBLE_DEVICES": "", "http_proxy": "http://0.0.0.0:1"}
+    executable = str(Path(sys.executable).parent / program[0])
+    subprocess.run([sys.executable, executable, *program[1:], *arguments], env=environment, check=True, timeout=300)
+    assert len(read_video(video)) == 2
