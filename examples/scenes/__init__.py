@@ -1,0 +1,1 @@
+"""Synthetic scenes with exact instance ground truth, made by a path tracer."""

@@ -1,0 +1,7 @@
+"""The scenes that `make_scene` knows, by name; a new scene is one more file here and one more line below."""
+
+from __future__ import annotations
+
+from examples.scenes.layouts.table import table
+
+LAYOUTS = {"table": table}

@@ -1,0 +1,175 @@
+"""Masks that disagree from view to view as an automatic segmenter's do, made from exact labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter
+from scipy.optimize import linear_sum_assignment
+
+
+@dataclass(frozen=True)
+class MaskNoise:
+    """How far one view's masks are from the truth. All zero gives the truth itself.
+
+    Lengths are pixels of an image that is 256 wide; they grow with the image.
+    """
+
+    miss: float = 0.0
+    """Probability that an object has no mask."""
+    split: float = 0.0
+    """Probability that an object comes in two pieces instead of whole."""
+    merge: float = 0.0
+    """Probability that one mask covers an object and a neighbour, and neither has a mask of its own."""
+    part: float = 0.0
+    """Probability that a piece of an object has a mask in addition."""
+    group: float = 0.0
+    """Probability that an object and its neighbours together have a mask in addition."""
+    hole: float = 0.0
+    """Probability of a hole in a mask."""
+    ragged: float = 0.0
+    """Standard deviation of the border's displacement."""
+    swell: float = 0.0
+    """Standard deviation of a whole mask's growth or shrinkage."""
+    min_fraction: float = 0.0
+    """Masks smaller than this share of the image are dropped."""
+
+
+LEVELS = {
+    "none": MaskNoise(),
+    "mild": MaskNoise(
+        miss=0.04, split=0.05, merge=0.04, part=0.10, group=0.05, hole=0.05, ragged=0.6, swell=0.3, min_fraction=0.003
+    ),
+    "middle": MaskNoise(
+        miss=0.10, split=0.15, merge=0.10, part=0.25, group=0.15, hole=0.15, ragged=1.2, swell=0.7, min_fraction=0.003
+    ),
+    "heavy": MaskNoise(
+        miss=0.20, split=0.28, merge=0.20, part=0.40, group=0.30, hole=0.30, ragged=2.0, swell=1.2, min_fraction=0.003
+    ),
+}
+
+
+@dataclass(frozen=True)
+class NoisyMasks:
+    """The masks of one view with the scores that a segmenter would give them."""
+
+    masks: np.ndarray
+    """(K, H, W) bool; masks may overlap and leave pixels uncovered."""
+    predicted_iou: np.ndarray
+    """(K,) in [0, 1]; rises with the true IoU, loosely."""
+    stability_score: np.ndarray
+    """(K,) in [0, 1]; falls with the length of the border per area, loosely."""
+
+
+def noisy_masks(labels: np.ndarray, noise: MaskNoise, seed: int) -> NoisyMasks:
+    """Disturb the objects of one view.
+
+    Args:
+        labels: (H, W) integers; 0 is nothing, every other value one object.
+        noise: what goes wrong, and how often.
+        seed: the same seed gives the same masks; give every view its own.
+    """
+    random = np.random.default_rng(seed)
+    objects = [labels == label for label in np.unique(labels[labels > 0])]
+    pixel = labels.shape[1] / 256
+    regions = _regions(objects, noise, random)
+    masks = [_displaced(_punctured(region, noise, random), noise, pixel, random) for region in regions]
+    masks = [mask for mask in masks if mask.any() and mask.mean() >= noise.min_fraction]
+    stacked = np.stack(masks) if masks else np.zeros((0, *labels.shape), dtype=bool)
+    stacked = stacked[random.permutation(len(stacked))]
+    best = iou_matrix(np.stack(objects), stacked).max(axis=0) if objects and len(stacked) else np.zeros(len(stacked))
+    border = np.array([(binary_dilation(mask) & ~mask).sum() / mask.sum() for mask in stacked])
+    return NoisyMasks(
+        masks=stacked,
+        predicted_iou=np.clip(0.80 + 0.18 * best + 0.03 * random.standard_normal(len(stacked)), 0, 1).round(3),
+        stability_score=np.clip(0.98 - 0.25 * border + 0.01 * random.standard_normal(len(stacked)), 0, 1).round(3),
+    )
+
+
+def iou_matrix(truth: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """(T, K) intersection over union of (T, H, W) and (K, H, W) masks, none of them empty."""
+    truth, masks = (stack.reshape(len(stack), -1).astype(np.float32) for stack in (truth, masks))
+    shared = truth @ masks.T
+    return shared / (truth.sum(axis=1)[:, None] + masks.sum(axis=1)[None] - shared)
+
+
+def agreement(labels: np.ndarray, masks: np.ndarray) -> float:
+    """Mean IoU of the objects with their masks under the best one-to-one matching, weighted by the objects' areas."""
+    truth = np.stack([labels == label for label in np.unique(labels[labels > 0])])
+    iou = iou_matrix(truth, masks) if len(masks) else np.zeros((len(truth), 0))
+    area = truth.sum(axis=(1, 2))
+    matched = linear_sum_assignment(area[:, None] * iou, maximize=True)
+    return float((area[:, None] * iou)[matched].sum() / area.sum())
+
+
+def _regions(objects: list[np.ndarray], noise: MaskNoise, random: np.random.Generator) -> list[np.ndarray]:
+    """What each mask is about: objects, pieces, unions."""
+    regions, done = [], set()
+    for i in random.permutation(len(objects)):
+        near = [j for j in _neighbours(objects, i) if j not in done]
+        if i in done:
+            continue
+        done.add(i)
+        fate = random.random()
+        if fate < noise.miss:
+            pass
+        elif fate < noise.miss + noise.split:
+            piece = _piece(objects[i], random)
+            regions += [piece, objects[i] & ~piece]
+        elif fate < noise.miss + noise.split + noise.merge and near:
+            other = random.choice(near)
+            done.add(other)
+            regions.append(objects[i] | objects[other])
+        else:
+            regions.append(objects[i])
+        if random.random() < noise.part:
+            regions.append(_piece(objects[i], random))
+        if random.random() < noise.group:
+            regions.append(np.logical_or.reduce([objects[i], *(objects[j] for j in _neighbours(objects, i)[:2])]))
+    return regions
+
+
+def _neighbours(objects: list[np.ndarray], i: int) -> list[int]:
+    """The objects that touch object i in the image, smallest first."""
+    around = binary_dilation(objects[i], iterations=2)
+    touching = [j for j, other in enumerate(objects) if j != i and (around & other).any()]
+    return sorted(touching, key=lambda j: int(objects[j].sum()))
+
+
+def _piece(region: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A third to two thirds of a region, on one side of a wavy line."""
+    rows, columns = np.nonzero(region)
+    angle = random.uniform(0, 2 * np.pi)
+    along, across = columns * np.cos(angle) + rows * np.sin(angle), rows * np.cos(angle) - columns * np.sin(angle)
+    extent = max(1.0, float(np.ptp(along)))
+    side = along + 0.06 * extent * np.sin(9 * across / extent + random.uniform(0, 2 * np.pi))
+    piece = np.zeros_like(region)
+    chosen = side <= np.quantile(side, random.uniform(1 / 3, 2 / 3))
+    piece[rows[chosen], columns[chosen]] = True
+    return piece
+
+
+def _displaced(region: np.ndarray, noise: MaskNoise, pixel: float, random: np.random.Generator) -> np.ndarray:
+    """A region whose border is moved outwards by a smooth random field."""
+    wave = gaussian_filter(random.standard_normal(region.shape), 4 * pixel)
+    growth = pixel * (noise.ragged * wave / max(wave.std(), 1e-9) + noise.swell * random.standard_normal())
+    return _signed_distance(region) + growth > 0
+
+
+def _signed_distance(region: np.ndarray) -> np.ndarray:
+    """Pixels from the region's border, positive inside; half-integer at the border's two sides."""
+    if region.all() or not region.any():
+        return np.where(region, np.inf, -np.inf)
+    return np.where(region, distance_transform_edt(region) - 0.5, 0.5 - distance_transform_edt(~region))
+
+
+def _punctured(mask: np.ndarray, noise: MaskNoise, random: np.random.Generator) -> np.ndarray:
+    """A mask with or without one round hole of up to a twelfth of its area."""
+    if random.random() >= noise.hole or not mask.any():
+        return mask
+    rows, columns = np.nonzero(mask)
+    center = random.integers(len(rows))
+    radius = np.sqrt(random.uniform(0.02, 1 / 12) * len(rows) / np.pi)
+    row, column = np.indices(mask.shape)
+    return mask & (np.hypot(row - rows[center], column - columns[center]) > radius)

@@ -1,0 +1,87 @@
+"""What a scene is: objects made of parts, soft lights, and the ball around which the cameras turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from examples.scenes.meshes import Mesh
+
+
+@dataclass(frozen=True)
+class Material:
+    """A surface finish: a base colour and how it shines."""
+
+    color: np.ndarray
+    """(H, W, 3) sRGB texture in [0, 1], or (3,) one colour; row 0 is v = 1."""
+    roughness: float = 0.5
+    """0 is a mirror, 1 is chalk."""
+    specular: float = 0.4
+    """Strength of the highlight; 0.5 is a dielectric of index 1.5."""
+    clearcoat: float = 0.0
+    """A second, sharper highlight, as of a glaze or a varnish."""
+    bump: np.ndarray | None = None
+    """(H, W) height texture that bends the normals."""
+    bump_scale: float = 1.0
+    """Factor on the heights."""
+    tiling: float = 1.0
+    """How often the textures repeat along u and v."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One mesh with one material."""
+
+    mesh: Mesh
+    material: Material
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """One instance: all of its parts carry the same label."""
+
+    name: str
+    parts: list[Part]
+
+    def box(self) -> np.ndarray:
+        """(2, 3) lowest and highest coordinates."""
+        points = np.concatenate([part.mesh.points for part in self.parts])
+        return np.stack([points.min(axis=0), points.max(axis=0)])
+
+
+@dataclass(frozen=True)
+class AreaLight:
+    """A square that shines on one side."""
+
+    position: tuple[float, float, float]
+    target: tuple[float, float, float]
+    size: float
+    """Side length."""
+    radiance: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Orbit:
+    """A spiral of cameras about a point, all looking at it."""
+
+    center: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    radius: tuple[float, float] = (2.2, 2.4)
+    """Range of the distance to the centre; it varies smoothly along the spiral."""
+    elevation: tuple[float, float] = (22.0, 56.0)
+    """Degrees above the horizon at the start and at the end."""
+    turns: float = 3.0
+    horizontal_fov: float = 50.0
+    """Degrees."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Objects in the order of their labels, which start at 1."""
+
+    objects: list[SceneObject]
+    lights: list[AreaLight]
+    ambient: tuple[float, float, float]
+    """Radiance that comes from every direction."""
+    orbit: Orbit = field(default_factory=Orbit)
+    exposure: float = 1.0
