@@ -4,6 +4,7 @@ PYTHON = python3
 VENV = .venv
 RUN = $(VENV)/bin/
 INSTALLED = $(VENV)/installed
+PIP_INSTALL = $(RUN)python -m pip install --quiet --disable-pip-version-check
 
 help:
 	@echo "make demo         take the example scene apart: pictures, videos and a metric table (minutes on 2 CPU cores)"
@@ -39,7 +40,7 @@ format: $(INSTALLED)
 	$(RUN)ruff format .
 
 constraints: $(INSTALLED)
-	$(RUN)python -m pip install --quiet -c constraints.txt -e '.[dev,scenes]'
+	$(PIP_INSTALL) -c constraints.txt -e '.[dev,scenes]'
 	$(RUN)python .ci/pins.py > $(VENV)/constraints.txt
 	mv $(VENV)/constraints.txt constraints.txt
 
@@ -50,12 +51,23 @@ clean:
 distclean: clean
 	rm -rf $(VENV)
 
+# viser wants pyliblzfse, for Record3D files only; it is the one package that has no wheel. Where it can't be
+# compiled, everything else is installed from the pins, which are complete from Python 3.11 on.
 $(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
-		echo "disconerf_ns needs Python 3.10 or newer: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' || { \
+		echo "This needs Python 3.10, 3.11 or 3.12: make PYTHON=/path/to/python3.12"; exit 1; }
 	@test -x $(RUN)pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 	@echo "Installing into $(VENV): about 3 minutes and 8 GB of disk ..."
-	@$(RUN)python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@if $(PIP_INSTALL) -c constraints.txt pyliblzfse 2> $(VENV)/pyliblzfse.log; then \
+		$(PIP_INSTALL) -c constraints.txt -e '.[dev]'; \
+	elif $(RUN)python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+		echo "There is no C compiler or no Python.h: leaving out viser's reader of Record3D files."; \
+		grep -v '^pyliblzfse' constraints.txt > $(VENV)/pins.txt; \
+		$(PIP_INSTALL) --no-deps -r $(VENV)/pins.txt -e .; \
+	else \
+		cat $(VENV)/pyliblzfse.log; \
+		echo "On Python 3.10 this needs a C compiler and Python.h (Debian, Ubuntu: gcc python3-dev)."; exit 1; \
+	fi
 	@touch $(INSTALLED)
 
 .PHONY: help demo test test-slow coverage lint format constraints clean distclean
