@@ -6,7 +6,7 @@ Isolating, removing and recolouring are the same operation with other numbers; m
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,13 +91,6 @@ class EditTable:
         """The edit that changes nothing."""
         zeros = torch.zeros(slots, device=device)
         return cls(zeros + 1, torch.zeros(slots, 3, device=device), zeros)
-
-    @classmethod
-    def isolate(cls, kept: Iterable[int], slots: int, device: torch.device | str) -> EditTable:
-        """The edit that leaves only the given slots."""
-        table = cls.identity(slots, device)
-        table.density.zero_()[list(kept)] = 1.0
-        return table
 
     def tint(self, rgb: Float[Tensor, "*n 3"], probabilities: Float[Tensor, "*n slots"]) -> Float[Tensor, "*n 3"]:
         """Colours after the edit: the new colour takes the luma of the old one, so that shading stays."""

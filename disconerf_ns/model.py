@@ -17,11 +17,12 @@ from nerfstudio.utils import colormaps
 from torch import Tensor
 
 from disconerf_ns import objective, rendering
-from disconerf_ns.edit import Edit, EditTable
+from disconerf_ns.edit import Edit
 from disconerf_ns.errors import UserError
 from disconerf_ns.field import ObjectField, ObjectFieldConfig
 from disconerf_ns.lpips import without_download
 from disconerf_ns.objects import SceneObject
+from disconerf_ns.occupancy import Occupancy
 from disconerf_ns.outputs import LazyOutputs
 from disconerf_ns.palette import slot_colors
 from disconerf_ns.surface import SurfaceSamples, render_slots
@@ -50,6 +51,8 @@ class DiscoNerfModelConfig(NerfactoModelConfig):
     """Random points of that loss in one iteration."""
     extraction: Literal["hard", "soft"] = "hard"
     """How an object conditions the density: by the slot that rules at a point, or by the slot's probability there."""
+    object_samples: int = 32
+    """Samples along the part of a ray that an object occupies, where the object is rendered alone."""
     object_background: Literal["white", "black"] = "white"
     """What surrounds an object that is rendered alone."""
 
@@ -90,6 +93,7 @@ class DiscoNerfModel(NerfactoModel):
         self.object_field = ObjectField(self.config.object_field, slots)
         self.register_buffer("object_slots", torch.zeros(0, dtype=torch.long))
         self.register_buffer("object_boxes", torch.zeros(0, 2, 3))
+        self._occupancies: dict[int, Occupancy] = {}
         self.edit = Edit()
         self.rendering_lock = threading.RLock()
 
@@ -171,6 +175,18 @@ class DiscoNerfModel(NerfactoModel):
         """Take over the discovered objects; their outputs are `object_00`, `object_01`, ..."""
         self.object_slots = torch.tensor([o.slot for o in objects], dtype=torch.long, device=self.device)
         self.object_boxes = torch.tensor([o.box for o in objects], device=self.device).view(-1, 2, 3)
+        self._occupancies.clear()
+
+    def _occupancy(self, number: int) -> Occupancy:
+        if number not in self._occupancies:
+            slot = int(self.object_slots[number])
+            self._occupancies[number] = Occupancy.build(
+                lambda x: self.field.density_fn(x)[..., 0] * self.slot_weights(x)[..., slot],
+                lambda x: rendering.contract(self, x),
+                lambda x: rendering.uncontract(self, x),
+                self.object_boxes[number],
+            )
+        return self._occupancies[number]
 
     def slot_weights(self, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n slots"]:
         """How far each slot owns scene positions: probabilities, or one-hot of the largest for hard extraction."""
@@ -228,14 +244,9 @@ class DiscoNerfModel(NerfactoModel):
 
         @shared
         def alone(number: int):
-            table = EditTable.isolate([int(self.object_slots[number])], self.object_field.slots, self.device)
-            return rendering.render_in_box(
-                lambda r: rendering.render_edited(self, r, table, self.slot_weights, background),
-                rays,
-                self.object_boxes[number],
-                background,
-                chunk,
-                self.device,
+            slot, occupancy = int(self.object_slots[number]), self._occupancy(number)
+            return rendering.in_chunks(
+                lambda r: rendering.render_object(self, r, slot, occupancy, background), rays, chunk, self.device
             )
 
         recipes: dict[str, Callable[[], Tensor]] = {

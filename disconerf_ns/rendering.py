@@ -13,6 +13,7 @@ from nerfstudio.field_components.field_heads import FieldHeadNames
 from torch import Tensor
 
 from disconerf_ns.edit import EditTable
+from disconerf_ns.occupancy import Occupancy
 from disconerf_ns.surface import weight_quantiles
 
 if TYPE_CHECKING:
@@ -58,15 +59,6 @@ def surface_points(
     edges = torch.cat([samples.frustums.starts[..., 0], samples.frustums.ends[..., -1:, 0]], -1)
     distances = weight_quantiles(weights[..., 0], edges, count)
     return samples.frustums.origins[:, :1] + samples.frustums.directions[:, :1] * distances[..., None]
-
-
-def intersect_box(
-    origins: Float[Tensor, "rays 3"], directions: Float[Tensor, "rays 3"], box: Float[Tensor, "2 3"]
-) -> tuple[Float[Tensor, "rays"], Float[Tensor, "rays"]]:
-    """Distances at which rays enter and leave an axis-aligned box; enter >= leave where they miss it."""
-    directions = torch.where(directions.abs() < 1e-9, 1e-9, directions)
-    bounds = (box[:, None] - origins) / directions
-    return bounds.amin(0).amax(-1).clamp(min=0), bounds.amax(0).amin(-1)
 
 
 def uncontract(model: DiscoNerfModel, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
@@ -120,25 +112,23 @@ def render_edited(
     return {"rgb": rgb.clamp(0, 1), "accumulation": accumulation, "depth": depth}
 
 
-def render_in_box(
-    render: Callable[[RayBundle], dict[str, Tensor]],
-    rays: RayBundle,
-    box: Float[Tensor, "2 3"],
-    background: float,
-    size: int,
-    device: torch.device | str,
+def render_object(
+    model: DiscoNerfModel, rays: RayBundle, slot: int, occupancy: Occupancy, background: float
 ) -> dict[str, Tensor]:
-    """`render` only where flat rays cross a box, and only between entry and exit; the rest is background."""
-    enter, leave = intersect_box(rays.origins, rays.directions, box.to(rays.origins.device))
-    hit = enter < leave
+    """One object alone along flat rays, on a plain background; empty space costs no network evaluation."""
     images = {
-        "rgb": torch.full((len(rays), 3), background, device=device),
-        "accumulation": torch.zeros(len(rays), 1, device=device),
-        "depth": torch.zeros(len(rays), 1, device=device),
+        "rgb": torch.full((len(rays), 3), background, device=rays.origins.device),
+        "accumulation": torch.zeros(len(rays), 1, device=rays.origins.device),
+        "depth": torch.zeros(len(rays), 1, device=rays.origins.device),
     }
-    if hit.any():
-        inside = rays[hit]
-        inside.nears, inside.fars = enter[hit, None], leave[hit, None]
-        for name, values in in_chunks(render, inside, size, device).items():
-            images[name][hit.to(device)] = values
+    hit, samples = occupancy.sample(rays, steps=64, count=model.config.object_samples)
+    if samples is None:
+        return images
+    outputs = model.field(samples)
+    own = model.slot_weights(samples.frustums.get_positions())[..., slot, None]
+    weights = samples.get_weights(outputs[FieldHeadNames.DENSITY] * own)
+    accumulation = weights.sum(-2).clamp(0, 1)
+    images["rgb"][hit] = (weights * outputs[FieldHeadNames.RGB]).sum(-2) + (1 - accumulation) * background
+    images["accumulation"][hit] = accumulation
+    images["depth"][hit] = model.renderer_depth(weights=weights, ray_samples=samples)
     return images

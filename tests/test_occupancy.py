@@ -1,0 +1,64 @@
+"""Occupancy of a ball of known place: which cells and rays it takes, and that nothing of it is cut away."""
+
+from __future__ import annotations
+
+import torch
+from helpers import assert_close
+from nerfstudio.cameras.rays import RayBundle
+
+from disconerf_ns.occupancy import Occupancy, intersect_box, piecewise, piecewise_inverse
+
+CENTRE, RADIUS = torch.tensor([0.2, -0.1, 0.3]), 0.25
+
+
+def ball() -> Occupancy:
+    box = torch.stack([CENTRE - 0.3, CENTRE + 0.3])
+    return Occupancy.build(
+        lambda x: 200.0 * ((x - CENTRE).norm(dim=-1) < RADIUS), lambda x: (x + 2) / 4, lambda x: x * 4 - 2, box
+    )
+
+
+def test_spacing_is_undone() -> None:
+    distance = torch.tensor([0.0, 0.3, 1.0, 2.5, 900.0])
+    assert_close(piecewise_inverse(piecewise(distance)), distance, 1e-4)
+
+
+def test_box_by_hand() -> None:
+    box = torch.tensor([[0.0, 0, 0], [1, 1, 1]])
+    origins = torch.tensor([[-1.0, 0.5, 0.5], [-1, 2, 0.5], [0.5, 0.5, 0.5], [2, 0.5, 0.5]])
+    directions = torch.tensor([[1.0, 0, 0], [1, 0, 0], [0, 0, 1], [1, 0, 0]])
+    enter, leave = intersect_box(origins, directions, box)
+    assert_close(enter[[0, 2]], torch.tensor([1.0, 0.0]))
+    assert_close(leave[[0, 2]], torch.tensor([2.0, 0.5]))
+    assert (enter >= leave).tolist() == [False, True, False, True]
+
+
+def test_the_whole_ball_is_held_and_little_else() -> None:
+    occupancy = ball()
+    directions = torch.nn.functional.normalize(torch.randn(500, 3, generator=torch.Generator().manual_seed(0)), dim=-1)
+    assert occupancy.holds(CENTRE + directions * RADIUS * 0.999).all()
+    cell = 0.6 / 32
+    assert not occupancy.holds(CENTRE + directions * (RADIUS + 4 * cell)).any()
+
+
+def test_samples_cover_the_ball_and_only_rays_near_it_are_taken() -> None:
+    occupancy, generator = ball(), torch.Generator().manual_seed(1)
+    origins = torch.tensor([0.0, 0.0, 3.0]) + 0.1 * torch.randn(400, 3, generator=generator)
+    towards = CENTRE + 0.25 * torch.randn(400, 3, generator=generator)
+    directions = torch.nn.functional.normalize(towards - origins, dim=-1)
+    rays = RayBundle(origins, directions, torch.ones(400, 1), torch.zeros(400, 1, dtype=torch.long))
+    hit, samples = occupancy.sample(rays, steps=64, count=24)
+
+    to_centre = CENTRE - origins
+    along = (to_centre * directions).sum(-1)
+    offset = (to_centre.square().sum(-1) - along**2).clamp(min=0).sqrt()
+    taken = torch.zeros(400, dtype=torch.bool)
+    taken[hit] = True
+    assert taken[offset < RADIUS * 0.98].all() and not taken[offset > RADIUS + 0.1].any()
+
+    half = (RADIUS**2 - offset[hit] ** 2).clamp(min=0).sqrt()
+    through = half > 0.1
+    start, end = samples.frustums.starts[:, 0, 0], samples.frustums.ends[:, -1, 0]
+    slack = (end - start) / 24
+    assert (start - slack < along[hit] - half)[through].all() and (end + slack > along[hit] + half)[through].all()
+    assert (samples.deltas > 0).all()
