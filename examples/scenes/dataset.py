@@ -70,6 +70,6 @@ def write_noisy_masks(root: Path, level: str, noise: MaskNoise, seed: int = 0) -
     for i, key in enumerate(keys):
         labels = read_labels(root, key)
         made = noisy_masks(labels, noise, seed * 100_003 + i)
-        store.save(key, ImageMasks.from_arrays(made.masks, made.predicted_iou, made.stability_score))
+        store.save(key, ImageMasks.from_arrays(made.masks, made.predicted_iou.tolist(), made.stability_score.tolist()))
         scores.append(agreement(labels, made.masks))
     return float(np.mean(scores))

@@ -1,0 +1,264 @@
+"""The scene that the repository carries is whole and geometrically right; its masks are wrong as they should be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.spatial import ConvexHull
+
+from disconerf_ns.masks.store import MaskStore
+from examples.scenes.cameras import Pinhole, look_at, spiral
+from examples.scenes.dataset import read_labels, write_noisy_masks
+from examples.scenes.meshes import Mesh, ball, box, curve, revolve
+from examples.scenes.noise import LEVELS, MaskNoise, agreement, noisy_masks
+from examples.scenes.scene import Orbit
+
+TABLE = Path(__file__).parents[1] / "examples" / "table"
+TRANSFORMS = json.loads((TABLE / "transforms.json").read_text())
+OBJECTS = json.loads((TABLE / "labels" / "labels.json").read_text())["objects"]
+KEYS = [Path(frame["file_path"]).stem for frame in TRANSFORMS["frames"]]
+POSES = {key: np.array(frame["transform_matrix"]) for key, frame in zip(KEYS, TRANSFORMS["frames"], strict=True)}
+CAMERA = Pinhole(TRANSFORMS["w"], TRANSFORMS["h"], TRANSFORMS["fl_x"])
+IN_SIGHT = ["orange", "ball", "block_green", "book_upper", "mug_left", "mug_right", "teapot"]
+
+
+@pytest.fixture(scope="module")
+def labels() -> dict[str, np.ndarray]:
+    return {key: read_labels(TABLE, key) for key in KEYS}
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_view_has_a_photo_labels_and_masks_of_one_size(key: str) -> None:
+    size = (CAMERA.height, CAMERA.width)
+    with Image.open(TABLE / "images" / f"{key}.jpg") as photo:
+        assert photo.size == size[::-1]
+        assert photo.mode == "RGB"
+    assert read_labels(TABLE, key).shape == size
+    masks = MaskStore.open(TABLE / "masks" / "noisy").load(key)
+    assert (masks.height, masks.width) == size
+    assert len(masks) > 0
+
+
+def test_no_file_is_left_over() -> None:
+    assert sorted(path.stem for path in (TABLE / "images").iterdir()) == KEYS
+    assert sorted(path.stem for path in (TABLE / "labels").glob("*.png")) == KEYS
+    assert MaskStore.open(TABLE / "masks" / "noisy").keys() == KEYS
+
+
+def test_training_and_evaluation_views_are_disjoint_and_all() -> None:
+    train, held_out = set(TRANSFORMS["train_filenames"]), set(TRANSFORMS["val_filenames"])
+    assert not train & held_out
+    assert train | held_out == {frame["file_path"] for frame in TRANSFORMS["frames"]}
+    assert TRANSFORMS["test_filenames"] == TRANSFORMS["val_filenames"]
+    assert len(held_out) == len(KEYS) // 8
+
+
+def test_scene_is_small_enough_to_be_cloned_with_the_code() -> None:
+    assert sum(path.stat().st_size for path in TABLE.rglob("*") if path.is_file()) <= 3e6
+
+
+def test_every_object_is_seen_in_most_views(labels: dict[str, np.ndarray]) -> None:
+    known = {entry["label"] for entry in OBJECTS}
+    assert set.union(*(set(np.unique(view)) for view in labels.values())) <= {0} | known
+    for label in known:
+        assert np.mean([np.sum(view == label) >= 50 for view in labels.values()]) > 0.8
+
+
+@pytest.mark.parametrize("entry", OBJECTS[1:], ids=lambda entry: entry["name"])
+def test_an_object_lies_in_the_projection_of_its_box(entry: dict, labels: dict[str, np.ndarray]) -> None:
+    """A convex hull of the eight projected corners holds every labelled pixel's centre, in every view."""
+    corners = np.array(np.meshgrid(*zip(entry["box_min"], entry["box_max"], strict=True))).reshape(3, 8).T
+    for key, view in labels.items():
+        rows, columns = np.nonzero(view == entry["label"])
+        hull = ConvexHull(CAMERA.project(corners, POSES[key])[:, :2])
+        centres = np.stack([columns + 0.5, rows + 0.5], axis=1)
+        outside = (centres @ hull.equations[:, :2].T + hull.equations[:, 2]).max(axis=1, initial=-np.inf)
+        assert (outside < 0.01).all(), f"{entry['name']} in view {key}"
+
+
+@pytest.mark.parametrize("name", IN_SIGHT)
+def test_the_middle_of_an_object_projects_onto_it(name: str, labels: dict[str, np.ndarray]) -> None:
+    """Where something else is met, it stands in front: that happens in a minority of views."""
+    entry = next(entry for entry in OBJECTS if entry["name"] == name)
+    met = []
+    for key, view in labels.items():
+        x, y, depth = CAMERA.project(np.array([entry["center"]]), POSES[key])[0]
+        assert depth > 0
+        met.append(view[int(y), int(x)] == entry["label"])
+    assert np.mean(met) > 0.7
+
+
+def test_an_unoccluded_ball_is_as_large_as_its_distance_says(labels: dict[str, np.ndarray]) -> None:
+    """Under a pinhole a sphere's outline is an ellipse of area pi f^2 sin^2(h) cos(h) / (cos^2(t) - sin^2(h))^(3/2).
+
+    Here h is the half angle of the cone around the sphere, and t the angle between its axis and the camera's.
+    """
+    entry = next(entry for entry in OBJECTS if entry["name"] == "ball")
+    radius = (entry["box_max"][2] - entry["box_min"][2]) / 2
+    ratios = []
+    for key, view in labels.items():
+        offset = np.array(entry["center"]) - POSES[key][:3, 3]
+        distance = np.linalg.norm(offset)
+        cosine = -(offset @ POSES[key][:3, 2]) / distance
+        sine = radius / distance
+        area = np.pi * CAMERA.focal**2 * sine**2 * np.sqrt(1 - sine**2) / (cosine**2 - sine**2) ** 1.5
+        ratios.append(np.sum(view == entry["label"]) / area)
+    assert np.sort(ratios)[-8:] == pytest.approx(np.ones(8), abs=0.01)
+
+
+def test_committed_masks_are_about_as_wrong_as_sams(labels: dict[str, np.ndarray]) -> None:
+    store = MaskStore.open(TABLE / "masks" / "noisy")
+    decoded = {key: store.load(key).decode() for key in KEYS}
+    assert 0.71 <= np.mean([agreement(labels[key], decoded[key]) for key in KEYS]) <= 0.81
+    assert min(mask.mean() for masks in decoded.values() for mask in masks) >= 0.003
+
+
+def test_committed_masks_are_what_the_generator_makes(tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    for key in KEYS[:4]:
+        (tmp_path / "labels" / f"{key}.png").symlink_to(TABLE / "labels" / f"{key}.png")
+    manifest = MaskStore.open(TABLE / "masks" / "noisy").manifest["parameters"]
+    write_noisy_masks(tmp_path, manifest["level"], LEVELS[manifest["level"]], manifest["seed"])
+    again, carried = MaskStore.open(tmp_path / "masks" / "noisy"), MaskStore.open(TABLE / "masks" / "noisy")
+    for key in KEYS[:4]:
+        assert np.array_equal(again.load(key).decode(), carried.load(key).decode())
+
+
+def test_noise_depends_on_the_seed_alone(labels: dict[str, np.ndarray]) -> None:
+    view = labels[KEYS[0]]
+    first, again, other = (noisy_masks(view, LEVELS["middle"], seed) for seed in (3, 3, 4))
+    assert np.array_equal(first.masks, again.masks)
+    assert np.array_equal(first.predicted_iou, again.predicted_iou)
+    assert first.masks.shape != other.masks.shape or (first.masks != other.masks).any()
+
+
+def test_no_noise_gives_the_truth(labels: dict[str, np.ndarray]) -> None:
+    view = labels[KEYS[0]]
+    masks = noisy_masks(view, MaskNoise(), seed=0).masks
+    truth = {(view == label).tobytes() for label in np.unique(view[view > 0])}
+    assert {mask.tobytes() for mask in masks} == truth
+    assert agreement(view, masks) == pytest.approx(1.0)
+
+
+def test_levels_are_ordered(labels: dict[str, np.ndarray]) -> None:
+    views = list(labels.values())[::7]
+    score = {
+        level: np.mean([agreement(view, noisy_masks(view, noise, seed).masks) for seed, view in enumerate(views)])
+        for level, noise in LEVELS.items()
+    }
+    assert score["none"] > score["mild"] > score["middle"] > score["heavy"]
+
+
+@pytest.mark.parametrize(
+    ("noise", "count"),
+    [
+        (MaskNoise(miss=1.0), 0),
+        (MaskNoise(split=1.0), 4),
+        (MaskNoise(merge=1.0), 1),
+        (MaskNoise(part=1.0), 4),
+        (MaskNoise(group=1.0), 4),
+        (MaskNoise(min_fraction=0.6), 0),
+    ],
+    ids=["miss", "split", "merge", "part", "group", "min_fraction"],
+)
+def test_each_kind_of_noise_on_two_touching_objects(noise: MaskNoise, count: int) -> None:
+    """Left half 1, right half 2: a split makes two masks of each, a merge one of both, extras come on top."""
+    view = np.repeat([[1, 2]], 20, axis=1).repeat(30, axis=0)
+    masks = noisy_masks(view, noise, seed=1).masks
+    assert len(masks) == count
+    if noise.split:
+        assert (masks.sum(axis=0) == 1).all()
+    if noise.merge:
+        assert masks[0].all()
+
+
+def test_agreement_by_hand() -> None:
+    """Areas 6 and 2; the first mask covers 3 of 6 (IoU 1/2), the second misses: (6 * 1/2 + 2 * 0) / 8."""
+    view = np.array([[1, 1, 1, 2], [1, 1, 1, 2]])
+    masks = np.zeros((1, 2, 4), dtype=bool)
+    masks[0, 0, :3] = True
+    assert agreement(view, masks) == pytest.approx(3 / 8)
+
+
+def test_a_view_without_objects_has_no_masks() -> None:
+    assert noisy_masks(np.zeros((4, 6), dtype=np.uint16), LEVELS["middle"], seed=0).masks.shape == (0, 4, 6)
+
+
+def test_camera_projects_what_it_looks_at_into_the_middle() -> None:
+    camera, pose = Pinhole.from_fov(200, 100, 90.0), look_at(np.array([0.0, -2.0, 0.0]), np.zeros(3))
+    assert camera.focal == pytest.approx(100)
+    points = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.5]])
+    assert camera.project(points, pose) == pytest.approx(np.array([[100, 50, 2], [150, 50, 2], [100, 25, 2]]))
+
+
+def test_spiral_stays_in_its_shell_and_upright() -> None:
+    orbit = Orbit(center=(1.0, 2.0, 3.0), radius=(2.0, 2.5), elevation=(20.0, 60.0))
+    poses = spiral(orbit, 17)
+    offset = poses[:, :3, 3] - np.array(orbit.center)
+    distance = np.linalg.norm(offset, axis=1)
+    assert ((distance >= 2.0) & (distance <= 2.5)).all()
+    elevation = np.degrees(np.arcsin(offset[:, 2] / distance))
+    assert ((elevation > 20.0) & (elevation < 60.0) & (np.diff(elevation, prepend=0) > 0)).all()
+    assert poses[:, :3, 2] * distance[:, None] == pytest.approx(offset)
+    assert poses[:, 2, 0] == pytest.approx(np.zeros(17))
+    assert np.linalg.det(poses[:, :3, :3]) == pytest.approx(np.ones(17))
+
+
+def volume(mesh: Mesh) -> float:
+    """Signed volume of a closed mesh by the divergence theorem; positive when the faces look outwards."""
+    a, b, c = mesh.points[mesh.faces].transpose(1, 0, 2)
+    return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
+
+
+def test_meshes_are_closed_and_look_outwards() -> None:
+    assert volume(ball(0.5, 256)) == pytest.approx(4 / 3 * np.pi * 0.125, rel=1e-3)
+    assert volume(box(1.0, 2.0, 3.0, 1e-4)) == pytest.approx(6.0, rel=1e-3)
+    cone = revolve(np.array([(0.0, 0.0), (1.0, 0.0), (0.0, 2.0)]), 512)
+    assert volume(cone) == pytest.approx(2 / 3 * np.pi, rel=1e-3)
+
+
+def test_turning_keeps_volume_and_unit_normals() -> None:
+    mesh = box(1.0, 2.0, 3.0, 0.1)
+    turned = mesh.turned(33, "x").turned(71, "z").moved(1, 2, 3)
+    assert volume(turned) == pytest.approx(volume(mesh))
+    assert np.linalg.norm(turned.normals, axis=1) == pytest.approx(np.ones(len(mesh.points)))
+    assert ball(1.0).turned(90).points.max(axis=0) == pytest.approx(np.ones(3), abs=1e-3)
+    assert Mesh(np.eye(3), np.array([[0, 1, 2]]), np.eye(3), np.eye(3)[:, :2]).turned(90).points[0] == pytest.approx(
+        [0, 1, 0]
+    )
+
+
+def test_curve_passes_through_its_ends() -> None:
+    line = curve([(0.0, 0.0), (1.0, 2.0), (3.0, 2.5)], 11)
+    assert line[0] == pytest.approx([0, 0])
+    assert line[-1] == pytest.approx([3, 2.5])
+    assert (np.diff(line, axis=0) >= 0).all()
+
+
+def test_renderer_labels_and_camera_agree_with_geometry() -> None:
+    """A sphere at (0, 0, 0.2) before a camera at distance 2: a disc of radius f r / sqrt(d^2 - r^2) in the middle."""
+    pytest.importorskip("mitsuba")
+    pytest.importorskip("pyoidn")
+    from examples.scenes.render import Renderer, choose_variant
+    from examples.scenes.scene import Material, Part, Scene, SceneObject
+
+    choose_variant()
+    red = Material(np.array([0.8, 0.1, 0.1]), roughness=0.9)
+    left, middle = (SceneObject(n, [Part(ball(0.3).moved(x, 0, 0.2), red)]) for n, x in (("left", -0.8), ("middle", 0)))
+    scene = Scene([left, middle], lights=[], ambient=(1.0, 1.0, 1.0))
+    camera, pose = Pinhole.from_fov(48, 36, 60.0), look_at(np.array([0.0, -2.0, 0.2]), np.array([0.0, 0.0, 0.2]))
+    labels = Renderer(scene).labels(camera, pose)
+    row, column = np.indices(labels.shape)
+    distance = np.hypot(column + 0.5 - 24, row + 0.5 - 18)
+    radius = camera.focal * 0.3 / np.sqrt(4 - 0.09)
+    assert (labels[distance < radius - 0.1] == 2).all()
+    assert (labels[distance > radius + 0.1] != 2).all()
+    assert np.nonzero(labels == 1)[1].max() < 24
+    assert set(np.unique(labels)) == {0, 1, 2}
+    photo = Renderer(scene).photo(camera, pose, samples=16)
+    assert photo.shape == (36, 48, 3)
+    assert photo[18, 24, 0] > photo[18, 24, 1] + 50
