@@ -33,7 +33,10 @@ def choose_variant() -> str:
 
 
 class Renderer:
-    """A scene loaded into Mitsuba."""
+    """A scene loaded into Mitsuba.
+
+    Mitsuba numbers shapes in the order of their names, so the names sort as the parts are listed, lights last.
+    """
 
     def __init__(self, scene: Scene):
         self.scene = scene
@@ -145,26 +148,26 @@ def _shape(part: Part) -> mi.Mesh:
 def _bsdf(material: Material) -> dict:
     surface = {
         "type": "principled",
-        "base_color": _texture(material.color, material.tiling),
+        "base_color": _texture(material.color),
         "roughness": material.roughness,
         "specular": material.specular,
         "clearcoat": material.clearcoat,
         "clearcoat_gloss": 0.8,
     }
     if material.bump is not None:
-        height = {**_texture(material.bump[..., None], material.tiling), "raw": True}
+        height = {**_texture(material.bump[..., None]), "raw": True}
         surface = {"type": "bumpmap", "height": height, "scale": material.bump_scale, "bsdf": surface}
     return {"type": "twosided", "bsdf": surface}
 
 
-def _texture(image: np.ndarray, tiling: float) -> dict:
+def _texture(image: np.ndarray) -> dict:
     if image.ndim == 1:
         image = image[None, None]
     image = np.ascontiguousarray(image[::-1])
     bitmap = (
         mi.Bitmap((255 * image + 0.5).astype(np.uint8)) if image.shape[2] == 3 else mi.Bitmap(image.astype(np.float32))
     )
-    return {"type": "bitmap", "bitmap": bitmap, "to_uv": mi.ScalarTransform4f().scale([tiling, tiling, 1.0])}
+    return {"type": "bitmap", "bitmap": bitmap}
 
 
 def _light(light: AreaLight) -> dict:

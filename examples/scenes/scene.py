@@ -25,8 +25,6 @@ class Material:
     """(H, W) height texture that bends the normals."""
     bump_scale: float = 1.0
     """Factor on the heights."""
-    tiling: float = 1.0
-    """How often the textures repeat along u and v."""
 
 
 @dataclass(frozen=True)
