@@ -267,7 +267,7 @@ class DiscoNerfModel(NerfactoModel):
         unlisted["label"] = lambda: labels()["label"]
         return LazyOutputs(recipes, unlisted)
 
-    def _label_pixels(self, points: Float[Tensor, "rays count*3"], accumulation: Float[Tensor, "rays"]) -> dict:
+    def _label_pixels(self, points: Float[Tensor, "rays _"], accumulation: Float[Tensor, "rays"]) -> dict:
         """Per pixel the slot with the largest O (+ 1, 0 where there is no surface), that O, and the slot's colour."""
         colors = torch.as_tensor(slot_colors(self.object_field.slots), device=self.device)
         parts = []

@@ -50,7 +50,9 @@ class DiscoNerfPipeline(VanillaPipeline):
     config: DiscoNerfPipelineConfig
     datamanager: DiscoNerfDataManager
 
-    def __init__(self, config: DiscoNerfPipelineConfig, device: str, test_mode: str = "val", **kwargs):
+    def __init__(
+        self, config: DiscoNerfPipelineConfig, device: str | torch.device, test_mode: str = "val", **kwargs
+    ):
         source = None
         if config.radiance_field is not None and test_mode == "val":
             source = radiance_source(config.radiance_field)

@@ -66,6 +66,6 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    config = tiny_config(scene, tmp_path_factory.mktemp("outputs"), iterations=240)
+    config = tiny_config(scene, tmp_path_factory.mktemp("outputs"), iterations=480)
     trainer = train(config)
     return Run(config.get_base_dir() / "config.yml", trainer)

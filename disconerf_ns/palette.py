@@ -1,0 +1,30 @@
+"""Fixed colours for object slots: the same slot has the same colour in every image, session and export."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+CHOSEN = (
+    "e6794a", "3f8fd2", "58b368", "b565c4", "f2c14e", "2bb5b0", "d6537a", "8a6fdf",
+    "a3c644", "e89bb3", "4f6fc0", "7d5a3c", "5ec7e8", "93b5a0", "b04a44", "c7b3f0",
+)  # fmt: skip
+"""The first colours, picked by eye to be told apart on dark and on light."""
+
+GOLDEN_RATIO = 0.618033988749895
+
+
+def slot_colors(count: int) -> Float[np.ndarray, "count 3"]:
+    """RGB colours of `count` slots in [0, 1]; the colour of a slot does not depend on how many there are."""
+    chosen = [tuple(int(code[i : i + 2], 16) / 255 for i in (0, 2, 4)) for code in CHOSEN]
+    further = [_spread(number) for number in range(len(chosen), count)]
+    return np.array((chosen + further)[:count], dtype=np.float32).reshape(count, 3)
+
+
+def _spread(number: int) -> tuple[float, float, float]:
+    """Hues a golden ratio apart, cycling through three lightnesses and two saturations (HSL)."""
+    hue = (number * GOLDEN_RATIO) % 1.0
+    lightness, saturation = (0.62, 0.48, 0.76)[number % 3], (0.65, 0.9)[number // 3 % 2]
+    chroma = saturation * min(lightness, 1 - lightness)
+    sectors = [(channel + 12 * hue) % 12 for channel in (0, 8, 4)]
+    return tuple(lightness - chroma * max(-1.0, min(k - 3, 9 - k, 1.0)) for k in sectors)
