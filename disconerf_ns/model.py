@@ -26,6 +26,7 @@ from disconerf_ns.occupancy import Occupancy
 from disconerf_ns.outputs import LazyOutputs
 from disconerf_ns.palette import slot_colors
 from disconerf_ns.surface import SurfaceSamples, render_slots
+from disconerf_ns.viewer import displayed_outputs
 
 
 @dataclass
@@ -210,7 +211,10 @@ class DiscoNerfModel(NerfactoModel):
     def get_outputs_for_camera_ray_bundle(self, camera_ray_bundle: RayBundle) -> LazyOutputs:
         """Every output of the model for a camera's rays, (H, W, C), computed on demand."""
         shape = tuple(camera_ray_bundle.origins.shape[:2])
-        return self._outputs(camera_ray_bundle.flatten(), shape)
+        outputs = self._outputs(camera_ray_bundle.flatten(), shape)
+        for name in displayed_outputs():
+            outputs.get(name)
+        return outputs
 
     def _outputs(self, rays: RayBundle, shape: tuple[int, ...]) -> LazyOutputs:
         chunk, device = self.config.eval_num_rays_per_chunk, rays.origins.device

@@ -1,0 +1,136 @@
+"""Take the example scene apart: train, score, draw one overview picture and film every object.
+
+    python examples/demo.py [--output outputs/demo]
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import platform
+import time
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import mediapy
+import numpy as np
+import torch
+import tyro
+from nerfstudio.scripts.train import _set_random_seed
+from nerfstudio.utils.rich_utils import CONSOLE
+from overview import draw_overview
+from rich.table import Table
+
+from disconerf_ns.evaluation import Scores, evaluate, psnr
+from disconerf_ns.film import film_object
+from disconerf_ns.masks.store import MaskStore
+from disconerf_ns.method import disconerf_small
+from disconerf_ns.objects import load_manifest
+from disconerf_ns.pipeline import DiscoNerfPipeline
+
+HERE = Path(__file__).parent
+
+
+@dataclass
+class Demo:
+    """Take the example scene apart and show its objects."""
+
+    data: Path = HERE / "table"
+    """A nerfstudio dataset with `masks/` and true labels in `labels/`."""
+    output: Path = Path("outputs/demo")
+    """Where the run, the pictures and the videos go."""
+    iterations: int = 1000
+    """Iterations of both stages together."""
+    frames: int = 24
+    """Frames of each object's video."""
+    size: int = 112
+    """Side of the videos in pixels."""
+    seed: int = 42
+    """Seed of the run."""
+
+
+def train(demo: Demo) -> tuple[DiscoNerfPipeline, Path]:
+    """Run `disconerf-small` as `ns-train` does; the pipeline and its config.yml."""
+    config = copy.deepcopy(disconerf_small.config)
+    config.data = config.pipeline.datamanager.data = demo.data
+    config.output_dir, config.vis = demo.output / "runs", "tensorboard"
+    config.max_num_iterations, config.machine.seed = demo.iterations, demo.seed
+    config.machine.device_type = "cuda" if torch.cuda.is_available() else "cpu"
+    config.steps_per_eval_batch = config.steps_per_eval_image = config.steps_per_eval_all_images = 10**9
+    config.logging.steps_per_log = 50
+    config.set_timestamp()
+    _set_random_seed(demo.seed)
+    config.save_config()
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    trainer.train()
+    trainer.pipeline.eval()
+    return trainer.pipeline, config.get_base_dir() / "config.yml"
+
+
+def print_scores(scores: Scores) -> None:
+    """The paper's three metrics, the masks beside the field that they taught."""
+    table = Table(title="Held-out views", caption="area-weighted IoU, Best Dice, Symmetric Best Dice in %")
+    table.add_column("")
+    for name in scores.masks:
+        table.add_column(name, justify="right")
+    for label, values in (
+        ("2D masks, per view", scores.masks),
+        ("field, per view", scores.views),
+        ("field, whole scene", scores.scene),
+    ):
+        table.add_row(label, *(f"{100 * value:.1f}" for value in values.values()))
+    CONSOLE.print(table)
+
+
+def film(pipeline: DiscoNerfPipeline, demo: Demo, names: list[str]) -> list[np.ndarray]:
+    """Write a video per object; returns one frame of each."""
+    folder, stills = demo.output / "videos", []
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(names):
+        frames = np.stack([frame.numpy() for frame in film_object(pipeline, number, demo.frames, demo.size)])
+        mediapy.write_video(folder / f"{name}.mp4", np.concatenate([frames] * 2), fps=12, qp=20)
+        stills.append(frames[np.argmin(frames.mean((1, 2, 3)))])
+        CONSOLE.print(f"filmed {name} ({number + 1} of {len(names)})")
+    return stills
+
+
+def main(demo: Demo) -> None:
+    warnings.filterwarnings("ignore", category=UserWarning, module="nerfstudio")
+    clock, times = time.perf_counter(), {}
+
+    def lap(name: str) -> None:
+        nonlocal clock
+        times[name], clock = round(time.perf_counter() - clock, 1), time.perf_counter()
+
+    pipeline, config = train(demo)
+    lap("training")
+    scores = evaluate(pipeline, demo.data / "labels", MaskStore.find(demo.data), downscale=2)
+    lap("evaluation")
+    objects = load_manifest(config.parent / "objects.json")
+    stills = film(pipeline, demo, [o.name for o in objects])
+    lap("videos")
+    overview = demo.output / "overview.png"
+    draw_overview(pipeline, view=1, objects=objects, stills=stills).save(overview)
+    lap("overview")
+
+    print_scores(scores)
+    facts = {
+        "scores": asdict(scores),
+        "psnr_view_1": psnr(pipeline, 1),
+        "seconds": times,
+        "settings": {key: str(value) for key, value in asdict(demo).items()},
+        "machine": f"{torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or 'CPU'}, "
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}",
+    }
+    (demo.output / "metrics.json").write_text(json.dumps(facts, indent=2))
+    CONSOLE.print(f"seconds: {times}")
+    CONSOLE.print(f"[bold]picture[/bold]  {overview}")
+    CONSOLE.print(f"[bold]videos[/bold]   {demo.output / 'videos'}  ({len(objects)} objects)")
+    CONSOLE.print(f"[bold]scores[/bold]   {demo.output / 'metrics.json'}")
+    CONSOLE.print(f"[bold]viewer[/bold]   ns-viewer --load-config {config}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Demo))

@@ -1,0 +1,151 @@
+"""A user's mistake gets one sentence that names the file, the value and the remedy."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Run, tiny_config
+from scene import write_scene
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.masks.store import ImageMasks, MaskStore
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_scene(tmp_path / "balls", views=4, width=24, height=18)
+
+
+def start(config) -> None:
+    config.setup(local_rank=0, world_size=1).setup()
+
+
+def test_data_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"there is no .*nowhere.*--data"):
+        start(tiny_config(tmp_path / "nowhere", tmp_path / "out"))
+
+
+def test_no_masks_at_all(tmp_path: Path) -> None:
+    folder = write_scene(tmp_path / "bare", views=4, width=24, height=18, masks=False)
+    with pytest.raises(UserError, match=r"bare/masks has no masks.*disconerf masks --data .*bare"):
+        start(tiny_config(folder, tmp_path / "out"))
+
+
+def test_masks_for_some_images_only(data: Path, tmp_path: Path) -> None:
+    (data / "masks" / "exact" / "0002.json").unlink()
+    with pytest.raises(UserError, match=r"masks for 3 of 4 training images; missing: 0002.png\. Run .*allow-missing"):
+        start(tiny_config(data, tmp_path / "out"))
+    config = tiny_config(data, tmp_path / "out")
+    config.pipeline.datamanager.allow_missing_masks = True
+    start(config)
+
+
+def test_masks_of_another_shape(data: Path, tmp_path: Path) -> None:
+    store = MaskStore.open(data / "masks" / "exact")
+    store.save("0001", ImageMasks.from_arrays(np.ones((1, 18, 18), bool)))
+    with pytest.raises(UserError, match=r"0001\.json is for an image of 18 x 18, but 0001\.png is 24 x 18"):
+        start(tiny_config(data, tmp_path / "out"))
+
+
+def test_masks_of_another_size_but_the_same_shape_are_resampled(data: Path, tmp_path: Path) -> None:
+    store = MaskStore.open(data / "masks" / "exact")
+    left = np.zeros((1, 36, 48), bool)
+    left[:, :, :24] = True
+    store.save("0001", ImageMasks.from_arrays(left))
+    config = tiny_config(data, tmp_path / "out")
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    datamanager = trainer.pipeline.datamanager
+    index = [name.stem for name in datamanager.train_dataset.image_filenames].index("0001")
+    masks = datamanager.view_masks(index).masks.view(*datamanager.view_size(index), -1)
+    middle = masks.shape[1] // 2
+    assert masks[:, :middle].all() and not masks[:, middle:].any()
+
+
+@pytest.mark.parametrize("content", ["{", '{"image": {}}', '{"image": {"height": 18, "width": 24}, "annotations": [{}]}'])
+def test_broken_masks(data: Path, tmp_path: Path, content: str) -> None:
+    (data / "masks" / "exact" / "0000.json").write_text(content)
+    with pytest.raises(UserError, match=r"0000\.json"):
+        start(tiny_config(data, tmp_path / "out"))
+
+
+def test_an_image_without_masks_is_legal_but_a_set_without_any_is_not(data: Path, tmp_path: Path) -> None:
+    store = MaskStore.open(data / "masks" / "exact")
+    empty = ImageMasks.from_arrays(np.zeros((0, 18, 24), bool))
+    store.save("0000", empty)
+    start(tiny_config(data, tmp_path / "out"))
+    for key in store.keys():
+        store.save(key, empty)
+    with pytest.raises(UserError, match="holds no mask"):
+        start(tiny_config(data, tmp_path / "out"))
+
+
+def test_a_view_with_more_masks_than_slots(data: Path, tmp_path: Path) -> None:
+    config = tiny_config(data, tmp_path / "out")
+    config.pipeline.model.slots = 2
+    with pytest.raises(UserError, match=r"up to 4 masks in one view, but there are 2 slots; raise --pipeline\.model\.slots"):
+        start(config)
+
+
+def test_wrong_masks_folder(data: Path, tmp_path: Path) -> None:
+    config = tiny_config(data, tmp_path / "out")
+    config.pipeline.datamanager.masks = tmp_path / "elsewhere"
+    with pytest.raises(UserError, match="elsewhere"):
+        start(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("gone.yml", None, "there is no .*gone.yml"),
+        ("odd.yml", "just: text", "is not a run of nerfacto"),
+        ("broken.yml", "a: [", "cannot be read"),
+        ("lonely.ckpt", "x", "no config.yml"),
+    ],
+)
+def test_wrong_radiance_field(data: Path, tmp_path: Path, name: str, content: str | None, message: str) -> None:
+    source = tmp_path / "run" / "nerfstudio_models" / name
+    source.parent.mkdir(parents=True)
+    if content is not None:
+        source.write_text(content)
+    config = tiny_config(data, tmp_path / "out")
+    config.pipeline.radiance_field = source
+    with pytest.raises(UserError, match=f"{message}.*--pipeline.radiance-field"):
+        start(config)
+
+
+def test_radiance_field_of_other_images(run: Run, data: Path, tmp_path: Path) -> None:
+    config = tiny_config(data, tmp_path / "out")
+    config.pipeline.radiance_field = run.config
+    with pytest.raises(UserError, match="same"):
+        start(config)
+
+
+def test_a_checkpoint_whose_data_is_gone(run: Run, scene: Path, tmp_path: Path) -> None:
+    from nerfstudio.utils.eval_utils import eval_setup
+
+    moved = tmp_path / "run"
+    shutil.copytree(run.folder, moved)
+    config = moved / "config.yml"
+    text = config.read_text().replace(f"- {scene.name}\n", "- elsewhere\n")
+    config.write_text(text)
+    with pytest.raises(UserError, match="there is no .*elsewhere"):
+        eval_setup(config)
+
+
+def test_ns_train_prints_the_sentence_and_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, str(Path(sys.executable).parent / "ns-train"), "disconerf-small"]
+    ended = subprocess.run(
+        [*command, "--data", str(tmp_path / "nowhere"), "--vis", "tensorboard", "--machine.device-type", "cpu"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert ended.returncode == 1 and "Traceback" not in ended.stderr
+    assert ended.stderr.strip().splitlines()[-1].startswith("disconerf: data: there is no")
