@@ -1,8 +1,8 @@
-"""COCO run-length encoding: numpy arrays in and out, and a check that a string from a file may be handed to the C decoder.
+"""COCO run-length encoding: arrays in and out, and a check that a string from a file is safe to decode.
 
-A mask is stored as the lengths of its runs in column-major order, zeros first. COCO writes each length in base 32 (5 bits a
-character, offset 48, bit 6 set where the number goes on), from the fourth length on as the difference to the one two before.
-pycocotools' decoder reads past the end of a string that breaks off in the middle of a number, hence `checked`.
+A mask is stored as the lengths of its runs in column-major order, zeros first. COCO writes each length in base 32
+(5 bits a character, offset 48, bit 6 set where the number goes on), from the fourth length on as the difference to the
+one two before. pycocotools' decoder reads past the end of a string that breaks off within a number, hence `checked`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def area(rle: Rle) -> int:
 
 
 def bounding_box(rle: Rle) -> tuple[float, float, float, float]:
-    """(x, y, width, height) in pixels: the first column and row that the mask touches, and how many; zeros for an empty mask."""
+    """(x, y, width, height) in pixels: first column and row that the mask touches, and how many; zeros if empty."""
     return tuple(coco.toBbox(rle).tolist())
 
 

@@ -1,4 +1,4 @@
-"""The masks of a dataset on disk: one SA-1B JSON file per image, found by the image's relative path, beside a manifest."""
+"""The masks of a dataset on disk: an SA-1B JSON file per image, found by the relative path, and a manifest."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class ImageMasks:
         """The masks as arrays, at their own size or resampled to another (nearest, at pixel centres)."""
         height, width = height or self.height, width or self.width
         masks = np.empty((len(self), height, width), dtype=bool)
-        for mask, annotation in zip(masks, self.annotations):
+        for mask, annotation in zip(masks, self.annotations, strict=True):
             mask[...] = _resample(run_length.decode(annotation.rle), height, width)
         return masks
 
@@ -106,7 +106,7 @@ class ImageMasks:
             )
         annotations = tuple(
             _mask(run_length.encode(mask), iou, stability, None if level is None else int(level))
-            for mask, iou, stability, level in zip(masks, ious, stabilities, levels)
+            for mask, iou, stability, level in zip(masks, ious, stabilities, levels, strict=True)
         )
         _, height, width = masks.shape
         return cls(height, width, annotations, None if looked_at is None else run_length.encode(looked_at))
