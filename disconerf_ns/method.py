@@ -39,11 +39,11 @@ ensure_ffmpeg()
 show_user_errors_plainly()
 
 
-def _optimizers() -> dict:
+def _optimizers(radiance_lr: float = 1e-2) -> dict:
     """Learning rates at the start; the pipeline lowers them by the stage's own clock."""
     return {
-        "proposal_networks": {"optimizer": AdamOptimizerConfig(lr=1e-2, eps=1e-15), "scheduler": None},
-        "fields": {"optimizer": AdamOptimizerConfig(lr=1e-2, eps=1e-15), "scheduler": None},
+        "proposal_networks": {"optimizer": AdamOptimizerConfig(lr=radiance_lr, eps=1e-15), "scheduler": None},
+        "fields": {"optimizer": AdamOptimizerConfig(lr=radiance_lr, eps=1e-15), "scheduler": None},
         "camera_opt": {"optimizer": AdamOptimizerConfig(lr=1e-3, eps=1e-15), "scheduler": None},
         "object_field": {"optimizer": AdamOptimizerConfig(lr=0.15, eps=1e-15), "scheduler": None},
     }
@@ -86,8 +86,8 @@ disconerf_small = MethodSpecification(
         pipeline=DiscoNerfPipelineConfig(
             datamanager=DiscoNerfDataManagerConfig(
                 dataparser=NerfstudioDataParserConfig(),
-                train_num_rays_per_batch=512,
-                eval_num_rays_per_batch=512,
+                train_num_rays_per_batch=768,
+                eval_num_rays_per_batch=768,
                 view_pixels=6000,
             ),
             model=DiscoNerfModelConfig(
@@ -97,10 +97,10 @@ disconerf_small = MethodSpecification(
                 max_res=512,
                 log2_hashmap_size=16,
                 hidden_dim=32,
-                hidden_dim_color=32,
-                appearance_embed_dim=8,
-                num_proposal_samples_per_ray=(64, 32),
-                num_nerf_samples_per_ray=24,
+                use_appearance_embedding=False,
+                num_proposal_samples_per_ray=(48, 24),
+                num_nerf_samples_per_ray=16,
+                proposal_warmup=300,
                 proposal_weights_anneal_max_num_iters=300,
                 proposal_net_args_list=[
                     {"hidden_dim": 16, "log2_hashmap_size": 14, "num_levels": 4, "max_res": 64, "use_linear": False},
@@ -112,7 +112,7 @@ disconerf_small = MethodSpecification(
                 implementation=IMPLEMENTATION,
             ),
         ),
-        optimizers=_optimizers(),
+        optimizers=_optimizers(radiance_lr=2e-2),
         viewer=ViewerConfig(num_rays_per_chunk=1 << 12),
         vis="viewer",
     ),

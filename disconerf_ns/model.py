@@ -237,7 +237,7 @@ class DiscoNerfModel(NerfactoModel):
 
         @shared
         def labels():
-            return self._label_pixels(scene()["points"].flatten(0, -2), scene()["accumulation"].flatten())
+            return self._label_pixels(scene()["points"].flatten(0, -2), scene()["surface_opacity"].flatten())
 
         @shared
         def edited():

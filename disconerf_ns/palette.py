@@ -15,16 +15,20 @@ GOLDEN_RATIO = 0.618033988749895
 
 
 def slot_colors(count: int) -> Float[np.ndarray, "count 3"]:
-    """RGB colours of `count` slots in [0, 1]; the colour of a slot does not depend on how many there are."""
-    chosen = [tuple(int(code[i : i + 2], 16) / 255 for i in (0, 2, 4)) for code in CHOSEN]
-    further = [_spread(number) for number in range(len(chosen), count)]
-    return np.array((chosen + further)[:count], dtype=np.float32).reshape(count, 3)
+    """RGB colours of `count` slots in [0, 1]; the colour of a slot does not depend on how many there are.
+
+    The chosen colours come first, then lighter and darker ones of the same hues, then hues a golden ratio apart.
+    """
+    chosen = np.array([[int(code[i : i + 2], 16) / 255 for i in (0, 2, 4)] for code in CHOSEN])
+    families = np.concatenate([chosen, 0.55 * chosen + 0.45, 0.62 * chosen])
+    further = [_spread(number) for number in range(len(families), count)]
+    return np.array([*families, *further][:count], dtype=np.float32).reshape(count, 3)
 
 
 def _spread(number: int) -> tuple[float, float, float]:
-    """Hues a golden ratio apart, cycling through three lightnesses and two saturations (HSL)."""
+    """Cycles through three lightnesses and two saturations (HSL)."""
     hue = (number * GOLDEN_RATIO) % 1.0
-    lightness, saturation = (0.62, 0.48, 0.76)[number % 3], (0.65, 0.9)[number // 3 % 2]
+    lightness, saturation = (0.62, 0.48, 0.76)[number % 3], (0.5, 0.75)[number // 3 % 2]
     chroma = saturation * min(lightness, 1 - lightness)
     sectors = [(channel + 12 * hue) % 12 for channel in (0, 8, 4)]
     return tuple(lightness - chroma * max(-1.0, min(k - 3, 9 - k, 1.0)) for k in sectors)

@@ -53,12 +53,21 @@ def sample(
 
 
 def surface_points(
-    samples: RaySamples, weights: Float[Tensor, "rays samples 1"], count: int
-) -> Float[Tensor, "rays count 3"]:
-    """Scene positions of `count` points per ray that carry equal rendering weight."""
+    model: DiscoNerfModel, samples: RaySamples, weights: Float[Tensor, "rays samples 1"]
+) -> tuple[Float[Tensor, "rays count 3"], Float[Tensor, "rays"]]:
+    """Contracted points that carry equal shares of each ray's weight, and the ray's weight in all, A in [0, 1].
+
+    Where the background is the last sample's colour (nerfacto's default), the light that passes everything comes from
+    there, for objects as for colours.
+    """
+    weights = weights[..., 0]
+    if model.config.background_color == "last_sample":
+        left = (1 - weights.sum(-1, keepdim=True)).clamp(min=0)
+        weights = torch.cat([weights[:, :-1], weights[:, -1:] + left], -1)
     edges = torch.cat([samples.frustums.starts[..., 0], samples.frustums.ends[..., -1:, 0]], -1)
-    distances = weight_quantiles(weights[..., 0], edges, count)
-    return samples.frustums.origins[:, :1] + samples.frustums.directions[:, :1] * distances[..., None]
+    distances = weight_quantiles(weights, edges, model.config.surface_points)
+    points = samples.frustums.origins[:, :1] + samples.frustums.directions[:, :1] * distances[..., None]
+    return contract(model, points), weights.sum(-1).clamp(0, 1)
 
 
 def uncontract(model: DiscoNerfModel, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
@@ -83,20 +92,22 @@ def render_surface(model: DiscoNerfModel, rays: RayBundle) -> dict[str, Tensor]:
     """Contracted surface points and accumulation of flat rays; colours are left out."""
     samples, _, _ = model.proposal_sampler(model.collider(rays), density_fns=model.density_fns)
     weights = samples.get_weights(model.field.get_density(samples)[0])
-    points = contract(model, surface_points(samples, weights, model.config.surface_points))
-    return {"points": points, "accumulation": weights[..., 0].sum(-1)}
+    points, accumulation = surface_points(model, samples, weights)
+    return {"points": points, "accumulation": accumulation}
 
 
 def render_scene(model: DiscoNerfModel, rays: RayBundle) -> dict[str, Tensor]:
-    """The whole scene along flat rays: nerfacto's outputs, and the contracted surface points that objects are seen at."""
+    """The whole scene along flat rays: nerfacto's outputs, and the surface points that its objects are seen at."""
     rays = model.collider(rays)
     samples, outputs, weights = sample(model, rays)
+    points, opacity = surface_points(model, samples, weights)
     return {
         "rgb": model.renderer_rgb(rgb=outputs[FieldHeadNames.RGB], weights=weights).clamp(0, 1),
         "accumulation": model.renderer_accumulation(weights=weights),
         "depth": model.renderer_depth(weights=weights, ray_samples=samples),
         "expected_depth": model.renderer_expected_depth(weights=weights, ray_samples=samples),
-        "points": contract(model, surface_points(samples, weights, model.config.surface_points)),
+        "points": points,
+        "surface_opacity": opacity,
     }
 
 
