@@ -19,6 +19,9 @@ from disconerf_ns.errors import UserError
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the luma of ITU-R BT.601."""
 
+MIDDLE_LUMA = 0.6
+"""Luma of a surface that takes on a new colour as it is."""
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -93,10 +96,8 @@ class EditTable:
         return cls(zeros + 1, torch.zeros(slots, 3, device=device), zeros)
 
     def tint(self, rgb: Float[Tensor, "*n 3"], probabilities: Float[Tensor, "*n slots"]) -> Float[Tensor, "*n 3"]:
-        """Colours after the edit: the new colour takes the luma of the old one, so that shading stays."""
+        """Colours after the edit: the new colour, lighter or darker by the luma of the old one, so that shading stays."""
         luma = rgb @ torch.tensor(LUMA, device=rgb.device)
-        color = probabilities @ self.color
-        own = color @ torch.tensor(LUMA, device=rgb.device)
-        shaded = (color * (luma / own.clamp(min=0.05))[..., None]).clamp(0, 1)
+        shaded = ((probabilities @ self.color) * (luma / MIDDLE_LUMA)[..., None]).clamp(0, 1)
         mix = (probabilities @ self.mix)[..., None]
         return rgb + mix * (shaded - rgb)

@@ -189,9 +189,14 @@ class DiscoNerfModel(NerfactoModel):
             )
         return self._occupancies[number]
 
+    def object_probabilities(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n slots"]:
+        """Slot probabilities at contracted positions among the slots that are objects; slivers own nothing."""
+        real = torch.zeros(self.object_field.slots, device=self.device).index_fill_(0, self.object_slots, 1.0)
+        return (self.object_field(positions) + 1e-9) * real
+
     def slot_weights(self, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n slots"]:
         """How far each slot owns scene positions: probabilities, or one-hot of the largest for hard extraction."""
-        probabilities = self.object_field(rendering.contract(self, positions).reshape(-1, 3))
+        probabilities = self.object_probabilities(rendering.contract(self, positions).reshape(-1, 3))
         if self.config.extraction == "hard":
             probabilities = torch.nn.functional.one_hot(probabilities.argmax(-1), probabilities.shape[-1]).float()
         return probabilities.view(*positions.shape[:-1], -1)
@@ -272,13 +277,13 @@ class DiscoNerfModel(NerfactoModel):
         return LazyOutputs(recipes, unlisted)
 
     def _label_pixels(self, points: Float[Tensor, "rays _"], accumulation: Float[Tensor, "rays"]) -> dict:
-        """Per pixel the slot with the largest O (+ 1, 0 where there is no surface), that O, and the slot's colour."""
+        """Per pixel the object slot with the largest O (+ 1, 0 where there is no surface), that O, and its colour."""
         colors = torch.as_tensor(slot_colors(self.object_field.slots), device=self.device)
         parts = []
         chunk = self.config.eval_num_rays_per_chunk
         for some, opacity in zip(points.split(chunk), accumulation.split(chunk)):
             some, opacity = some.to(self.device), opacity.to(self.device)
-            image = render_slots(self.object_field(some.view(-1, 3)), opacity)
+            image = render_slots(self.object_probabilities(some.view(-1, 3)), opacity)
             confidence, slot = image.max(-1)
             color = colors[slot] * opacity[:, None]
             parts.append((torch.where(opacity > 0.5, slot + 1, 0).float(), confidence, color))

@@ -1,0 +1,173 @@
+"""Small parts: schedule, lazy outputs, edits, objects' manifest, orbit, LPIPS without a download."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import assert_close
+from hypothesis import given
+from hypothesis import strategies as st
+
+from disconerf_ns.edit import Edit
+from disconerf_ns.errors import UserError
+from disconerf_ns.film import FIELD_OF_VIEW, orbit
+from disconerf_ns.lpips import weights_path, without_download
+from disconerf_ns.objects import discover, load_manifest, robust_box, save_manifest
+from disconerf_ns.outputs import LazyOutputs
+from disconerf_ns.schedule import Schedule, Stage, resplit, split
+from disconerf_ns.surface import SurfaceSamples
+
+# ---------------------------------------------------------------- schedule
+
+
+def test_split_by_hand() -> None:
+    assert split(12_000, 2000, radiance_given=False) == Schedule(10_000, 12_000)  # the paper's
+    assert split(1200, 2000, radiance_given=False) == Schedule(900, 1200)
+    assert split(12_000, 2000, radiance_given=True) == Schedule(0, 2000)
+    assert split(1, 2000, radiance_given=False) == Schedule(0, 1)
+
+
+@given(total=st.integers(1, 30_000), wanted=st.integers(1, 5000), data=st.data())
+def test_a_resumed_run_agrees_with_the_whole_one(total: int, wanted: int, data: st.DataObject) -> None:
+    whole = split(total, wanted, radiance_given=False)
+    start = data.draw(st.integers(1, total))
+    assert resplit(whole, whole.object_start, start) == whole
+
+
+def test_a_begun_object_stage_keeps_its_first_step() -> None:
+    assert resplit(split(4000, 2000, False), resumed_object_start=900, start_step=1000) == Schedule(900, 4000)
+    assert resplit(split(600, 2000, False), resumed_object_start=900, start_step=500) == Schedule(500, 600)
+
+
+@given(step=st.integers(0, 1199))
+def test_rates(step: int) -> None:
+    schedule = Schedule(900, 1200)
+    assert (schedule.stage(step) is Stage.RADIANCE) == (step < 900)
+    assert 0 < schedule.object_decay(max(step, 900), warmup=20, final=0.005) <= 1
+    assert 0.1 <= schedule.radiance_decay(step, 0.1) <= 1
+    assert schedule.radiance_decay(0, 0.1) == 1 and schedule.radiance_decay(900, 0.1) == pytest.approx(0.1)
+    assert schedule.object_decay(920, 20, 0.005) == 1 and schedule.object_decay(1200, 20, 0.005) == pytest.approx(0.005)
+    assert schedule.object_decay(900, 20, 0.005) == pytest.approx(1 / 21)
+
+
+# ---------------------------------------------------------------- outputs
+
+
+def test_lazy_outputs_compute_once_when_read() -> None:
+    calls = []
+
+    def recipe(name: str):
+        return lambda: calls.append(name) or torch.ones(1)
+
+    outputs = LazyOutputs({"a": recipe("a"), "b": recipe("b")}, unlisted={"c": recipe("c")})
+    assert list(outputs.keys()) == list(outputs) == ["a", "b"] and len(outputs) == 2 and not calls
+    assert "a" in outputs and "c" in outputs and "d" not in outputs and not calls
+    assert outputs["a"] is outputs["a"] and outputs.get("d") is None and outputs.get("c") is not None
+    assert calls == ["a", "c"]
+    outputs["rgba"] = torch.zeros(1)
+    assert "rgba" in outputs and list(outputs) == ["a", "b", "rgba"]
+    with pytest.raises(KeyError):
+        outputs["d"]
+    assert len(outputs.items()) == len(outputs) == len(outputs.values())
+
+
+# ---------------------------------------------------------------- edits
+
+
+def test_tint_keeps_shading_and_leaves_others_alone() -> None:
+    table = Edit().recolor(1, (0.0, 0.0, 1.0)).table(3, "cpu")
+    rgb = torch.tensor([[0.8, 0.4, 0.2], [0.4, 0.2, 0.1], [0.8, 0.4, 0.2]])
+    slots = torch.tensor([[0.0, 1, 0], [0, 1, 0], [1, 0, 0]])
+    edited = table.tint(rgb, slots)
+    assert (edited[:2, :2] == 0).all() and edited[0, 2] > edited[1, 2] > 0
+    assert_close(edited[2], rgb[2])
+
+
+def test_edits_are_values_and_survive_a_file(tmp_path: Path) -> None:
+    edit = Edit().hide(3).recolor(1, (1.0, 0.5, 0.0))
+    assert Edit().changes_nothing and not edit.changes_nothing
+    assert edit.hide(3) == edit and edit.show(3).hidden == frozenset()
+    assert edit.table(5, "cpu").density.tolist() == [1, 1, 1, 0, 1]
+    edit.save(tmp_path / "edit.json")
+    assert Edit.load(tmp_path / "edit.json") == edit
+    (tmp_path / "bad.json").write_text("[1, 2]")
+    with pytest.raises(UserError, match=r"bad\.json: not an edit"):
+        Edit.load(tmp_path / "bad.json")
+
+
+# ---------------------------------------------------------------- objects
+
+
+def test_discovery_by_hand() -> None:
+    """Two views of a field whose slot is the octant along x: 6 rays left, 3 right, 1 transparent."""
+
+    def field(x):
+        return torch.stack([(x[:, 0] < 0.5).float() * 0.9, (x[:, 0] >= 0.5).float() * 0.8, torch.zeros(len(x))], -1)
+
+    left, right = torch.tensor([0.25, 0.5, 0.5]), torch.tensor([0.75, 0.5, 0.5])
+    first = SurfaceSamples.pack(left.expand(4, 2, 3), torch.tensor([1.0, 1, 1, 0.2]))
+    second = SurfaceSamples.pack(torch.stack([left] * 3 + [right] * 3)[:, None].expand(-1, 2, 3), torch.ones(6))
+    objects = discover(field, [first, second], lambda x: 4 * x - 2, slots=3, min_share=0.1)
+    assert [(o.name, o.slot, o.views) for o in objects] == [("object_00", 0, 2), ("object_01", 1, 1)]
+    assert [o.share for o in objects] == pytest.approx([6 / 9, 3 / 9])
+    assert [o.confidence for o in objects] == pytest.approx([0.9, 0.8], abs=1e-3)
+    assert objects[0].box[0][0] == pytest.approx(-1, abs=1e-3)
+    assert len(discover(field, [first, second], lambda x: x, slots=3, min_share=0.5)) == 1
+
+
+def test_robust_box_leaves_outliers_out() -> None:
+    points = torch.rand(10_000, 3, generator=torch.Generator().manual_seed(0))
+    points[:20] = 100.0
+    low, high = (torch.tensor(corner) for corner in robust_box(points))
+    assert (low > -0.1).all() and (low <= 0).all() and (high >= 1).all() and (high < 1.1).all()
+
+
+def test_manifest_survives_a_file(tmp_path: Path) -> None:
+    samples = SurfaceSamples.pack(torch.rand(50, 2, 3), torch.ones(50))
+    objects = discover(lambda x: torch.ones(len(x), 1), [samples], lambda x: x, slots=1, min_share=0.0)
+    save_manifest(objects, 1, 7, tmp_path / "run" / "objects.json")
+    assert load_manifest(tmp_path / "run" / "objects.json") == objects
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["objects.json"]
+
+
+# ---------------------------------------------------------------- orbit
+
+
+def test_orbit_looks_at_the_box_and_frames_it() -> None:
+    box = torch.tensor([[-0.1, 0.2, 0.0], [0.1, 0.6, 0.3]])
+    positions = torch.tensor([[3.0, 0, 2], [0, 3, 2], [-3, 0, 2]])
+    cameras = orbit(box, positions, frames=8, size=64)
+    centre, radius = box.mean(0), float((box[1] - box[0]).norm() / 2)
+    rotation, translation = cameras.camera_to_worlds[:, :, :3], cameras.camera_to_worlds[:, :, 3]
+    assert_close(rotation.transpose(1, 2) @ rotation, torch.eye(3).expand(8, 3, 3))
+    assert torch.linalg.det(rotation).min() > 0.99
+    seen = ((centre - translation)[:, None] @ rotation)[:, 0]
+    assert_close(seen, torch.tensor([0, 0, -radius / math.sin(FIELD_OF_VIEW / 2)]).expand(8, 3))
+    assert (rotation[:, 2, 1] > 0).all()  # up is up
+
+
+# ---------------------------------------------------------------- LPIPS
+
+
+def test_lpips_is_built_only_where_its_weights_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import torchmetrics.image.lpip as module
+    import torchvision
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    torch.hub.set_dir(str(tmp_path / "hub"))
+    try:
+        original = module.LearnedPerceptualImagePatchSimilarity
+        with without_download():
+            assert module.LearnedPerceptualImagePatchSimilarity(normalize=True) is None
+        assert module.LearnedPerceptualImagePatchSimilarity is original
+        weights_path().parent.mkdir(parents=True)
+        torch.save(torchvision.models.alexnet(weights=None).state_dict(), weights_path())
+        with without_download():
+            lpips = module.LearnedPerceptualImagePatchSimilarity(normalize=True)
+        a, b = torch.rand(2, 1, 3, 64, 64)
+        assert float(lpips(a, a)) == pytest.approx(0, abs=1e-6) and float(lpips(a, b)) > 0
+    finally:
+        torch.hub._hub_dir = None
