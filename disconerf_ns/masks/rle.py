@@ -41,6 +41,11 @@ def area(rle: Rle) -> int:
     return int(coco.area(rle))
 
 
+def union_area(rles: list[Rle]) -> int:
+    """Number of pixels that at least one of the masks of an image covers."""
+    return int(coco.area(coco.merge(rles))) if rles else 0
+
+
 def bounding_box(rle: Rle) -> tuple[float, float, float, float]:
     """(x, y, width, height) in pixels: first column and row that the mask touches, and how many; zeros if empty."""
     return tuple(coco.toBbox(rle).tolist())

@@ -227,7 +227,7 @@ class MaskStore:
         Raises:
             MaskError: several stored keys fit.
         """
-        if self._path(key).is_file():
+        if self.holds(key):
             return key
         fitting = [
             stored
@@ -240,6 +240,16 @@ class MaskStore:
                 "keep the images' subfolders or give the images different names."
             )
         return fitting[0] if fitting else None
+
+    def holds(self, key: str) -> bool:
+        """Whether there is a file under exactly this key."""
+        return self._path(key).is_file() and f"{key}.json" != MANIFEST
+
+    def clear(self) -> None:
+        """Delete all masks; the manifest stays."""
+        for key in self.keys():
+            self._path(key).unlink()
+        self.__dict__.pop("_keys_by_stem", None)
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Those of the images' keys that have no masks."""

@@ -6,7 +6,8 @@ again, until all that is left differs clearly. It knows nothing of objects, so m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -46,6 +47,10 @@ class GraphConfig:
     def setup(self) -> GraphProposer:
         """The proposer."""
         return GraphProposer(self)
+
+    def recipe(self) -> dict[str, Any]:
+        """The options that decide what the masks are."""
+        return asdict(self)
 
 
 class GraphProposer:
@@ -133,10 +138,9 @@ class RegionGraph:
 
 
 def _gradient(lab: Float[np.ndarray, "height width 3"]) -> Float[np.ndarray, "height width"]:
-    """Colour difference per pixel."""
-    smooth = ndimage.gaussian_filter(lab, (1, 1, 0))
-    steps = [ndimage.sobel(smooth, axis=axis) / 8 for axis in (0, 1)]
-    return np.linalg.norm(np.concatenate(steps, axis=-1), axis=-1)
+    """Colour difference per pixel, by derivatives of a Gaussian of one pixel."""
+    slopes = [ndimage.gaussian_filter(lab, (1, 1, 0), order=order) for order in ((1, 0, 0), (0, 1, 0))]
+    return np.linalg.norm(np.concatenate(slopes, axis=-1), axis=-1)
 
 
 def _borders(

@@ -6,9 +6,9 @@ throws them together; here each keeps its level, so that a scene can be taken ap
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
@@ -72,6 +72,11 @@ class SamConfig:
             MaskError: weights missing or of another model, segment_anything not installed.
         """
         return SamProposer(self, load_sam(self.sam_checkpoint, self.model))
+
+    def recipe(self) -> dict[str, Any]:
+        """The options that decide what the masks are, whichever machine they are made on."""
+        machine = ("sam_checkpoint", "points_per_batch", "half", "device")
+        return {name: value for name, value in asdict(self).items() if name not in machine}
 
 
 class SamProposer:

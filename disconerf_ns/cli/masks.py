@@ -1,0 +1,142 @@
+"""`disconerf masks`: propose masks for every image of a dataset and keep them beside it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import statistics
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Annotated
+
+import tyro
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from disconerf_ns import __version__
+from disconerf_ns.errors import UserError
+from disconerf_ns.masks import rle
+from disconerf_ns.masks.images import find_images, read_image
+from disconerf_ns.masks.proposers import PROPOSERS, config_class
+from disconerf_ns.masks.proposers.graph import GraphConfig
+from disconerf_ns.masks.proposers.sam import SamConfig
+from disconerf_ns.masks.store import MaskStore
+
+AnyProposer = Annotated[SamConfig, tyro.conf.subcommand("sam")] | Annotated[GraphConfig, tyro.conf.subcommand("graph")]
+
+
+@dataclass
+class Masks:
+    """Propose 2D masks for every image of a dataset: once, resumable, kept in DATA/masks/."""
+
+    data: Path
+    """The dataset's folder, or its transforms file."""
+    proposer: AnyProposer = field(default_factory=SamConfig)
+    """What finds the masks."""
+    images: Path | None = None
+    """Folder of the images, within DATA; by default the frames of the transforms file, or DATA/images."""
+    output: Path | None = None
+    """Folder of the masks; by default DATA/masks/ and the proposer's name."""
+    overwrite: bool = False
+    """Delete the masks that are in the folder and start again."""
+
+    def __call__(self) -> None:
+        """Make the masks that are not there yet, and say what came out.
+
+        Raises:
+            UserError: no images, a proposer that cannot run, masks made with other parameters, unreadable images.
+        """
+        images = find_images(self.data, self.images)
+        name = next(name for name in PROPOSERS if isinstance(self.proposer, config_class(name)))
+        root = self.output or (self.data if self.data.is_dir() else self.data.parent) / "masks" / name
+        manifest = {"generator": name, "version": __version__, "parameters": self.proposer.recipe()}
+        store = MaskStore(root)
+        if not self.overwrite:
+            check_same_recipe(store, manifest)
+        todo = list(images) if self.overwrite else [key for key in images if not store.holds(key)]
+
+        broken = []
+        if todo:
+            propose = self.proposer.setup()
+            if self.overwrite:
+                store.clear()
+            if not store.keys():
+                store = MaskStore.create(root, manifest)
+            with progress_bar(len(todo)) as advance, finish_before_interrupt() as interrupted:
+                for done, key in enumerate(todo):
+                    if interrupted.is_set():
+                        print(f"masks: stopped after {done} of {len(todo)} images; the same command goes on from here.")
+                        sys.exit(130)
+                    try:
+                        store.save(key, propose(read_image(images[key])), {"file_name": images[key].name})
+                    except UserError as error:
+                        broken.append(str(error))
+                    advance()
+
+        print(summary(store, [key for key in images if store.holds(key)]))
+        if broken:
+            raise UserError(f"masks: {len(broken)} of {len(images)} images have no masks: {'; '.join(broken)}.")
+
+
+def check_same_recipe(store: MaskStore, manifest: dict) -> None:
+    """Refuse to mix masks made in different ways.
+
+    Raises:
+        MaskError, UserError: the folder holds masks of another generator or with other parameters.
+    """
+    if not store.keys():
+        return
+    wanted = {"generator": manifest["generator"], **json.loads(json.dumps(manifest["parameters"]))}
+    found = {"generator": store.manifest.get("generator"), **store.manifest.get("parameters", {})}
+    differing = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
+    if differing:
+        changes = ", ".join(f"{name} {found.get(name)} instead of {wanted.get(name)}" for name in differing)
+        raise UserError(
+            f"masks: those in {store.root} were made with {changes}; name another folder with --output, or replace "
+            "them with --overwrite."
+        )
+
+
+def summary(store: MaskStore, keys: list[str]) -> str:
+    """Masks per view, coverage, and the number of slots that a training with these masks has."""
+    if not keys:
+        return f"masks: {store.root} holds none of the images."
+    views = [store.load(key) for key in keys]
+    counts = [len(view) for view in views]
+    cover = [rle.union_area([mask.rle for mask in view.annotations]) / (view.height * view.width) for view in views]
+    return "\n".join(
+        [
+            f"masks: {store.root} has {len(keys)} views, {counts.count(0)} of them without any mask",
+            f"  per view   {min(counts)} to {max(counts)} masks, median {statistics.median(counts):g}",
+            f"  coverage   {min(cover):.0%} to {max(cover):.0%} of the image, median {statistics.median(cover):.0%}",
+            f"  slots      {2 * max(counts)} (twice the most masks in one view)",
+        ]
+    )
+
+
+@contextmanager
+def progress_bar(total: int) -> Iterator:
+    """A bar with the time that is left; the value is called after each image."""
+    columns = (TextColumn("masks"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        task = progress.add_task("masks", total=total)
+        yield lambda: progress.advance(task)
+
+
+@contextmanager
+def finish_before_interrupt() -> Iterator[Event]:
+    """Ctrl-C sets the event, so that the work at hand is finished first; a second Ctrl-C ends it at once."""
+    interrupted = Event()
+
+    def note(*_: object) -> None:
+        interrupted.set()
+        signal.signal(signal.SIGINT, previous)
+
+    previous = signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, previous)
