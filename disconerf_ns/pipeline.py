@@ -29,7 +29,9 @@ class DiscoNerfPipelineConfig(VanillaPipelineConfig):
 
     _target: type = field(default_factory=lambda: DiscoNerfPipeline)
     datamanager: DiscoNerfDataManagerConfig = field(default_factory=DiscoNerfDataManagerConfig)
+    """Rays, views and masks."""
     model: DiscoNerfModelConfig = field(default_factory=DiscoNerfModelConfig)
+    """Radiance field and object field."""
     object_iterations: int = 2000
     """Most iterations of the object stage; a short run spends a quarter of --max-num-iterations on it."""
     radiance_field: Path | None = None

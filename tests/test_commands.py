@@ -194,3 +194,18 @@ def test_commands_as_a_user_types_them_without_ffmpeg(run: Run, tmp_path: Path, 
     executable = str(Path(sys.executable).parent / program[0])
     subprocess.run([sys.executable, executable, *program[1:], *arguments], env=environment, check=True, timeout=300)
     assert len(read_video(video)) == 2
+
+
+def test_disconerf_objects_and_render(run: Run, objects: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    from disconerf_ns.cli import main
+
+    assert main(["objects", "--load-config", str(run.config)]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in objects)
+    arguments = ["render", "--load-config", str(run.config), "--output-dir", str(tmp_path), "--frames", "4", "--size", "16"]
+    assert main([*arguments, "--objects", objects[1]]) == 0
+    assert read_video(tmp_path / f"{objects[1]}.mp4").shape == (4, 16, 16, 3)
+    assert main([*arguments, "--objects", "object_77"]) == 1
+    assert "there is no object_77" in capsys.readouterr().err
+    assert main(["objects", "--load-config", str(tmp_path / "config.yml")]) == 1
+    assert "objects.json" in capsys.readouterr().err

@@ -1,0 +1,52 @@
+"""`disconerf objects`: the table of a run's objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.objects import load_manifest
+
+
+@dataclass
+class Objects:
+    """List the objects that a run discovered."""
+
+    load_config: Path
+    """config.yml of the run."""
+
+    def __call__(self) -> None:
+        """Print one row per object, largest first.
+
+        Raises:
+            UserError: the run has no objects.json.
+        """
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table()
+        for column in ("object", "colour", "share of surface", "confidence", "views", "size"):
+            table.add_column(column, justify="left" if column in ("object", "colour") else "right")
+        for found in load_manifest(manifest_of(self.load_config)):
+            swatch = Text("████", style=f"rgb({','.join(str(round(255 * c)) for c in found.color)})")
+            size = " x ".join(f"{high - low:.2f}" for low, high in zip(*found.box))
+            share, confidence = f"{100 * found.share:.1f} %", f"{100 * found.confidence:.0f} %"
+            table.add_row(found.name, swatch, share, confidence, str(found.views), size)
+        Console().print(table)
+
+
+def manifest_of(config: Path) -> Path:
+    """The objects.json of a run.
+
+    Raises:
+        UserError: it is not there.
+    """
+    path = config.parent / "objects.json"
+    if not path.exists():
+        raise UserError(
+            f"objects: there is no {path}; pass the config.yml of a disconerf run whose object stage has begun "
+            "with --load-config."
+        )
+    return path
