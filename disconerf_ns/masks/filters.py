@@ -21,9 +21,9 @@ def not_contained(masks: Bool[np.ndarray, "masks height width"], share: float = 
     Args:
         share: in (0, 1]; 1 asks that every pixel of a be in b.
     """
-    flat = masks.reshape(len(masks), -1).astype(np.float32)
-    overlap = flat @ flat.T
     area = masks.sum((1, 2))
+    flat = masks.reshape(len(masks), masks.shape[1] * masks.shape[2]).astype(np.float32)
+    overlap = flat @ flat.T
     number = np.arange(len(masks))
     before = (area[None] > area[:, None]) | ((area[None] == area[:, None]) & (number[None] < number[:, None]))
     return ~(before & (overlap >= share * area[:, None])).any(1)

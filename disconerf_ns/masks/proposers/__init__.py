@@ -1,8 +1,8 @@
 """Proposers: what turns a photograph into masks, and their register.
 
-A proposer is made from its own config, a dataclass whose fields are options of `disconerf masks`: `config.setup()` makes
-it, `config.recipe()` says which of the options decide what the masks are. To add one, write such a config and name it in
-`PROPOSERS`.
+A proposer is made from its own config, a dataclass whose fields are options of `disconerf masks`: `config.setup()`
+makes it, `config.recipe()` says which of the options decide what the masks are. To add one, write such a config and
+name it in `PROPOSERS`.
 """
 
 from __future__ import annotations

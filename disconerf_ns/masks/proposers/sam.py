@@ -169,7 +169,7 @@ def by_level(
     SAM's three answers to a point are meant to be subpart, part and whole, but training does not enforce the order.
     The level is therefore the answer's rank by area among the three: 0 is the largest.
     """
-    order = (logits > 0).sum((2, 3)).argsort(1, descending=True, stable=True)
+    order = (logits > 0).sum((2, 3)).argsort(dim=1, descending=True, stable=True)
     order = order if level is None else order[:, level : level + 1]
     point = torch.arange(len(order), device=order.device)[:, None]
     rank = torch.arange(3, device=order.device) if level is None else torch.tensor([level], device=order.device)
