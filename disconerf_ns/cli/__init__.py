@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
 
     module, attribute = COMMANDS[name][0].split(":")
     command = getattr(import_module(module), attribute)
-    config = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
+    config = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.CascadeSubcommandArgs)
     try:
         tyro.cli(command, prog=f"disconerf {name}", args=options, config=config)()
     except (UserError, OSError) as error:

@@ -79,6 +79,11 @@ def test_other_parameters_need_another_folder(data: Path, capsys: pytest.Capture
     assert masks_of(data).manifest["parameters"]["min_area"] == 0.6
 
 
+def test_options_stand_in_any_order(data: Path) -> None:
+    assert main(["masks", "graph", "--min-area", "0.6", "--data", str(data), "--output", str(data / "b")]) == 0
+    assert MaskStore(data / "b").manifest["parameters"]["min_area"] == 0.6
+
+
 def test_a_broken_image_is_named_and_the_others_are_done(data: Path, capsys: pytest.CaptureFixture) -> None:
     (data / "images/a/1.png").write_bytes(b"no image")
     assert run(data, "graph") == 1
