@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from scipy import ndimage
 from torch import Tensor
 
 from disconerf_ns.palette import slot_colors
@@ -33,7 +35,7 @@ class SceneObject:
     views: int
     """Training views that see it."""
     box: tuple[tuple[float, float, float], tuple[float, float, float]]
-    """Axis-aligned box of its visible surface, lower and upper corner in nerfstudio's scene coordinates."""
+    """Axis-aligned box of its visible surface without strays, lower and upper corner in scene coordinates."""
 
 
 @torch.no_grad()
@@ -85,10 +87,29 @@ def discover(
             share=float(share[slot]),
             confidence=float(confidence[slot] / rays[slot]),
             views=int(seen[slot]),
-            box=robust_box(to_scene(torch.cat(points[slot]))),
+            box=robust_box(to_scene(without_strays(torch.cat(points[slot])))),
         )
         for number, slot in enumerate(real)
     ]
+
+
+def without_strays(
+    points: Float[Tensor, "n 3"], resolution: int = 64, smallest: float = 0.1
+) -> Float[Tensor, "kept 3"]:
+    """Those points of an object that lie in a large connected part of it; all of them where there is no such part.
+
+    Args:
+        points: contracted positions in [0, 1]^3.
+        resolution: cells per axis of the grid in which occupied neighbours, also diagonal ones, are connected.
+        smallest: part of all points from which on a connected part is large.
+    """
+    cells = (points.clamp(0, 1) * (resolution - 1)).long().unbind(-1)
+    occupied = np.zeros((resolution,) * 3, bool)
+    occupied[tuple(axis.numpy() for axis in cells)] = True
+    parts, _ = ndimage.label(occupied, np.ones((3, 3, 3)))
+    part = torch.from_numpy(parts.astype(np.int64))[cells]
+    large = torch.bincount(part) >= smallest * len(points)
+    return points[large[part]] if large.any() else points
 
 
 def robust_box(points: Float[Tensor, "n 3"], outliers: float = 0.005, margin: float = 0.05):

@@ -15,7 +15,7 @@ from disconerf_ns.edit import Edit
 from disconerf_ns.errors import UserError
 from disconerf_ns.film import FIELD_OF_VIEW, orbit
 from disconerf_ns.lpips import weights_path, without_download
-from disconerf_ns.objects import discover, load_manifest, robust_box, save_manifest
+from disconerf_ns.objects import discover, load_manifest, robust_box, save_manifest, without_strays
 from disconerf_ns.outputs import LazyOutputs
 from disconerf_ns.schedule import Schedule, Stage, resplit, split
 from disconerf_ns.surface import SurfaceSamples
@@ -123,6 +123,17 @@ def test_robust_box_leaves_outliers_out() -> None:
     points[:20] = 100.0
     low, high = (torch.tensor(corner) for corner in robust_box(points))
     assert (low > -0.1).all() and (low <= 0).all() and (high >= 1).all() and (high < 1.1).all()
+
+
+def test_strays_are_left_out_and_large_parts_stay() -> None:
+    generator = torch.Generator().manual_seed(0)
+    body = 0.4 + 0.05 * torch.rand(600, 3, generator=generator)
+    other = 0.7 + 0.05 * torch.rand(300, 3, generator=generator)
+    stray = torch.tensor([0.1, 0.1, 0.9]) + 0.01 * torch.rand(50, 3, generator=generator)
+    kept = without_strays(torch.cat([body, stray, other]))
+    assert torch.equal(kept, torch.cat([body, other]))
+    scattered = torch.rand(40, 3, generator=generator)
+    assert torch.equal(without_strays(scattered), scattered)
 
 
 def test_manifest_survives_a_file(tmp_path: Path) -> None:
