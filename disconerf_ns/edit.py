@@ -65,7 +65,9 @@ class Edit:
             colors = {int(slot): tuple(float(c) for c in rgb) for slot, rgb in content.get("colors", {}).items()}
             return cls(frozenset(int(slot) for slot in content.get("hidden", [])), colors)
         except (OSError, ValueError, AttributeError, TypeError) as error:
-            raise UserError(f'{path}: not an edit ({error}); it holds {{"hidden": [slots], "colors": {{}}}}.') from error
+            raise UserError(
+                f'{path}: not an edit ({error}); it holds {{"hidden": [slots], "colors": {{}}}}.'
+            ) from error
 
     def table(self, slots: int, device: torch.device | str) -> EditTable:
         """The edit as tensors over N slots."""
@@ -96,7 +98,7 @@ class EditTable:
         return cls(zeros + 1, torch.zeros(slots, 3, device=device), zeros)
 
     def tint(self, rgb: Float[Tensor, "*n 3"], probabilities: Float[Tensor, "*n slots"]) -> Float[Tensor, "*n 3"]:
-        """Colours after the edit: the new colour, lighter or darker by the luma of the old one, so that shading stays."""
+        """Colours after the edit: the new colour, lighter or darker by the old one's luma; shading stays."""
         luma = rgb @ torch.tensor(LUMA, device=rgb.device)
         shaded = ((probabilities @ self.color) * (luma / MIDDLE_LUMA)[..., None]).clamp(0, 1)
         mix = (probabilities @ self.mix)[..., None]

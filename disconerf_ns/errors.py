@@ -12,7 +12,7 @@ class UserError(ValueError):
 def show_user_errors_plainly() -> None:
     """Print a `UserError` that ends a program as one sentence instead of a traceback; all else is left alone.
 
-    nerfstudio's commands have no place of their own for a plugin's messages, so this hooks the interpreter's last resort.
+    nerfstudio's commands have no place for a plugin's messages, so this hooks the interpreter's last resort.
     """
     previous = sys.excepthook
     if getattr(previous, "shows_user_errors", False):

@@ -1,4 +1,4 @@
-"""The object field: o(x) = softmax(MLP(hashgrid(x))) over N object slots, a function of position alone (DiscoNeRF, 3)."""
+"""The object field: o(x) = softmax(MLP(hashgrid(x))) over N object slots, of position alone (DiscoNeRF, 3)."""
 
 from __future__ import annotations
 

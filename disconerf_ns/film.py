@@ -41,7 +41,9 @@ def orbit(
     return Cameras(poses, fx=focal, fy=focal, cx=size / 2, cy=size / 2, width=size, height=size)
 
 
-def film_object(pipeline: DiscoNerfPipeline, number: int, frames: int, size: int) -> Iterator[Float[Tensor, "size size 3"]]:
+def film_object(
+    pipeline: DiscoNerfPipeline, number: int, frames: int, size: int
+) -> Iterator[Float[Tensor, "size size 3"]]:
     """The frames of a turntable around one object, alone on the background colour.
 
     Args:

@@ -86,7 +86,7 @@ def weighted_iou(table: OverlapTable) -> float:
 
 
 def best_dice(table: OverlapTable) -> float:
-    """Best Dice: for each true object the largest Dice coefficient of any segment, as a mean over objects, in [0, 1]."""
+    """Best Dice: for each true object the largest Dice coefficient of any segment; the mean over objects, in [0, 1]."""
     dice = table.dice()
     if dice.shape[1] == 0:
         return 0.0

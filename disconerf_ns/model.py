@@ -226,7 +226,7 @@ class DiscoNerfModel(NerfactoModel):
         background = 1.0 if self.config.object_background == "white" else 0.0
 
         def shared(compute: Callable) -> Callable:
-            """Compute once for the several names that read from it, in evaluation mode, as images on the rays' device."""
+            """Compute once for all names that read from it, in evaluation mode, as images on the rays' device."""
 
             @cache
             def run(*arguments) -> dict[str, Tensor]:
@@ -248,7 +248,10 @@ class DiscoNerfModel(NerfactoModel):
         def edited():
             table = self.edit.table(self.object_field.slots, self.device)
             return rendering.in_chunks(
-                lambda r: rendering.render_edited(self, r, table, self.slot_weights, background), rays, chunk, self.device
+                lambda r: rendering.render_edited(self, r, table, self.slot_weights, background),
+                rays,
+                chunk,
+                self.device,
             )
 
         @shared

@@ -35,7 +35,7 @@ class DiscoNerfPipelineConfig(VanillaPipelineConfig):
     object_iterations: int = 2000
     """Most iterations of the object stage; a short run spends a quarter of --max-num-iterations on it."""
     radiance_field: Path | None = None
-    """config.yml or checkpoint of a trained nerfacto or disconerf run: its radiance field is taken, objects are learned."""
+    """config.yml or checkpoint of a trained nerfacto or disconerf run whose radiance field is taken."""
     object_warmup: int = 20
     """Iterations over which the object field's learning rate rises."""
     object_decay: float = 0.005
@@ -52,9 +52,7 @@ class DiscoNerfPipeline(VanillaPipeline):
     config: DiscoNerfPipelineConfig
     datamanager: DiscoNerfDataManager
 
-    def __init__(
-        self, config: DiscoNerfPipelineConfig, device: str | torch.device, test_mode: str = "val", **kwargs
-    ):
+    def __init__(self, config: DiscoNerfPipelineConfig, device: str | torch.device, test_mode: str = "val", **kwargs):
         source = None
         if config.radiance_field is not None and test_mode == "val":
             source = radiance_source(config.radiance_field)
@@ -80,13 +78,15 @@ class DiscoNerfPipeline(VanillaPipeline):
         slots, most = self.model.object_field.slots, self.datamanager.train_dataset.metadata["most_masks"]
         if most > slots:
             raise UserError(
-                f"masks: {self.datamanager.store.root} has up to {most} masks in one view, but there are {slots} slots; "
-                f'raise --pipeline.model.slots to at least {most}, or leave it at "auto".'
+                f"masks: {self.datamanager.store.root} has up to {most} masks in one view, but there are {slots} "
+                f'slots; raise --pipeline.model.slots to at least {most}, or leave it at "auto".'
             )
 
     # ---------------------------------------------------------------- stages
 
-    def get_training_callbacks(self, training_callback_attributes: TrainingCallbackAttributes) -> list[TrainingCallback]:
+    def get_training_callbacks(
+        self, training_callback_attributes: TrainingCallbackAttributes
+    ) -> list[TrainingCallback]:
         """nerfacto's callbacks, and one before each step that puts the run into its stage."""
         trainer = training_callback_attributes.trainer
         self._plan(trainer)
@@ -124,10 +124,10 @@ class DiscoNerfPipeline(VanillaPipeline):
         self.config.model.slots = self.model.object_field.slots
         if (trainer.base_dir / "config.yml").exists():
             trainer.config.save_config()
+        objects = self.schedule.total - self.schedule.object_start
         CONSOLE.log(
-            f"{self.schedule.object_start} iterations for the radiance field, "
-            f"{self.schedule.total - self.schedule.object_start} for the objects ({self.model.object_field.slots} slots)"
-            + (f"; going on at {start}" if start else "")
+            f"{self.schedule.object_start} iterations for the radiance field, {objects} "
+            f"for the objects ({self.model.object_field.slots} slots)" + (f"; going on at {start}" if start else "")
         )
 
     def _decay(self, group: str, step: int) -> float:

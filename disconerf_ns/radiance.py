@@ -46,7 +46,9 @@ def radiance_source(path: Path) -> RadianceSource:
     try:
         config = yaml.load(config_path.read_text(), Loader=yaml.Loader)
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
-        raise UserError(f"radiance field: {config_path} cannot be read ({str(error).splitlines()[0]}). {option}") from error
+        raise UserError(
+            f"radiance field: {config_path} cannot be read ({str(error).splitlines()[0]}). {option}"
+        ) from error
     if not isinstance(config, TrainerConfig) or not isinstance(config.pipeline.model, NerfactoModelConfig):
         raise UserError(f"radiance field: {config_path} is not a run of nerfacto. {option}")
     checkpoint = path
@@ -92,7 +94,9 @@ def load_radiance(source: RadianceSource, model: NerfactoModel) -> None:
     try:
         state = torch.load(source.checkpoint, map_location="cpu")["pipeline"]
     except (OSError, RuntimeError, KeyError, EOFError, ValueError) as error:
-        raise UserError(f"radiance field: {source.checkpoint} cannot be read ({str(error).splitlines()[0]}).") from error
+        raise UserError(
+            f"radiance field: {source.checkpoint} cannot be read ({str(error).splitlines()[0]})."
+        ) from error
     state = {key.removeprefix("_model.").removeprefix("module."): value for key, value in state.items()}
     wanted = {key: value for key, value in model.state_dict().items() if key.startswith(PARTS)}
     misfits = [key for key, value in wanted.items() if key not in state or _shape(state[key]) != _shape(value)]

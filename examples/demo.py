@@ -1,6 +1,6 @@
 """Take the example scene apart: train, score, draw one overview picture and film every object.
 
-    python examples/demo.py [--output outputs/demo]
+python examples/demo.py [--output outputs/demo]
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from nerfstudio.scripts.eval import ComputePSNR
 from nerfstudio.scripts.render import DatasetRender, RenderCameraPath, RenderInterpolated, SpiralRender
 from nerfstudio.utils import colormaps
 from nerfstudio.utils.eval_utils import eval_setup
-from PIL import Image
 from scene import camera_pose
 
 from disconerf_ns.objects import load_manifest
@@ -144,7 +143,9 @@ def test_render_camera_path(run: Run, tmp_path: Path) -> None:
 
 
 def test_render_spiral(run: Run, tmp_path: Path) -> None:
-    SpiralRender(run.config, tmp_path / "s.mp4", rendered_output_names=["objects_overlay"], seconds=0.2, frame_rate=10).main()
+    SpiralRender(
+        run.config, tmp_path / "s.mp4", rendered_output_names=["objects_overlay"], seconds=0.2, frame_rate=10
+    ).main()
     assert len(read_video(tmp_path / "s.mp4")) == 2
 
 
@@ -190,19 +191,36 @@ def test_commands_as_a_user_types_them_without_ffmpeg(run: Run, tmp_path: Path, 
     """In a process of its own, with no network, no GPU and no ffmpeg on the PATH."""
     video = tmp_path / "object.mp4"
     arguments = ["--load-config", str(run.config), "--output-path", str(video), "--interpolation-steps", "2"]
-    environment = {**os.environ, "PATH": "/usr/bin-without-ffmpeg", "CUDA_VISIBLE_DEVICES": "", "http_proxy": "http://0.0.0.0:1"}
+    environment = {
+        **os.environ,
+        "PATH": "/usr/bin-without-ffmpeg",
+        "CUDA_VISIBLE_DEVICES": "",
+        "http_proxy": "http://0.0.0.0:1",
+    }
     executable = str(Path(sys.executable).parent / program[0])
     subprocess.run([sys.executable, executable, *program[1:], *arguments], env=environment, check=True, timeout=300)
     assert len(read_video(video)) == 2
 
 
-def test_disconerf_objects_and_render(run: Run, objects: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_disconerf_objects_and_render(
+    run: Run, objects: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     from disconerf_ns.cli import main
 
     assert main(["objects", "--load-config", str(run.config)]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in objects)
-    arguments = ["render", "--load-config", str(run.config), "--output-dir", str(tmp_path), "--frames", "4", "--size", "16"]
+    arguments = [
+        "render",
+        "--load-config",
+        str(run.config),
+        "--output-dir",
+        str(tmp_path),
+        "--frames",
+        "4",
+        "--size",
+        "16",
+    ]
     assert main([*arguments, "--objects", objects[1]]) == 0
     assert read_video(tmp_path / f"{objects[1]}.mp4").shape == (4, 16, 16, 3)
     assert main([*arguments, "--objects", "object_77"]) == 1

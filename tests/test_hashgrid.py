@@ -114,7 +114,9 @@ class StandInEncoding(nn.Module):
             low = grid_position.floor().long()
             total = 0.0
             for corner in torch.cartesian_prod(*[torch.arange(2)] * 3):
-                weight = torch.where(corner.bool(), grid_position - low, 1 - (grid_position - low)).prod(-1, keepdim=True)
+                weight = torch.where(corner.bool(), grid_position - low, 1 - (grid_position - low)).prod(
+                    -1, keepdim=True
+                )
                 total = total + weight * table[(low + corner).unbind(-1)]
             out.append(total)
         return torch.cat(out, -1).half()

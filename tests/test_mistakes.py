@@ -67,7 +67,9 @@ def test_masks_of_another_size_but_the_same_shape_are_resampled(data: Path, tmp_
     assert masks[:, :middle].all() and not masks[:, middle:].any()
 
 
-@pytest.mark.parametrize("content", ["{", '{"image": {}}', '{"image": {"height": 18, "width": 24}, "annotations": [{}]}'])
+@pytest.mark.parametrize(
+    "content", ["{", '{"image": {}}', '{"image": {"height": 18, "width": 24}, "annotations": [{}]}']
+)
 def test_broken_masks(data: Path, tmp_path: Path, content: str) -> None:
     (data / "masks" / "exact" / "0000.json").write_text(content)
     with pytest.raises(UserError, match=r"0000\.json"):
@@ -88,7 +90,9 @@ def test_an_image_without_masks_is_legal_but_a_set_without_any_is_not(data: Path
 def test_a_view_with_more_masks_than_slots(data: Path, tmp_path: Path) -> None:
     config = tiny_config(data, tmp_path / "out")
     config.pipeline.model.slots = 2
-    with pytest.raises(UserError, match=r"up to 4 masks in one view, but there are 2 slots; raise --pipeline\.model\.slots"):
+    with pytest.raises(
+        UserError, match=r"up to 4 masks in one view, but there are 2 slots; raise --pipeline\.model\.slots"
+    ):
         start(config)
 
 

@@ -73,7 +73,10 @@ def test_two_masks_three_slots_by_hand() -> None:
 def test_order_of_masks_and_slots_does_not_matter(seed: int) -> None:
     slots, masks = random_view(seed)
     generator = torch.Generator().manual_seed(seed)
-    some, other = torch.randperm(masks.shape[1], generator=generator), torch.randperm(slots.shape[1], generator=generator)
+    some, other = (
+        torch.randperm(masks.shape[1], generator=generator),
+        torch.randperm(slots.shape[1], generator=generator),
+    )
 
     def losses(o, m):
         shared = objective.overlaps(o, m)

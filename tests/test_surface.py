@@ -1,4 +1,4 @@
-"""Quantile points of the rendering weights: hand-worked cases, laws, and the quadrature error that the design states."""
+"""Quantile points of the rendering weights: hand-worked cases, laws, and the quadrature error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ def test_quantiles_by_hand() -> None:
     # half of the weight in [0, 1], half in [2, 4]: quartiles at 1/4, 3/4 lie in the middle of each
     assert_close(weight_quantiles(torch.tensor([[0.4, 0.0, 0.4]]), edges, 2), torch.tensor([[0.5, 3.0]]), 1e-4)
     # all of the weight in [1, 2]
-    assert_close(weight_quantiles(torch.tensor([[0.0, 1.0, 0.0]]), edges, 4), 1 + torch.tensor([[1, 3, 5, 7]]) / 8, 1e-4)
+    assert_close(
+        weight_quantiles(torch.tensor([[0.0, 1.0, 0.0]]), edges, 4), 1 + torch.tensor([[1, 3, 5, 7]]) / 8, 1e-4
+    )
 
 
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 6))

@@ -62,7 +62,11 @@ def test_radiance_is_frozen_bit_for_bit_in_the_object_stage(scene: Path, tmp_pat
     pipeline._enter = remember
     trainer.train()
     after = pipeline.model.state_dict()
-    changed = {key.split(".")[0] for key in before if before[key].shape == after[key].shape and not torch.equal(before[key], after[key])}
+    changed = {
+        key.split(".")[0]
+        for key in before
+        if before[key].shape == after[key].shape and not torch.equal(before[key], after[key])
+    }
     assert changed == {"object_field"}
 
 

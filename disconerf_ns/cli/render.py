@@ -36,7 +36,9 @@ class Render:
         names = [found.name for found in load_manifest(manifest_of(self.load_config))]
         unknown = [name for name in self.objects if name not in names]
         if unknown:
-            raise UserError(f"render: there is no {unknown[0]} in {self.load_config.parent}; it has {', '.join(names)}.")
+            raise UserError(
+                f"render: there is no {unknown[0]} in {self.load_config.parent}; it has {', '.join(names)}."
+            )
 
         import mediapy
         import numpy as np
