@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
+from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
 from nerfstudio.data.utils.data_utils import get_image_mask_tensor_from_path
@@ -29,6 +30,9 @@ class DiscoNerfDataManagerConfig(VanillaDataManagerConfig):
     """Folder of the masks; by default the newest set in DATA/masks/."""
     allow_missing_masks: bool = False
     """Train with views that have no file of masks; they then teach the objects nothing."""
+    background_mask: bool = False
+    """Give every view one more mask: the pixels whose surface lies outside the unit sphere (for scenes that the
+    cameras circle)."""
     views_per_batch: int = 5
     """Whole views in one iteration of the object stage."""
     view_pixels: int = 405_000
@@ -41,9 +45,20 @@ class MaskedView:
 
     index: int
     """Training image."""
-    masks: Float[Tensor, "pixels masks"]
+    bits: UInt8[Tensor, "masks bytes"]
+    """One bit per pixel, the first pixel in the highest bit of the first byte."""
     valid: Bool[Tensor, "pixels"]
     """Pixels that take part in a loss: looked at by the proposer, and not blackened by nerfstudio's mask_path."""
+
+    def to(self, device: torch.device | str) -> MaskedView:
+        """The same masks on another device, where they are still packed."""
+        return MaskedView(self.index, self.bits.to(device), self.valid.to(device))
+
+    def unpack(self) -> Float[Tensor, "pixels masks"]:
+        """The binary masks as floats."""
+        shifts = torch.arange(7, -1, -1, device=self.bits.device, dtype=torch.uint8)
+        pixels = (self.bits[..., None] >> shifts & 1).flatten(1)[:, : len(self.valid)]
+        return pixels.T.float()
 
 
 class DiscoNerfDataManager(VanillaDataManager):
@@ -56,13 +71,23 @@ class DiscoNerfDataManager(VanillaDataManager):
         if not Path(data).exists():
             raise UserError(f"data: there is no {data}; pass the dataset's folder with --data.")
         self.shuffled: list[int] = []
+        self._views: dict[int, MaskedView] = {}
         super().__init__(config, *args, **kwargs)
-        if self.test_mode == "val":
-            most = max(len(masks) for masks in self.masks)
-            if most == 0:
-                raise UserError(f"masks: {self.store.root} holds no mask for any training image; make others.")
-            self.train_dataset.metadata["slots"] = 2 * most
-            self.train_dataset.metadata["most_masks"] = most
+
+    def setup_train(self) -> None:
+        """Where a run trains: read the masks, and tell the model how many slots they ask for.
+
+        Raises:
+            UserError: masks are missing, broken or of another shape, or there is no mask at all.
+        """
+        super().setup_train()
+        if self.test_mode != "val":
+            return
+        most = max(len(masks) for masks in self.masks)
+        if most == 0:
+            raise UserError(f"masks: {self.store.root} holds no mask for any training image; make others.")
+        self.train_dataset.metadata["most_masks"] = most + self.config.background_mask
+        self.train_dataset.metadata["slots"] = 2 * self.train_dataset.metadata["most_masks"]
 
     @cached_property
     def store(self) -> MaskStore:
@@ -128,23 +153,21 @@ class DiscoNerfDataManager(VanillaDataManager):
         y = (torch.arange(height) + 0.5) * full_height / height
         x = (torch.arange(width) + 0.5) * full_width / width
         coords = torch.stack(torch.meshgrid(y, x, indexing="ij"), -1).view(-1, 2)
-        cameras = self.train_dataset.cameras.to("cpu")
-        return cameras.generate_rays(torch.full((len(coords), 1), index), coords=coords)
+        indices = torch.full((len(coords), 1), index, device=self.device)
+        return self._cameras.generate_rays(indices, coords=coords.to(self.device))
 
     @cached_property
-    def _packed(self) -> dict[int, tuple[np.ndarray, Tensor]]:
-        return {}
+    def _cameras(self) -> Cameras:
+        return self.train_dataset.cameras.to(self.device)
 
     def view_masks(self, index: int) -> MaskedView:
         """The masks of a training view, sampled at the pixel centres of `view_rays`."""
-        height, width = self.view_size(index)
-        if index not in self._packed:
-            masks = self.masks[index]
+        if index not in self._views:
+            masks, (height, width) = self.masks[index], self.view_size(index)
+            bits = np.packbits(masks.decode(height, width).reshape(len(masks), height * width), axis=1)
             valid = torch.from_numpy(masks.decode_looked_at(height, width)).flatten() & self._unmasked(index)
-            self._packed[index] = (np.packbits(masks.decode(height, width).reshape(len(masks), -1), axis=1), valid)
-        bits, valid = self._packed[index]
-        masks = np.unpackbits(bits, axis=1, count=height * width)
-        return MaskedView(index, torch.from_numpy(masks).T.float(), valid)
+            self._views[index] = MaskedView(index, torch.from_numpy(bits), valid)
+        return self._views[index]
 
     def _unmasked(self, index: int) -> Bool[Tensor, "pixels"]:
         """Pixels that nerfstudio's mask_path leaves in."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from disconerf_ns.errors import UserError
@@ -97,9 +97,19 @@ class EditTable:
         zeros = torch.zeros(slots, device=device)
         return cls(zeros + 1, torch.zeros(slots, 3, device=device), zeros)
 
-    def tint(self, rgb: Float[Tensor, "*n 3"], probabilities: Float[Tensor, "*n slots"]) -> Float[Tensor, "*n 3"]:
+    def tint(self, rgb: Float[Tensor, "*n 3"], slots: Shaped[Tensor, "..."]) -> Float[Tensor, "*n 3"]:
         """Colours after the edit: the new colour, lighter or darker by the old one's luma; shading stays."""
         luma = rgb @ torch.tensor(LUMA, device=rgb.device)
-        shaded = ((probabilities @ self.color) * (luma / MIDDLE_LUMA)[..., None]).clamp(0, 1)
-        mix = (probabilities @ self.mix)[..., None]
-        return rgb + mix * (shaded - rgb)
+        mix = weigh(self.mix[:, None], slots)
+        color = weigh(self.mix[:, None] * self.color, slots) / mix.clamp(min=1e-6)
+        return rgb + mix * ((color * (luma / MIDDLE_LUMA)[..., None]).clamp(0, 1) - rgb)
+
+
+def weigh(values: Float[Tensor, "slots c"], slots: Shaped[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Values of the slots that own points, (*points, c): looked up for labels (*points), averaged for probabilities.
+
+    Args:
+        values: one row per slot.
+        slots: integer slots (*points), or probabilities (*points, slots) with rows summing to 1.
+    """
+    return slots @ values if slots.is_floating_point() else values[slots]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float
+from nerfstudio.cameras.camera_utils import focus_of_attention
 from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
@@ -16,24 +17,27 @@ FIELD_OF_VIEW = math.radians(40)
 """Vertical and horizontal angle of the square picture."""
 
 
-def orbit(
-    box: Float[Tensor, "2 3"], positions: Float[Tensor, "cameras 3"], frames: int, size: int, start: float = 0.0
-) -> Cameras:
+def orbit(box: Float[Tensor, "2 3"], poses: Float[Tensor, "cameras 3 4"], frames: int, size: int) -> Cameras:
     """Cameras on a circle around a box, at the height angle and at most the distance of the photographs.
+
+    Of a box that reaches beyond the photographs, such as the background's, the part between them is circled.
 
     Args:
         box: axis-aligned box in scene coordinates, z up.
-        positions: where the photographs were taken from.
+        poses: camera-to-world matrices of the photographs.
         frames: number of cameras on the circle.
         size: side of the square pictures in pixels.
-        start: angle of the first camera in radians.
     """
+    positions = poses[:, :, 3]
+    focus = focus_of_attention(poses, positions.mean(0))
+    reach = (positions - focus).norm(dim=-1).median()
+    box = torch.stack([box[0].clamp(focus - reach, focus + reach), box[1].clamp(focus - reach, focus + reach)])
     centre, radius = box.mean(0), (box[1] - box[0]).norm() / 2
     away = positions - centre
     distances = away.norm(dim=-1)
     height = torch.asin((away[:, 2] / distances).clamp(-1, 1)).median()
     distance = torch.minimum(radius / math.sin(FIELD_OF_VIEW / 2), distances.median())
-    angles = start + torch.arange(frames) / frames * 2 * math.pi
+    angles = torch.arange(frames) / frames * 2 * math.pi
     back = torch.stack([angles.cos() * height.cos(), angles.sin() * height.cos(), height.sin().expand(frames)], -1)
     right = torch.stack([-angles.sin(), angles.cos(), torch.zeros(frames)], -1)
     poses = torch.stack([right, torch.linalg.cross(back, right), back, centre + distance * back], -1)
@@ -53,7 +57,7 @@ def film_object(
         size: side of the square frames in pixels.
     """
     box = pipeline.model.object_boxes[number].cpu()
-    positions = pipeline.datamanager.train_dataset.cameras.camera_to_worlds[:, :, 3].cpu()
-    cameras = orbit(box, positions, frames, size).to(pipeline.device)
+    poses = pipeline.datamanager.train_dataset.cameras.camera_to_worlds.cpu()
+    cameras = orbit(box, poses, frames, size).to(pipeline.device)
     for frame in range(frames):
         yield pipeline.model.get_outputs_for_camera(cameras[frame : frame + 1])[f"object_{number:02d}"].cpu()

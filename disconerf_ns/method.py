@@ -1,6 +1,6 @@
 """The methods that `ns-train` offers: `disconerf` with the paper's settings, and `disconerf-small` without a GPU.
 
-nerfstudio imports this module with every command, so it imports nothing heavy of its own and never raises.
+nerfstudio imports this module with every command, so nothing optional (SAM, tinycudann, mitsuba) is imported with it.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 import numpy as np
+import torch
 from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
-from nerfstudio.configs.base_config import ViewerConfig
+from nerfstudio.configs.base_config import MachineConfig, ViewerConfig
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from nerfstudio.engine.optimizers import AdamOptimizerConfig
 from nerfstudio.engine.trainer import TrainerConfig
@@ -39,6 +40,11 @@ ensure_ffmpeg()
 show_user_errors_plainly()
 
 
+def _machine() -> MachineConfig:
+    """The GPU where there is one."""
+    return MachineConfig(device_type="cuda" if torch.cuda.is_available() else "cpu")
+
+
 def _optimizers(radiance_lr: float = 1e-2) -> dict:
     """Learning rates at the start; the pipeline lowers them by the stage's own clock."""
     return {
@@ -52,6 +58,7 @@ def _optimizers(radiance_lr: float = 1e-2) -> dict:
 disconerf = MethodSpecification(
     config=TrainerConfig(
         method_name="disconerf",
+        machine=_machine(),
         max_num_iterations=12_000,
         steps_per_eval_batch=500,
         steps_per_save=2000,
@@ -79,6 +86,7 @@ disconerf = MethodSpecification(
 disconerf_small = MethodSpecification(
     config=TrainerConfig(
         method_name="disconerf-small",
+        machine=_machine(),
         max_num_iterations=1200,
         steps_per_eval_batch=500,
         steps_per_eval_image=500,

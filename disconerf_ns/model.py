@@ -10,14 +10,14 @@ from functools import cache
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.models.nerfacto import NerfactoModel, NerfactoModelConfig
 from nerfstudio.utils import colormaps
 from torch import Tensor
 
 from disconerf_ns import objective, rendering
-from disconerf_ns.edit import Edit
+from disconerf_ns.edit import Edit, weigh
 from disconerf_ns.errors import UserError
 from disconerf_ns.field import ObjectField, ObjectFieldConfig
 from disconerf_ns.lpips import without_download
@@ -27,6 +27,10 @@ from disconerf_ns.outputs import LazyOutputs
 from disconerf_ns.palette import slot_colors
 from disconerf_ns.surface import SurfaceSamples, render_slots
 from disconerf_ns.viewer import displayed_outputs
+
+
+POINTS_AT_ONCE = 2**18
+"""Most points whose slot probabilities are in memory together while rendering."""
 
 
 @dataclass
@@ -64,9 +68,9 @@ class ObjectBatch:
 
     surface: SurfaceSamples
     """Rays of all views, one view after the other."""
-    masks: list[Float[Tensor, "pixels masks"]]
+    masks: list[Float[Tensor, "_ _"]]
     """Binary masks of each view."""
-    valid: list[Bool[Tensor, "pixels"]]
+    valid: list[Bool[Tensor, "_"]]
     """Pixels of each view that take part in a loss."""
 
 
@@ -182,7 +186,7 @@ class DiscoNerfModel(NerfactoModel):
         if number not in self._occupancies:
             slot = int(self.object_slots[number])
             self._occupancies[number] = Occupancy.build(
-                lambda x: self.field.density_fn(x)[..., 0] * self.slot_weights(x)[..., slot],
+                lambda x: self.field.density_fn(x)[..., 0] * weigh(self.only(slot)[:, None], self.owners(x))[..., 0],
                 lambda x: rendering.contract(self, x),
                 lambda x: rendering.uncontract(self, x),
                 self.object_boxes[number],
@@ -194,12 +198,21 @@ class DiscoNerfModel(NerfactoModel):
         real = torch.zeros(self.object_field.slots, device=self.device).index_fill_(0, self.object_slots, 1.0)
         return (self.object_field(positions) + 1e-9) * real
 
-    def slot_weights(self, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n slots"]:
-        """How far each slot owns scene positions: probabilities, or one-hot of the largest for hard extraction."""
-        probabilities = self.object_probabilities(rendering.contract(self, positions).reshape(-1, 3))
-        if self.config.extraction == "hard":
-            probabilities = torch.nn.functional.one_hot(probabilities.argmax(-1), probabilities.shape[-1]).float()
-        return probabilities.view(*positions.shape[:-1], -1)
+    def owners(self, positions: Float[Tensor, "*n 3"]) -> Shaped[Tensor, "..."]:
+        """The object slot that rules at scene positions (*n), or for soft extraction the probabilities (*n, slots)."""
+
+        def own(points: Tensor) -> Tensor:
+            probabilities = self.object_probabilities(rendering.contract(self, points))
+            if self.config.extraction == "hard":
+                return probabilities.argmax(-1)
+            return probabilities / probabilities.sum(-1, keepdim=True)
+
+        found = torch.cat([own(points) for points in positions.reshape(-1, 3).split(POINTS_AT_ONCE)])
+        return found.view(*positions.shape[:-1], *found.shape[1:])
+
+    def only(self, slot: int) -> Float[Tensor, "slots"]:
+        """1 for one slot, 0 for the others."""
+        return torch.nn.functional.one_hot(torch.tensor(slot, device=self.device), self.object_field.slots).float()
 
     @contextmanager
     def still(self) -> Iterator[None]:
@@ -248,7 +261,7 @@ class DiscoNerfModel(NerfactoModel):
         def edited():
             table = self.edit.table(self.object_field.slots, self.device)
             return rendering.in_chunks(
-                lambda r: rendering.render_edited(self, r, table, self.slot_weights, background),
+                lambda r: rendering.render_edited(self, r, table, self.owners, background),
                 rays,
                 chunk,
                 self.device,
@@ -342,6 +355,12 @@ class DiscoNerfModel(NerfactoModel):
         for name in ("object_slots", "object_boxes"):
             if name in state:
                 setattr(self, name, torch.zeros_like(state[name], device=self.device))
+        for key, value in super().state_dict().items():
+            if key in state and state[key].shape != value.shape:
+                raise UserError(
+                    f"The checkpoint does not fit the model: {key} is {list(state[key].shape)} instead of "
+                    f"{list(value.shape)}. Resume with the method, options and images of that run."
+                )
         result = super().load_state_dict(state, strict=False, assign=assign)
         missing = [key for key in result.missing_keys if not key.startswith("lpips.")]
         if missing or result.unexpected_keys:

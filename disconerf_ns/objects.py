@@ -77,7 +77,7 @@ def discover(
         for slot in label.unique().tolist():
             points[slot].append(positions[(label == slot).to(positions.device)].flatten(0, 1).cpu())
     share = rays / rays.sum().clamp(min=1)
-    real = [slot for slot in share.argsort(descending=True).tolist() if share[slot] >= min_share]
+    real = [slot for slot in share.argsort(descending=True).tolist() if rays[slot] > 0 and share[slot] >= min_share]
     colors = slot_colors(slots)
     return [
         SceneObject(

@@ -65,7 +65,9 @@ class Occupancy:
             probes: random points looked at in each cell.
             threshold: opacity of a ray across a cell from which on it is occupied.
         """
-        corners = contract(torch.cartesian_prod(*box.T))
+        # per axis the contraction is extreme at an end of the box or where the axis is nearest to 0
+        nearest = torch.zeros_like(box[:1]).clamp(box[:1], box[1:])
+        corners = contract(torch.cartesian_prod(*torch.cat([box, nearest]).T))
         low, size = corners.amin(0), (corners.amax(0) - corners.amin(0)).clamp(min=1e-4)
         side = torch.arange(resolution, device=box.device)
         cells = torch.cartesian_prod(side, side, side)
@@ -98,6 +100,8 @@ class Occupancy:
             Indices of the rays that meet an occupied cell, and their samples; None where no ray does.
         """
         enter, leave = intersect_box(rays.origins, rays.directions, self.box)
+        if rays.nears is not None and rays.fars is not None:
+            enter, leave = enter.maximum(rays.nears[:, 0]), leave.minimum(rays.fars[:, 0])
         hit = (enter < leave).nonzero()[:, 0]
         near, far = piecewise(enter[hit]), piecewise(leave[hit])
         fraction = torch.linspace(0, 1, steps + 1, device=near.device)

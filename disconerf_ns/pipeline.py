@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
 from nerfstudio.utils import writer
 from nerfstudio.utils.rich_utils import CONSOLE
 from rich.progress import track
+from torch import Tensor
 
 from disconerf_ns import rendering
-from disconerf_ns.datamanager import DiscoNerfDataManager, DiscoNerfDataManagerConfig
+from disconerf_ns.datamanager import DiscoNerfDataManager, DiscoNerfDataManagerConfig, MaskedView
 from disconerf_ns.errors import UserError
 from disconerf_ns.model import DiscoNerfModel, DiscoNerfModelConfig, ObjectBatch
 from disconerf_ns.objects import discover, save_manifest
@@ -62,8 +64,6 @@ class DiscoNerfPipeline(VanillaPipeline):
         self.surfaces: list[SurfaceSamples] = []
         self.schedule = Schedule(0, 0)
         self.stage = Stage.RADIANCE
-        if test_mode == "val":
-            self._check_slots()
         if source is not None:
             check_scene(source, self.datamanager)
             load_radiance(source, self.model)
@@ -79,7 +79,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         if most > slots:
             raise UserError(
                 f"masks: {self.datamanager.store.root} has up to {most} masks in one view, but there are {slots} "
-                f'slots; raise --pipeline.model.slots to at least {most}, or leave it at "auto".'
+                f"slots; start a run with --pipeline.model.slots of at least {most}, or leave it out."
             )
 
     # ---------------------------------------------------------------- stages
@@ -105,25 +105,25 @@ class DiscoNerfPipeline(VanillaPipeline):
 
         before = TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], enter_step)
         after = TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], leave_step)
-        return [before, *super().get_training_callbacks(training_callback_attributes), after]
+        return [*super().get_training_callbacks(training_callback_attributes), before, after]
 
     def _plan(self, trainer) -> None:
         """Split the run into its stages; iterations count from the start of the run, also when it is resumed."""
-        planned = split(
-            trainer.config.max_num_iterations, self.config.object_iterations, self.config.radiance_field is not None
-        )
         start = trainer._start_step
+        radiance_given = self.config.radiance_field is not None or int(self.object_start) == 0
+        planned = split(trainer.config.max_num_iterations, self.config.object_iterations, radiance_given)
         self.schedule = resplit(planned, int(self.object_start), start) if start > 0 else planned
         if start >= self.schedule.total:
             raise UserError(
                 f"The run has done {start} of {self.schedule.total} iterations, all of them; "
                 f"pass --max-num-iterations above {start} to go on."
             )
-        trainer.config.max_num_iterations = self.schedule.total - start
+        self._check_slots()
         self.object_start.fill_(self.schedule.object_start)
         self.config.model.slots = self.model.object_field.slots
         if (trainer.base_dir / "config.yml").exists():
             trainer.config.save_config()
+        trainer.config.max_num_iterations = self.schedule.total - start
         objects = self.schedule.total - self.schedule.object_start
         CONSOLE.log(
             f"{self.schedule.object_start} iterations for the radiance field, {objects} "
@@ -137,6 +137,8 @@ class DiscoNerfPipeline(VanillaPipeline):
 
     def _enter(self, stage: Stage) -> None:
         self.model.freeze_radiance(stage is Stage.OBJECTS)
+        if stage is Stage.OBJECTS:
+            self.model.proposal_sampler.set_anneal(1.0)
         if stage is Stage.OBJECTS and not self.surfaces:
             self.surfaces = self._sample_surfaces()
         self.stage = stage
@@ -151,13 +153,14 @@ class DiscoNerfPipeline(VanillaPipeline):
     def sample_surface(self, view: int) -> SurfaceSamples:
         """Surface points of a training view's rays, from the pose that the camera optimizer found."""
         rays = self.datamanager.view_rays(view)
-
-        def points(chunk):
-            self.model.camera_optimizer.apply_to_raybundle(chunk)
-            return rendering.render_surface(self.model, chunk)
-
         with self.model.still():
-            parts = rendering.in_chunks(points, rays, self.config.model.eval_num_rays_per_chunk, self.device)
+            self.model.camera_optimizer.apply_to_raybundle(rays)
+            parts = rendering.in_chunks(
+                lambda chunk: rendering.render_surface(self.model, chunk),
+                rays,
+                self.config.model.eval_num_rays_per_chunk,
+                self.device,
+            )
         return SurfaceSamples.pack(parts["points"], parts["accumulation"])
 
     # ---------------------------------------------------------------- training
@@ -165,23 +168,33 @@ class DiscoNerfPipeline(VanillaPipeline):
     def get_train_loss_dict(self, step: int):
         """Losses of one step in its stage."""
         with self.model.rendering_lock:
+            self.model.train()
             if self.stage is Stage.RADIANCE:
                 return super().get_train_loss_dict(step)
-            views = self.datamanager.next_views()
+            views = [view.to(self.device) for view in self.datamanager.next_views()]
             batch = ObjectBatch(
                 surface=SurfaceSamples.cat([self.surfaces[view.index] for view in views]).to(self.device),
-                masks=[view.masks.to(self.device) for view in views],
-                valid=[view.valid.to(self.device) for view in views],
+                masks=[self._masks(view) for view in views],
+                valid=[view.valid for view in views],
             )
             outputs = self._model(batch)
             metrics = self.model.get_metrics_dict(outputs, {})
             return outputs, self.model.get_loss_dict(outputs, {}, metrics), metrics
 
+    def _masks(self, view: MaskedView) -> Float[Tensor, "pixels masks"]:
+        """The masks of a view, and the one of its background where that is asked for (DiscoNeRF, 4)."""
+        masks = view.unpack()
+        if not self.config.datamanager.background_mask:
+            return masks
+        positions = rendering.uncontract(self.model, self.surfaces[view.index].positions.to(self.device))
+        outside = (positions.norm(dim=-1) > 1).float().mean(-1, keepdim=True) > 0.5
+        return torch.cat([masks, outside.float()], -1)
+
     def discover_objects(self, step: int, manifest: Path) -> None:
         """Find the real slots, show them as outputs, and write them down."""
         objects = discover(
             self.model.object_field,
-            [view.to(self.device) for view in self.surfaces],
+            self.surfaces,
             lambda x: rendering.uncontract(self.model, x),
             self.model.object_field.slots,
             self.config.object_min_share,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 import yaml
@@ -18,7 +19,7 @@ from disconerf_ns.errors import UserError
 PARTS = ("field.", "proposal_networks.", "camera_optimizer.")
 """What of nerfacto is the radiance field."""
 
-KEPT = {"_target", "eval_num_rays_per_chunk", "prompt", "loss_coefficients", "background_color"}
+KEPT = {"_target", "eval_num_rays_per_chunk", "prompt", "loss_coefficients"}
 """Model settings that stay those of the new run."""
 
 
@@ -93,7 +94,7 @@ def load_radiance(source: RadianceSource, model: NerfactoModel) -> None:
     """
     try:
         state = torch.load(source.checkpoint, map_location="cpu")["pipeline"]
-    except (OSError, RuntimeError, KeyError, EOFError, ValueError) as error:
+    except (OSError, RuntimeError, KeyError, TypeError, EOFError, ValueError, UnpicklingError) as error:
         raise UserError(
             f"radiance field: {source.checkpoint} cannot be read ({str(error).splitlines()[0]})."
         ) from error

@@ -6,20 +6,21 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from nerfstudio.cameras.rays import RayBundle, RaySamples
 from nerfstudio.data.scene_box import SceneBox
 from nerfstudio.field_components.field_heads import FieldHeadNames
 from torch import Tensor
 
-from disconerf_ns.edit import EditTable
+from disconerf_ns.edit import EditTable, weigh
 from disconerf_ns.occupancy import Occupancy
 from disconerf_ns.surface import weight_quantiles
 
 if TYPE_CHECKING:
     from disconerf_ns.model import DiscoNerfModel
 
-Probabilities = Callable[[Float[Tensor, "*n 3"]], Float[Tensor, "*n slots"]]
+Owners = Callable[[Float[Tensor, "*n 3"]], Shaped[Tensor, "..."]]
+"""Scene positions to the slots that own them: labels or probabilities, as `weigh` takes them."""
 
 
 def contract(model: DiscoNerfModel, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
@@ -30,7 +31,7 @@ def contract(model: DiscoNerfModel, positions: Float[Tensor, "*n 3"]) -> Float[T
 
 
 def sample(
-    model: DiscoNerfModel, rays: RayBundle, edit: EditTable | None = None, probabilities: Probabilities | None = None
+    model: DiscoNerfModel, rays: RayBundle, edit: EditTable | None = None, owners: Owners | None = None
 ) -> tuple[RaySamples, dict, Float[Tensor, "rays samples 1"]]:
     """Samples of the radiance field along rays, its outputs there, and the rendering weights w_i.
 
@@ -42,12 +43,12 @@ def sample(
         return samples, outputs, samples.get_weights(outputs[FieldHeadNames.DENSITY])
 
     def conditioned(density_fn):
-        return lambda x: density_fn(x) * (probabilities(x) @ edit.density)[..., None]
+        return lambda x: density_fn(x) * weigh(edit.density[:, None], owners(x))
 
     samples, _, _ = model.proposal_sampler(rays, density_fns=[conditioned(f) for f in model.density_fns])
     outputs = model.field(samples)
-    slots = probabilities(samples.frustums.get_positions())
-    outputs[FieldHeadNames.DENSITY] = outputs[FieldHeadNames.DENSITY] * (slots @ edit.density)[..., None]
+    slots = owners(samples.frustums.get_positions())
+    outputs[FieldHeadNames.DENSITY] = outputs[FieldHeadNames.DENSITY] * weigh(edit.density[:, None], slots)
     outputs[FieldHeadNames.RGB] = edit.tint(outputs[FieldHeadNames.RGB], slots)
     return samples, outputs, samples.get_weights(outputs[FieldHeadNames.DENSITY])
 
@@ -112,13 +113,17 @@ def render_scene(model: DiscoNerfModel, rays: RayBundle) -> dict[str, Tensor]:
 
 
 def render_edited(
-    model: DiscoNerfModel, rays: RayBundle, edit: EditTable, probabilities: Probabilities, background: float
+    model: DiscoNerfModel, rays: RayBundle, edit: EditTable, owners: Owners, background: float
 ) -> dict[str, Tensor]:
-    """The radiance field under an edit along flat rays, on a plain background."""
+    """The radiance field under an edit along flat rays; where all of it is taken away, a plain background."""
     rays = model.collider(rays)
-    samples, outputs, weights = sample(model, rays, edit, probabilities)
+    samples, outputs, weights = sample(model, rays, edit, owners)
     accumulation = weights.sum(-2).clamp(0, 1)
-    rgb = (weights * outputs[FieldHeadNames.RGB]).sum(-2) + (1 - accumulation) * background
+    beyond = torch.full_like(accumulation, background).expand(-1, 3)
+    if model.config.background_color == "last_sample":
+        kept = weigh(edit.density[:, None], owners(samples.frustums.get_positions()[:, -1]))
+        beyond = kept * outputs[FieldHeadNames.RGB][:, -1] + (1 - kept) * beyond
+    rgb = (weights * outputs[FieldHeadNames.RGB]).sum(-2) + (1 - accumulation) * beyond
     depth = model.renderer_depth(weights=weights, ray_samples=samples)
     return {"rgb": rgb.clamp(0, 1), "accumulation": accumulation, "depth": depth}
 
@@ -136,7 +141,7 @@ def render_object(
     if samples is None:
         return images
     outputs = model.field(samples)
-    own = model.slot_weights(samples.frustums.get_positions())[..., slot, None]
+    own = weigh(model.only(slot)[:, None], model.owners(samples.frustums.get_positions()))
     weights = samples.get_weights(outputs[FieldHeadNames.DENSITY] * own)
     accumulation = weights.sum(-2).clamp(0, 1)
     images["rgb"][hit] = (weights * outputs[FieldHeadNames.RGB]).sum(-2) + (1 - accumulation) * background

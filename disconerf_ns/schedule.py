@@ -33,7 +33,7 @@ class Schedule:
 
     def object_decay(self, step: int, warmup: int, final: float) -> float:
         """Linear warm-up from 0 over `warmup` object steps, then exponential decay to `final` at the end."""
-        done, length = step - self.object_start, self.total - self.object_start
+        done, length = max(step - self.object_start, 0), self.total - self.object_start
         if done < warmup:
             return (done + 1) / (warmup + 1)
         return final ** min((done - warmup) / max(length - warmup, 1), 1.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from helpers import assert_close
 from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.field_components.spatial_distortions import SceneContraction
 
 from disconerf_ns.occupancy import Occupancy, intersect_box, piecewise, piecewise_inverse
 
@@ -39,6 +40,24 @@ def test_the_whole_ball_is_held_and_little_else() -> None:
     assert occupancy.holds(CENTRE + directions * RADIUS * 0.999).all()
     cell = 0.6 / 32
     assert not occupancy.holds(CENTRE + directions * (RADIUS + 4 * cell)).any()
+
+
+def test_a_floor_beyond_the_unit_cube_keeps_its_middle() -> None:
+    contraction = SceneContraction(order=float("inf"))
+
+    def uncontract(x: torch.Tensor) -> torch.Tensor:
+        y = 4 * x - 2
+        norm = y.abs().amax(-1, keepdim=True)
+        return torch.where(norm > 1, y / (norm * (2 - norm).clamp(min=1e-3)), y)
+
+    box = torch.tensor([[-3.0, -3, -0.55], [3, 3, -0.45]])
+
+    def slab(x: torch.Tensor) -> torch.Tensor:
+        return 200.0 * ((x > box[0]) & (x < box[1])).all(-1)
+
+    occupancy = Occupancy.build(slab, lambda x: (contraction(x) + 2) / 4, uncontract, box)
+    x, y = torch.meshgrid(torch.linspace(-2.9, 2.9, 30), torch.linspace(-2.9, 2.9, 30), indexing="ij")
+    assert occupancy.holds(torch.stack([x, y, torch.full_like(x, -0.5)], -1)).float().mean() > 0.99
 
 
 def test_samples_cover_the_ball_and_only_rays_near_it_are_taken() -> None:

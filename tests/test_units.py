@@ -10,6 +10,7 @@ import torch
 from helpers import assert_close
 from hypothesis import given
 from hypothesis import strategies as st
+from scene import camera_pose
 
 from disconerf_ns.edit import Edit
 from disconerf_ns.errors import UserError
@@ -51,6 +52,7 @@ def test_rates(step: int) -> None:
     assert schedule.radiance_decay(0, 0.1) == 1 and schedule.radiance_decay(900, 0.1) == pytest.approx(0.1)
     assert schedule.object_decay(920, 20, 0.005) == 1 and schedule.object_decay(1200, 20, 0.005) == pytest.approx(0.005)
     assert schedule.object_decay(900, 20, 0.005) == pytest.approx(1 / 21)
+    assert 0 < schedule.object_decay(step, 20, 0.005) <= 1
 
 
 # ---------------------------------------------------------------- outputs
@@ -84,6 +86,15 @@ def test_tint_keeps_shading_and_leaves_others_alone() -> None:
     edited = table.tint(rgb, slots)
     assert (edited[:2, :2] == 0).all() and edited[0, 2] > edited[1, 2] > 0
     assert_close(edited[2], rgb[2])
+
+
+def test_soft_tint_by_hand() -> None:
+    """Half of a grey point belongs to an object that turns red: half of the way to the red of its luma."""
+    table = Edit().recolor(0, (1.0, 0.0, 0.0)).table(2, "cpu")
+    grey = torch.full((1, 3), 0.6)
+    assert_close(table.tint(grey, torch.tensor([[0.5, 0.5]])), torch.tensor([[0.8, 0.3, 0.3]]))
+    assert_close(table.tint(grey, torch.tensor([0])), torch.tensor([[1.0, 0.0, 0.0]]))
+    assert_close(table.tint(grey, torch.tensor([1])), grey)
 
 
 def test_edits_are_values_and_survive_a_file(tmp_path: Path) -> None:
@@ -149,8 +160,8 @@ def test_manifest_survives_a_file(tmp_path: Path) -> None:
 
 def test_orbit_looks_at_the_box_and_frames_it() -> None:
     box = torch.tensor([[-0.1, 0.2, 0.0], [0.1, 0.6, 0.3]])
-    positions = torch.tensor([[3.0, 0, 2], [0, 3, 2], [-3, 0, 2]])
-    cameras = orbit(box, positions, frames=8, size=64)
+    poses = torch.stack([torch.from_numpy(camera_pose(angle, 0.6, 3.0)[:3]).float() for angle in (0, 2, 4)])
+    cameras = orbit(box, poses, frames=8, size=64)
     centre, radius = box.mean(0), float((box[1] - box[0]).norm() / 2)
     rotation, translation = cameras.camera_to_worlds[:, :, :3], cameras.camera_to_worlds[:, :, 3]
     assert_close(rotation.transpose(1, 2) @ rotation, torch.eye(3).expand(8, 3, 3))
@@ -158,6 +169,12 @@ def test_orbit_looks_at_the_box_and_frames_it() -> None:
     seen = ((centre - translation)[:, None] @ rotation)[:, 0]
     assert_close(seen, torch.tensor([0, 0, -radius / math.sin(FIELD_OF_VIEW / 2)]).expand(8, 3))
     assert (rotation[:, 2, 1] > 0).all()  # up is up
+
+
+def test_a_box_without_end_is_circled_as_the_photographs_were_taken() -> None:
+    poses = torch.stack([torch.from_numpy(camera_pose(angle, 0.6, 3.0)[:3]).float() for angle in (0, 2, 4)])
+    cameras = orbit(torch.tensor([[-90.0, -90, -90], [90, 90, 90]]), poses, frames=6, size=8)
+    assert_close(cameras.camera_to_worlds[:, :, 3].norm(dim=-1), torch.full((6,), 3.0), 1e-3)
 
 
 # ---------------------------------------------------------------- LPIPS
