@@ -29,6 +29,11 @@ class ObjectFieldConfig:
     """Features per entry."""
     hidden_dim: int = 32
     """Width of the two hidden layers."""
+    random_levels: int = 3
+    """Coarsest levels that start at random, so that each slot starts as regions of space of its own. Where all slots
+    start the same everywhere, the first matches go by the masks' size and differ between views."""
+    start_contrast: float = 10.0
+    """Factor on the initial last layer: how sharply those regions differ."""
     implementation: Literal["auto", "torch", "tcnn"] = "auto"
     """Hash grid in torch or tinycudann; "auto" takes tinycudann where it is installed and a GPU is there."""
 
@@ -47,10 +52,13 @@ class ObjectField(nn.Module):
     def __init__(self, config: ObjectFieldConfig, slots: int):
         super().__init__()
         self.grid = _build_grid(config)
+        self.grid.randomize(config.random_levels)
         width = config.hidden_dim
         self.mlp = nn.Sequential(
             nn.Linear(self.grid.out_dim, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, slots)
         )
+        with torch.no_grad():
+            self.mlp[-1].weight *= config.start_contrast
 
     @property
     def slots(self) -> int:

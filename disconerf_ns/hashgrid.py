@@ -1,6 +1,6 @@
 """The object field's multiresolution hash grid (Instant-NGP, Sec. 3), in torch or tinycudann, and its total variation.
 
-Both classes offer `forward` and `vertex_features`; the second is what the total variation is made of.
+Both classes offer `forward`, `vertex_features` (what the total variation is made of) and `randomize`.
 """
 
 from __future__ import annotations
@@ -42,6 +42,12 @@ class TorchHashGrid(nn.Module):
     def out_dim(self) -> int:
         """Number of features of a point."""
         return len(self.resolutions) * self.features
+
+    @torch.no_grad()
+    def randomize(self, levels: int) -> None:
+        """Give the coarsest levels' entries random values in [-1, 1]."""
+        for table in self.tables[:levels]:
+            table.uniform_(-1, 1)
 
     def _rows(self, level: int, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         """Table rows of vertices with integer coordinates that broadcast against each other."""
@@ -95,6 +101,7 @@ class TcnnHashGrid(nn.Module):
 
         super().__init__()
         growth = (finest / coarsest) ** (1 / max(levels - 1, 1))
+        self._log2_table = log2_table
         self._scales = [coarsest * growth**level - 1 for level in range(levels)]
         self.resolutions = [math.floor(scale - 0.5) for scale in self._scales]
         self.features = features
@@ -114,6 +121,13 @@ class TcnnHashGrid(nn.Module):
     def out_dim(self) -> int:
         """Number of features of a point."""
         return len(self.resolutions) * self.features
+
+    @torch.no_grad()
+    def randomize(self, levels: int) -> None:
+        """Give the coarsest levels' entries random values in [-1, 1] (tinycudann stores levels in order)."""
+        sides = [math.ceil(scale) + 1 for scale in self._scales[:levels]]
+        entries = sum(min(-(-(side**3) // 8) * 8, 2**self._log2_table) for side in sides)
+        self.encoding.params[: entries * self.features].uniform_(-1, 1)
 
     def vertex_features(self, level: int, vertices: Int[Tensor, "n 3"]) -> Float[Tensor, "n features"]:
         """Features at integer vertices: the encoding where its interpolation weight is one vertex's alone.

@@ -96,7 +96,7 @@ disconerf_small = MethodSpecification(
                 dataparser=NerfstudioDataParserConfig(),
                 train_num_rays_per_batch=768,
                 eval_num_rays_per_batch=768,
-                view_pixels=6000,
+                view_pixels=3000,
             ),
             model=DiscoNerfModelConfig(
                 eval_num_rays_per_chunk=4096,

@@ -28,7 +28,6 @@ from disconerf_ns.palette import slot_colors
 from disconerf_ns.surface import SurfaceSamples, render_slots
 from disconerf_ns.viewer import displayed_outputs
 
-
 POINTS_AT_ONCE = 2**18
 """Most points whose slot probabilities are in memory together while rendering."""
 

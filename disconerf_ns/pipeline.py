@@ -35,7 +35,7 @@ class DiscoNerfPipelineConfig(VanillaPipelineConfig):
     model: DiscoNerfModelConfig = field(default_factory=DiscoNerfModelConfig)
     """Radiance field and object field."""
     object_iterations: int = 2000
-    """Most iterations of the object stage; a short run spends a quarter of --max-num-iterations on it."""
+    """Most iterations of the object stage; a short run spends a third of --max-num-iterations on it."""
     radiance_field: Path | None = None
     """config.yml or checkpoint of a trained nerfacto or disconerf run whose radiance field is taken."""
     object_warmup: int = 20

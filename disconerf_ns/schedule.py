@@ -42,7 +42,7 @@ class Schedule:
 def split(total: int, object_iterations: int, radiance_given: bool) -> Schedule:
     """Divide a run of `total` iterations between the two stages.
 
-    The object stage gets `object_iterations`, in short runs at most a quarter of the run; all of it is object stage
+    The object stage gets `object_iterations`, in short runs at most a third of the run; all of it is object stage
     when the radiance field was trained before.
 
     Args:
@@ -52,7 +52,7 @@ def split(total: int, object_iterations: int, radiance_given: bool) -> Schedule:
     """
     if radiance_given:
         return Schedule(0, min(total, object_iterations))
-    return Schedule(total - min(object_iterations, max(total // 4, 1)), total)
+    return Schedule(total - min(object_iterations, max(total // 3, 1)), total)
 
 
 def resplit(planned: Schedule, resumed_object_start: int, start_step: int) -> Schedule:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import types
 
@@ -105,7 +106,19 @@ class StandInEncoding(nn.Module):
         growth, base = encoding_config["per_level_scale"], encoding_config["base_resolution"]
         self.scales = [base * growth**level - 1 for level in range(encoding_config["n_levels"])]
         shape = encoding_config["n_features_per_level"]
-        self.tables = nn.ParameterList(nn.Parameter(torch.randn(*[int(s) + 3] * 3, shape)) for s in self.scales)
+        self.sides = [math.ceil(s) + 1 for s in self.scales]
+        self.params = nn.Parameter(torch.randn(sum(-(-(side**3) // 8) * 8 for side in self.sides) * shape))
+        self.features = shape
+
+    @property
+    def tables(self) -> list[torch.Tensor]:
+        """Views of the flat parameter, level by level, (x, y, z, features)."""
+        tables, start = [], 0
+        for side in self.sides:
+            count = side**3 * self.features
+            tables.append(self.params[start : start + count].view(side, side, side, self.features).permute(2, 1, 0, 3))
+            start += -(-(side**3) // 8) * 8 * self.features
+        return tables
 
     def forward(self, positions: torch.Tensor) -> torch.Tensor:
         out = []
@@ -117,7 +130,7 @@ class StandInEncoding(nn.Module):
                 weight = torch.where(corner.bool(), grid_position - low, 1 - (grid_position - low)).prod(
                     -1, keepdim=True
                 )
-                total = total + weight * table[(low + corner).unbind(-1)]
+                total = total + weight * table[(low + corner).clamp(max=len(table) - 1).unbind(-1)]
             out.append(total)
         return torch.cat(out, -1).half()
 
@@ -141,7 +154,18 @@ def test_field_with_tcnn_trains(tcnn: None) -> None:
     field = ObjectField(ObjectFieldConfig(levels=3, coarsest=8, finest=20, implementation="tcnn"), slots=4)
     positions = torch.rand(50, 3)
     (field(positions)[:, 0].sum() + field.total_variation(positions)).backward()
-    assert all(table.grad is not None and table.grad.abs().sum() > 0 for table in field.grid.encoding.tables)
+    assert field.grid.encoding.params.grad.abs().sum() > 0
+
+
+def test_only_the_coarsest_levels_start_at_random(tcnn: None) -> None:
+    tcnn_grid = TcnnHashGrid(levels=4, coarsest=8, finest=30, log2_table=15, features=2)
+    with torch.no_grad():
+        tcnn_grid.encoding.params.fill_(1e-4)
+    tcnn_grid.randomize(2)
+    torch_grid = TorchHashGrid(levels=4, coarsest=8, finest=30, log2_table=15, features=2)
+    torch_grid.randomize(2)
+    for tables in (tcnn_grid.encoding.tables, torch_grid.tables):
+        assert [bool(table.abs().mean() > 0.3) for table in tables] == [True, True, False, False]
 
 
 def test_field_gives_probabilities_and_resizes() -> None:

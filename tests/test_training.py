@@ -74,7 +74,7 @@ def test_resume_goes_on_in_the_same_stage_to_the_same_end(scene: Path, tmp_path:
     whole = tiny_config(scene, tmp_path / "whole", iterations=24)
     whole.steps_per_save, whole.save_only_latest_checkpoint = 20, False
     first = train(whole)
-    assert first.pipeline.schedule.object_start == 18
+    assert first.pipeline.schedule.object_start == 16
     folder = whole.get_checkpoint_dir()
     assert {path.name for path in folder.iterdir()} == {"step-000000020.ckpt", "step-000000023.ckpt"}
 

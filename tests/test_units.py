@@ -26,7 +26,7 @@ from disconerf_ns.surface import SurfaceSamples
 
 def test_split_by_hand() -> None:
     assert split(12_000, 2000, radiance_given=False) == Schedule(10_000, 12_000)  # the paper's
-    assert split(1200, 2000, radiance_given=False) == Schedule(900, 1200)
+    assert split(1200, 2000, radiance_given=False) == Schedule(800, 1200)
     assert split(12_000, 2000, radiance_given=True) == Schedule(0, 2000)
     assert split(1, 2000, radiance_given=False) == Schedule(0, 1)
 

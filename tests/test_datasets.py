@@ -1,0 +1,135 @@
+"""Every kind of dataset that nerfstudio's users have goes through both stages."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import tiny_config, train
+from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
+from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
+from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParserConfig
+from nerfstudio.data.utils import colmap_parsing_utils as colmap
+from PIL import Image
+from scene import camera_pose, cast, write_scene
+
+from disconerf_ns.masks.store import ImageMasks, MaskStore
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_scene(tmp_path / "balls", views=6, width=32, height=24)
+
+
+def rewrite(data: Path, **changes) -> None:
+    path = data / "transforms.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def finish(config) -> None:
+    pipeline = train(config).pipeline
+    assert (config.get_base_dir() / "objects.json").exists()
+    assert len(pipeline.surfaces) == len(pipeline.datamanager.train_dataset)
+
+
+def test_lens_distortion_keeps_masks_and_rays_together(data: Path, tmp_path: Path) -> None:
+    rewrite(data, k1=0.1, k2=-0.05, p1=0.01, p2=0.0)
+    config = tiny_config(data, tmp_path / "out", iterations=8)
+    config.pipeline.datamanager.view_pixels = 10**6
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    datamanager = trainer.pipeline.datamanager
+    ours = datamanager.view_rays(2)
+    theirs = datamanager.train_dataset.cameras.generate_rays(2, keep_shape=True).flatten()
+    assert torch.allclose(ours.directions, theirs.directions, atol=1e-5) and torch.equal(ours.origins, theirs.origins)
+    finish(config)
+
+
+def test_cameras_of_two_sizes(data: Path, tmp_path: Path) -> None:
+    content = json.loads((data / "transforms.json").read_text())
+    for number, frame in enumerate(content["frames"]):
+        scale = 2 if number % 2 else 1
+        width, height = 32 * scale, 24 * scale
+        image, _ = cast(np.array(frame["transform_matrix"]), width, height, 0.9 * width)
+        Image.fromarray(image).save(data / frame["file_path"])
+        frame.update(w=width, h=height, fl_x=0.9 * width, fl_y=0.9 * width, cx=width / 2, cy=height / 2)
+    shared = {key: value for key, value in content.items() if key not in ("w", "h", "fl_x", "fl_y", "cx", "cy")}
+    (data / "transforms.json").write_text(json.dumps(shared))
+    config = tiny_config(data, tmp_path / "out", iterations=8)
+    config.pipeline.datamanager.view_pixels = 24 * 32
+    finish(config)
+
+
+def test_pixels_outside_nerfstudios_mask_take_part_in_no_loss(data: Path, tmp_path: Path) -> None:
+    (data / "ignore").mkdir()
+    left = np.zeros((24, 32), np.uint8)
+    left[:, :16] = 255
+    Image.fromarray(left).save(data / "ignore" / "left.png")
+    frames = json.loads((data / "transforms.json").read_text())["frames"]
+    rewrite(data, frames=[{**frame, "mask_path": "ignore/left.png"} for frame in frames])
+    config = tiny_config(data, tmp_path / "out", iterations=8)
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    datamanager = trainer.pipeline.datamanager
+    valid = datamanager.view_masks(0).valid.view(datamanager.view_size(0))
+    assert valid[:, : valid.shape[1] // 2].all() and not valid[:, valid.shape[1] // 2 + 1 :].any()
+    finish(config)
+
+
+def test_poses_that_are_learned_and_a_background_mask(data: Path, tmp_path: Path) -> None:
+    config = tiny_config(data, tmp_path / "out", iterations=8)
+    config.pipeline.model.camera_optimizer = CameraOptimizerConfig(mode="SO3xR3")
+    config.pipeline.model.eval_num_rays_per_chunk = 431  # leaves a chunk of one ray
+    config.pipeline.datamanager.background_mask = True
+    finish(config)
+
+
+def test_no_held_out_views(data: Path, tmp_path: Path) -> None:
+    names = [frame["file_path"] for frame in json.loads((data / "transforms.json").read_text())["frames"]]
+    rewrite(data, train_filenames=names, val_filenames=[], test_filenames=[])
+    finish(tiny_config(data, tmp_path / "out", iterations=8))
+
+
+def test_blender_data_with_alpha(tmp_path: Path) -> None:
+    folder, store = tmp_path / "blender", MaskStore.create(tmp_path / "blender" / "masks" / "exact", {})
+    for split, count in (("train", 5), ("val", 1), ("test", 1)):
+        (folder / split).mkdir(parents=True)
+        frames = []
+        for view in range(count):
+            pose = camera_pose(2 * math.pi * view / count, 0.6, 2.2)
+            image, labels = cast(pose, 32, 24, 0.9 * 32)
+            alpha = ((labels > 0) * 255).astype(np.uint8)
+            Image.fromarray(np.dstack([image, alpha])).save(folder / split / f"r_{view}.png")
+            frames.append({"file_path": f"./{split}/r_{view}", "transform_matrix": pose.tolist()})
+            store.save(f"{split}/r_{view}", ImageMasks.from_arrays(np.stack([labels == n for n in range(1, 5)])))
+        angle = 2 * math.atan(0.5 / 0.9)
+        (folder / f"transforms_{split}.json").write_text(json.dumps({"camera_angle_x": angle, "frames": frames}))
+    config = tiny_config(folder, tmp_path / "out", iterations=8)
+    config.pipeline.datamanager.dataparser = BlenderDataParserConfig(data=folder)
+    config.pipeline.model.background_color = "white"
+    finish(config)
+
+
+def test_colmap_with_downscaled_images(data: Path, tmp_path: Path) -> None:
+    frames = json.loads((data / "transforms.json").read_text())["frames"]
+    model = tmp_path / "balls" / "colmap" / "sparse" / "0"
+    model.mkdir(parents=True)
+    (data / "images_2").mkdir()
+    images = {}
+    for number, frame in enumerate(frames, 1):
+        name = Path(frame["file_path"]).name
+        Image.open(data / "images" / name).resize((16, 12)).save(data / "images_2" / name)
+        world = np.linalg.inv(np.array(frame["transform_matrix"]) @ np.diag([1.0, -1, -1, 1]))
+        rotation, none = colmap.rotmat2qvec(world[:3, :3]), np.zeros((0, 2))
+        images[number] = colmap.Image(number, rotation, world[:3, 3], 1, name, none, np.zeros(0, int))
+    camera = colmap.Camera(1, "PINHOLE", 32, 24, np.array([28.8, 28.8, 16.0, 12.0]))
+    colmap.write_cameras_binary({1: camera}, model / "cameras.bin")
+    colmap.write_images_binary(images, model / "images.bin")
+    colmap.write_points3D_binary({}, model / "points3D.bin")
+    config = tiny_config(data, tmp_path / "out", iterations=8)
+    config.pipeline.datamanager.dataparser = ColmapDataParserConfig(data=data, downscale_factor=2, load_3D_points=False)
+    finish(config)
