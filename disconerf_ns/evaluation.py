@@ -77,11 +77,15 @@ def evaluate(
     Args:
         pipeline: a loaded or trained run.
         labels: folder of true labels by image key.
-        masks: 2D masks of the same views.
+        masks: 2D masks of the same views; a view without masks scores 0.
         void: true label that counts nowhere.
         downscale: the field is rendered at 1 / downscale of the images' size.
+    Raises:
+        UserError: no view is held out, or one has no true labels.
     """
     dataset, data = pipeline.datamanager.eval_dataset, Path(pipeline.config.datamanager.dataparser.data)
+    if len(dataset) == 0:
+        raise UserError(f"evaluation: {data} holds no view out; keep some out with the dataparser's split options.")
     predicted, truth, of_masks, of_views = [], [], [], []
     for view, image in enumerate(dataset.image_filenames):
         key = image_key(image, data)
@@ -91,8 +95,8 @@ def evaluate(
         truth.append(resample(true, *found.shape))
         of_views.append(labels_table(found, truth[-1], void))
         stored = masks.resolve(key)
-        if stored is not None:
-            of_masks.append(masks_table(masks.load(stored).decode(*true.shape), true, void))
+        found_masks = np.zeros((0, *true.shape), bool) if stored is None else masks.load(stored).decode(*true.shape)
+        of_masks.append(masks_table(found_masks, true, void))
     scene = labels_table(*(np.concatenate([m.ravel() for m in maps]) for maps in (predicted, truth)), void)
 
     def mean(tables: list[OverlapTable]) -> dict[str, float]:

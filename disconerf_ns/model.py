@@ -24,7 +24,7 @@ from disconerf_ns.lpips import without_download
 from disconerf_ns.objects import SceneObject
 from disconerf_ns.occupancy import Occupancy
 from disconerf_ns.outputs import LazyOutputs
-from disconerf_ns.palette import slot_colors
+from disconerf_ns.palette import object_colors
 from disconerf_ns.surface import SurfaceSamples, render_slots
 from disconerf_ns.viewer import displayed_outputs
 
@@ -279,7 +279,7 @@ class DiscoNerfModel(NerfactoModel):
         if len(self.object_slots) == 0:
             return LazyOutputs(recipes)
         recipes["objects"] = lambda: labels()["color"]
-        recipes["objects_overlay"] = lambda: 0.5 * scene()["rgb"] + 0.5 * labels()["color"]
+        recipes["objects_overlay"] = lambda: 0.4 * scene()["rgb"] + 0.6 * labels()["color"]
         recipes["confidence"] = lambda: labels()["confidence"]
         recipes["edited"] = lambda: (scene() if self.edit.changes_nothing else edited())["rgb"]
         unlisted: dict[str, Callable[[], Tensor]] = {"edited_accumulation": lambda: edited()["accumulation"]}
@@ -293,7 +293,8 @@ class DiscoNerfModel(NerfactoModel):
 
     def _label_pixels(self, points: Float[Tensor, "rays _"], accumulation: Float[Tensor, "rays"]) -> dict:
         """Per pixel the object slot with the largest O (+ 1, 0 where there is no surface), that O, and its colour."""
-        colors = torch.as_tensor(slot_colors(self.object_field.slots), device=self.device)
+        colors = torch.zeros(self.object_field.slots, 3, device=self.device)
+        colors[self.object_slots] = torch.as_tensor(object_colors(len(self.object_slots)), device=self.device)
         parts = []
         chunk = self.config.eval_num_rays_per_chunk
         for some, opacity in zip(points.split(chunk), accumulation.split(chunk)):

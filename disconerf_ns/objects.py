@@ -14,7 +14,7 @@ from jaxtyping import Float
 from scipy import ndimage
 from torch import Tensor
 
-from disconerf_ns.palette import slot_colors
+from disconerf_ns.palette import object_colors
 from disconerf_ns.surface import SurfaceSamples, render_slots
 
 
@@ -78,12 +78,12 @@ def discover(
             points[slot].append(positions[(label == slot).to(positions.device)].flatten(0, 1).cpu())
     share = rays / rays.sum().clamp(min=1)
     real = [slot for slot in share.argsort(descending=True).tolist() if rays[slot] > 0 and share[slot] >= min_share]
-    colors = slot_colors(slots)
+    colors = object_colors(len(real))
     return [
         SceneObject(
             name=f"object_{number:02d}",
             slot=slot,
-            color=tuple(round(float(c), 4) for c in colors[slot]),
+            color=tuple(round(float(c), 4) for c in colors[number]),
             share=float(share[slot]),
             confidence=float(confidence[slot] / rays[slot]),
             views=int(seen[slot]),

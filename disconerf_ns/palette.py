@@ -1,4 +1,4 @@
-"""Fixed colours for object slots: the same slot has the same colour in every image, session and export."""
+"""Fixed colours: object 03 has the same colour in every image, session and export."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ CHOSEN = (
 GOLDEN_RATIO = 0.618033988749895
 
 
-def slot_colors(count: int) -> Float[np.ndarray, "count 3"]:
-    """RGB colours of `count` slots in [0, 1]; the colour of a slot does not depend on how many there are.
+def object_colors(count: int) -> Float[np.ndarray, "count 3"]:
+    """RGB colours of `count` objects in [0, 1]; the colour of an object does not depend on how many there are.
 
     The chosen colours come first, then lighter and darker ones of the same hues, then hues a golden ratio apart.
     """

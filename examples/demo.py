@@ -42,7 +42,7 @@ class Demo:
     """Where the run, the pictures and the videos go."""
     iterations: int = 1200
     """Iterations of both stages together."""
-    frames: int = 20
+    frames: int = 16
     """Frames of each object's video."""
     size: int = 96
     """Side of the videos in pixels."""
@@ -90,7 +90,7 @@ def film(pipeline: DiscoNerfPipeline, demo: Demo, names: list[str]) -> list[np.n
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
         frames = np.stack([frame.numpy() for frame in film_object(pipeline, number, demo.frames, demo.size)])
-        mediapy.write_video(folder / f"{name}.mp4", np.concatenate([frames] * 2), fps=10, qp=20)
+        mediapy.write_video(folder / f"{name}.mp4", np.concatenate([frames] * 2), fps=8, qp=20)
         stills.append(frames[np.argmin(frames.mean((1, 2, 3)))])
         CONSOLE.print(f"filmed {name} ({number + 1} of {len(names)})")
     return stills
