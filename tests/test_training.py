@@ -70,21 +70,38 @@ def test_radiance_is_frozen_bit_for_bit_in_the_object_stage(scene: Path, tmp_pat
     assert changed == {"object_field"}
 
 
-def test_resume_goes_on_in_the_same_stage_to_the_same_end(scene: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stopped_at", [10, 20])
+def test_resume_goes_on_where_the_run_stopped(scene: Path, tmp_path: Path, stopped_at: int) -> None:
+    """In the radiance stage and in the object stage."""
     whole = tiny_config(scene, tmp_path / "whole", iterations=24)
-    whole.steps_per_save, whole.save_only_latest_checkpoint = 20, False
+    whole.steps_per_save, whole.save_only_latest_checkpoint = 10, False
     first = train(whole)
     assert first.pipeline.schedule.object_start == 16
     folder = whole.get_checkpoint_dir()
-    assert {path.name for path in folder.iterdir()} == {"step-000000020.ckpt", "step-000000023.ckpt"}
+    assert {path.name for path in folder.iterdir()} == {f"step-{step:09d}.ckpt" for step in (10, 20, 23)}
 
     resumed = tiny_config(scene, tmp_path / "resumed", iterations=24)
-    resumed.load_dir, resumed.load_step = folder, 20
-    second = train(resumed)
-    assert second.pipeline.schedule == first.pipeline.schedule
-    assert resumed.get_checkpoint_dir().joinpath("step-000000023.ckpt").exists()
+    resumed.load_dir, resumed.load_step = folder, stopped_at
+    second = resumed.setup(local_rank=0, world_size=1)
+    second.setup()
+    stored = torch.load(folder / f"step-{stopped_at:09d}.ckpt")
+    ours = second.pipeline.state_dict()
+    assert all(torch.equal(ours[key].cpu(), value) for key, value in stored["pipeline"].items())
+    momentum = second.optimizers.optimizers["object_field"].state_dict()["state"]
+    assert (
+        len(momentum) == len(stored["optimizers"]["object_field"]["state"]) == (0 if stopped_at < 16 else len(momentum))
+    )
+    second.train()
+    assert second.pipeline.schedule == first.pipeline.schedule and second.step == first.step == 23
+    rates = [t.optimizers.optimizers["object_field"].param_groups[0]["lr"] for t in (first, second)]
+    assert rates[0] == rates[1] > 0
 
-    finished = tiny_config(scene, tmp_path / "finished", iterations=24)
+
+def test_a_finished_run_says_so(scene: Path, tmp_path: Path) -> None:
+    whole = tiny_config(scene, tmp_path / "whole", iterations=6)
+    train(whole)
+    folder = whole.get_checkpoint_dir()
+    finished = tiny_config(scene, tmp_path / "finished", iterations=6)
     finished.load_dir = folder
     with pytest.raises(UserError, match="all of them"):
         train(finished)
