@@ -66,6 +66,10 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Trained on one thread, so that it is the same run every time."""
     config = tiny_config(scene, tmp_path_factory.mktemp("outputs"), iterations=480)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     trainer = train(config)
+    torch.set_num_threads(threads)
     return Run(config.get_base_dir() / "config.yml", trainer)
