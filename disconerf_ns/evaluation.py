@@ -12,7 +12,7 @@ from jaxtyping import Int
 from PIL import Image
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.masks.store import MaskStore, image_key
+from disconerf_ns.masks.store import MaskStore, image_key, resample
 from disconerf_ns.metrics import (
     OverlapTable,
     best_dice,
@@ -60,13 +60,6 @@ def predict_labels(pipeline: DiscoNerfPipeline, view: int, downscale: int = 1) -
     camera = pipeline.datamanager.eval_dataset.cameras[view : view + 1].to(pipeline.device)
     camera.rescale_output_resolution(1 / downscale)
     return pipeline.model.get_outputs_for_camera(camera)["label"][..., 0].long().cpu().numpy()
-
-
-def resample(labels: Int[np.ndarray, "h w"], height: int, width: int) -> Int[np.ndarray, "height width"]:
-    """Labels at the pixel centres of another resolution."""
-    rows = (2 * np.arange(height) + 1) * labels.shape[0] // (2 * height)
-    columns = (2 * np.arange(width) + 1) * labels.shape[1] // (2 * width)
-    return labels[rows[:, None], columns]
 
 
 def evaluate(

@@ -53,8 +53,8 @@ class Demo:
 def train(demo: Demo) -> tuple[DiscoNerfPipeline, Path]:
     """Run `disconerf-small` as `ns-train` does; the pipeline and its config.yml."""
     config = copy.deepcopy(disconerf_small.config)
-    config.data = config.pipeline.datamanager.data = demo.data
-    config.output_dir, config.vis = demo.output / "runs", "tensorboard"
+    config.data = config.pipeline.datamanager.data = demo.data.resolve()
+    config.output_dir, config.vis = (demo.output / "runs").resolve(), "tensorboard"
     config.max_num_iterations, config.machine.seed = demo.iterations, demo.seed
     config.machine.device_type = "cuda" if torch.cuda.is_available() else "cpu"
     config.steps_per_eval_batch = config.steps_per_eval_image = config.steps_per_eval_all_images = 10**9

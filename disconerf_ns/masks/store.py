@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Shaped
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.masks import rle as run_length
@@ -65,7 +65,7 @@ class ImageMasks:
         height, width = height or self.height, width or self.width
         masks = np.empty((len(self), height, width), dtype=bool)
         for mask, annotation in zip(masks, self.annotations, strict=True):
-            mask[...] = _resample(run_length.decode(annotation.rle), height, width)
+            mask[...] = resample(run_length.decode(annotation.rle), height, width)
         return masks
 
     def decode_looked_at(self, height: int | None = None, width: int | None = None) -> Bool[np.ndarray, "height width"]:
@@ -73,7 +73,7 @@ class ImageMasks:
         height, width = height or self.height, width or self.width
         if self.looked_at is None:
             return np.ones((height, width), dtype=bool)
-        return np.ascontiguousarray(_resample(run_length.decode(self.looked_at), height, width))
+        return np.ascontiguousarray(resample(run_length.decode(self.looked_at), height, width))
 
     @classmethod
     def from_arrays(
@@ -311,7 +311,7 @@ def _mask(rle: Rle, predicted_iou: float | None, stability_score: float | None, 
     return Mask(rle, run_length.area(rle), run_length.bounding_box(rle), predicted_iou, stability_score, level)
 
 
-def _resample(mask: Bool[np.ndarray, "h w"], height: int, width: int) -> Bool[np.ndarray, "height width"]:
+def resample(mask: Shaped[np.ndarray, "h w"], height: int, width: int) -> Shaped[np.ndarray, "height width"]:
     """Nearest neighbour at pixel centres: output pixel i takes the input pixel that holds (i + 0.5) / scale."""
     if mask.shape == (height, width):
         return mask
