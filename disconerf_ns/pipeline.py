@@ -140,10 +140,11 @@ class DiscoNerfPipeline(VanillaPipeline):
         if stage is Stage.OBJECTS:
             self.model.proposal_sampler.set_anneal(1.0)
         if stage is Stage.OBJECTS and not self.surfaces:
-            self.surfaces = self._sample_surfaces()
+            self.surfaces = self.sample_surfaces()
         self.stage = stage
 
-    def _sample_surfaces(self) -> list[SurfaceSamples]:
+    def sample_surfaces(self) -> list[SurfaceSamples]:
+        """Surface samples of every training view."""
         views = range(len(self.datamanager.train_dataset))
         rays = sum(math.prod(self.datamanager.view_size(view)) for view in views)
         size = rays * (6 * self.config.model.surface_points + 2) / 2**20
