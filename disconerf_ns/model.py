@@ -46,7 +46,8 @@ class DiscoNerfModelConfig(NerfactoModelConfig):
     false_positive_mult: float = 0.01
     """Weight of the false positive loss (Eq. 6)."""
     tv_mult: float = 0.1
-    """Weight of the hash grid's total variation (Eq. 7), a mean over pairs of adjacent vertices."""
+    """Weight of the hash grid's total variation (Eq. 7), a mean over pairs of adjacent vertices (the paper's 0.01
+    weighs the sum over all of them)."""
     tv_cells: int = 8192
     """Cells per level whose vertices enter the total variation of one iteration."""
     floater_mult: float = 1e-4
