@@ -22,10 +22,8 @@ from nerfstudio.scripts.train import _set_random_seed
 from nerfstudio.utils.eval_utils import eval_load_checkpoint
 
 import disconerf_ns.method  # noqa: F401  (allow-lists what checkpoints hold)
-from disconerf_ns import rendering
 from disconerf_ns.evaluation import evaluate
 from disconerf_ns.field import ObjectField
-from disconerf_ns.objects import discover
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.schedule import Schedule, Stage
 
@@ -84,14 +82,7 @@ def train(pipeline: DiscoNerfPipeline, iterations: int, seed: int, changes: dict
         optimizer.zero_grad()
         sum(losses.values()).backward()
         optimizer.step()
-    found = discover(
-        model.object_field,
-        pipeline.surfaces,
-        lambda x: rendering.uncontract(model, x),
-        model.object_field.slots,
-        pipeline.config.object_min_share,
-    )
-    model.set_objects(found)
+    pipeline.discover_objects()
     model.config = shipped
 
 

@@ -32,6 +32,10 @@ POINTS_AT_ONCE = 2**18
 """Most points whose slot probabilities are in memory together while rendering."""
 
 
+BACKGROUNDS = {"white": 1.0, "black": 0.0}
+"""Grey value of what surrounds an object that is rendered alone."""
+
+
 @dataclass
 class DiscoNerfModelConfig(NerfactoModelConfig):
     """nerfacto and the object field over it."""
@@ -236,7 +240,7 @@ class DiscoNerfModel(NerfactoModel):
 
     def _outputs(self, rays: RayBundle, shape: tuple[int, ...]) -> LazyOutputs:
         chunk, device = self.config.eval_num_rays_per_chunk, rays.origins.device
-        background = 1.0 if self.config.object_background == "white" else 0.0
+        background = BACKGROUNDS[self.config.object_background]
 
         def shared(compute: Callable) -> Callable:
             """Compute once for all names that read from it, in evaluation mode, as images on the rays' device."""
@@ -283,13 +287,12 @@ class DiscoNerfModel(NerfactoModel):
         recipes["objects_overlay"] = lambda: 0.4 * scene()["rgb"] + 0.6 * labels()["color"]
         recipes["confidence"] = lambda: labels()["confidence"]
         recipes["edited"] = lambda: (scene() if self.edit.changes_nothing else edited())["rgb"]
-        unlisted: dict[str, Callable[[], Tensor]] = {"edited_accumulation": lambda: edited()["accumulation"]}
+        unlisted: dict[str, Callable[[], Tensor]] = {"label": lambda: labels()["label"]}
         for number in range(len(self.object_slots)):
             name = f"object_{number:02d}"
             recipes[name] = lambda number=number: alone(number)["rgb"]
             recipes[f"{name}_mask"] = lambda number=number: alone(number)["accumulation"]
             unlisted[f"{name}_depth"] = lambda number=number: alone(number)["depth"]
-        unlisted["label"] = lambda: labels()["label"]
         return LazyOutputs(recipes, unlisted)
 
     def _label_pixels(self, points: Float[Tensor, "rays _"], accumulation: Float[Tensor, "rays"]) -> dict:
@@ -312,7 +315,7 @@ class DiscoNerfModel(NerfactoModel):
         if not output_name.startswith("object_"):
             return super().get_rgba_image(outputs, output_name)
         alpha = outputs[f"{output_name}_mask"]
-        background = 1.0 if self.config.object_background == "white" else 0.0
+        background = BACKGROUNDS[self.config.object_background]
         rgb = (outputs[output_name] - (1 - alpha) * background) / alpha.clamp(min=1e-3)
         return torch.cat([rgb.clamp(0, 1), alpha], -1)
 

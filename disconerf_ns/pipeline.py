@@ -19,7 +19,7 @@ from disconerf_ns import rendering
 from disconerf_ns.datamanager import DiscoNerfDataManager, DiscoNerfDataManagerConfig, MaskedView
 from disconerf_ns.errors import UserError
 from disconerf_ns.model import DiscoNerfModel, DiscoNerfModelConfig, ObjectBatch
-from disconerf_ns.objects import discover, save_manifest
+from disconerf_ns.objects import SceneObject, discover, save_manifest
 from disconerf_ns.radiance import adopt_architecture, check_scene, load_radiance, radiance_source
 from disconerf_ns.schedule import Schedule, Stage, resplit, split
 from disconerf_ns.surface import SurfaceSamples
@@ -101,7 +101,8 @@ class DiscoNerfPipeline(VanillaPipeline):
         def leave_step(step: int) -> None:
             done, length = step + 1 - self.schedule.object_start, self.schedule.total - self.schedule.object_start
             if done > 0 and (done * 10 // length > (done - 1) * 10 // length):
-                self.discover_objects(step, trainer.base_dir / "objects.json")
+                objects = self.discover_objects()
+                save_manifest(objects, self.model.object_field.slots, step, trainer.base_dir / "objects.json")
 
         before = TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], enter_step)
         after = TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], leave_step)
@@ -139,8 +140,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         self.model.freeze_radiance(stage is Stage.OBJECTS)
         if stage is Stage.OBJECTS:
             self.model.proposal_sampler.set_anneal(1.0)
-        if stage is Stage.OBJECTS and not self.surfaces:
-            self.surfaces = self.sample_surfaces()
+            self.surfaces = self.surfaces or self.sample_surfaces()
         self.stage = stage
 
     def sample_surfaces(self) -> list[SurfaceSamples]:
@@ -191,8 +191,8 @@ class DiscoNerfPipeline(VanillaPipeline):
         outside = (positions.norm(dim=-1) > 1).float().mean(-1, keepdim=True) > 0.5
         return torch.cat([masks, outside.float()], -1)
 
-    def discover_objects(self, step: int, manifest: Path) -> None:
-        """Find the real slots, show them as outputs, and write them down."""
+    def discover_objects(self) -> list[SceneObject]:
+        """Find the real slots and show them as outputs."""
         objects = discover(
             self.model.object_field,
             self.surfaces,
@@ -201,4 +201,4 @@ class DiscoNerfPipeline(VanillaPipeline):
             self.config.object_min_share,
         )
         self.model.set_objects(objects)
-        save_manifest(objects, self.model.object_field.slots, step, manifest)
+        return objects

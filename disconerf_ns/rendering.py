@@ -30,29 +30,6 @@ def contract(model: DiscoNerfModel, positions: Float[Tensor, "*n 3"]) -> Float[T
     return (model.field.spatial_distortion(positions) + 2) / 4
 
 
-def sample(
-    model: DiscoNerfModel, rays: RayBundle, edit: EditTable | None = None, owners: Owners | None = None
-) -> tuple[RaySamples, dict, Float[Tensor, "rays samples 1"]]:
-    """Samples of the radiance field along rays, its outputs there, and the rendering weights w_i.
-
-    An edit scales the densities of the proposal networks too, so that an occluded object is found by the sampler.
-    """
-    if edit is None:
-        samples, _, _ = model.proposal_sampler(rays, density_fns=model.density_fns)
-        outputs = model.field(samples)
-        return samples, outputs, samples.get_weights(outputs[FieldHeadNames.DENSITY])
-
-    def conditioned(density_fn):
-        return lambda x: density_fn(x) * weigh(edit.density[:, None], owners(x))
-
-    samples, _, _ = model.proposal_sampler(rays, density_fns=[conditioned(f) for f in model.density_fns])
-    outputs = model.field(samples)
-    slots = owners(samples.frustums.get_positions())
-    outputs[FieldHeadNames.DENSITY] = outputs[FieldHeadNames.DENSITY] * weigh(edit.density[:, None], slots)
-    outputs[FieldHeadNames.RGB] = edit.tint(outputs[FieldHeadNames.RGB], slots)
-    return samples, outputs, samples.get_weights(outputs[FieldHeadNames.DENSITY])
-
-
 def surface_points(
     model: DiscoNerfModel, samples: RaySamples, weights: Float[Tensor, "rays samples 1"]
 ) -> tuple[Float[Tensor, "rays count 3"], Float[Tensor, "rays"]]:
@@ -100,7 +77,9 @@ def render_surface(model: DiscoNerfModel, rays: RayBundle) -> dict[str, Tensor]:
 def render_scene(model: DiscoNerfModel, rays: RayBundle) -> dict[str, Tensor]:
     """The whole scene along flat rays: nerfacto's outputs, and the surface points that its objects are seen at."""
     rays = model.collider(rays)
-    samples, outputs, weights = sample(model, rays)
+    samples, _, _ = model.proposal_sampler(rays, density_fns=model.density_fns)
+    outputs = model.field(samples)
+    weights = samples.get_weights(outputs[FieldHeadNames.DENSITY])
     points, opacity = surface_points(model, samples, weights)
     return {
         "rgb": model.renderer_rgb(rgb=outputs[FieldHeadNames.RGB], weights=weights).clamp(0, 1),
@@ -115,15 +94,26 @@ def render_scene(model: DiscoNerfModel, rays: RayBundle) -> dict[str, Tensor]:
 def render_edited(
     model: DiscoNerfModel, rays: RayBundle, edit: EditTable, owners: Owners, background: float
 ) -> dict[str, Tensor]:
-    """The radiance field under an edit along flat rays; where all of it is taken away, a plain background."""
-    rays = model.collider(rays)
-    samples, outputs, weights = sample(model, rays, edit, owners)
+    """The radiance field under an edit along flat rays; where all of it is taken away, a plain background.
+
+    The edit scales the densities of the proposal networks too, so that an occluded object is found by the sampler.
+    """
+
+    def conditioned(density_fn):
+        return lambda x: density_fn(x) * weigh(edit.density[:, None], owners(x))
+
+    samples, _, _ = model.proposal_sampler(
+        model.collider(rays), density_fns=[conditioned(f) for f in model.density_fns]
+    )
+    outputs, slots = model.field(samples), owners(samples.frustums.get_positions())
+    kept = weigh(edit.density[:, None], slots)
+    weights = samples.get_weights(outputs[FieldHeadNames.DENSITY] * kept)
+    colors = edit.tint(outputs[FieldHeadNames.RGB], slots)
     accumulation = weights.sum(-2).clamp(0, 1)
     beyond = torch.full_like(accumulation, background).expand(-1, 3)
     if model.config.background_color == "last_sample":
-        kept = weigh(edit.density[:, None], owners(samples.frustums.get_positions()[:, -1]))
-        beyond = kept * outputs[FieldHeadNames.RGB][:, -1] + (1 - kept) * beyond
-    rgb = (weights * outputs[FieldHeadNames.RGB]).sum(-2) + (1 - accumulation) * beyond
+        beyond = kept[:, -1] * colors[:, -1] + (1 - kept[:, -1]) * beyond
+    rgb = (weights * colors).sum(-2) + (1 - accumulation) * beyond
     depth = model.renderer_depth(weights=weights, ray_samples=samples)
     return {"rgb": rgb.clamp(0, 1), "accumulation": accumulation, "depth": depth}
 
