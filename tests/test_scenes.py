@@ -1,4 +1,4 @@
-"""The scene that the repository carries is whole and geometrically right; its masks are wrong as they should be."""
+"""The scene that the repository carries is whole and right, its masks wrong as they should be; others can be built."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from PIL import Image
 from scipy.spatial import ConvexHull
 
 from disconerf_ns.masks.store import MaskStore
-from examples.scenes.cameras import Pinhole, look_at, spiral
+from examples.scenes import textures
+from examples.scenes.cameras import Pinhole, camera_path, look_at, rounds, spiral
 from examples.scenes.dataset import read_labels, write_noisy_masks
+from examples.scenes.layouts import LAYOUTS
+from examples.scenes.layouts.room import EAST, HEIGHT, NORTH
+from examples.scenes.make_scene import mask_sets
 from examples.scenes.meshes import Mesh, ball, box, curve, revolve
 from examples.scenes.noise import LEVELS, MaskNoise, agreement, noisy_masks
-from examples.scenes.scene import Orbit
+from examples.scenes.scene import Material, Orbit, Part, Scene, SceneObject, Walk
 
 TABLE = Path(__file__).parents[1] / "examples" / "table"
 TRANSFORMS = json.loads((TABLE / "transforms.json").read_text())
@@ -128,6 +132,16 @@ def test_committed_masks_are_what_the_generator_makes(tmp_path: Path) -> None:
         assert np.array_equal(again.load(key).decode(), carried.load(key).decode())
 
 
+def test_all_levels_of_noise_are_sets_named_by_level(tmp_path: Path) -> None:
+    assert mask_sets("all") == {"mild": "mild", "middle": "middle", "heavy": "heavy"}
+    assert mask_sets("heavy") == {"noisy": "heavy"}
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / f"{KEYS[0]}.png").symlink_to(TABLE / "labels" / f"{KEYS[0]}.png")
+    for name, level in mask_sets("all").items():
+        write_noisy_masks(tmp_path, level, LEVELS[level], name=name)
+        assert MaskStore.open(tmp_path / "masks" / name).manifest["parameters"]["level"] == level
+
+
 def test_noise_depends_on_the_seed_alone(labels: dict[str, np.ndarray]) -> None:
     view = labels[KEYS[0]]
     first, again, other = (noisy_masks(view, LEVELS["middle"], seed) for seed in (3, 3, 4))
@@ -208,6 +222,98 @@ def test_spiral_stays_in_its_shell_and_upright() -> None:
     assert np.linalg.det(poses[:, :3, :3]) == pytest.approx(np.ones(17))
 
 
+def test_a_walk_stays_on_its_ellipse_and_looks_where_it_should() -> None:
+    walk = Walk(center=(1.0, 2.0), radius=(2.0, 1.0), height=(1.0, 1.5), pitch=(-30.0, 10.0), headings=(0.0, 90.0))
+    poses = rounds(walk, 18)
+    position, forward = poses[:, :3, 3], -poses[:, :3, 2]
+    offset = position[:, :2] - np.array(walk.center)
+    assert np.linalg.norm(offset / np.array(walk.radius), axis=1) == pytest.approx(np.ones(18))
+    assert ((position[:, 2] >= 1.0) & (position[:, 2] <= 1.5)).all()
+    pitch = np.degrees(np.arcsin(forward[:, 2]))
+    assert ((pitch >= -30.0) & (pitch <= 10.0)).all()
+    inward = -offset / np.linalg.norm(offset, axis=1, keepdims=True)
+    left = np.stack([-inward[:, 1], inward[:, 0]], axis=1)
+    level = forward[:, :2] / np.linalg.norm(forward[:, :2], axis=1, keepdims=True)
+    assert level[::2] == pytest.approx(inward[::2])
+    assert level[1::2] == pytest.approx(left[1::2])
+    assert poses[:, 2, 0] == pytest.approx(np.zeros(18))
+    assert np.linalg.det(poses[:, :3, :3]) == pytest.approx(np.ones(18))
+
+
+@pytest.fixture(scope="module")
+def layouts() -> dict[str, Scene]:
+    """The scenes with flat paint: what takes long is to mix the colours and to make noise for the textures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(textures, "noise", lambda shape, grain, seed: np.zeros(shape))
+        patch.setattr(textures, "mix", lambda first, second, weight: np.broadcast_to(first, (*weight.shape, 3)))
+        return {name: make() for name, make in LAYOUTS.items()}
+
+
+def test_the_carried_scene_is_what_its_layout_says(layouts: dict[str, Scene]) -> None:
+    table = layouts["table"]
+    assert [item.name for item in table.objects] == [entry["name"] for entry in OBJECTS]
+    assert np.stack([item.box() for item in table.objects]) == pytest.approx(
+        np.array([[entry["box_min"], entry["box_max"]] for entry in OBJECTS]), abs=1e-5
+    )
+    assert camera_path(table.orbit, len(KEYS)) == pytest.approx(np.stack(list(POSES.values())), abs=1e-8)
+
+
+@pytest.mark.parametrize(("name", "count", "on_the_ground"), [("room", 22, 2), ("clutter", 35, 2)])
+def test_a_layout_has_its_objects_and_none_sinks(
+    name: str, count: int, on_the_ground: int, layouts: dict[str, Scene]
+) -> None:
+    """What carries the rest (floor and walls, background and desk) comes first; everything else is above z = 0."""
+    objects = layouts[name].objects
+    assert len({item.name for item in objects}) == len(objects) == count
+    assert min(item.box()[0, 2] for item in objects[on_the_ground:]) > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "count"),
+    [("room", "chair", 4), *(("clutter", *kind) for kind in (("can", 4), ("mug", 3), ("block", 6), ("crayon", 4)))],
+)
+def test_things_of_one_make_are_alike_and_apart(name: str, kind: str, count: int, layouts: dict[str, Scene]) -> None:
+    """They have the same meshes, up to a motion, and the same paint."""
+    first, *others = [item for item in layouts[name].objects if item.name.startswith(f"{kind}_")]
+    assert len(others) == count - 1
+    for other in others:
+        for part, twin in zip(first.parts, other.parts, strict=True):
+            assert np.array_equal(part.material.color, twin.material.color)
+            spread, twins = (mesh.points - mesh.points[0] for mesh in (part.mesh, twin.mesh))
+            assert np.linalg.norm(spread, axis=1) == pytest.approx(np.linalg.norm(twins, axis=1))
+    middles = np.stack([item.box().mean(axis=0) for item in [first, *others]])
+    distance = np.linalg.norm(middles[:, None] - middles, axis=2)[np.triu_indices(count, 1)]
+    assert distance.min() > 0.05
+
+
+def test_the_walk_is_inside_the_room_and_outside_of_the_furniture(layouts: dict[str, Scene]) -> None:
+    room = layouts["room"]
+    positions = camera_path(room.orbit, 56)[:, :3, 3]
+    half = np.array([EAST, NORTH])
+    assert (np.abs(positions[:, :2]) < half - 0.4).all()
+    assert ((positions[:, 2] > 1.0) & (positions[:, 2] < HEIGHT - 0.4)).all()
+    for item in room.objects[2:]:
+        low, high = item.box()
+        outside = np.maximum(low - positions, positions - high).max(axis=1)
+        assert outside.min() > 0.1, item.name
+
+
+def test_every_thing_in_the_room_is_in_the_frame_of_many_views_but_not_of_all(layouts: dict[str, Scene]) -> None:
+    room = layouts["room"]
+    camera, poses = Pinhole.from_fov(256, 192, room.orbit.horizontal_fov), camera_path(room.orbit, 56)
+    middles = np.stack([item.box().mean(axis=0) for item in room.objects[2:]])
+    x, y, depth = np.stack([camera.project(middles, pose) for pose in poses], axis=2).swapaxes(0, 1)
+    framed = (depth > 0) & (np.abs(x - 128) < 128) & (np.abs(y - 96) < 96)
+    assert (framed.sum(axis=1) >= 8).all()
+    assert (framed.mean(axis=0) < 0.8).all()
+
+
+def test_placing_scales_then_turns_then_shifts() -> None:
+    item = SceneObject("bar", [Part(box(2.0, 1.0, 0.5, 0.01), Material(np.ones(3)))])
+    placed = item.placed(1.0, 2.0, 3.0, turn=90, scale=2.0).box()
+    assert placed == pytest.approx(np.array([[0.0, 0.0, 3.0], [2.0, 4.0, 4.0]]))
+
+
 def volume(mesh: Mesh) -> float:
     """Signed volume of a closed mesh by the divergence theorem; positive when the faces look outwards."""
     a, b, c = mesh.points[mesh.faces].transpose(1, 0, 2)
@@ -244,7 +350,6 @@ def test_renderer_labels_and_camera_agree_with_geometry() -> None:
     pytest.importorskip("mitsuba")
     pytest.importorskip("pyoidn")
     from examples.scenes.render import Renderer, choose_variant
-    from examples.scenes.scene import Material, Part, Scene, SceneObject
 
     choose_variant()
     red = Material(np.array([0.8, 0.1, 0.1]), roughness=0.9)

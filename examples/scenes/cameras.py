@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from examples.scenes.scene import Orbit
+from examples.scenes.scene import Orbit, Walk
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,41 @@ def look_at(position: np.ndarray, target: np.ndarray) -> np.ndarray:
     return pose
 
 
+def camera_path(path: Orbit | Walk, views: int) -> np.ndarray:
+    """(views, 4, 4) poses along either kind of path."""
+    return spiral(path, views) if isinstance(path, Orbit) else rounds(path, views)
+
+
 def spiral(orbit: Orbit, views: int) -> np.ndarray:
     """(views, 4, 4) poses along the orbit, lowest first; the azimuth starts in front (-y)."""
     t = (np.arange(views) + 0.5) / views
     azimuth = 2 * np.pi * orbit.turns * t - np.pi / 2
     elevation = np.radians(orbit.elevation[0] + (orbit.elevation[1] - orbit.elevation[0]) * t)
-    nearest, farthest = orbit.radius
-    radius = nearest + (farthest - nearest) * (0.5 + 0.5 * np.sin(2 * np.pi * 5.3 * t))
+    radius = _swing(orbit.radius, 5.3 * t)
     center = np.asarray(orbit.center)
     direction = np.stack(
         [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)], axis=1
     )
     return np.stack([look_at(center + r * d, center) for r, d in zip(radius, direction, strict=True)])
+
+
+def rounds(walk: Walk, views: int) -> np.ndarray:
+    """(views, 4, 4) poses of a walk; it starts at the largest x and goes counter-clockwise."""
+    t = (np.arange(views) + 0.5) / views
+    azimuth = 2 * np.pi * walk.turns * t
+    offset = np.stack([walk.radius[0] * np.cos(azimuth), walk.radius[1] * np.sin(azimuth)], axis=1)
+    height = _swing(walk.height, 5.3 * t)
+    heading = np.arctan2(-offset[:, 1], -offset[:, 0]) + np.radians(np.resize(walk.headings, views))
+    pitch = np.radians(_swing(walk.pitch, 8.7 * t))
+    direction = np.stack([np.cos(pitch) * np.cos(heading), np.cos(pitch) * np.sin(heading), np.sin(pitch)], axis=1)
+    position = np.concatenate([np.asarray(walk.center) + offset, height[:, None]], axis=1)
+    return np.stack([look_at(p, p + d) for p, d in zip(position, direction, strict=True)])
+
+
+def _swing(limits: tuple[float, float], phase: np.ndarray) -> np.ndarray:
+    """Values that go up and down between the limits, once per unit of the phase."""
+    low, high = limits
+    return low + (high - low) * (0.5 + 0.5 * np.sin(2 * np.pi * phase))
 
 
 def transforms(camera: Pinhole, poses: np.ndarray, names: list[str], holdout: int = 8) -> dict:

@@ -1,4 +1,4 @@
-"""Writes a scene as a nerfstudio dataset: `transforms.json`, `images/`, `labels/` and `masks/noisy/`."""
+"""Writes a scene as a nerfstudio dataset: `transforms.json`, `images/`, `labels/` and sets of masks in `masks/`."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def write_objects(root: Path, scene: Scene) -> None:
     (root / "labels" / "labels.json").write_text(f'{{\n  "void": 0,\n  "objects": [\n{lines}\n  ]\n}}\n')
 
 
-def write_noisy_masks(root: Path, level: str, noise: MaskNoise, seed: int = 0) -> float:
-    """Write `masks/noisy/` from the labels that are there; the result is the masks' mean agreement with them."""
+def write_noisy_masks(root: Path, level: str, noise: MaskNoise, seed: int = 0, name: str = "noisy") -> float:
+    """Write `masks/<name>/` from the labels that are there; the result is the masks' mean agreement with them."""
     keys = sorted(path.stem for path in (root / "labels").glob("*.png"))
     manifest = {"generator": "noisy", "version": 1, "parameters": {"level": level, "seed": seed, **asdict(noise)}}
-    store = MaskStore.create(root / "masks" / "noisy", manifest)
+    store = MaskStore.create(root / "masks" / name, manifest)
     scores = []
     for i, key in enumerate(keys):
         labels = read_labels(root, key)

@@ -10,7 +10,7 @@ import tyro
 from rich.progress import track
 
 from examples.scenes import dataset
-from examples.scenes.cameras import Pinhole, spiral
+from examples.scenes.cameras import Pinhole, camera_path
 from examples.scenes.noise import LEVELS
 
 
@@ -30,8 +30,8 @@ class Arguments:
     """Pixels."""
     spp: int = 256
     """Paths per pixel."""
-    noise: Literal["none", "mild", "middle", "heavy"] = "middle"
-    """How bad the masks are."""
+    noise: Literal["none", "mild", "middle", "heavy", "all"] = "middle"
+    """How bad the masks of `masks/noisy` are; `all` writes `masks/mild`, `masks/middle` and `masks/heavy` instead."""
     seed: int = 0
     """Seed of the masks' noise."""
     only_masks: bool = False
@@ -43,8 +43,14 @@ def main() -> None:
     arguments = tyro.cli(Arguments)
     if not arguments.only_masks:
         render_views(arguments)
-    score = dataset.write_noisy_masks(arguments.output, arguments.noise, LEVELS[arguments.noise], arguments.seed)
-    print(f"{arguments.output}: the masks' own area-weighted IoU is {score:.3f}")
+    for name, level in mask_sets(arguments.noise).items():
+        score = dataset.write_noisy_masks(arguments.output, level, LEVELS[level], arguments.seed, name)
+        print(f"{arguments.output}/masks/{name}: the masks' own area-weighted IoU is {score:.3f}")
+
+
+def mask_sets(noise: str) -> dict[str, str]:
+    """The noise level of every set of masks to write, by the set's name."""
+    return {level: level for level in LEVELS if level != "none"} if noise == "all" else {"noisy": noise}
 
 
 def render_views(arguments: Arguments) -> None:
@@ -57,7 +63,7 @@ def render_views(arguments: Arguments) -> None:
     print(f"Mitsuba variant: {choose_variant()}")
     scene = LAYOUTS[arguments.layout]()
     camera = Pinhole.from_fov(arguments.width, arguments.height, scene.orbit.horizontal_fov)
-    poses = spiral(scene.orbit, arguments.views)
+    poses = camera_path(scene.orbit, arguments.views)
     renderer = Renderer(scene)
     keys = dataset.write_cameras(arguments.output, camera, poses)
     dataset.write_objects(arguments.output, scene)

@@ -1,8 +1,8 @@
-"""What a scene is: objects made of parts, soft lights, and the ball around which the cameras turn."""
+"""What a scene is: objects made of parts, soft lights, and the path on which the cameras stand."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -47,6 +47,12 @@ class SceneObject:
         points = np.concatenate([part.mesh.points for part in self.parts])
         return np.stack([points.min(axis=0), points.max(axis=0)])
 
+    def placed(self, x: float, y: float, z: float, turn: float = 0.0, scale: float = 1.0) -> SceneObject:
+        """The object scaled and turned by `turn` degrees about the z axis, both at the origin, then shifted."""
+        meshes = [replace(part.mesh, points=scale * part.mesh.points).turned(turn) for part in self.parts]
+        parts = [Part(mesh.moved(x, y, z), part.material) for mesh, part in zip(meshes, self.parts, strict=True)]
+        return SceneObject(self.name, parts)
+
 
 @dataclass(frozen=True)
 class AreaLight:
@@ -74,6 +80,24 @@ class Orbit:
 
 
 @dataclass(frozen=True)
+class Walk:
+    """Rounds on an ellipse inside a room; the cameras look across it, to its sides, higher and lower."""
+
+    center: tuple[float, float] = (0.0, 0.0)
+    radius: tuple[float, float] = (1.5, 1.1)
+    """Half axes along x and y."""
+    height: tuple[float, float] = (1.2, 1.9)
+    """Range of the height above z = 0; it varies smoothly along the path."""
+    pitch: tuple[float, float] = (-34.0, -8.0)
+    """Range of the view direction's degrees above the horizon; it varies smoothly, out of step with the height."""
+    headings: tuple[float, ...] = (0.0, 50.0, -35.0, 20.0, -65.0)
+    """Degrees to the left of the middle that the views look at, one after the other."""
+    turns: float = 3.0
+    horizontal_fov: float = 70.0
+    """Degrees."""
+
+
+@dataclass(frozen=True)
 class Scene:
     """Objects in the order of their labels, which start at 1."""
 
@@ -81,5 +105,6 @@ class Scene:
     lights: list[AreaLight]
     ambient: tuple[float, float, float]
     """Radiance that comes from every direction."""
-    orbit: Orbit = field(default_factory=Orbit)
+    orbit: Orbit | Walk = field(default_factory=Orbit)
+    """Where the cameras stand: around the scene or inside it."""
     exposure: float = 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from examples.scenes.layouts.clutter import clutter
+from examples.scenes.layouts.room import room
 from examples.scenes.layouts.table import table
 
-LAYOUTS = {"table": table}
+LAYOUTS = {"table": table, "room": room, "clutter": clutter}
