@@ -1,46 +1,208 @@
-"""Scoring a run, and the masks that taught it, on held-out views with true labels."""
+"""Scoring a run, and the masks that taught it, on views with true labels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Int
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.datasets.base_dataset import InputDataset
+from nerfstudio.utils.rich_utils import CONSOLE
 from PIL import Image
+from torch import Tensor
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.masks.store import MaskStore, image_key, resample
+from disconerf_ns.masks.store import ImageMasks, MaskStore, image_key, resample
 from disconerf_ns.metrics import (
     OverlapTable,
     best_dice,
+    best_iou,
     labels_table,
     masks_table,
+    match,
+    merges,
+    panoptic_quality,
+    splits,
     symmetric_best_dice,
     weighted_iou,
 )
 from disconerf_ns.pipeline import DiscoNerfPipeline
 
-METRICS: dict[str, Callable[[OverlapTable], float]] = {
+Metrics = Mapping[str, Callable[[OverlapTable], float | int]]
+"""Metrics by name."""
+
+METRICS: Metrics = {"IoU": weighted_iou, "BD": best_dice, "SBD": symmetric_best_dice}
+"""The paper's three metrics."""
+
+FRACTIONS: Metrics = {
     "IoU": weighted_iou,
+    "IoU (best)": best_iou,
     "BD": best_dice,
     "SBD": symmetric_best_dice,
+    "PQ": panoptic_quality,
 }
-"""The paper's three metrics."""
+"""All metrics with values in [0, 1]."""
+
+COUNTS: Metrics = {"splits": splits, "merges": merges}
+"""The mistakes that are counted."""
+
+NOTHING = 0
+"""Predicted label of pixels that no object is seen at."""
 
 
 @dataclass
 class Scores:
-    """Values in [0, 1] by metric."""
+    """Values by metric."""
 
     masks: dict[str, float]
-    """The 2D masks, a mean over views (the paper's SAM (2D) column)."""
+    """The 2D masks, a mean over views (the paper's SAM (2D) column); empty where none were scored."""
     views: dict[str, float]
     """The field, a mean over views."""
     scene: dict[str, float]
     """The field over all views at once: one label has to be one object everywhere."""
+
+
+# -------------------------------------------------------------------- views and their files
+
+
+@dataclass(frozen=True)
+class View:
+    """An image of the dataset that is evaluated."""
+
+    split: Literal["train", "test"]
+    index: int
+    """Its number in the split."""
+    key: str
+    """The name under which its labels and masks are kept."""
+    image: Path
+    height: int
+    width: int
+
+
+def dataset_of(pipeline: DiscoNerfPipeline, split: Literal["train", "test"]) -> InputDataset:
+    """The images of a split; "test" are those that nerfstudio's ns-eval looks at."""
+    return pipeline.datamanager.train_dataset if split == "train" else pipeline.datamanager.eval_dataset
+
+
+def views_of(pipeline: DiscoNerfPipeline, split: Literal["train", "test", "all"] = "test") -> list[View]:
+    """The views of a split; an image that is in both splits is there once.
+
+    Raises:
+        UserError: there are none, or two of them share a key.
+    """
+    data = Path(pipeline.config.datamanager.dataparser.data)
+    views: dict[Path, View] = {}
+    for part in ("train", "test") if split == "all" else (split,):
+        dataset = dataset_of(pipeline, part)
+        for index, image in enumerate(dataset.image_filenames):
+            height, width = int(dataset.cameras.height[index]), int(dataset.cameras.width[index])
+            views.setdefault(image, View(part, index, image_key(image, data), image, height, width))
+    if not views:
+        raise UserError(f"evaluation: {data} holds no view out; keep some out with the dataparser's split options.")
+    by_key: dict[str, Path] = {}
+    for view in views.values():
+        other = by_key.setdefault(view.key, view.image)
+        if other != view.image:
+            raise UserError(
+                f"evaluation: {other} and {view.image} are both called {view.key}; give the images different names."
+            )
+    return list(views.values())
+
+
+def label_path(folder: Path, key: str) -> Path:
+    """The file of an image's true labels: `<folder>/<key>.png`, or the same without the key's subfolders.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    exact = folder / f"{key}.png"
+    plain = folder / f"{PurePosixPath(key).name}.png"
+    for path in (exact, plain):
+        if path.is_file():
+            return path
+    raise UserError(f"ground truth: there is no {exact}; one label image per evaluated view is needed.")
+
+
+def label_files(folder: Path, views: Sequence[View]) -> list[Path]:
+    """The files of the views' true labels, looked at without reading their pixels.
+
+    Raises:
+        UserError: one is not there, serves two views, is not a label image, or has another shape than its view.
+    """
+    if not folder.is_dir():
+        raise UserError(f"ground truth: there is no folder {folder}; it should hold one label image per view.")
+    files = [label_path(folder, view.key) for view in views]
+    for view, path in zip(views, files):
+        first = views[files.index(path)]
+        if first is not view:
+            raise UserError(
+                f"ground truth: {path} would be that of {first.key} and of {view.key}; keep the images' subfolders in "
+                f"{folder}."
+            )
+        with Image.open(path) as image:
+            bands, (width, height) = len(image.getbands()), image.size
+        if bands > 1:
+            raise UserError(f"ground truth: {path} has {bands} channels; a label image has one, of 8 or 16 bit.")
+        check_shape(path, height, width, view)
+    return files
+
+
+def check_shape(path: Path, height: int, width: int, view: View) -> None:
+    """Refuse labels or masks of another picture; another size of the same one is fine.
+
+    Raises:
+        UserError: the sides are in another proportion than the view's.
+    """
+    if abs(width * view.height - height * view.width) > max(width, height, view.width, view.height):
+        raise UserError(
+            f"evaluation: {path} is {width} x {height}, but {view.image.name} is {view.width} x {view.height}, another "
+            "shape; it has to be made from the image that is evaluated."
+        )
+
+
+def masks_of(pipeline: DiscoNerfPipeline, views: Sequence[View], folder: Path | None = None) -> MaskStore | None:
+    """The 2D masks in a folder, or those of the run where they are still there and cover all views.
+
+    Raises:
+        UserError: the folder lacks masks of a view, or masks are of another shape than their view.
+    """
+    try:
+        store = pipeline.datamanager.store if folder is None else MaskStore.open(folder)
+        missing = store.missing([view.key for view in views])
+        if missing:
+            raise UserError(
+                f"masks: {store.root} has masks for {len(views) - len(missing)} of {len(views)} evaluated views; "
+                f"missing: {missing[0]}. Make them for these images too, or leave --masks out."
+            )
+        for view in views:
+            load_masks(store, view)
+    except UserError as error:
+        if folder is not None:
+            raise
+        CONSOLE.log(f"2D masks are not scored: {error}")
+        return None
+    return store
+
+
+def load_masks(store: MaskStore, view: View) -> ImageMasks:
+    """The 2D masks of a view; no file is no masks.
+
+    Raises:
+        UserError: they are broken, or of another shape than the view.
+    """
+    key = store.resolve(view.key)
+    if key is None:
+        return ImageMasks(view.height, view.width, ())
+    masks = store.load(key)
+    check_shape(store.root / f"{key}.json", masks.height, masks.width, view)
+    return masks
 
 
 def read_labels(folder: Path, key: str) -> Int[np.ndarray, "h w"]:
@@ -49,21 +211,191 @@ def read_labels(folder: Path, key: str) -> Int[np.ndarray, "h w"]:
     Raises:
         UserError: there is no such file.
     """
-    path = folder / f"{key}.png"
-    if not path.exists():
-        raise UserError(f"ground truth: there is no {path}; one label image per held-out view is needed.")
-    return np.asarray(Image.open(path)).astype(np.int64)
+    return read_label_image(label_path(folder, key))
 
 
-def predict_labels(pipeline: DiscoNerfPipeline, view: int, downscale: int = 1) -> Int[np.ndarray, "h w"]:
-    """The slot that each pixel of a held-out view belongs to, + 1; 0 where there is no surface."""
-    camera = pipeline.datamanager.eval_dataset.cameras[view : view + 1].to(pipeline.device)
+def read_label_image(path: Path) -> Int[np.ndarray, "h w"]:
+    """Labels of an 8 or 16 bit image with one channel."""
+    with Image.open(path) as image:
+        return np.asarray(image).astype(np.int64)
+
+
+def write_label_image(labels: Int[np.ndarray, "h w"], path: Path) -> None:
+    """Write labels in [0, 65535] as a 16-bit PNG, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    Image.fromarray(labels.astype(np.uint16)).save(temporary, format="PNG")
+    os.replace(temporary, path)
+
+
+# -------------------------------------------------------------------- predictions
+
+
+def predict_labels(
+    pipeline: DiscoNerfPipeline, view: int, downscale: int = 1, split: Literal["train", "test"] = "test"
+) -> Int[np.ndarray, "h w"]:
+    """The number of the object that each pixel of a view belongs to, + 1; 0 where there is no surface.
+
+    Args:
+        view: index in the split; a training view is seen from the pose that the camera optimizer found.
+        downscale: the view is rendered at 1 / downscale of its size.
+    Raises:
+        UserError: the run has no objects.
+    """
+    model = pipeline.model
+    if len(model.object_slots) == 0:
+        raise UserError(
+            "evaluation: the run has no objects yet; train it until its object stage has begun, with a larger "
+            "--max-num-iterations."
+        )
+    camera = dataset_of(pipeline, split).cameras[view : view + 1].to(pipeline.device)
     camera.rescale_output_resolution(1 / downscale)
-    return pipeline.model.get_outputs_for_camera(camera)["label"][..., 0].long().cpu().numpy()
+    rays = camera.generate_rays(camera_indices=0, keep_shape=True)
+    if split == "train":
+        rays = as_trained(pipeline, rays, view)
+    return number_objects(pipeline, model.get_outputs_for_camera_ray_bundle(rays)["label"])
+
+
+@torch.no_grad()
+def as_trained(pipeline: DiscoNerfPipeline, rays: RayBundle, view: int) -> RayBundle:
+    """A training view's rays from the pose that the camera optimizer found."""
+    flat = rays.flatten()
+    flat.camera_indices = torch.full_like(flat.camera_indices, view)
+    pipeline.model.camera_optimizer.apply_to_raybundle(flat)
+    return flat.reshape(rays.shape)
+
+
+def number_objects(pipeline: DiscoNerfPipeline, label: Tensor) -> Int[np.ndarray, "h w"]:
+    """The model's output `label` (slot + 1) with slots replaced by object numbers: object_00 is 1; 0 stays."""
+    slots = pipeline.model.object_slots
+    numbers = torch.full((pipeline.model.object_field.slots + 1,), NOTHING, device=slots.device)
+    numbers[slots + 1] = torch.arange(1, len(slots) + 1, device=slots.device)
+    return numbers[label[..., 0].long().to(slots.device)].cpu().numpy()
+
+
+# -------------------------------------------------------------------- scores
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A view's prediction beside the truth."""
+
+    predicted: Int[np.ndarray, "h w"]
+    truth: Int[np.ndarray, "h w"]
+    """True labels at the prediction's size."""
+    field: OverlapTable
+    """The prediction's overlaps."""
+    masks: OverlapTable | None
+    """Those of the 2D masks, where they are scored."""
+
+
+def compare(
+    predicted: Int[np.ndarray, "h w"],
+    true: Int[np.ndarray, "a b"],
+    masks: OverlapTable | None = None,
+    void: int | None = 0,
+) -> Comparison:
+    """Compare a prediction with true labels of any size, at the prediction's."""
+    truth = resample(true, *predicted.shape)
+    return Comparison(predicted, truth, labels_table(predicted, truth, void, NOTHING), masks)
+
+
+def compare_masks(store: MaskStore, view: View, true: Int[np.ndarray, "h w"], void: int | None = 0) -> OverlapTable:
+    """Overlaps of a view's 2D masks with the true labels, at these labels' size."""
+    return masks_table(load_masks(store, view).decode(*true.shape), true, void)
+
+
+def whole_scene(views: Sequence[Comparison], void: int | None = 0) -> OverlapTable:
+    """Overlaps over all views at once."""
+    predicted = np.concatenate([view.predicted.ravel() for view in views])
+    truth = np.concatenate([view.truth.ravel() for view in views])
+    return labels_table(predicted, truth, void, NOTHING)
+
+
+def apply(metrics: Metrics, table: OverlapTable) -> dict[str, float]:
+    """Value of each metric."""
+    return {name: float(metric(table)) for name, metric in metrics.items()}
+
+
+def summarize(views: Sequence[Comparison], metrics: Metrics = METRICS, void: int | None = 0) -> Scores:
+    """Means over the views that show a true object, and the scene as a whole.
+
+    Raises:
+        UserError: no view shows one.
+    """
+
+    def mean(tables: Sequence[OverlapTable]) -> dict[str, float]:
+        return {name: float(np.mean([metric(table) for table in tables])) for name, metric in metrics.items()}
+
+    shown = [view for view in views if len(view.field.objects)]
+    if not shown:
+        raise UserError(
+            f"ground truth: no evaluated view has another label than {void}, which counts nowhere; name the label of "
+            "unlabelled pixels with --void, or --void None if there are none."
+        )
+    of_masks = [view.masks for view in shown if view.masks is not None]
+    return Scores(
+        masks=mean(of_masks) if of_masks else {},
+        views=mean([view.field for view in shown]),
+        scene=apply(metrics, whole_scene(views, void)),
+    )
+
+
+@dataclass(frozen=True)
+class ObjectScore:
+    """How a true object was found in the scene as a whole."""
+
+    label: int
+    """True label."""
+    area: int
+    """Pixels in all views."""
+    iou: float
+    """IoU with the object that was matched to it one to one, in [0, 1]; 0 where none was."""
+    segment: str | None
+    """Name of that object."""
+
+
+def score_objects(scene: OverlapTable) -> list[ObjectScore]:
+    """Every true object of the scene, by label."""
+    iou = scene.iou()
+    partner = {int(t): int(p) for p, t in zip(*match(scene))}
+    return [
+        ObjectScore(
+            label=int(label),
+            area=int(scene.true[t]),
+            iou=float(iou[partner[t], t]) if t in partner else 0.0,
+            segment=f"object_{scene.segments[partner[t]] - 1:02d}" if t in partner else None,
+        )
+        for t, label in enumerate(scene.objects)
+    ]
+
+
+def report(views: Mapping[View, Comparison], void: int | None = 0) -> dict[str, Any]:
+    """All there is to say about compared views, as JSON: `scores`, `views` one by one, and the scene's `objects`."""
+    metrics = {**FRACTIONS, **COUNTS}
+    scores = asdict(summarize(list(views.values()), metrics, void))
+    each = [
+        {
+            "image": view.key,
+            "split": view.split,
+            "width": found.predicted.shape[1],
+            "height": found.predicted.shape[0],
+            "field": apply(metrics, found.field),
+            "masks": None if found.masks is None else apply(metrics, found.masks),
+        }
+        for view, found in views.items()
+    ]
+    objects = [asdict(found) for found in score_objects(whole_scene(list(views.values()), void))]
+    return {"scores": {name: values for name, values in scores.items() if values}, "views": each, "objects": objects}
 
 
 def evaluate(
-    pipeline: DiscoNerfPipeline, labels: Path, masks: MaskStore, void: int | None = 0, downscale: int = 1
+    pipeline: DiscoNerfPipeline,
+    labels: Path,
+    masks: MaskStore,
+    void: int | None = 0,
+    downscale: int = 1,
+    metrics: Metrics = METRICS,
 ) -> Scores:
     """Score the field and the masks on every held-out view.
 
@@ -73,29 +405,17 @@ def evaluate(
         masks: 2D masks of the same views; a view without masks scores 0.
         void: true label that counts nowhere.
         downscale: the field is rendered at 1 / downscale of the images' size.
+        metrics: what is measured.
     Raises:
-        UserError: no view is held out, or one has no true labels.
+        UserError: no view is held out, one has no true labels or labels of another shape, or there are no objects.
     """
-    dataset, data = pipeline.datamanager.eval_dataset, Path(pipeline.config.datamanager.dataparser.data)
-    if len(dataset) == 0:
-        raise UserError(f"evaluation: {data} holds no view out; keep some out with the dataparser's split options.")
-    predicted, truth, of_masks, of_views = [], [], [], []
-    for view, image in enumerate(dataset.image_filenames):
-        key = image_key(image, data)
-        true = read_labels(labels, key)
-        found = predict_labels(pipeline, view, downscale)
-        predicted.append(found)
-        truth.append(resample(true, *found.shape))
-        of_views.append(labels_table(found, truth[-1], void))
-        stored = masks.resolve(key)
-        found_masks = np.zeros((0, *true.shape), bool) if stored is None else masks.load(stored).decode(*true.shape)
-        of_masks.append(masks_table(found_masks, true, void))
-    scene = labels_table(*(np.concatenate([m.ravel() for m in maps]) for maps in (predicted, truth)), void)
-
-    def mean(tables: list[OverlapTable]) -> dict[str, float]:
-        return {name: float(np.mean([metric(t) for t in tables])) for name, metric in METRICS.items()}
-
-    return Scores(mean(of_masks), mean(of_views), {name: metric(scene) for name, metric in METRICS.items()})
+    views = views_of(pipeline)
+    compared = []
+    for view, path in zip(views, label_files(labels, views)):
+        true = read_label_image(path)
+        of_masks = compare_masks(masks, view, true, void)
+        compared.append(compare(predict_labels(pipeline, view.index, downscale), true, of_masks, void))
+    return summarize(compared, metrics, void)
 
 
 def psnr(pipeline: DiscoNerfPipeline, view: int) -> float:
@@ -104,3 +424,47 @@ def psnr(pipeline: DiscoNerfPipeline, view: int) -> float:
     rgb = pipeline.model.get_outputs_for_camera(dataset.cameras[view : view + 1].to(pipeline.device))["rgb"]
     error = (rgb.cpu() - dataset[view]["image"][..., :3]).square().mean()
     return float(-10 * torch.log10(error))
+
+
+# -------------------------------------------------------------------- ns-eval
+
+
+NS_EVAL: Metrics = {
+    "iou": weighted_iou,
+    "bd": best_dice,
+    "sbd": symmetric_best_dice,
+    "pq": panoptic_quality,
+}
+"""What ns-eval reports of the objects."""
+
+
+@contextmanager
+def object_metrics(pipeline: DiscoNerfPipeline) -> Iterator[dict[str, float]]:
+    """Scores of the label maps that nerfstudio's evaluation renders within; they are there when it is over.
+
+    Keys are `object_iou`, ... (means over views) and `scene_iou`, ...; there are none without true labels of every
+    held-out view in DATA/labels/, or without objects.
+    """
+    scores: dict[str, float] = {}
+    data = Path(pipeline.config.datamanager.dataparser.data)
+    folder = (data.parent if data.suffix == ".json" else data) / "labels"
+    if not folder.is_dir():
+        yield scores
+        return
+    pipeline.model.label_maps = maps = {}
+    try:
+        yield scores
+    finally:
+        pipeline.model.label_maps = None
+    if not maps:
+        return
+    try:
+        files = label_files(folder, views_of(pipeline))
+        found = summarize(
+            [compare(number_objects(pipeline, maps[i]), read_label_image(files[i])) for i in sorted(maps)], NS_EVAL
+        )
+    except UserError as error:
+        CONSOLE.log(f"objects are not scored: {error}")
+        return
+    scores.update({f"object_{name}": value for name, value in found.views.items()})
+    scores.update({f"scene_{name}": value for name, value in found.scene.items()})

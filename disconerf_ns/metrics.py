@@ -1,4 +1,4 @@
-"""How well a segmentation agrees with the truth: area-weighted IoU, Best Dice and Symmetric Best Dice (DiscoNeRF, 4.1).
+"""How well a segmentation agrees with the truth: the paper's three metrics (DiscoNeRF, 4.1) and what they leave open.
 
 Every metric takes a table of overlaps, so that label maps of a view, label maps of a whole scene (one label is one
 object in all views) and overlapping masks are scored by the same code.
@@ -9,47 +9,69 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Int
 from scipy.optimize import linear_sum_assignment
+
+MOSTLY = 0.5
+"""More than this part of something lies in something else: it lies there mostly."""
+SPLIT_COVER = 0.1
+"""Least part of an object that a segment covers to be a piece of it, and not a sliver."""
+PANOPTIC_IOU = 0.5
+"""A segment and an object with a larger IoU than this are the same thing to panoptic quality."""
 
 
 @dataclass(frozen=True)
 class OverlapTable:
-    """Sizes of predicted segments, of true objects, and of what each pair shares, in pixels."""
+    """Sizes of predicted segments, of true objects, and of what each pair shares, in pixels that count."""
 
+    segments: Int[np.ndarray, " p"]
+    """Label of each segment in the prediction, or its number among the masks."""
+    objects: Int[np.ndarray, " t"]
+    """Label of each object in the truth."""
     predicted: Int[np.ndarray, " p"]
+    """Size of each segment, >= 1."""
     true: Int[np.ndarray, " t"]
+    """Size of each object, >= 1."""
     shared: Int[np.ndarray, "p t"]
+    """Size of what each pair has in common."""
+
+    def swapped(self) -> OverlapTable:
+        """The same overlaps with segments and objects in each other's place."""
+        return OverlapTable(self.objects, self.segments, self.true, self.predicted, self.shared.T)
 
     def iou(self) -> np.ndarray:
         """Intersection over union of every pair, (P, T) in [0, 1]."""
-        union = self.predicted[:, None] + self.true[None] - self.shared
-        return self.shared / np.maximum(union, 1)
+        return self.shared / (self.predicted[:, None] + self.true[None] - self.shared)
 
     def dice(self) -> np.ndarray:
         """Dice coefficient 2 |A and B| / (|A| + |B|) of every pair, (P, T) in [0, 1]."""
-        return 2 * self.shared / np.maximum(self.predicted[:, None] + self.true[None], 1)
+        return 2 * self.shared / (self.predicted[:, None] + self.true[None])
 
 
 def labels_table(
-    predicted: Int[np.ndarray, "..."], truth: Int[np.ndarray, "..."], ignore: int | None = None
+    predicted: Int[np.ndarray, "..."],
+    truth: Int[np.ndarray, "..."],
+    ignore: int | None = None,
+    nothing: int | None = None,
 ) -> OverlapTable:
     """Overlaps of two label maps, of one view or of several stacked ones.
 
     Args:
-        predicted, truth: labels; every value is a segment.
-        ignore: true label whose pixels count nowhere.
+        predicted, truth: labels; every other value than the two below is a segment or an object.
+        ignore: true label whose pixels count nowhere, whatever was predicted there.
+        nothing: predicted label that is no segment; an object's pixels with it are missed.
     Raises:
         ValueError: the maps differ in shape.
     """
     if predicted.shape != truth.shape:
         raise ValueError(f"predicted labels have shape {predicted.shape}, the true ones {truth.shape}")
-    counted = np.ones(truth.shape, bool) if ignore is None else truth != ignore
-    predicted_ids, p = np.unique(predicted[counted], return_inverse=True)
-    true_ids, t = np.unique(truth[counted], return_inverse=True)
-    shared = np.zeros((len(predicted_ids), len(true_ids)), np.int64)
-    np.add.at(shared, (p.ravel(), t.ravel()), 1)
-    return OverlapTable(shared.sum(1), shared.sum(0), shared)
+    counted = _counted(truth, ignore)
+    segments, p = np.unique(predicted[counted], return_inverse=True)
+    objects, t = np.unique(truth[counted], return_inverse=True)
+    cells = np.bincount(p * len(objects) + t, minlength=len(segments) * len(objects))
+    shared = cells.reshape(len(segments), len(objects))
+    real = np.ones(len(segments), bool) if nothing is None else segments != nothing
+    return OverlapTable(segments[real], objects, shared.sum(1)[real], shared.sum(0), shared[real])
 
 
 def masks_table(
@@ -58,18 +80,31 @@ def masks_table(
     """Overlaps of binary masks, which may overlap each other, with the true objects of one view.
 
     Args:
-        masks: K masks, K may be 0.
+        masks: K masks, K may be 0; one without a pixel that counts is no segment.
         truth: true labels.
         ignore: true label whose pixels count nowhere.
     """
-    counted = np.ones(truth.shape, bool) if ignore is None else truth != ignore
-    objects = _one_hot(truth[counted], np.unique(truth[counted]))
-    flat = masks[:, counted].astype(np.int64)
-    return OverlapTable(flat.sum(1), objects.sum(1), flat @ objects.T)
+    counted = _counted(truth, ignore)
+    objects, t, true = np.unique(truth[counted], return_inverse=True, return_counts=True)
+    rows = [np.bincount(t[mask[counted]], minlength=len(objects)) for mask in masks]
+    shared = np.array(rows, np.int64).reshape(len(masks), len(objects))
+    seen = np.flatnonzero(shared.sum(1))
+    return OverlapTable(seen, objects, shared[seen].sum(1), true, shared[seen])
 
 
-def _one_hot(values: Shaped[np.ndarray, " n"], ids: Shaped[np.ndarray, " t"]) -> Int[np.ndarray, "t n"]:
-    return (values[None] == ids[:, None]).astype(np.int64)
+def _counted(truth: Int[np.ndarray, "*shape"], ignore: int | None) -> Bool[np.ndarray, "*shape"]:
+    return np.ones(truth.shape, bool) if ignore is None else truth != ignore
+
+
+def match(table: OverlapTable) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " m"]]:
+    """The one-to-one matching of segments and objects with the largest sum of IoU times the object's area.
+
+    Returns:
+        Rows of segments and columns of objects, pairs that share a pixel.
+    """
+    rows, columns = linear_sum_assignment(table.iou() * table.true[None], maximize=True)
+    touching = table.shared[rows, columns] > 0
+    return rows[touching], columns[touching]
 
 
 def weighted_iou(table: OverlapTable) -> float:
@@ -78,22 +113,54 @@ def weighted_iou(table: OverlapTable) -> float:
     Segments and objects are matched one to one so that the weighted mean is largest; an object without a segment
     counts 0.
     """
-    if table.true.sum() == 0:
-        return 0.0
-    gain = table.iou() * table.true[None]
-    rows, columns = linear_sum_assignment(gain, maximize=True)
-    return float(gain[rows, columns].sum() / table.true.sum())
+    rows, columns = match(table)
+    return _mean(table.iou()[rows, columns] * table.true[columns], table.true.sum())
+
+
+def best_iou(table: OverlapTable) -> float:
+    """The same with the best segment of each object, which may be the best of several objects: >= `weighted_iou`."""
+    return _mean(table.iou().max(0, initial=0.0) * table.true, table.true.sum())
 
 
 def best_dice(table: OverlapTable) -> float:
     """Best Dice: for each true object the largest Dice coefficient of any segment; the mean over objects, in [0, 1]."""
-    dice = table.dice()
-    if dice.shape[1] == 0:
-        return 0.0
-    return float(dice.max(0, initial=0.0).mean())
+    return _mean(table.dice().max(0, initial=0.0), len(table.true))
 
 
 def symmetric_best_dice(table: OverlapTable) -> float:
     """The smaller of Best Dice and the same with segments and objects swapped (Eq. 8), in [0, 1]."""
-    swapped = OverlapTable(table.true, table.predicted, table.shared.T)
-    return min(best_dice(table), best_dice(swapped))
+    return min(best_dice(table), best_dice(table.swapped()))
+
+
+def panoptic_quality(table: OverlapTable) -> float:
+    """Panoptic quality (Kirillov et al., CVPR 2019) without classes, in [0, 1].
+
+    PQ = SQ RQ = sum of IoU over TP / (|TP| + |FP| / 2 + |FN| / 2), where TP are the pairs with IoU > 1/2, FP the
+    segments and FN the objects without a partner. Disjoint segments have one such partner at most; overlapping masks
+    are matched one to one so that PQ is largest. Ignored pixels are cut off the segments before anything is counted.
+    """
+    iou = table.iou()
+    pairs = np.where(iou > PANOPTIC_IOU, iou, 0.0)
+    rows, columns = linear_sum_assignment(pairs, maximize=True)
+    return _mean(pairs[rows, columns], (len(table.predicted) + len(table.true)) / 2)
+
+
+def splits(table: OverlapTable) -> int:
+    """Objects in pieces: those of which two segments or more are pieces.
+
+    A segment is a piece of an object if more than half of the segment lies in the object and it covers at least a tenth
+    of the object. Overlapping masks are counted alike, so two masks that repeat each other are two pieces.
+    """
+    inside = table.shared / table.predicted[:, None] > MOSTLY
+    covering = table.shared / table.true >= SPLIT_COVER
+    return int(((inside & covering).sum(0) >= 2).sum())
+
+
+def merges(table: OverlapTable) -> int:
+    """Segments that run over several objects: those in which two objects or more lie with over half of their area."""
+    return int(((table.shared / table.true > MOSTLY).sum(1) >= 2).sum())
+
+
+def _mean(values: np.ndarray, count: int | float | np.integer) -> float:
+    """Sum over count, and 0 of nothing."""
+    return float(values.sum() / count) if count > 0 else 0.0

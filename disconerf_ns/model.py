@@ -104,6 +104,8 @@ class DiscoNerfModel(NerfactoModel):
         self.register_buffer("object_boxes", torch.zeros(0, 2, 3))
         self._occupancies: dict[int, Occupancy] = {}
         self.edit = Edit()
+        self.label_maps: dict[int, Tensor] | None = None
+        """Where nerfstudio's evaluation leaves the output `label` of each image it renders; None to drop them."""
         self.rendering_lock = threading.RLock()
 
     def get_param_groups(self) -> dict[str, list[torch.nn.Parameter]]:
@@ -335,6 +337,8 @@ class DiscoNerfModel(NerfactoModel):
         if "objects" in outputs:
             images["objects"] = torch.cat([outputs["objects_overlay"], outputs["objects"]], 1)
             images["confidence"] = colormaps.apply_colormap(outputs["confidence"])
+            if self.label_maps is not None:
+                self.label_maps[int(batch["image_idx"])] = outputs["label"]
         return metrics, images
 
     # ---------------------------------------------------------------- checkpoints

@@ -191,6 +191,16 @@ class DiscoNerfPipeline(VanillaPipeline):
         outside = (positions.norm(dim=-1) > 1).float().mean(-1, keepdim=True) > 0.5
         return torch.cat([masks, outside.float()], -1)
 
+    def get_average_eval_image_metrics(
+        self, step: int | None = None, output_path: Path | None = None, get_std: bool = False
+    ) -> dict[str, float]:
+        """nerfstudio's metrics, and those of the objects where DATA/labels/ has the held-out views' true labels."""
+        from disconerf_ns.evaluation import object_metrics
+
+        with object_metrics(self) as of_objects:
+            metrics = super().get_average_eval_image_metrics(step, output_path, get_std)
+        return {**metrics, **of_objects}
+
     def discover_objects(self) -> list[SceneObject]:
         """Find the real slots and show them as outputs."""
         objects = discover(

@@ -1,4 +1,4 @@
-"""Scoring of a run: the true labels themselves score 1, and a missing label image is named."""
+"""Scoring of a run: the true labels themselves score 1, views and their files find each other, mistakes are named."""
 
 from __future__ import annotations
 
@@ -6,15 +6,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import Run
+from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
+from PIL import Image
 
 from disconerf_ns import evaluation
 from disconerf_ns.errors import UserError
-from disconerf_ns.masks.store import MaskStore
+from disconerf_ns.evaluation import View
+from disconerf_ns.masks.store import ImageMasks, MaskStore
 
 
-def test_exact_masks_and_exact_predictions_score_one(run: Run, scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pipeline = run.trainer.pipeline
+@pytest.fixture
+def pipeline(run: Run):
+    run.trainer.pipeline.eval()
+    return run.trainer.pipeline
+
+
+def image(path: Path, size: tuple[int, int] = (8, 6), mode: str = "L") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size).save(path)
+    return path
+
+
+def view(key: str, height: int = 6, width: int = 8) -> View:
+    return View("test", 0, key, Path(f"images/{key}.jpg"), height, width)
+
+
+def test_exact_masks_and_exact_predictions_score_one(pipeline, scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = pipeline.datamanager.eval_dataset.image_filenames
 
     def perfect(_pipeline, view: int, downscale: int = 1) -> np.ndarray:
@@ -27,28 +46,148 @@ def test_exact_masks_and_exact_predictions_score_one(run: Run, scene: Path, monk
         assert values == pytest.approx({"IoU": 1.0, "BD": 1.0, "SBD": 1.0})
 
 
-def test_one_label_has_to_be_one_object_in_all_views(run: Run, scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_label_has_to_be_one_object_in_all_views(pipeline, scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Labels that are right in each view but swapped between views are right per view and wrong for the scene."""
-    names = run.trainer.pipeline.datamanager.eval_dataset.image_filenames
+    names = pipeline.datamanager.eval_dataset.image_filenames
 
     def swapped(_pipeline, view: int, downscale: int = 1) -> np.ndarray:
         labels = evaluation.read_labels(scene / "labels", names[view].stem)
-        return (labels + view) % 5
+        return (labels + view) % 5 + 1
 
     monkeypatch.setattr(evaluation, "predict_labels", swapped)
-    scores = evaluation.evaluate(run.trainer.pipeline, scene / "labels", MaskStore.find(scene))
+    scores = evaluation.evaluate(pipeline, scene / "labels", MaskStore.find(scene))
     assert scores.views["IoU"] == pytest.approx(1.0) and scores.scene["IoU"] < 0.8
 
 
-def test_field_is_scored_at_any_resolution(run: Run, scene: Path) -> None:
-    pipeline = run.trainer.pipeline
-    pipeline.eval()
+def test_field_is_scored_at_any_resolution(pipeline, scene: Path) -> None:
     whole = evaluation.evaluate(pipeline, scene / "labels", MaskStore.find(scene))
     half = evaluation.evaluate(pipeline, scene / "labels", MaskStore.find(scene), downscale=2)
     assert whole.views["IoU"] == pytest.approx(half.views["IoU"], abs=0.1) and whole.views["IoU"] > 0.5
     assert 5 < evaluation.psnr(pipeline, 0) < 60
 
 
-def test_missing_labels_are_named(run: Run, scene: Path, tmp_path: Path) -> None:
+def test_predicted_labels_are_the_numbers_of_objects(pipeline) -> None:
+    model = pipeline.model
+    camera = pipeline.datamanager.eval_dataset.cameras[0:1].to(pipeline.device)
+    slots = model.get_outputs_for_camera(camera)["label"][..., 0].long().numpy()
+    by_slot = {slot + 1: number + 1 for number, slot in enumerate(model.object_slots.tolist())} | {0: 0}
+    predicted = evaluation.predict_labels(pipeline, 0)
+    assert (predicted == np.vectorize(by_slot.get)(slots)).all() and len(np.unique(predicted)) > 3
+    label = torch.tensor([[[0.0], [float(model.object_slots[-1] + 1)]]])
+    assert evaluation.number_objects(pipeline, label).tolist() == [[0, len(model.object_slots)]]
+
+
+def test_training_views_are_seen_from_the_poses_that_were_found(pipeline) -> None:
+    before = [evaluation.predict_labels(pipeline, view, split="train") for view in (2, 3)]
+    optimizer = CameraOptimizerConfig(mode="SO3xR3").setup(num_cameras=14, device="cpu")
+    optimizer.pose_adjustment.data[3, 0] = 0.5
+    given, pipeline.model.camera_optimizer = pipeline.model.camera_optimizer, optimizer
+    try:
+        after = [evaluation.predict_labels(pipeline, view, split="train") for view in (2, 3)]
+    finally:
+        pipeline.model.camera_optimizer = given
+    unlike = [(a != b).mean() for a, b in zip(before, after)]
+    assert unlike[0] < 0.01 and unlike[1] > 0.05
+
+
+def test_views_of_every_split(pipeline) -> None:
+    test, train, both = (evaluation.views_of(pipeline, split) for split in ("test", "train", "all"))
+    assert [v.key for v in test] == ["0004", "0012"] and len(train) == 14
+    assert {v.key for v in both} == {f"{i:04d}" for i in range(16)} and len(both) == 16
+    assert (test[0].height, test[0].width) == (36, 48)
+
+
+def test_labels_are_found_by_path_or_by_plain_name(tmp_path: Path) -> None:
+    image(tmp_path / "left" / "1.png"), image(tmp_path / "2.png")
+    files = evaluation.label_files(tmp_path, [view("left/1"), view("right/2")])
+    assert files == [tmp_path / "left" / "1.png", tmp_path / "2.png"]
+    with pytest.raises(UserError, match=r"2\.png would be that of left/2 and of right/2; keep the images' subfolders"):
+        evaluation.label_files(tmp_path, [view("left/2"), view("right/2")])
+    with pytest.raises(UserError, match=r"there is no .*left/3\.png"):
+        evaluation.label_files(tmp_path, [view("left/1"), view("left/3")])
+    with pytest.raises(UserError, match=r"there is no folder .*nowhere"):
+        evaluation.label_files(tmp_path / "nowhere", [view("1")])
+
+
+def test_labels_of_another_shape_or_in_colour_are_refused(tmp_path: Path) -> None:
+    (
+        image(tmp_path / "half.png", (4, 3)),
+        image(tmp_path / "square.png", (6, 6)),
+        image(tmp_path / "rgb.png", mode="RGB"),
+    )
+    assert evaluation.label_files(tmp_path, [view("half")])
+    with pytest.raises(UserError, match=r"square\.png is 6 x 6, but square.jpg is 8 x 6, another shape"):
+        evaluation.label_files(tmp_path, [view("square")])
+    with pytest.raises(UserError, match=r"rgb\.png has 3 channels"):
+        evaluation.label_files(tmp_path, [view("rgb")])
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_labels_of_either_depth_are_read(tmp_path: Path, kind: type) -> None:
+    labels = np.array([[0, 1, 2], [200, 250, np.iinfo(kind).max]])
+    Image.fromarray(labels.astype(kind)).save(tmp_path / "a.png")
+    assert (evaluation.read_labels(tmp_path, "a") == labels).all()
+
+
+def test_written_labels_are_read_back(tmp_path: Path) -> None:
+    labels = np.random.default_rng(0).integers(0, 2**16, (5, 7))
+    evaluation.write_label_image(labels, tmp_path / "deep" / "a.png")
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["a.png"]
+    with Image.open(tmp_path / "deep" / "a.png") as written:
+        assert written.mode.startswith("I;16")
+    assert (evaluation.read_labels(tmp_path, "deep/a") == labels).all()
+
+
+def test_objects_are_scored_by_label_with_their_partner() -> None:
+    truth = np.array([[1, 1, 1, 1, 2, 2, 0, 5, 5]])
+    predicted = np.array([[3, 3, 3, 1, 1, 1, 1, 0, 0]])
+    scene = evaluation.whole_scene([evaluation.compare(predicted, truth)])
+    one, two, five = evaluation.score_objects(scene)
+    assert (one.label, one.area, one.iou, one.segment) == (1, 4, pytest.approx(3 / 4), "object_02")
+    assert (two.label, two.area, two.iou, two.segment) == (2, 2, pytest.approx(2 / 3), "object_00")
+    assert (five.label, five.area, five.iou, five.segment) == (5, 2, 0.0, None)
+
+
+def test_a_view_of_nothing_does_not_lower_the_mean() -> None:
+    full, void = np.array([[1, 1, 2, 2]]), np.zeros((1, 4), int)
+    scores = evaluation.summarize([evaluation.compare(full, full), evaluation.compare(full, void)])
+    assert scores.views["IoU"] == scores.scene["IoU"] == 1.0 and scores.masks == {}
+    with pytest.raises(UserError, match=r"no evaluated view has another label than 0.*--void"):
+        evaluation.summarize([evaluation.compare(full, void)])
+    assert evaluation.summarize([evaluation.compare(full, void, void=None)], void=None).views["IoU"] == 0.5
+
+
+def test_true_labels_of_another_size_are_compared_at_the_prediction_s() -> None:
+    predicted = np.kron([[1, 2], [3, 4]], np.ones((4, 4), int))
+    found = evaluation.compare(predicted, np.array([[1, 2], [3, 4]]))
+    assert (found.truth == predicted).all()
+
+
+def test_masks_have_to_cover_the_views(pipeline, scene: Path, tmp_path: Path) -> None:
+    views = evaluation.views_of(pipeline)
+    assert evaluation.masks_of(pipeline, views).root == MaskStore.find(scene).root
+    store = MaskStore.create(tmp_path / "some", {})
+    store.save("0004", ImageMasks.from_arrays(np.ones((1, 36, 48), bool)))
+    with pytest.raises(UserError, match=r"some has masks for 1 of 2 evaluated views; missing: 0012"):
+        evaluation.masks_of(pipeline, views, tmp_path / "some")
+    store.save("0012", ImageMasks.from_arrays(np.ones((1, 36, 36), bool)))
+    with pytest.raises(UserError, match=r"0012\.json is 36 x 36, but 0012\.png is 48 x 36"):
+        evaluation.masks_of(pipeline, views, tmp_path / "some")
+
+
+def test_missing_labels_are_named(pipeline, scene: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"there is no .*\.png"):
-        evaluation.evaluate(run.trainer.pipeline, tmp_path, MaskStore.find(scene))
+        evaluation.evaluate(pipeline, tmp_path, MaskStore.find(scene))
+
+
+def test_no_objects_and_no_held_out_views_are_said(pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    slots = pipeline.model.object_slots
+    pipeline.model.object_slots = slots[:0]
+    try:
+        with pytest.raises(UserError, match="no objects yet"):
+            evaluation.predict_labels(pipeline, 0)
+    finally:
+        pipeline.model.object_slots = slots
+    monkeypatch.setattr(pipeline.datamanager.eval_dataset._dataparser_outputs, "image_filenames", [])
+    with pytest.raises(UserError, match="holds no view out"):
+        evaluation.views_of(pipeline)

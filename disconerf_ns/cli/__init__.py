@@ -10,6 +10,7 @@ from disconerf_ns.errors import UserError
 COMMANDS = {
     "masks": ("disconerf_ns.cli.masks:Masks", "2D masks of every image, once, kept beside the data"),
     "objects": ("disconerf_ns.cli.objects:Objects", "the table of the objects that a run discovered"),
+    "eval": ("disconerf_ns.cli.eval:Eval", "scores of a run's objects on views with true labels"),
     "render": ("disconerf_ns.cli.render:Render", "a turntable video of every object"),
 }
 """Name, class and purpose of every subcommand; the class is imported when it is asked for."""

@@ -1,0 +1,167 @@
+"""`disconerf eval`: score a run's objects on views with true labels, or write its label maps for others to score."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from disconerf_ns import __version__
+from disconerf_ns.cli.objects import manifest_of
+from disconerf_ns.errors import UserError
+
+
+@dataclass
+class Eval:
+    """Score a run's objects, and the 2D masks beside them, on views with true labels."""
+
+    load_config: Path
+    """config.yml of the run."""
+    ground_truth: Path | None = None
+    """Folder of true labels: one 8 or 16 bit PNG per image, found by the image's path in the dataset."""
+    masks: Path | None = None
+    """Folder of 2D masks to score beside the field; by default those of the run, where they cover the views."""
+    save: Path | None = None
+    """Folder for the predicted label maps: 16-bit PNGs named after the images, 1 is object_00, 0 is nothing."""
+    output: Path | None = None
+    """JSON file of the scores; by default eval_objects.json beside config.yml."""
+    split: Literal["test", "train", "all"] = "test"
+    """Views to look at; test are those that were held out."""
+    void: int | None = 0
+    """True label of unlabelled pixels, which count nowhere; None where every label is an object."""
+    downscale: int = 1
+    """Render at 1 / downscale of the images' size."""
+
+    def __call__(self) -> None:
+        """Render the label map of every view; save it, score it, or both.
+
+        Raises:
+            UserError: nothing to do, no objects, no views, or files that are missing or of another shape.
+        """
+        self._check_options()
+        manifest_of(self.load_config)
+
+        from nerfstudio.utils.eval_utils import eval_setup
+        from rich.progress import track
+
+        from disconerf_ns import evaluation
+        from disconerf_ns.masks.store import resample
+
+        config, pipeline, _, step = eval_setup(self.load_config, test_mode="test")
+        views = evaluation.views_of(pipeline, self.split)
+        scored = self.ground_truth is not None
+        files = evaluation.label_files(self.ground_truth, views) if scored else [None] * len(views)
+        store = evaluation.masks_of(pipeline, views, self.masks) if scored else None
+
+        compared = {}
+        for view, file in track(list(zip(views, files)), "rendering label maps"):
+            predicted = evaluation.predict_labels(pipeline, view.index, self.downscale, view.split)
+            if self.save is not None:
+                evaluation.write_label_image(
+                    resample(predicted, view.height, view.width), self.save / f"{view.key}.png"
+                )
+            if file is not None:
+                true = evaluation.read_label_image(file)
+                of_masks = None if store is None else evaluation.compare_masks(store, view, true, self.void)
+                compared[view] = evaluation.compare(predicted, true, of_masks, self.void)
+        if self.save is not None:
+            print(f"eval: {len(views)} label maps in {self.save}")
+        if not scored:
+            print("eval: nothing was scored; name a folder of true labels with --ground-truth for that.")
+            return
+
+        results = evaluation.report(compared, self.void)
+        print_scores(results["scores"], len(views))
+        run = {
+            "config": str(self.load_config),
+            "method": config.method_name,
+            "seed": config.machine.seed,
+            "iterations": step + 1,
+            "slots": pipeline.model.object_field.slots,
+            "objects": len(pipeline.model.object_slots),
+        }
+        options = {
+            "ground_truth": str(self.ground_truth),
+            "masks": None if store is None else str(store.root),
+            "split": self.split,
+            "void": self.void,
+            "downscale": self.downscale,
+        }
+        path = self.output or self.load_config.parent / "eval_objects.json"
+        write_json({"run": run, "options": options, **results, "versions": versions(), "machine": machine()}, path)
+        print(f"eval: scores in {path}")
+
+    def _check_options(self) -> None:
+        if self.ground_truth is None and self.save is None:
+            raise UserError(
+                "eval: there is nothing to do; score against true labels with --ground-truth DIR, or write label maps "
+                "with --save DIR."
+            )
+        if self.ground_truth is None and self.masks is not None:
+            raise UserError(
+                f"eval: the masks in {self.masks} are scored against true labels; name those with --ground-truth DIR."
+            )
+        if self.ground_truth and self.save and self.save.resolve() == self.ground_truth.resolve():
+            raise UserError(
+                f"eval: --save would overwrite the true labels in {self.ground_truth}; name another folder."
+            )
+        if self.downscale < 1:
+            raise UserError(f"eval: --downscale is {self.downscale}; it has to be 1 or more.")
+
+
+def print_scores(scores: Mapping[str, Mapping[str, float]], views: int) -> None:
+    """A row for the masks, where they were scored, and two for the field; fractions in %, counts as they are."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from disconerf_ns.evaluation import COUNTS, FRACTIONS
+
+    table = Table(
+        title=f"Objects in {views} views", caption=CAPTION, box=SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1)
+    )
+    table.add_column("", no_wrap=True)
+    for name in (*FRACTIONS, *COUNTS):
+        table.add_column(name, justify="right")
+    rows = {"masks": "2D masks, per view", "views": "field, per view", "scene": "field, whole scene"}
+    for key, title in rows.items():
+        if key in scores:
+            fractions = [f"{100 * scores[key][name]:.1f}" for name in FRACTIONS]
+            table.add_row(title, *fractions, *(f"{scores[key][name]:.4g}" for name in COUNTS))
+    Console().print(table)
+
+
+CAPTION = "in %; splits: objects in pieces; merges: segments of several"
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the scores depend on."""
+    import torch
+
+    return {
+        "disconerf_ns": __version__,
+        "nerfstudio": version("nerfstudio"),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def machine() -> str:
+    """The processor that rendered, and the system."""
+    import torch
+
+    cpu = f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+    return f"{torch.cuda.get_device_name() if torch.cuda.is_available() else cpu}, {platform.platform()}"
+
+
+def write_json(content: dict[str, Any], path: Path) -> None:
+    """Write a file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(json.dumps(content, indent=2))
+    os.replace(temporary, path)
