@@ -57,8 +57,8 @@ class ObjectField(nn.Module):
         self.mlp = nn.Sequential(
             nn.Linear(self.grid.out_dim, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, slots)
         )
-        with torch.no_grad():
-            self.mlp[-1].weight *= config.start_contrast
+        self.start_contrast = config.start_contrast
+        self.resize(slots)
 
     @property
     def slots(self) -> int:
@@ -66,10 +66,10 @@ class ObjectField(nn.Module):
         return self.mlp[-1].out_features
 
     def resize(self, slots: int) -> None:
-        """Make room for another number of slots; the last layer's values are to be loaded after this."""
+        """Start anew with another number of slots; the parameters stay the same objects, so optimizers keep them."""
         last = self.mlp[-1]
-        last.weight.data = last.weight.new_zeros(slots, last.in_features)
-        last.bias.data = last.bias.new_zeros(slots)
+        fresh = nn.Linear(last.in_features, slots, device=last.weight.device)
+        last.weight.data, last.bias.data = self.start_contrast * fresh.weight.data, fresh.bias.data
         last.out_features = slots
 
     def forward(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n slots"]:

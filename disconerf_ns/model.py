@@ -16,11 +16,14 @@ from nerfstudio.models.nerfacto import NerfactoModel, NerfactoModelConfig
 from nerfstudio.utils import colormaps
 from torch import Tensor
 
-from disconerf_ns import objective, rendering
+from disconerf_ns import explanation, objective, rendering
+from disconerf_ns.consensus import Consensus
 from disconerf_ns.edit import Edit, weigh
 from disconerf_ns.errors import UserError
+from disconerf_ns.explanation import Explanation
 from disconerf_ns.field import ObjectField, ObjectFieldConfig
 from disconerf_ns.lpips import without_download
+from disconerf_ns.objective import ViewLosses
 from disconerf_ns.objects import SceneObject
 from disconerf_ns.occupancy import Occupancy
 from disconerf_ns.outputs import LazyOutputs
@@ -47,11 +50,20 @@ class DiscoNerfModelConfig(NerfactoModelConfig):
     """Size of the object field."""
     surface_points: int = 2
     """Points kept per ray of the frozen surface, at equal steps of the rendering weights' cumulative distribution."""
+    rendered_points: int = 8
+    """Such points per ray of an image; more than in training, where fuzzy surfaces average out over views."""
     false_positive_mult: float = 0.01
     """Weight of the false positive loss (Eq. 6)."""
     tv_mult: float = 0.1
     """Weight of the hash grid's total variation (Eq. 7), a mean over pairs of adjacent vertices (the paper's 0.01
     weighs the sum over all of them)."""
+    matching: Literal["scene", "view"] = "scene"
+    """What masks are matched with: "scene", once, the objects that the masks of all views agree on; "view", the paper's
+    way, at every iteration the slots as the field renders them in that view."""
+    consensus_mult: float = 0.01
+    """Weight of the cross-entropy with the objects that the masks of all views agree on (matching "scene")."""
+    consensus_batch: int = 4096
+    """Surface points of that loss in one iteration."""
     tv_cells: int = 8192
     """Cells per level whose vertices enter the total variation of one iteration."""
     floater_mult: float = 1e-4
@@ -76,15 +88,8 @@ class ObjectBatch:
     """Binary masks of each view."""
     valid: list[Bool[Tensor, "_"]]
     """Pixels of each view that take part in a loss."""
-
-
-@dataclass
-class MatchedView:
-    """A view's masks with the slots that they were matched to."""
-
-    overlaps: objective.Overlaps
-    affinity: Float[Tensor, "masks slots"]
-    gamma: Tensor
+    explanations: list[Explanation] | None = None
+    """What the masks of each view are about; None matches them with the slots as they are now."""
 
 
 class DiscoNerfModel(NerfactoModel):
@@ -97,11 +102,14 @@ class DiscoNerfModel(NerfactoModel):
         with without_download():
             super().populate_modules()
         slots = self.config.slots
+        self.slots_by_masks = slots == "auto"
         if slots == "auto":
             slots = self.kwargs["metadata"].get("slots", 1)
         self.object_field = ObjectField(self.config.object_field, slots)
         self.register_buffer("object_slots", torch.zeros(0, dtype=torch.long))
         self.register_buffer("object_boxes", torch.zeros(0, 2, 3))
+        self.register_buffer("consensus_points", torch.zeros(0, 3))
+        self.register_buffer("consensus_groups", torch.zeros(0, dtype=torch.long))
         self._occupancies: dict[int, Occupancy] = {}
         self.edit = Edit()
         self.label_maps: dict[int, Tensor] | None = None
@@ -146,39 +154,58 @@ class DiscoNerfModel(NerfactoModel):
         chosen = torch.randint(len(positions), (self.config.tv_cells,), device=positions.device)
         views = []
         with torch.autocast(image.device.type, enabled=False):
-            for slots, masks, valid in zip(image.split([len(m) for m in batch.masks]), batch.masks, batch.valid):
-                shared = objective.overlaps(slots[valid], masks[valid])
-                alpha = objective.affinity(shared)
-                views.append(MatchedView(shared, alpha, objective.match(alpha)))
-            variation = self.object_field.total_variation(positions[chosen])
-        return {"matched_views": views, "total_variation": variation}
+            for i, slots in enumerate(image.split([len(masks) for masks in batch.masks])):
+                slots, masks = slots[batch.valid[i]], batch.masks[i][batch.valid[i]]
+                if batch.explanations is None:
+                    views.append(objective.match_in_view(slots, masks))
+                else:
+                    views.append(explanation.losses(slots, masks, batch.explanations[i]))
+            outputs = {"views": views, "total_variation": self.object_field.total_variation(positions[chosen])}
+        if batch.explanations is not None:
+            outputs["disagreement"] = self._disagreement()
+        return outputs
+
+    def _disagreement(self) -> Float[Tensor, ""]:
+        """Mean negative log probability of the object that all views agree on, at random surface points."""
+        some = torch.randint(len(self.consensus_points), (self.config.consensus_batch,), device=self.device)
+        probabilities = self.object_field(self.consensus_points[some])
+        return -(probabilities.gather(1, self.consensus_groups[some, None]) + 1e-6).log().mean()
 
     def get_metrics_dict(self, outputs: dict, batch: dict) -> dict[str, Tensor]:
-        """nerfacto's metrics, or the mean affinity of matched pairs and the number of slots that masks chose."""
-        if "matched_views" not in outputs:
+        """nerfacto's metrics, or the mean affinity of masks with their slots and the number of slots in use."""
+        if "views" not in outputs:
             return super().get_metrics_dict(outputs, batch)
-        views: list[MatchedView] = outputs["matched_views"]
-        matched = [view.affinity[torch.arange(len(view.gamma)), view.gamma] for view in views]
+        views: list[ViewLosses] = outputs["views"]
+        affinity = torch.cat([view.affinity for view in views])
         return {
-            "matched_affinity": torch.cat(matched).mean() if any(len(m) for m in matched) else torch.zeros(()),
-            "slots_in_use": torch.cat([view.gamma for view in views]).unique().numel(),
+            "matched_affinity": affinity.mean() if len(affinity) else torch.zeros(()),
+            "slots_in_use": torch.stack([view.used for view in views]).any(0).sum(),
         }
 
     def get_loss_dict(self, outputs: dict, batch: dict, metrics_dict: dict | None = None) -> dict[str, Tensor]:
-        """nerfacto's losses and the floater loss, or matching, false positive and total variation."""
-        if "matched_views" not in outputs:
+        """nerfacto's losses and the floater loss, or those of the object field."""
+        if "views" not in outputs:
             losses = super().get_loss_dict(outputs, batch, metrics_dict)
             if self.training:
                 losses["floater_loss"] = self.config.floater_mult * outputs["random_densities"].mean()
             return losses
-        views: list[MatchedView] = outputs["matched_views"]
-        matching = sum(objective.matching_loss(view.overlaps, view.gamma) for view in views) / len(views)
-        positives = sum(objective.false_positive_loss(view.overlaps, view.gamma) for view in views) / len(views)
-        return {
-            "matching_loss": matching,
-            "false_positive_loss": self.config.false_positive_mult * positives,
+        views: list[ViewLosses] = outputs["views"]
+        losses = {
+            "matching_loss": torch.stack([view.matching for view in views]).mean(),
+            "false_positive_loss": self.config.false_positive_mult
+            * torch.stack([view.false_positive for view in views]).mean(),
             "tv_loss": self.config.tv_mult * outputs["total_variation"],
         }
+        if "disagreement" in outputs:
+            losses["consensus_loss"] = self.config.consensus_mult * outputs["disagreement"]
+        return losses
+
+    def agree_on(self, consensus: Consensus) -> None:
+        """Learn towards these objects, slot by slot; with `slots` "auto" there is one slot for each."""
+        self.consensus_points = consensus.points.to(self.device)
+        self.consensus_groups = consensus.groups.to(self.device)
+        if self.slots_by_masks and len(consensus) > 0:
+            self.object_field.resize(len(consensus))
 
     # ---------------------------------------------------------------- outputs
 
@@ -357,10 +384,12 @@ class DiscoNerfModel(NerfactoModel):
             UserError: keys are missing or unknown.
         """
         state = {key: value for key, value in state_dict.items() if not key.startswith("lpips.")}
+        for name in ("consensus_points", "consensus_groups"):
+            state.setdefault(name, getattr(self, name)[:0])
         last = state.get("object_field.mlp.4.bias")
         if last is not None and len(last) != self.object_field.slots:
             self.object_field.resize(len(last))
-        for name in ("object_slots", "object_boxes"):
+        for name in ("object_slots", "object_boxes", "consensus_points", "consensus_groups"):
             if name in state:
                 setattr(self, name, torch.zeros_like(state[name], device=self.device))
         for key, value in super().state_dict().items():

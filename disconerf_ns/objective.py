@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
@@ -84,3 +84,27 @@ def false_positive_loss(o: Overlaps, gamma: Int[Tensor, "masks"]) -> Float[Tenso
     rows = torch.arange(len(gamma), device=gamma.device)
     squares = o.inter_energy.sum() - o.inter_energy[rows, gamma].sum()
     return squares / (max(len(gamma), 1) * o.pixels)
+
+
+class ViewLosses(NamedTuple):
+    """What one view says about its slots."""
+
+    matching: Float[Tensor, ""]
+    """Matching loss (Eq. 5), a mean over masks and pixels."""
+    false_positive: Float[Tensor, ""]
+    """False positive loss (Eq. 6), a mean over masks and pixels."""
+    affinity: Float[Tensor, "masks"]
+    """Affinity (Eq. 4) of each mask with what it was matched to, in [0, 1]."""
+    used: Bool[Tensor, "slots"]
+    """Slots that a mask was matched to."""
+
+
+def match_in_view(slots: Float[Tensor, "pixels slots"], masks: Float[Tensor, "pixels masks"]) -> ViewLosses:
+    """The paper's losses: the view's masks matched one to one with the slots as they are now."""
+    o = overlaps(slots, masks)
+    alpha = affinity(o)
+    gamma = match(alpha)
+    used = torch.zeros(slots.shape[1], dtype=torch.bool, device=slots.device).index_fill_(0, gamma, True)
+    return ViewLosses(
+        matching_loss(o, gamma), false_positive_loss(o, gamma), alpha[torch.arange(len(gamma)), gamma], used
+    )

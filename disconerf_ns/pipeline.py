@@ -16,8 +16,11 @@ from rich.progress import track
 from torch import Tensor
 
 from disconerf_ns import rendering
+from disconerf_ns.consensus import find_consensus
 from disconerf_ns.datamanager import DiscoNerfDataManager, DiscoNerfDataManagerConfig, MaskedView
 from disconerf_ns.errors import UserError
+from disconerf_ns.evidence import Cells, observe
+from disconerf_ns.explanation import Explanation, explain
 from disconerf_ns.model import DiscoNerfModel, DiscoNerfModelConfig, ObjectBatch
 from disconerf_ns.objects import SceneObject, discover, save_manifest
 from disconerf_ns.radiance import adopt_architecture, check_scene, load_radiance, radiance_source
@@ -44,6 +47,8 @@ class DiscoNerfPipelineConfig(VanillaPipelineConfig):
     """Part of the object field's learning rate that is left at the end."""
     radiance_decay: float = 0.1
     """Part of the radiance field's learning rates that is left at the end of its stage."""
+    consensus_rays: int = 500_000
+    """Rays of all views together, evenly spaced, by which the objects that all masks agree on are found."""
     object_min_share: float = 0.002
     """Smallest part of the visible surface that counts as an object."""
 
@@ -62,6 +67,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         super().__init__(config, device, test_mode, **kwargs)
         self.register_buffer("object_start", torch.tensor(-1))
         self.surfaces: list[SurfaceSamples] = []
+        self.explanations: list[Explanation] = []
         self.schedule = Schedule(0, 0)
         self.stage = Stage.RADIANCE
         if source is not None:
@@ -76,7 +82,7 @@ class DiscoNerfPipeline(VanillaPipeline):
 
     def _check_slots(self) -> None:
         slots, most = self.model.object_field.slots, self.datamanager.train_dataset.metadata["most_masks"]
-        if most > slots:
+        if self.model.config.matching == "view" and most > slots:
             raise UserError(
                 f"masks: {self.datamanager.store.root} has up to {most} masks in one view, but there are {slots} "
                 f"slots; start a run with --pipeline.model.slots of at least {most}, or leave it out."
@@ -141,6 +147,8 @@ class DiscoNerfPipeline(VanillaPipeline):
         if stage is Stage.OBJECTS:
             self.model.proposal_sampler.set_anneal(1.0)
             self.surfaces = self.surfaces or self.sample_surfaces()
+            if self.model.config.matching == "scene" and not self.explanations:
+                self.explanations = self.explain_masks()
         self.stage = stage
 
     def sample_surfaces(self) -> list[SurfaceSamples]:
@@ -164,6 +172,32 @@ class DiscoNerfPipeline(VanillaPipeline):
             )
         return SurfaceSamples.pack(parts["points"], parts["accumulation"])
 
+    def explain_masks(self) -> list[Explanation]:
+        """Explain every mask by the objects that the masks of all views agree on, which are found first.
+
+        Where the masks agree on nothing, there is no explanation, and masks are matched view by view.
+        """
+        views = self._thinned_views(self.config.consensus_rays)
+        slots = self.model.object_field.slots
+        if len(self.model.consensus_points) == 0:
+            self.model.agree_on(find_consensus(views, None if self.model.slots_by_masks else slots))
+            found = len(self.model.consensus_groups.unique())
+            CONSOLE.log(f"consensus: the masks of all views agree on {found} objects")
+        if len(self.model.consensus_points) == 0:
+            return []
+        cells, groups = Cells(self.model.consensus_points.cpu()), self.model.consensus_groups.cpu()
+        return [explain(seen, groups, self.model.object_field.slots) for seen in observe(cells, views)]
+
+    def _thinned_views(self, rays: int) -> list[tuple[SurfaceSamples, Float[Tensor, "_ _"]]]:
+        """Surface and masks of every view at about `rays` rays in all, evenly spaced among the pixels that count."""
+        stride = max(sum(len(surface) for surface in self.surfaces) // rays, 1)
+        views = []
+        for index, surface in enumerate(self.surfaces):
+            view = self.datamanager.view_masks(index).to(self.device)
+            kept = view.valid.nonzero()[::stride, 0]
+            views.append((surface[kept.to(surface.packed.device)], self._masks(view)[kept]))
+        return views
+
     # ---------------------------------------------------------------- training
 
     def get_train_loss_dict(self, step: int):
@@ -177,6 +211,9 @@ class DiscoNerfPipeline(VanillaPipeline):
                 surface=SurfaceSamples.cat([self.surfaces[view.index] for view in views]).to(self.device),
                 masks=[self._masks(view) for view in views],
                 valid=[view.valid for view in views],
+                explanations=[self.explanations[view.index].to(self.device) for view in views]
+                if self.explanations
+                else None,
             )
             outputs = self._model(batch)
             metrics = self.model.get_metrics_dict(outputs, {})

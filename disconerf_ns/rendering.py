@@ -31,9 +31,9 @@ def contract(model: DiscoNerfModel, positions: Float[Tensor, "*n 3"]) -> Float[T
 
 
 def surface_points(
-    model: DiscoNerfModel, samples: RaySamples, weights: Float[Tensor, "rays samples 1"]
+    model: DiscoNerfModel, samples: RaySamples, weights: Float[Tensor, "rays samples 1"], count: int
 ) -> tuple[Float[Tensor, "rays count 3"], Float[Tensor, "rays"]]:
-    """Contracted points that carry equal shares of each ray's weight, and the ray's weight in all, A in [0, 1].
+    """`count` contracted points that carry equal shares of each ray's weight, and the ray's weight in all, A in [0, 1].
 
     Where the background is the last sample's colour (nerfacto's default), the light that passes everything comes from
     there, for objects as for colours.
@@ -43,7 +43,7 @@ def surface_points(
         left = (1 - weights.sum(-1, keepdim=True)).clamp(min=0)
         weights = torch.cat([weights[:, :-1], weights[:, -1:] + left], -1)
     edges = torch.cat([samples.frustums.starts[..., 0], samples.frustums.ends[..., -1:, 0]], -1)
-    distances = weight_quantiles(weights, edges, model.config.surface_points)
+    distances = weight_quantiles(weights, edges, count)
     points = samples.frustums.origins[:, :1] + samples.frustums.directions[:, :1] * distances[..., None]
     return contract(model, points), weights.sum(-1).clamp(0, 1)
 
@@ -70,7 +70,7 @@ def render_surface(model: DiscoNerfModel, rays: RayBundle) -> dict[str, Tensor]:
     """Contracted surface points and accumulation of flat rays; colours are left out."""
     samples, _, _ = model.proposal_sampler(model.collider(rays), density_fns=model.density_fns)
     weights = samples.get_weights(model.field.get_density(samples)[0])
-    points, accumulation = surface_points(model, samples, weights)
+    points, accumulation = surface_points(model, samples, weights, model.config.surface_points)
     return {"points": points, "accumulation": accumulation}
 
 
@@ -80,7 +80,7 @@ def render_scene(model: DiscoNerfModel, rays: RayBundle) -> dict[str, Tensor]:
     samples, _, _ = model.proposal_sampler(rays, density_fns=model.density_fns)
     outputs = model.field(samples)
     weights = samples.get_weights(outputs[FieldHeadNames.DENSITY])
-    points, opacity = surface_points(model, samples, weights)
+    points, opacity = surface_points(model, samples, weights, model.config.rendered_points)
     return {
         "rgb": model.renderer_rgb(rgb=outputs[FieldHeadNames.RGB], weights=weights).clamp(0, 1),
         "accumulation": model.renderer_accumulation(weights=weights),

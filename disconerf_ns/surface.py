@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int16
+from jaxtyping import Float, Int16, Shaped
 from torch import Tensor
 
 POSITION_STEPS = 2**16 - 1
@@ -57,7 +57,7 @@ class SurfaceSamples:
         """Contracted positions in [0, 1]^3."""
         return (self.packed.float() + 2**15) / POSITION_STEPS
 
-    def __getitem__(self, rays: slice) -> SurfaceSamples:
+    def __getitem__(self, rays: slice | Shaped[Tensor, "_"]) -> SurfaceSamples:
         """Some of the rays."""
         return SurfaceSamples(self.packed[rays], self.accumulation[rays])
 

@@ -89,7 +89,7 @@ def test_an_image_without_masks_is_legal_but_a_set_without_any_is_not(data: Path
 
 def test_a_view_with_more_masks_than_slots(data: Path, tmp_path: Path) -> None:
     config = tiny_config(data, tmp_path / "out")
-    config.pipeline.model.slots = 2
+    config.pipeline.model.slots, config.pipeline.model.matching = 2, "view"
     with pytest.raises(
         UserError, match=r"up to 4 masks in one view, but there are 2 slots; start a run with --pipeline\.model\.slots"
     ):

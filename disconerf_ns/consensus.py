@@ -1,0 +1,182 @@
+"""The objects that the masks of all views agree on, found without training.
+
+Masks of one view are often wrong: an object is missed, cut in two, joined with its neighbour. Over many views the
+errors differ, so surface cells that the masks of most views put together belong to one object. Cells are merged while
+the masks agree on average (linkage), groups that no mask shows are dropped (prune), and cells go to the group whose
+cells they are seen with (reassign).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from disconerf_ns.evidence import Cells, Observation, observe, similarity
+from disconerf_ns.surface import SurfaceSamples
+
+COARSE, FINE = 4000, 30_000
+"""Most cells that are merged pair by pair, and most cells that get a group in the end."""
+POINTS_PER_CELL = 16
+"""Surface points in a cell: so many that several views see it."""
+LEAST_AGREEMENT = 0.5
+"""Mean similarity from which on two groups are one object: the masks put them together more often than not."""
+LEAST_VIEWS = 2
+"""Pairs of cells with fewer views in common tell nothing."""
+LEAST_SUPPORT = 0.3
+"""Mean affinity of a group with the masks matched to it, below which it is no object."""
+LEAST_CELLS = 4
+"""Cells in the smallest group."""
+FEW_CELLS = 2
+"""Cells of a group in one view that halve that view's vote."""
+
+
+@dataclass
+class Consensus:
+    """Surface points and the object that each belongs to."""
+
+    points: Float[Tensor, "cells 3"]
+    """Contracted positions in [0, 1]^3."""
+    groups: Int[Tensor, "cells"]
+    """Objects from 0, the largest first."""
+
+    def __len__(self) -> int:
+        return int(self.groups.max()) + 1 if len(self.groups) else 0
+
+
+def find_consensus(views: Sequence[tuple[SurfaceSamples, Float[Tensor, "_ _"]]], most: int | None = None) -> Consensus:
+    """Group the surface by the masks of all views.
+
+    Args:
+        views: surface samples and binary masks (pixels, masks) of each view, pixel by pixel.
+        most: the number of objects kept, the largest ones; None keeps all.
+    """
+    points = sum(surface.packed[..., 0].numel() for surface, _ in views)
+    fine = Cells.draw((surface for surface, _ in views), min(FINE, points // POINTS_PER_CELL))
+    coarse = fine[:COARSE]
+    seen = list(observe(coarse, views))
+    groups = by_size(linkage(seen, len(coarse)))
+    groups = prune(seen, torch.where(torch.bincount(groups)[groups] >= LEAST_CELLS, groups, -1))
+    groups = prune(seen, reassign(seen, groups))
+    if most is not None:
+        groups = torch.where(groups < most, groups, -1)
+    groups = reassign(seen, groups, rounds=3)
+    groups = reassign(observe(fine, views), groups[coarse.at(fine.seeds)])
+    known = groups >= 0
+    return Consensus(fine.seeds[known], by_size(groups[known]))
+
+
+def by_size(groups: Int[Tensor, "cells"]) -> Int[Tensor, "cells"]:
+    """The same groups numbered from 0, the largest first; -1, no group, stays."""
+    found, where, count = groups.unique(return_inverse=True, return_counts=True)
+    count = torch.where(found < 0, len(groups) + 1, count)
+    rank = count.argsort(descending=True, stable=True).argsort() - int((found < 0).any())
+    return rank[where]
+
+
+def linkage(seen: Sequence[Observation], cells: int) -> Int[Tensor, "cells"]:
+    """Merge cells, the most similar pair of groups first, while the masks agree on it in the mean over views and cells.
+
+    Two cells have evidence in the views that see both of them inside of masks. Groups are as similar as the mean over
+    all evidence between their cells (average linkage where pairs weigh as much as they are seen together).
+    """
+    agreement, views = torch.zeros(cells, cells), torch.zeros(cells, cells)
+    for view in seen:
+        kind, similar, masked = similarity(view.inside)
+        some = masked[kind]
+        ids, kind = view.cells[some], kind[some]
+        agreement[ids[:, None], ids] += similar[kind[:, None], kind]
+        views[ids[:, None], ids] += 1
+    return torch.from_numpy(_merge(agreement.numpy(), views.numpy()))
+
+
+def _merge(agreement: np.ndarray, views: np.ndarray) -> np.ndarray:
+    """Agglomerate in place; `similar` is kept with the best partner of every row."""
+    group, alive = np.arange(len(views)), np.ones(len(views), bool)
+
+    def mean(rows) -> np.ndarray:
+        return np.where(views[rows] >= LEAST_VIEWS, agreement[rows] / np.maximum(views[rows], 1), -1).astype(np.float32)
+
+    similar = mean(slice(None))
+    np.fill_diagonal(similar, -1)
+    partner = similar.argmax(1)
+    best = similar[group, partner]
+    while best.max(initial=-1) >= LEAST_AGREEMENT:
+        i = int(best.argmax())
+        j = int(partner[i])
+        for table in (agreement, views):
+            table[i] += table[j]
+            table[:, i] = table[i]
+        group[group == j], alive[j] = i, False
+        similar[i] = np.where(alive, mean(i), -1)
+        similar[i, i] = similar[j] = -1
+        similar[:, i], similar[:, j] = similar[i], -1
+        best[j] = -1
+        stale = np.flatnonzero(alive & ((partner == i) | (partner == j) | (np.arange(len(alive)) == i)))
+        partner[stale] = similar[stale].argmax(1)
+        best[stale] = similar[stale, partner[stale]]
+        closer = alive & (similar[i] > best)
+        partner[closer], best[closer] = i, similar[i, closer]
+    return group
+
+
+def images(view: Observation, groups: Int[Tensor, "cells"], count: int) -> Float[Tensor, "seen count"]:
+    """The groups as they appear in a view: the weight of each seen cell in the column of its group."""
+    return torch.nn.functional.one_hot(groups[view.cells] + 1, count + 1)[:, 1:] * view.weight[:, None]
+
+
+def support(seen: Sequence[Observation], groups: Int[Tensor, "cells"]) -> Float[Tensor, "groups"]:
+    """How well masks show each group: affinity (Eq. 4) with the mask matched to it in a view, as a mean over views.
+
+    Views weigh as much as they show of the group inside of masks.
+    """
+    count = int(groups.max()) + 1
+    total, shown = torch.zeros(2, count)
+    for view in seen:
+        image = images(view, groups, count)
+        shared = view.inside.T @ image
+        area = view.inside.T @ view.weight
+        alpha = shared / (area[:, None] + image.sum(0) - shared).clamp(min=1e-9)
+        mask, group = linear_sum_assignment(alpha.numpy(), maximize=True)
+        masked = (view.inside > 0.5).any(1).float() @ image
+        shown += masked
+        total[group] += masked[group] * alpha[mask, group]
+    return total / shown.clamp(min=1e-9)
+
+
+def prune(seen: Sequence[Observation], groups: Int[Tensor, "cells"]) -> Int[Tensor, "cells"]:
+    """Drop groups without support, the worse half of them first, because what is dropped frees masks for the others."""
+    while int(groups.max()) >= 0:
+        found = support(seen, groups)
+        weak = int((found < LEAST_SUPPORT).sum())
+        if weak == 0:
+            break
+        dropped = found.argsort()[: -(-weak // 2)]
+        groups = by_size(torch.where(torch.isin(groups, dropped), -1, groups))
+    return groups
+
+
+def reassign(seen: Iterable[Observation], groups: Int[Tensor, "cells"], rounds: int = 1) -> Int[Tensor, "cells"]:
+    """Give each cell to the group whose cells the masks put it together with most, -1 where no mask says anything.
+
+    Every view that sees a cell has one vote, the mean similarity of the cell with the group's cells there; it shrinks
+    towards 0 where the view sees hardly any of the group.
+    """
+    seen = [(view.cells, *similarity(view.inside)) for view in seen]
+    count = int(groups.max()) + 1
+    for _ in range(rounds if count else 0):
+        votes = torch.zeros(len(groups), count)
+        for cells, kind, similar, masked in seen:
+            known = (groups[cells] >= 0) & masked[kind]
+            number = torch.zeros(count, len(similar))
+            number.index_put_((groups[cells][known], kind[known]), torch.ones(()), accumulate=True)
+            vote = similar @ number.T / (number.sum(1) + FEW_CELLS)
+            votes[cells] += vote[kind]
+        best, group = votes.max(1)
+        groups = torch.where(best > 0, group, -1)
+    return groups

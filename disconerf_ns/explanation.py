@@ -1,0 +1,76 @@
+"""Masks explained by the objects that all views agree on: a matching that is made once and knows the other views.
+
+Matching by what the slots look like now (DiscoNeRF, 3.1) gives every mask a slot, also a mask of half an object or of
+two objects at once, and pulls the slot there. Here a mask stands for the set of objects that lie mostly inside it. If
+the set's union looks like the mask, the union learns from the mask; if not, nothing does.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from disconerf_ns.consensus import images
+from disconerf_ns.evidence import Observation
+from disconerf_ns.objective import ViewLosses
+
+MOSTLY = 0.5
+"""Part of an object's picture that lies inside a mask from which on the mask is about it."""
+LIKE = 0.5
+"""Affinity of a mask with its objects' union from which on they explain it."""
+
+
+class Explanation(NamedTuple):
+    """What each mask of a view is about."""
+
+    sets: Float[Tensor, "masks slots"]
+    """1 for the slots whose union explains the mask."""
+    affinity: Float[Tensor, "masks"]
+    """Affinity (Eq. 4) of mask and union, in [0, 1]."""
+
+    @property
+    def explained(self) -> Bool[Tensor, "masks"]:
+        """Masks that are like their union."""
+        return self.affinity >= LIKE
+
+    def to(self, device: torch.device | str) -> Explanation:
+        """The same explanation on another device."""
+        return Explanation(self.sets.to(device), self.affinity.to(device))
+
+
+def explain(view: Observation, groups: Int[Tensor, "cells"], slots: int) -> Explanation:
+    """Explain a view's masks by groups of cells.
+
+    Args:
+        view: the cells that the view sees, and the masks that they lie in.
+        groups: slot of every cell of the surface.
+        slots: number N of slots, more than the largest group.
+    """
+    image = images(view, groups, slots)
+    shared, area, size = view.inside.T @ image, view.inside.T @ view.weight, image.sum(0)
+    sets = (shared > MOSTLY * size).float()
+    inside = (shared * sets).sum(1)
+    union = area + sets @ size - inside
+    return Explanation(sets, inside / union.clamp(min=1e-9))
+
+
+def losses(
+    slots: Float[Tensor, "pixels slots"], masks: Float[Tensor, "pixels masks"], explanation: Explanation
+) -> ViewLosses:
+    """Matching and false positive loss (Eq. 5, 6) with the union of a mask's slots in the place of its one slot.
+
+    Masks that nothing explains count as masks, and have no loss.
+    """
+    sets = explanation.sets * explanation.explained[:, None]
+    scale = 1 / (max(masks.shape[1], 1) * len(slots))
+    difference = (masks - slots @ explanation.sets.T).square().sum(0)
+    strangers = (masks.T @ slots.square() * (1 - explanation.sets)).sum(1)
+    return ViewLosses(
+        scale * difference[explanation.explained].sum(),
+        scale * strangers[explanation.explained].sum(),
+        explanation.affinity,
+        sets.any(0),
+    )

@@ -1,0 +1,183 @@
+"""The objects that all views agree on, and the masks explained by them: laws, loops, and a world with known objects."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from helpers import assert_close
+from torch import Tensor
+
+from disconerf_ns import explanation
+from disconerf_ns.consensus import by_size, find_consensus, images, linkage, prune, reassign, support
+from disconerf_ns.evidence import Cells, Observation, observe, similarity
+from disconerf_ns.explanation import Explanation, explain
+from disconerf_ns.metrics import labels_table, weighted_iou
+from disconerf_ns.surface import SurfaceSamples
+
+BALLS = torch.tensor([[0.3, 0.3, 0.3], [0.36, 0.3, 0.3], [0.7, 0.6, 0.4], [0.5, 0.7, 0.7]])
+"""Middles of four balls of radius 0.03; the first two touch."""
+
+
+def sample(objects: Tensor, generator: torch.Generator) -> SurfaceSamples:
+    """One view's rays, each of which meets an object at two nearby points."""
+    middle = BALLS[objects] + 0.03 * torch.nn.functional.normalize(torch.randn(len(objects), 3, generator=generator))
+    return SurfaceSamples.pack(middle[:, None].repeat(1, 2, 1), torch.ones(len(objects)))
+
+
+def one_hot(objects: Tensor) -> Tensor:
+    return torch.nn.functional.one_hot(objects, len(BALLS)).float()
+
+
+def noisy_world(views: int = 24, rays: int = 300) -> list[tuple[SurfaceSamples, Tensor]]:
+    """Views of the balls: a ball has no mask, two share one, one is cut in two, or all is well, in turn."""
+    generator = torch.Generator().manual_seed(3)
+    world = []
+    for view in range(views):
+        objects = torch.randint(len(BALLS), (rays,), generator=generator)
+        surface, masks = sample(objects, generator), one_hot(objects)
+        if view % 4 == 0:
+            masks = masks[:, torch.arange(4) != (view // 4) % 4]
+        elif view % 4 == 1:
+            masks = torch.stack([masks[:, 0] + masks[:, 1], masks[:, 2], masks[:, 3]], 1)
+        elif view % 4 == 2:
+            left = (surface.positions[:, 0, 0] < BALLS[objects, 0]).float()
+            masks = torch.cat([masks[:, 1:], (masks[:, 0] * left)[:, None], (masks[:, 0] * (1 - left))[:, None]], 1)
+        world.append((surface, masks))
+    return world
+
+
+def test_similarity_is_the_jaccard_index_of_the_sets_of_masks() -> None:
+    inside = torch.tensor([[1, 1, 0], [0.9, 0.2, 0], [0, 0, 0.1], [0, 1, 1], [1, 0.8, 0]])
+    kind, similar, masked = similarity(inside)
+    sets = [{m for m in range(3) if row[m] > 0.5} for row in inside]
+    for a, b in itertools.product(range(len(sets)), repeat=2):
+        expected = len(sets[a] & sets[b]) / max(len(sets[a] | sets[b]), 1)
+        assert float(similar[kind[a], kind[b]]) == pytest.approx(expected)
+    assert masked[kind].tolist() == [bool(s) for s in sets]
+
+
+def test_observation_counts_points_per_cell() -> None:
+    cells = Cells(torch.tensor([[0.1, 0.1, 0.1], [0.5, 0.5, 0.5], [0.9, 0.9, 0.9]]))
+    positions = torch.tensor([[0.1, 0.1, 0.1], [0.9, 0.9, 0.88], [0.88, 0.9, 0.9], [0.5, 0.5, 0.5]])
+    surface = SurfaceSamples.pack(positions[:, None].repeat(1, 2, 1), torch.tensor([1.0, 1.0, 1.0, 0.2]))
+    masks = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0], [1.0, 1.0]])
+    (seen,) = observe(cells, [(surface, masks)])
+    assert seen.cells.tolist() == [0, 2]
+    assert seen.weight.tolist() == [2.0, 4.0]
+    assert_close(seen.inside, torch.tensor([[1.0, 0.0], [0.5, 1.0]]))
+
+
+def test_a_view_without_masks_is_legal() -> None:
+    seen = Observation(torch.arange(3), torch.ones(3), torch.zeros(3, 0))
+    groups = torch.tensor([0, 0, 1])
+    assert support([seen], groups).tolist() == [0.0, 0.0]
+    assert reassign([seen], groups).tolist() == [-1, -1, -1]
+    assert explain(seen, groups, 2).sets.shape == (0, 2)
+
+
+def test_groups_are_numbered_by_size_and_none_stays_none() -> None:
+    assert by_size(torch.tensor([7, 7, -1, 3, 3, 3, 9])).tolist() == [1, 1, -1, 0, 0, 0, 2]
+    assert by_size(torch.tensor([5, 2, 2])).tolist() == [1, 0, 0]
+
+
+def linkage_by_loops(seen: list[Observation], cells: int) -> list[set[int]]:
+    """Average linkage from its definition: the mean over all evidence between two groups, looked up pair by pair."""
+
+    def mean(a: set[int], b: set[int]) -> float:
+        evidence = []
+        for view in seen:
+            sets = {
+                int(c): {m for m in range(view.inside.shape[1]) if row[m] > 0.5}
+                for c, row in zip(view.cells, view.inside)
+            }
+            for i, j in itertools.product(a, b):
+                if sets.get(i) and sets.get(j):
+                    evidence.append(len(sets[i] & sets[j]) / len(sets[i] | sets[j]))
+        return sum(evidence) / len(evidence) if len(evidence) >= 2 else -1.0
+
+    groups = [{i} for i in range(cells)]
+    while len(groups) > 1:
+        value, a, b = max((mean(a, b), i, j) for (i, a), (j, b) in itertools.combinations(enumerate(groups), 2))
+        if value < 0.5:
+            break
+        groups[a] |= groups.pop(b)
+    return groups
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_linkage_equals_its_definition(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    truth = torch.randint(3, (12,), generator=generator)
+    seen = []
+    for _ in range(7):
+        cells = torch.randperm(12, generator=generator)[:9].sort().values
+        inside = torch.nn.functional.one_hot(truth[cells], 3).float()
+        flip = torch.rand(inside.shape, generator=generator) < 0.15
+        seen.append(Observation(cells, torch.ones(9), torch.where(flip, 1 - inside, inside)))
+    found = linkage(seen, 12)
+    groups = {frozenset(torch.nonzero(found == g)[:, 0].tolist()) for g in found.unique()}
+    assert groups == {frozenset(group) for group in linkage_by_loops(seen, 12)}
+
+
+def test_a_group_that_no_mask_shows_is_dropped() -> None:
+    inside = torch.tensor([[1.0, 0.0]] * 5 + [[0.0, 1.0]] * 5)
+    seen = [Observation(torch.arange(10), torch.ones(10), inside)] * 3
+    groups = torch.tensor([0, 0, 0, 0, 2, 1, 1, 1, 1, 1])
+    assert support(seen, groups).tolist() == pytest.approx([0.8, 1.0, 0.0])
+    assert prune(seen, groups).tolist() == [1, 1, 1, 1, -1, 0, 0, 0, 0, 0]
+    assert reassign(seen, prune(seen, groups)).tolist() == [1] * 5 + [0] * 5
+
+
+def test_objects_are_found_through_missing_joined_and_cut_masks() -> None:
+    world = noisy_world()
+    consensus = find_consensus(world)
+    assert len(consensus) == len(BALLS)
+    nearest = torch.cdist(consensus.points, BALLS).argmin(1)
+    assert weighted_iou(labels_table(consensus.groups.numpy(), nearest.numpy())) > 0.97
+    again = find_consensus(world)
+    assert torch.equal(again.groups, consensus.groups) and torch.equal(again.points, consensus.points)
+
+
+def test_only_the_largest_objects_are_kept_where_slots_are_few() -> None:
+    world = noisy_world()
+    assert len(find_consensus(world, most=2)) == 2
+
+
+def test_explanations_name_the_union_and_refuse_pieces() -> None:
+    groups = torch.tensor([0, 0, 0, 0, 1, 1, 1, 2])
+    both, cut, stranger = [1, 1, 1, 1, 1, 1, 1, 0], [1, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 1]
+    inside = torch.tensor([both, cut, stranger]).T.float()
+    found = explain(Observation(torch.arange(8), torch.ones(8), inside), groups, slots=4)
+    assert found.sets.tolist() == [[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0]]
+    assert found.affinity.tolist() == [1.0, 0.0, 1.0]
+    assert found.explained.tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_losses_and_gradients_equal_loops(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    slots = torch.randn(30, 5, generator=generator).softmax(-1)
+    masks = (torch.rand(30, 4, generator=generator) < 0.4).float()
+    sets = (torch.rand(4, 5, generator=generator) < 0.4).float()
+    about = Explanation(sets, torch.tensor([0.9, 0.2, 0.5, 0.7]))
+    fast, slow = slots.clone().requires_grad_(), slots.clone().requires_grad_()
+    matching, positive = torch.zeros(()), torch.zeros(())
+    for m in (0, 2, 3):
+        union = sum(slow[:, n] for n in range(5) if sets[m, n])
+        matching = matching + ((masks[:, m] - union) ** 2).sum() / 4 / 30
+        others = [n for n in range(5) if not sets[m, n]]
+        positive = positive + sum(((masks[:, m] * slow[:, n]) ** 2).sum() for n in others) / 4 / 30
+    found = explanation.losses(fast, masks, about)
+    assert_close(found.matching, matching)
+    assert_close(found.false_positive, positive)
+    (found.matching + 0.3 * found.false_positive).backward()
+    (matching + 0.3 * positive).backward()
+    assert_close(fast.grad, slow.grad)
+    assert found.used.tolist() == sets[[0, 2, 3]].any(0).tolist()
+
+
+def test_images_put_each_cell_into_its_group() -> None:
+    view = Observation(torch.tensor([0, 2, 3]), torch.tensor([2.0, 3.0, 5.0]), torch.zeros(3, 1))
+    assert images(view, torch.tensor([1, 0, -1, 0]), 2).tolist() == [[0, 2], [0, 0], [5, 0]]
