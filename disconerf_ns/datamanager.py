@@ -102,6 +102,11 @@ class DiscoNerfDataManager(VanillaDataManager):
     def _data(self) -> Path:
         return Path(self.config.dataparser.data)
 
+    @property
+    def train_keys(self) -> list[str]:
+        """Relative paths of the training images without suffix, by which masks are found."""
+        return [image_key(name, self._data) for name in self.train_dataset.image_filenames]
+
     @cached_property
     def masks(self) -> list[ImageMasks]:
         """Masks of every training image, run-length encoded.
@@ -110,7 +115,7 @@ class DiscoNerfDataManager(VanillaDataManager):
             UserError: images without masks, or masks whose shape is not the image's.
         """
         names = self.train_dataset.image_filenames
-        keys = [self.store.resolve(image_key(name, self._data)) for name in names]
+        keys = [self.store.resolve(key) for key in self.train_keys]
         absent = [name.name for name, key in zip(names, keys) if key is None]
         if absent and (len(absent) == len(names) or not self.config.allow_missing_masks):
             listed = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")

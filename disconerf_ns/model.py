@@ -45,7 +45,8 @@ class DiscoNerfModelConfig(NerfactoModelConfig):
 
     _target: type = field(default_factory=lambda: DiscoNerfModel)
     slots: int | Literal["auto"] = "auto"
-    """Number of object slots. "auto" is twice the most masks found in one training view."""
+    """Number of object slots. "auto" is one for each object that the masks of all views agree on; matching by "view"
+    takes twice the most masks found in one training view."""
     object_field: ObjectFieldConfig = field(default_factory=ObjectFieldConfig)
     """Size of the object field."""
     surface_points: int = 2

@@ -20,7 +20,7 @@ from disconerf_ns.consensus import find_consensus
 from disconerf_ns.datamanager import DiscoNerfDataManager, DiscoNerfDataManagerConfig, MaskedView
 from disconerf_ns.errors import UserError
 from disconerf_ns.evidence import Cells, observe
-from disconerf_ns.explanation import Explanation, explain
+from disconerf_ns.explanation import Explanation, explain, save_report
 from disconerf_ns.model import DiscoNerfModel, DiscoNerfModelConfig, ObjectBatch
 from disconerf_ns.objects import SceneObject, discover, save_manifest
 from disconerf_ns.radiance import adopt_architecture, check_scene, load_radiance, radiance_source
@@ -109,6 +109,8 @@ class DiscoNerfPipeline(VanillaPipeline):
             if done > 0 and (done * 10 // length > (done - 1) * 10 // length):
                 objects = self.discover_objects()
                 save_manifest(objects, self.model.object_field.slots, step, trainer.base_dir / "objects.json")
+                if self.explanations:
+                    save_report(self.datamanager.train_keys, self.explanations, trainer.base_dir / "masks.json")
 
         before = TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], enter_step)
         after = TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], leave_step)

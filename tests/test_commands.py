@@ -213,6 +213,7 @@ def test_disconerf_objects_and_render(
     assert main(["objects", "--load-config", str(run.config)]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in objects)
+    assert "agree least" in printed and (run.folder / "masks.json").exists()
     arguments = [
         "render",
         "--load-config",

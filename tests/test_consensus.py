@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from disconerf_ns import explanation
 from disconerf_ns.consensus import by_size, find_consensus, images, linkage, prune, reassign, support
 from disconerf_ns.evidence import Cells, Observation, observe, similarity
-from disconerf_ns.explanation import Explanation, explain
+from disconerf_ns.explanation import Explanation, ViewReport, explain, load_report, save_report
 from disconerf_ns.metrics import labels_table, weighted_iou
 from disconerf_ns.surface import SurfaceSamples
 
@@ -181,3 +182,14 @@ def test_losses_and_gradients_equal_loops(seed: int) -> None:
 def test_images_put_each_cell_into_its_group() -> None:
     view = Observation(torch.tensor([0, 2, 3]), torch.tensor([2.0, 3.0, 5.0]), torch.zeros(3, 1))
     assert images(view, torch.tensor([1, 0, -1, 0]), 2).tolist() == [[0, 2], [0, 0], [5, 0]]
+
+
+def test_report_has_the_worst_view_first(tmp_path: Path) -> None:
+    good, bad = torch.tensor([1.0, 0.5]), torch.tensor([0.25])
+    views = [Explanation(torch.zeros(len(a), 3), a) for a in (good, torch.zeros(0), bad)]
+    save_report(["a", "b", "c"], views, tmp_path / "masks.json")
+    assert load_report(tmp_path / "masks.json") == [
+        ViewReport("b", 0, 0, 0.0),
+        ViewReport("c", 1, 0, 0.25),
+        ViewReport("a", 2, 2, 0.75),
+    ]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.objects import load_manifest
+
+if TYPE_CHECKING:
+    from disconerf_ns.explanation import ViewReport
 
 
 @dataclass
@@ -17,7 +21,7 @@ class Objects:
     """config.yml of the run."""
 
     def __call__(self) -> None:
-        """Print one row per object, largest first.
+        """Print one row per object, largest first, and the views whose masks agree least with the objects.
 
         Raises:
             UserError: the run has no objects.json.
@@ -25,6 +29,8 @@ class Objects:
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
+
+        from disconerf_ns.explanation import load_report
 
         table = Table()
         for column in ("object", "colour", "share of surface", "confidence", "views", "size"):
@@ -35,6 +41,20 @@ class Objects:
             share, confidence = f"{100 * found.share:.1f} %", f"{100 * found.confidence:.0f} %"
             table.add_row(found.name, swatch, share, confidence, str(found.views), size)
         Console().print(table)
+        report = self.load_config.parent / "masks.json"
+        if report.exists():
+            Console().print(_worst_views(load_report(report)))
+
+
+def _worst_views(views: list[ViewReport], most: int = 5):
+    from rich.table import Table
+
+    table = Table(title="Masks that agree least with the objects")
+    for column in ("image", "masks", "explained", "affinity"):
+        table.add_column(column, justify="left" if column == "image" else "right")
+    for view in views[:most]:
+        table.add_row(view.image, str(view.masks), str(view.explained), f"{view.affinity:.2f}")
+    return table
 
 
 def manifest_of(config: Path) -> Path:
