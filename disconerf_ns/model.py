@@ -61,7 +61,7 @@ class DiscoNerfModelConfig(NerfactoModelConfig):
     matching: Literal["scene", "view"] = "scene"
     """What masks are matched with: "scene", once, the objects that the masks of all views agree on; "view", the paper's
     way, at every iteration the slots as the field renders them in that view."""
-    consensus_mult: float = 0.01
+    consensus_mult: float = 0.1
     """Weight of the cross-entropy with the objects that the masks of all views agree on (matching "scene")."""
     consensus_batch: int = 4096
     """Surface points of that loss in one iteration."""
