@@ -10,6 +10,7 @@ help:
 	@echo "make demo         take the example scene apart: pictures, videos and a metric table (minutes on 2 CPU cores)"
 	@echo "make test         the tests"
 	@echo "make test-slow    the tests that take longer"
+	@echo "make benchmark    CONFIG=.../config.yml DATA=dataset: objects from the same masks by every method, and docs/results.md"
 	@echo "make coverage     all tests, and the lines they do not reach"
 	@echo "make lint         ruff's checks and formatting"
 	@echo "make format       let ruff mend what it can"
@@ -27,6 +28,11 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(RUN)python -m pytest -m slow
+
+benchmark: $(INSTALLED)
+	$(RUN)python -m benchmarks.quality --run $(CONFIG) --data $(DATA) \
+		--output benchmarks/results/quality_$(notdir $(DATA)).json
+	$(RUN)python -m benchmarks.report
 
 coverage: $(INSTALLED)
 	$(RUN)python -m pytest -m "slow or not slow" --cov
@@ -70,4 +76,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	fi
 	@touch $(INSTALLED)
 
-.PHONY: help demo test test-slow coverage lint format constraints clean distclean
+.PHONY: help demo test test-slow benchmark coverage lint format constraints clean distclean
