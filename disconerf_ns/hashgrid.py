@@ -6,6 +6,7 @@ Both classes offer `forward`, `vertex_features` (what the total variation is mad
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -93,6 +94,17 @@ class _GatherSum(torch.autograd.Function):
         return table.index_add_(0, flat, contribution), None, None
 
 
+def tcnn_level_sizes(scales: Sequence[float], log2_table: int) -> list[int]:
+    """Entries of each level in tinycudann, which lays levels out in order, the coarsest first.
+
+    Args:
+        scales: grid coordinates that the unit cube spans, per level.
+        log2_table: each level has at most 2^log2_table entries.
+    """
+    sides = [math.ceil(scale) + 1 for scale in scales]
+    return [min(-(-(side**3) // 8) * 8, 2**log2_table) for side in sides]
+
+
 class TcnnHashGrid(nn.Module):
     """The same grid in tinycudann; needs a CUDA device and the package. Arguments as `TorchHashGrid`."""
 
@@ -124,9 +136,8 @@ class TcnnHashGrid(nn.Module):
 
     @torch.no_grad()
     def randomize(self, levels: int) -> None:
-        """Give the coarsest levels' entries random values in [-1, 1] (tinycudann stores levels in order)."""
-        sides = [math.ceil(scale) + 1 for scale in self._scales[:levels]]
-        entries = sum(min(-(-(side**3) // 8) * 8, 2**self._log2_table) for side in sides)
+        """Give the coarsest levels' entries random values in [-1, 1]."""
+        entries = sum(tcnn_level_sizes(self._scales[:levels], self._log2_table))
         self.encoding.params[: entries * self.features].uniform_(-1, 1)
 
     def vertex_features(self, level: int, vertices: Int[Tensor, "n 3"]) -> Float[Tensor, "n features"]:

@@ -17,6 +17,7 @@ from nerfstudio.utils import colormaps
 from torch import Tensor
 
 from disconerf_ns import explanation, objective, rendering
+from disconerf_ns.coarse_to_fine import CoarseToFine
 from disconerf_ns.consensus import Consensus
 from disconerf_ns.edit import Edit, weigh
 from disconerf_ns.errors import UserError
@@ -111,6 +112,7 @@ class DiscoNerfModel(NerfactoModel):
         self.register_buffer("object_boxes", torch.zeros(0, 2, 3))
         self.register_buffer("consensus_points", torch.zeros(0, 3))
         self.register_buffer("consensus_groups", torch.zeros(0, dtype=torch.long))
+        self.coarse_to_fine = CoarseToFine(self.field.mlp_base)
         self._occupancies: dict[int, Occupancy] = {}
         self.edit = Edit()
         self.label_maps: dict[int, Tensor] | None = None

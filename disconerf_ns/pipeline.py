@@ -47,6 +47,10 @@ class DiscoNerfPipelineConfig(VanillaPipelineConfig):
     """Part of the object field's learning rate that is left at the end."""
     radiance_decay: float = 0.1
     """Part of the radiance field's learning rates that is left at the end of its stage."""
+    first_levels: int = 4
+    """Levels of the radiance field's hash grid that learn from the start, the coarsest ones."""
+    level_iterations: int = 50
+    """Iterations after which the next finer level learns too."""
     consensus_rays: int = 500_000
     """Rays of all views together, evenly spaced, by which the objects that all masks agree on are found."""
     object_min_share: float = 0.002
@@ -100,6 +104,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         def enter_step(step: int) -> None:
             writer.GLOBAL_BUFFER["max_iter"] = self.schedule.total
             self._enter(self.schedule.stage(step))
+            self.model.coarse_to_fine.open_levels = self.config.first_levels + step // self.config.level_iterations
             for name, optimizer in training_callback_attributes.optimizers.optimizers.items():
                 for group in optimizer.param_groups:
                     group["lr"] = trainer.config.optimizers[name]["optimizer"].lr * self._decay(name, step)

@@ -46,6 +46,20 @@ def test_manifest_lists_the_objects_that_the_outputs_show(run: Run) -> None:
     assert all(0 < o.confidence <= 1 and o.views > 0 for o in objects)
 
 
+def test_finer_levels_of_the_radiance_field_wait(scene: Path, tmp_path: Path) -> None:
+    config = tiny_config(scene, tmp_path, iterations=12)
+    config.pipeline.first_levels, config.pipeline.level_iterations = 2, 4
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    model = trainer.pipeline.model
+    levels = model.field.mlp_base.model[0].hash_table.view(model.config.num_levels, -1)
+    before = levels.detach().clone()
+    config.save_config()
+    trainer.train()
+    assert trainer.pipeline.schedule.object_start == 8
+    assert (levels != before).any(1).tolist() == [True] * 3 + [False] * (model.config.num_levels - 3)
+
+
 def test_radiance_is_frozen_bit_for_bit_in_the_object_stage(scene: Path, tmp_path: Path) -> None:
     config = tiny_config(scene, tmp_path, iterations=8)
     config.save_config()
