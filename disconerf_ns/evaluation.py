@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from disconerf_ns.errors import UserError
+from disconerf_ns.files import write_whole
 from disconerf_ns.masks.store import ImageMasks, MaskStore, image_key, resample
 from disconerf_ns.metrics import (
     OverlapTable,
@@ -222,10 +223,9 @@ def read_label_image(path: Path) -> Int[np.ndarray, "h w"]:
 
 def write_label_image(labels: Int[np.ndarray, "h w"], path: Path) -> None:
     """Write labels in [0, 65535] as a 16-bit PNG, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    Image.fromarray(labels.astype(np.uint16)).save(temporary, format="PNG")
-    os.replace(temporary, path)
+    content = BytesIO()
+    Image.fromarray(labels.astype(np.uint16)).save(content, format="PNG")
+    write_whole(path, content.getvalue())
 
 
 # -------------------------------------------------------------------- predictions

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from disconerf_ns import __version__
 from disconerf_ns.cli.objects import manifest_of
 from disconerf_ns.errors import UserError
+from disconerf_ns.files import write_whole
 
 
 @dataclass
@@ -93,7 +93,8 @@ class Eval:
             "downscale": self.downscale,
         }
         path = self.output or self.load_config.parent / "eval_objects.json"
-        write_json({"run": run, "options": options, **results, "versions": versions(), "machine": machine()}, path)
+        content = {"run": run, "options": options, **results, "versions": versions(), "machine": machine()}
+        write_whole(path, json.dumps(content, indent=2))
         print(f"eval: scores in {path}")
 
     def _check_options(self) -> None:
@@ -157,11 +158,3 @@ def machine() -> str:
 
     cpu = f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
     return f"{torch.cuda.get_device_name() if torch.cuda.is_available() else cpu}, {platform.platform()}"
-
-
-def write_json(content: dict[str, Any], path: Path) -> None:
-    """Write a file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(content, indent=2))
-    os.replace(temporary, path)

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import re
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Shaped
 
 from disconerf_ns.errors import UserError
+from disconerf_ns.files import write_whole
 from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks.rle import Rle
 
@@ -190,7 +190,7 @@ class MaskStore:
         """Start a set, or continue one, under this manifest (generator, parameters, version; `created` is added)."""
         root = Path(root)
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        _write(root / MANIFEST, json.dumps({"created": created, **manifest}, indent=2))
+        write_whole(root / MANIFEST, json.dumps({"created": created, **manifest}, indent=2))
         return cls(root)
 
     @cached_property
@@ -290,7 +290,7 @@ class MaskStore:
         }
         if masks.looked_at is not None:
             content["looked_at"] = masks.looked_at
-        _write(self._path(key), json.dumps(content))
+        write_whole(self._path(key), json.dumps(content))
         self.__dict__.pop("_keys_by_stem", None)
 
     def _path(self, key: str) -> Path:
@@ -385,17 +385,3 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise MaskError(f"masks: {path} does not hold a JSON object. {_REMAKE}")
     return content
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file in one step: written beside it, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
-    except BaseException:
-        os.unlink(beside)
-        raise
