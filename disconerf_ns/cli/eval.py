@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from disconerf_ns import __version__
 from disconerf_ns.cli.objects import manifest_of
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
@@ -51,6 +48,7 @@ class Eval:
 
         from disconerf_ns import evaluation
         from disconerf_ns.masks.store import resample
+        from disconerf_ns.provenance import machine, versions
 
         config, pipeline, _, step = eval_setup(self.load_config, test_mode="test")
         views = evaluation.views_of(pipeline, self.split)
@@ -138,23 +136,3 @@ def print_scores(scores: Mapping[str, Mapping[str, float]], views: int) -> None:
 
 
 CAPTION = "in %; splits: objects in pieces; merges: segments of several"
-
-
-def versions() -> dict[str, str]:
-    """Versions of what the scores depend on."""
-    import torch
-
-    return {
-        "disconerf_ns": __version__,
-        "nerfstudio": version("nerfstudio"),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
-
-
-def machine() -> str:
-    """The processor that rendered, and the system."""
-    import torch
-
-    cpu = f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
-    return f"{torch.cuda.get_device_name() if torch.cuda.is_available() else cpu}, {platform.platform()}"
