@@ -47,24 +47,24 @@ class Eval:
         from rich.progress import track
 
         from disconerf_ns import evaluation
+        from disconerf_ns.labels import label_files, read_label_image, write_label_image
         from disconerf_ns.masks.store import resample
         from disconerf_ns.provenance import machine, versions
+        from disconerf_ns.views import masks_of, views_of
 
         config, pipeline, _, step = eval_setup(self.load_config, test_mode="test")
-        views = evaluation.views_of(pipeline, self.split)
+        views = views_of(pipeline, self.split)
         scored = self.ground_truth is not None
-        files = evaluation.label_files(self.ground_truth, views) if scored else [None] * len(views)
-        store = evaluation.masks_of(pipeline, views, self.masks) if scored else None
+        files = label_files(self.ground_truth, views) if scored else [None] * len(views)
+        store = masks_of(pipeline, views, self.masks) if scored else None
 
         compared = {}
         for view, file in track(list(zip(views, files)), "rendering label maps"):
             predicted = evaluation.predict_labels(pipeline, view.index, self.downscale, view.split)
             if self.save is not None:
-                evaluation.write_label_image(
-                    resample(predicted, view.height, view.width), self.save / f"{view.key}.png"
-                )
+                write_label_image(resample(predicted, view.height, view.width), self.save / f"{view.key}.png")
             if file is not None:
-                true = evaluation.read_label_image(file)
+                true = read_label_image(file)
                 of_masks = None if store is None else evaluation.compare_masks(store, view, true, self.void)
                 compared[view] = evaluation.compare(predicted, true, of_masks, self.void)
         if self.save is not None:
@@ -119,7 +119,7 @@ def print_scores(scores: Mapping[str, Mapping[str, float]], views: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from disconerf_ns.evaluation import COUNTS, FRACTIONS
+    from disconerf_ns.metrics import COUNTS, FRACTIONS
 
     table = Table(
         title=f"Objects in {views} views", caption=CAPTION, box=SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1)
