@@ -17,7 +17,8 @@ from torch import Tensor
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.labels import label_files, read_label_image
-from disconerf_ns.masks.store import MaskStore, resample
+from disconerf_ns.masks.image_masks import resample
+from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.metrics import COUNTS, FRACTIONS, METRICS, Metrics, OverlapTable, labels_table, masks_table, match
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.views import View, dataset_of, load_masks, views_of

@@ -11,7 +11,8 @@ from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.masks.store import ImageMasks, MaskStore, image_key
+from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.store import MaskStore, image_key
 from disconerf_ns.pipeline import DiscoNerfPipeline
 
 

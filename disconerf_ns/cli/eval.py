@@ -48,7 +48,7 @@ class Eval:
 
         from disconerf_ns import evaluation
         from disconerf_ns.labels import label_files, read_label_image, write_label_image
-        from disconerf_ns.masks.store import resample
+        from disconerf_ns.masks.image_masks import resample
         from disconerf_ns.provenance import machine, versions
         from disconerf_ns.views import masks_of, views_of
 
