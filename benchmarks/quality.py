@@ -9,26 +9,23 @@ on the held-out views. Figures are written after each of them, and what is in th
 from __future__ import annotations
 
 import json
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import tyro
-import yaml
-from nerfstudio.utils.eval_utils import eval_load_checkpoint
 from torch import nn
 
-import disconerf_ns.method  # noqa: F401  (allow-lists what checkpoints hold)
 from benchmarks.baselines import contrastive, panoptic_lifting
 from benchmarks.object_start import train
+from benchmarks.runs import load
 from disconerf_ns.evaluation import evaluate
 from disconerf_ns.evidence import Cells
+from disconerf_ns.files import write_whole
 from disconerf_ns.pipeline import DiscoNerfPipeline
-from disconerf_ns.schedule import Stage
+from disconerf_ns.provenance import machine, versions
 
 
 @dataclass
@@ -104,28 +101,12 @@ def find_explanations(pipeline: DiscoNerfPipeline) -> None:
     pipeline.explanations = pipeline.explain_masks()
 
 
-def load(trial: Quality, masks: str) -> DiscoNerfPipeline:
-    """The run with one set of masks, as training sees it."""
-    config = yaml.load(trial.run.read_text(), Loader=yaml.Loader)
-    manager = config.pipeline.datamanager
-    config.data = manager.data = manager.dataparser.data = trial.data
-    manager.masks = trial.data / "masks" / masks
-    config.load_dir, config.pipeline.radiance_field = trial.run.parent / "nerfstudio_models", None
-    pipeline = config.pipeline.setup(device="cuda" if torch.cuda.is_available() else "cpu", test_mode="val")
-    eval_load_checkpoint(config, pipeline)
-    pipeline.config.model.slots = pipeline.datamanager.train_dataset.metadata["slots"]
-    pipeline.model.proposal_sampler.set_anneal(1.0)
-    pipeline.stage = Stage.OBJECTS
-    pipeline.model.freeze_radiance(True)
-    return pipeline
-
-
 def main(trial: Quality) -> None:
     rows = json.loads(trial.output.read_text())["rows"] if trial.output.exists() else []
     done = {(row["scene"], row["masks"], row["method"], row["seed"]) for row in rows}
     surfaces = None
     for masks in trial.masks:
-        pipeline = load(trial, masks)
+        pipeline = load(trial.run, trial.data, trial.data / "masks" / masks)
         pipeline.surfaces = surfaces = surfaces or pipeline.sample_surfaces()
         field = pipeline.model.object_field
         for method in trial.methods:
@@ -151,16 +132,13 @@ def main(trial: Quality) -> None:
 
 def save(trial: Quality, rows: list[dict]) -> None:
     """Write all figures."""
-    machine = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU"
     facts = {
-        "machine": f"{machine}, {torch.get_num_threads()} threads",
-        "torch": torch.__version__,
-        "numpy": np.__version__,
+        "machine": machine(),
+        "versions": versions(),
         "iterations": trial.iterations,
         "downscale": trial.downscale,
     }
-    trial.output.parent.mkdir(parents=True, exist_ok=True)
-    trial.output.write_text(json.dumps({**facts, "rows": rows}, indent=1))
+    write_whole(trial.output, json.dumps({**facts, "rows": rows}, indent=1))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.masks.store import ImageMasks, MaskStore, image_key
+from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.store import MaskStore, image_key
 
 
 @dataclass

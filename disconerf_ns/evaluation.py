@@ -2,56 +2,26 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from nerfstudio.cameras.rays import RayBundle
-from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.utils.rich_utils import CONSOLE
-from PIL import Image
 from torch import Tensor
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.masks.store import ImageMasks, MaskStore, image_key, resample
-from disconerf_ns.metrics import (
-    OverlapTable,
-    best_dice,
-    best_iou,
-    labels_table,
-    masks_table,
-    match,
-    merges,
-    panoptic_quality,
-    splits,
-    symmetric_best_dice,
-    weighted_iou,
-)
+from disconerf_ns.labels import label_files, read_label_image
+from disconerf_ns.masks.image_masks import resample
+from disconerf_ns.masks.store import MaskStore
+from disconerf_ns.metrics import COUNTS, FRACTIONS, METRICS, Metrics, OverlapTable, labels_table, masks_table, match
 from disconerf_ns.pipeline import DiscoNerfPipeline
-
-Metrics = Mapping[str, Callable[[OverlapTable], float | int]]
-"""Metrics by name."""
-
-METRICS: Metrics = {"IoU": weighted_iou, "BD": best_dice, "SBD": symmetric_best_dice}
-"""The paper's three metrics."""
-
-FRACTIONS: Metrics = {
-    "IoU": weighted_iou,
-    "IoU (best)": best_iou,
-    "BD": best_dice,
-    "SBD": symmetric_best_dice,
-    "PQ": panoptic_quality,
-}
-"""All metrics with values in [0, 1]."""
-
-COUNTS: Metrics = {"splits": splits, "merges": merges}
-"""The mistakes that are counted."""
+from disconerf_ns.views import View, dataset_of, load_masks, views_of
 
 NOTHING = 0
 """Predicted label of pixels that no object is seen at."""
@@ -67,165 +37,6 @@ class Scores:
     """The field, a mean over views."""
     scene: dict[str, float]
     """The field over all views at once: one label has to be one object everywhere."""
-
-
-# -------------------------------------------------------------------- views and their files
-
-
-@dataclass(frozen=True)
-class View:
-    """An image of the dataset that is evaluated."""
-
-    split: Literal["train", "test"]
-    index: int
-    """Its number in the split."""
-    key: str
-    """The name under which its labels and masks are kept."""
-    image: Path
-    height: int
-    width: int
-
-
-def dataset_of(pipeline: DiscoNerfPipeline, split: Literal["train", "test"]) -> InputDataset:
-    """The images of a split; "test" are those that nerfstudio's ns-eval looks at."""
-    return pipeline.datamanager.train_dataset if split == "train" else pipeline.datamanager.eval_dataset
-
-
-def views_of(pipeline: DiscoNerfPipeline, split: Literal["train", "test", "all"] = "test") -> list[View]:
-    """The views of a split; an image that is in both splits is there once.
-
-    Raises:
-        UserError: there are none, or two of them share a key.
-    """
-    data = Path(pipeline.config.datamanager.dataparser.data)
-    views: dict[Path, View] = {}
-    for part in ("train", "test") if split == "all" else (split,):
-        dataset = dataset_of(pipeline, part)
-        for index, image in enumerate(dataset.image_filenames):
-            height, width = int(dataset.cameras.height[index]), int(dataset.cameras.width[index])
-            views.setdefault(image, View(part, index, image_key(image, data), image, height, width))
-    if not views:
-        raise UserError(f"evaluation: {data} holds no view out; keep some out with the dataparser's split options.")
-    by_key: dict[str, Path] = {}
-    for view in views.values():
-        other = by_key.setdefault(view.key, view.image)
-        if other != view.image:
-            raise UserError(
-                f"evaluation: {other} and {view.image} are both called {view.key}; give the images different names."
-            )
-    return list(views.values())
-
-
-def label_path(folder: Path, key: str) -> Path:
-    """The file of an image's true labels: `<folder>/<key>.png`, or the same without the key's subfolders.
-
-    Raises:
-        UserError: there is no such file.
-    """
-    exact = folder / f"{key}.png"
-    plain = folder / f"{PurePosixPath(key).name}.png"
-    for path in (exact, plain):
-        if path.is_file():
-            return path
-    raise UserError(f"ground truth: there is no {exact}; one label image per evaluated view is needed.")
-
-
-def label_files(folder: Path, views: Sequence[View]) -> list[Path]:
-    """The files of the views' true labels, looked at without reading their pixels.
-
-    Raises:
-        UserError: one is not there, serves two views, is not a label image, or has another shape than its view.
-    """
-    if not folder.is_dir():
-        raise UserError(f"ground truth: there is no folder {folder}; it should hold one label image per view.")
-    files = [label_path(folder, view.key) for view in views]
-    for view, path in zip(views, files):
-        first = views[files.index(path)]
-        if first is not view:
-            raise UserError(
-                f"ground truth: {path} would be that of {first.key} and of {view.key}; keep the images' subfolders in "
-                f"{folder}."
-            )
-        with Image.open(path) as image:
-            bands, (width, height) = len(image.getbands()), image.size
-        if bands > 1:
-            raise UserError(f"ground truth: {path} has {bands} channels; a label image has one, of 8 or 16 bit.")
-        check_shape(path, height, width, view)
-    return files
-
-
-def check_shape(path: Path, height: int, width: int, view: View) -> None:
-    """Refuse labels or masks of another picture; another size of the same one is fine.
-
-    Raises:
-        UserError: the sides are in another proportion than the view's.
-    """
-    if abs(width * view.height - height * view.width) > max(width, height, view.width, view.height):
-        raise UserError(
-            f"evaluation: {path} is {width} x {height}, but {view.image.name} is {view.width} x {view.height}, another "
-            "shape; it has to be made from the image that is evaluated."
-        )
-
-
-def masks_of(pipeline: DiscoNerfPipeline, views: Sequence[View], folder: Path | None = None) -> MaskStore | None:
-    """The 2D masks in a folder, or those of the run where they are still there and cover all views.
-
-    Raises:
-        UserError: the folder lacks masks of a view, or masks are of another shape than their view.
-    """
-    try:
-        store = pipeline.datamanager.store if folder is None else MaskStore.open(folder)
-        missing = store.missing([view.key for view in views])
-        if missing:
-            raise UserError(
-                f"masks: {store.root} has masks for {len(views) - len(missing)} of {len(views)} evaluated views; "
-                f"missing: {missing[0]}. Make them for these images too, or leave --masks out."
-            )
-        for view in views:
-            load_masks(store, view)
-    except UserError as error:
-        if folder is not None:
-            raise
-        CONSOLE.log(f"2D masks are not scored: {error}")
-        return None
-    return store
-
-
-def load_masks(store: MaskStore, view: View) -> ImageMasks:
-    """The 2D masks of a view; no file is no masks.
-
-    Raises:
-        UserError: they are broken, or of another shape than the view.
-    """
-    key = store.resolve(view.key)
-    if key is None:
-        return ImageMasks(view.height, view.width, ())
-    masks = store.load(key)
-    check_shape(store.root / f"{key}.json", masks.height, masks.width, view)
-    return masks
-
-
-def read_labels(folder: Path, key: str) -> Int[np.ndarray, "h w"]:
-    """True labels of an image, `<folder>/<key>.png`, 8 or 16 bit.
-
-    Raises:
-        UserError: there is no such file.
-    """
-    return read_label_image(label_path(folder, key))
-
-
-def read_label_image(path: Path) -> Int[np.ndarray, "h w"]:
-    """Labels of an 8 or 16 bit image with one channel."""
-    with Image.open(path) as image:
-        return np.asarray(image).astype(np.int64)
-
-
-def write_label_image(labels: Int[np.ndarray, "h w"], path: Path) -> None:
-    """Write labels in [0, 65535] as a 16-bit PNG, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    Image.fromarray(labels.astype(np.uint16)).save(temporary, format="PNG")
-    os.replace(temporary, path)
 
 
 # -------------------------------------------------------------------- predictions
@@ -428,13 +239,7 @@ def psnr(pipeline: DiscoNerfPipeline, view: int) -> float:
 
 # -------------------------------------------------------------------- ns-eval
 
-
-NS_EVAL: Metrics = {
-    "iou": weighted_iou,
-    "bd": best_dice,
-    "sbd": symmetric_best_dice,
-    "pq": panoptic_quality,
-}
+NS_EVAL: Metrics = {name.lower(): FRACTIONS[name] for name in (*METRICS, "PQ")}
 """What ns-eval reports of the objects."""
 
 

@@ -8,7 +8,6 @@ the set's union looks like the mask, the union learns from the mask; if not, not
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from disconerf_ns.consensus import images
 from disconerf_ns.evidence import Observation
+from disconerf_ns.files import write_whole
 from disconerf_ns.objective import ViewLosses
 
 MOSTLY = 0.5
@@ -100,9 +100,7 @@ def save_report(images: Sequence[str], explanations: Sequence[Explanation], path
         for image, e in zip(images, explanations)
     ]
     content = [row._asdict() for row in sorted(rows, key=lambda row: row.affinity)]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=1))
-    os.replace(temporary, path)
+    write_whole(path, json.dumps(content, indent=1))
 
 
 def load_report(path: Path) -> list[ViewReport]:

@@ -6,6 +6,7 @@ object in all views) and overlapping masks are scored by the same code.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -159,6 +160,25 @@ def splits(table: OverlapTable) -> int:
 def merges(table: OverlapTable) -> int:
     """Segments that run over several objects: those in which two objects or more lie with over half of their area."""
     return int(((table.shared / table.true > MOSTLY).sum(1) >= 2).sum())
+
+
+Metrics = Mapping[str, Callable[[OverlapTable], float | int]]
+"""Metrics by name."""
+
+FRACTIONS: Metrics = {
+    "IoU": weighted_iou,
+    "IoU (best)": best_iou,
+    "BD": best_dice,
+    "SBD": symmetric_best_dice,
+    "PQ": panoptic_quality,
+}
+"""All metrics with values in [0, 1]."""
+
+METRICS: Metrics = {name: FRACTIONS[name] for name in ("IoU", "BD", "SBD")}
+"""The paper's three metrics."""
+
+COUNTS: Metrics = {"splits": splits, "merges": merges}
+"""The mistakes that are counted."""
 
 
 def _mean(values: np.ndarray, count: int | float | np.integer) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from jaxtyping import Float
 from scipy import ndimage
 from torch import Tensor
 
+from disconerf_ns.files import write_whole
 from disconerf_ns.palette import object_colors
 from disconerf_ns.surface import SurfaceSamples, render_slots
 
@@ -130,10 +130,7 @@ def robust_box(points: Float[Tensor, "n 3"], outliers: float = 0.005, margin: fl
 def save_manifest(objects: Sequence[SceneObject], slots: int, step: int, path: Path) -> None:
     """Write `objects.json`, whole or not at all."""
     content = {"version": 1, "step": step, "slots": slots, "objects": [asdict(o) for o in objects]}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=2))
-    os.replace(temporary, path)
+    write_whole(path, json.dumps(content, indent=2))
 
 
 def load_manifest(path: Path) -> list[SceneObject]:

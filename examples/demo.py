@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import json
-import platform
 import time
 import warnings
 from dataclasses import asdict, dataclass
@@ -28,6 +27,7 @@ from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.method import disconerf_small
 from disconerf_ns.objects import load_manifest
 from disconerf_ns.pipeline import DiscoNerfPipeline
+from disconerf_ns.provenance import machine, versions
 
 HERE = Path(__file__).parent
 
@@ -121,8 +121,8 @@ def main(demo: Demo) -> None:
         "psnr_view_1": psnr(pipeline, 1),
         "seconds": times,
         "settings": {key: str(value) for key, value in asdict(demo).items()},
-        "machine": f"{torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or 'CPU'}, "
-        f"{torch.get_num_threads()} threads, torch {torch.__version__}",
+        "machine": machine(),
+        "versions": versions(),
     }
     (demo.output / "metrics.json").write_text(json.dumps(facts, indent=2))
     CONSOLE.print(f"seconds: {times}")

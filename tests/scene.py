@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from disconerf_ns.masks.store import ImageMasks, MaskStore
+from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.store import MaskStore
 
 BALLS = (
     # centre, radius, colour

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,8 +13,8 @@ from timm.models.vision_transformer import VisionTransformer
 
 from benchmarks.baselines import contrastive, dff, panoptic_lifting
 from benchmarks.baselines.features import NearestCentroid, density_clusters, random_points
-from benchmarks.baselines.training import draw_views, smallest_masks
-from disconerf_ns.datamanager import DiscoNerfDataManagerConfig, MaskedView
+from benchmarks.baselines.training import next_views, smallest_masks
+from disconerf_ns.datamanager import DiscoNerfDataManager, DiscoNerfDataManagerConfig, MaskedView
 from disconerf_ns.errors import UserError
 from disconerf_ns.field import ObjectFieldConfig
 from disconerf_ns.metrics import labels_table, weighted_iou
@@ -32,6 +31,19 @@ COLORS = torch.tensor([[1.0, 0.1, 0.1], [0.1, 0.9, 0.2], [0.1, 0.2, 1.0]])
 SMALL_VIT = {"patch_size": 14, "embed_dim": 24, "depth": 1, "num_heads": 2}
 
 
+class Photographs:
+    """Images of the world in its objects' colours."""
+
+    def __init__(self, labels: list[torch.Tensor]):
+        self.labels = labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def get_image_float32(self, view: int) -> torch.Tensor:
+        return COLORS[self.labels[view]].view(SIDE, SIDE, 3)
+
+
 class World:
     """A pipeline whose views see three blobs side by side, with perfect masks; one view has no mask at all."""
 
@@ -46,17 +58,17 @@ class World:
             points = BLOBS[labels][:, None] + 0.04 * torch.randn(SIDE**2, 2, 3, generator=generator)
             self.labels.append(labels)
             self.surfaces.append(SurfaceSamples.pack(points, torch.ones(SIDE**2)))
-        self.datamanager = SimpleNamespace(
-            view_masks=self.view_masks,
-            view_size=lambda view: (SIDE, SIDE),
-            train_dataset=SimpleNamespace(
-                get_image_float32=lambda view: COLORS[self.labels[view]].view(SIDE, SIDE, 3),
-            ),
-        )
         grid = ObjectFieldConfig(levels=4, finest=64, log2_table=12)
         self.config = DiscoNerfPipelineConfig(
             datamanager=DiscoNerfDataManagerConfig(views_per_batch=3),
             model=DiscoNerfModelConfig(slots=6, object_field=grid, tv_cells=256),
+        )
+        self.datamanager = SimpleNamespace(
+            config=self.config.datamanager,
+            view_masks=self.view_masks,
+            view_size=lambda view: (SIDE, SIDE),
+            train_dataset=Photographs(self.labels),
+            next_views=lambda: DiscoNerfDataManager.next_views(self.datamanager),
         )
 
     def view_masks(self, view: int) -> MaskedView:
@@ -87,10 +99,12 @@ def save_weights(path: Path, side: int, **size) -> VisionTransformer:
 # ---------------------------------------------------------------- training
 
 
-def test_every_view_is_drawn_once_before_any_is_drawn_again() -> None:
-    drawn = torch.tensor(list(itertools.islice(draw_views(6, 2), 6))).view(2, 6)
-    assert drawn.sort(1).values.tolist() == [list(range(6))] * 2
-    assert sorted(next(draw_views(2, 5))) == [0, 1]
+@pytest.mark.parametrize(("batch", "drawn_at_once"), [(2, 2), (4, 4), (9, 6)])
+def test_every_view_is_drawn_once_before_any_is_drawn_again(world: World, batch: int, drawn_at_once: int) -> None:
+    world.datamanager.shuffled, world.config.datamanager.views_per_batch = [], batch
+    drawn = [[view.index for view in next_views(world)] for _ in range(6)]
+    assert {len(views) for views in drawn} == {drawn_at_once}
+    assert torch.tensor(drawn).view(-1, 6).sort(1).values.tolist() == [list(range(6))] * drawn_at_once
 
 
 def test_a_pixel_belongs_to_the_smallest_of_its_masks() -> None:

@@ -17,7 +17,8 @@ from nerfstudio.data.utils import colmap_parsing_utils as colmap
 from PIL import Image
 from scene import camera_pose, cast, write_scene
 
-from disconerf_ns.masks.store import ImageMasks, MaskStore
+from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.store import MaskStore
 
 
 @pytest.fixture

@@ -13,8 +13,10 @@ from PIL import Image
 
 from disconerf_ns import evaluation
 from disconerf_ns.errors import UserError
-from disconerf_ns.evaluation import View
-from disconerf_ns.masks.store import ImageMasks, MaskStore
+from disconerf_ns.labels import label_files, read_label_image, write_label_image
+from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.store import MaskStore
+from disconerf_ns.views import View, masks_of, views_of
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def test_exact_masks_and_exact_predictions_score_one(pipeline, scene: Path, monk
     names = pipeline.datamanager.eval_dataset.image_filenames
 
     def perfect(_pipeline, view: int, downscale: int = 1) -> np.ndarray:
-        labels = evaluation.read_labels(scene / "labels", names[view].stem)
+        labels = read_label_image(scene / "labels" / f"{names[view].stem}.png")
         return evaluation.resample(labels, 36 // downscale, 48 // downscale) + 5
 
     monkeypatch.setattr(evaluation, "predict_labels", perfect)
@@ -51,7 +53,7 @@ def test_one_label_has_to_be_one_object_in_all_views(pipeline, scene: Path, monk
     names = pipeline.datamanager.eval_dataset.image_filenames
 
     def swapped(_pipeline, view: int, downscale: int = 1) -> np.ndarray:
-        labels = evaluation.read_labels(scene / "labels", names[view].stem)
+        labels = read_label_image(scene / "labels" / f"{names[view].stem}.png")
         return (labels + view) % 5 + 1
 
     monkeypatch.setattr(evaluation, "predict_labels", swapped)
@@ -91,7 +93,7 @@ def test_training_views_are_seen_from_the_poses_that_were_found(pipeline) -> Non
 
 
 def test_views_of_every_split(pipeline) -> None:
-    test, train, both = (evaluation.views_of(pipeline, split) for split in ("test", "train", "all"))
+    test, train, both = (views_of(pipeline, split) for split in ("test", "train", "all"))
     assert [v.key for v in test] == ["0004", "0012"] and len(train) == 14
     assert {v.key for v in both} == {f"{i:04d}" for i in range(16)} and len(both) == 16
     assert (test[0].height, test[0].width) == (36, 48)
@@ -99,14 +101,14 @@ def test_views_of_every_split(pipeline) -> None:
 
 def test_labels_are_found_by_path_or_by_plain_name(tmp_path: Path) -> None:
     image(tmp_path / "left" / "1.png"), image(tmp_path / "2.png")
-    files = evaluation.label_files(tmp_path, [view("left/1"), view("right/2")])
+    files = label_files(tmp_path, [view("left/1"), view("right/2")])
     assert files == [tmp_path / "left" / "1.png", tmp_path / "2.png"]
     with pytest.raises(UserError, match=r"2\.png would be that of left/2 and of right/2; keep the images' subfolders"):
-        evaluation.label_files(tmp_path, [view("left/2"), view("right/2")])
+        label_files(tmp_path, [view("left/2"), view("right/2")])
     with pytest.raises(UserError, match=r"there is no .*left/3\.png"):
-        evaluation.label_files(tmp_path, [view("left/1"), view("left/3")])
+        label_files(tmp_path, [view("left/1"), view("left/3")])
     with pytest.raises(UserError, match=r"there is no folder .*nowhere"):
-        evaluation.label_files(tmp_path / "nowhere", [view("1")])
+        label_files(tmp_path / "nowhere", [view("1")])
 
 
 def test_labels_of_another_shape_or_in_colour_are_refused(tmp_path: Path) -> None:
@@ -115,27 +117,27 @@ def test_labels_of_another_shape_or_in_colour_are_refused(tmp_path: Path) -> Non
         image(tmp_path / "square.png", (6, 6)),
         image(tmp_path / "rgb.png", mode="RGB"),
     )
-    assert evaluation.label_files(tmp_path, [view("half")])
+    assert label_files(tmp_path, [view("half")])
     with pytest.raises(UserError, match=r"square\.png is 6 x 6, but square.jpg is 8 x 6, another shape"):
-        evaluation.label_files(tmp_path, [view("square")])
+        label_files(tmp_path, [view("square")])
     with pytest.raises(UserError, match=r"rgb\.png has 3 channels"):
-        evaluation.label_files(tmp_path, [view("rgb")])
+        label_files(tmp_path, [view("rgb")])
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_labels_of_either_depth_are_read(tmp_path: Path, kind: type) -> None:
     labels = np.array([[0, 1, 2], [200, 250, np.iinfo(kind).max]])
     Image.fromarray(labels.astype(kind)).save(tmp_path / "a.png")
-    assert (evaluation.read_labels(tmp_path, "a") == labels).all()
+    assert (read_label_image(tmp_path / "a.png") == labels).all()
 
 
 def test_written_labels_are_read_back(tmp_path: Path) -> None:
     labels = np.random.default_rng(0).integers(0, 2**16, (5, 7))
-    evaluation.write_label_image(labels, tmp_path / "deep" / "a.png")
+    write_label_image(labels, tmp_path / "deep" / "a.png")
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["a.png"]
     with Image.open(tmp_path / "deep" / "a.png") as written:
         assert written.mode.startswith("I;16")
-    assert (evaluation.read_labels(tmp_path, "deep/a") == labels).all()
+    assert (read_label_image(tmp_path / "deep" / "a.png") == labels).all()
 
 
 def test_objects_are_scored_by_label_with_their_partner() -> None:
@@ -164,15 +166,15 @@ def test_true_labels_of_another_size_are_compared_at_the_prediction_s() -> None:
 
 
 def test_masks_have_to_cover_the_views(pipeline, scene: Path, tmp_path: Path) -> None:
-    views = evaluation.views_of(pipeline)
-    assert evaluation.masks_of(pipeline, views).root == MaskStore.find(scene).root
+    views = views_of(pipeline)
+    assert masks_of(pipeline, views).root == MaskStore.find(scene).root
     store = MaskStore.create(tmp_path / "some", {})
     store.save("0004", ImageMasks.from_arrays(np.ones((1, 36, 48), bool)))
     with pytest.raises(UserError, match=r"some has masks for 1 of 2 evaluated views; missing: 0012"):
-        evaluation.masks_of(pipeline, views, tmp_path / "some")
+        masks_of(pipeline, views, tmp_path / "some")
     store.save("0012", ImageMasks.from_arrays(np.ones((1, 36, 36), bool)))
     with pytest.raises(UserError, match=r"0012\.json is 36 x 36, but 0012\.png is 48 x 36"):
-        evaluation.masks_of(pipeline, views, tmp_path / "some")
+        masks_of(pipeline, views, tmp_path / "some")
 
 
 def test_missing_labels_are_named(pipeline, scene: Path, tmp_path: Path) -> None:
@@ -190,4 +192,4 @@ def test_no_objects_and_no_held_out_views_are_said(pipeline, monkeypatch: pytest
         pipeline.model.object_slots = slots
     monkeypatch.setattr(pipeline.datamanager.eval_dataset._dataparser_outputs, "image_filenames", [])
     with pytest.raises(UserError, match="holds no view out"):
-        evaluation.views_of(pipeline)
+        views_of(pipeline)

@@ -13,7 +13,8 @@ from conftest import Run, tiny_config, train
 from scene import write_scene
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.masks.store import ImageMasks, MaskStore
+from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.store import MaskStore
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
-"""Small parts: schedule, lazy outputs, edits, objects' manifest, orbit, LPIPS without a download."""
+"""Small parts: schedule, whole files, lazy outputs, edits, objects' manifest, orbit, LPIPS without a download."""
 
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from scene import camera_pose
 
 from disconerf_ns.edit import Edit
 from disconerf_ns.errors import UserError
+from disconerf_ns.files import write_whole
 from disconerf_ns.film import FIELD_OF_VIEW, orbit
 from disconerf_ns.lpips import weights_path, without_download
 from disconerf_ns.objects import discover, load_manifest, robust_box, save_manifest, without_strays
@@ -53,6 +55,25 @@ def test_rates(step: int) -> None:
     assert schedule.object_decay(920, 20, 0.005) == 1 and schedule.object_decay(1200, 20, 0.005) == pytest.approx(0.005)
     assert schedule.object_decay(900, 20, 0.005) == pytest.approx(1 / 21)
     assert 0 < schedule.object_decay(step, 20, 0.005) <= 1
+
+
+# ---------------------------------------------------------------- files
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, plain = tmp_path / "new" / "a.json", tmp_path / "plain"
+    write_whole(path, b"old")
+    write_whole(path, "a ü, and more")
+    plain.touch()
+    assert path.read_text(encoding="utf-8") == "a ü, and more" and path.stat().st_mode == plain.stat().st_mode
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(path, "half")
+    assert path.read_text(encoding="utf-8") == "a ü, and more" and list(path.parent.iterdir()) == [path]
 
 
 # ---------------------------------------------------------------- outputs

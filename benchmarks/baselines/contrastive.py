@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from disconerf_ns.datamanager import MaskedView
 from disconerf_ns.pipeline import DiscoNerfPipeline
 
-from .features import FeatureField, NearestCentroid, chosen_rays, density_clusters, random_points, render
-from .training import optimize, smallest_masks
+from .features import FeatureField, NearestCentroid, density_clusters, random_points, render
+from .training import next_views, optimize, smallest_masks
 
 FEATURES = 16
 """Features of a point."""
@@ -81,12 +81,13 @@ def learn_features(pipeline: DiscoNerfPipeline, iterations: int, seed: int) -> F
         drawn = covered[torch.randperm(len(covered), device=covered.device)[:PIXELS]]
         fast, slow = drawn[: len(drawn) // 2], drawn[len(drawn) // 2 :]
         surface = pipeline.surfaces[view.index].to(pipeline.device)
-        fast_features = render(field, chosen_rays(surface, fast))
-        slow_features = render(slow_field, chosen_rays(surface, slow))
+        fast_features = render(field, surface[fast])
+        slow_features = render(slow_field, surface[slow])
         return slow_fast_loss(fast_features, masks[fast], slow_features, masks[slow])
 
-    def loss(views: list[MaskedView]) -> Float[Tensor, ""]:
+    def loss(_step: int) -> Float[Tensor, ""]:
         follow(slow_field, field)
+        views = next_views(pipeline)
         return sum(map(view_loss, views)) / len(views)
 
     optimize(field, pipeline, iterations, loss, RATE)

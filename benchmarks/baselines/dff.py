@@ -20,7 +20,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.pipeline import DiscoNerfPipeline
 
 from .features import FeatureField, NearestCentroid, mean_clusters, random_points, render
-from .training import optimize
+from .training import next_views, optimize
 
 VIT_S14 = {"patch_size": 14, "embed_dim": 384, "depth": 12, "num_heads": 6}
 """DINOv2's small model."""
@@ -98,7 +98,11 @@ def learn_features(
         rendered = render(field, pipeline.surfaces[view.index].to(pipeline.device))
         return nn.functional.mse_loss(rendered[view.valid], target[view.valid])
 
-    optimize(field, pipeline, iterations, lambda views: sum(map(view_loss, views)) / len(views), RATE)
+    def loss(_step: int) -> Float[Tensor, ""]:
+        views = next_views(pipeline)
+        return sum(map(view_loss, views)) / len(views)
+
+    optimize(field, pipeline, iterations, loss, RATE)
     return field
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from sklearn.cluster import HDBSCAN, KMeans
 from torch import Tensor, nn
 
@@ -67,14 +67,9 @@ def render(field: nn.Module, surface: SurfaceSamples) -> Float[Tensor, "rays fea
     return features.mean(1) * surface.accumulation.float()[:, None]
 
 
-def chosen_rays(surface: SurfaceSamples, rays: Bool[Tensor, "rays"] | Int[Tensor, "n"]) -> SurfaceSamples:
-    """The samples of some rays."""
-    return SurfaceSamples(surface.packed[rays], surface.accumulation[rays])
-
-
 def random_points(surfaces: list[SurfaceSamples], count: int) -> Float[Tensor, "points 3"]:
     """Contracted positions of `count` random surface points, or of all, on rays that see something (A >= 1/2)."""
-    solid = [chosen_rays(surface, surface.accumulation >= 0.5) for surface in surfaces]
+    solid = [surface[surface.accumulation >= 0.5] for surface in surfaces]
     positions = SurfaceSamples.cat(solid).positions.flatten(0, 1)
     return positions[torch.randperm(len(positions))[:count].to(positions.device)]
 

@@ -11,12 +11,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from disconerf_ns import objective
-from disconerf_ns.datamanager import MaskedView
 from disconerf_ns.field import ObjectField
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.surface import SurfaceSamples, render_slots
 
-from .training import optimize, smallest_masks
+from .training import next_views, optimize, smallest_masks
 
 
 def assign(slots: Float[Tensor, "pixels slots"], labels: Int[Tensor, "pixels"], masks: int) -> Int[Tensor, "masks"]:
@@ -54,7 +53,8 @@ def train(pipeline: DiscoNerfPipeline, iterations: int, seed: int) -> ObjectFiel
     config = pipeline.config.model
     field = ObjectField(config.object_field, config.slots).to(pipeline.device)
 
-    def loss(views: list[MaskedView]) -> Float[Tensor, ""]:
+    def loss(_step: int) -> Float[Tensor, ""]:
+        views = next_views(pipeline)
         surface = SurfaceSamples.cat([pipeline.surfaces[view.index] for view in views]).to(pipeline.device)
         positions = surface.positions.flatten(0, 1)
         images = render_slots(field(positions), surface.accumulation.float()).split([len(v.valid) for v in views])

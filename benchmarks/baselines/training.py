@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from disconerf_ns.datamanager import MaskedView
+from disconerf_ns.method import disconerf
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.schedule import Schedule
 
-OBJECT_RATE = 0.15
-"""Learning rate of the object field in the methods of `disconerf_ns.method`."""
+OBJECT_RATE = disconerf.config.optimizers["object_field"]["optimizer"].lr
+"""Learning rate of the object field after the warm-up."""
 
 
-def draw_views(views: int, batch: int) -> Iterator[list[int]]:
-    """The views of each iteration without end: every view once in random order, then again.
-
-    Args:
-        views: number of training views.
-        batch: views in one iteration; all of them where there are fewer.
-    """
-    order: list[int] = []
-    while True:
-        if len(order) < min(batch, views):
-            order += torch.randperm(views).tolist()
-        yield order[:batch]
-        order = order[batch:]
+def next_views(pipeline: DiscoNerfPipeline) -> list[MaskedView]:
+    """The masks of the next iteration's views, on the pipeline's device."""
+    return [view.to(pipeline.device) for view in pipeline.datamanager.next_views()]
 
 
 def smallest_masks(masks: Float[Tensor, "pixels masks"]) -> Int[Tensor, "pixels"]:
@@ -44,24 +35,24 @@ def optimize(
     field: nn.Module,
     pipeline: DiscoNerfPipeline,
     iterations: int,
-    loss: Callable[[list[MaskedView]], Float[Tensor, ""]],
+    loss: Callable[[int], Float[Tensor, ""]],
     rate: float = OBJECT_RATE,
 ) -> None:
-    """Train a field as the object stage does, on the loss of some views in each iteration.
+    """Train a field as the object stage does, from a new shuffling of the views on.
 
     Args:
         field: what is trained.
         pipeline: a run with its surfaces.
         iterations: number of iterations.
-        loss: what some training views cost.
+        loss: what the iteration of a number costs on the views that it draws.
         rate: learning rate after the warm-up.
     """
     config = pipeline.config
+    pipeline.datamanager.shuffled = []
     schedule, optimizer = Schedule(0, iterations), torch.optim.Adam(field.parameters(), eps=1e-15)
-    batches = draw_views(len(pipeline.surfaces), config.datamanager.views_per_batch)
-    for step, drawn in zip(range(iterations), batches):
+    for step in range(iterations):
         for group in optimizer.param_groups:
             group["lr"] = rate * schedule.object_decay(step, config.object_warmup, config.object_decay)
         optimizer.zero_grad()
-        loss([pipeline.datamanager.view_masks(index).to(pipeline.device) for index in drawn]).backward()
+        loss(step).backward()
         optimizer.step()

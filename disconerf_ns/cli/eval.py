@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from disconerf_ns import __version__
 from disconerf_ns.cli.objects import manifest_of
 from disconerf_ns.errors import UserError
+from disconerf_ns.files import write_whole
 
 
 @dataclass
@@ -50,23 +47,24 @@ class Eval:
         from rich.progress import track
 
         from disconerf_ns import evaluation
-        from disconerf_ns.masks.store import resample
+        from disconerf_ns.labels import label_files, read_label_image, write_label_image
+        from disconerf_ns.masks.image_masks import resample
+        from disconerf_ns.provenance import machine, versions
+        from disconerf_ns.views import masks_of, views_of
 
         config, pipeline, _, step = eval_setup(self.load_config, test_mode="test")
-        views = evaluation.views_of(pipeline, self.split)
+        views = views_of(pipeline, self.split)
         scored = self.ground_truth is not None
-        files = evaluation.label_files(self.ground_truth, views) if scored else [None] * len(views)
-        store = evaluation.masks_of(pipeline, views, self.masks) if scored else None
+        files = label_files(self.ground_truth, views) if scored else [None] * len(views)
+        store = masks_of(pipeline, views, self.masks) if scored else None
 
         compared = {}
         for view, file in track(list(zip(views, files)), "rendering label maps"):
             predicted = evaluation.predict_labels(pipeline, view.index, self.downscale, view.split)
             if self.save is not None:
-                evaluation.write_label_image(
-                    resample(predicted, view.height, view.width), self.save / f"{view.key}.png"
-                )
+                write_label_image(resample(predicted, view.height, view.width), self.save / f"{view.key}.png")
             if file is not None:
-                true = evaluation.read_label_image(file)
+                true = read_label_image(file)
                 of_masks = None if store is None else evaluation.compare_masks(store, view, true, self.void)
                 compared[view] = evaluation.compare(predicted, true, of_masks, self.void)
         if self.save is not None:
@@ -93,7 +91,8 @@ class Eval:
             "downscale": self.downscale,
         }
         path = self.output or self.load_config.parent / "eval_objects.json"
-        write_json({"run": run, "options": options, **results, "versions": versions(), "machine": machine()}, path)
+        content = {"run": run, "options": options, **results, "versions": versions(), "machine": machine()}
+        write_whole(path, json.dumps(content, indent=2))
         print(f"eval: scores in {path}")
 
     def _check_options(self) -> None:
@@ -120,7 +119,7 @@ def print_scores(scores: Mapping[str, Mapping[str, float]], views: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from disconerf_ns.evaluation import COUNTS, FRACTIONS
+    from disconerf_ns.metrics import COUNTS, FRACTIONS
 
     table = Table(
         title=f"Objects in {views} views", caption=CAPTION, box=SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1)
@@ -137,31 +136,3 @@ def print_scores(scores: Mapping[str, Mapping[str, float]], views: int) -> None:
 
 
 CAPTION = "in %; splits: objects in pieces; merges: segments of several"
-
-
-def versions() -> dict[str, str]:
-    """Versions of what the scores depend on."""
-    import torch
-
-    return {
-        "disconerf_ns": __version__,
-        "nerfstudio": version("nerfstudio"),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
-
-
-def machine() -> str:
-    """The processor that rendered, and the system."""
-    import torch
-
-    cpu = f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
-    return f"{torch.cuda.get_device_name() if torch.cuda.is_available() else cpu}, {platform.platform()}"
-
-
-def write_json(content: dict[str, Any], path: Path) -> None:
-    """Write a file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(content, indent=2))
-    os.replace(temporary, path)

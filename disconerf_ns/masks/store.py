@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
-import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
-from jaxtyping import Bool, Shaped
-
 from disconerf_ns.errors import UserError
-from disconerf_ns.masks import rle as run_length
-from disconerf_ns.masks.rle import Rle
+from disconerf_ns.files import write_whole
+from disconerf_ns.masks import sa1b
+from disconerf_ns.masks.image_masks import ImageMasks
 
 MANIFEST = "manifest.json"
 IMAGE_FOLDER = re.compile(r"images(_\d+)?")
@@ -28,88 +23,6 @@ IMAGE_FOLDER = re.compile(r"images(_\d+)?")
 
 class MaskError(UserError):
     """Masks that are missing or broken; one sentence that names the file, the value and the remedy."""
-
-
-@dataclass(frozen=True)
-class Mask:
-    """One binary mask of one image, compressed."""
-
-    rle: Rle
-    area: int
-    """Pixels."""
-    bbox: tuple[float, float, float, float]
-    """(x, y, width, height) in pixels."""
-    predicted_iou: float | None = None
-    """The proposer's own estimate of the mask's quality."""
-    stability_score: float | None = None
-    """How little the mask changes with the threshold that cut it out (IoU in [0, 1])."""
-    level: int | None = None
-    """Granularity: 0 is whole objects, higher is finer; None where the proposer has no levels."""
-
-
-@dataclass(frozen=True)
-class ImageMasks:
-    """All masks of one image. They may overlap, leave pixels uncovered, be none at all; they are decoded on demand."""
-
-    height: int
-    width: int
-    annotations: tuple[Mask, ...]
-    looked_at: Rle | None = None
-    """Pixels that the proposer looked at; None means all."""
-
-    def __len__(self) -> int:
-        return len(self.annotations)
-
-    def decode(self, height: int | None = None, width: int | None = None) -> Bool[np.ndarray, "masks height width"]:
-        """The masks as arrays, at their own size or resampled to another (nearest, at pixel centres)."""
-        height, width = height or self.height, width or self.width
-        masks = np.empty((len(self), height, width), dtype=bool)
-        for mask, annotation in zip(masks, self.annotations, strict=True):
-            mask[...] = resample(run_length.decode(annotation.rle), height, width)
-        return masks
-
-    def decode_looked_at(self, height: int | None = None, width: int | None = None) -> Bool[np.ndarray, "height width"]:
-        """The pixels that the proposer looked at, resampled as the masks are."""
-        height, width = height or self.height, width or self.width
-        if self.looked_at is None:
-            return np.ones((height, width), dtype=bool)
-        return np.ascontiguousarray(resample(run_length.decode(self.looked_at), height, width))
-
-    @classmethod
-    def from_arrays(
-        cls,
-        masks: Bool[np.ndarray, "masks height width"],
-        predicted_iou: Sequence[float] | None = None,
-        stability_score: Sequence[float] | None = None,
-        level: Sequence[int | None] | int | None = None,
-        looked_at: Bool[np.ndarray, "height width"] | None = None,
-    ) -> ImageMasks:
-        """Compress masks.
-
-        Args:
-            masks: one array, also when there are no masks: its shape gives the image's size.
-            predicted_iou, stability_score: one value per mask.
-            level: one value per mask, or one for all.
-            looked_at: pixels that the proposer looked at; None means all.
-        Raises:
-            ValueError: the arguments' lengths or sizes disagree.
-        """
-        if masks.ndim != 3 or (looked_at is not None and looked_at.shape != masks.shape[1:]):
-            raise ValueError(f"masks have shape {masks.shape}, expected (K, H, W) and looked_at of shape (H, W)")
-        count = len(masks)
-        ious = [None] * count if predicted_iou is None else [float(value) for value in predicted_iou]
-        stabilities = [None] * count if stability_score is None else [float(value) for value in stability_score]
-        levels = list(level) if isinstance(level, (Sequence, np.ndarray)) else [level] * count
-        if not count == len(ious) == len(stabilities) == len(levels):
-            raise ValueError(
-                f"{count} masks with {len(ious)} IoUs, {len(stabilities)} stabilities and {len(levels)} levels"
-            )
-        annotations = tuple(
-            _mask(run_length.encode(mask), iou, stability, None if level is None else int(level))
-            for mask, iou, stability, level in zip(masks, ious, stabilities, levels, strict=True)
-        )
-        _, height, width = masks.shape
-        return cls(height, width, annotations, None if looked_at is None else run_length.encode(looked_at))
 
 
 def image_key(image: Path, data: Path) -> str:
@@ -190,7 +103,7 @@ class MaskStore:
         """Start a set, or continue one, under this manifest (generator, parameters, version; `created` is added)."""
         root = Path(root)
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        _write(root / MANIFEST, json.dumps({"created": created, **manifest}, indent=2))
+        write_whole(root / MANIFEST, json.dumps({"created": created, **manifest}, indent=2))
         return cls(root)
 
     @cached_property
@@ -265,7 +178,7 @@ class MaskStore:
         path = self._path(key)
         content = _read(path)
         try:
-            return _parse(content)
+            return sa1b.parse(content)
         except ValueError as error:
             raise MaskError(f"masks: {path} is broken: {error}. {_REMAKE}") from None
 
@@ -279,18 +192,8 @@ class MaskStore:
         """
         if f"{key}.json" == MANIFEST:
             raise MaskError(f"masks: an image called {key} would replace {self.root / MANIFEST}; rename the image.")
-        content = {
-            "image": {
-                "file_name": PurePosixPath(key).name,
-                **(image or {}),
-                "height": masks.height,
-                "width": masks.width,
-            },
-            "annotations": [_annotation(mask) for mask in masks.annotations],
-        }
-        if masks.looked_at is not None:
-            content["looked_at"] = masks.looked_at
-        _write(self._path(key), json.dumps(content))
+        content = sa1b.record(masks, {"file_name": PurePosixPath(key).name, **(image or {})})
+        write_whole(self._path(key), json.dumps(content))
         self.__dict__.pop("_keys_by_stem", None)
 
     def _path(self, key: str) -> Path:
@@ -307,74 +210,6 @@ class MaskStore:
 _REMAKE = "Delete it and run `disconerf masks --data DATA` again to remake it."
 
 
-def _mask(rle: Rle, predicted_iou: float | None, stability_score: float | None, level: int | None) -> Mask:
-    return Mask(rle, run_length.area(rle), run_length.bounding_box(rle), predicted_iou, stability_score, level)
-
-
-def resample(mask: Shaped[np.ndarray, "h w"], height: int, width: int) -> Shaped[np.ndarray, "height width"]:
-    """Nearest neighbour at pixel centres: output pixel i takes the input pixel that holds (i + 0.5) / scale."""
-    if mask.shape == (height, width):
-        return mask
-    rows = (2 * np.arange(height) + 1) * mask.shape[0] // (2 * height)
-    columns = (2 * np.arange(width) + 1) * mask.shape[1] // (2 * width)
-    return mask[rows[:, None], columns]
-
-
-def _annotation(mask: Mask) -> dict[str, Any]:
-    scores = {name: getattr(mask, name) for name in ("predicted_iou", "stability_score", "level")}
-    known = {name: value for name, value in scores.items() if value is not None}
-    return {"segmentation": mask.rle, "area": mask.area, "bbox": list(mask.bbox), **known}
-
-
-def _parse(content: dict[str, Any]) -> ImageMasks:
-    """Raises ValueError with what is wrong, for `MaskStore.load` to add the file."""
-    image, annotations = content.get("image"), content.get("annotations")
-    if not isinstance(image, dict) or not isinstance(annotations, list):
-        raise ValueError("it lacks an `image` object or an `annotations` list")
-    height, width = image.get("height"), image.get("width")
-    if not (run_length.is_length(height) and run_length.is_length(width)):
-        raise ValueError("`image` lacks `height` and `width` in pixels")
-
-    masks = []
-    for number, annotation in enumerate(annotations):
-        try:
-            masks.append(_parse_annotation(annotation, [height, width]))
-        except ValueError as error:
-            raise ValueError(f"annotation {number}: {error}") from None
-    looked_at = content.get("looked_at")
-    if looked_at is not None:
-        looked_at = _sized(looked_at, [height, width])
-    return ImageMasks(height, width, tuple(masks), looked_at)
-
-
-def _parse_annotation(annotation: Any, size: list[int]) -> Mask:
-    if not isinstance(annotation, dict) or "segmentation" not in annotation:
-        raise ValueError("it lacks a `segmentation`")
-    rle = _sized(annotation["segmentation"], size)
-    level = annotation.get("level")
-    if level is not None and type(level) is not int:
-        raise ValueError("`level` is not a whole number")
-    return _mask(rle, _score(annotation, "predicted_iou"), _score(annotation, "stability_score"), level)
-
-
-def _sized(segmentation: Any, size: list[int]) -> Rle:
-    rle = run_length.checked(segmentation)
-    if rle["size"] != size:
-        raise ValueError(
-            f"the mask is {rle['size'][0]} x {rle['size'][1]}, the image {size[0]} x {size[1]} (rows x columns)"
-        )
-    return rle
-
-
-def _score(annotation: dict[str, Any], name: str) -> float | None:
-    value = annotation.get(name)
-    if value is None:
-        return None
-    if type(value) not in (int, float) or not math.isfinite(value):
-        raise ValueError(f"`{name}` is not a number")
-    return float(value)
-
-
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
@@ -385,17 +220,3 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise MaskError(f"masks: {path} does not hold a JSON object. {_REMAKE}")
     return content
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file in one step: written beside it, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
-    except BaseException:
-        os.unlink(beside)
-        raise

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from disconerf_ns.masks.store import ImageMasks, MaskStore
+from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.store import MaskStore
 from examples.scenes.cameras import Pinhole, transforms
 from examples.scenes.noise import MaskNoise, agreement, noisy_masks
 from examples.scenes.scene import Scene

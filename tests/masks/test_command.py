@@ -13,9 +13,10 @@ from PIL import Image
 
 from disconerf_ns.cli import COMMANDS, main
 from disconerf_ns.errors import UserError
+from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.images import find_images, read_image
 from disconerf_ns.masks.proposers import graph
-from disconerf_ns.masks.store import ImageMasks, MaskStore
+from disconerf_ns.masks.store import MaskStore
 
 
 def picture(path: Path, left: str = "red", right: str = "blue") -> None:

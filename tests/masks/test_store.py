@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from disconerf_ns.masks.store import ImageMasks, MaskError, MaskStore, image_key
+from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.store import MaskError, MaskStore, image_key
 
 
 def two_masks() -> ImageMasks:

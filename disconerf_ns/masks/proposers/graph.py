@@ -16,7 +16,7 @@ from scipy import ndimage
 from skimage import color, graph, segmentation
 
 from disconerf_ns.masks import filters
-from disconerf_ns.masks.store import ImageMasks
+from disconerf_ns.masks.image_masks import ImageMasks
 
 
 @dataclass

@@ -1,0 +1,108 @@
+"""The masks of one image, compressed until they are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Shaped
+
+from disconerf_ns.masks import rle as run_length
+from disconerf_ns.masks.rle import Rle
+
+
+@dataclass(frozen=True)
+class Mask:
+    """One binary mask of one image, compressed."""
+
+    rle: Rle
+    area: int
+    """Pixels."""
+    bbox: tuple[float, float, float, float]
+    """(x, y, width, height) in pixels."""
+    predicted_iou: float | None = None
+    """The proposer's own estimate of the mask's quality."""
+    stability_score: float | None = None
+    """How little the mask changes with the threshold that cut it out (IoU in [0, 1])."""
+    level: int | None = None
+    """Granularity: 0 is whole objects, higher is finer; None where the proposer has no levels."""
+
+    @classmethod
+    def from_rle(cls, rle: Rle, predicted_iou: float | None, stability_score: float | None, level: int | None) -> Mask:
+        """A mask whose area and box follow from a valid RLE."""
+        return cls(rle, run_length.area(rle), run_length.bounding_box(rle), predicted_iou, stability_score, level)
+
+
+@dataclass(frozen=True)
+class ImageMasks:
+    """All masks of one image. They may overlap, leave pixels uncovered, be none at all; they are decoded on demand."""
+
+    height: int
+    width: int
+    annotations: tuple[Mask, ...]
+    looked_at: Rle | None = None
+    """Pixels that the proposer looked at; None means all."""
+
+    def __len__(self) -> int:
+        return len(self.annotations)
+
+    def decode(self, height: int | None = None, width: int | None = None) -> Bool[np.ndarray, "masks height width"]:
+        """The masks as arrays, at their own size or resampled to another (nearest, at pixel centres)."""
+        height, width = height or self.height, width or self.width
+        masks = np.empty((len(self), height, width), dtype=bool)
+        for mask, annotation in zip(masks, self.annotations, strict=True):
+            mask[...] = resample(run_length.decode(annotation.rle), height, width)
+        return masks
+
+    def decode_looked_at(self, height: int | None = None, width: int | None = None) -> Bool[np.ndarray, "height width"]:
+        """The pixels that the proposer looked at, resampled as the masks are."""
+        height, width = height or self.height, width or self.width
+        if self.looked_at is None:
+            return np.ones((height, width), dtype=bool)
+        return np.ascontiguousarray(resample(run_length.decode(self.looked_at), height, width))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        masks: Bool[np.ndarray, "masks height width"],
+        predicted_iou: Sequence[float] | None = None,
+        stability_score: Sequence[float] | None = None,
+        level: Sequence[int | None] | int | None = None,
+        looked_at: Bool[np.ndarray, "height width"] | None = None,
+    ) -> ImageMasks:
+        """Compress masks.
+
+        Args:
+            masks: one array, also when there are no masks: its shape gives the image's size.
+            predicted_iou, stability_score: one value per mask.
+            level: one value per mask, or one for all.
+            looked_at: pixels that the proposer looked at; None means all.
+        Raises:
+            ValueError: the arguments' lengths or sizes disagree.
+        """
+        if masks.ndim != 3 or (looked_at is not None and looked_at.shape != masks.shape[1:]):
+            raise ValueError(f"masks have shape {masks.shape}, expected (K, H, W) and looked_at of shape (H, W)")
+        count = len(masks)
+        ious = [None] * count if predicted_iou is None else [float(value) for value in predicted_iou]
+        stabilities = [None] * count if stability_score is None else [float(value) for value in stability_score]
+        levels = list(level) if isinstance(level, (Sequence, np.ndarray)) else [level] * count
+        if not count == len(ious) == len(stabilities) == len(levels):
+            raise ValueError(
+                f"{count} masks with {len(ious)} IoUs, {len(stabilities)} stabilities and {len(levels)} levels"
+            )
+        annotations = tuple(
+            Mask.from_rle(run_length.encode(mask), iou, stability, None if level is None else int(level))
+            for mask, iou, stability, level in zip(masks, ious, stabilities, levels, strict=True)
+        )
+        _, height, width = masks.shape
+        return cls(height, width, annotations, None if looked_at is None else run_length.encode(looked_at))
+
+
+def resample(mask: Shaped[np.ndarray, "h w"], height: int, width: int) -> Shaped[np.ndarray, "height width"]:
+    """Nearest neighbour at pixel centres: output pixel i takes the input pixel that holds (i + 0.5) / scale."""
+    if mask.shape == (height, width):
+        return mask
+    rows = (2 * np.arange(height) + 1) * mask.shape[0] // (2 * height)
+    columns = (2 * np.arange(width) + 1) * mask.shape[1] // (2 * width)
+    return mask[rows[:, None], columns]
