@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial import cKDTree
 from torch import Tensor
 
-from disconerf_ns.evidence import Cells, Observation, observe, similarity
-from disconerf_ns.surface import SurfaceSamples
+from disconerf_ns.evidence import Cells, MaskedSurface, Observation, observe
 
 COARSE, FINE = 4000, 30_000
 """Most cells that are merged pair by pair, and most cells that get a group in the end."""
@@ -32,6 +32,8 @@ LEAST_SUPPORT = 0.3
 """Mean affinity of a group with the masks matched to it, below which it is no object."""
 LEAST_CELLS = 4
 """Cells in the smallest group."""
+NEAR = 8
+"""Neighbours of a cell between which it has space."""
 FEW_CELLS = 2
 """Cells of a group in one view that halve that view's vote."""
 
@@ -45,19 +47,49 @@ class Consensus:
     groups: Int[Tensor, "cells"]
     """Objects from 0, the largest first."""
 
+    neighbours: Int[Tensor, "cells near"]
+    """The nearest other points of each, at most NEAR of them."""
+
+    @classmethod
+    def of(cls, points: Float[Tensor, "cells 3"], groups: Int[Tensor, "cells"]) -> Consensus:
+        """With the neighbours found."""
+        near = min(NEAR, len(points) - 1)
+        if near < 1:
+            return cls(points, groups, torch.arange(len(points))[:, None])
+        return cls(points, groups, torch.from_numpy(cKDTree(points.numpy()).query(points.numpy(), near + 1)[1][:, 1:]))
+
     def __len__(self) -> int:
         return int(self.groups.max()) + 1 if len(self.groups) else 0
 
+    def cpu(self) -> Consensus:
+        """The same in main memory."""
+        return Consensus(self.points.cpu(), self.groups.cpu(), self.neighbours.cpu())
 
-def find_consensus(views: Sequence[tuple[SurfaceSamples, Float[Tensor, "_ _"]]], most: int | None = None) -> Consensus:
+    def sample(self, count: int) -> tuple[Float[Tensor, "some 3"], Int[Tensor, "some"]]:
+        """Random points between cells of one object, and the object; at most `count` of them.
+
+        Each is up to half-way from a random cell's own point to a neighbour. So the space between the surface points
+        has an object too, which held-out views see where surfaces are fuzzy. Between objects it is left to the masks.
+        """
+        device = self.points.device
+        cell = torch.randint(len(self.points), (count,), device=device)
+        neighbour = self.neighbours[cell, torch.randint(self.neighbours.shape[1], (count,), device=device)]
+        inner = self.groups[cell] == self.groups[neighbour]
+        cell, neighbour = cell[inner], neighbour[inner]
+        part = torch.rand(len(cell), 1, device=device) / 2
+        return torch.lerp(self.points[cell], self.points[neighbour], part), self.groups[cell]
+
+
+def find_consensus(views: Sequence[MaskedSurface], most: int | None = None, seed: int = 0) -> Consensus:
     """Group the surface by the masks of all views.
 
     Args:
-        views: surface samples and binary masks (pixels, masks) of each view, pixel by pixel.
+        views: surface samples and binary masks of each view, pixel by pixel.
         most: the number of objects kept, the largest ones; None keeps all.
+        seed: of the draw of the cells.
     """
     points = sum(surface.packed[..., 0].numel() for surface, _ in views)
-    fine = Cells.draw((surface for surface, _ in views), min(FINE, points // POINTS_PER_CELL))
+    fine = Cells.draw((surface for surface, _ in views), min(FINE, points // POINTS_PER_CELL), seed)
     coarse = fine[:COARSE]
     seen = list(observe(coarse, views))
     groups = by_size(linkage(seen, len(coarse)))
@@ -68,7 +100,7 @@ def find_consensus(views: Sequence[tuple[SurfaceSamples, Float[Tensor, "_ _"]]],
     groups = reassign(seen, groups, rounds=3)
     groups = reassign(observe(fine, views), groups[coarse.at(fine.seeds)])
     known = groups >= 0
-    return Consensus(fine.seeds[known], by_size(groups[known]))
+    return Consensus.of(fine.seeds[known], by_size(groups[known]))
 
 
 def by_size(groups: Int[Tensor, "cells"]) -> Int[Tensor, "cells"]:
@@ -87,7 +119,7 @@ def linkage(seen: Sequence[Observation], cells: int) -> Int[Tensor, "cells"]:
     """
     agreement, views = torch.zeros(cells, cells), torch.zeros(cells, cells)
     for view in seen:
-        kind, similar, masked = similarity(view.inside)
+        kind, similar, masked = view.similarity
         some = masked[kind]
         ids, kind = view.cells[some], kind[some]
         agreement[ids[:, None], ids] += similar[kind[:, None], kind]
@@ -167,7 +199,7 @@ def reassign(seen: Iterable[Observation], groups: Int[Tensor, "cells"], rounds: 
     Every view that sees a cell has one vote, the mean similarity of the cell with the group's cells there; it shrinks
     towards 0 where the view sees hardly any of the group.
     """
-    seen = [(view.cells, *similarity(view.inside)) for view in seen]
+    seen = [(view.cells, *view.similarity) for view in seen]
     count = int(groups.max()) + 1
     for _ in range(rounds if count else 0):
         votes = torch.zeros(len(groups), count)

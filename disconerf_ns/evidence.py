@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -16,13 +17,13 @@ from torch import Tensor
 
 from disconerf_ns.surface import SurfaceSamples
 
-SOLID = 0.5
-"""Accumulation from which on a ray has a surface."""
+MaskedSurface = tuple[SurfaceSamples, Float[Tensor, "_ _"]]
+"""What is seen in a view, pixel by pixel, and the binary masks (pixels, masks) of the same pixels."""
 
 
 def solid_points(view: SurfaceSamples) -> Float[Tensor, "points 3"]:
     """Contracted surface points of the rays that have a surface, all points of a ray one after the other."""
-    return view.positions[view.accumulation > SOLID].flatten(0, 1).cpu()
+    return view[view.solid].positions.flatten(0, 1).cpu()
 
 
 @dataclass
@@ -65,17 +66,22 @@ class Observation:
     inside: Float[Tensor, "seen masks"]
     """Part of those points that lie in each mask, in [0, 1]."""
 
+    @cached_property
+    def similarity(self) -> tuple[Int[Tensor, "seen"], Float[Tensor, "kinds kinds"], Bool[Tensor, "kinds"]]:
+        """How far the view's masks put two of its cells together, between kinds of cells; see `similarity`."""
+        return similarity(self.inside)
 
-def observe(cells: Cells, views: Iterable[tuple[SurfaceSamples, Float[Tensor, "_ _"]]]) -> Iterator[Observation]:
+
+def observe(cells: Cells, views: Iterable[MaskedSurface]) -> Iterator[Observation]:
     """Look at the cells from every view.
 
     Args:
         cells: the surface's cells.
-        views: surface samples and binary masks (pixels, masks) of each view, pixel by pixel.
+        views: surface samples and binary masks of each view, pixel by pixel.
     """
     for surface, masks in views:
         found, where = cells.at(solid_points(surface)).unique(return_inverse=True)
-        masks = masks[surface.accumulation > SOLID].cpu().repeat_interleave(surface.positions.shape[1], 0)
+        masks = masks[surface.solid].cpu().repeat_interleave(surface.packed.shape[1], 0)
         weight = torch.bincount(where, minlength=len(found)).float()
         inside = torch.zeros(len(found), masks.shape[1]).index_add_(0, where, masks)
         yield Observation(found, weight, inside / weight[:, None])

@@ -98,6 +98,7 @@ disconerf_small = MethodSpecification(
                 eval_num_rays_per_batch=768,
                 view_pixels=3000,
             ),
+            first_levels=8,
             model=DiscoNerfModelConfig(
                 eval_num_rays_per_chunk=4096,
                 average_init_density=0.01,

@@ -29,13 +29,15 @@ from disconerf_ns.objects import SceneObject
 from disconerf_ns.occupancy import Occupancy
 from disconerf_ns.outputs import LazyOutputs
 from disconerf_ns.palette import object_colors
-from disconerf_ns.surface import SurfaceSamples, render_slots
+from disconerf_ns.surface import SOLID, SurfaceSamples, render_slots
 from disconerf_ns.viewer import displayed_outputs
 
 POINTS_AT_ONCE = 2**18
 """Most points whose slot probabilities are in memory together while rendering."""
 
 
+CONSENSUS = ("consensus_points", "consensus_groups", "consensus_neighbours")
+"""Buffers that hold the consensus."""
 BACKGROUNDS = {"white": 1.0, "black": 0.0}
 """Grey value of what surrounds an object that is rendered alone."""
 
@@ -65,9 +67,11 @@ class DiscoNerfModelConfig(NerfactoModelConfig):
     consensus_mult: float = 0.1
     """Weight of the cross-entropy with the objects that the masks of all views agree on (matching "scene")."""
     consensus_batch: int = 4096
-    """Surface points of that loss in one iteration."""
+    """Random points of that loss in one iteration."""
     tv_cells: int = 8192
     """Cells per level whose vertices enter the total variation of one iteration."""
+    use_gradient_scaling: bool = True
+    """Scale gradients of samples nearer than 1 by their squared distance, against fog in front of the cameras."""
     floater_mult: float = 1e-4
     """Weight of the L1 loss on densities at random points, in the radiance stage."""
     floater_points: int = 4096
@@ -112,6 +116,7 @@ class DiscoNerfModel(NerfactoModel):
         self.register_buffer("object_boxes", torch.zeros(0, 2, 3))
         self.register_buffer("consensus_points", torch.zeros(0, 3))
         self.register_buffer("consensus_groups", torch.zeros(0, dtype=torch.long))
+        self.register_buffer("consensus_neighbours", torch.zeros(0, 1, dtype=torch.long))
         self.coarse_to_fine = CoarseToFine(self.field.mlp_base)
         self._occupancies: dict[int, Occupancy] = {}
         self.edit = Edit()
@@ -170,9 +175,9 @@ class DiscoNerfModel(NerfactoModel):
 
     def _disagreement(self) -> Float[Tensor, ""]:
         """Mean negative log probability of the object that all views agree on, at random surface points."""
-        some = torch.randint(len(self.consensus_points), (self.config.consensus_batch,), device=self.device)
-        probabilities = self.object_field(self.consensus_points[some])
-        return -(probabilities.gather(1, self.consensus_groups[some, None]) + 1e-6).log().mean()
+        positions, groups = self.consensus.sample(self.config.consensus_batch)
+        chosen = self.object_field(positions).gather(1, groups[:, None])
+        return -(chosen + 1e-6).log().sum() / self.config.consensus_batch
 
     def get_metrics_dict(self, outputs: dict, batch: dict) -> dict[str, Tensor]:
         """nerfacto's metrics, or the mean affinity of masks with their slots and the number of slots in use."""
@@ -203,10 +208,16 @@ class DiscoNerfModel(NerfactoModel):
             losses["consensus_loss"] = self.config.consensus_mult * outputs["disagreement"]
         return losses
 
+    @property
+    def consensus(self) -> Consensus:
+        """The objects that the masks of all views agree on."""
+        return Consensus(self.consensus_points, self.consensus_groups, self.consensus_neighbours)
+
     def agree_on(self, consensus: Consensus) -> None:
         """Learn towards these objects, slot by slot; with `slots` "auto" there is one slot for each."""
         self.consensus_points = consensus.points.to(self.device)
         self.consensus_groups = consensus.groups.to(self.device)
+        self.consensus_neighbours = consensus.neighbours.to(self.device)
         if self.slots_by_masks and len(consensus) > 0:
             self.object_field.resize(len(consensus))
 
@@ -338,7 +349,7 @@ class DiscoNerfModel(NerfactoModel):
             image = render_slots(self.object_probabilities(some.view(-1, 3)), opacity)
             confidence, slot = image.max(-1)
             color = colors[slot] * opacity[:, None]
-            parts.append((torch.where(opacity > 0.5, slot + 1, 0).float(), confidence, color))
+            parts.append((torch.where(opacity > SOLID, slot + 1, 0).float(), confidence, color))
         label, confidence, color = (torch.cat(column) for column in zip(*parts))
         return {"label": label, "confidence": confidence.clamp(0, 1), "color": color}
 
@@ -387,12 +398,12 @@ class DiscoNerfModel(NerfactoModel):
             UserError: keys are missing or unknown.
         """
         state = {key: value for key, value in state_dict.items() if not key.startswith("lpips.")}
-        for name in ("consensus_points", "consensus_groups"):
+        for name in CONSENSUS:
             state.setdefault(name, getattr(self, name)[:0])
         last = state.get("object_field.mlp.4.bias")
         if last is not None and len(last) != self.object_field.slots:
             self.object_field.resize(len(last))
-        for name in ("object_slots", "object_boxes", "consensus_points", "consensus_groups"):
+        for name in ("object_slots", "object_boxes", *CONSENSUS):
             if name in state:
                 setattr(self, name, torch.zeros_like(state[name], device=self.device))
         for key, value in super().state_dict().items():

@@ -68,7 +68,7 @@ def discover(
         positions = view.positions
         image = render_slots(field(positions.flatten(0, 1)), view.accumulation.float())
         best, label = image.max(-1)
-        solid = view.accumulation > 0.5
+        solid = view.solid
         best, label, positions = best[solid].cpu(), label[solid].cpu(), positions[solid]
         count = torch.bincount(label, minlength=slots)
         rays += count

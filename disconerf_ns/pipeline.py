@@ -16,11 +16,10 @@ from rich.progress import track
 from torch import Tensor
 
 from disconerf_ns import rendering
-from disconerf_ns.consensus import find_consensus
 from disconerf_ns.datamanager import DiscoNerfDataManager, DiscoNerfDataManagerConfig, MaskedView
 from disconerf_ns.errors import UserError
-from disconerf_ns.evidence import Cells, observe
-from disconerf_ns.explanation import Explanation, explain, save_report
+from disconerf_ns.evidence import MaskedSurface
+from disconerf_ns.explanation import Explanation, best_consensus, explain_all, save_report
 from disconerf_ns.model import DiscoNerfModel, DiscoNerfModelConfig, ObjectBatch
 from disconerf_ns.objects import SceneObject, discover, save_manifest
 from disconerf_ns.radiance import adopt_architecture, check_scene, load_radiance, radiance_source
@@ -86,7 +85,7 @@ class DiscoNerfPipeline(VanillaPipeline):
 
     def _check_slots(self) -> None:
         slots, most = self.model.object_field.slots, self.datamanager.train_dataset.metadata["most_masks"]
-        if self.model.config.matching == "view" and most > slots:
+        if most > slots:
             raise UserError(
                 f"masks: {self.datamanager.store.root} has up to {most} masks in one view, but there are {slots} "
                 f"slots; start a run with --pipeline.model.slots of at least {most}, or leave it out."
@@ -132,7 +131,8 @@ class DiscoNerfPipeline(VanillaPipeline):
                 f"The run has done {start} of {self.schedule.total} iterations, all of them; "
                 f"pass --max-num-iterations above {start} to go on."
             )
-        self._check_slots()
+        if self.model.config.matching == "view":
+            self._check_slots()
         self.object_start.fill_(self.schedule.object_start)
         self.config.model.slots = self.model.object_field.slots
         if (trainer.base_dir / "config.yml").exists():
@@ -187,15 +187,16 @@ class DiscoNerfPipeline(VanillaPipeline):
         views = self._thinned_views(self.config.consensus_rays)
         slots = self.model.object_field.slots
         if len(self.model.consensus_points) == 0:
-            self.model.agree_on(find_consensus(views, None if self.model.slots_by_masks else slots))
+            self.model.agree_on(best_consensus(views, None if self.model.slots_by_masks else slots))
             found = len(self.model.consensus_groups.unique())
             CONSOLE.log(f"consensus: the masks of all views agree on {found} objects")
         if len(self.model.consensus_points) == 0:
+            self._check_slots()
             return []
-        cells, groups = Cells(self.model.consensus_points.cpu()), self.model.consensus_groups.cpu()
-        return [explain(seen, groups, self.model.object_field.slots) for seen in observe(cells, views)]
+        explanations = explain_all(views, self.model.consensus.cpu(), self.model.object_field.slots)
+        return [explanation.to(self.device) for explanation in explanations]
 
-    def _thinned_views(self, rays: int) -> list[tuple[SurfaceSamples, Float[Tensor, "_ _"]]]:
+    def _thinned_views(self, rays: int) -> list[MaskedSurface]:
         """Surface and masks of every view at about `rays` rays in all, evenly spaced among the pixels that count."""
         stride = max(sum(len(surface) for surface in self.surfaces) // rays, 1)
         views = []
@@ -218,9 +219,7 @@ class DiscoNerfPipeline(VanillaPipeline):
                 surface=SurfaceSamples.cat([self.surfaces[view.index] for view in views]).to(self.device),
                 masks=[self._masks(view) for view in views],
                 valid=[view.valid for view in views],
-                explanations=[self.explanations[view.index].to(self.device) for view in views]
-                if self.explanations
-                else None,
+                explanations=[self.explanations[view.index] for view in views] if self.explanations else None,
             )
             outputs = self._model(batch)
             metrics = self.model.get_metrics_dict(outputs, {})

@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int16, Shaped
+from jaxtyping import Bool, Float, Int16, Shaped
 from torch import Tensor
 
 POSITION_STEPS = 2**16 - 1
+SOLID = 0.5
+"""Accumulation above which a ray has a surface."""
 
 
 def weight_quantiles(
@@ -56,6 +58,11 @@ class SurfaceSamples:
     def positions(self) -> Float[Tensor, "rays count 3"]:
         """Contracted positions in [0, 1]^3."""
         return (self.packed.float() + 2**15) / POSITION_STEPS
+
+    @property
+    def solid(self) -> Bool[Tensor, "rays"]:
+        """Rays that have a surface."""
+        return self.accumulation > SOLID
 
     def __getitem__(self, rays: slice | Shaped[Tensor, "_"]) -> SurfaceSamples:
         """Some of the rays."""

@@ -4,10 +4,10 @@ import types
 
 import torch
 from nerfstudio.field_components.mlp import MLPWithHashEncoding
+from test_hashgrid import StandInEncoding
 from torch import nn
 
 from disconerf_ns.coarse_to_fine import CoarseToFine
-from test_hashgrid import StandInEncoding
 
 
 def test_levels_that_wait_get_no_gradient_in_torch() -> None:
