@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from nerfstudio.utils.rich_utils import CONSOLE
+from rich.progress import track
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 from torch import Tensor
@@ -24,6 +27,8 @@ COARSE, FINE = 4000, 30_000
 """Most cells that are merged pair by pair, and most cells that get a group in the end."""
 POINTS_PER_CELL = 16
 """Surface points in a cell: so many that several views see it."""
+DRAWS = 5
+"""Draws of cells of which the best is kept."""
 LEAST_AGREEMENT = 0.5
 """Mean similarity from which on two groups are one object: the masks put them together more often than not."""
 LEAST_VIEWS = 2
@@ -80,27 +85,38 @@ class Consensus:
         return torch.lerp(self.points[cell], self.points[neighbour], part), self.groups[cell]
 
 
-def find_consensus(views: Sequence[MaskedSurface], most: int | None = None, seed: int = 0) -> Consensus:
+def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> Consensus:
     """Group the surface by the masks of all views.
+
+    Which cells are drawn decides what is close to a threshold, such as whether an object merges with its neighbour. So
+    several draws are grouped, and the one that agrees most with the masks is kept.
 
     Args:
         views: surface samples and binary masks of each view, pixel by pixel.
         most: the number of objects kept, the largest ones; None keeps all.
-        seed: of the draw of the cells.
     """
     points = sum(surface.packed[..., 0].numel() for surface, _ in views)
-    fine = Cells.draw((surface for surface, _ in views), min(FINE, points // POINTS_PER_CELL), seed)
-    coarse = fine[:COARSE]
-    seen = list(observe(coarse, views))
-    groups = by_size(linkage(seen, len(coarse)))
+    count = min(FINE, points // POINTS_PER_CELL)
+    draws = [Cells.draw((surface for surface, _ in views), count, seed) for seed in range(DRAWS)]
+    shown = track(draws, "Finding what the masks agree on", console=CONSOLE)
+    found = [group(fine[:COARSE], views, most) for fine in shown]
+    best = max(range(DRAWS), key=lambda draw: found[draw][1])
+    fine, groups = draws[best], found[best][0]
+    groups = reassign(observe(fine, views), groups[fine[:COARSE].at(fine.seeds)])
+    known = groups >= 0
+    return Consensus.of(fine.seeds[known], by_size(groups[known]))
+
+
+def group(cells: Cells, views: Sequence[MaskedSurface], most: int | None) -> tuple[Int[Tensor, "cells"], float]:
+    """The group of each cell, -1 for none, and the groups' agreement with the masks."""
+    seen = list(observe(cells, views))
+    groups = by_size(linkage(seen, len(cells)))
     groups = prune(seen, torch.where(torch.bincount(groups)[groups] >= LEAST_CELLS, groups, -1))
     groups = prune(seen, reassign(seen, groups))
     if most is not None:
         groups = torch.where(groups < most, groups, -1)
     groups = reassign(seen, groups, rounds=3)
-    groups = reassign(observe(fine, views), groups[coarse.at(fine.seeds)])
-    known = groups >= 0
-    return Consensus.of(fine.seeds[known], by_size(groups[known]))
+    return groups, agreement(seen, groups)
 
 
 def by_size(groups: Int[Tensor, "cells"]) -> Int[Tensor, "cells"]:
@@ -162,22 +178,51 @@ def images(view: Observation, groups: Int[Tensor, "cells"], count: int) -> Float
     return torch.nn.functional.one_hot(groups[view.cells] + 1, count + 1)[:, 1:] * view.weight[:, None]
 
 
+class Matched(NamedTuple):
+    """A view's masks matched one to one with the groups that it shows (Hungarian matching, 3.1)."""
+
+    group: Int[Tensor, "matched"]
+    affinity: Float[Tensor, "matched"]
+    """Affinity (Eq. 4) of mask and group, in [0, 1]."""
+    image: Float[Tensor, "seen groups"]
+    """The groups as they appear in the view."""
+
+
+def match(view: Observation, groups: Int[Tensor, "cells"], count: int) -> Matched:
+    """Match a view's masks with the groups."""
+    image = images(view, groups, count)
+    shared, area = view.inside.T @ image, view.inside.T @ view.weight
+    alpha = shared / (area[:, None] + image.sum(0) - shared).clamp(min=1e-9)
+    mask, group = linear_sum_assignment(alpha.numpy(), maximize=True)
+    return Matched(torch.from_numpy(group), alpha[mask, group], image)
+
+
+def agreement(seen: Sequence[Observation], groups: Int[Tensor, "cells"]) -> float:
+    """How alike the masks and the groups are: 2 sum alpha / (masks + groups in view), over all views, in [0, 1].
+
+    Masks without a group and groups without a mask both count against it, so neither merged nor cut objects pay.
+    """
+    count = int(groups.max()) + 1
+    total = both = 0.0
+    for view in seen:
+        found = match(view, groups, count)
+        total += float(found.affinity.sum())
+        both += view.inside.shape[1] + int((found.image.sum(0) > 0).sum())
+    return 2 * total / max(both, 1.0)
+
+
 def support(seen: Sequence[Observation], groups: Int[Tensor, "cells"]) -> Float[Tensor, "groups"]:
-    """How well masks show each group: affinity (Eq. 4) with the mask matched to it in a view, as a mean over views.
+    """How well masks show each group: affinity with the mask matched to it in a view, as a mean over views.
 
     Views weigh as much as they show of the group inside of masks.
     """
     count = int(groups.max()) + 1
     total, shown = torch.zeros(2, count)
     for view in seen:
-        image = images(view, groups, count)
-        shared = view.inside.T @ image
-        area = view.inside.T @ view.weight
-        alpha = shared / (area[:, None] + image.sum(0) - shared).clamp(min=1e-9)
-        mask, group = linear_sum_assignment(alpha.numpy(), maximize=True)
-        masked = (view.inside > 0.5).any(1).float() @ image
+        found = match(view, groups, count)
+        masked = (view.inside > 0.5).any(1).float() @ found.image
         shown += masked
-        total[group] += masked[group] * alpha[mask, group]
+        total[found.group] += masked[found.group] * found.affinity
     return total / shown.clamp(min=1e-9)
 
 

@@ -14,19 +14,15 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
-from nerfstudio.utils.rich_utils import CONSOLE
-from rich.progress import track
 from torch import Tensor
 
-from disconerf_ns.consensus import Consensus, find_consensus, images
+from disconerf_ns.consensus import Consensus, images
 from disconerf_ns.evidence import Cells, MaskedSurface, Observation, observe
 from disconerf_ns.files import write_whole
 from disconerf_ns.objective import ViewLosses
 
 MOSTLY = 0.5
 """Part of an object's picture that lies inside a mask from which on the mask is about it."""
-DRAWS = 5
-"""Consensuses of which the best is taken."""
 LIKE = 0.5
 """Affinity of a mask with its objects' union from which on they explain it."""
 
@@ -68,27 +64,6 @@ def explain(view: Observation, groups: Int[Tensor, "cells"], slots: int) -> Expl
 def explain_all(views: Sequence[MaskedSurface], consensus: Consensus, slots: int) -> list[Explanation]:
     """Explain the masks of every view by the objects of a consensus, which are the first of `slots` slots."""
     return [explain(seen, consensus.groups, slots) for seen in observe(Cells(consensus.points), views)]
-
-
-def best_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> Consensus:
-    """Of several consensuses that start from other cells, the one whose objects explain the masks best.
-
-    Which cells are drawn decides what is close to a threshold, such as whether an object merges with its neighbour. The
-    mean affinity of masks with their objects tells better draws from worse without knowing the truth.
-
-    Args:
-        views: surface samples and binary masks of each view, pixel by pixel.
-        most: the number of objects kept, the largest ones; None keeps all.
-    """
-    draws = track(range(DRAWS), "Finding what the masks agree on", console=CONSOLE)
-    found = [find_consensus(views, most, seed) for seed in draws]
-
-    def affinity(consensus: Consensus) -> float:
-        if len(consensus) == 0:
-            return 0.0
-        return float(torch.cat([e.affinity for e in explain_all(views, consensus, len(consensus))]).mean())
-
-    return max(found, key=affinity)
 
 
 def losses(

@@ -16,10 +16,11 @@ from rich.progress import track
 from torch import Tensor
 
 from disconerf_ns import rendering
+from disconerf_ns.consensus import find_consensus
 from disconerf_ns.datamanager import DiscoNerfDataManager, DiscoNerfDataManagerConfig, MaskedView
 from disconerf_ns.errors import UserError
 from disconerf_ns.evidence import MaskedSurface
-from disconerf_ns.explanation import Explanation, best_consensus, explain_all, save_report
+from disconerf_ns.explanation import Explanation, explain_all, save_report
 from disconerf_ns.model import DiscoNerfModel, DiscoNerfModelConfig, ObjectBatch
 from disconerf_ns.objects import SceneObject, discover, save_manifest
 from disconerf_ns.radiance import adopt_architecture, check_scene, load_radiance, radiance_source
@@ -187,7 +188,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         views = self._thinned_views(self.config.consensus_rays)
         slots = self.model.object_field.slots
         if len(self.model.consensus_points) == 0:
-            self.model.agree_on(best_consensus(views, None if self.model.slots_by_masks else slots))
+            self.model.agree_on(find_consensus(views, None if self.model.slots_by_masks else slots))
             found = len(self.model.consensus_groups.unique())
             CONSOLE.log(f"consensus: the masks of all views agree on {found} objects")
         if len(self.model.consensus_points) == 0:
