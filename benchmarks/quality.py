@@ -8,22 +8,27 @@ on the held-out views. Figures are written after each of them, and what is in th
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 import tyro
-from torch import nn
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
 from benchmarks.baselines import contrastive, panoptic_lifting
-from benchmarks.object_start import train
 from benchmarks.runs import load
+from benchmarks.variants import VARIANTS, Variant, train
+from disconerf_ns.consensus import Consensus
 from disconerf_ns.evaluation import evaluate
 from disconerf_ns.evidence import Cells
 from disconerf_ns.files import write_whole
+from disconerf_ns.labels import label_path, read_label_image
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.provenance import machine, versions
 
@@ -39,7 +44,8 @@ class Quality:
     masks: tuple[str, ...] = ("mild", "middle", "heavy")
     """Sets of masks."""
     methods: tuple[str, ...] = ("scene", "view", "consensus", "panoptic lifting", "contrastive")
-    """Which of the methods to score."""
+    """Which methods to score: those of benchmarks/variants.py, "consensus", "panoptic lifting", "contrastive", and
+    "true labels", what the learned geometry leaves possible."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of each."""
     iterations: int = 400
@@ -51,83 +57,104 @@ class Quality:
 
 
 class NearestPoint(nn.Module):
-    """The consensus alone: the object of the nearest of its surface points."""
+    """An object for every point: that of the nearest of some surface points."""
 
-    def __init__(self, points: torch.Tensor, groups: torch.Tensor):
+    def __init__(self, points: Float[Tensor, "n 3"], groups: Int[Tensor, "n"]):
         super().__init__()
         self.cells, self.groups, self.slots = Cells(points.cpu()), groups.cpu(), int(groups.max()) + 1
 
-    def forward(self, positions: torch.Tensor) -> torch.Tensor:
-        """(n, 3) contracted positions to (n, slots), 1 for the object."""
+    def forward(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n slots"]:
+        """1 for the object of each contracted position, 0 for the others."""
         groups = self.groups[self.cells.at(positions.detach().cpu())]
         return nn.functional.one_hot(groups, self.slots).float().to(positions.device)
 
 
-def by_scene(pipeline: DiscoNerfPipeline, iterations: int, seed: int) -> nn.Module:
-    """As shipped: masks matched once with the objects that all views agree on."""
-    find_explanations(pipeline)
-    train(pipeline, iterations, seed, {})
-    return pipeline.model.object_field
-
-
-def by_view(pipeline: DiscoNerfPipeline, iterations: int, seed: int) -> nn.Module:
-    """The paper's matching, at every iteration in every view."""
-    pipeline.explanations = []
-    pipeline.model.object_field.resize(pipeline.datamanager.train_dataset.metadata["slots"])
-    train(pipeline, iterations, seed, {})
-    return pipeline.model.object_field
-
-
 def consensus_alone(pipeline: DiscoNerfPipeline, iterations: int, seed: int) -> nn.Module:
     """The objects that all views agree on, without a field."""
-    find_explanations(pipeline)
     return NearestPoint(pipeline.model.consensus_points, pipeline.model.consensus_groups)
 
 
-METHODS: dict[str, Callable[[DiscoNerfPipeline, int, int], nn.Module]] = {
-    "scene": by_scene,
-    "view": by_view,
+def true_labels(pipeline: DiscoNerfPipeline, iterations: int, seed: int) -> nn.Module:
+    """The true object of the nearest surface point: what the learned geometry leaves possible."""
+    manager = pipeline.datamanager
+    root = Path(manager.config.dataparser.data) / "labels"
+    points, groups = [], []
+    for index, surface in enumerate(pipeline.surfaces):
+        labels = read_label_image(label_path(root, manager.train_keys[index])).astype(np.int64)
+        height, width = manager.view_size(index)
+        rows = ((np.arange(height) + 0.5) * labels.shape[0] / height).astype(int)
+        columns = ((np.arange(width) + 0.5) * labels.shape[1] / width).astype(int)
+        truth = torch.from_numpy(labels[rows][:, columns]).flatten()
+        points.append(surface.positions.flatten(0, 1))
+        groups.append(truth.repeat_interleave(surface.packed.shape[1]))
+    return NearestPoint(torch.cat(points), torch.cat(groups))
+
+
+BASELINES: dict[str, Callable[[DiscoNerfPipeline, int, int], nn.Module]] = {
     "consensus": consensus_alone,
     "panoptic lifting": panoptic_lifting.train,
     "contrastive": contrastive.train,
+    "true labels": true_labels,
 }
 
 
-def find_explanations(pipeline: DiscoNerfPipeline) -> None:
-    """Group the surface by the masks, from the start."""
-    model = pipeline.model
-    model.consensus_points, model.consensus_groups = model.consensus_points[:0], model.consensus_groups[:0]
-    model.slots_by_masks = True
-    pipeline.explanations = pipeline.explain_masks()
+class Stage:
+    """A run's frozen surfaces with one set of masks, sampled and explained once for each resolution."""
+
+    def __init__(self, trial: Quality, masks: str, surfaces: dict):
+        self.pipeline = load(trial.run, trial.data, trial.data / "masks" / masks)
+        self.pipeline.model.slots_by_masks = True
+        self.field = self.pipeline.model.object_field
+        self.pixels = self.pipeline.config.datamanager.view_pixels
+        self.points = self.pipeline.config.model.surface_points
+        self.surfaces, self.explained = surfaces, {}
+
+    def prepare(self, variant: Variant) -> DiscoNerfPipeline:
+        """The pipeline at a variant's resolution."""
+        pipeline, model = self.pipeline, self.pipeline.model
+        model.object_field = self.field
+        size = variant.view_pixels or self.pixels, variant.surface_points or self.points
+        pipeline.config.datamanager.view_pixels, model.config.surface_points = size
+        pipeline.datamanager._views.clear()
+        if size not in self.surfaces:
+            self.surfaces[size] = pipeline.sample_surfaces()
+        pipeline.surfaces = self.surfaces[size]
+        if size not in self.explained:
+            model.agree_on(Consensus.of(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long)))
+            explanations = pipeline.explain_masks()
+            self.explained[size] = model.consensus, explanations
+        consensus, pipeline.explanations = self.explained[size]
+        model.agree_on(consensus)
+        return pipeline
 
 
 def main(trial: Quality) -> None:
     rows = json.loads(trial.output.read_text())["rows"] if trial.output.exists() else []
     done = {(row["scene"], row["masks"], row["method"], row["seed"]) for row in rows}
-    surfaces = None
+    surfaces = {}
     for masks in trial.masks:
-        pipeline = load(trial.run, trial.data, trial.data / "masks" / masks)
-        pipeline.surfaces = surfaces = surfaces or pipeline.sample_surfaces()
-        field = pipeline.model.object_field
-        for method in trial.methods:
-            for seed in trial.seeds:
-                if (trial.data.name, masks, method, seed) in done:
-                    continue
-                pipeline.model.object_field = field
-                start = time.perf_counter()
-                pipeline.model.object_field = METHODS[method](pipeline, trial.iterations, seed)
-                seconds = time.perf_counter() - start
-                objects = len(pipeline.discover_objects())
-                scores = evaluate(
-                    pipeline, trial.data / "labels", pipeline.datamanager.store, downscale=trial.downscale
-                )
-                rows.append(
-                    {"scene": trial.data.name, "masks": masks, "method": method, "seed": seed, "objects": objects}
-                    | {"seconds": round(seconds, 1), "scores": asdict(scores)}
-                )
-                save(trial, rows)
-                shown = [" ".join(f"{100 * v:.1f}" for v in part.values()) for part in asdict(scores).values()]
-                print(trial.data.name, masks, method, seed, "masks, views, scene:", " | ".join(shown), flush=True)
+        stage = Stage(trial, masks, surfaces)
+        for method, seed in itertools.product(trial.methods, trial.seeds):
+            if (trial.data.name, masks, method, seed) in done:
+                continue
+            variant = VARIANTS.get(method)
+            pipeline = stage.prepare(variant or Variant())
+            start = time.perf_counter()
+            if variant is None:
+                found = BASELINES[method](pipeline, trial.iterations, seed)
+            else:
+                found = train(pipeline, variant, trial.iterations, seed)
+            seconds = time.perf_counter() - start
+            pipeline.model.object_field = found
+            objects = len(pipeline.discover_objects())
+            scores = evaluate(pipeline, trial.data / "labels", pipeline.datamanager.store, downscale=trial.downscale)
+            rows.append(
+                {"scene": trial.data.name, "masks": masks, "method": method, "seed": seed, "objects": objects}
+                | {"seconds": round(seconds, 1), "scores": asdict(scores)}
+            )
+            save(trial, rows)
+            shown = [" ".join(f"{100 * v:.1f}" for v in part.values()) for part in asdict(scores).values()]
+            print(trial.data.name, masks, method, seed, "masks, views, scene:", " | ".join(shown), flush=True)
 
 
 def save(trial: Quality, rows: list[dict]) -> None:

@@ -133,7 +133,7 @@ def test_committed_masks_are_what_the_generator_makes(tmp_path: Path) -> None:
 
 
 def test_all_levels_of_noise_are_sets_named_by_level(tmp_path: Path) -> None:
-    assert mask_sets("all") == {"mild": "mild", "middle": "middle", "heavy": "heavy"}
+    assert mask_sets("all") == {"clean": "none", "mild": "mild", "middle": "middle", "heavy": "heavy"}
     assert mask_sets("heavy") == {"noisy": "heavy"}
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels" / f"{KEYS[0]}.png").symlink_to(TABLE / "labels" / f"{KEYS[0]}.png")

@@ -31,7 +31,8 @@ class Arguments:
     spp: int = 256
     """Paths per pixel."""
     noise: Literal["none", "mild", "middle", "heavy", "all"] = "middle"
-    """How bad the masks of `masks/noisy` are; `all` writes `masks/mild`, `masks/middle` and `masks/heavy` instead."""
+    """How bad the masks of `masks/noisy` are; `all` writes `masks/clean`, `masks/mild`, `masks/middle` and
+    `masks/heavy` instead."""
     seed: int = 0
     """Seed of the masks' noise."""
     only_masks: bool = False
@@ -50,7 +51,9 @@ def main() -> None:
 
 def mask_sets(noise: str) -> dict[str, str]:
     """The noise level of every set of masks to write, by the set's name."""
-    return {level: level for level in LEVELS if level != "none"} if noise == "all" else {"noisy": noise}
+    if noise == "all":
+        return {"clean" if level == "none" else level: level for level in LEVELS}
+    return {"noisy": noise}
 
 
 def render_views(arguments: Arguments) -> None:
