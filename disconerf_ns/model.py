@@ -241,9 +241,18 @@ class DiscoNerfModel(NerfactoModel):
         return self._occupancies[number]
 
     def object_probabilities(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n slots"]:
-        """Slot probabilities at contracted positions among the slots that are objects; slivers own nothing."""
-        real = torch.zeros(self.object_field.slots, device=self.device).index_fill_(0, self.object_slots, 1.0)
-        return (self.object_field(positions) + 1e-9) * real
+        """Slot probabilities at contracted positions among the slots that may own them.
+
+        Those are the objects whose box holds the position, or all objects where no box does; slivers own nothing. So
+        what the field says of fog that no training view looked into can't be an object from elsewhere.
+        """
+        low, high = self.object_boxes.unbind(1)
+        scene = rendering.uncontract(self, positions)[:, None]
+        inside = ((low <= scene) & (scene <= high)).all(-1)
+        inside |= ~inside.any(-1, keepdim=True)
+        probabilities = self.object_field(positions) + 1e-9
+        own = torch.zeros_like(probabilities).index_copy_(1, self.object_slots, inside.to(probabilities))
+        return probabilities * own
 
     def owners(self, positions: Float[Tensor, "*n 3"]) -> Shaped[Tensor, "..."]:
         """The object slot that rules at scene positions (*n), or for soft extraction the probabilities (*n, slots)."""
