@@ -38,6 +38,8 @@ POINTS_AT_ONCE = 2**18
 
 CONSENSUS = ("consensus_points", "consensus_groups", "consensus_neighbours")
 """Buffers that hold the consensus."""
+OUTSIDE = 1e-6
+"""Weight of an object's slot outside of the object's box."""
 BACKGROUNDS = {"white": 1.0, "black": 0.0}
 """Grey value of what surrounds an object that is rendered alone."""
 
@@ -241,17 +243,17 @@ class DiscoNerfModel(NerfactoModel):
         return self._occupancies[number]
 
     def object_probabilities(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n slots"]:
-        """Slot probabilities at contracted positions among the slots that may own them.
+        """Slot probabilities at contracted positions times who may own them: the objects whose box holds the position.
 
-        Those are the objects whose box holds the position, or all objects where no box does; slivers own nothing. So
-        what the field says of fog that no training view looked into can't be an object from elsewhere.
+        Positions in nobody's box, such as fog that no training view looked into, weigh next to nothing, but still have a
+        largest. Slivers own nothing. Rows sum to at most 1.
         """
         low, high = self.object_boxes.unbind(1)
         scene = rendering.uncontract(self, positions)[:, None]
         inside = ((low <= scene) & (scene <= high)).all(-1)
-        inside |= ~inside.any(-1, keepdim=True)
         probabilities = self.object_field(positions) + 1e-9
-        own = torch.zeros_like(probabilities).index_copy_(1, self.object_slots, inside.to(probabilities))
+        own = torch.zeros_like(probabilities)
+        own.index_copy_(1, self.object_slots, inside.to(probabilities).clamp(min=OUTSIDE))
         return probabilities * own
 
     def owners(self, positions: Float[Tensor, "*n 3"]) -> Shaped[Tensor, "..."]:

@@ -79,7 +79,7 @@ def test_an_object_alone_is_as_opaque_as_where_the_scene_shows_it(pipeline, obje
     camera = pipeline.datamanager.eval_dataset.cameras[0:1].to(pipeline.device)
     outputs, seen_objects = pipeline.model.get_outputs_for_camera(camera), 0
     for name, slot in zip(objects, pipeline.model.object_slots.tolist()):
-        seen = (outputs["label"][..., 0] == slot + 1) & (outputs["confidence"][..., 0] > 0.9)
+        seen = (outputs["label"][..., 0] == slot + 1) & (outputs["confidence"][..., 0] > 0.8)
         if seen.sum() > 20:
             shown = outputs["accumulation"][..., 0][seen].mean()
             assert outputs[f"{name}_mask"][..., 0][seen].mean() > 0.85 * shown
