@@ -245,7 +245,7 @@ class DiscoNerfModel(NerfactoModel):
     def object_probabilities(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n slots"]:
         """Slot probabilities at contracted positions times who may own them: the objects whose box holds the position.
 
-        Positions in nobody's box, such as fog that no training view looked into, weigh next to nothing, but still have a
+        Positions in no box, such as fog that no training view looked into, weigh next to nothing, but still have a
         largest. Slivers own nothing. Rows sum to at most 1.
         """
         low, high = self.object_boxes.unbind(1)

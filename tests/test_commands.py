@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import Run
+from helpers import assert_close
 from nerfstudio.scripts.eval import ComputePSNR
 from nerfstudio.scripts.render import DatasetRender, RenderCameraPath, RenderInterpolated, SpiralRender
 from nerfstudio.utils import colormaps
@@ -85,6 +86,21 @@ def test_an_object_alone_is_as_opaque_as_where_the_scene_shows_it(pipeline, obje
             assert outputs[f"{name}_mask"][..., 0][seen].mean() > 0.85 * shown
             seen_objects += 1
     assert seen_objects >= 3
+
+
+def test_an_object_owns_nothing_outside_of_its_box(pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    from disconerf_ns import rendering
+
+    model = pipeline.model
+    places = torch.tensor([[0.0, 0.0, 0.0], [0.5, 0.0, 0.0], [0.0, 0.9, 0.0]])
+    boxes = torch.tensor([[[-0.1] * 3, [0.1] * 3], [[-0.1] * 3, [0.6] * 3]])
+    boxes = torch.cat([boxes, boxes[:1].expand(len(model.object_slots) - 2, 2, 3)])
+    free = model.object_field(rendering.contract(model, places))[:, model.object_slots]
+    monkeypatch.setattr(model, "object_boxes", boxes)
+    owned = model.object_probabilities(rendering.contract(model, places))[:, model.object_slots]
+    factor = torch.full((3, len(boxes)), 1e-6)
+    factor[0], factor[1, 1] = 1.0, 1.0
+    assert_close(owned, (free + 1e-9) * factor)
 
 
 def test_edit_hides_and_recolours(pipeline) -> None:

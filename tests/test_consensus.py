@@ -11,7 +11,17 @@ from helpers import assert_close
 from torch import Tensor
 
 from disconerf_ns import explanation
-from disconerf_ns.consensus import by_size, find_consensus, images, linkage, prune, reassign, support
+from disconerf_ns.consensus import (
+    Consensus,
+    agreement,
+    by_size,
+    find_consensus,
+    images,
+    linkage,
+    prune,
+    reassign,
+    support,
+)
 from disconerf_ns.evidence import Cells, Observation, observe, similarity
 from disconerf_ns.explanation import Explanation, ViewReport, explain, load_report, save_report
 from disconerf_ns.metrics import labels_table, weighted_iou
@@ -139,6 +149,47 @@ def test_objects_are_found_through_missing_joined_and_cut_masks() -> None:
     assert weighted_iou(labels_table(consensus.groups.numpy(), nearest.numpy())) > 0.97
     again = find_consensus(world)
     assert torch.equal(again.groups, consensus.groups) and torch.equal(again.points, consensus.points)
+
+
+def test_agreement_falls_where_objects_are_joined_cut_or_missing() -> None:
+    """By hand: four cells of equal size, one mask each of the first two and the last two."""
+    inside = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    seen = [Observation(torch.arange(4), torch.ones(4), inside)]
+    assert agreement(seen, torch.tensor([0, 0, 1, 1])) == pytest.approx(1.0)
+    assert agreement(seen, torch.tensor([0, 0, 0, 0])) == pytest.approx(2 * 0.5 / (2 + 1))
+    assert agreement(seen, torch.tensor([0, 0, 1, 2])) == pytest.approx(2 * 1.5 / (2 + 3))
+    assert agreement(seen, torch.tensor([0, 0, -1, -1])) == pytest.approx(2 * 1.0 / (2 + 1))
+
+
+def test_agreement_without_masks_or_groups_is_nothing() -> None:
+    blind = Observation(torch.arange(2), torch.ones(2), torch.zeros(2, 0))
+    assert agreement([blind], torch.tensor([0, 0])) == 0.0
+    assert agreement([blind], torch.tensor([-1, -1])) == 0.0
+
+
+def test_samples_lie_between_cells_of_one_object() -> None:
+    torch.manual_seed(0)
+    points = torch.cat([torch.rand(60, 3) * 0.2, torch.rand(60, 3) * 0.2 + torch.tensor([0.2, 0.0, 0.0])])
+    groups = (points[:, 0] > 0.2).long()
+    consensus = Consensus.of(points, groups)
+    distance = torch.cdist(points, points).fill_diagonal_(torch.inf)
+    assert_close(consensus.neighbours.sort(1).values, distance.topk(8, largest=False).indices.sort(1).values)
+    positions, objects = consensus.sample(4000)
+    assert 2000 < len(positions) <= 4000
+    for number in (0, 1):
+        own, nearest = points[groups == number], torch.cdist(positions[objects == number], points[groups == number])
+        reach = torch.cdist(own, own).fill_diagonal_(torch.inf).topk(8, largest=False).values.max()
+        assert nearest.min(1).values.max() <= reach / 2 + 1e-6
+    assert bool((positions[objects == 0, 0] <= 0.2).all() and (positions[objects == 1, 0] >= 0.2).all())
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_few_cells_have_the_neighbours_that_there_are(count: int) -> None:
+    consensus = Consensus.of(torch.rand(count, 3), torch.zeros(count, dtype=torch.long))
+    assert consensus.neighbours.shape == (count, 1)
+    if count:
+        positions, objects = consensus.sample(5)
+        assert len(positions) == len(objects) == 5
 
 
 def test_only_the_largest_objects_are_kept_where_slots_are_few() -> None:
