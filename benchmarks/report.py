@@ -1,4 +1,4 @@
-"""Turns `benchmarks/results/quality_*.json` into the tables of docs/results.md.
+"""Turns `benchmarks/results/quality_*.json` into the tables and the plot of docs/results.md.
 
 python -m benchmarks.report
 """
@@ -10,8 +10,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import tyro
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
 
 NAMES = {
     "masks": "2D masks alone",
@@ -20,18 +24,24 @@ NAMES = {
     "consensus": "the masks' consensus, no field",
     "panoptic lifting": "Panoptic Lifting's loss",
     "contrastive": "contrastive field, HDBSCAN",
+    "true labels": "*true labels of the nearest training point*",
 }
+LEVELS = ("clean", "mild", "middle", "heavy")
+METRICS = ("IoU", "BD", "SBD")
 BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"
 
 
 @dataclass
 class Report:
-    """Write the tables of docs/results.md."""
+    """Write the tables and the plot of docs/results.md."""
 
     results: Path = Path("benchmarks/results")
     """Folder of the figures."""
     page: Path = Path("docs/results.md")
-    """Page whose tables are replaced."""
+    """Page whose tables are replaced; the plot is quality.png beside it."""
+
+
+Rows = list[dict]
 
 
 def spread(values: list[float]) -> str:
@@ -40,38 +50,97 @@ def spread(values: list[float]) -> str:
     return mean if len(values) == 1 else f"{mean} ({100 * min(values):.1f} to {100 * max(values):.1f})"
 
 
-def table(rows: list[dict]) -> list[str]:
-    """Lines of one scene with one set of masks."""
-    parts: dict[str, list[dict]] = defaultdict(list)
+def by(rows: Rows, key: str) -> dict[str, Rows]:
+    """Rows by what they have under a key."""
+    groups: dict[str, Rows] = defaultdict(list)
     for row in rows:
-        parts[row["method"]].append(row)
+        groups[row[key]].append(row)
+    return groups
+
+
+def table(rows: Rows) -> list[str]:
+    """Lines of one scene with one set of masks."""
+    methods = by(rows, "method")
     lines = ["| | IoU | BD | SBD | scene IoU | scene BD | scene SBD | objects | seeds |", "|---" * 9 + "|"]
     masks = rows[0]["scores"]["masks"]
     lines.append("| " + " | ".join([NAMES["masks"], *(spread([v]) for v in masks.values()), *"     "]) + " |")
     for method, name in NAMES.items():
-        if some := parts.get(method):
+        if some := methods.get(method):
             values = [
                 spread([row["scores"][part][metric] for row in some])
                 for part in ("views", "scene")
-                for metric in ("IoU", "BD", "SBD")
+                for metric in METRICS
             ]
             objects = "/".join(str(row["objects"]) for row in some)
             lines.append("| " + " | ".join([name, *values, objects, str(len(some))]) + " |")
     return lines
 
 
+def ablations(rows: Rows, level: str = "middle") -> list[str]:
+    """Lines of all variants, scene by scene, with one level of noise and the first seed."""
+    first = [row for row in rows if row["masks"] == level and row["seed"] == 0]
+    scenes = sorted(by(first, "scene"))
+    methods = by(first, "method")
+    names = sorted(name for name in methods if name.split(",")[0] in ("scene", "view"))
+    cells = [f"{scene} {metric}" for scene in scenes for metric in ("IoU", "scene IoU", "scene SBD", "objects")]
+    lines = ["| matching by | " + " | ".join(cells) + " |", "|---" * (1 + len(cells)) + "|"]
+    for name in names:
+        found = by(methods[name], "scene")
+        values = []
+        for scene in scenes:
+            if scene in found:
+                row = found[scene][0]
+                some = row["scores"]["views"]["IoU"], row["scores"]["scene"]["IoU"], row["scores"]["scene"]["SBD"]
+                values += [*(spread([value]) for value in some), str(row["objects"])]
+            else:
+                values += [" "] * 4
+        lines.append("| " + " | ".join([name, *values]) + " |")
+    return lines
+
+
+def plot(rows: Rows, path: Path) -> None:
+    """Scene IoU of every method over the masks' own IoU, one panel per scene."""
+    scenes = by(rows, "scene")
+    figure, axes = plt.subplots(1, len(scenes), figsize=(4.6 * len(scenes), 3.8), sharey=True, squeeze=False)
+    for axis, (scene, here) in zip(axes[0], sorted(scenes.items())):
+        levels = [level for level in LEVELS[1:] if level in by(here, "masks")]
+        masks = [by(here, "masks")[level][0]["scores"]["masks"]["IoU"] for level in levels]
+        axis.plot(range(len(levels)), [100 * m for m in masks], "--", color="0.5", label="2D masks (per view)")
+        for number, (method, name) in enumerate(list(NAMES.items())[1:]):
+            points = {
+                i: [100 * r["scores"]["scene"]["IoU"] for r in by(here, "masks")[level] if r["method"] == method]
+                for i, level in enumerate(levels)
+            }
+            points = {i: values for i, values in points.items() if values}
+            if points:
+                mean = [np.mean(v) for v in points.values()]
+                reach = [(m - min(v), max(v) - m) for m, v in zip(mean, points.values())]
+                strong = {"lw": 2.5, "zorder": 3} if method == "scene" else {"lw": 1.2}
+                label = name.replace("*", "")
+                axis.errorbar(
+                    list(points), mean, np.transpose(reach), marker="o", ms=4, color=f"C{number}", label=label, **strong
+                )
+        axis.set_xticks(range(len(levels)), levels)
+        axis.set_title(scene)
+        axis.set_xlabel("noise of the masks")
+        axis.grid(alpha=0.3)
+    axes[0][0].set_ylabel("scene IoU in %")
+    axes[0][-1].legend(fontsize=7.5, loc="lower left")
+    figure.tight_layout()
+    figure.savefig(path, dpi=80)
+
+
 def main(report: Report) -> None:
+    rows = [row for f in sorted(report.results.glob("quality_*.json")) for row in json.loads(f.read_text())["rows"]]
     text = []
-    for file in sorted(report.results.glob("quality_*.json")):
-        content = json.loads(file.read_text())
-        groups: dict[str, list[dict]] = defaultdict(list)
-        for row in content["rows"]:
-            groups[row["masks"]].append(row)
-        for masks in sorted(groups, key=("mild", "middle", "heavy").index):
-            text += [f"### {groups[masks][0]['scene']}, {masks} noise", "", *table(groups[masks]), ""]
+    for scene, here in by(rows, "scene").items():
+        for level, some in sorted(by(here, "masks").items(), key=lambda group: LEVELS.index(group[0])):
+            text += [f"### {scene}, {level} {'masks' if level == 'clean' else 'noise'}", "", *table(some), ""]
+    text += ["### One thing changed, middle noise, first seed", "", *ablations(rows), ""]
     page = report.page.read_text()
     before, rest = page.split(BEGIN)
     report.page.write_text("\n".join([before + BEGIN, "", *text]) + END + rest.split(END)[1])
+    plot(rows, report.page.parent / "quality.png")
 
 
 if __name__ == "__main__":
