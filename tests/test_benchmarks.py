@@ -1,0 +1,82 @@
+"""The benchmarks' harness: every kind of method on a tiny run, and the pages that are made of the figures."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Run
+
+from benchmarks import pictures, quality, report
+from benchmarks.variants import VARIANTS, Variant, _matching
+from disconerf_ns import objective
+
+
+def row(method: str, seed: int, iou: float, masks: str = "middle", scene: str = "room") -> dict:
+    values = {"IoU": iou, "BD": iou, "SBD": iou}
+    scores = {"masks": {"IoU": 0.5, "BD": 0.6, "SBD": 0.7}, "views": values, "scene": values}
+    return {"scene": scene, "masks": masks, "method": method, "seed": seed, "objects": 4, "seconds": 1.0} | {
+        "scores": scores
+    }
+
+
+def test_report_replaces_the_tables_and_nothing_else(tmp_path: Path) -> None:
+    rows = [row("scene", 0, 0.9), row("scene", 1, 0.8), row("view", 0, 0.7), row("view, usual start", 0, 0.6)]
+    (tmp_path / "quality_room.json").write_text(json.dumps({"rows": rows}))
+    (tmp_path / "page.md").write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    report.main(report.Report(tmp_path, tmp_path / "page.md"))
+    page = (tmp_path / "page.md").read_text()
+    assert page.startswith("before\n") and page.endswith("after\n") and "old" not in page
+    assert "| 2D masks alone | 50.0 | 60.0 | 70.0 |" in page
+    assert "| **as shipped** (matching by scene) | 85.0 (80.0 to 90.0) |" in page
+    assert "| view, usual start | 60.0 | 60.0 | 60.0 | 4 |" in page
+    assert (tmp_path / "quality.png").stat().st_size > 5000
+
+
+def test_without_matching_a_slot_may_serve_two_masks() -> None:
+    alpha = torch.tensor([[0.9, 0.1], [0.8, 0.2]])
+    assert objective.match(alpha).tolist() == [0, 1]
+    with _matching(Variant(one_to_one=False)):
+        assert objective.match(alpha).tolist() == [0, 0]
+        assert objective.match(alpha[:0]).tolist() == []
+    assert objective.match(alpha).tolist() == [0, 1]
+
+
+@pytest.fixture
+def data(scene: Path, tmp_path: Path) -> Path:
+    """The tiny scene with its masks as a named set."""
+    copy = tmp_path / "balls"
+    shutil.copytree(scene, copy)
+    inner = next((copy / "masks").iterdir())
+    if inner.is_dir():
+        inner.rename(copy / "masks" / "middle")
+    else:
+        (copy / "masks").rename(copy / "set")
+        (copy / "masks").mkdir()
+        (copy / "set").rename(copy / "masks" / "middle")
+    return copy
+
+
+@pytest.mark.slow
+def test_every_method_is_scored_once(run: Run, data: Path, tmp_path: Path) -> None:
+    methods = ("scene", "view, best slot per mask", "scene, 1 point per ray", *quality.BASELINES)
+    trial = quality.Quality(run.config, data, ("middle",), methods, (0,), 30, 1, tmp_path / "quality.json")
+    quality.main(trial)
+    first = json.loads(trial.output.read_text())["rows"]
+    assert [r["method"] for r in first] == list(methods)
+    assert {r["method"]: r["scores"]["scene"]["IoU"] for r in first}["true labels"] > 0.8
+    quality.main(trial)
+    assert json.loads(trial.output.read_text())["rows"] == first
+    assert set(VARIANTS) >= set(methods[:3])
+
+
+@pytest.mark.slow
+def test_pictures_show_views_and_confidence(run: Run, data: Path, tmp_path: Path) -> None:
+    pictures.main(pictures.Pictures(run.config, data, "middle", 60, 1, 1, tmp_path, tmp_path))
+    found = json.loads((tmp_path / "confidence_balls.json").read_text())
+    assert 0 <= found["calibration_error"] < 0.5
+    assert sum(b["pixels"] for b in found["bins"]) > 1000
+    assert (tmp_path / "balls.png").stat().st_size > 5000
