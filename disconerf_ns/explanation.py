@@ -7,9 +7,7 @@ the set's union looks like the mask, the union learns from the mask; if not, not
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -18,7 +16,6 @@ from torch import Tensor
 
 from disconerf_ns.consensus import Consensus, images
 from disconerf_ns.evidence import Cells, MaskedSurface, Observation, observe
-from disconerf_ns.files import write_whole
 from disconerf_ns.objective import ViewLosses
 
 MOSTLY = 0.5
@@ -83,31 +80,3 @@ def losses(
         explanation.affinity,
         sets.any(0),
     )
-
-
-class ViewReport(NamedTuple):
-    """How well one view's masks agree with the objects of the scene."""
-
-    image: str
-    """Key of the image."""
-    masks: int
-    """Masks of the view."""
-    explained: int
-    """Those that a union of objects explains."""
-    affinity: float
-    """Mean affinity of its masks with their objects, in [0, 1]; 0 without masks."""
-
-
-def save_report(images: Sequence[str], explanations: Sequence[Explanation], path: Path) -> None:
-    """Write how well the views' masks are explained, the worst first: those are the masks to look at."""
-    rows = [
-        ViewReport(image, len(e.affinity), int(e.explained.sum()), float(e.affinity.sum()) / max(len(e.affinity), 1))
-        for image, e in zip(images, explanations)
-    ]
-    content = [row._asdict() for row in sorted(rows, key=lambda row: row.affinity)]
-    write_whole(path, json.dumps(content, indent=1))
-
-
-def load_report(path: Path) -> list[ViewReport]:
-    """Read what `save_report` wrote."""
-    return [ViewReport(**row) for row in json.loads(path.read_text())]

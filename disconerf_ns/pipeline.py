@@ -20,7 +20,8 @@ from disconerf_ns.consensus import find_consensus
 from disconerf_ns.datamanager import DiscoNerfDataManager, DiscoNerfDataManagerConfig, MaskedView
 from disconerf_ns.errors import UserError
 from disconerf_ns.evidence import MaskedSurface
-from disconerf_ns.explanation import Explanation, explain_all, save_report
+from disconerf_ns.explanation import Explanation, explain_all
+from disconerf_ns.mask_report import report_masks, save_report
 from disconerf_ns.model import DiscoNerfModel, DiscoNerfModelConfig, ObjectBatch
 from disconerf_ns.objects import SceneObject, discover, save_manifest
 from disconerf_ns.radiance import adopt_architecture, check_scene, load_radiance, radiance_source
@@ -115,7 +116,8 @@ class DiscoNerfPipeline(VanillaPipeline):
                 objects = self.discover_objects()
                 save_manifest(objects, self.model.object_field.slots, step, trainer.base_dir / "objects.json")
                 if self.explanations:
-                    save_report(self.datamanager.train_keys, self.explanations, trainer.base_dir / "masks.json")
+                    report = report_masks(self.datamanager.train_keys, self.explanations, objects)
+                    save_report(report, trainer.base_dir / "masks.json")
 
         before = TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], enter_step)
         after = TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], leave_step)

@@ -23,8 +23,10 @@ from disconerf_ns.consensus import (
     support,
 )
 from disconerf_ns.evidence import Cells, Observation, observe, similarity
-from disconerf_ns.explanation import Explanation, ViewReport, explain, load_report, save_report
+from disconerf_ns.explanation import Explanation, explain
+from disconerf_ns.mask_report import ObjectReport, ViewReport, load_report, report_masks, save_report
 from disconerf_ns.metrics import labels_table, weighted_iou
+from disconerf_ns.objects import SceneObject
 from disconerf_ns.surface import SurfaceSamples
 
 BALLS = torch.tensor([[0.3, 0.3, 0.3], [0.36, 0.3, 0.3], [0.7, 0.6, 0.4], [0.5, 0.7, 0.7]])
@@ -235,12 +237,20 @@ def test_images_put_each_cell_into_its_group() -> None:
     assert images(view, torch.tensor([1, 0, -1, 0]), 2).tolist() == [[0, 2], [0, 0], [5, 0]]
 
 
-def test_report_has_the_worst_view_first(tmp_path: Path) -> None:
-    good, bad = torch.tensor([1.0, 0.5]), torch.tensor([0.25])
-    views = [Explanation(torch.zeros(len(a), 3), a) for a in (good, torch.zeros(0), bad)]
-    save_report(["a", "b", "c"], views, tmp_path / "masks.json")
-    assert load_report(tmp_path / "masks.json") == [
-        ViewReport("b", 0, 0, 0.0),
-        ViewReport("c", 1, 0, 0.25),
-        ViewReport("a", 2, 2, 0.75),
+def test_report_has_the_worst_first(tmp_path: Path) -> None:
+    whole, joined, piece = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([1.0, 1.0, 0.0]), torch.tensor([0.0, 1.0, 0.0])
+    views = [
+        Explanation(torch.stack([whole, joined]), torch.tensor([1.0, 0.5])),
+        Explanation(torch.zeros(0, 3), torch.zeros(0)),
+        Explanation(piece[None], torch.tensor([0.25])),
+    ]
+    box = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    objects = [SceneObject(f"object_0{i}", i, (0.0, 0.0, 0.0), 0.3, 0.9, 3, box) for i in range(3)]
+    save_report(report_masks(["a", "b", "c"], views, objects), tmp_path / "masks.json")
+    report = load_report(tmp_path / "masks.json")
+    assert report.views == [ViewReport("b", 0, 0, 0.0), ViewReport("c", 1, 0, 0.25), ViewReport("a", 2, 2, 0.75)]
+    assert report.objects == [
+        ObjectReport("object_02", 0, 0, 0.0),
+        ObjectReport("object_01", 1, 1, 0.25),
+        ObjectReport("object_00", 1, 1, 1.0),
     ]

@@ -10,7 +10,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.objects import load_manifest
 
 if TYPE_CHECKING:
-    from disconerf_ns.explanation import ViewReport
+    from disconerf_ns.mask_report import MaskReport
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Objects:
     """config.yml of the run."""
 
     def __call__(self) -> None:
-        """Print one row per object, largest first, and the views whose masks agree least with the objects.
+        """Print one row per object, largest first, and the views and objects whose masks agree least.
 
         Raises:
             UserError: the run has no objects.json.
@@ -30,7 +30,7 @@ class Objects:
         from rich.table import Table
         from rich.text import Text
 
-        from disconerf_ns.explanation import load_report
+        from disconerf_ns.mask_report import load_report
 
         table = Table()
         for column in ("object", "colour", "share of surface", "confidence", "views", "size"):
@@ -43,18 +43,24 @@ class Objects:
         Console().print(table)
         report = self.load_config.parent / "masks.json"
         if report.exists():
-            Console().print(_worst_views(load_report(report)))
+            for worst in _worst(load_report(report)):
+                Console().print(worst)
 
 
-def _worst_views(views: list[ViewReport], most: int = 5):
+def _worst(report: MaskReport, most: int = 5):
     from rich.table import Table
 
-    table = Table(title="Masks that agree least with the objects")
+    views = Table(title="Views whose masks agree least with the objects")
     for column in ("image", "masks", "explained", "affinity"):
-        table.add_column(column, justify="left" if column == "image" else "right")
-    for view in views[:most]:
-        table.add_row(view.image, str(view.masks), str(view.explained), f"{view.affinity:.2f}")
-    return table
+        views.add_column(column, justify="left" if column == "image" else "right")
+    for view in report.views[:most]:
+        views.add_row(view.image, str(view.masks), str(view.explained), f"{view.affinity:.2f}")
+    objects = Table(title="Objects whose masks agree least with them")
+    for column in ("object", "masks of it alone", "with others", "affinity"):
+        objects.add_column(column, justify="left" if column == "object" else "right")
+    for found in report.objects[:most]:
+        objects.add_row(found.name, str(found.masks), str(found.joined), f"{found.affinity:.2f}")
+    return views, objects
 
 
 def manifest_of(config: Path) -> Path:
