@@ -98,6 +98,12 @@ BASELINES: dict[str, Callable[[DiscoNerfPipeline, int, int], nn.Module]] = {
 }
 
 
+LEAST, LEAST_OF_SPARE_SLOTS = 0.0005, 0.002
+"""Smallest share of the surface that is an object, where every slot stands for one and where spare slots leave slivers."""
+SUPPORTED = ("scene", "consensus", "true labels")
+"""Methods without spare slots."""
+
+
 class Stage:
     """A run's frozen surfaces with one set of masks, sampled and explained once for each resolution."""
 
@@ -139,6 +145,7 @@ def main(trial: Quality) -> None:
                 continue
             variant = VARIANTS.get(method)
             pipeline = stage.prepare(variant or Variant())
+            pipeline.config.object_min_share = LEAST if method.split(",")[0] in SUPPORTED else LEAST_OF_SPARE_SLOTS
             start = time.perf_counter()
             if variant is None:
                 found = BASELINES[method](pipeline, trial.iterations, seed)
