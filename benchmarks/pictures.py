@@ -18,7 +18,7 @@ import tyro
 from jaxtyping import Float, Int
 from PIL import Image
 
-from benchmarks.quality import Stage
+from benchmarks.quality import Stage, least_share
 from benchmarks.variants import VARIANTS, train
 from disconerf_ns.evaluation import compare, number_objects, whole_scene
 from disconerf_ns.files import write_whole
@@ -74,6 +74,7 @@ def main(trial: Pictures) -> None:
     stage = Stage(trial, trial.masks, {})
     pipeline = stage.prepare(VARIANTS["scene"])
     train(pipeline, VARIANTS["scene"], trial.iterations, seed=0)
+    pipeline.config.object_min_share = least_share("scene")
     pipeline.discover_objects()
     views = views_of(pipeline)
     compared, confidences, photos, masks = [], [], [], []

@@ -98,10 +98,9 @@ BASELINES: dict[str, Callable[[DiscoNerfPipeline, int, int], nn.Module]] = {
 }
 
 
-LEAST, LEAST_OF_SPARE_SLOTS = 0.0005, 0.002
-"""Smallest share of the surface that is an object, where every slot stands for one and where spare slots leave slivers."""
-SUPPORTED = ("scene", "consensus", "true labels")
-"""Methods without spare slots."""
+def least_share(method: str) -> float:
+    """Smallest share of the surface that is an object: smaller where every slot stands for one."""
+    return 0.0005 if method.split(",")[0] in ("scene", "consensus", "true labels") else 0.002
 
 
 class Stage:
@@ -145,7 +144,7 @@ def main(trial: Quality) -> None:
                 continue
             variant = VARIANTS.get(method)
             pipeline = stage.prepare(variant or Variant())
-            pipeline.config.object_min_share = LEAST if method.split(",")[0] in SUPPORTED else LEAST_OF_SPARE_SLOTS
+            pipeline.config.object_min_share = least_share(method)
             start = time.perf_counter()
             if variant is None:
                 found = BASELINES[method](pipeline, trial.iterations, seed)

@@ -55,8 +55,8 @@ class DiscoNerfPipelineConfig(VanillaPipelineConfig):
     consensus_rays: int = 500_000
     """Rays of all views together, evenly spaced, by which the objects that all masks agree on are found."""
     object_min_share: float = 0.0005
-    """Smallest part of the visible surface that counts as an object. Matching by view leaves slivers in spare slots, for
-    which 0.002 is better."""
+    """Smallest part of the visible surface that counts as an object. Matching by view leaves slivers in spare slots,
+    for which 0.002 is better."""
 
 
 class DiscoNerfPipeline(VanillaPipeline):
