@@ -25,6 +25,7 @@ from disconerf_ns.files import write_whole
 from disconerf_ns.labels import label_files, read_label_image
 from disconerf_ns.metrics import match, weighted_iou
 from disconerf_ns.palette import object_colors
+from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.provenance import machine, versions
 from disconerf_ns.views import load_masks, views_of
 
@@ -70,65 +71,95 @@ def as_labels(masks: np.ndarray, truth: Int[np.ndarray, "h w"]) -> Int[np.ndarra
     return labels
 
 
-def main(trial: Pictures) -> None:
-    stage = Stage(trial, trial.masks, {})
-    pipeline = stage.prepare(VARIANTS["scene"])
-    train(pipeline, VARIANTS["scene"], trial.iterations, seed=0)
-    pipeline.config.object_min_share = least_share("scene")
-    pipeline.discover_objects()
+@dataclass
+class Look:
+    """A held-out view, all of it at one size."""
+
+    photo: Float[np.ndarray, "h w 3"]
+    truth: Int[np.ndarray, "h w"]
+    """True label; 0 counts nowhere."""
+    masks: Int[np.ndarray, "h w"]
+    """2D masks as labels, see `as_labels`."""
+    found: Int[np.ndarray, "h w"]
+    """The true label of the scene's object that is seen; an object that matches none has a number of its own."""
+    confidence: Float[np.ndarray, "h w"]
+    iou: float
+    """Area-weighted IoU of the view."""
+
+
+def look(pipeline: DiscoNerfPipeline, labels: Path, downscale: int) -> list[Look]:
+    """Every held-out view of a run with objects."""
     views = views_of(pipeline)
-    compared, confidences, photos, masks = [], [], [], []
-    for view, path in zip(views, label_files(trial.data / "labels", views)):
+    compared, confidences = [], []
+    for view, path in zip(views, label_files(labels, views)):
         camera = pipeline.datamanager.eval_dataset.cameras[view.index : view.index + 1].to(pipeline.device)
-        camera.rescale_output_resolution(1 / trial.downscale)
+        camera.rescale_output_resolution(1 / downscale)
         outputs = pipeline.model.get_outputs_for_camera(camera)
         compared.append(compare(number_objects(pipeline, outputs["label"]), read_label_image(path)))
-        height, width = compared[-1].truth.shape
         confidences.append(outputs["confidence"][..., 0].cpu().numpy())
-        photos.append(np.asarray(Image.open(view.image).convert("RGB").resize((width, height), Image.BOX)) / 255)
-        masks.append(load_masks(pipeline.datamanager.store, view).decode(height, width))
     scene = whole_scene(compared)
-    segments, objects = match(scene)
-    partner = {0: 0, **{int(scene.segments[s]): int(scene.objects[o]) for s, o in zip(segments, objects)}}
-    most = int(scene.objects.max())
-    extra = {s: most + 1 + i for i, s in enumerate(s for s in map(int, scene.segments) if s not in partner)}
-    found = [np.vectorize({**partner, **extra}.get)(view.predicted) for view in compared]
+    names = {0: 0} | {int(scene.segments[s]): int(scene.objects[t]) for s, t in zip(*match(scene))}
+    strangers = [int(s) for s in scene.segments if int(s) not in names]
+    names |= {s: int(scene.objects.max()) + 1 + number for number, s in enumerate(strangers)}
+    looks = []
+    for view, found, confidence in zip(views, compared, confidences):
+        height, width = found.truth.shape
+        photo = Image.open(view.image).convert("RGB").resize((width, height), Image.BOX)
+        masks = load_masks(pipeline.datamanager.store, view).decode(height, width)
+        objects = np.vectorize(names.get)(found.predicted)
+        painted, iou = as_labels(masks, found.truth), weighted_iou(found.field)
+        looks.append(Look(np.asarray(photo) / 255, found.truth, painted, objects, confidence, iou))
+    return looks
 
-    order = np.argsort([-weighted_iou(view.field) for view in compared])
-    chosen = [*order[: trial.shown], *order[len(order) - trial.shown :]]
+
+def draw(looks: list[Look], path: Path) -> None:
+    """One row of pictures per view."""
     titles = ["photograph, held out", "true objects", "2D masks of this view", "objects of the scene", "wrong pixels"]
-    figure, axes = plt.subplots(len(chosen), 5, figsize=(15, 2.36 * len(chosen)), squeeze=False)
-    for row, index in zip(axes, chosen):
-        truth = compared[index].truth
-        wrong = (found[index] != truth) & (truth != 0)
-        error = np.where(wrong[..., None], [0.85, 0.1, 0.1], 0.35 + 0.5 * photos[index].mean(-1, keepdims=True))
-        images = [photos[index], paint(truth), paint(as_labels(masks[index], truth)), paint(found[index]), error]
-        for axis, image, title in zip(row, images, titles):
+    figure, axes = plt.subplots(len(looks), len(titles), figsize=(15, 2.36 * len(looks)), squeeze=False)
+    for row, view in zip(axes, looks):
+        wrong = (view.found != view.truth) & (view.truth != 0)
+        grey = 0.35 + 0.5 * view.photo.mean(-1, keepdims=True)
+        errors = np.where(wrong[..., None], [0.85, 0.1, 0.1], grey)
+        for axis, image in zip(row, [view.photo, paint(view.truth), paint(view.masks), paint(view.found), errors]):
             axis.imshow(image, interpolation="nearest")
             axis.set_xticks([])
             axis.set_yticks([])
-            axis.set_title(title if row is axes[0] else "", fontsize=11)
-        row[0].set_ylabel(f"view IoU {100 * weighted_iou(compared[index].field):.1f}", fontsize=11)
+        row[0].set_ylabel(f"view IoU {100 * view.iou:.1f}", fontsize=11)
+    for axis, title in zip(axes[0], titles):
+        axis.set_title(title, fontsize=11)
     figure.tight_layout(pad=0.3)
-    trial.docs.mkdir(parents=True, exist_ok=True)
-    figure.savefig(trial.docs / f"{trial.data.name}.png", dpi=80)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=80)
 
-    counted = np.concatenate([(view.truth != 0).ravel() for view in compared])
-    confidence = np.concatenate([c.ravel() for c in confidences])[counted]
-    correct = np.concatenate([(f == view.truth).ravel() for f, view in zip(found, compared)])[counted]
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    rows = [
+
+def reliability(looks: list[Look]) -> tuple[float, list[dict]]:
+    """How often pixels are right by how sure the field is: the expected calibration error, and tenths of confidence."""
+    counted = [view.truth != 0 for view in looks]
+    confidence = np.concatenate([view.confidence[some] for view, some in zip(looks, counted)])
+    correct = np.concatenate([(view.found == view.truth)[some] for view, some in zip(looks, counted)])
+    tenth = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    bins = [
         {
-            "from": b / BINS,
-            "pixels": int((bins == b).sum()),
-            "confidence": float(confidence[bins == b].mean()) if (bins == b).any() else None,
-            "correct": float(correct[bins == b].mean()) if (bins == b).any() else None,
+            "pixels": int((tenth == number).sum()),
+            "confidence": float(confidence[tenth == number].mean()),
+            "correct": float(correct[tenth == number].mean()),
         }
-        for b in range(BINS)
+        for number in np.unique(tenth)
     ]
-    error = sum(r["pixels"] * abs(r["confidence"] - r["correct"]) for r in rows if r["pixels"]) / len(confidence)
+    error = sum(b["pixels"] * abs(b["confidence"] - b["correct"]) for b in bins) / len(confidence)
+    return error, bins
+
+
+def main(trial: Pictures) -> None:
+    pipeline = Stage(trial, trial.masks, {}).prepare(VARIANTS["scene"])
+    train(pipeline, VARIANTS["scene"], trial.iterations, seed=0)
+    pipeline.config.object_min_share = least_share("scene")
+    pipeline.discover_objects()
+    looks = sorted(look(pipeline, trial.data / "labels", trial.downscale), key=lambda view: -view.iou)
+    draw([*looks[: trial.shown], *looks[len(looks) - trial.shown :]], trial.docs / f"{trial.data.name}.png")
+    error, bins = reliability(looks)
     facts = {"machine": machine(), "versions": versions(), "scene": trial.data.name, "masks": trial.masks}
-    content = {**facts, "iterations": trial.iterations, "calibration_error": float(error), "bins": rows}
+    content = {**facts, "iterations": trial.iterations, "calibration_error": error, "bins": bins}
     write_whole(trial.results / f"confidence_{trial.data.name}.json", json.dumps(content, indent=1))
     print(f"{trial.data.name}: expected calibration error {100 * error:.1f} %")
 

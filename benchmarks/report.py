@@ -1,4 +1,4 @@
-"""Turns `benchmarks/results/quality_*.json` into the tables and the plot of docs/results.md.
+"""Turns `quality_*.json` and `confidence_*.json` in benchmarks/results into tables and plots of docs/results.md.
 
 python -m benchmarks.report
 """
@@ -38,7 +38,7 @@ class Report:
     results: Path = Path("benchmarks/results")
     """Folder of the figures."""
     page: Path = Path("docs/results.md")
-    """Page whose tables are replaced; the plot is quality.png beside it."""
+    """Page whose tables are replaced; the plots, quality.png and confidence.png, are put beside it."""
 
 
 Rows = list[dict]
@@ -130,6 +130,25 @@ def plot(rows: Rows, path: Path) -> None:
     figure.savefig(path, dpi=80)
 
 
+def plot_confidence(files: list[Path], path: Path) -> None:
+    """How often pixels are right over how sure the field is, one line per scene."""
+    figure, axis = plt.subplots(figsize=(4.6, 4.0))
+    axis.plot([0, 100], [0, 100], "--", color="0.5", lw=1)
+    for file in files:
+        content = json.loads(file.read_text())
+        bins = [b for b in content["bins"] if b["pixels"] >= 30]
+        label = f"{content['scene']} (error {100 * content['calibration_error']:.1f} %)"
+        axis.plot(
+            [100 * b["confidence"] for b in bins], [100 * b["correct"] for b in bins], marker="o", ms=4, label=label
+        )
+    axis.set_xlabel("confidence in %")
+    axis.set_ylabel("pixels that are right in %")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=80)
+
+
 def main(report: Report) -> None:
     rows = [row for f in sorted(report.results.glob("quality_*.json")) for row in json.loads(f.read_text())["rows"]]
     text = []
@@ -141,6 +160,8 @@ def main(report: Report) -> None:
     before, rest = page.split(BEGIN)
     report.page.write_text("\n".join([before + BEGIN, "", *text]) + END + rest.split(END)[1])
     plot(rows, report.page.parent / "quality.png")
+    if confidences := sorted(report.results.glob("confidence_*.json")):
+        plot_confidence(confidences, report.page.parent / "confidence.png")
 
 
 if __name__ == "__main__":

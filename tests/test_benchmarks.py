@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import Run
@@ -34,6 +35,17 @@ def test_report_replaces_the_tables_and_nothing_else(tmp_path: Path) -> None:
     assert "| **as shipped** (matching by scene) | 85.0 (80.0 to 90.0) |" in page
     assert "| view, usual start | 60.0 | 60.0 | 60.0 | 4 |" in page
     assert (tmp_path / "quality.png").stat().st_size > 5000
+
+
+def test_reliability_by_hand() -> None:
+    """Four pixels at 0.95 of which three are right, four at 0.25 of which one is, and one that does not count."""
+    truth = np.array([[1, 1, 1, 1, 1, 1, 1, 1, 0]])
+    found = np.array([[1, 1, 1, 2, 1, 2, 2, 2, 2]])
+    sure = np.array([[0.95] * 4 + [0.25] * 5])
+    view = pictures.Look(np.zeros((1, 9, 3)), truth, truth, found, sure, 0.5)
+    error, bins = pictures.reliability([view])
+    assert [b["pixels"] for b in bins] == [4, 4] and [b["correct"] for b in bins] == [0.25, 0.75]
+    assert error == pytest.approx((4 * 0.0 + 4 * 0.2) / 8)
 
 
 def test_without_matching_a_slot_may_serve_two_masks() -> None:
