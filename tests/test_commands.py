@@ -88,7 +88,7 @@ def test_an_object_alone_is_as_opaque_as_where_the_scene_shows_it(pipeline, obje
     assert seen_objects >= 3
 
 
-def test_an_object_owns_nothing_outside_of_its_box(pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_owns_nothing_outside_of_its_box(pipeline) -> None:
     from disconerf_ns import rendering
 
     model = pipeline.model
@@ -96,8 +96,11 @@ def test_an_object_owns_nothing_outside_of_its_box(pipeline, monkeypatch: pytest
     boxes = torch.tensor([[[-0.1] * 3, [0.1] * 3], [[-0.1] * 3, [0.6] * 3]])
     boxes = torch.cat([boxes, boxes[:1].expand(len(model.object_slots) - 2, 2, 3)])
     free = model.object_field(rendering.contract(model, places))[:, model.object_slots]
-    monkeypatch.setattr(model, "object_boxes", boxes)
-    owned = model.object_probabilities(rendering.contract(model, places))[:, model.object_slots]
+    found, model.object_boxes = model.object_boxes, boxes
+    try:
+        owned = model.object_probabilities(rendering.contract(model, places))[:, model.object_slots]
+    finally:
+        model.object_boxes = found
     factor = torch.full((3, len(boxes)), 1e-6)
     factor[0], factor[1, 1] = 1.0, 1.0
     assert_close(owned, (free + 1e-9) * factor)
