@@ -18,7 +18,7 @@ import tyro
 from jaxtyping import Float, Int
 from PIL import Image
 
-from benchmarks.quality import Stage, least_share
+from benchmarks.quality import Stage, show
 from benchmarks.variants import VARIANTS, train
 from disconerf_ns.evaluation import compare, number_objects, whole_scene
 from disconerf_ns.files import write_whole
@@ -27,6 +27,7 @@ from disconerf_ns.metrics import match, weighted_iou
 from disconerf_ns.palette import object_colors
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.provenance import machine, versions
+from disconerf_ns.rays import sampled_rays
 from disconerf_ns.views import load_masks, views_of
 
 matplotlib.use("Agg")
@@ -92,9 +93,9 @@ def look(pipeline: DiscoNerfPipeline, labels: Path, downscale: int) -> list[Look
     views = views_of(pipeline)
     compared, confidences = [], []
     for view, path in zip(views, label_files(labels, views)):
-        camera = pipeline.datamanager.eval_dataset.cameras[view.index : view.index + 1].to(pipeline.device)
-        camera.rescale_output_resolution(1 / downscale)
-        outputs = pipeline.model.get_outputs_for_camera(camera)
+        cameras = pipeline.datamanager.eval_dataset.cameras.to(pipeline.device)
+        rays = sampled_rays(cameras, view.index, view.height // downscale, view.width // downscale)
+        outputs = pipeline.model.get_outputs_for_camera_ray_bundle(rays)
         compared.append(compare(number_objects(pipeline, outputs["label"]), read_label_image(path)))
         confidences.append(outputs["confidence"][..., 0].cpu().numpy())
     scene = whole_scene(compared)
@@ -152,9 +153,7 @@ def reliability(looks: list[Look]) -> tuple[float, list[dict]]:
 
 def main(trial: Pictures) -> None:
     pipeline = Stage(trial, trial.masks, {}).prepare(VARIANTS["scene"])
-    train(pipeline, VARIANTS["scene"], trial.iterations, seed=0)
-    pipeline.config.object_min_share = least_share("scene")
-    pipeline.discover_objects()
+    show(pipeline, "scene", train(pipeline, VARIANTS["scene"], trial.iterations, seed=0))
     looks = sorted(look(pipeline, trial.data / "labels", trial.downscale), key=lambda view: -view.iou)
     draw([*looks[: trial.shown], *looks[len(looks) - trial.shown :]], trial.docs / f"{trial.data.name}.png")
     error, bins = reliability(looks)

@@ -29,6 +29,7 @@ from disconerf_ns.evaluation import evaluate
 from disconerf_ns.evidence import Cells
 from disconerf_ns.files import write_whole
 from disconerf_ns.labels import label_path, read_label_image
+from disconerf_ns.masks.image_masks import resample
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.provenance import machine, versions
 
@@ -81,10 +82,7 @@ def true_labels(pipeline: DiscoNerfPipeline, iterations: int, seed: int) -> nn.M
     points, groups = [], []
     for index, surface in enumerate(pipeline.surfaces):
         labels = read_label_image(label_path(root, manager.train_keys[index])).astype(np.int64)
-        height, width = manager.view_size(index)
-        rows = ((np.arange(height) + 0.5) * labels.shape[0] / height).astype(int)
-        columns = ((np.arange(width) + 0.5) * labels.shape[1] / width).astype(int)
-        truth = torch.from_numpy(labels[rows][:, columns]).flatten()
+        truth = torch.from_numpy(resample(labels, *manager.view_size(index))).flatten()
         points.append(surface.positions.flatten(0, 1))
         groups.append(truth.repeat_interleave(surface.packed.shape[1]))
     return NearestPoint(torch.cat(points), torch.cat(groups))
@@ -98,9 +96,22 @@ BASELINES: dict[str, Callable[[DiscoNerfPipeline, int, int], nn.Module]] = {
 }
 
 
-def least_share(method: str) -> float:
-    """Smallest share of the surface that is an object: smaller where every slot stands for one."""
-    return 0.0005 if method.split(",")[0] in ("scene", "consensus", "true labels") else 0.002
+UNKNOWN = Consensus.of(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
+"""No consensus."""
+
+
+def show(pipeline: DiscoNerfPipeline, method: str, found: nn.Module) -> int:
+    """Make what a method found the objects of the run; their number.
+
+    Where slots are not the objects that the masks agree on, that consensus says nothing about who owns a point; and
+    where there are spare slots, which leave slivers, the smallest object is larger.
+    """
+    kind = method.split(",")[0]
+    pipeline.model.object_field = found
+    if kind not in ("scene", "consensus"):
+        pipeline.model.agree_on(UNKNOWN)
+    pipeline.config.object_min_share = 0.0005 if kind in ("scene", "consensus", "true labels") else 0.002
+    return len(pipeline.discover_objects())
 
 
 class Stage:
@@ -125,7 +136,7 @@ class Stage:
             self.surfaces[size] = pipeline.sample_surfaces()
         pipeline.surfaces = self.surfaces[size]
         if size not in self.explained:
-            model.agree_on(Consensus.of(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long)))
+            model.agree_on(UNKNOWN)
             explanations = pipeline.explain_masks()
             self.explained[size] = model.consensus, explanations
         consensus, pipeline.explanations = self.explained[size]
@@ -144,15 +155,13 @@ def main(trial: Quality) -> None:
                 continue
             variant = VARIANTS.get(method)
             pipeline = stage.prepare(variant or Variant())
-            pipeline.config.object_min_share = least_share(method)
             start = time.perf_counter()
             if variant is None:
                 found = BASELINES[method](pipeline, trial.iterations, seed)
             else:
                 found = train(pipeline, variant, trial.iterations, seed)
             seconds = time.perf_counter() - start
-            pipeline.model.object_field = found
-            objects = len(pipeline.discover_objects())
+            objects = show(pipeline, method, found)
             scores = evaluate(pipeline, trial.data / "labels", pipeline.datamanager.store, downscale=trial.downscale)
             rows.append(
                 {"scene": trial.data.name, "masks": masks, "method": method, "seed": seed, "objects": objects}

@@ -18,8 +18,9 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.image_masks import ImageMasks, resample
 from disconerf_ns.masks.store import MaskStore, image_key
+from disconerf_ns.rays import sampled_rays
 
 
 @dataclass
@@ -151,23 +152,15 @@ class DiscoNerfDataManager(VanillaDataManager):
         return max(round(height * scale), 1), max(round(width * scale), 1)
 
     def view_rays(self, index: int) -> RayBundle:
-        """Rays through the pixel centres of a training view at the object stage's resolution, row by row.
-
-        They come from the full-size camera, so that lens distortion and every camera model are as in training.
-        """
-        (height, width), (full_height, full_width) = self.view_size(index), self._image_size(index)
-        y = (torch.arange(height) + 0.5) * full_height / height
-        x = (torch.arange(width) + 0.5) * full_width / width
-        coords = torch.stack(torch.meshgrid(y, x, indexing="ij"), -1).view(-1, 2)
-        indices = torch.full((len(coords), 1), index, device=self.device)
-        return self._cameras.generate_rays(indices, coords=coords.to(self.device))
+        """Rays through the pixels of a training view at the object stage's resolution, row by row."""
+        return sampled_rays(self._cameras, index, *self.view_size(index)).flatten()
 
     @cached_property
     def _cameras(self) -> Cameras:
         return self.train_dataset.cameras.to(self.device)
 
     def view_masks(self, index: int) -> MaskedView:
-        """The masks of a training view, sampled at the pixel centres of `view_rays`."""
+        """The masks of a training view, at the pixels of `view_rays`."""
         if index not in self._views:
             masks, (height, width) = self.masks[index], self.view_size(index)
             bits = np.packbits(masks.decode(height, width).reshape(len(masks), height * width), axis=1)
@@ -181,8 +174,8 @@ class DiscoNerfDataManager(VanillaDataManager):
         files = self.train_dataparser_outputs.mask_filenames
         if files is None:
             return torch.ones(height * width, dtype=torch.bool)
-        mask = get_image_mask_tensor_from_path(files[index])[None].permute(0, 3, 1, 2).float()
-        return torch.nn.functional.interpolate(mask, (height, width), mode="nearest-exact").flatten() > 0
+        mask = get_image_mask_tensor_from_path(files[index])[..., 0].numpy()
+        return torch.from_numpy(resample(mask, height, width)).flatten() > 0
 
     def next_views(self) -> list[MaskedView]:
         """The next views of the object stage: every view once in random order, then again."""

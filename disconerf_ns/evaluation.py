@@ -21,6 +21,7 @@ from disconerf_ns.masks.image_masks import resample
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.metrics import COUNTS, FRACTIONS, METRICS, Metrics, OverlapTable, labels_table, masks_table, match
 from disconerf_ns.pipeline import DiscoNerfPipeline
+from disconerf_ns.rays import sampled_rays
 from disconerf_ns.views import View, dataset_of, load_masks, views_of
 
 NOTHING = 0
@@ -49,7 +50,7 @@ def predict_labels(
 
     Args:
         view: index in the split; a training view is seen from the pose that the camera optimizer found.
-        downscale: the view is rendered at 1 / downscale of its size.
+        downscale: the view is rendered at 1 / downscale of its size, through pixels of the full one.
     Raises:
         UserError: the run has no objects.
     """
@@ -60,8 +61,8 @@ def predict_labels(
             "--max-num-iterations."
         )
     camera = dataset_of(pipeline, split).cameras[view : view + 1].to(pipeline.device)
-    camera.rescale_output_resolution(1 / downscale)
-    rays = camera.generate_rays(camera_indices=0, keep_shape=True)
+    height, width = (max(int(side) // downscale, 1) for side in (camera.height, camera.width))
+    rays = sampled_rays(camera, 0, height, width)
     if split == "train":
         rays = as_trained(pipeline, rays, view)
     return number_objects(pipeline, model.get_outputs_for_camera_ray_bundle(rays)["label"])

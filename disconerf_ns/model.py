@@ -30,6 +30,7 @@ from disconerf_ns.occupancy import Occupancy
 from disconerf_ns.outputs import LazyOutputs
 from disconerf_ns.palette import object_colors
 from disconerf_ns.surface import SOLID, SurfaceSamples, render_slots
+from disconerf_ns.vicinity import Vicinity
 from disconerf_ns.viewer import displayed_outputs
 
 POINTS_AT_ONCE = 2**18
@@ -39,7 +40,7 @@ POINTS_AT_ONCE = 2**18
 CONSENSUS = ("consensus_points", "consensus_groups", "consensus_neighbours")
 """Buffers that hold the consensus."""
 OUTSIDE = 1e-6
-"""Weight of an object's slot outside of the object's box."""
+"""Weight of an object's slot outside of the object's box, and where the object was not seen around."""
 BACKGROUNDS = {"white": 1.0, "black": 0.0}
 """Grey value of what surrounds an object that is rendered alone."""
 
@@ -120,6 +121,7 @@ class DiscoNerfModel(NerfactoModel):
         self.register_buffer("consensus_groups", torch.zeros(0, dtype=torch.long))
         self.register_buffer("consensus_neighbours", torch.zeros(0, 1, dtype=torch.long))
         self.coarse_to_fine = CoarseToFine(self.field.mlp_base)
+        self._vicinity: Vicinity | None = None
         self._occupancies: dict[int, Occupancy] = {}
         self.edit = Edit()
         self.label_maps: dict[int, Tensor] | None = None
@@ -220,6 +222,7 @@ class DiscoNerfModel(NerfactoModel):
         self.consensus_points = consensus.points.to(self.device)
         self.consensus_groups = consensus.groups.to(self.device)
         self.consensus_neighbours = consensus.neighbours.to(self.device)
+        self._vicinity = None
         if self.slots_by_masks and len(consensus) > 0:
             self.object_field.resize(len(consensus))
 
@@ -243,10 +246,11 @@ class DiscoNerfModel(NerfactoModel):
         return self._occupancies[number]
 
     def object_probabilities(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n slots"]:
-        """Slot probabilities at contracted positions times who may own them: the objects whose box holds the position.
+        """Slot probabilities at contracted positions times who may own them.
 
-        Positions in no box, such as fog that no training view looked into, weigh next to nothing, but still have a
-        largest. Slivers own nothing. Rows sum to at most 1.
+        These are the objects whose box holds the position and, where masks are matched by scene, that the masks saw
+        around there. Positions that nobody may own, such as fog that no training view looked into, weigh next to
+        nothing, but still have a largest. Slivers own nothing. Rows sum to at most 1.
         """
         low, high = self.object_boxes.unbind(1)
         scene = rendering.uncontract(self, positions)[:, None]
@@ -254,7 +258,16 @@ class DiscoNerfModel(NerfactoModel):
         probabilities = self.object_field(positions) + 1e-9
         own = torch.zeros_like(probabilities)
         own.index_copy_(1, self.object_slots, inside.to(probabilities).clamp(min=OUTSIDE))
+        if len(self.consensus_points) > 0:
+            own *= self.vicinity(positions).to(probabilities).clamp(min=OUTSIDE)
         return probabilities * own
+
+    @property
+    def vicinity(self) -> Vicinity:
+        """Where the masks saw the objects that they agree on."""
+        if self._vicinity is None:
+            self._vicinity = Vicinity.of(self.consensus_points, self.consensus_groups, self.object_field.slots)
+        return self._vicinity
 
     def owners(self, positions: Float[Tensor, "*n 3"]) -> Shaped[Tensor, "..."]:
         """The object slot that rules at scene positions (*n), or for soft extraction the probabilities (*n, slots)."""
@@ -417,6 +430,7 @@ class DiscoNerfModel(NerfactoModel):
         for name in ("object_slots", "object_boxes", *CONSENSUS):
             if name in state:
                 setattr(self, name, torch.zeros_like(state[name], device=self.device))
+        self._vicinity = None
         for key, value in super().state_dict().items():
             if key in state and state[key].shape != value.shape:
                 raise UserError(

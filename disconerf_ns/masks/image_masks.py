@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Shaped
+from jaxtyping import Bool, Int, Shaped
 
 from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks.rle import Rle
@@ -100,9 +100,12 @@ class ImageMasks:
 
 
 def resample(mask: Shaped[np.ndarray, "h w"], height: int, width: int) -> Shaped[np.ndarray, "height width"]:
-    """Nearest neighbour at pixel centres: output pixel i takes the input pixel that holds (i + 0.5) / scale."""
+    """Those pixels of an image that are `sampled` in its height and width."""
     if mask.shape == (height, width):
         return mask
-    rows = (2 * np.arange(height) + 1) * mask.shape[0] // (2 * height)
-    columns = (2 * np.arange(width) + 1) * mask.shape[1] // (2 * width)
-    return mask[rows[:, None], columns]
+    return mask[sampled(mask.shape[0], height)[:, None], sampled(mask.shape[1], width)]
+
+
+def sampled(pixels: int, count: int) -> Int[np.ndarray, "count"]:
+    """`count` evenly spaced ones of the pixels 0, ..., pixels - 1: those that hold (i + 0.5) pixels / count."""
+    return (2 * np.arange(count) + 1) * pixels // (2 * count)

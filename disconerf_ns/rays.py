@@ -1,0 +1,22 @@
+"""Rays of an image at a coarser resolution, which still go through the centres of its own pixels."""
+
+from __future__ import annotations
+
+import torch
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
+
+from disconerf_ns.masks.image_masks import sampled
+
+
+def sampled_rays(cameras: Cameras, index: int, height: int, width: int) -> RayBundle:
+    """Rays (height width) of a camera through the centres of the pixels that `resample` takes of its image.
+
+    A camera of lower resolution would look between them where the scale is even: half a pixel beside the masks, the
+    labels and the colours. Lens distortion and every camera model are those of the full-size camera.
+    """
+    y = torch.from_numpy(sampled(int(cameras.height[index]), height)) + 0.5
+    x = torch.from_numpy(sampled(int(cameras.width[index]), width)) + 0.5
+    coords = torch.stack(torch.meshgrid(y, x, indexing="ij"), -1).float().view(-1, 2).to(cameras.device)
+    indices = torch.full((len(coords), 1), index, device=cameras.device)
+    return cameras.generate_rays(indices, coords=coords).reshape((height, width))
