@@ -108,7 +108,7 @@ def show(pipeline: DiscoNerfPipeline, method: str, found: nn.Module) -> int:
     """
     kind = method.split(",")[0]
     pipeline.model.object_field = found
-    if kind not in ("scene", "consensus"):
+    if kind not in ("scene", "consensus") or not VARIANTS.get(method, Variant()).vicinity:
         pipeline.model.agree_on(UNKNOWN)
     pipeline.config.object_min_share = 0.0005 if kind in ("scene", "consensus", "true labels") else 0.002
     return len(pipeline.discover_objects())

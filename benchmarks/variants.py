@@ -33,6 +33,8 @@ class Variant:
     """Slots, in most masks of a view; matching by scene has as many as objects."""
     one_to_one: bool = True
     """Whether no slot is matched twice in a view."""
+    vicinity: bool = True
+    """Whether an object owns only what the masks saw around there, where masks are matched by scene."""
     view_pixels: int | None = None
     """Pixels of a training view, where it is not the run's number."""
     surface_points: int | None = None
@@ -44,6 +46,7 @@ VARIANTS = {
     "scene, no total variation": Variant(changes={"tv_mult": 0.0}),
     "scene, no false positive loss": Variant(changes={"false_positive_mult": 0.0}),
     "scene, no consensus loss": Variant(changes={"consensus_mult": 0.0}),
+    "scene, no vicinity": Variant(vicinity=False),
     "scene, learning rate 0.03": Variant(rate=0.03),
     "scene, 1 point per ray": Variant(surface_points=1),
     "scene, 4 points per ray": Variant(surface_points=4),

@@ -27,13 +27,16 @@ COARSE, FINE = 4000, 30_000
 """Most cells that are merged pair by pair, and most cells that get a group in the end."""
 POINTS_PER_CELL = 16
 """Surface points in a cell: so many that several views see it."""
-DRAWS = 5
-"""Draws of cells of which the best is kept."""
+DRAWS = 4
+"""Draws of cells, each grouped with every doubt, of which the best is kept."""
+DOUBTS = (0.0, 3.0)
+"""Pairs of cells kept apart that the evidence of two groups has to outweigh. Doubt keeps a few stray cells from joining
+objects that are never seen together; without it large surfaces that are seen piece by piece stay whole more easily."""
 LEAST_AGREEMENT = 0.5
 """Mean similarity from which on two groups are one object: the masks put them together more often than not."""
 LEAST_VIEWS = 2
 """Pairs of cells with fewer views in common tell nothing."""
-LEAST_SUPPORT = 0.3
+LEAST_SUPPORT = 0.25
 """Mean affinity of a group with the masks matched to it, below which it is no object."""
 LEAST_CELLS = 4
 """Cells in the smallest group."""
@@ -88,8 +91,9 @@ class Consensus:
 def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> Consensus:
     """Group the surface by the masks of all views.
 
-    Which cells are drawn decides what is close to a threshold, such as whether an object merges with its neighbour. So
-    several draws are grouped, and the one that agrees most with the masks is kept.
+    Which cells are drawn, and how much evidence joins them, decides what is close to a threshold, such as whether an
+    object merges with its neighbour. So several draws are grouped, each with every doubt, and what agrees most with the
+    masks is kept.
 
     Args:
         views: surface samples and binary masks of each view, pixel by pixel.
@@ -97,26 +101,29 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
     """
     points = sum(surface.packed[..., 0].numel() for surface, _ in views)
     count = min(FINE, points // POINTS_PER_CELL)
-    draws = [Cells.draw((surface for surface, _ in views), count, seed) for seed in range(DRAWS)]
-    shown = track(draws, "Finding what the masks agree on", console=CONSOLE)
-    found = [group(fine[:COARSE], views, most) for fine in shown]
-    best = max(range(DRAWS), key=lambda draw: found[draw][1])
-    fine, groups = draws[best], found[best][0]
-    groups = reassign(observe(fine, views), groups[fine[:COARSE].at(fine.seeds)])
+    best, fine, groups = -1.0, None, None
+    for seed in track(range(DRAWS), "Finding what the masks agree on", console=CONSOLE):
+        draw = Cells.draw((surface for surface, _ in views), count, seed)
+        coarse = draw[:COARSE]
+        seen = list(observe(coarse, views))
+        for doubt in DOUBTS:
+            found = group(seen, len(coarse), doubt, most)
+            agrees = agreement(seen, found)
+            if agrees > best:
+                best, fine, groups = agrees, draw, found[coarse.at(draw.seeds)]
+    groups = reassign(observe(fine, views), groups)
     known = groups >= 0
     return Consensus.of(fine.seeds[known], by_size(groups[known]))
 
 
-def group(cells: Cells, views: Sequence[MaskedSurface], most: int | None) -> tuple[Int[Tensor, "cells"], float]:
-    """The group of each cell, -1 for none, and the groups' agreement with the masks."""
-    seen = list(observe(cells, views))
-    groups = by_size(linkage(seen, len(cells)))
+def group(seen: Sequence[Observation], cells: int, doubt: float, most: int | None) -> Int[Tensor, "cells"]:
+    """The group of each cell, -1 for none; at most `most` groups."""
+    groups = by_size(linkage(seen, cells, doubt))
     groups = prune(seen, torch.where(torch.bincount(groups)[groups] >= LEAST_CELLS, groups, -1))
     groups = prune(seen, reassign(seen, groups))
     if most is not None:
         groups = torch.where(groups < most, groups, -1)
-    groups = reassign(seen, groups, rounds=3)
-    return groups, agreement(seen, groups)
+    return reassign(seen, groups, rounds=3)
 
 
 def by_size(groups: Int[Tensor, "cells"]) -> Int[Tensor, "cells"]:
@@ -127,11 +134,12 @@ def by_size(groups: Int[Tensor, "cells"]) -> Int[Tensor, "cells"]:
     return rank[where]
 
 
-def linkage(seen: Sequence[Observation], cells: int) -> Int[Tensor, "cells"]:
+def linkage(seen: Sequence[Observation], cells: int, doubt: float) -> Int[Tensor, "cells"]:
     """Merge cells, the most similar pair of groups first, while the masks agree on it in the mean over views and cells.
 
     Two cells have evidence in the views that see both of them inside of masks. Groups are as similar as the mean over
-    all evidence between their cells (average linkage where pairs weigh as much as they are seen together).
+    all evidence between their cells (average linkage where pairs weigh as much as they are seen together), and over as
+    much evidence against it as there is doubt.
     """
     agreement, views = torch.zeros(cells, cells), torch.zeros(cells, cells)
     for view in seen:
@@ -140,15 +148,17 @@ def linkage(seen: Sequence[Observation], cells: int) -> Int[Tensor, "cells"]:
         ids, kind = view.cells[some], kind[some]
         agreement[ids[:, None], ids] += similar[kind[:, None], kind]
         views[ids[:, None], ids] += 1
-    return torch.from_numpy(_merge(agreement.numpy(), views.numpy()))
+    return torch.from_numpy(_merge(agreement.numpy(), views.numpy(), doubt))
 
 
-def _merge(agreement: np.ndarray, views: np.ndarray) -> np.ndarray:
+def _merge(agreement: np.ndarray, views: np.ndarray, doubt: float) -> np.ndarray:
     """Agglomerate in place; `similar` is kept with the best partner of every row."""
     group, alive = np.arange(len(views)), np.ones(len(views), bool)
 
     def mean(rows) -> np.ndarray:
-        return np.where(views[rows] >= LEAST_VIEWS, agreement[rows] / np.maximum(views[rows], 1), -1).astype(np.float32)
+        return np.where(views[rows] >= LEAST_VIEWS, agreement[rows] / np.maximum(views[rows] + doubt, 1), -1).astype(
+            np.float32
+        )
 
     similar = mean(slice(None))
     np.fill_diagonal(similar, -1)

@@ -129,7 +129,7 @@ def test_linkage_equals_its_definition(seed: int) -> None:
         inside = torch.nn.functional.one_hot(truth[cells], 3).float()
         flip = torch.rand(inside.shape, generator=generator) < 0.15
         seen.append(Observation(cells, torch.ones(9), torch.where(flip, 1 - inside, inside)))
-    found = linkage(seen, 12)
+    found = linkage(seen, 12, doubt=0.0)
     groups = {frozenset(torch.nonzero(found == g)[:, 0].tolist()) for g in found.unique()}
     assert groups == {frozenset(group) for group in linkage_by_loops(seen, 12)}
 
