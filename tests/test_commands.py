@@ -103,7 +103,27 @@ def test_an_object_owns_nothing_outside_of_its_box(pipeline) -> None:
         model.object_boxes = found
     factor = torch.full((3, len(boxes)), 1e-6)
     factor[0], factor[1, 1] = 1.0, 1.0
-    assert_close(owned, (free + 1e-9) * factor)
+    seen = model.vicinity(rendering.contract(model, places))[:, model.object_slots].float().clamp(min=1e-6)
+    assert_close(owned, (free + 1e-9) * factor * seen)
+
+
+def test_an_object_owns_what_the_masks_saw_around_there(pipeline) -> None:
+    from disconerf_ns.consensus import Consensus
+
+    model = pipeline.model
+    points = torch.tensor([[0.4, 0.5, 0.5], [0.6, 0.5, 0.5]])
+    saved = model.consensus
+    try:
+        model.slots_by_masks = False
+        model.agree_on(Consensus.of(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long)))
+        free = model.object_probabilities(points)
+        model.agree_on(Consensus.of(points, torch.tensor([0, 1])))
+        owned = model.object_probabilities(points)
+    finally:
+        model.agree_on(saved)
+    factor = torch.full_like(free, 1e-6)
+    factor[0, 0] = factor[1, 1] = 1.0
+    assert_close(owned, free * factor)
 
 
 def test_edit_hides_and_recolours(pipeline) -> None:

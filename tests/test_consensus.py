@@ -95,7 +95,7 @@ def test_groups_are_numbered_by_size_and_none_stays_none() -> None:
     assert by_size(torch.tensor([5, 2, 2])).tolist() == [1, 0, 0]
 
 
-def linkage_by_loops(seen: list[Observation], cells: int) -> list[set[int]]:
+def linkage_by_loops(seen: list[Observation], cells: int, doubt: float) -> list[set[int]]:
     """Average linkage from its definition: the mean over all evidence between two groups, looked up pair by pair."""
 
     def mean(a: set[int], b: set[int]) -> float:
@@ -108,7 +108,7 @@ def linkage_by_loops(seen: list[Observation], cells: int) -> list[set[int]]:
             for i, j in itertools.product(a, b):
                 if sets.get(i) and sets.get(j):
                     evidence.append(len(sets[i] & sets[j]) / len(sets[i] | sets[j]))
-        return sum(evidence) / len(evidence) if len(evidence) >= 2 else -1.0
+        return sum(evidence) / (len(evidence) + doubt) if len(evidence) >= 2 else -1.0
 
     groups = [{i} for i in range(cells)]
     while len(groups) > 1:
@@ -119,8 +119,9 @@ def linkage_by_loops(seen: list[Observation], cells: int) -> list[set[int]]:
     return groups
 
 
+@pytest.mark.parametrize("doubt", [0.0, 3.0])
 @pytest.mark.parametrize("seed", range(6))
-def test_linkage_equals_its_definition(seed: int) -> None:
+def test_linkage_equals_its_definition(seed: int, doubt: float) -> None:
     generator = torch.Generator().manual_seed(seed)
     truth = torch.randint(3, (12,), generator=generator)
     seen = []
@@ -129,9 +130,19 @@ def test_linkage_equals_its_definition(seed: int) -> None:
         inside = torch.nn.functional.one_hot(truth[cells], 3).float()
         flip = torch.rand(inside.shape, generator=generator) < 0.15
         seen.append(Observation(cells, torch.ones(9), torch.where(flip, 1 - inside, inside)))
-    found = linkage(seen, 12, doubt=0.0)
+    found = linkage(seen, 12, doubt)
     groups = {frozenset(torch.nonzero(found == g)[:, 0].tolist()) for g in found.unique()}
-    assert groups == {frozenset(group) for group in linkage_by_loops(seen, 12)}
+    assert groups == {frozenset(group) for group in linkage_by_loops(seen, 12, doubt)}
+
+
+def test_doubt_keeps_a_stray_cell_from_joining_objects_that_are_never_seen_together() -> None:
+    one, other = torch.arange(5), torch.arange(5, 10)
+    stray = torch.tensor([10])
+    seen = [Observation(cells, torch.ones(5), torch.ones(5, 1)) for cells in [one, other] * 4]
+    seen += [Observation(torch.cat([part[:1], stray]), torch.ones(2), torch.ones(2, 1)) for part in (one, other)] * 2
+    assert len(linkage(seen, 11, doubt=0.0).unique()) == 1
+    careful = linkage(seen, 11, doubt=3.0)
+    assert careful[one].unique().tolist() != careful[other].unique().tolist()
 
 
 def test_a_group_that_no_mask_shows_is_dropped() -> None:
