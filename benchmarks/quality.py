@@ -77,6 +77,11 @@ def consensus_alone(pipeline: DiscoNerfPipeline, iterations: int, seed: int) -> 
 
 def true_labels(pipeline: DiscoNerfPipeline, iterations: int, seed: int) -> nn.Module:
     """The true object of the nearest surface point: what the learned geometry leaves possible."""
+    return NearestPoint(*true_points(pipeline))
+
+
+def true_points(pipeline: DiscoNerfPipeline) -> tuple[Float[Tensor, "n 3"], Int[Tensor, "n"]]:
+    """All surface points of the training views, contracted, and their true labels."""
     manager = pipeline.datamanager
     root = Path(manager.config.dataparser.data) / "labels"
     points, groups = [], []
@@ -85,7 +90,7 @@ def true_labels(pipeline: DiscoNerfPipeline, iterations: int, seed: int) -> nn.M
         truth = torch.from_numpy(resample(labels, *manager.view_size(index))).flatten()
         points.append(surface.positions.flatten(0, 1))
         groups.append(truth.repeat_interleave(surface.packed.shape[1]))
-    return NearestPoint(torch.cat(points), torch.cat(groups))
+    return torch.cat(points), torch.cat(groups)
 
 
 BASELINES: dict[str, Callable[[DiscoNerfPipeline, int, int], nn.Module]] = {

@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import Run
 
-from benchmarks import pictures, quality, report
+from benchmarks import draws, pictures, quality, report
 from benchmarks.variants import VARIANTS, Variant, _matching
 from disconerf_ns import objective
 
@@ -92,3 +92,11 @@ def test_pictures_show_views_and_confidence(run: Run, data: Path, tmp_path: Path
     assert 0 <= found["calibration_error"] < 0.5
     assert sum(b["pixels"] for b in found["bins"]) > 1000
     assert (tmp_path / "balls.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_every_draw_is_grouped_with_and_without_doubt(run: Run, data: Path, tmp_path: Path) -> None:
+    draws.main(draws.Draws(run.config, data, ("middle",), 2, tmp_path))
+    rows = json.loads((tmp_path / "draws_balls.json").read_text())["rows"]
+    assert [(r["draw"], r["doubt"]) for r in rows] == [(0, 0.0), (0, 3.0), (1, 0.0), (1, 3.0)]
+    assert all(r["iou"] > 0.5 and r["agreement"] > 0.5 for r in rows)
