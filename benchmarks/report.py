@@ -1,4 +1,4 @@
-"""Turns `quality_*.json` and `confidence_*.json` in benchmarks/results into tables and plots of docs/results.md.
+"""Turns what lies in benchmarks/results into the tables and plots of docs/results.md.
 
 python -m benchmarks.report
 """
@@ -98,6 +98,17 @@ def ablations(rows: Rows, level: str = "middle") -> list[str]:
     return lines
 
 
+def draws(rows: Rows) -> list[str]:
+    """Lines of the consensus' draws: IoU without and with doubt, and of what agrees most with the masks."""
+    lines = ["| | every draw, no doubt | every draw, doubt | what agrees most |", "|---" * 4 + "|"]
+    for scene, masks in sorted({(row["scene"], row["masks"]) for row in rows}):
+        some = by(by(rows, "scene")[scene], "masks")[masks]
+        chosen = max(some, key=lambda row: row["agreement"])
+        each = [spread([row["iou"] for row in part]) for _, part in sorted(by(some, "doubt").items())]
+        lines.append("| " + " | ".join([f"{scene}, {masks}", *each, spread([chosen["iou"]])]) + " |")
+    return lines
+
+
 def plot(rows: Rows, path: Path) -> None:
     """Scene IoU of every method over the masks' own IoU, one panel per scene."""
     scenes = by(rows, "scene")
@@ -156,6 +167,10 @@ def main(report: Report) -> None:
         for level, some in sorted(by(here, "masks").items(), key=lambda group: LEVELS.index(group[0])):
             text += [f"### {scene}, {level} {'masks' if level == 'clean' else 'noise'}", "", *table(some), ""]
     text += ["### One thing changed, middle noise, first seed", "", *ablations(rows), ""]
+    found = [json.loads(file.read_text()) for file in sorted(report.results.glob("draws_*.json"))]
+    if found:
+        drawn = [{"scene": content["scene"], **row} for content in found for row in content["rows"]]
+        text += ["### The consensus by draws of cells, IoU on training views", "", *draws(drawn), ""]
     page = report.page.read_text()
     before, rest = page.split(BEGIN)
     report.page.write_text("\n".join([before + BEGIN, "", *text]) + END + rest.split(END)[1])

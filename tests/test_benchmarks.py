@@ -27,6 +27,8 @@ def row(method: str, seed: int, iou: float, masks: str = "middle", scene: str = 
 def test_report_replaces_the_tables_and_nothing_else(tmp_path: Path) -> None:
     rows = [row("scene", 0, 0.9), row("scene", 1, 0.8), row("view", 0, 0.7), row("view, usual start", 0, 0.6)]
     (tmp_path / "quality_room.json").write_text(json.dumps({"rows": rows}))
+    drawn = [{"masks": "mild", "draw": 0, "doubt": d, "objects": 3, "agreement": d, "iou": 0.7 + d} for d in (0.0, 0.2)]
+    (tmp_path / "draws_room.json").write_text(json.dumps({"scene": "room", "rows": drawn}))
     (tmp_path / "page.md").write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
     report.main(report.Report(tmp_path, tmp_path / "page.md"))
     page = (tmp_path / "page.md").read_text()
@@ -34,6 +36,7 @@ def test_report_replaces_the_tables_and_nothing_else(tmp_path: Path) -> None:
     assert "| 2D masks alone | 50.0 | 60.0 | 70.0 |" in page
     assert "| **as shipped** (matching by scene) | 85.0 (80.0 to 90.0) |" in page
     assert "| view, usual start | 60.0 | 60.0 | 60.0 | 4 |" in page
+    assert "| room, mild | 70.0 | 90.0 | 90.0 |" in page
     assert (tmp_path / "quality.png").stat().st_size > 5000
 
 
