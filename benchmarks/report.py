@@ -82,7 +82,7 @@ def ablations(rows: Rows, level: str = "middle") -> list[str]:
     scenes = sorted(by(first, "scene"))
     methods = by(first, "method")
     names = sorted(name for name in methods if name.split(",")[0] in ("scene", "view"))
-    cells = [f"{scene} {metric}" for scene in scenes for metric in ("IoU", "scene IoU", "scene SBD", "objects")]
+    cells = [f"{scene} {metric}" for scene in scenes for metric in ("IoU", "SBD", "scene IoU", "objects")]
     lines = ["| matching by | " + " | ".join(cells) + " |", "|---" * (1 + len(cells)) + "|"]
     for name in names:
         found = by(methods[name], "scene")
@@ -90,7 +90,7 @@ def ablations(rows: Rows, level: str = "middle") -> list[str]:
         for scene in scenes:
             if scene in found:
                 row = found[scene][0]
-                some = row["scores"]["views"]["IoU"], row["scores"]["scene"]["IoU"], row["scores"]["scene"]["SBD"]
+                some = row["scores"]["views"]["IoU"], row["scores"]["views"]["SBD"], row["scores"]["scene"]["IoU"]
                 values += [*(spread([value]) for value in some), str(row["objects"])]
             else:
                 values += [" "] * 4
