@@ -112,7 +112,7 @@ def draws(rows: Rows) -> list[str]:
 def plot(rows: Rows, path: Path) -> None:
     """Scene IoU of every method over the masks' own IoU, one panel per scene."""
     scenes = by(rows, "scene")
-    figure, axes = plt.subplots(1, len(scenes), figsize=(4.6 * len(scenes), 3.8), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(scenes), figsize=(4 * len(scenes) + 3, 3.8), sharey=True, squeeze=False)
     for axis, (scene, here) in zip(axes[0], sorted(scenes.items())):
         levels = [level for level in LEVELS[1:] if level in by(here, "masks")]
         masks = [by(here, "masks")[level][0]["scores"]["masks"]["IoU"] for level in levels]
@@ -136,7 +136,7 @@ def plot(rows: Rows, path: Path) -> None:
         axis.set_xlabel("noise of the masks")
         axis.grid(alpha=0.3)
     axes[0][0].set_ylabel("scene IoU in %")
-    axes[0][-1].legend(fontsize=7.5, loc="lower left")
+    axes[0][-1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1))
     figure.tight_layout()
     figure.savefig(path, dpi=80)
 
