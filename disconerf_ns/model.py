@@ -41,6 +41,8 @@ CONSENSUS = ("consensus_points", "consensus_groups", "consensus_neighbours")
 """Buffers that hold the consensus."""
 OUTSIDE = 1e-6
 """Weight of an object's slot outside of the object's box, and where the object was not seen around."""
+OWNED = 1e-3
+"""Probability, summed over the objects that may own a pixel, below which it is nobody's and confidence falls to 0."""
 BACKGROUNDS = {"white": 1.0, "black": 0.0}
 """Grey value of what surrounds an object that is rendered alone."""
 
@@ -363,7 +365,10 @@ class DiscoNerfModel(NerfactoModel):
         return LazyOutputs(recipes, unlisted)
 
     def _label_pixels(self, points: Float[Tensor, "rays _"], accumulation: Float[Tensor, "rays"]) -> dict:
-        """Per pixel the object slot with the largest O (+ 1, 0 where there is no surface), that O, and its colour."""
+        """Per pixel the object slot with the largest O (+ 1, 0 where there is no surface), confidence, and its colour.
+
+        Confidence is that O as a part of all that may own the pixel, times the opacity; next to nothing if nobody may.
+        """
         colors = torch.zeros(self.object_field.slots, 3, device=self.device)
         colors[self.object_slots] = torch.as_tensor(object_colors(len(self.object_slots)), device=self.device)
         parts = []
@@ -371,7 +376,8 @@ class DiscoNerfModel(NerfactoModel):
         for some, opacity in zip(points.split(chunk), accumulation.split(chunk)):
             some, opacity = some.to(self.device), opacity.to(self.device)
             image = render_slots(self.object_probabilities(some.view(-1, 3)), opacity)
-            confidence, slot = image.max(-1)
+            largest, slot = image.max(-1)
+            confidence = largest / image.sum(-1).clamp(min=OWNED) * opacity
             color = colors[slot] * opacity[:, None]
             parts.append((torch.where(opacity > SOLID, slot + 1, 0).float(), confidence, color))
         label, confidence, color = (torch.cat(column) for column in zip(*parts))
