@@ -126,6 +126,15 @@ def test_an_object_owns_what_the_masks_saw_around_there(pipeline) -> None:
     assert_close(owned, free * factor)
 
 
+def test_confidence_is_the_share_of_the_largest_among_those_who_may_own_a_pixel(pipeline) -> None:
+    model = pipeline.model
+    points, opacity = torch.rand(64, 1, 3) * 0.5 + 0.25, torch.linspace(0.1, 1, 64)
+    weights = model.object_probabilities(points[:, 0])
+    shown = model._label_pixels(points.flatten(0, 1), opacity)["confidence"]
+    expected = weights.max(-1).values * opacity / (weights.sum(-1) * opacity).clamp(min=1e-3) * opacity
+    assert_close(shown, expected)
+
+
 def test_edit_hides_and_recolours(pipeline) -> None:
     from disconerf_ns.edit import Edit
 
