@@ -41,7 +41,7 @@ CONSENSUS = ("consensus_points", "consensus_groups", "consensus_neighbours")
 """Buffers that hold the consensus."""
 OUTSIDE = 1e-6
 """Weight of an object's slot outside of the object's box, and where the object was not seen around."""
-OWNED = 1e-3
+OWNED = 1e-5
 """Probability, summed over the objects that may own a pixel, below which it is nobody's and confidence falls to 0."""
 BACKGROUNDS = {"white": 1.0, "black": 0.0}
 """Grey value of what surrounds an object that is rendered alone."""

@@ -131,7 +131,7 @@ def test_confidence_is_the_share_of_the_largest_among_those_who_may_own_a_pixel(
     points, opacity = torch.rand(64, 1, 3) * 0.5 + 0.25, torch.linspace(0.1, 1, 64)
     weights = model.object_probabilities(points[:, 0])
     shown = model._label_pixels(points.flatten(0, 1), opacity)["confidence"]
-    expected = weights.max(-1).values * opacity / (weights.sum(-1) * opacity).clamp(min=1e-3) * opacity
+    expected = weights.max(-1).values * opacity / (weights.sum(-1) * opacity).clamp(min=1e-5) * opacity
     assert_close(shown, expected)
 
 
