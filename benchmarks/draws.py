@@ -13,8 +13,8 @@ import tyro
 
 from benchmarks.quality import true_points
 from benchmarks.runs import load
-from disconerf_ns.consensus import COARSE, DOUBTS, FINE, POINTS_PER_CELL, agreement, group
-from disconerf_ns.evidence import Cells, observe
+from disconerf_ns.consensus import COARSE, DOUBTS, agreement, collect, draw_cells, group
+from disconerf_ns.evidence import observe
 from disconerf_ns.files import write_whole
 from disconerf_ns.metrics import labels_table, weighted_iou
 from disconerf_ns.provenance import machine, versions
@@ -44,10 +44,11 @@ def main(trial: Draws) -> None:
         points, truth = true_points(pipeline)
         views = pipeline._thinned_views(pipeline.config.consensus_rays)
         for draw in range(trial.draws):
-            cells = Cells.draw((v for v, _ in views), min(FINE, len(points) // POINTS_PER_CELL), draw)[:COARSE]
+            cells = draw_cells(views, draw)[:COARSE]
             seen, where = list(observe(cells, views)), cells.at(points)
+            evidence = collect(seen, len(cells))
             for doubt in DOUBTS:
-                groups = group(seen, len(cells), doubt, None)
+                groups = group(seen, evidence, doubt, None)
                 iou = weighted_iou(labels_table((groups[where] + 1).numpy(), truth.numpy(), 0, 0))
                 rows.append({"masks": masks, "draw": draw, "doubt": doubt, "objects": int(groups.max()) + 1})
                 rows[-1] |= {"agreement": round(agreement(seen, groups), 4), "iou": round(float(iou), 4)}

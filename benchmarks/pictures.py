@@ -20,14 +20,13 @@ from PIL import Image
 
 from benchmarks.quality import Stage, show
 from benchmarks.variants import VARIANTS, train
-from disconerf_ns.evaluation import compare, number_objects, whole_scene
+from disconerf_ns.evaluation import compare, number_objects, render_view, whole_scene
 from disconerf_ns.files import write_whole
 from disconerf_ns.labels import label_files, read_label_image
 from disconerf_ns.metrics import match, weighted_iou
 from disconerf_ns.palette import object_colors
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.provenance import machine, versions
-from disconerf_ns.rays import sampled_rays
 from disconerf_ns.views import load_masks, views_of
 
 matplotlib.use("Agg")
@@ -93,9 +92,7 @@ def look(pipeline: DiscoNerfPipeline, labels: Path, downscale: int) -> list[Look
     views = views_of(pipeline)
     compared, confidences = [], []
     for view, path in zip(views, label_files(labels, views)):
-        cameras = pipeline.datamanager.eval_dataset.cameras.to(pipeline.device)
-        rays = sampled_rays(cameras, view.index, view.height // downscale, view.width // downscale)
-        outputs = pipeline.model.get_outputs_for_camera_ray_bundle(rays)
+        outputs = render_view(pipeline, view.index, downscale)
         compared.append(compare(number_objects(pipeline, outputs["label"]), read_label_image(path)))
         confidences.append(outputs["confidence"][..., 0].cpu().numpy())
     scene = whole_scene(compared)

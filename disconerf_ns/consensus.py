@@ -99,15 +99,14 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
         views: surface samples and binary masks of each view, pixel by pixel.
         most: the number of objects kept, the largest ones; None keeps all.
     """
-    points = sum(surface.packed[..., 0].numel() for surface, _ in views)
-    count = min(FINE, points // POINTS_PER_CELL)
     best, fine, groups = -1.0, None, None
     for seed in track(range(DRAWS), "Finding what the masks agree on", console=CONSOLE):
-        draw = Cells.draw((surface for surface, _ in views), count, seed)
+        draw = draw_cells(views, seed)
         coarse = draw[:COARSE]
         seen = list(observe(coarse, views))
+        evidence = collect(seen, len(coarse))
         for doubt in DOUBTS:
-            found = group(seen, len(coarse), doubt, most)
+            found = group(seen, evidence, doubt, most)
             agrees = agreement(seen, found)
             if agrees > best:
                 best, fine, groups = agrees, draw, found[coarse.at(draw.seeds)]
@@ -116,9 +115,15 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
     return Consensus.of(fine.seeds[known], by_size(groups[known]))
 
 
-def group(seen: Sequence[Observation], cells: int, doubt: float, most: int | None) -> Int[Tensor, "cells"]:
+def draw_cells(views: Sequence[MaskedSurface], seed: int) -> Cells:
+    """The fine cells of a draw; the first COARSE of them are those that are merged."""
+    points = sum(surface.packed[..., 0].numel() for surface, _ in views)
+    return Cells.draw((surface for surface, _ in views), min(FINE, points // POINTS_PER_CELL), seed)
+
+
+def group(seen: Sequence[Observation], evidence: Evidence, doubt: float, most: int | None) -> Int[Tensor, "cells"]:
     """The group of each cell, -1 for none; at most `most` groups."""
-    groups = by_size(linkage(seen, cells, doubt))
+    groups = by_size(linkage(evidence, doubt))
     groups = prune(seen, torch.where(torch.bincount(groups)[groups] >= LEAST_CELLS, groups, -1))
     groups = prune(seen, reassign(seen, groups))
     if most is not None:
@@ -134,21 +139,34 @@ def by_size(groups: Int[Tensor, "cells"]) -> Int[Tensor, "cells"]:
     return rank[where]
 
 
-def linkage(seen: Sequence[Observation], cells: int, doubt: float) -> Int[Tensor, "cells"]:
-    """Merge cells, the most similar pair of groups first, while the masks agree on it in the mean over views and cells.
+class Evidence(NamedTuple):
+    """What all views say of every two cells."""
 
-    Two cells have evidence in the views that see both of them inside of masks. Groups are as similar as the mean over
-    all evidence between their cells (average linkage where pairs weigh as much as they are seen together), and over as
-    much evidence against it as there is doubt.
-    """
-    agreement, views = torch.zeros(cells, cells), torch.zeros(cells, cells)
+    similar: Float[Tensor, "cells cells"]
+    """Similarity of the two, summed over the views that see both of them inside of masks."""
+    views: Float[Tensor, "cells cells"]
+    """Those views."""
+
+
+def collect(seen: Sequence[Observation], cells: int) -> Evidence:
+    """Sum up the views."""
+    evidence = Evidence(torch.zeros(cells, cells), torch.zeros(cells, cells))
     for view in seen:
         kind, similar, masked = view.similarity
         some = masked[kind]
         ids, kind = view.cells[some], kind[some]
-        agreement[ids[:, None], ids] += similar[kind[:, None], kind]
-        views[ids[:, None], ids] += 1
-    return torch.from_numpy(_merge(agreement.numpy(), views.numpy(), doubt))
+        evidence.similar[ids[:, None], ids] += similar[kind[:, None], kind]
+        evidence.views[ids[:, None], ids] += 1
+    return evidence
+
+
+def linkage(evidence: Evidence, doubt: float) -> Int[Tensor, "cells"]:
+    """Merge cells, the most similar pair of groups first, while the masks agree on it in the mean over views and cells.
+
+    Groups are as similar as the mean over all evidence between their cells (average linkage where pairs weigh as much
+    as they are seen together), and over as much evidence against it as there is doubt.
+    """
+    return torch.from_numpy(_merge(evidence.similar.numpy().copy(), evidence.views.numpy().copy(), doubt))
 
 
 def _merge(agreement: np.ndarray, views: np.ndarray, doubt: float) -> np.ndarray:
@@ -156,9 +174,8 @@ def _merge(agreement: np.ndarray, views: np.ndarray, doubt: float) -> np.ndarray
     group, alive = np.arange(len(views)), np.ones(len(views), bool)
 
     def mean(rows) -> np.ndarray:
-        return np.where(views[rows] >= LEAST_VIEWS, agreement[rows] / np.maximum(views[rows] + doubt, 1), -1).astype(
-            np.float32
-        )
+        known = views[rows] >= LEAST_VIEWS
+        return np.where(known, agreement[rows] / np.maximum(views[rows] + doubt, 1), -1).astype(np.float32)
 
     similar = mean(slice(None))
     np.fill_diagonal(similar, -1)

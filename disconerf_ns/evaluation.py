@@ -20,6 +20,7 @@ from disconerf_ns.labels import label_files, read_label_image
 from disconerf_ns.masks.image_masks import resample
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.metrics import COUNTS, FRACTIONS, METRICS, Metrics, OverlapTable, labels_table, masks_table, match
+from disconerf_ns.outputs import LazyOutputs
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.rays import sampled_rays
 from disconerf_ns.views import View, dataset_of, load_masks, views_of
@@ -43,29 +44,39 @@ class Scores:
 # -------------------------------------------------------------------- predictions
 
 
+def render_view(
+    pipeline: DiscoNerfPipeline, view: int, downscale: int = 1, split: Literal["train", "test"] = "test"
+) -> LazyOutputs:
+    """The model's outputs for a view, (H, W, C), through pixels of the full-size image.
+
+    Args:
+        view: index in the split; a training view is seen from the pose that the camera optimizer found.
+        downscale: the view is rendered at 1 / downscale of its size.
+    """
+    camera = dataset_of(pipeline, split).cameras[view : view + 1].to(pipeline.device)
+    height, width = (max(int(side) // downscale, 1) for side in (camera.height, camera.width))
+    rays = sampled_rays(camera, 0, height, width)
+    if split == "train":
+        rays = as_trained(pipeline, rays, view)
+    return pipeline.model.get_outputs_for_camera_ray_bundle(rays)
+
+
 def predict_labels(
     pipeline: DiscoNerfPipeline, view: int, downscale: int = 1, split: Literal["train", "test"] = "test"
 ) -> Int[np.ndarray, "h w"]:
     """The number of the object that each pixel of a view belongs to, + 1; 0 where there is no surface.
 
     Args:
-        view: index in the split; a training view is seen from the pose that the camera optimizer found.
-        downscale: the view is rendered at 1 / downscale of its size, through pixels of the full one.
+        view, downscale, split: as in `render_view`.
     Raises:
         UserError: the run has no objects.
     """
-    model = pipeline.model
-    if len(model.object_slots) == 0:
+    if len(pipeline.model.object_slots) == 0:
         raise UserError(
             "evaluation: the run has no objects yet; train it until its object stage has begun, with a larger "
             "--max-num-iterations."
         )
-    camera = dataset_of(pipeline, split).cameras[view : view + 1].to(pipeline.device)
-    height, width = (max(int(side) // downscale, 1) for side in (camera.height, camera.width))
-    rays = sampled_rays(camera, 0, height, width)
-    if split == "train":
-        rays = as_trained(pipeline, rays, view)
-    return number_objects(pipeline, model.get_outputs_for_camera_ray_bundle(rays)["label"])
+    return number_objects(pipeline, render_view(pipeline, view, downscale, split)["label"])
 
 
 @torch.no_grad()

@@ -114,7 +114,7 @@ def test_an_object_owns_what_the_masks_saw_around_there(pipeline) -> None:
     points = torch.tensor([[0.4, 0.5, 0.5], [0.6, 0.5, 0.5]])
     saved = model.consensus
     try:
-        model.slots_by_masks = False
+        assert not model.slots_by_masks
         model.agree_on(Consensus.of(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long)))
         free = model.object_probabilities(points)
         model.agree_on(Consensus.of(points, torch.tensor([0, 1])))

@@ -15,6 +15,7 @@ from disconerf_ns.consensus import (
     Consensus,
     agreement,
     by_size,
+    collect,
     find_consensus,
     images,
     linkage,
@@ -130,7 +131,7 @@ def test_linkage_equals_its_definition(seed: int, doubt: float) -> None:
         inside = torch.nn.functional.one_hot(truth[cells], 3).float()
         flip = torch.rand(inside.shape, generator=generator) < 0.15
         seen.append(Observation(cells, torch.ones(9), torch.where(flip, 1 - inside, inside)))
-    found = linkage(seen, 12, doubt)
+    found = linkage(collect(seen, 12), doubt)
     groups = {frozenset(torch.nonzero(found == g)[:, 0].tolist()) for g in found.unique()}
     assert groups == {frozenset(group) for group in linkage_by_loops(seen, 12, doubt)}
 
@@ -140,8 +141,8 @@ def test_doubt_keeps_a_stray_cell_from_joining_objects_that_are_never_seen_toget
     stray = torch.tensor([10])
     seen = [Observation(cells, torch.ones(5), torch.ones(5, 1)) for cells in [one, other] * 4]
     seen += [Observation(torch.cat([part[:1], stray]), torch.ones(2), torch.ones(2, 1)) for part in (one, other)] * 2
-    assert len(linkage(seen, 11, doubt=0.0).unique()) == 1
-    careful = linkage(seen, 11, doubt=3.0)
+    assert len(linkage(collect(seen, 11), doubt=0.0).unique()) == 1
+    careful = linkage(collect(seen, 11), doubt=3.0)
     assert careful[one].unique().tolist() != careful[other].unique().tolist()
 
 
