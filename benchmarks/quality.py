@@ -12,8 +12,10 @@ import itertools
 import json
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -49,6 +51,8 @@ class Quality:
     "true labels", what the learned geometry leaves possible."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of each."""
+    surface: Literal["learned", "true"] = "learned"
+    """The run's surface, or that of the made scene of the dataset's name, for training and for scoring."""
     iterations: int = 400
     """Iterations of each training."""
     downscale: int = 2
@@ -76,12 +80,13 @@ def consensus_alone(pipeline: DiscoNerfPipeline, iterations: int, seed: int) -> 
 
 
 def true_labels(pipeline: DiscoNerfPipeline, iterations: int, seed: int) -> nn.Module:
-    """The true object of the nearest surface point: what the learned geometry leaves possible."""
-    return NearestPoint(*true_points(pipeline))
+    """The true object of the nearest surface point that has one: what the learned geometry leaves possible."""
+    points, truth = true_points(pipeline)
+    return NearestPoint(points[truth > 0], truth[truth > 0] - 1)
 
 
 def true_points(pipeline: DiscoNerfPipeline) -> tuple[Float[Tensor, "n 3"], Int[Tensor, "n"]]:
-    """All surface points of the training views, contracted, and their true labels."""
+    """All surface points of the training views, contracted, and their true labels; 0 is no object."""
     manager = pipeline.datamanager
     root = Path(manager.config.dataparser.data) / "labels"
     points, groups = [], []
@@ -123,6 +128,7 @@ class Stage:
     """A run's frozen surfaces with one set of masks, sampled and explained once for each resolution."""
 
     def __init__(self, trial: Quality, masks: str, surfaces: dict):
+        self.masks = masks
         self.pipeline = load(trial.run, trial.data, trial.data / "masks" / masks)
         self.pipeline.model.slots_by_masks = True
         self.field = self.pipeline.model.object_field
@@ -149,32 +155,48 @@ class Stage:
         return pipeline
 
 
+KEYS = ("scene", "surface", "masks", "method", "seed")
+"""What a row of figures is about."""
+
+
 def main(trial: Quality) -> None:
     rows = json.loads(trial.output.read_text())["rows"] if trial.output.exists() else []
-    done = {(row["scene"], row["masks"], row["method"], row["seed"]) for row in rows}
+    done = {tuple(row[key] for key in KEYS) for row in rows}
     surfaces = {}
     for masks in trial.masks:
         stage = Stage(trial, masks, surfaces)
-        for method, seed in itertools.product(trial.methods, trial.seeds):
-            if (trial.data.name, masks, method, seed) in done:
-                continue
-            variant = VARIANTS.get(method)
-            pipeline = stage.prepare(variant or Variant())
-            start = time.perf_counter()
-            if variant is None:
-                found = BASELINES[method](pipeline, trial.iterations, seed)
-            else:
-                found = train(pipeline, variant, trial.iterations, seed)
-            seconds = time.perf_counter() - start
-            objects = show(pipeline, method, found)
-            scores = evaluate(pipeline, trial.data / "labels", pipeline.datamanager.store, downscale=trial.downscale)
-            rows.append(
-                {"scene": trial.data.name, "masks": masks, "method": method, "seed": seed, "objects": objects}
-                | {"seconds": round(seconds, 1), "scores": asdict(scores)}
-            )
-            save(trial, rows)
-            shown = [" ".join(f"{100 * v:.1f}" for v in part.values()) for part in asdict(scores).values()]
-            print(trial.data.name, masks, method, seed, "masks, views, scene:", " | ".join(shown), flush=True)
+        with surface_of(trial, stage.pipeline):
+            for method, seed in itertools.product(trial.methods, trial.seeds):
+                key = (trial.data.name, trial.surface, masks, method, seed)
+                if key not in done:
+                    rows.append(dict(zip(KEYS, key)) | score(trial, stage, method, seed))
+                    save(trial, rows)
+
+
+def surface_of(trial: Quality, pipeline: DiscoNerfPipeline) -> AbstractContextManager:
+    """The surface that a trial is about, while it lasts."""
+    if trial.surface == "learned":
+        return nullcontext()
+    from benchmarks.exact import true_surfaces
+
+    return true_surfaces(trial.data.name, pipeline)
+
+
+def score(trial: Quality, stage: Stage, method: str, seed: int) -> dict:
+    """Find the objects by a method, and how good they are."""
+    variant = VARIANTS.get(method)
+    pipeline = stage.prepare(variant or Variant())
+    start = time.perf_counter()
+    if variant is None:
+        found = BASELINES[method](pipeline, trial.iterations, seed)
+    else:
+        found = train(pipeline, variant, trial.iterations, seed)
+    seconds = time.perf_counter() - start
+    objects = show(pipeline, method, found)
+    scores = asdict(evaluate(pipeline, trial.data / "labels", pipeline.datamanager.store, downscale=trial.downscale))
+    shown = [" ".join(f"{100 * v:.1f}" for v in part.values()) for part in scores.values()]
+    print(trial.data.name, stage.masks, method, seed, "masks, views, scene:", " | ".join(shown), flush=True)
+    return {"objects": objects, "seconds": round(seconds, 1), "scores": scores}
 
 
 def save(trial: Quality, rows: list[dict]) -> None:

@@ -39,6 +39,8 @@ class Variant:
     """Pixels of a training view, where it is not the run's number."""
     surface_points: int | None = None
     """Surface points of a training ray, where it is not the run's number."""
+    length: float = 1.0
+    """Iterations, in those that are asked for."""
 
 
 VARIANTS = {
@@ -51,6 +53,9 @@ VARIANTS = {
     "scene, 1 point per ray": Variant(surface_points=1),
     "scene, 4 points per ray": Variant(surface_points=4),
     "scene, 750 pixels per view": Variant(view_pixels=750),
+    "scene, 12000 pixels per view": Variant(view_pixels=12000),
+    "scene, a quarter of the iterations": Variant(length=0.25),
+    "scene, 4 times the iterations": Variant(length=4.0),
     "view": Variant(matching="view"),
     "view, best slot per mask": Variant(matching="view", one_to_one=False),
     "view, no total variation": Variant(matching="view", changes={"tv_mult": 0.0}),
@@ -74,7 +79,7 @@ def train(pipeline: DiscoNerfPipeline, variant: Variant, iterations: int, seed: 
     model.object_field = ObjectField(replace(shipped.object_field, **variant.field), slots).to(pipeline.device)
     with _matching(variant):
         losses = lambda step: sum(pipeline.get_train_loss_dict(step)[1].values())  # noqa: E731
-        optimize(model.object_field, pipeline, iterations, losses, variant.rate)
+        optimize(model.object_field, pipeline, round(variant.length * iterations), losses, variant.rate)
     model.config, pipeline.explanations = shipped, explanations
     return model.object_field
 

@@ -15,6 +15,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from disconerf_ns.errors import UserError
+from disconerf_ns.files import write_whole
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the luma of ITU-R BT.601."""
@@ -51,7 +52,7 @@ class Edit:
     def save(self, path: Path) -> None:
         """Write the edit as JSON."""
         content = {"hidden": sorted(self.hidden), "colors": {str(slot): rgb for slot, rgb in self.colors.items()}}
-        path.write_text(json.dumps(content, indent=2))
+        write_whole(path, json.dumps(content, indent=2))
 
     @classmethod
     def load(cls, path: Path) -> Edit:

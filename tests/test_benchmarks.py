@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from conftest import Run
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 
 from benchmarks import draws, pictures, quality, report
 from benchmarks.variants import VARIANTS, Variant, _matching
 from disconerf_ns import objective
+from disconerf_ns.labels import read_label_image
 
 
 def row(method: str, seed: int, iou: float, masks: str = "middle", scene: str = "room") -> dict:
@@ -75,10 +79,37 @@ def data(scene: Path, tmp_path: Path) -> Path:
     return copy
 
 
+def test_the_true_surface_is_what_the_label_maps_show() -> None:
+    """A point of the example's table that two cameras see is of the same object in both label maps."""
+    pytest.importorskip("mitsuba")
+    pytest.importorskip("pyoidn")
+    from benchmarks.exact import TrueScene
+
+    root = Path(__file__).parents[1] / "examples" / "table"
+    parsed = NerfstudioDataParserConfig(data=root, downscale_factor=1).setup().get_dataparser_outputs("train")
+    scene = TrueScene("table", SimpleNamespace(datamanager=SimpleNamespace(train_dataparser_outputs=parsed)))
+    one, other = parsed.cameras[3], parsed.cameras[4]
+    labels = [read_label_image(root / "labels" / f"{parsed.image_filenames[i].stem}.png") for i in (3, 4)]
+    points, met = scene.meet(one.generate_rays(0).flatten()[::7])
+    assert met.all()
+    pose, focal = other.camera_to_worlds, float(other.fx)
+    seen = (points - pose[:, 3]) @ pose[:, :3]
+    column = (float(other.cx) - focal * seen[:, 0] / seen[:, 2]).long()
+    row = (float(other.cy) + focal * seen[:, 1] / seen[:, 2]).long()
+    inside = (column >= 0) & (column < 256) & (row >= 0) & (row < 192)
+    directions = torch.nn.functional.normalize(points - pose[:, 3], dim=-1)
+    rays = RayBundle(pose[:, 3].expand_as(points), directions, torch.ones(len(points), 1))
+    visible = inside & ((scene.meet(rays)[0] - points).norm(dim=-1) < 1e-3)
+    assert visible.float().mean() > 0.3
+    here = torch.from_numpy(labels[0].astype(np.int64)).flatten()[::7][visible]
+    there = torch.from_numpy(labels[1].astype(np.int64))[row[visible], column[visible]]
+    assert (here == there).float().mean() > 0.98
+
+
 @pytest.mark.slow
 def test_every_method_is_scored_once(run: Run, data: Path, tmp_path: Path) -> None:
     methods = ("scene", "view, best slot per mask", "scene, 1 point per ray", *quality.BASELINES)
-    trial = quality.Quality(run.config, data, ("middle",), methods, (0,), 30, 1, tmp_path / "quality.json")
+    trial = quality.Quality(run.config, data, ("middle",), methods, (0,), "learned", 30, 1, tmp_path / "quality.json")
     quality.main(trial)
     first = json.loads(trial.output.read_text())["rows"]
     assert [r["method"] for r in first] == list(methods)

@@ -364,6 +364,9 @@ def test_renderer_labels_and_camera_agree_with_geometry() -> None:
     assert (labels[distance > radius + 0.1] != 2).all()
     assert np.nonzero(labels == 1)[1].max() < 24
     assert set(np.unique(labels)) == {0, 1, 2}
+    origins, towards = np.array([[0.0, -2.0, 0.2]] * 2), np.array([[0.0, 1.0, 0.0], [0.0, -1.0, 0.0]])
+    met = Renderer(scene).distances(origins, towards)
+    assert met[0] == pytest.approx(1.7, abs=1e-3) and np.isinf(met[1])
     photo = Renderer(scene).photo(camera, pose, samples=16)
     assert photo.shape == (36, 48, 3)
     assert photo[18, 24, 0] > photo[18, 24, 1] + 50

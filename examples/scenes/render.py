@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes.util
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -81,18 +82,27 @@ class Renderer:
         x, y = np.meshgrid(
             (np.arange(camera.width) + 0.5) / camera.width, (np.arange(camera.height) + 0.5) / camera.height
         )
-        if mi.variant().startswith("scalar"):
-            shape = np.array(
-                [self._shape_at(sensor, mi.Point2f(*point)) for point in zip(x.ravel(), y.ravel(), strict=True)]
-            )
-        else:
-            shape = np.array(self._shape_at(sensor, mi.Point2f(mi.Float(x.ravel()), mi.Float(y.ravel()))))
+        shape = _traced(lambda *point: self._shape_at(sensor, mi.Point2f(*point)), x.ravel(), y.ravel())
         missed = shape >= len(self._label_of_shape)
         return self._label_of_shape[np.where(missed, -1, shape)].reshape(x.shape)
+
+    def distances(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """(N,) distances to what (N, 3) rays of unit direction meet first; infinite where they meet nothing."""
+        return _traced(self._distance, *origins.T, *directions.T)
 
     def _shape_at(self, sensor: mi.Sensor, position: mi.Point2f) -> mi.UInt32:
         ray, _ = sensor.sample_ray(0.0, 0.5, position, mi.Point2f(0.5))
         return self._mitsuba.ray_intersect_preliminary(ray).shape_index
+
+    def _distance(self, *ray: mi.Float) -> mi.Float:
+        return self._mitsuba.ray_intersect_preliminary(mi.Ray3f(mi.Point3f(*ray[:3]), mi.Vector3f(*ray[3:]))).t
+
+
+def _traced(function: Callable, *columns: np.ndarray) -> np.ndarray:
+    """`function` of the numbers in every row: of all rows at once, or row by row in Mitsuba's scalar variant."""
+    if mi.variant().startswith("scalar"):
+        return np.array([function(*map(float, row)) for row in zip(*columns, strict=True)])
+    return np.array(function(*map(mi.Float, columns)))
 
 
 def developed(radiance: np.ndarray) -> np.ndarray:
