@@ -28,6 +28,8 @@ NAMES = {
 }
 LEVELS = ("clean", "mild", "middle", "heavy")
 METRICS = ("IoU", "BD", "SBD")
+BRIEF = (("views", "IoU"), ("views", "SBD"), ("scene", "IoU"))
+SURFACES = ("learned", "true")
 BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"
 
 
@@ -76,25 +78,52 @@ def table(rows: Rows) -> list[str]:
     return lines
 
 
+def brief(rows: Rows) -> list[str]:
+    """The cells under IoU, SBD, scene IoU and objects, means over seeds; empty without rows."""
+    if not rows:
+        return [" "] * 4
+    scores = [row["scores"] for row in rows]
+    columns = [[score[part][metric] for score in scores] for part, metric in BRIEF]
+    return [*(f"{100 * np.mean(column):.1f}" for column in columns), "/".join(str(row["objects"]) for row in rows)]
+
+
 def ablations(rows: Rows, level: str = "middle") -> list[str]:
-    """Lines of all variants, scene by scene, with one level of noise and the first seed."""
-    first = [row for row in rows if row["masks"] == level and row["seed"] == 0]
-    scenes = sorted(by(first, "scene"))
-    methods = by(first, "method")
+    """Lines of all variants, scene by scene, with one level of noise."""
+    here = [row for row in rows if row["masks"] == level]
+    scenes = sorted(by(here, "scene"))
+    methods = by(here, "method")
     names = sorted(name for name in methods if name.split(",")[0] in ("scene", "view"))
     cells = [f"{scene} {metric}" for scene in scenes for metric in ("IoU", "SBD", "scene IoU", "objects")]
     lines = ["| matching by | " + " | ".join(cells) + " |", "|---" * (1 + len(cells)) + "|"]
     for name in names:
         found = by(methods[name], "scene")
-        values = []
-        for scene in scenes:
-            if scene in found:
-                row = found[scene][0]
-                some = row["scores"]["views"]["IoU"], row["scores"]["views"]["SBD"], row["scores"]["scene"]["IoU"]
-                values += [*(spread([value]) for value in some), str(row["objects"])]
-            else:
-                values += [" "] * 4
-        lines.append("| " + " | ".join([name, *values]) + " |")
+        cells = [cell for scene in scenes for cell in brief(found.get(scene, []))]
+        lines.append("| " + " | ".join([name, *cells]) + " |")
+    return lines
+
+
+def swaps(rows: Rows) -> list[str]:
+    """Lines of the learned and the true surface side by side, as shipped and with true labels, first seed."""
+    first = [row for row in rows if row["seed"] == 0]
+    cells = [f"{surface} surface {metric}" for surface in SURFACES for metric in ("IoU", "SBD", "scene IoU", "objects")]
+    lines = ["| | " + " | ".join(cells) + " |", "|---" * (1 + len(cells)) + "|"]
+    for scene, here in sorted(by(first, "scene").items()):
+        for level in LEVELS[1:]:
+            for method in ("scene", "true labels"):
+                some = by([row for row in here if row["masks"] == level and row["method"] == method], "surface")
+                cells = [cell for surface in SURFACES for cell in brief(some.get(surface, []))]
+                lines.append("| " + " | ".join([f"{scene}, {level}: {NAMES[method]}", *cells]) + " |")
+    return lines
+
+
+def levels(rows: Rows) -> list[str]:
+    """Lines of every method with every set of masks."""
+    lines = ["| | IoU | SBD | scene IoU | objects |", "|---" * 5 + "|"]
+    for level, some in sorted(by(rows, "masks").items(), key=lambda group: LEVELS.index(group[0])):
+        masks = some[0]["scores"]["masks"]
+        lines.append(f"| {level}: {NAMES['masks']} | {100 * masks['IoU']:.1f} | {100 * masks['SBD']:.1f} |   |   |")
+        for method, found in by(some, "method").items():
+            lines.append("| " + " | ".join([f"{level}: {NAMES.get(method, method)}", *brief(found)]) + " |")
     return lines
 
 
@@ -161,12 +190,17 @@ def plot_confidence(files: list[Path], path: Path) -> None:
 
 
 def main(report: Report) -> None:
-    rows = [row for f in sorted(report.results.glob("quality_*.json")) for row in json.loads(f.read_text())["rows"]]
+    every = [row for f in sorted(report.results.glob("quality_*.json")) for row in json.loads(f.read_text())["rows"]]
+    rows = [row for row in every if row["surface"] == "learned"]
     text = []
     for scene, here in by(rows, "scene").items():
         for level, some in sorted(by(here, "masks").items(), key=lambda group: LEVELS.index(group[0])):
             text += [f"### {scene}, {level} {'masks' if level == 'clean' else 'noise'}", "", *table(some), ""]
-    text += ["### One thing changed, middle noise, first seed", "", *ablations(rows), ""]
+    for file in sorted(report.results.glob("longer_*.json")):
+        longer = json.loads(file.read_text())["rows"]
+        text += [f"### {longer[0]['scene']}, a radiance field trained twice as long", "", *levels(longer), ""]
+    text += ["### One thing changed, middle noise", "", *ablations(rows), ""]
+    text += ["### The true surface in the place of the learned one, first seed", "", *swaps(every), ""]
     found = [json.loads(file.read_text()) for file in sorted(report.results.glob("draws_*.json"))]
     if found:
         drawn = [{"scene": content["scene"], **row} for content in found for row in content["rows"]]

@@ -170,8 +170,11 @@ def linkage(evidence: Evidence, doubt: float) -> Int[Tensor, "cells"]:
 
 
 def _merge(agreement: np.ndarray, views: np.ndarray, doubt: float) -> np.ndarray:
-    """Agglomerate in place; `similar` is kept with the best partner of every row."""
-    group, alive = np.arange(len(views)), np.ones(len(views), bool)
+    """Agglomerate; `best` is the similarity of each row with its partner, or a bound of it until the row is searched.
+
+    A bound is what stays where the partner is gone or less similar than before: most rows are never searched again.
+    """
+    group, row_group, searched = np.arange(len(views)), np.arange(len(views)), np.ones(len(views), bool)
 
     def mean(rows) -> np.ndarray:
         known = views[rows] >= LEAST_VIEWS
@@ -183,20 +186,27 @@ def _merge(agreement: np.ndarray, views: np.ndarray, doubt: float) -> np.ndarray
     best = similar[group, partner]
     while best.max(initial=-1) >= LEAST_AGREEMENT:
         i = int(best.argmax())
+        if not searched[i]:
+            partner[i], searched[i] = similar[i].argmax(), True
+            best[i] = similar[i, partner[i]]
+            continue
         j = int(partner[i])
         for table in (agreement, views):
             table[i] += table[j]
             table[:, i] = table[i]
-        group[group == j], alive[j] = i, False
+        group[group == row_group[j]], row_group[j] = row_group[i], -1
+        alive = row_group >= 0
         similar[i] = np.where(alive, mean(i), -1)
         similar[i, i] = similar[j] = -1
         similar[:, i], similar[:, j] = similar[i], -1
-        best[j] = -1
-        stale = np.flatnonzero(alive & ((partner == i) | (partner == j) | (np.arange(len(alive)) == i)))
-        partner[stale] = similar[stale].argmax(1)
-        best[stale] = similar[stale, partner[stale]]
-        closer = alive & (similar[i] > best)
-        partner[closer], best[closer] = i, similar[i, closer]
+        searched &= (partner != i) & (partner != j)
+        closer = alive & (similar[i] >= best)
+        partner[closer], best[closer], searched[closer] = i, similar[i, closer], True
+        best[i], searched[i], best[j] = 1, False, -1
+        if 2 * np.count_nonzero(alive) < len(alive):
+            agreement, views, similar = (table[np.ix_(alive, alive)] for table in (agreement, views, similar))
+            row_group, best, searched = row_group[alive], best[alive], searched[alive]
+            partner = (np.cumsum(alive) - 1)[partner[alive]]
     return group
 
 

@@ -20,17 +20,20 @@ from disconerf_ns import objective
 from disconerf_ns.labels import read_label_image
 
 
-def row(method: str, seed: int, iou: float, masks: str = "middle", scene: str = "room") -> dict:
+def row(
+    method: str, seed: int, iou: float, masks: str = "middle", surface: str = "learned", scene: str = "room"
+) -> dict:
     values = {"IoU": iou, "BD": iou, "SBD": iou}
     scores = {"masks": {"IoU": 0.5, "BD": 0.6, "SBD": 0.7}, "views": values, "scene": values}
-    return {"scene": scene, "masks": masks, "method": method, "seed": seed, "objects": 4, "seconds": 1.0} | {
-        "scores": scores
-    }
+    about = {"scene": scene, "surface": surface, "masks": masks, "method": method, "seed": seed}
+    return about | {"objects": 4, "seconds": 1.0, "scores": scores}
 
 
 def test_report_replaces_the_tables_and_nothing_else(tmp_path: Path) -> None:
     rows = [row("scene", 0, 0.9), row("scene", 1, 0.8), row("view", 0, 0.7), row("view, usual start", 0, 0.6)]
+    rows.append(row("scene", 0, 0.99, surface="true"))
     (tmp_path / "quality_room.json").write_text(json.dumps({"rows": rows}))
+    (tmp_path / "longer_room.json").write_text(json.dumps({"rows": [row("scene", 0, 0.93, "mild")]}))
     drawn = [{"masks": "mild", "draw": 0, "doubt": d, "objects": 3, "agreement": d, "iou": 0.7 + d} for d in (0.0, 0.2)]
     (tmp_path / "draws_room.json").write_text(json.dumps({"scene": "room", "rows": drawn}))
     (tmp_path / "page.md").write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
@@ -40,6 +43,9 @@ def test_report_replaces_the_tables_and_nothing_else(tmp_path: Path) -> None:
     assert "| 2D masks alone | 50.0 | 60.0 | 70.0 |" in page
     assert "| **as shipped** (matching by scene) | 85.0 (80.0 to 90.0) |" in page
     assert "| view, usual start | 60.0 | 60.0 | 60.0 | 4 |" in page
+    swapped = "| room, middle: **as shipped** (matching by scene) | 90.0 | 90.0 | 90.0 | 4 | 99.0 | 99.0 | 99.0 | 4 |"
+    assert swapped in page
+    assert "| mild: **as shipped** (matching by scene) | 93.0 | 93.0 | 93.0 | 4 |" in page
     assert "| room, mild | 70.0 | 90.0 | 90.0 |" in page
     assert (tmp_path / "quality.png").stat().st_size > 5000
 
