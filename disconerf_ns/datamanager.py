@@ -18,8 +18,9 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.masks.image_masks import ImageMasks, resample
-from disconerf_ns.masks.store import MaskStore, image_key
+from disconerf_ns.masks.image_masks import ImageMasks, resample, same_shape
+from disconerf_ns.masks.keys import image_key
+from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.rays import sampled_rays
 
 
@@ -133,7 +134,7 @@ class DiscoNerfDataManager(VanillaDataManager):
         if key is None:
             return ImageMasks(height, width, ())
         masks = self.store.load(key)
-        if abs(masks.width * height - masks.height * width) > max(masks.width, masks.height, width, height):
+        if not same_shape((masks.height, masks.width), (height, width)):
             raise UserError(
                 f"masks: {self.store.root / key}.json is for an image of {masks.width} x {masks.height}, but "
                 f"{self.train_dataset.image_filenames[index].name} is {width} x {height}, another shape; "

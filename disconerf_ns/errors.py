@@ -9,6 +9,10 @@ class UserError(ValueError):
     """A mistake that the user can mend; its message names the file, the value and the remedy."""
 
 
+class MaskError(UserError):
+    """Masks that are missing or broken; one sentence that names the file, the value and the remedy."""
+
+
 def show_user_errors_plainly() -> None:
     """Print a `UserError` that ends a program as one sentence instead of a traceback; all else is left alone.
 

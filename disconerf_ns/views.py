@@ -11,8 +11,9 @@ from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.store import MaskStore, image_key
+from disconerf_ns.masks.image_masks import ImageMasks, same_shape
+from disconerf_ns.masks.keys import image_key
+from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.pipeline import DiscoNerfPipeline
 
 
@@ -66,7 +67,7 @@ def check_shape(path: Path, height: int, width: int, view: View) -> None:
     Raises:
         UserError: the sides are in another proportion than the view's.
     """
-    if abs(width * view.height - height * view.width) > max(width, height, view.width, view.height):
+    if not same_shape((height, width), (view.height, view.width)):
         raise UserError(
             f"evaluation: {path} is {width} x {height}, but {view.image.name} is {view.width} x {view.height}, another "
             "shape; it has to be made from the image that is evaluated."

@@ -9,6 +9,7 @@ from disconerf_ns.errors import UserError
 
 COMMANDS = {
     "masks": ("disconerf_ns.cli.masks:Masks", "2D masks of every image, once, kept beside the data"),
+    "masks convert": ("disconerf_ns.cli.convert:Convert", "masks of other programs into ours, and back"),
     "objects": ("disconerf_ns.cli.objects:Objects", "the table of the objects that a run discovered"),
     "eval": ("disconerf_ns.cli.eval:Eval", "scores of a run's objects on views with true labels"),
     "render": ("disconerf_ns.cli.render:Render", "a turntable video of every object"),
@@ -29,7 +30,8 @@ def main(arguments: list[str]) -> int:
     Returns:
         The exit code: 0, or 1 after a mistake that was said in one sentence on stderr.
     """
-    name, *options = arguments or ["--help"]
+    words = 2 if " ".join(arguments[:2]) in COMMANDS else 1
+    name, options = " ".join(arguments[:words]) or "--help", arguments[words:]
     if name in ("-h", "--help"):
         print(usage())
         return 0
@@ -52,5 +54,5 @@ def main(arguments: list[str]) -> int:
 
 def usage() -> str:
     """What the commands are."""
-    rows = "\n".join(f"  {name:8} {purpose}" for name, (_, purpose) in COMMANDS.items())
+    rows = "\n".join(f"  {name:13} {purpose}" for name, (_, purpose) in COMMANDS.items())
     return f"usage: disconerf COMMAND [OPTIONS]\n\n{rows}\n\n`disconerf COMMAND --help` lists a command's options."

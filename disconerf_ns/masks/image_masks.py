@@ -109,3 +109,8 @@ def resample(mask: Shaped[np.ndarray, "h w"], height: int, width: int) -> Shaped
 def sampled(pixels: int, count: int) -> Int[np.ndarray, "count"]:
     """`count` evenly spaced ones of the pixels 0, ..., pixels - 1: those that hold (i + 0.5) pixels / count."""
     return (2 * np.arange(count) + 1) * pixels // (2 * count)
+
+
+def same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two images of (height, width) pixels may be one picture at two sizes, but for a pixel of rounding."""
+    return abs(one[1] * other[0] - one[0] * other[1]) <= max(*one, *other)

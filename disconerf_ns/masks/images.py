@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.masks.store import image_key
+from disconerf_ns.masks.keys import image_key
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 TRANSFORMS = ("transforms.json", "transforms_train.json")

@@ -3,49 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from disconerf_ns.errors import UserError
+from disconerf_ns.errors import MaskError
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks import sa1b
 from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.keys import KeyIndex
 
 MANIFEST = "manifest.json"
-IMAGE_FOLDER = re.compile(r"images(_\d+)?")
-
-
-class MaskError(UserError):
-    """Masks that are missing or broken; one sentence that names the file, the value and the remedy."""
-
-
-def image_key(image: Path, data: Path) -> str:
-    """The name under which an image's masks are kept.
-
-    It is the image's path relative to the dataset, without suffix and without a leading `images` or `images_<k>`, so
-    that every downscaled copy of an image has the same key: DATA/images_4/a/0001.jpg is `a/0001`.
-
-    Args:
-        image: the image's file.
-        data: the dataset's folder, or its transforms file.
-    Returns:
-        A posix path; the bare stem for an image outside the dataset.
-    """
-    data = Path(data)
-    folder = data.parent if data.suffix == ".json" else data
-    for absolute in (os.path.abspath, os.path.realpath):
-        here, there = Path(absolute(image)), Path(absolute(folder))
-        if here.is_relative_to(there):
-            parts = here.relative_to(there).with_suffix("").parts
-            inside_images = len(parts) > 1 and IMAGE_FOLDER.fullmatch(parts[0])
-            return PurePosixPath(*(parts[1:] if inside_images else parts)).as_posix()
-    return Path(image).stem
 
 
 class MaskStore:
@@ -140,19 +110,7 @@ class MaskStore:
         Raises:
             MaskError: several stored keys fit.
         """
-        if self.holds(key):
-            return key
-        fitting = [
-            stored
-            for stored in self._keys_by_stem.get(PurePosixPath(key).name, ())
-            if stored.endswith(f"/{key}") or key.endswith(f"/{stored}")
-        ]
-        if len(fitting) > 1:
-            raise MaskError(
-                f"masks: {self.root} has {len(fitting)} candidates for image {key} ({', '.join(fitting[:3])}); "
-                "keep the images' subfolders or give the images different names."
-            )
-        return fitting[0] if fitting else None
+        return key if self.holds(key) else self._index.find(key)
 
     def holds(self, key: str) -> bool:
         """Whether there is a file under exactly this key."""
@@ -162,7 +120,7 @@ class MaskStore:
         """Delete all masks; the manifest stays."""
         for key in self.keys():
             self._path(key).unlink()
-        self.__dict__.pop("_keys_by_stem", None)
+        self.__dict__.pop("_index", None)
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Those of the images' keys that have no masks."""
@@ -194,17 +152,14 @@ class MaskStore:
             raise MaskError(f"masks: an image called {key} would replace {self.root / MANIFEST}; rename the image.")
         content = sa1b.record(masks, {"file_name": PurePosixPath(key).name, **(image or {})})
         write_whole(self._path(key), json.dumps(content))
-        self.__dict__.pop("_keys_by_stem", None)
+        self.__dict__.pop("_index", None)
 
     def _path(self, key: str) -> Path:
         return self.root / f"{key}.json"
 
     @cached_property
-    def _keys_by_stem(self) -> dict[str, list[str]]:
-        by_stem = defaultdict(list)
-        for key in self.keys():
-            by_stem[PurePosixPath(key).name].append(key)
-        return by_stem
+    def _index(self) -> KeyIndex:
+        return KeyIndex(self.keys(), self.root)
 
 
 _REMAKE = "Delete it and run `disconerf masks --data DATA` again to remake it."

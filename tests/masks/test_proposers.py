@@ -10,10 +10,10 @@ import torch
 from segment_anything import SamAutomaticMaskGenerator
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
+from disconerf_ns.errors import MaskError
 from disconerf_ns.masks.proposers import PROPOSERS, config_class
 from disconerf_ns.masks.proposers.graph import GraphConfig
 from disconerf_ns.masks.proposers.sam import SamConfig, SamProposer, by_level, load_sam, shrink
-from disconerf_ns.masks.store import MaskError
 
 
 def tiny_sam() -> Sam:

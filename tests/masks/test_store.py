@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from disconerf_ns.errors import MaskError
 from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.store import MaskError, MaskStore, image_key
+from disconerf_ns.masks.keys import image_key
+from disconerf_ns.masks.store import MaskStore
 
 
 def two_masks() -> ImageMasks:

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import UInt8
 
+from disconerf_ns.errors import MaskError
 from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.store import MaskError
 
 PROPOSERS = {
     "sam": "disconerf_ns.masks.proposers.sam:SamConfig",

@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from disconerf_ns.errors import MaskError
 from disconerf_ns.masks import filters
 from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.store import MaskError
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam

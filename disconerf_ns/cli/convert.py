@@ -1,0 +1,99 @@
+"""`disconerf masks convert`: masks that other programs made into ours, and ours into theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from disconerf_ns import __version__
+from disconerf_ns.cli.masks import progress_bar, summary
+from disconerf_ns.errors import MaskError, UserError
+from disconerf_ns.masks.formats import FORMATS, Images, Loaders, format_of, recognise
+from disconerf_ns.masks.formats.files import image_size
+from disconerf_ns.masks.image_masks import ImageMasks, same_shape
+from disconerf_ns.masks.images import find_images
+from disconerf_ns.masks.store import MaskStore
+
+FormatName = Literal[tuple(FORMATS)]
+
+
+@dataclass
+class Convert:
+    """Read masks in any format and write them in another, by default as a set that `ns-train disconerf` takes.
+
+    Files are found by the images' relative paths, so only masks of the dataset's images are read.
+    """
+
+    source: Annotated[Path, tyro.conf.Positional]
+    """File or folder of the masks."""
+    data: Path
+    """The dataset's folder, or its transforms file."""
+    source_format: FormatName | None = None
+    """What the source is in; by default that is seen from what it holds."""
+    to: FormatName = "sa1b"
+    """What to write: sa1b is what `ns-train disconerf` reads."""
+    output: Path | None = None
+    """Where to; by default DATA/masks/ and the source's name. Another format has to be told."""
+    images: Path | None = None
+    """Folder of the images, within DATA; by default the frames of the transforms file, or DATA/images."""
+
+    def __call__(self) -> None:
+        """Convert, and say what came out.
+
+        Raises:
+            UserError: no masks of the dataset's images, nowhere to write, or files that are broken, which are named
+                after all others are converted.
+        """
+        images = find_images(self.data, self.images)
+        name = self.source_format or recognise(self.source)
+        target = self._target()
+        loaders = format_of(name).read(self.source, images)
+        if not loaders:
+            raise UserError(
+                f"masks: {self.source} ({name}) has masks of none of the {len(images)} images of {self.data}; files "
+                f"are found by the images' names, such as {next(iter(images))}."
+            )
+        if self.to == "sa1b":
+            parameters = {"source": str(self.source), "format": name}
+            MaskStore.create(target, {"generator": "convert", "version": __version__, "parameters": parameters})
+        broken: list[str] = []
+        with progress_bar(len(loaders)) as advance:
+            format_of(self.to).write(target, images, load_all(loaders, images, broken, advance))
+        print(f"masks: {self.source} is {name}, {FORMATS[name]}.")
+        done = len(loaders) - len(broken)
+        print(f"masks: {target} has the masks of {done} images; {len(images) - len(loaders)} images have none there.")
+        if self.to == "sa1b":
+            print(summary(MaskStore(target), [key for key in images if MaskStore(target).holds(key)]))
+        if broken:
+            raise UserError(f"masks: {len(broken)} images were left out: {' '.join(broken)}")
+
+    def _target(self) -> Path:
+        if self.output is None and self.to != "sa1b":
+            raise UserError(f"masks: name the folder for {self.to} with --output.")
+        root = self.data if self.data.is_dir() else self.data.parent
+        target = self.output or root / "masks" / self.source.stem
+        if target.is_dir() and any(target.iterdir()):
+            raise UserError(f"masks: {target} is not empty; name another folder with --output, or delete it.")
+        return target
+
+
+def load_all(loaders: Loaders, images: Images, broken: list[str], advance) -> Iterator[tuple[str, ImageMasks]]:
+    """Masks image by image; what is broken or of another picture is left out and noted."""
+    for key, load in loaders.items():
+        try:
+            masks = load()
+            size = image_size(images[key])
+            if not same_shape((masks.height, masks.width), size):
+                raise MaskError(
+                    f"masks: those of {key} are {masks.width} x {masks.height}, the image is {size[1]} x {size[0]}, "
+                    "another shape."
+                )
+        except MaskError as error:
+            broken.append(str(error))
+        else:
+            yield key, masks
+        advance()

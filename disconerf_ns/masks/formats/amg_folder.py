@@ -1,0 +1,70 @@
+"""The folder per image that segment-anything's `amg.py` writes: a PNG per mask, and metadata.csv."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from io import BytesIO, StringIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from disconerf_ns.files import write_whole
+from disconerf_ns.masks.formats import Images, Loaders
+from disconerf_ns.masks.formats.files import first_below, image_size, match
+from disconerf_ns.masks.image_masks import ImageMasks
+
+TABLE = "metadata.csv"
+BOX = ("bbox_x0", "bbox_y0", "bbox_w", "bbox_h")
+CROP = ("crop_box_x0", "crop_box_y0", "crop_box_w", "crop_box_h")
+COLUMNS = ("id", "area", *BOX, "point_input_x", "point_input_y", "predicted_iou", "stability_score", *CROP)
+
+
+def recognises(path: Path) -> bool:
+    """A folder with a metadata.csv of these columns somewhere below."""
+    table = first_below(path, TABLE)
+    return table is not None and table.read_text(errors="replace").startswith("id,area,")
+
+
+def read(path: Path, images: Images) -> Loaders:
+    """Folders named after images."""
+    folders = {table.parent.relative_to(path).as_posix(): table.parent for table in path.rglob(TABLE)}
+    return match(folders, path, images, _load)
+
+
+def _load(folder: Path, image: Path) -> ImageMasks:
+    with (folder / TABLE).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    masks = [_mask(folder / f"{row['id']}.png") for row in rows]
+    ious, stabilities = ([_number(row[name]) for row in rows] for name in ("predicted_iou", "stability_score"))
+    stack = np.stack(masks) if masks else np.zeros((0, *image_size(image)), bool)
+    known = {"predicted_iou": ious, "stability_score": stabilities}
+    return ImageMasks.from_arrays(stack, **{name: v for name, v in known.items() if None not in v})
+
+
+def _mask(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("L")) > 127
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> None:
+    """Write folders as `amg.py` does; the points that it asked SAM about are not known."""
+    for key, found in masks:
+        table = StringIO(newline="")
+        rows = csv.DictWriter(table, COLUMNS, restval="", lineterminator="\n")
+        rows.writeheader()
+        for number, (mask, about) in enumerate(zip(found.decode(), found.annotations)):
+            content = BytesIO()
+            Image.fromarray(255 * mask.astype(np.uint8)).save(content, format="PNG")
+            write_whole(path / key / f"{number}.png", content.getvalue())
+            scores = {"predicted_iou": about.predicted_iou, "stability_score": about.stability_score}
+            rows.writerow(
+                {"id": number, "area": about.area, **dict(zip(BOX, about.bbox)), **scores}
+                | dict(zip(CROP, (0, 0, found.width, found.height)))
+            )
+        write_whole(path / key / TABLE, table.getvalue())

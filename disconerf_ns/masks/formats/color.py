@@ -1,0 +1,33 @@
+"""PNGs in which every mask has a colour, and black is no mask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from disconerf_ns.masks.formats import Images, Loaders
+from disconerf_ns.masks.formats.files import by_image, first_below, mode_of
+from disconerf_ns.masks.formats.panoptic import recognises as is_panoptic
+from disconerf_ns.masks.formats.partition import SPREAD, flatten, read_colors, split, write_colors
+from disconerf_ns.masks.image_masks import ImageMasks
+
+
+def recognises(path: Path) -> bool:
+    """A folder of PNGs with three channels or four, without panoptic JSON."""
+    return mode_of(first_below(path, "*.png")) in ("RGB", "RGBA") and not is_panoptic(path)
+
+
+def read(path: Path, images: Images) -> Loaders:
+    """Coloured images by the images' names."""
+    return by_image(path, (".png",), images, _load)
+
+
+def _load(path: Path, image: Path) -> ImageMasks:
+    return split(read_colors(path))
+
+
+def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> None:
+    """Write colours that can be told apart; where masks overlap, the smallest shows."""
+    for key, found in masks:
+        numbers = flatten(found, 2**24 - 1, key, "an image of colours")
+        write_colors(numbers * SPREAD % 2**24, path / f"{key}.png")

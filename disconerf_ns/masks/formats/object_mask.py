@@ -1,0 +1,30 @@
+"""Gaussian Grouping's `object_mask`: label images of 8 bit; they are read as any label images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from disconerf_ns.files import write_whole
+from disconerf_ns.masks.formats import Images
+from disconerf_ns.masks.formats.labels import read as read
+from disconerf_ns.masks.formats.partition import flatten
+from disconerf_ns.masks.image_masks import ImageMasks
+
+
+def recognises(path: Path) -> bool:
+    """Never: such a folder is one of label images."""
+    return False
+
+
+def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> None:
+    """Write 8 bit; where masks overlap, the smallest shows. Numbers of different images have nothing in common."""
+    for key, found in masks:
+        content = BytesIO()
+        labels = flatten(found, np.iinfo(np.uint8).max, key, "an 8-bit label image")
+        Image.fromarray(labels.astype(np.uint8)).save(content, format="PNG")
+        write_whole(path / f"{key}.png", content.getvalue())

@@ -1,0 +1,77 @@
+"""COCO panoptic: PNGs whose colours are R + 256 G + 65536 B = id, and one JSON file that lists the ids."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from disconerf_ns.errors import MaskError
+from disconerf_ns.files import write_whole
+from disconerf_ns.masks.formats import Images, Loaders
+from disconerf_ns.masks.formats.files import peek_json, read_json, reading
+from disconerf_ns.masks.formats.partition import SPREAD, flatten, read_colors, write_colors
+from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.keys import KeyIndex
+
+FILE, FOLDER = "panoptic.json", "panoptic"
+
+
+def recognises(path: Path) -> bool:
+    """A JSON file whose annotations have `segments_info`, or a folder with such a file."""
+    return any(_lists_segments(file) for file in _files(path))
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() and path.suffix.lower() == ".json" else sorted(path.glob("*.json"))
+
+
+def _lists_segments(file: Path) -> bool:
+    content = peek_json(file)
+    annotations = content.get("annotations") if isinstance(content, dict) else None
+    return isinstance(annotations, list) and any(isinstance(a, dict) and "segments_info" in a for a in annotations[:1])
+
+
+def read(path: Path, images: Images) -> Loaders:
+    """PNGs by the `file_name` of annotations; they lie in a folder of the JSON file's name, or beside it."""
+    files = _files(path)
+    if not files:
+        raise MaskError(f"masks: {path} has no JSON file.")
+    file = next((file for file in files if _lists_segments(file)), files[0])
+    content = read_json(file)
+    folder = file.with_suffix("") if file.with_suffix("").is_dir() else file.parent
+    with reading(file):
+        entries = {PurePosixPath(a["file_name"]).with_suffix("").as_posix(): a for a in content["annotations"]}
+        index = KeyIndex(entries, file)
+        names = {key: name for key in images if (name := index.find(key)) is not None}
+        found = {key: entries[name] for key, name in names.items()}
+        return {key: partial(_load, folder / a["file_name"], a["segments_info"]) for key, a in found.items()}
+
+
+def _load(png: Path, segments: list[dict]) -> ImageMasks:
+    with reading(png):
+        numbers = read_colors(png)
+        masks = [numbers == int(segment["id"]) for segment in segments]
+        return ImageMasks.from_arrays(np.stack(masks) if masks else np.zeros((0, *numbers.shape), bool))
+
+
+def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> None:
+    """Write `panoptic.json` and the PNGs in `panoptic/`; where masks overlap, the smallest shows."""
+    entries, annotations = [], []
+    for number, (key, found) in enumerate(masks, 1):
+        labels = flatten(found, 2**24 - 1, key, "a panoptic image")
+        write_colors(labels * SPREAD % 2**24, path / FOLDER / f"{key}.png")
+        segments = [
+            {"id": (i + 1) * SPREAD % 2**24, "category_id": 1, "iscrowd": 0, "area": int((labels == i + 1).sum())}
+            | {"bbox": list(mask.bbox)}
+            for i, mask in enumerate(found.annotations)
+        ]
+        entries.append(
+            {"id": number, "file_name": f"{key}{images[key].suffix}", "height": found.height, "width": found.width}
+        )
+        annotations.append({"image_id": number, "file_name": f"{key}.png", "segments_info": segments})
+    categories = [{"id": 1, "name": "object", "isthing": 1}]
+    write_whole(path / FILE, json.dumps({"images": entries, "annotations": annotations, "categories": categories}))

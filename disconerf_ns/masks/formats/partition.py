@@ -1,0 +1,68 @@
+"""Masks as a label map and back: what formats can hold that have one number per pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Integer
+from PIL import Image
+
+from disconerf_ns.errors import MaskError
+from disconerf_ns.files import write_whole
+from disconerf_ns.masks.image_masks import ImageMasks
+
+SPREAD = 0x9E3779
+"""Odd, so that its multiples by different numbers below 2^24 are different colours; of small numbers, clearly so."""
+
+
+def split(labels: Integer[np.ndarray, "height width"], void: int = 0) -> ImageMasks:
+    """A mask for each value but `void`, in rising order."""
+    values = [value for value in np.unique(labels) if value != void]
+    masks = np.stack([labels == value for value in values]) if values else np.zeros((0, *labels.shape), bool)
+    return ImageMasks.from_arrays(masks)
+
+
+def flatten(masks: ImageMasks, most: int, key: str, kind: str) -> Integer[np.ndarray, "height width"]:
+    """Number each pixel by the smallest mask that holds it, from 1 on in the masks' order; 0 is none.
+
+    Args:
+        most: the largest number that fits.
+        key, kind: what the masks are of, and what does not hold more, for the message.
+    Raises:
+        MaskError: there are more masks than that.
+    """
+    if len(masks) > most:
+        raise MaskError(f"masks: image {key} has {len(masks)} masks, but {kind} holds {most}; choose another format.")
+    labels = np.zeros((masks.height, masks.width), np.int64)
+    for number, mask in _largest_first(masks):
+        labels[mask] = number
+    return labels
+
+
+def _largest_first(masks: ImageMasks) -> Iterator[tuple[int, Bool[np.ndarray, "height width"]]]:
+    decoded = masks.decode()
+    for i in sorted(range(len(masks)), key=lambda i: -masks.annotations[i].area):
+        yield i + 1, decoded[i]
+
+
+def read_colors(path: Path) -> Integer[np.ndarray, "height width"]:
+    """R + 256 G + 65536 B of every pixel.
+
+    Raises:
+        ValueError: the image has no colours.
+    """
+    with Image.open(path) as image:
+        if image.mode not in ("RGB", "RGBA"):
+            raise ValueError(f"it is an image of mode {image.mode}, not a coloured one")
+        return np.asarray(image.convert("RGB")).astype(np.int64) @ (1, 256, 65536)
+
+
+def write_colors(numbers: Integer[np.ndarray, "height width"], path: Path) -> None:
+    """Write numbers below 2^24 as colours."""
+    content = BytesIO()
+    colors = np.stack([numbers >> shift & 255 for shift in (0, 8, 16)], -1).astype(np.uint8)
+    Image.fromarray(colors).save(content, format="PNG")
+    write_whole(path, content.getvalue())

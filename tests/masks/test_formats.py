@@ -1,0 +1,317 @@
+"""Formats of other programs: round trips of random masks, files as those programs write them, and every damage."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image
+
+from disconerf_ns.cli import main
+from disconerf_ns.errors import MaskError
+from disconerf_ns.masks.formats import FORMATS, coco, format_of, recognise
+from disconerf_ns.masks.formats.garfield import training_keys
+from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.images import find_images
+from disconerf_ns.masks.store import MaskStore
+
+OVERLAPPING = ("sa1b", "amg", "amg_folder", "coco", "arrays")
+DISJOINT = ("labels", "object_mask", "color", "panoptic")
+
+shapes = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9)
+stacks = st.integers(0, 4).flatmap(lambda n: shapes.flatmap(lambda shape: arrays(bool, (n, *shape))))
+label_maps = shapes.flatmap(lambda shape: arrays(np.int64, shape, elements=st.integers(0, 5)))
+anywhere = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def images_of(root: Path, height: int, width: int) -> dict[str, Path]:
+    (root / "images/a").mkdir(parents=True, exist_ok=True)
+    for name in ("a/1", "a/2"):
+        Image.new("RGB", (width, height)).save(root / f"images/{name}.png")
+    return find_images(root)
+
+
+def there_and_back(tmp_path: Path, name: str, masks: ImageMasks) -> ImageMasks:
+    target = tmp_path / f"{name}{random.getrandbits(64)}"
+    images = images_of(target, masks.height, masks.width)
+    where = target / "out"
+    format_of(name).write(where, images, iter([("a/1", masks), ("a/2", masks)]))
+    assert recognise(where) == ("labels" if name == "object_mask" else name)
+    loaders = format_of(name).read(where, images)
+    assert sorted(loaders) == ["a/1", "a/2"]
+    loaders["a/2"]()
+    return loaders["a/1"]()
+
+
+@pytest.mark.parametrize("name", OVERLAPPING)
+@given(stacks)
+@anywhere
+def test_any_masks_come_back(tmp_path: Path, name: str, stack: np.ndarray) -> None:
+    found = there_and_back(tmp_path, name, ImageMasks.from_arrays(stack))
+    assert np.array_equal(found.decode(), stack)
+
+
+@pytest.mark.parametrize("name", DISJOINT)
+@given(label_maps)
+@anywhere
+def test_masks_without_overlap_come_back(tmp_path: Path, name: str, labels: np.ndarray) -> None:
+    stack = np.stack([labels == value for value in range(1, 6)])
+    stack = stack[stack.any((1, 2))]
+    found = there_and_back(tmp_path, name, ImageMasks.from_arrays(stack)).decode()
+    assert {mask.tobytes() for mask in found} == {mask.tobytes() for mask in stack}
+    assert len(found) == len(stack)
+
+
+@pytest.mark.parametrize("name", ["sa1b", "amg", "amg_folder", "coco"])
+def test_scores_come_back(tmp_path: Path, name: str) -> None:
+    masks = ImageMasks.from_arrays(np.ones((2, 3, 4), bool), [0.5, 0.75], [0.25, 1.0])
+    found = there_and_back(tmp_path, name, masks).annotations
+    assert [(m.predicted_iou, m.stability_score) for m in found] == [(0.5, 0.25), (0.75, 1.0)]
+
+
+@pytest.mark.parametrize("name", DISJOINT)
+def test_the_smallest_mask_shows_where_masks_overlap(tmp_path: Path, name: str) -> None:
+    stack = np.zeros((2, 2, 3), bool)
+    stack[0, 0, 0] = stack[1] = True
+    found = there_and_back(tmp_path, name, ImageMasks.from_arrays(stack)).decode()
+    assert sorted(mask.sum() for mask in found) == [1, 5]
+
+
+def test_more_masks_than_8_bits_can_number(tmp_path: Path) -> None:
+    images = images_of(tmp_path, 20, 20)
+    masks = ImageMasks.from_arrays(np.arange(400).reshape(20, 20) == np.arange(300)[:, None, None])
+    with pytest.raises(MaskError, match=r"image a/1 has 300 masks, but an 8-bit label image holds 255"):
+        format_of("object_mask").write(tmp_path / "out", images, iter([("a/1", masks)]))
+    assert len(there_and_back(tmp_path, "labels", masks)) == 300
+    assert len(there_and_back(tmp_path, "color", masks)) == 300
+
+
+# ---------------------------------------------------------------- files as others write them
+
+
+def test_coco_polygons_of_several_parts(tmp_path: Path) -> None:
+    """Two squares of one mask, each of 2 x 2 pixels, and uncompressed RLE beside it."""
+    images = images_of(tmp_path, 6, 8)
+    polygons = [[1, 1, 3, 1, 3, 3, 1, 3], [5, 2, 7, 2, 7, 4, 5, 4]]
+    annotations = [
+        {"id": 1, "image_id": 9, "segmentation": polygons, "category_id": 3, "iscrowd": 0},
+        {"id": 2, "image_id": 9, "segmentation": {"size": [6, 8], "counts": [6, 6, 36]}, "iscrowd": 1},
+    ]
+    entries = [{"id": 9, "file_name": "1.png", "height": 6, "width": 8}]
+    (tmp_path / "instances.json").write_text(json.dumps({"images": entries, "annotations": annotations}))
+    assert recognise(tmp_path / "instances.json") == "coco"
+    found = coco.read(tmp_path / "instances.json", images)["a/1"]().decode()
+    expected = np.zeros((2, 6, 8), bool)
+    expected[0, 1:3, 1:3] = expected[0, 2:4, 5:7] = expected[1, :, 1] = True
+    assert np.array_equal(found, expected)
+
+
+def test_panoptic_ids_are_colours(tmp_path: Path) -> None:
+    images = images_of(tmp_path, 1, 3)
+    (tmp_path / "p/val").mkdir(parents=True)
+    Image.fromarray(np.array([[[3, 2, 1], [0, 0, 0], [9, 9, 9]]], np.uint8)).save(tmp_path / "p/val/1.png")
+    annotation = {"image_id": 1, "file_name": "1.png", "segments_info": [{"id": 3 + 2 * 256 + 65536, "category_id": 1}]}
+    (tmp_path / "p/val.json").write_text(json.dumps({"annotations": [annotation]}))
+    for path in (tmp_path / "p", tmp_path / "p/val.json"):
+        assert recognise(path) == "panoptic"
+        masks = format_of("panoptic").read(path, images)["a/1"]()
+        assert masks.decode().tolist() == [[[True, False, False]]]
+
+
+def test_label_images_with_a_palette(tmp_path: Path) -> None:
+    images = images_of(tmp_path, 1, 3)
+    (tmp_path / "object_mask").mkdir()
+    image = Image.fromarray(np.array([[0, 7, 7]], np.uint8), mode="P")
+    image.putpalette([5] * 768)
+    image.save(tmp_path / "object_mask/1.png")
+    assert recognise(tmp_path / "object_mask") == "labels"
+    assert format_of("labels").read(tmp_path / "object_mask", images)["a/1"]().decode().tolist() == [
+        [[False, True, True]]
+    ]
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "pt", "list.pt", "channel.npy"])
+def test_stacks_and_label_maps(tmp_path: Path, kind: str) -> None:
+    images = images_of(tmp_path, 2, 3)
+    stack = np.array([[[1, 1, 0], [0, 0, 0]], [[1, 0, 0], [1, 0, 0]]], bool)
+    path = tmp_path / "out" / f"1.{kind.split('.')[-1]}"
+    path.parent.mkdir()
+    if kind == "npy":
+        np.save(path, stack.astype(np.float32))
+    elif kind == "npz":
+        np.savez(path, stack)
+    elif kind == "pt":
+        torch.save(torch.from_numpy(stack), path)
+    elif kind == "list.pt":
+        torch.save(list(torch.from_numpy(stack)), path)
+    else:
+        np.save(path, stack[:, None])
+    assert recognise(tmp_path / "out") == "arrays"
+    assert np.array_equal(format_of("arrays").read(tmp_path / "out", images)["a/1"]().decode(), stack)
+    np.save(tmp_path / "out/2.npy", np.array([[-1, 0, 4], [4, 300, 300]]))
+    masks = format_of("arrays").read(tmp_path / "out", images)["a/2"]().decode()
+    assert masks.astype(int).tolist() == [[[0, 0, 1], [1, 0, 0]], [[0, 0, 0], [0, 1, 1]]]
+
+
+def test_garfield(tmp_path: Path) -> None:
+    """Pixels that lie in several masks, and -1 where there is none, as GARField stores them."""
+    images = images_of(tmp_path, 1, 3)
+    with h5py.File(tmp_path / "sam_data.hdf5", "w") as file:
+        file["sam_fb/pixel_level_keys/0"] = np.array([[[0, -1], [1, 0], [-1, -1]]])
+        file["sam_fb/pixel_level_keys/1"] = np.full((1, 3, 1), -1)
+        file["sam_fb/scale_3d/0"] = np.zeros((2, 1))
+    assert recognise(tmp_path / "sam_data.hdf5") == "garfield"
+    loaders = format_of("garfield").read(tmp_path / "sam_data.hdf5", images)
+    assert loaders["a/1"]().decode().astype(int).tolist() == [[[1, 1, 0]], [[0, 1, 0]]]
+    assert len(loaders["a/2"]()) == 0
+    with pytest.raises(MaskError, match="3D"):
+        format_of("garfield").write(tmp_path, images, iter([]))
+
+
+def test_garfields_images_are_nerfstudios_training_images(tmp_path: Path) -> None:
+    """With a split of 0.9, nerfstudio trains on 9 of 10 images, evenly spaced by rounding down."""
+    images = {f"{i:02d}": Path(f"images/{i:02d}.jpg") for i in range(10)}
+    assert training_keys(images, 9, tmp_path) == ["00", "01", "02", "03", "04", "05", "06", "07", "09"]
+    assert training_keys(images, 10, tmp_path) == sorted(images)
+    with pytest.raises(MaskError, match="for 11 images, but the dataset has 10"):
+        training_keys(images, 11, tmp_path)
+
+
+# ---------------------------------------------------------------- the command
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    images_of(tmp_path / "data", 4, 6)
+    return tmp_path / "data"
+
+
+def label_image(path: Path, values: list[int], height: int = 4) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.tile(np.array(values, np.uint8), (height, 1))).save(path)
+
+
+def convert(*arguments: object) -> int:
+    return main(["masks", "convert", *map(str, arguments)])
+
+
+def test_convert_makes_a_set_that_is_found(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    label_image(tmp_path / "object_mask/1.png", [0, 0, 1, 1, 2, 2])
+    assert convert(tmp_path / "object_mask", "--data", data) == 0
+    output = capsys.readouterr().out
+    assert "is labels" in output and "the masks of 1 images; 1 images have none there" in output
+    store = MaskStore.find(data)
+    assert store.root == data / "masks/object_mask"
+    assert store.manifest["parameters"]["format"] == "labels"
+    assert [mask.area for mask in store.load("a/1").annotations] == [8, 8]
+
+    assert convert(store.root, "--data", data, "--to", "coco", "--output", tmp_path / "out/masks.json") == 0
+    assert recognise(tmp_path / "out/masks.json") == "coco"
+    assert convert(tmp_path / "out/masks.json", "--data", data, "--output", data / "masks/again") == 0
+    assert MaskStore(data / "masks/again").load("a/1") == store.load("a/1")
+
+
+def test_broken_files_are_named_and_the_others_converted(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    label_image(tmp_path / "l/a/1.png", [0, 0, 1, 1, 2, 2])
+    (tmp_path / "l/a/2.png").write_bytes(b"\x89PNG")
+    assert convert(tmp_path / "l", "--data", data) == 1
+    error = capsys.readouterr().err
+    assert "1 images were left out" in error and "2.png is broken" in error
+    assert MaskStore(data / "masks/l").keys() == ["a/1"]
+
+    label_image(tmp_path / "m/a/1.png", [0, 0, 1], height=9)
+    assert convert(tmp_path / "m", "--data", data) == 1
+    assert "those of a/1 are 3 x 9, the image is 6 x 4, another shape" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["nowhere", "--data", "DATA"], "there is no"),
+        (["empty", "--data", "DATA"], "in no format that is known"),
+        (["both", "--data", "DATA"], "might be"),
+        (["others", "--data", "DATA"], "masks of none of the 2 images"),
+        (["good", "--data", "DATA", "--to", "coco"], "--output"),
+        (["good", "--data", "DATA", "--output", "good"], "not empty"),
+        (["good", "--data", "DATA", "--source-format", "coco"], "no JSON file"),
+    ],
+)
+def test_mistakes(data: Path, tmp_path: Path, arguments: list[str], reason: str, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "empty").mkdir()
+    label_image(tmp_path / "good/a/1.png", [0, 1])
+    label_image(tmp_path / "others/x.png", [0, 1])
+    label_image(tmp_path / "both/1.png", [0, 1])
+    np.save(tmp_path / "both/1.npy", np.zeros((1, 2), int))
+    words = [str(data) if word == "DATA" else str(tmp_path / word) if "-" not in word else word for word in arguments]
+    words = ["coco" if Path(word).name == "coco" else word for word in words]
+    assert convert(*words) == 1
+    error = capsys.readouterr().err
+    assert reason in error and len(error.strip().splitlines()) == 1
+
+
+# ---------------------------------------------------------------- damage
+
+
+def mutated(content: bytes, rng: random.Random) -> bytes:
+    """Some bytes changed, cut out, doubled, or numbers replaced."""
+    text = bytearray(content)
+    for _ in range(rng.randint(1, 3)):
+        where = rng.randrange(max(len(text), 1))
+        kind = rng.randrange(5)
+        if kind == 0 and text:
+            text[where] = rng.randrange(256)
+        elif kind == 1:
+            del text[where : where + rng.randint(1, 8)]
+        elif kind == 2:
+            text[where:where] = text[where : where + rng.randint(1, 8)]
+        elif kind == 3:
+            text[where:where] = rng.choice([b"-", b"9" * 9, b"1e308", b"null", b"[]", b"{}", b'"', b"NaN", b"0"])
+        else:
+            text[where : where + 1] = rng.choice([b"0", b"6", b"[", b"]", b",", b":", b"\\u0000"])
+    return bytes(text)
+
+
+@pytest.mark.parametrize("name", ["sa1b", "amg", "coco", "polygons", "panoptic"])
+def test_two_thousand_mutations_give_a_sentence_or_masks(tmp_path: Path, name: str) -> None:
+    stack = np.random.default_rng(0).random((3, 5, 7)) < 0.5
+    images = images_of(tmp_path / "data", 5, 7)
+    out = tmp_path / "out"
+    module = format_of("coco" if name == "polygons" else name)
+    module.write(out, images, iter([("a/1", ImageMasks.from_arrays(stack, [0.5] * 3, [0.5] * 3))]))
+    file = next(out.rglob("*.json"))
+    content = json.loads(file.read_text())
+    if name == "polygons":
+        for annotation in content["annotations"]:
+            annotation["segmentation"] = [[0, 0, 3, 0, 3.5, 4], [1, 1, 6, 1, 6, 3, 1, 3]]
+    good = json.dumps(content).encode()
+    rng, parsed = random.Random(0), 0
+    for _ in range(2000):
+        file.write_bytes(mutated(good, rng))
+        said = None
+        try:
+            for load in module.read(out, images).values():
+                masks = load()
+                assert masks.decode().shape == (len(masks), masks.height, masks.width)
+                parsed += 1
+        except MaskError as error:
+            said = str(error)
+        assert said is None or (said.startswith("masks: ") and str(tmp_path) in said and "\n" not in said)
+    assert 50 < parsed < 1990
+
+
+def test_every_format_is_described() -> None:
+    for name in FORMATS:
+        for function in ("recognises", "read", "write"):
+            assert callable(getattr(format_of(name), function))
+    with pytest.raises(MaskError, match="there is no format bmp"):
+        format_of("bmp")
