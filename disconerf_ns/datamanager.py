@@ -18,7 +18,9 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from disconerf_ns.errors import UserError
+from disconerf_ns.masks.freshness import changed
 from disconerf_ns.masks.image_masks import ImageMasks, resample, same_shape
+from disconerf_ns.masks.images import find_images
 from disconerf_ns.masks.keys import image_key
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.rays import sampled_rays
@@ -86,6 +88,7 @@ class DiscoNerfDataManager(VanillaDataManager):
         super().setup_train()
         if self.test_mode != "val":
             return
+        self._warn_of_changed_images()
         most = max(len(masks) for masks in self.masks)
         if most == 0:
             raise UserError(f"masks: {self.store.root} holds no mask for any training image; make others.")
@@ -100,6 +103,18 @@ class DiscoNerfDataManager(VanillaDataManager):
         store = MaskStore.find(self._data)
         CONSOLE.log(store.note)
         return store
+
+    def _warn_of_changed_images(self) -> None:
+        try:
+            images = find_images(self._data)
+        except UserError:
+            return
+        stale = [key for key, image in images.items() if self.store.holds(key) and changed(self.store, key, image)]
+        if stale:
+            CONSOLE.log(
+                f"masks: {len(stale)} images have changed since their masks were made, such as {stale[0]}; "
+                f"`disconerf masks --data {self._data}` makes them anew."
+            )
 
     @property
     def _data(self) -> Path:

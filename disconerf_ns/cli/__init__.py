@@ -10,6 +10,7 @@ from disconerf_ns.errors import UserError
 COMMANDS = {
     "masks": ("disconerf_ns.cli.masks:Masks", "2D masks of every image, once, kept beside the data"),
     "masks convert": ("disconerf_ns.cli.convert:Convert", "masks of other programs into ours, and back"),
+    "masks show": ("disconerf_ns.cli.show:Show", "contact sheets and a report of masks"),
     "objects": ("disconerf_ns.cli.objects:Objects", "the table of the objects that a run discovered"),
     "eval": ("disconerf_ns.cli.eval:Eval", "scores of a run's objects on views with true labels"),
     "render": ("disconerf_ns.cli.render:Render", "a turntable video of every object"),

@@ -10,12 +10,13 @@ from typing import Annotated, Literal
 import tyro
 
 from disconerf_ns import __version__
-from disconerf_ns.cli.masks import progress_bar, summary
+from disconerf_ns.cli.masks import progress_bar
 from disconerf_ns.errors import MaskError, UserError
 from disconerf_ns.masks.formats import FORMATS, Images, Loaders, format_of, recognise
 from disconerf_ns.masks.formats.files import image_size
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
 from disconerf_ns.masks.images import find_images
+from disconerf_ns.masks.report import describe, measure
 from disconerf_ns.masks.store import MaskStore
 
 FormatName = Literal[tuple(FORMATS)]
@@ -67,7 +68,8 @@ class Convert:
         done = len(loaders) - len(broken)
         print(f"masks: {target} has the masks of {done} images; {len(images) - len(loaders)} images have none there.")
         if self.to == "sa1b":
-            print(summary(MaskStore(target), [key for key in images if MaskStore(target).holds(key)]))
+            store = MaskStore(target)
+            print(describe(target, measure(store, store.keys())))
         if broken:
             raise UserError(f"masks: {len(broken)} images were left out: {' '.join(broken)}")
 

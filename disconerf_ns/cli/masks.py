@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import statistics
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +17,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from disconerf_ns import __version__
 from disconerf_ns.errors import UserError
-from disconerf_ns.masks import rle
+from disconerf_ns.masks.freshness import changed, fingerprint
 from disconerf_ns.masks.images import find_images, read_image
 from disconerf_ns.masks.proposers import PROPOSERS, config_class
 from disconerf_ns.masks.proposers.graph import GraphConfig
 from disconerf_ns.masks.proposers.sam import SamConfig
+from disconerf_ns.masks.report import describe, measure
 from disconerf_ns.masks.store import MaskStore
 
 AnyProposer = Annotated[SamConfig, tyro.conf.subcommand("sam")] | Annotated[GraphConfig, tyro.conf.subcommand("graph")]
@@ -56,7 +56,11 @@ class Masks:
         store = MaskStore(root)
         if not self.overwrite:
             check_same_recipe(store, manifest)
-        todo = list(images) if self.overwrite else [key for key in images if not store.holds(key)]
+        absent = [key for key in images if self.overwrite or not store.holds(key)]
+        stale = [key for key in images if key not in set(absent) and changed(store, key, images[key])]
+        if stale:
+            print(f"masks: {len(stale)} images have changed since, such as {stale[0]}; their masks are made anew.")
+        todo = absent + stale
 
         broken = []
         if todo:
@@ -71,12 +75,13 @@ class Masks:
                         print(f"masks: stopped after {done} of {len(todo)} images; the same command goes on from here.")
                         sys.exit(130)
                     try:
-                        store.save(key, propose(read_image(images[key])), {"file_name": images[key].name})
+                        about = {"file_name": images[key].name, **fingerprint(images[key])}
+                        store.save(key, propose(read_image(images[key])), about)
                     except UserError as error:
                         broken.append(str(error))
                     advance()
 
-        print(summary(store, [key for key in images if store.holds(key)]))
+        print(describe(store.root, measure(store, [key for key in images if store.holds(key)])))
         if broken:
             raise UserError(f"masks: {len(broken)} of {len(images)} images have no masks: {'; '.join(broken)}.")
 
@@ -98,23 +103,6 @@ def check_same_recipe(store: MaskStore, manifest: dict) -> None:
             f"masks: those in {store.root} were made with {changes}; name another folder with --output, or replace "
             "them with --overwrite."
         )
-
-
-def summary(store: MaskStore, keys: list[str]) -> str:
-    """Masks per view, coverage, and the number of slots that a training with these masks has."""
-    if not keys:
-        return f"masks: {store.root} holds none of the images."
-    views = [store.load(key) for key in keys]
-    counts = [len(view) for view in views]
-    cover = [rle.union_area([mask.rle for mask in view.annotations]) / (view.height * view.width) for view in views]
-    return "\n".join(
-        [
-            f"masks: {store.root} has {len(keys)} views, {counts.count(0)} of them without any mask",
-            f"  per view   {min(counts)} to {max(counts)} masks, median {statistics.median(counts):g}",
-            f"  coverage   {min(cover):.0%} to {max(cover):.0%} of the image, median {statistics.median(cover):.0%}",
-            f"  slots      {2 * max(counts)} (twice the most masks in one view)",
-        ]
-    )
 
 
 @contextmanager

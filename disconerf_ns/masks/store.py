@@ -16,6 +16,10 @@ from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.keys import KeyIndex
 
 MANIFEST = "manifest.json"
+BEGINNING = '{"image": '
+"""How files of this package begin."""
+HEAD = 4096
+"""Bytes that hold what a file says of its image."""
 
 
 class MaskStore:
@@ -139,6 +143,23 @@ class MaskStore:
             return sa1b.parse(content)
         except ValueError as error:
             raise MaskError(f"masks: {path} is broken: {error}. {_REMAKE}") from None
+
+    def about(self, key: str) -> dict[str, Any]:
+        """What the file of a stored key says of its image, without reading the masks; empty where it says nothing.
+
+        Files of this package begin with it, so thousands of them are looked at in a second.
+        """
+        with self._path(key).open("rb") as file:
+            head = file.read(HEAD).decode("utf-8", "ignore")
+        try:
+            image, _ = json.JSONDecoder().raw_decode(head.removeprefix(BEGINNING))
+        except ValueError:
+            return {}
+        return image if head.startswith(BEGINNING) and isinstance(image, dict) else {}
+
+    def written(self, key: str) -> float:
+        """When the file of a stored key was written, in seconds since 1970."""
+        return self._path(key).stat().st_mtime
 
     def save(self, key: str, masks: ImageMasks, image: dict[str, Any] | None = None) -> None:
         """Write the masks of one image; other readers see the old file or the new one, never half of one.

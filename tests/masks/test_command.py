@@ -13,6 +13,7 @@ from PIL import Image
 
 from disconerf_ns.cli import COMMANDS, main
 from disconerf_ns.errors import UserError
+from disconerf_ns.masks.freshness import changed
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.images import find_images, read_image
 from disconerf_ns.masks.proposers import graph
@@ -49,7 +50,8 @@ def test_every_image_gets_a_file_and_the_end_says_what_came_out(data: Path, caps
     assert manifest["generator"] == "graph"
     assert manifest["parameters"]["differences"] == [3.0]
     output = capsys.readouterr().out
-    for line in ("3 views, 0 of them without any mask", "2 to 2 masks, median 2", "100% to 100%", "slots      4"):
+    coverage = "100% to 100%"
+    for line in ("3 views, 0 of them without any mask", "2 to 2 masks, median 2", coverage, "slots      4 with"):
         assert line in output
 
 
@@ -78,6 +80,33 @@ def test_other_parameters_need_another_folder(data: Path, capsys: pytest.Capture
     assert run(data, "--overwrite", "graph", "--min-area", "0.6") == 0
     assert len(masks_of(data).load("3")) == 0
     assert masks_of(data).manifest["parameters"]["min_area"] == 0.6
+
+
+def test_a_changed_image_is_noticed(data: Path, capsys: pytest.CaptureFixture) -> None:
+    run(data, "graph")
+    image, file = data / "images/3.png", masks_of(data)._path("3")
+    before = file.read_bytes()
+    os.utime(image, (file.stat().st_mtime + 9,) * 2)
+    capsys.readouterr()
+    assert run(data, "graph") == 0
+    assert file.read_bytes() == before and "have changed" not in capsys.readouterr().out
+
+    picture(image, right="red")
+    os.utime(image, (0, 0))
+    assert changed(masks_of(data), "3", image)
+    assert run(data, "graph") == 0
+    assert "1 images have changed since, such as 3" in capsys.readouterr().out
+    assert len(masks_of(data).load("3")) == 1
+    assert not changed(masks_of(data), "3", image)
+
+
+def test_masks_that_say_nothing_of_their_image_are_not_stale(data: Path) -> None:
+    store = MaskStore(data / "masks/other")
+    store.save("3", ImageMasks(16, 24, ()))
+    assert not changed(store, "3", data / "images/3.png")
+    assert store.about("3") == {"file_name": "3", "height": 16, "width": 24}
+    store._path("3").write_text('{"annotations": []}')
+    assert store.about("3") == {}
 
 
 def test_options_stand_in_any_order(data: Path) -> None:

@@ -1,0 +1,75 @@
+"""`disconerf masks show`: contact sheets of a set of masks, and what it is like in numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from disconerf_ns.cli.masks import progress_bar
+from disconerf_ns.errors import UserError
+from disconerf_ns.files import write_whole
+from disconerf_ns.masks.images import find_images, read_image
+from disconerf_ns.masks.report import FEW, ViewReport, describe, measure
+from disconerf_ns.masks.sheet import sheet, tile
+from disconerf_ns.masks.store import MaskStore
+
+
+@dataclass
+class Show:
+    """See whether masks are good: photographs beside their masks, page by page, and a report."""
+
+    data: Path
+    """The dataset's folder, or its transforms file."""
+    masks: Path | None = None
+    """Folder of the masks; by default the newest set in DATA/masks/."""
+    images: Path | None = None
+    """Folder of the images, within DATA; by default the frames of the transforms file, or DATA/images."""
+    output: Path | None = None
+    """Folder of the sheets; by default DATA/masks/NAME_sheets."""
+    views: int = 24
+    """Views that are shown, evenly spaced; 0 is all."""
+    per_sheet: int = 12
+    """Views on a sheet."""
+    size: int = 400
+    """Pixels of a photograph's longer side on a sheet."""
+
+    def __call__(self) -> None:
+        """Write the sheets and print the report.
+
+        Raises:
+            UserError: no masks of the dataset's images, or images that cannot be read.
+        """
+        if self.per_sheet < 1 or self.size < 1 or self.views < 0:
+            raise UserError("masks: --views below 0, or --per-sheet or --size below 1, leave nothing to show.")
+        images = find_images(self.data, self.images)
+        store = MaskStore.find(self.data) if self.masks is None else MaskStore.open(self.masks)
+        stored = {key: store.resolve(key) for key in images}
+        keys = [key for key, name in stored.items() if name is not None]
+        if not keys:
+            raise UserError(f"masks: {store.root} holds masks of none of the {len(images)} images of {self.data}.")
+        reports = measure(store, [stored[key] for key in keys])
+        shown = range(len(keys))[:: -(-len(keys) // (self.views or len(keys)))]
+        folder = self.output or store.root.with_name(f"{store.root.name}_sheets")
+        pages = [shown[start : start + self.per_sheet] for start in range(0, len(shown), self.per_sheet)]
+        with progress_bar(len(shown)) as advance:
+            for number, page in enumerate(pages, 1):
+                tiles = []
+                for i in page:
+                    masks = store.load(stored[keys[i]])
+                    tiles.append(tile(read_image(images[keys[i]]), masks, *caption(reports[i]), self.size))
+                    advance()
+                content = BytesIO()
+                Image.fromarray(sheet(tiles)).save(content, format="JPEG", quality=88)
+                write_whole(folder / f"sheet_{number:02d}.jpg", content.getvalue())
+        print(describe(store.root, reports))
+        if len(keys) < len(images):
+            print(f"  missing    {len(images) - len(keys)} of {len(images)} images have no file of masks")
+        print(f"  sheets     {folder} ({len(pages)} pages, {len(shown)} of {len(keys)} views)")
+
+
+def caption(view: ViewReport) -> tuple[str, bool]:
+    """The line under a view, and whether it is a warning."""
+    return f"{view.key}: {view.count} masks, {view.coverage:.0%} covered", view.count < FEW

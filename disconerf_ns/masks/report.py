@@ -1,0 +1,77 @@
+"""What a set of masks is like: how many and how large, what they leave out, and which views stand out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+from disconerf_ns.masks import rle
+from disconerf_ns.masks.store import MaskStore
+
+FEW = 5
+"""Masks of a view below which it teaches little (DiscoNeRF, 7.1)."""
+LISTED = 5
+"""Views that are named, at most."""
+
+
+@dataclass(frozen=True)
+class ViewReport:
+    """The masks of one view in numbers."""
+
+    key: str
+    count: int
+    coverage: float
+    """Part of the image that at least one mask covers."""
+    sizes: tuple[float, ...]
+    """Part of the image that each mask covers."""
+
+
+def measure(store: MaskStore, keys: Iterable[str]) -> list[ViewReport]:
+    """Look at the masks of views, one view at a time.
+
+    Raises:
+        MaskError: masks are missing or broken.
+    """
+    views = []
+    for key in keys:
+        view = store.load(key)
+        pixels = view.height * view.width
+        sizes = tuple(mask.area / pixels for mask in view.annotations)
+        coverage = rle.union_area([mask.rle for mask in view.annotations]) / pixels
+        views.append(ViewReport(key, len(view), coverage, sizes))
+    return views
+
+
+def jump(one: ViewReport, other: ViewReport) -> float:
+    """How much the numbers of masks of two views differ: 0 for equal ones, 1 where one has none."""
+    most = max(one.count, other.count)
+    return abs(one.count - other.count) / most if most else 0.0
+
+
+def describe(root: object, views: Sequence[ViewReport]) -> str:
+    """Masks per view, their sizes and coverage, views that stand out, and the slots of matching by view."""
+    if not views:
+        return f"masks: {root} holds none of the images."
+    counts, cover = [view.count for view in views], [view.coverage for view in views]
+    sizes = [size for view in views for size in view.sizes] or [0.0]
+    lines = [
+        f"masks: {root} has {len(views)} views, {counts.count(0)} of them without any mask",
+        f"  per view   {min(counts)} to {max(counts)} masks, median {median(counts):g}",
+        f"  coverage   {min(cover):.0%} to {max(cover):.0%} of the image, median {median(cover):.0%}",
+        f"  sizes      {min(sizes):.2%} to {max(sizes):.0%} of the image, median {median(sizes):.1%}",
+        f"  slots      {2 * max(counts)} with matching by view (twice the most masks of a view); otherwise as many as "
+        "objects are found",
+    ]
+    few = [view.key for view in views if view.count < FEW]
+    if few:
+        lines.append(f"  few masks  {len(few)} views have less than {FEW}: {_listed(few)}")
+    jumps = [f"{a.key} {a.count}, {b.key} {b.count}" for a, b in pairwise(views) if jump(a, b) > 0.5]
+    if jumps:
+        lines.append(f"  jumps      neighbours of which one has twice the masks of the other: {_listed(jumps, '; ')}")
+    return "\n".join(lines)
+
+
+def _listed(names: Sequence[str], between: str = ", ") -> str:
+    return between.join(names[:LISTED]) + (f"{between}..." if len(names) > LISTED else "")
