@@ -13,12 +13,22 @@ from threading import Event
 from typing import Annotated
 
 import tyro
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from disconerf_ns import __version__
 from disconerf_ns.errors import UserError
-from disconerf_ns.masks.freshness import changed, fingerprint
-from disconerf_ns.masks.images import find_images, read_image
+from disconerf_ns.masks.crew import Job, crew
+from disconerf_ns.masks.freshness import changed
+from disconerf_ns.masks.images import find_images
 from disconerf_ns.masks.proposers import PROPOSERS, config_class
 from disconerf_ns.masks.proposers.graph import GraphConfig
 from disconerf_ns.masks.proposers.sam import SamConfig
@@ -42,6 +52,11 @@ class Masks:
     """Folder of the masks; by default DATA/masks/ and the proposer's name."""
     overwrite: bool = False
     """Delete the masks that are in the folder and start again."""
+    workers: int = 1
+    """Processes that work at the same time; they share the machine's GPUs."""
+    ray: str | None = None
+    """Address of a Ray cluster whose machines do the work ("auto" is the running one, "local" starts one here); they
+    see the dataset at the same path. Wants the extra `ray`."""
 
     def __call__(self) -> None:
         """Make the masks that are not there yet, and say what came out.
@@ -49,6 +64,8 @@ class Masks:
         Raises:
             UserError: no images, a proposer that cannot run, masks made with other parameters, unreadable images.
         """
+        if self.workers < 1:
+            raise UserError(f"masks: --workers {self.workers} leaves nobody to do the work; 1 is the least.")
         images = find_images(self.data, self.images)
         name = next(name for name in PROPOSERS if isinstance(self.proposer, config_class(name)))
         root = self.output or (self.data if self.data.is_dir() else self.data.parent) / "masks" / name
@@ -62,28 +79,32 @@ class Masks:
             print(f"masks: {len(stale)} images have changed since, such as {stale[0]}; their masks are made anew.")
         todo = absent + stale
 
-        broken = []
-        if todo:
-            propose = self.proposer.setup()
-            if self.overwrite:
-                store.clear()
-            if not store.keys():
-                store = MaskStore.create(root, manifest)
-            with progress_bar(len(todo)) as advance, finish_before_interrupt() as interrupted:
-                for done, key in enumerate(todo):
-                    if interrupted.is_set():
-                        print(f"masks: stopped after {done} of {len(todo)} images; the same command goes on from here.")
-                        sys.exit(130)
-                    try:
-                        about = {"file_name": images[key].name, **fingerprint(images[key])}
-                        store.save(key, propose(read_image(images[key])), about)
-                    except UserError as error:
-                        broken.append(str(error))
-                    advance()
-
+        broken = self._make([Job(key, images[key]) for key in todo], store, manifest) if todo else []
         print(describe(store.root, measure(store, [key for key in images if store.holds(key)])))
         if broken:
             raise UserError(f"masks: {len(broken)} of {len(images)} images have no masks: {'; '.join(broken)}.")
+
+    def _make(self, jobs: list[Job], store: MaskStore, manifest: dict) -> list[str]:
+        """Make masks; what went wrong."""
+
+        def begin() -> None:
+            if self.overwrite:
+                store.clear()
+            if not store.keys():
+                MaskStore.create(store.root, manifest)
+
+        broken, done = [], 0
+        make = crew(self.workers, self.ray)
+        with progress_bar(len(jobs)) as advance, finish_before_interrupt() as interrupted:
+            for outcome in make(self.proposer, store.root, jobs, interrupted, begin):
+                done += 1
+                advance()
+                if outcome.error is not None:
+                    broken.append(outcome.error)
+        if done < len(jobs):
+            print(f"masks: stopped after {done} of {len(jobs)} images; the same command goes on from here.")
+            sys.exit(130)
+        return broken
 
 
 def check_same_recipe(store: MaskStore, manifest: dict) -> None:
@@ -105,10 +126,21 @@ def check_same_recipe(store: MaskStore, manifest: dict) -> None:
         )
 
 
+class Rate(ProgressColumn):
+    """Images in a second, or seconds for an image."""
+
+    def render(self, task: Task) -> Text:
+        """The column's text."""
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("")
+        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each", style="progress.data.speed")
+
+
 @contextmanager
 def progress_bar(total: int) -> Iterator:
     """A bar with the time that is left; the value is called after each image."""
-    columns = (TextColumn("masks"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("masks"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     with Progress(*columns) as progress:
         task = progress.add_task("masks", total=total)
         yield lambda: progress.advance(task)

@@ -1,0 +1,164 @@
+"""Many workers: every image done once, workers that die, images that kill, proposers that cannot start, and kill -9."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from disconerf_ns.cli import main
+from disconerf_ns.errors import UserError
+from disconerf_ns.masks.crew import TRIES, Done, Job, crew
+from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.store import MaskStore
+
+
+@dataclass
+class Fragile:
+    """A proposer that ends its process at some images, once or always, as the system does when memory runs out.
+
+    An image's blue tells: 0 is harmless, 1 kills the first worker, 2 kills every worker.
+    """
+
+    notes: Path
+    starts: bool = True
+
+    def setup(self):
+        """Itself, where it can run."""
+        if not self.starts:
+            raise UserError("masks: no weights.")
+        return self
+
+    def __call__(self, image: np.ndarray) -> ImageMasks:
+        """One mask."""
+        number, kind = int(image[0, 0, 0]), int(image[0, 0, 2])
+        note = self.notes / str(number)
+        if kind == 2 or (kind == 1 and not note.exists()):
+            note.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        note.touch()
+        return ImageMasks.from_arrays(np.ones((1, 2, 2), bool))
+
+
+def jobs_of(root: Path, kinds: list[int]) -> list[Job]:
+    (root / "images").mkdir()
+    (root / "notes").mkdir()
+    jobs = []
+    for number, kind in enumerate(kinds):
+        path = root / f"images/{number:02d}.png"
+        Image.new("RGB", (2, 2), (number, 0, kind)).save(path)
+        jobs.append(Job(f"{number:02d}", path))
+    return jobs
+
+
+def run(root: Path, jobs: list[Job], workers: int, ray: str | None = None, stop: Event | None = None) -> list[Done]:
+    config = Fragile(root / "notes")
+    begun = []
+    done = list(crew(workers, ray)(config, root / "masks", jobs, stop or Event(), lambda: begun.append(1)))
+    assert begun == [1]
+    return done
+
+
+def check(root: Path, jobs: list[Job], done: list[Done], deadly: list[str]) -> None:
+    assert sorted(outcome.job.key for outcome in done) == [job.key for job in jobs]
+    assert sorted(outcome.job.key for outcome in done if outcome.error) == deadly
+    assert all(f"{TRIES} workers ended over it" in outcome.error for outcome in done if outcome.error)
+    store = MaskStore(root / "masks")
+    assert store.keys() == [job.key for job in jobs if job.key not in deadly]
+    assert all(len(store.load(key)) == 1 for key in store.keys())
+
+
+def test_workers_that_die_cost_another_try(tmp_path: Path) -> None:
+    jobs = jobs_of(tmp_path, [0, 1, 0, 0, 2, 0, 1, 0])
+    check(tmp_path, jobs, run(tmp_path, jobs, workers=2), deadly=["04"])
+
+
+def test_a_broken_image_is_said_and_the_others_done(tmp_path: Path) -> None:
+    jobs = jobs_of(tmp_path, [0, 0, 0])
+    jobs[1].image.write_bytes(b"no image")
+    done = run(tmp_path, jobs, workers=2)
+    assert [outcome.error is None for outcome in sorted(done, key=lambda o: o.job.key)] == [True, False, True]
+    assert any("01.png cannot be read" in (outcome.error or "") for outcome in done)
+
+
+def test_a_proposer_that_cannot_run_is_one_sentence(tmp_path: Path) -> None:
+    jobs = jobs_of(tmp_path, [0, 0])
+    for workers in (1, 2):
+        with pytest.raises(UserError, match="no weights"):
+            list(crew(workers, None)(Fragile(tmp_path, starts=False), tmp_path / "masks", jobs, Event(), lambda: None))
+    assert not (tmp_path / "masks").exists()
+
+
+def test_stopping_finishes_what_is_at_hand(tmp_path: Path) -> None:
+    jobs, stop = jobs_of(tmp_path, [0] * 20), Event()
+    done = []
+    for outcome in crew(2, None)(Fragile(tmp_path / "notes"), tmp_path / "masks", jobs, stop, lambda: None):
+        done.append(outcome.job.key)
+        stop.set()
+    assert 1 <= len(done) <= 3
+    assert MaskStore(tmp_path / "masks").keys() == sorted(done)
+
+
+def test_the_command_with_workers(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    jobs_of(tmp_path, [0, 0, 0])
+    assert main(["masks", "--data", str(tmp_path), "--workers", "2", "graph"]) == 0
+    assert "3 views" in capsys.readouterr().out
+    assert MaskStore.find(tmp_path).manifest["generator"] == "graph"
+    assert main(["masks", "--data", str(tmp_path), "--workers", "0", "graph"]) == 1
+    assert "--workers" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_nothing_is_lost(tmp_path: Path) -> None:
+    """The command is killed with signal 9 after random times, again and again, until it has nothing left to do."""
+    (tmp_path / "images").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        pixels = np.kron(rng.integers(0, 255, (6, 8, 3)), np.ones((20, 20, 1))).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"images/{number:02d}.png")
+    command = [sys.executable, "-c", "from disconerf_ns.cli import entrypoint; entrypoint()"]
+    command += ["masks", "--data", str(tmp_path), "graph"]
+    store, chance, kills, before = MaskStore(tmp_path / "masks/graph"), random.Random(0), 0, {}
+    while True:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        there = len(store.keys())
+        deadline = time.time() + 300
+        while process.poll() is None and len(store.keys()) < there + 4 and time.time() < deadline:
+            time.sleep(0.002)
+        time.sleep(chance.random() * 0.05)
+        process.kill()
+        killed = process.wait() == -signal.SIGKILL
+        for key in store.keys():
+            assert len(store.load(key)) > 0
+        now = {key: store._path(key).stat().st_mtime_ns for key in store.keys()}
+        assert before.items() <= now.items()
+        before, kills = now, kills + killed
+        if not killed:
+            break
+    assert kills >= 4 and len(store.keys()) == 24
+    assert store.manifest["generator"] == "graph"
+
+
+@pytest.mark.slow
+def test_on_a_ray_cluster_workers_that_die_cost_another_try(tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray")
+    here = str(Path(__file__).parent)
+    environment = {"env_vars": {"PYTHONPATH": os.pathsep.join([here, *filter(None, sys.path)])}}
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env=environment)
+    try:
+        jobs = jobs_of(tmp_path, [0, 1, 0, 0, 2, 0, 1, 0])
+        check(tmp_path, jobs, run(tmp_path, jobs, workers=2, ray="auto"), deadly=["04"])
+        with pytest.raises(UserError, match="no weights"):
+            list(crew(1, "auto")(Fragile(tmp_path, starts=False), tmp_path / "m", jobs, Event(), lambda: None))
+    finally:
+        ray.shutdown()
