@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import Annotated
@@ -32,10 +32,15 @@ from disconerf_ns.masks.images import find_images
 from disconerf_ns.masks.proposers import PROPOSERS, config_class
 from disconerf_ns.masks.proposers.graph import GraphConfig
 from disconerf_ns.masks.proposers.sam import SamConfig
+from disconerf_ns.masks.proposers.transformers import TransformersConfig
 from disconerf_ns.masks.report import describe, measure
 from disconerf_ns.masks.store import MaskStore
 
-AnyProposer = Annotated[SamConfig, tyro.conf.subcommand("sam")] | Annotated[GraphConfig, tyro.conf.subcommand("graph")]
+AnyProposer = (
+    Annotated[SamConfig, tyro.conf.subcommand("sam")]
+    | Annotated[TransformersConfig, tyro.conf.subcommand("transformers")]
+    | Annotated[GraphConfig, tyro.conf.subcommand("graph")]
+)
 
 
 @dataclass
@@ -93,10 +98,15 @@ class Masks:
             if not store.keys():
                 MaskStore.create(store.root, manifest)
 
+        fresh = self.overwrite or not store.keys()
+        decided = self.proposer.decide([job.image for job in jobs]) if fresh else store.manifest.get("decided", {})
+        if decided:
+            manifest["decided"] = decided
+            print("masks: decided for this scene: " + ", ".join(f"{name} {value}" for name, value in decided.items()))
         broken, done = [], 0
         make = crew(self.workers, self.ray)
         with progress_bar(len(jobs)) as advance, finish_before_interrupt() as interrupted:
-            for outcome in make(self.proposer, store.root, jobs, interrupted, begin):
+            for outcome in make(replace(self.proposer, **decided), store.root, jobs, interrupted, begin):
                 done += 1
                 advance()
                 if outcome.error is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import cv2
 import numpy as np
 from jaxtyping import Bool, Shaped
@@ -37,11 +39,19 @@ def dilate(masks: Bool[np.ndarray, "masks height width"], pixels: int) -> Bool[n
     return np.stack(grown) if grown else masks.copy()
 
 
-def centre_square(height: int, width: int) -> tuple[slice, slice]:
-    """Rows and columns of the largest square in the middle of an image."""
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return slice(top, top + side), slice(left, left + side)
+def crops(height: int, width: int, kind: Literal["centre", "two", "none"]) -> list[tuple[slice, slice]]:
+    """Rows and columns of the parts of an image that are looked at.
+
+    Args:
+        kind: "centre", the largest square in the middle; "two", such squares at both ends of the longer side, which
+            leave the middle out where that is more than twice the shorter; "none", all of the image.
+    """
+    if kind == "none" or height == width:
+        return [(slice(0, height), slice(0, width))]
+    side, rest = min(height, width), abs(height - width)
+    starts = [rest // 2] if kind == "centre" else [0, rest]
+    along = [slice(start, start + side) for start in starts]
+    return [(slice(0, side), part) if width > height else (part, slice(0, side)) for part in along]
 
 
 def uncrop(

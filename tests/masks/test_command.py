@@ -153,7 +153,7 @@ def test_sam_without_weights_is_one_sentence(data: Path, capsys: pytest.CaptureF
 def test_unknown_proposer_and_command(data: Path, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit, match="2"):
         run(data, "yolo")
-    assert "sam, graph" in capsys.readouterr().err
+    assert "transformers" in capsys.readouterr().err
     assert main(["fly"]) == 1
     assert "no command fly" in capsys.readouterr().err
 

@@ -71,15 +71,23 @@ def test_dilation_reaches_every_pixel_near_the_mask(masks: np.ndarray, pixels: i
     assert np.array_equal(filters.dilate(masks, pixels), expected)
 
 
-def test_centre_square() -> None:
+def test_crops() -> None:
     image = np.arange(5 * 8).reshape(5, 8)
-    assert np.array_equal(image[filters.centre_square(5, 8)], image[:, 1:6])
-    assert np.array_equal(image.T[filters.centre_square(8, 5)], image.T[1:6])
+    assert np.array_equal(image[filters.crops(5, 8, "centre")[0]], image[:, 1:6])
+    assert np.array_equal(image.T[filters.crops(8, 5, "centre")[0]], image.T[1:6])
+    assert [image[crop].tolist() for crop in filters.crops(5, 8, "two")] == [
+        image[:, :5].tolist(),
+        image[:, 3:].tolist(),
+    ]
+    assert [image.T[crop].shape for crop in filters.crops(8, 5, "two")] == [(5, 5), (5, 5)]
+    for kind in ("none", "two", "centre"):
+        assert filters.crops(5, 5, kind) == [(slice(0, 5), slice(0, 5))]
+    assert filters.crops(5, 8, "none") == [(slice(0, 5), slice(0, 8))]
 
 
 def test_uncrop_undoes_a_crop() -> None:
     masks = np.random.default_rng(0).random((3, 5, 8)) < 0.5
-    crop = filters.centre_square(5, 8)
+    (crop,) = filters.crops(5, 8, "centre")
     whole = filters.uncrop(masks[(slice(None), *crop)], crop, 5, 8)
     assert np.array_equal(whole[:, :, 1:6], masks[:, :, 1:6])
     assert not whole[:, :, 0].any()

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from segment_anything import SamAutomaticMaskGenerator
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
 from disconerf_ns.errors import MaskError
 from disconerf_ns.masks.proposers import PROPOSERS, config_class
+from disconerf_ns.masks.proposers import sam as sam_module
 from disconerf_ns.masks.proposers.graph import GraphConfig
-from disconerf_ns.masks.proposers.sam import SamConfig, SamProposer, by_level, load_sam, shrink
+from disconerf_ns.masks.proposers.recipe import shrink
+from disconerf_ns.masks.proposers.sam import SamConfig, SamProposer, by_level, cached_weights, load_sam
+from disconerf_ns.masks.proposers.transformers import TransformersConfig
 
 
 def tiny_sam() -> Sam:
@@ -40,7 +46,7 @@ def image() -> np.ndarray:
 
 
 EVERYTHING = {
-    "square_crop": False,
+    "crops": "none",
     "min_predicted_iou": -9.0,
     "min_stability": 0.0,
     "drop_contained": False,
@@ -94,7 +100,7 @@ def test_levels_go_by_area() -> None:
 
 
 def test_the_recipe_leaves_what_it_says(image: np.ndarray) -> None:
-    config = SamConfig(**{**EVERYTHING, "square_crop": True, "min_area": 0.1, "drop_contained": True})
+    config = SamConfig(**{**EVERYTHING, "crops": "centre", "min_area": 0.1, "drop_contained": True})
     masks = SamProposer(config, tiny_sam())(image)
     decoded, looked_at = masks.decode(), masks.decode_looked_at()
     assert (masks.height, masks.width) == (40, 48)
@@ -119,6 +125,116 @@ def test_very_large_images_shrink() -> None:
     image = np.zeros((40, 61, 3), dtype=np.uint8)
     assert shrink(image, 61, 0.25) is image
     assert shrink(image, 60, 0.25).shape == (10, 15, 3)
+
+
+def test_two_crops_look_at_both_ends(image: np.ndarray) -> None:
+    """An image of 40 x 48 is seen whole by two squares of 40; one of 40 x 100 lacks its middle."""
+    config = SamConfig(**{**EVERYTHING, "crops": "two", "drop_contained": True})
+    masks = SamProposer(config, tiny_sam())(image)
+    assert masks.looked_at is None
+    columns = masks.decode().any(0).any(0)
+    assert columns[:4].any() and columns[-4:].any()
+    wide = np.concatenate([image, image, image[:, :4]], axis=1)
+    looked_at = SamProposer(config, tiny_sam())(wide).decode_looked_at()
+    assert np.array_equal(np.flatnonzero(~looked_at.any(0)), np.arange(40, 60))
+    high = SamProposer(config, tiny_sam())(np.ascontiguousarray(wide.swapaxes(0, 1)))
+    assert (high.height, high.width) == (100, 40)
+
+
+def test_out_of_memory_asks_fewer_points_at_once(image: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    proposer = SamProposer(SamConfig(**EVERYTHING), tiny_sam())
+    expected = proposer(image)
+    answer = SamProposer._answer
+
+    def scarce(self: SamProposer, points: torch.Tensor):
+        if len(points) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return answer(self, points)
+
+    monkeypatch.setattr(SamProposer, "_answer", scarce)
+    found = proposer(image)
+    assert np.array_equal(found.decode(), expected.decode())
+    ious = [[mask.predicted_iou for mask in masks.annotations] for masks in (found, expected)]
+    assert ious[0] == pytest.approx(ious[1], abs=1e-5)
+    assert proposer.at_once == 2
+    monkeypatch.setattr(SamProposer, "_answer", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError()))
+    with pytest.raises(MaskError, match="not enough memory for SAM vit_h"):
+        proposer(image)
+
+
+def test_the_granularity_of_a_scene(image: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The coarsest level with 5 masks in every view, 2 where there is none."""
+    for number in range(3):
+        Image.fromarray(np.roll(image, number, 1)).save(tmp_path / f"{number}.png")
+    views = sorted(tmp_path.glob("*.png"))
+    config = SamConfig(**{**EVERYTHING, "level": "auto", "max_box_iou": 1.0})
+    monkeypatch.setattr(SamConfig, "setup", lambda self: SamProposer(self, tiny_sam()))
+    counts = {}
+    for level in (0, 1):
+        proposer = SamProposer(replace(config, level=level), tiny_sam())
+        counts[level] = min(len(proposer(np.roll(image, number, 1))) for number in range(3))
+    expected = next((level for level in (0, 1) if counts[level] >= 5), 2)
+    assert config.decide(views) == {"level": expected}
+    assert replace(config, min_area=1.1).decide(views) == {"level": 2}
+    assert replace(config, level=None).decide(views) == {}
+
+
+def test_weights_are_fetched_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = b"weights"
+    digest = hashlib.sha256(content).hexdigest()[:6]
+    (tmp_path / "there").mkdir()
+    (tmp_path / f"there/sam_vit_b_{digest}.pth").write_bytes(content)
+    (tmp_path / "there/sam_vit_l_000000.pth").write_bytes(content)
+    names = {"vit_b": f"sam_vit_b_{digest}.pth", "vit_l": "sam_vit_l_000000.pth"}
+    monkeypatch.setattr(sam_module, "WEIGHTS", (tmp_path / "there").as_uri())
+    monkeypatch.setattr(sam_module, "CHECKPOINTS", names)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    assert cached_weights("vit_b", download=False) is None
+    found = cached_weights("vit_b", download=True)
+    assert found.read_bytes() == content
+    assert cached_weights("vit_b", download=False) == found
+    with pytest.raises(MaskError, match=r"sam_vit_l_000000.pth cannot be fetched \(invalid hash"):
+        cached_weights("vit_l", download=True)
+    assert cached_weights("vit_l", download=False) is None
+
+
+def test_a_small_model_of_transformers(image: np.ndarray, tmp_path: Path) -> None:
+    """Its classes with random weights; more points answer more, and the recipe is that of SAM."""
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    vision = transformers.SamVisionConfig(
+        hidden_size=16,
+        output_channels=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=64,
+        patch_size=8,
+        mlp_dim=16,
+        num_pos_feats=8,
+        global_attn_indexes=[0],
+        window_size=0,
+    )
+    prompts = transformers.SamPromptEncoderConfig(
+        hidden_size=16, image_size=64, patch_size=8, image_embedding_size=8, mask_input_channels=4
+    )
+    decoder = transformers.SamMaskDecoderConfig(
+        hidden_size=16, mlp_dim=16, num_hidden_layers=1, num_attention_heads=2, iou_head_hidden_dim=16
+    )
+    sizes = {"vision_config": vision, "prompt_encoder_config": prompts, "mask_decoder_config": decoder}
+    transformers.SamModel(transformers.SamConfig(**sizes)).save_pretrained(tmp_path / "tiny")
+    processor = transformers.SamImageProcessor(
+        size={"longest_edge": 64}, pad_size={"height": 64, "width": 64}, mask_size={"longest_edge": 16}
+    )
+    transformers.SamProcessor(processor).save_pretrained(tmp_path / "tiny")
+    options = {**EVERYTHING, "checkpoint": str(tmp_path / "tiny"), "max_box_iou": 1.0}
+    masks = TransformersConfig(**options).setup()(image)
+    assert masks.decode().shape[1:] == image.shape[:2]
+    assert len(masks) > 4
+    assert all(mask.predicted_iou is not None and mask.level is None for mask in masks.annotations)
+    centre = TransformersConfig(**{**options, "crops": "centre"}).setup()(image)
+    assert not centre.decode()[:, ~centre.decode_looked_at()].any()
+    with pytest.raises(MaskError, match=r"nowhere is no model for mask generation"):
+        TransformersConfig(checkpoint=str(tmp_path / "nowhere")).setup()
 
 
 def test_sam_without_its_weights_says_where_they_are(tmp_path: Path) -> None:
@@ -180,6 +296,6 @@ def test_graph_works_on_a_smaller_image() -> None:
 
 
 def test_proposers_by_name() -> None:
-    assert [config_class(name) for name in PROPOSERS] == [SamConfig, GraphConfig]
-    with pytest.raises(MaskError, match="no proposer called yolo; the ones there are: sam, graph"):
+    assert [config_class(name) for name in PROPOSERS] == [SamConfig, TransformersConfig, GraphConfig]
+    with pytest.raises(MaskError, match="no proposer called yolo; the ones there are: sam, transformers, graph"):
         config_class("yolo")

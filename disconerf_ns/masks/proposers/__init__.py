@@ -1,7 +1,8 @@
 """Proposers: what turns a photograph into masks, and their register.
 
 A proposer is made from its own config, a dataclass whose fields are options of `disconerf masks`: `config.setup()`
-makes it, `config.recipe()` says which of the options decide what the masks are. To add one, write such a config and
+makes it, `config.recipe()` says which of the options decide what the masks are, `config.decide(images)` gives values
+that options get for a scene once its images have been looked at. To add one, write such a config and
 name it in `PROPOSERS`.
 """
 
@@ -18,6 +19,7 @@ from disconerf_ns.masks.image_masks import ImageMasks
 
 PROPOSERS = {
     "sam": "disconerf_ns.masks.proposers.sam:SamConfig",
+    "transformers": "disconerf_ns.masks.proposers.transformers:TransformersConfig",
     "graph": "disconerf_ns.masks.proposers.graph:GraphConfig",
 }
 

@@ -6,7 +6,9 @@ again, until all that is left differs clearly. It knows nothing of objects, so m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -47,6 +49,10 @@ class GraphConfig:
     def setup(self) -> GraphProposer:
         """The proposer."""
         return GraphProposer(self)
+
+    def decide(self, images: Sequence[Path]) -> dict[str, Any]:
+        """Nothing: no option depends on the scene."""
+        return {}
 
     def recipe(self) -> dict[str, Any]:
         """The options that decide what the masks are."""

@@ -6,19 +6,22 @@ throws them together; here each keeps its level, so that a scene can be taken ap
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from disconerf_ns.errors import MaskError
-from disconerf_ns.masks import filters
 from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.images import read_image
+from disconerf_ns.masks.proposers.recipe import Answers, Recipe, follow
+from disconerf_ns.masks.report import FEW
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
@@ -26,45 +29,23 @@ if TYPE_CHECKING:
 WEIGHTS = "https://dl.fbaipublicfiles.com/segment_anything"
 CHECKPOINTS = {"vit_h": "sam_vit_h_4b8939.pth", "vit_l": "sam_vit_l_0b3195.pth", "vit_b": "sam_vit_b_01ec64.pth"}
 
+PROBED = 10
+"""Views, evenly spaced, by which the granularity of a scene is chosen."""
+
 
 @dataclass
-class SamConfig:
+class SamConfig(Recipe):
     """Segment Anything's masks, with the paper's recipe; needs SAM's weights."""
 
     sam_checkpoint: Path | None = None
-    """File with SAM's weights, from facebookresearch/segment-anything."""
+    """File with SAM's weights, from facebookresearch/segment-anything; by default where --download puts them."""
+    download: bool = False
+    """Fetch the weights (2.4 GB for vit_h) where they are not there yet, and check them."""
     model: Literal["vit_h", "vit_l", "vit_b"] = "vit_h"
     """Size of the model; it must be the checkpoint's."""
-    level: Literal[0, 1, 2] | None = None
-    """Granularity: keep the largest (0), middle (1) or smallest (2) of the three masks of a point; None keeps all."""
-    square_crop: bool = True
-    """Look at the largest square in the middle of the image only; the rest then takes part in no loss."""
-    very_large: int = 2000
-    """Images with a longer side of more pixels than this are shrunk first."""
-    very_large_scale: float = 0.25
-    """What very large images are shrunk to."""
-    min_predicted_iou: float = 0.70
-    """Least quality of a mask by SAM's own estimate."""
-    min_stability: float = 0.70
-    """Least IoU of a mask cut out at a threshold a little higher and a little lower."""
-    max_box_iou: float = 0.70
-    """Of masks whose boxes overlap by more than this (IoU), the one with the best predicted IoU stays."""
-    drop_contained: bool = True
-    """Drop masks that lie inside another."""
-    contained_share: float = 0.95
-    """A mask lies inside another that covers at least this share of it."""
-    min_area: float = 0.03
-    """Least area of a mask, as a fraction of the pixels looked at."""
-    dilate: int = 5
-    """Grow every mask by this many pixels."""
-    points_per_side: int = 32
-    """Points of the grid along each side."""
-    points_per_batch: int = 64
-    """Points put to SAM at once; fewer take less memory."""
-    half: bool = False
-    """Run SAM's image encoder in half precision (CUDA only)."""
-    device: str = "auto"
-    """Where SAM runs: "auto" is CUDA where there is one."""
+    level: Literal["auto", 0, 1, 2] | None = None
+    """Granularity: keep the largest (0), middle (1) or smallest (2) of the three masks of a point; None keeps all.
+    "auto" takes, as in the paper, the coarsest that gives at least 5 masks in each of ten views."""
 
     def setup(self) -> SamProposer:
         """Load the model.
@@ -72,11 +53,22 @@ class SamConfig:
         Raises:
             MaskError: weights missing or of another model, segment_anything not installed.
         """
-        return SamProposer(self, load_sam(self.sam_checkpoint, self.model))
+        return SamProposer(self, load_sam(self.sam_checkpoint or cached_weights(self.model, self.download), self.model))
+
+    def decide(self, images: Sequence[Path]) -> dict[str, Any]:
+        """The level, where it is to be chosen for a scene."""
+        if self.level != "auto":
+            return {}
+        proposer, views = self.setup(), [read_image(path) for path in images[:: -(-len(images) // PROBED)]]
+        for level in (0, 1):
+            proposer.config = replace(self, level=level)
+            if all(len(proposer(view)) >= FEW for view in views):
+                return {"level": level}
+        return {"level": 2}
 
     def recipe(self) -> dict[str, Any]:
         """The options that decide what the masks are, whichever machine they are made on."""
-        machine = ("sam_checkpoint", "points_per_batch", "half", "device")
+        machine = ("sam_checkpoint", "download", "points_per_batch", "half", "device")
         return {name: value for name, value in asdict(self).items() if name not in machine}
 
 
@@ -89,35 +81,17 @@ class SamProposer:
         device = config.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.config = config
+        self.config, self.at_once = config, config.points_per_batch
         self.predictor = SamPredictor(sam.to(device).eval())
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> ImageMasks:
         """Masks of an RGB image, at the resolution that SAM saw."""
-        config = self.config
-        image = shrink(image, config.very_large, config.very_large_scale)
-        height, width = image.shape[:2]
-        crop = filters.centre_square(height, width) if config.square_crop else (slice(0, height), slice(0, width))
-
-        answers = self.ask(np.ascontiguousarray(image[crop]))
-        masks = answers.masks
-        keep = filters.large_enough(masks, config.min_area)
-        if config.drop_contained:
-            keep[keep] = filters.not_contained(masks[keep], config.contained_share)
-
-        looked_at = filters.uncrop(np.ones(masks.shape[1:], dtype=bool), crop, height, width)
-        return ImageMasks.from_arrays(
-            filters.uncrop(filters.dilate(masks[keep], config.dilate), crop, height, width),
-            predicted_iou=answers.predicted_iou[keep].tolist(),
-            stability_score=answers.stability_score[keep].tolist(),
-            level=answers.level[keep].tolist(),
-            looked_at=None if looked_at.all() else looked_at,
-        )
+        return follow(self.config, image, self.ask)
 
     @torch.no_grad()
     def ask(self, image: UInt8[np.ndarray, "height width 3"]) -> Answers:
         """SAM's distinct answers to a grid of points, as its automatic mask generator finds them, best first."""
-        from segment_anything.utils.amg import batched_mask_to_box, build_point_grid, calculate_stability_score
+        from segment_anything.utils.amg import build_point_grid
         from torchvision.ops import nms
 
         config, predictor = self.config, self.predictor
@@ -130,17 +104,22 @@ class SamProposer:
         )
 
         packed, scores = [], []
-        for batch in torch.as_tensor(points, device=predictor.device).split(config.points_per_batch):
-            inside = torch.ones(len(batch), 1, dtype=torch.int, device=batch.device)
-            logits, predicted_iou, _ = predictor.predict_torch(batch[:, None], inside, return_logits=True)
-            logits, predicted_iou, level = by_level(logits, predicted_iou, config.level)
-
-            stability = calculate_stability_score(logits, predictor.model.mask_threshold, 1.0)
-            good = (predicted_iou >= config.min_predicted_iou) & (stability >= config.min_stability)
-            masks = logits[good] > predictor.model.mask_threshold
-            box = batched_mask_to_box(masks).float()
-            packed.append(np.packbits(masks.flatten(1).cpu().numpy(), axis=1))
-            scores.append(torch.cat([box, torch.stack([predicted_iou, stability, level], 1)[good]], 1))
+        todo = torch.as_tensor(points, device=predictor.device)
+        while len(todo) > 0:
+            try:
+                bits, score = self._answer(todo[: self.at_once])
+            except torch.OutOfMemoryError:
+                if self.at_once == 1:
+                    raise MaskError(
+                        f"masks: there is not enough memory for SAM {config.model}; take a smaller model."
+                    ) from None
+                self.at_once = max(self.at_once // 2, 1)
+                CONSOLE.log(f"masks: memory ran out; going on with {self.at_once} points at once.")
+                torch.cuda.empty_cache()
+                continue
+            todo = todo[self.at_once :]
+            packed.append(bits)
+            scores.append(score)
         predictor.reset_image()
 
         score = torch.cat(scores)
@@ -150,16 +129,20 @@ class SamProposer:
         _, _, _, _, predicted_iou, stability, level = score.cpu()[distinct].numpy().T
         return Answers(masks, predicted_iou, stability, level.astype(int))
 
+    def _answer(self, points: Float[Tensor, "points 2"]) -> tuple[UInt8[np.ndarray, "masks bytes"], Tensor]:
+        """Good answers to points: their pixels, packed, and (box, predicted IoU, stability, level) of each."""
+        from segment_anything.utils.amg import batched_mask_to_box, calculate_stability_score
 
-@dataclass
-class Answers:
-    """SAM's masks of one image, each with its scores."""
-
-    masks: np.ndarray
-    """(K, H, W), bool."""
-    predicted_iou: np.ndarray
-    stability_score: np.ndarray
-    level: np.ndarray
+        config, threshold = self.config, self.predictor.model.mask_threshold
+        inside = torch.ones(len(points), 1, dtype=torch.int, device=points.device)
+        logits, predicted_iou, _ = self.predictor.predict_torch(points[:, None], inside, return_logits=True)
+        logits, predicted_iou, level = by_level(logits, predicted_iou, config.level)
+        stability = calculate_stability_score(logits, threshold, 1.0)
+        good = (predicted_iou >= config.min_predicted_iou) & (stability >= config.min_stability)
+        masks = logits[good] > threshold
+        scores = torch.stack([predicted_iou, stability, level], 1)[good]
+        bits = np.packbits(masks.flatten(1).cpu().numpy(), axis=1)
+        return bits, torch.cat([batched_mask_to_box(masks).float(), scores], 1)
 
 
 def by_level(
@@ -177,13 +160,27 @@ def by_level(
     return logits[point, order].flatten(0, 1), predicted_iou[point, order].flatten(), rank.float().repeat(len(order))
 
 
-def shrink(image: UInt8[np.ndarray, "height width 3"], very_large: int, scale: float) -> UInt8[np.ndarray, "h w 3"]:
-    """The image, scaled down by area averaging if its longer side exceeds `very_large` pixels."""
-    height, width = image.shape[:2]
-    if max(height, width) <= very_large:
-        return image
-    size = max(round(width * scale), 1), max(round(height * scale), 1)
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+def cached_weights(model: str, download: bool) -> Path | None:
+    """Where torch keeps weights that were fetched; None where these were not.
+
+    Args:
+        download: fetch them first if need be, with a progress bar; their name ends in the start of their SHA-256.
+    Raises:
+        MaskError: they cannot be fetched, or are not what they should be.
+    """
+    name = CHECKPOINTS[model]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if download and not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        CONSOLE.log(f"masks: fetching {WEIGHTS}/{name} to {path}")
+        try:
+            torch.hub.download_url_to_file(f"{WEIGHTS}/{name}", str(path), hash_prefix=Path(name).stem.split("_")[-1])
+        except (OSError, RuntimeError) as error:
+            raise MaskError(
+                f"masks: {WEIGHTS}/{name} cannot be fetched ({error}); get it in another way and name the file with "
+                "--sam-checkpoint."
+            ) from None
+    return path if path.is_file() else None
 
 
 def load_sam(checkpoint: Path | None, model: str) -> Sam:
@@ -193,7 +190,10 @@ def load_sam(checkpoint: Path | None, model: str) -> Sam:
         MaskError: weights missing or of another model, segment_anything not installed.
     """
     url = f"{WEIGHTS}/{CHECKPOINTS[model]}"
-    remedy = f"get them from {url} (facebookresearch/segment-anything) and name the file with --sam-checkpoint"
+    remedy = (
+        f"get them from {url} (facebookresearch/segment-anything) and name the file with --sam-checkpoint, or pass "
+        "--download"
+    )
     if checkpoint is None:
         raise MaskError(f"masks: SAM {model} needs its weights; {remedy}, or use `graph`, which needs none.")
     if not checkpoint.is_file():
