@@ -150,6 +150,18 @@ def test_killed_at_any_moment_nothing_is_lost(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_two_runs_at_once_on_one_folder(tmp_path: Path) -> None:
+    jobs_of(tmp_path, [0] * 30)
+    command = [sys.executable, "-c", "from disconerf_ns.cli import entrypoint; entrypoint()"]
+    command += ["masks", "--data", str(tmp_path), "graph"]
+    processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    store = MaskStore(tmp_path / "masks/graph")
+    assert len([store.load(key) for key in store.keys()]) == 30
+    assert not list(store.root.glob(".*"))
+
+
+@pytest.mark.slow
 def test_on_a_ray_cluster_workers_that_die_cost_another_try(tmp_path: Path) -> None:
     ray = pytest.importorskip("ray")
     here = str(Path(__file__).parent)

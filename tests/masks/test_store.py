@@ -262,3 +262,20 @@ def test_any_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.json").write_bytes(content)
     with pytest.raises(MaskError):
         MaskStore(tmp_path).load("x")
+
+
+def test_loaded_masks_take_little_memory(tmp_path: Path) -> None:
+    """40 masks of a megapixel with ragged borders: below 100 KiB, 10 MiB for 100 images."""
+    import tracemalloc
+
+    from benchmarks.mask_store import ragged_masks
+
+    store = MaskStore(tmp_path)
+    store.save("x", ragged_masks(np.random.default_rng(0), 40, 1000))
+    store.load("x")
+    tracemalloc.start()
+    kept = store.load("x")
+    size = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(kept) == 40
+    assert 20 * 1024 < size < 100 * 1024
