@@ -116,6 +116,27 @@ def swaps(rows: Rows) -> list[str]:
     return lines
 
 
+LIMITS = {
+    "as it is": ("learned", "middle", "scene"),
+    "clean masks": ("learned", "clean", "scene"),
+    "true surface": ("true", "middle", "scene"),
+    "true labels on the learned surface": ("learned", "middle", "true labels"),
+}
+"""What is replaced by the truth, by surface, masks and method."""
+
+
+def limits(rows: Rows) -> list[str]:
+    """Lines of each scene's scene IoU with one part at a time replaced by the truth."""
+    lines = ["| | " + " | ".join(LIMITS) + " |", "|---" * (1 + len(LIMITS)) + "|"]
+    for scene, here in sorted(by(rows, "scene").items()):
+        cells = []
+        for about in LIMITS.values():
+            found = [row for row in here if (row["surface"], row["masks"], row["method"]) == about]
+            cells.append(brief(found)[2])
+        lines.append("| " + " | ".join([scene, *cells]) + " |")
+    return lines
+
+
 def levels(rows: Rows) -> list[str]:
     """Lines of every method with every set of masks."""
     lines = ["| | IoU | SBD | scene IoU | objects |", "|---" * 5 + "|"]
@@ -200,6 +221,7 @@ def main(report: Report) -> None:
         longer = json.loads(file.read_text())["rows"]
         text += [f"### {longer[0]['scene']}, a radiance field trained twice as long", "", *levels(longer), ""]
     text += ["### One thing changed, middle noise", "", *ablations(rows), ""]
+    text += ["### One part replaced by the truth, scene IoU, middle noise", "", *limits(every), ""]
     text += ["### The true surface in the place of the learned one, first seed", "", *swaps(every), ""]
     found = [json.loads(file.read_text()) for file in sorted(report.results.glob("draws_*.json"))]
     if found:

@@ -45,6 +45,7 @@ def test_report_replaces_the_tables_and_nothing_else(tmp_path: Path) -> None:
     assert "| view, usual start | 60.0 | 60.0 | 60.0 | 4 |" in page
     swapped = "| room, middle: **as shipped** (matching by scene) | 90.0 | 90.0 | 90.0 | 4 | 99.0 | 99.0 | 99.0 | 4 |"
     assert swapped in page
+    assert "| room | 85.0 |   | 99.0 |   |" in page
     assert "| mild: **as shipped** (matching by scene) | 93.0 | 93.0 | 93.0 | 4 |" in page
     assert "| room, mild | 70.0 | 90.0 | 90.0 |" in page
     assert (tmp_path / "quality.png").stat().st_size > 5000
