@@ -188,7 +188,7 @@ def plot(rows: Rows, path: Path) -> None:
     axes[0][0].set_ylabel("scene IoU in %")
     axes[0][-1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1))
     figure.tight_layout()
-    figure.savefig(path, dpi=80)
+    figure.savefig(path, dpi=80, bbox_inches="tight")
 
 
 def plot_confidence(files: list[Path], path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from unittest import mock
 
@@ -33,6 +33,8 @@ class Variant:
     """Slots, in most masks of a view; matching by scene has as many as objects."""
     one_to_one: bool = True
     """Whether no slot is matched twice in a view."""
+    by_area: bool = False
+    """Whether masks count by their area in the matching, as in Unified-Lift, where one view is matched at a time."""
     vicinity: bool = True
     """Whether an object owns only what the masks saw around there, where masks are matched by scene."""
     view_pixels: int | None = None
@@ -57,6 +59,7 @@ VARIANTS = {
     "scene, a quarter of the iterations": Variant(length=0.25),
     "scene, 4 times the iterations": Variant(length=4.0),
     "view": Variant(matching="view"),
+    "view, large masks first": Variant(matching="view", by_area=True),
     "view, best slot per mask": Variant(matching="view", one_to_one=False),
     "view, no total variation": Variant(matching="view", changes={"tv_mult": 0.0}),
     "view, no false positive loss": Variant(matching="view", changes={"false_positive_mult": 0.0}),
@@ -86,9 +89,13 @@ def train(pipeline: DiscoNerfPipeline, variant: Variant, iterations: int, seed: 
 
 @contextmanager
 def _matching(variant: Variant) -> Iterator[None]:
-    """The Hungarian matching, or without it each mask's best slot, also where another mask has it."""
-    if variant.one_to_one:
-        yield
-        return
-    with mock.patch.object(objective, "match", lambda alpha: alpha.argmax(1) if len(alpha) else torch.zeros(0).long()):
+    """The Hungarian matching, by area if asked for, or each mask's best slot, also where another mask has it."""
+    with ExitStack() as changed:
+        if not variant.one_to_one:
+            best = lambda alpha: alpha.argmax(1) if len(alpha) else torch.zeros(0).long()  # noqa: E731
+            changed.enter_context(mock.patch.object(objective, "match", best))
+        if variant.by_area:
+            affinity = objective.affinity
+            by_area = lambda o: affinity(o) * o.mask_area / o.pixels  # noqa: E731
+            changed.enter_context(mock.patch.object(objective, "affinity", by_area))
         yield

@@ -71,6 +71,16 @@ def test_without_matching_a_slot_may_serve_two_masks() -> None:
     assert objective.match(alpha).tolist() == [0, 1]
 
 
+def test_matching_by_area_prefers_the_large_mask() -> None:
+    """One slot covers a small mask well and a large one half; by area the large one gets it."""
+    slots, masks = torch.zeros(100, 2), torch.zeros(100, 2)
+    slots[:55, 0] = 1
+    masks[:45, 0] = masks[:, 1] = 1
+    assert objective.match(objective.affinity(objective.overlaps(slots, masks))).tolist() == [0, 1]
+    with _matching(Variant(by_area=True)):
+        assert objective.match(objective.affinity(objective.overlaps(slots, masks))).tolist() == [1, 0]
+
+
 @pytest.fixture
 def data(scene: Path, tmp_path: Path) -> Path:
     """The tiny scene with its masks as a named set."""
