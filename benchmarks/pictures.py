@@ -22,7 +22,8 @@ from benchmarks.quality import Stage, show
 from benchmarks.variants import VARIANTS, train
 from disconerf_ns.evaluation import compare, number_objects, render_view, whole_scene
 from disconerf_ns.files import write_whole
-from disconerf_ns.labels import label_files, read_label_image
+from disconerf_ns.labels import label_files
+from disconerf_ns.masks.label_image import read_label_image
 from disconerf_ns.metrics import match, weighted_iou
 from disconerf_ns.palette import object_colors
 from disconerf_ns.pipeline import DiscoNerfPipeline

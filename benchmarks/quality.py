@@ -30,8 +30,9 @@ from disconerf_ns.consensus import Consensus
 from disconerf_ns.evaluation import evaluate
 from disconerf_ns.evidence import Cells
 from disconerf_ns.files import write_whole
-from disconerf_ns.labels import label_path, read_label_image
+from disconerf_ns.labels import label_path
 from disconerf_ns.masks.image_masks import resample
+from disconerf_ns.masks.label_image import read_label_image
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.provenance import machine, versions
 

@@ -16,8 +16,9 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.labels import label_files, read_label_image
+from disconerf_ns.labels import label_files
 from disconerf_ns.masks.image_masks import resample
+from disconerf_ns.masks.label_image import read_label_image
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.metrics import COUNTS, FRACTIONS, METRICS, Metrics, OverlapTable, labels_table, masks_table, match
 from disconerf_ns.outputs import LazyOutputs

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from jaxtyping import Int
 from PIL import Image
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.files import write_whole
 from disconerf_ns.views import View, check_shape
 
 
@@ -51,16 +47,3 @@ def label_files(folder: Path, views: Sequence[View]) -> list[Path]:
             raise UserError(f"ground truth: {path} has {bands} channels; a label image has one, of 8 or 16 bit.")
         check_shape(path, height, width, view)
     return files
-
-
-def read_label_image(path: Path) -> Int[np.ndarray, "h w"]:
-    """Labels of an 8 or 16 bit image with one channel."""
-    with Image.open(path) as image:
-        return np.asarray(image).astype(np.int64)
-
-
-def write_label_image(labels: Int[np.ndarray, "h w"], path: Path) -> None:
-    """Write labels in [0, 65535] as a 16-bit PNG, whole or not at all."""
-    content = BytesIO()
-    Image.fromarray(labels.astype(np.uint16)).save(content, format="PNG")
-    write_whole(path, content.getvalue())

@@ -17,7 +17,7 @@ from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataPars
 from benchmarks import draws, pictures, quality, report
 from benchmarks.variants import VARIANTS, Variant, _matching
 from disconerf_ns import objective
-from disconerf_ns.labels import read_label_image
+from disconerf_ns.masks.label_image import read_label_image
 
 
 def row(

@@ -13,8 +13,9 @@ from PIL import Image
 
 from disconerf_ns import evaluation
 from disconerf_ns.errors import UserError
-from disconerf_ns.labels import label_files, read_label_image, write_label_image
+from disconerf_ns.labels import label_files
 from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.label_image import read_label_image, write_label_image
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.views import View, masks_of, views_of
 

@@ -47,8 +47,9 @@ class Eval:
         from rich.progress import track
 
         from disconerf_ns import evaluation
-        from disconerf_ns.labels import label_files, read_label_image, write_label_image
+        from disconerf_ns.labels import label_files
         from disconerf_ns.masks.image_masks import resample
+        from disconerf_ns.masks.label_image import read_label_image, write_label_image
         from disconerf_ns.provenance import machine, versions
         from disconerf_ns.views import masks_of, views_of
 

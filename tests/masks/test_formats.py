@@ -138,13 +138,15 @@ def test_label_images_with_a_palette(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("kind", ["npy", "npz", "pt", "list.pt", "channel.npy"])
+@pytest.mark.parametrize("kind", ["npy", "255.npy", "npz", "pt", "list.pt", "channel.npy"])
 def test_stacks_and_label_maps(tmp_path: Path, kind: str) -> None:
     images = images_of(tmp_path, 2, 3)
     stack = np.array([[[1, 1, 0], [0, 0, 0]], [[1, 0, 0], [1, 0, 0]]], bool)
     path = tmp_path / "out" / f"1.{kind.split('.')[-1]}"
     path.parent.mkdir()
-    if kind == "npy":
+    if kind == "255.npy":
+        np.save(path, 255 * stack.astype(np.uint8))
+    elif kind == "npy":
         np.save(path, stack.astype(np.float32))
     elif kind == "npz":
         np.savez(path, stack)
@@ -156,6 +158,11 @@ def test_stacks_and_label_maps(tmp_path: Path, kind: str) -> None:
         np.save(path, stack[:, None])
     assert recognise(tmp_path / "out") == "arrays"
     assert np.array_equal(format_of("arrays").read(tmp_path / "out", images)["a/1"]().decode(), stack)
+    np.save(path.with_suffix(".npy"), 0.5 * stack)
+    if path.suffix != ".npy":
+        path.unlink()
+    with pytest.raises(MaskError, match=r"1\.npy is broken \(its array of shape \(2, 2, 3\) and type float64"):
+        format_of("arrays").read(tmp_path / "out", images)["a/1"]()
     np.save(tmp_path / "out/2.npy", np.array([[-1, 0, 4], [4, 300, 300]]))
     masks = format_of("arrays").read(tmp_path / "out", images)["a/2"]().decode()
     assert masks.astype(int).tolist() == [[[0, 0, 1], [1, 0, 0]], [[0, 0, 0], [0, 1, 1]]]

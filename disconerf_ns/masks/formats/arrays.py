@@ -35,10 +35,10 @@ def _load(path: Path, image: Path) -> ImageMasks:
         return split(np.maximum(array.astype(np.int64), 0))
     if array.ndim == 2 and array.dtype == bool:
         array = array[None]
-    if array.ndim != 3 or not ((array == 0) | (array == 1)).all():
+    if array.ndim != 3 or not any(((array == 0) | (array == one)).all() for one in (1, 255)):
         raise ValueError(
-            f"its array of shape {array.shape} and type {array.dtype} is neither masks of 0 and 1 (masks, height, "
-            "width) nor whole numbers (height, width)"
+            f"its array of shape {array.shape} and type {array.dtype} is neither masks of 0 and 1 or 255 (masks, "
+            "height, width) nor whole numbers (height, width)"
         )
     return ImageMasks.from_arrays(array.astype(bool))
 

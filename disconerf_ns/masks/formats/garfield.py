@@ -11,7 +11,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from nerfstudio.utils.rich_utils import CONSOLE
 
 from disconerf_ns.errors import MaskError
 from disconerf_ns.masks.formats import Images, Loaders
@@ -48,7 +47,7 @@ def read(path: Path, images: Images) -> Loaders:
         if not numbers:
             raise ValueError("it has no images")
     keys = training_keys(images, len(numbers), file)
-    CONSOLE.log(f"masks: images have no names in {file}; its first is taken to be {keys[0]}, its last {keys[-1]}.")
+    print(f"masks: images have no names in {file}; its first is taken to be {keys[0]}, its last {keys[-1]}.")
     return {key: partial(_load, file, f"{models[0]}/{KEYS}/{number}") for key, number in zip(keys, numbers)}
 
 

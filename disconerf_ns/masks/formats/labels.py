@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from disconerf_ns.labels import read_label_image, write_label_image
 from disconerf_ns.masks.formats import Images, Loaders
 from disconerf_ns.masks.formats.files import by_image, first_below, mode_of
 from disconerf_ns.masks.formats.partition import flatten, split
 from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.label_image import read_label_image, write_label_image
 
 ONE_CHANNEL = ("L", "I", "I;16", "I;16B", "P", "1")
 """Pillow's kinds of images with one number per pixel."""

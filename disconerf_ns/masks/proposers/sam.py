@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from disconerf_ns.errors import MaskError
@@ -114,7 +113,7 @@ class SamProposer:
                         f"masks: there is not enough memory for SAM {config.model}; take a smaller model."
                     ) from None
                 self.at_once = max(self.at_once // 2, 1)
-                CONSOLE.log(f"masks: memory ran out; going on with {self.at_once} points at once.")
+                print(f"masks: memory ran out; going on with {self.at_once} points at once.")
                 torch.cuda.empty_cache()
                 continue
             todo = todo[self.at_once :]
@@ -172,7 +171,7 @@ def cached_weights(model: str, download: bool) -> Path | None:
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
     if download and not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        CONSOLE.log(f"masks: fetching {WEIGHTS}/{name} to {path}")
+        print(f"masks: fetching {WEIGHTS}/{name} to {path}")
         try:
             torch.hub.download_url_to_file(f"{WEIGHTS}/{name}", str(path), hash_prefix=Path(name).stem.split("_")[-1])
         except (OSError, RuntimeError) as error:

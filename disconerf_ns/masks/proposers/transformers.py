@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from nerfstudio.utils.rich_utils import CONSOLE
 from PIL import Image
 
 from disconerf_ns.errors import MaskError
@@ -93,7 +92,7 @@ class TransformersProposer:
                 if self.at_once == 1:
                     raise MaskError(f"masks: there is not enough memory for {config.checkpoint}.") from None
                 self.at_once //= 2
-                CONSOLE.log(f"masks: memory ran out; going on with {self.at_once} points at once.")
+                print(f"masks: memory ran out; going on with {self.at_once} points at once.")
                 torch.cuda.empty_cache()
         masks = [np.asarray(mask, dtype=bool) for mask in found["masks"]]
         stack = np.stack(masks) if masks else np.zeros((0, *image.shape[:2]), bool)
