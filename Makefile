@@ -46,7 +46,7 @@ format: $(INSTALLED)
 	$(RUN)ruff format .
 
 constraints: $(INSTALLED)
-	$(PIP_INSTALL) -c constraints.txt -e '.[dev,scenes]'
+	$(PIP_INSTALL) -c constraints.txt -e '.[dev,ray,scenes,transformers]'
 	$(RUN)python .ci/pins.py > $(VENV)/constraints.txt
 	mv $(VENV)/constraints.txt constraints.txt
 

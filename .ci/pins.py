@@ -19,7 +19,7 @@ NOT_PINNED = {"disconerf-ns", "pip", "setuptools", "wheel"}
 def main() -> None:
     python = platform.python_version()
     print("# The releases that the tests are run with, for `pip install -c constraints.txt -e '.[dev]'`.")
-    print(f"# Made by `make constraints` with Python {python}, after installing the extras dev and scenes.")
+    print(f"# Made by `make constraints` with Python {python}, after installing all extras.")
     for name, pin in sorted({canonicalize_name(d.name): pin_of(d) for d in distributions()}.items()):
         if name not in NOT_PINNED:
             print(pin)

@@ -24,6 +24,14 @@ OPTIONAL = {"tinycudann"}
 """Used where it is found; no registry has it, so it can't be declared."""
 
 
+EXTRAS = ("ray", "transformers")
+"""Extras whose packages are imported where an option asks for them."""
+
+
+def optional(extra: str) -> list[str]:
+    return PROJECT["optional-dependencies"][extra]
+
+
 def relative(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
@@ -42,7 +50,7 @@ def top_level_imports(source: Path) -> set[str]:
 @pytest.mark.parametrize("source", SOURCES, ids=relative)
 def test_every_import_is_a_declared_dependency(source: Path):
     third_party = top_level_imports(source) - set(sys.stdlib_module_names) - OPTIONAL - {"disconerf_ns"}
-    declared = names(PROJECT["dependencies"])
+    declared = names(PROJECT["dependencies"]) | names([text for extra in EXTRAS for text in optional(extra)])
     undeclared = {
         name for name in third_party if not declared & set(map(canonicalize_name, DISTRIBUTIONS.get(name, [])))
     }
