@@ -52,7 +52,7 @@ def test_every_import_is_a_declared_dependency(source: Path):
     third_party = top_level_imports(source) - set(sys.stdlib_module_names) - OPTIONAL - {"disconerf_ns"}
     declared = names(PROJECT["dependencies"]) | names([text for extra in EXTRAS for text in optional(extra)])
     undeclared = {
-        name for name in third_party if not declared & set(map(canonicalize_name, DISTRIBUTIONS.get(name, [])))
+        name for name in third_party if not declared & set(map(canonicalize_name, DISTRIBUTIONS.get(name, [name])))
     }
     assert not undeclared
 
