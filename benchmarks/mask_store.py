@@ -77,9 +77,10 @@ def ragged_masks(rng: np.random.Generator, count: int, side: int) -> ImageMasks:
     masks = []
     for _ in range(count):
         middle, radius = rng.uniform(0, side, 2), rng.uniform(0.03, 0.25) * side
+        around = np.linspace(-np.pi, np.pi, 2000)
+        border = radius * (1 + 0.15 * sum(np.sin(k * around + rng.uniform(0, 6)) / k for k in range(2, 40)))
         angle = np.arctan2(y - middle[0], x - middle[1])
-        waves = sum(np.sin(k * angle + rng.uniform(0, 6)) / k for k in range(2, 40))
-        masks.append(np.hypot(y - middle[0], x - middle[1]) < radius * (1 + 0.15 * waves))
+        masks.append(np.hypot(y - middle[0], x - middle[1]) < np.interp(angle, around, border))
     return ImageMasks.from_arrays(np.stack(masks), [0.9] * count, [0.9] * count)
 
 

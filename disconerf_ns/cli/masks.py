@@ -78,8 +78,9 @@ class Masks:
         store = MaskStore(root)
         if not self.overwrite:
             check_same_recipe(store, manifest)
-        absent = [key for key in images if self.overwrite or not store.holds(key)]
-        stale = [key for key in images if key not in set(absent) and changed(store, key, images[key])]
+        there = set() if self.overwrite else {key for key in images if store.holds(key)}
+        absent = [key for key in images if key not in there]
+        stale = [key for key in images if key in there and changed(store, key, images[key])]
         if stale:
             print(f"masks: {len(stale)} images have changed since, such as {stale[0]}; their masks are made anew.")
         todo = absent + stale
