@@ -15,7 +15,7 @@ from scene import camera_pose
 
 from disconerf_ns.edit import Edit
 from disconerf_ns.errors import UserError
-from disconerf_ns.files import write_whole
+from disconerf_ns.files import ABANDONED, sweep, write_new, write_whole
 from disconerf_ns.film import FIELD_OF_VIEW, orbit
 from disconerf_ns.lpips import weights_path, without_download
 from disconerf_ns.objects import discover, load_manifest, robust_box, save_manifest, without_strays
@@ -74,6 +74,31 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(KeyboardInterrupt):
         write_whole(path, "half")
     assert path.read_text(encoding="utf-8") == "a ü, and more" and list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_of_several_writers_of_a_new_file_one_succeeds(
+    links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    if not links:
+        monkeypatch.setattr(os, "link", refused)
+    path = tmp_path / "a"
+    assert [write_new(path, "first"), write_new(path, "second")] == [True, False]
+    assert path.read_text() == "first" and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_killed_runs_left_is_swept(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    old, new, other = tmp_path / "b/.old.part", tmp_path / ".new.part", tmp_path / ".other"
+    for path in (old, new, other):
+        path.touch()
+    for path in (old, other):
+        os.utime(path, (path.stat().st_mtime - 2 * ABANDONED,) * 2)
+    sweep(tmp_path)
+    assert not old.exists() and new.exists() and other.exists()
 
 
 # ---------------------------------------------------------------- outputs

@@ -10,6 +10,7 @@ from disconerf_ns.errors import UserError
 COMMANDS = {
     "masks": ("disconerf_ns.cli.masks:Masks", "2D masks of every image, once, kept beside the data"),
     "masks convert": ("disconerf_ns.cli.convert:Convert", "masks of other programs into ours, and back"),
+    "masks ground-truth": ("disconerf_ns.cli.convert:GroundTruth", "masks of the true labels in DATA/labels/"),
     "masks show": ("disconerf_ns.cli.show:Show", "contact sheets and a report of masks"),
     "objects": ("disconerf_ns.cli.objects:Objects", "the table of the objects that a run discovered"),
     "eval": ("disconerf_ns.cli.eval:Eval", "scores of a run's objects on views with true labels"),
@@ -55,5 +56,5 @@ def main(arguments: list[str]) -> int:
 
 def usage() -> str:
     """What the commands are."""
-    rows = "\n".join(f"  {name:13} {purpose}" for name, (_, purpose) in COMMANDS.items())
+    rows = "\n".join(f"  {name:18} {purpose}" for name, (_, purpose) in COMMANDS.items())
     return f"usage: disconerf COMMAND [OPTIONS]\n\n{rows}\n\n`disconerf COMMAND --help` lists a command's options."

@@ -83,6 +83,28 @@ class Convert:
         return target
 
 
+@dataclass
+class GroundTruth:
+    """The masks of the true label images in DATA/labels/, so that a run can be compared with one on perfect masks."""
+
+    data: Path
+    """The dataset's folder, or its transforms file."""
+    output: Path | None = None
+    """Folder of the masks; by default DATA/masks/ground-truth."""
+    images: Path | None = None
+    """Folder of the images, within DATA; by default the frames of the transforms file, or DATA/images."""
+
+    def __call__(self) -> None:
+        """Convert the label images.
+
+        Raises:
+            UserError: as `Convert`.
+        """
+        root = self.data if self.data.is_dir() else self.data.parent
+        output = self.output or root / "masks" / "ground-truth"
+        Convert(root / "labels", self.data, source_format="labels", output=output, images=self.images)()
+
+
 def load_all(loaders: Loaders, images: Images, broken: list[str], advance) -> Iterator[tuple[str, ImageMasks]]:
     """Masks image by image; what is broken or of another picture is left out and noted."""
     for key, load in loaders.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from rich.text import Text
 
 from disconerf_ns import __version__
 from disconerf_ns.errors import UserError
+from disconerf_ns.files import sweep
 from disconerf_ns.masks.crew import Job, crew
 from disconerf_ns.masks.freshness import changed
 from disconerf_ns.masks.images import find_images
@@ -77,7 +77,7 @@ class Masks:
         manifest = {"generator": name, "version": __version__, "parameters": self.proposer.recipe()}
         store = MaskStore(root)
         if not self.overwrite:
-            check_same_recipe(store, manifest)
+            store.check_recipe(manifest)
         there = set() if self.overwrite else {key for key in images if store.holds(key)}
         absent = [key for key in images if key not in there]
         stale = [key for key in images if key in there and changed(store, key, images[key])]
@@ -96,8 +96,8 @@ class Masks:
         def begin() -> None:
             if self.overwrite:
                 store.clear()
-            if not store.keys():
-                MaskStore.create(store.root, manifest)
+            sweep(store.root)
+            MaskStore.create(store.root, manifest)
 
         fresh = self.overwrite or not store.keys()
         decided = self.proposer.decide([job.image for job in jobs]) if fresh else store.manifest.get("decided", {})
@@ -116,25 +116,6 @@ class Masks:
             print(f"masks: stopped after {done} of {len(jobs)} images; the same command goes on from here.")
             sys.exit(130)
         return broken
-
-
-def check_same_recipe(store: MaskStore, manifest: dict) -> None:
-    """Refuse to mix masks made in different ways.
-
-    Raises:
-        MaskError, UserError: the folder holds masks of another generator or with other parameters.
-    """
-    if not store.keys():
-        return
-    wanted = {"generator": manifest["generator"], **json.loads(json.dumps(manifest["parameters"]))}
-    found = {"generator": store.manifest.get("generator"), **store.manifest.get("parameters", {})}
-    differing = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
-    if differing:
-        changes = ", ".join(f"{name} {found.get(name)} instead of {wanted.get(name)}" for name in differing)
-        raise UserError(
-            f"masks: those in {store.root} were made with {changes}; name another folder with --output, or replace "
-            "them with --overwrite."
-        )
 
 
 class Rate(ProgressColumn):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from statistics import median
 
 from disconerf_ns.masks import rle
@@ -44,10 +44,15 @@ def measure(store: MaskStore, keys: Iterable[str]) -> list[ViewReport]:
     return views
 
 
-def jump(one: ViewReport, other: ViewReport) -> float:
-    """How much the numbers of masks of two views differ: 0 for equal ones, 1 where one has none."""
-    most = max(one.count, other.count)
-    return abs(one.count - other.count) / most if most else 0.0
+def disagreement(one: ViewReport, other: ViewReport) -> float:
+    """Part of two views' masks, by area, that has no counterpart of its size in the other view.
+
+    1 - sum_i min(a_i, b_i) / sum_i max(a_i, b_i) over the sizes from the largest down: 0 where they are the same, 1
+    where one view has no masks. An object that is two masks there counts by the part that was cut off.
+    """
+    ranked = list(zip_longest(sorted(one.sizes, reverse=True), sorted(other.sizes, reverse=True), fillvalue=0.0))
+    most = sum(map(max, ranked))
+    return 1 - sum(map(min, ranked)) / most if most else 0.0
 
 
 def describe(root: object, views: Sequence[ViewReport]) -> str:
@@ -67,11 +72,15 @@ def describe(root: object, views: Sequence[ViewReport]) -> str:
     few = [view.key for view in views if view.count < FEW]
     if few:
         lines.append(f"  few masks  {len(few)} views have less than {FEW}: {_listed(few)}")
-    jumps = [f"{a.key} {a.count}, {b.key} {b.count}" for a, b in pairwise(views) if jump(a, b) > 0.5]
-    if jumps:
-        lines.append(f"  jumps      neighbours of which one has twice the masks of the other: {_listed(jumps, '; ')}")
+    if len(views) > 1:
+        differ = sorted(((disagreement(a, b), f"{a.key} and {b.key}") for a, b in pairwise(views)), reverse=True)
+        parts, worst = [part for part, _ in differ], [f"{names} {part:.0%}" for part, names in differ]
+        lines.append(
+            f"  neighbours {median(parts):.0%} of the masks' area has no counterpart of its size in the next view "
+            f"(median); most: {_listed(worst)}"
+        )
     return "\n".join(lines)
 
 
-def _listed(names: Sequence[str], between: str = ", ") -> str:
-    return between.join(names[:LISTED]) + (f"{between}..." if len(names) > LISTED else "")
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "")

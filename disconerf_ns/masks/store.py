@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from disconerf_ns.errors import MaskError
-from disconerf_ns.files import write_whole
+from disconerf_ns.files import write_new, write_whole
 from disconerf_ns.masks import sa1b
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.keys import KeyIndex
@@ -74,11 +74,34 @@ class MaskStore:
 
     @classmethod
     def create(cls, root: Path, manifest: dict[str, Any]) -> MaskStore:
-        """Start a set, or continue one, under this manifest (generator, parameters, version; `created` is added)."""
-        root = Path(root)
+        """Start a set under this manifest (generator, parameters, version; `created` is added), or join it.
+
+        Raises:
+            MaskError: the folder has a set of another generator or with other parameters.
+        """
+        store = cls(root)
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        write_whole(root / MANIFEST, json.dumps({"created": created, **manifest}, indent=2))
-        return cls(root)
+        if store.keys() or not write_new(store.root / MANIFEST, json.dumps({"created": created, **manifest}, indent=2)):
+            store.check_recipe(manifest)
+        return store
+
+    def check_recipe(self, manifest: dict[str, Any]) -> None:
+        """Refuse to mix masks made in different ways.
+
+        Raises:
+            MaskError: the folder has a set of another generator or with other parameters.
+        """
+        if not self.keys() and not (self.root / MANIFEST).is_file():
+            return
+        wanted = {"generator": manifest.get("generator"), **json.loads(json.dumps(manifest.get("parameters", {})))}
+        found = {"generator": self.manifest.get("generator"), **self.manifest.get("parameters", {})}
+        differing = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
+        if differing:
+            changes = ", ".join(f"{name} {found.get(name)} instead of {wanted.get(name)}" for name in differing)
+            raise MaskError(
+                f"masks: those in {self.root} were made with {changes}; name another folder with --output, or replace "
+                "them with --overwrite."
+            )
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -121,10 +144,11 @@ class MaskStore:
         return self._path(key).is_file() and f"{key}.json" != MANIFEST
 
     def clear(self) -> None:
-        """Delete all masks; the manifest stays."""
-        for key in self.keys():
-            self._path(key).unlink()
-        self.__dict__.pop("_index", None)
+        """Delete all masks and the manifest."""
+        for path in [*map(self._path, self.keys()), self.root / MANIFEST]:
+            path.unlink(missing_ok=True)
+        for name in ("_index", "manifest"):
+            self.__dict__.pop(name, None)
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Those of the images' keys that have no masks."""

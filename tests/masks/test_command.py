@@ -75,6 +75,10 @@ def test_other_parameters_need_another_folder(data: Path, capsys: pytest.Capture
     assert "min_area 0.01 instead of 0.6" in error
     assert "--output" in error
     assert len(error.strip().splitlines()) == 1
+    for key in masks_of(data).keys():
+        masks_of(data)._path(key).unlink()
+    assert run(data, "graph", "--min-area", "0.6") == 1, "another run may be about to write there"
+    run(data, "graph")
     assert run(data, "--output", str(data / "masks/other"), "graph", "--min-area", "0.6") == 0
     assert len(MaskStore.open(data / "masks/other").load("3")) == 0
     assert run(data, "--overwrite", "graph", "--min-area", "0.6") == 0

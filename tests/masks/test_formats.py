@@ -226,6 +226,15 @@ def test_convert_makes_a_set_that_is_found(data: Path, tmp_path: Path, capsys: p
     assert MaskStore(data / "masks/again").load("a/1") == store.load("a/1")
 
 
+def test_ground_truth(data: Path, capsys: pytest.CaptureFixture) -> None:
+    label_image(data / "labels/a/1.png", [0, 0, 1, 1, 3, 3])
+    assert main(["masks", "ground-truth", "--data", str(data)]) == 0
+    assert "masks of 1 images" in capsys.readouterr().out
+    store = MaskStore.find(data)
+    assert store.root == data / "masks/ground-truth"
+    assert [mask.bbox[0] for mask in store.load("a/1").annotations] == [2, 4]
+
+
 def test_broken_files_are_named_and_the_others_converted(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

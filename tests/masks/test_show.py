@@ -10,7 +10,7 @@ from PIL import Image
 
 from disconerf_ns.cli import main
 from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.report import describe, jump, measure
+from disconerf_ns.masks.report import ViewReport, describe, disagreement, measure
 from disconerf_ns.masks.sheet import overlay, sheet
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.palette import object_colors
@@ -32,12 +32,16 @@ def test_report(data: Path) -> None:
     views = measure(store, store.keys())
     assert [view.count for view in views] == [6, 2, 0, 1]
     assert [view.coverage for view in views] == pytest.approx([0.6, 0.2, 0.0, 0.1])
-    assert [jump(views[0], views[1]), jump(views[2], views[2])] == [pytest.approx(4 / 6), 0.0]
+    assert disagreement(views[0], views[1]) == pytest.approx(4 / 6)
+    assert disagreement(views[2], views[2]) == 0
+    one, two = ViewReport("one", 2, 0.5, (0.1, 0.4)), ViewReport("two", 3, 0.5, (0.3, 0.1, 0.1))
+    assert disagreement(one, two) == disagreement(two, one) == pytest.approx(1 - 0.4 / 0.6)
     text = describe("here", views)
     few = "3 views have less than 5: b, c, d"
     for line in ("4 views, 1 of them without", "0 to 6 masks, median 1.5", "0% to 60%", few):
         assert line in text
-    assert "jumps      neighbours of which one has twice the masks of the other: a 6, b 2; b 2, c 0; c 0, d 1" in text
+    assert "100% of the masks' area has no counterpart" in text
+    assert "most: c and d 100%, b and c 100%, a and b 67%" in text
     assert describe("here", []) == "masks: here holds none of the images."
 
 

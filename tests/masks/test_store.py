@@ -180,8 +180,8 @@ def test_finding_the_newest_set(tmp_path: Path) -> None:
 def test_masks_right_in_the_folder(tmp_path: Path) -> None:
     MaskStore(tmp_path / "masks").save("1", two_masks())
     assert MaskStore.find(tmp_path).root == tmp_path / "masks"
-    store_with(tmp_path / "masks", "train/1")
-    assert MaskStore.find(tmp_path).keys() == ["1", "train/1"]
+    store_with(tmp_path / "told" / "masks", "train/1")
+    assert MaskStore.find(tmp_path / "told").keys() == ["train/1"]
 
 
 def test_clear(tmp_path: Path) -> None:
@@ -189,7 +189,20 @@ def test_clear(tmp_path: Path) -> None:
     store.clear()
     assert store.keys() == []
     assert store.resolve("1") is None
-    assert store.manifest["generator"] == "test"
+    assert store.manifest == {}
+
+
+def test_of_two_that_start_a_set_the_first_decides(tmp_path: Path) -> None:
+    recipe = {"generator": "test", "parameters": {"sizes": (1, 2), "few": 3}}
+    first = MaskStore.create(tmp_path, recipe)
+    created = first.manifest["created"]
+    assert MaskStore.create(tmp_path, recipe).manifest["created"] == created
+    with pytest.raises(MaskError, match="few 3 instead of 4"):
+        MaskStore.create(tmp_path, {"generator": "test", "parameters": {"sizes": (1, 2), "few": 4}})
+    first.save("1", two_masks())
+    (tmp_path / "manifest.json").unlink()
+    with pytest.raises(MaskError, match="generator None instead of test"):
+        MaskStore.create(tmp_path, recipe)
 
 
 def test_opening_what_is_no_set(tmp_path: Path) -> None:
