@@ -15,6 +15,7 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
+from disconerf_ns.edit import Edit
 from disconerf_ns.errors import UserError
 from disconerf_ns.labels import label_files
 from disconerf_ns.masks.image_masks import resample
@@ -48,12 +49,13 @@ class Scores:
 def render_view(
     pipeline: DiscoNerfPipeline, view: int, downscale: int = 1, split: Literal["train", "test"] = "test"
 ) -> LazyOutputs:
-    """The model's outputs for a view, (H, W, C), through pixels of the full-size image.
+    """The model's outputs for a view, (H, W, C), through pixels of the full-size image; a person's edit is dropped.
 
     Args:
         view: index in the split; a training view is seen from the pose that the camera optimizer found.
         downscale: the view is rendered at 1 / downscale of its size.
     """
+    pipeline.model.edit = Edit()
     camera = dataset_of(pipeline, split).cameras[view : view + 1].to(pipeline.device)
     height, width = (max(int(side) // downscale, 1) for side in (camera.height, camera.width))
     rays = sampled_rays(camera, 0, height, width)
@@ -270,10 +272,11 @@ def object_metrics(pipeline: DiscoNerfPipeline) -> Iterator[dict[str, float]]:
         yield scores
         return
     pipeline.model.label_maps = maps = {}
+    pipeline.model.edit, edit = Edit(), pipeline.model.edit
     try:
         yield scores
     finally:
-        pipeline.model.label_maps = None
+        pipeline.model.label_maps, pipeline.model.edit = None, edit
     if not maps:
         return
     try:

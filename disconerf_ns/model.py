@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Shaped
+from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.models.nerfacto import NerfactoModel, NerfactoModelConfig
 from nerfstudio.utils import colormaps
 from torch import Tensor
 
 from disconerf_ns import explanation, objective, rendering
+from disconerf_ns.arrangement import arrange
 from disconerf_ns.coarse_to_fine import CoarseToFine
 from disconerf_ns.consensus import Consensus
-from disconerf_ns.edit import Edit, weigh
+from disconerf_ns.edit import Edit, belonging
 from disconerf_ns.errors import UserError
 from disconerf_ns.explanation import Explanation
 from disconerf_ns.field import ObjectField, ObjectFieldConfig
+from disconerf_ns.frame import BACKGROUNDS, Frame
 from disconerf_ns.lpips import without_download
 from disconerf_ns.objective import ViewLosses
 from disconerf_ns.objects import SceneObject
 from disconerf_ns.occupancy import Occupancy
 from disconerf_ns.outputs import LazyOutputs
-from disconerf_ns.palette import object_colors
-from disconerf_ns.surface import SOLID, SurfaceSamples, render_slots
+from disconerf_ns.parts import Parts
+from disconerf_ns.surface import SurfaceSamples, render_slots
 from disconerf_ns.vicinity import Vicinity
-from disconerf_ns.viewer import displayed_outputs
+from disconerf_ns.viewer.displayed import displayed_outputs, rendering_client
+from disconerf_ns.viewer.displays import Displays
 
 POINTS_AT_ONCE = 2**18
 """Most points whose slot probabilities are in memory together while rendering."""
@@ -41,10 +45,6 @@ CONSENSUS = ("consensus_points", "consensus_groups", "consensus_neighbours")
 """Buffers that hold the consensus."""
 OUTSIDE = 1e-6
 """Weight of an object's slot outside of the object's box, and where the object was not seen around."""
-OWNED = 1e-5
-"""Probability, summed over the objects that may own a pixel, below which it is nobody's and confidence falls to 0."""
-BACKGROUNDS = {"white": 1.0, "black": 0.0}
-"""Grey value of what surrounds an object that is rendered alone."""
 
 
 @dataclass
@@ -87,6 +87,8 @@ class DiscoNerfModelConfig(NerfactoModelConfig):
     """Samples along the part of a ray that an object occupies, where the object is rendered alone."""
     object_background: Literal["white", "black"] = "white"
     """What surrounds an object that is rendered alone."""
+    min_confidence: float = 0.0
+    """Confidence in [0, 1] below which a pixel is shown as nobody's."""
 
 
 @dataclass
@@ -119,16 +121,20 @@ class DiscoNerfModel(NerfactoModel):
         self.object_field = ObjectField(self.config.object_field, slots)
         self.register_buffer("object_slots", torch.zeros(0, dtype=torch.long))
         self.register_buffer("object_boxes", torch.zeros(0, 2, 3))
+        self.register_buffer("object_scores", torch.zeros(0, 3))
         self.register_buffer("consensus_points", torch.zeros(0, 3))
         self.register_buffer("consensus_groups", torch.zeros(0, dtype=torch.long))
         self.register_buffer("consensus_neighbours", torch.zeros(0, 1, dtype=torch.long))
         self.coarse_to_fine = CoarseToFine(self.field.mlp_base)
         self._vicinity: Vicinity | None = None
-        self._occupancies: dict[int, Occupancy] = {}
+        self._occupancies: dict[Hashable, Occupancy] = {}
+        self._parts: dict[int, Parts] = {}
         self.edit = Edit()
+        """What a person changed; a new value takes effect with the next image."""
         self.label_maps: dict[int, Tensor] | None = None
         """Where nerfstudio's evaluation leaves the output `label` of each image it renders; None to drop them."""
         self.rendering_lock = threading.RLock()
+        self.displays = Displays(self)
 
     def get_param_groups(self) -> dict[str, list[torch.nn.Parameter]]:
         """nerfacto's groups and `object_field`."""
@@ -151,7 +157,7 @@ class DiscoNerfModel(NerfactoModel):
     def get_outputs(self, ray_bundle: RayBundle) -> dict:
         """nerfacto's outputs while training; otherwise every output of the model by name, computed on demand."""
         if not self.training:
-            return self._outputs(ray_bundle, (len(ray_bundle),))
+            return Frame(self, ray_bundle, (len(ray_bundle),)).outputs()
         outputs = super().get_outputs(ray_bundle)
         outputs["random_densities"] = self._random_densities()
         return outputs
@@ -232,22 +238,71 @@ class DiscoNerfModel(NerfactoModel):
 
     def set_objects(self, objects: list[SceneObject]) -> None:
         """Take over the discovered objects; their outputs are `object_00`, `object_01`, ..."""
+        scores = [(o.share, o.confidence, o.views) for o in objects]
         self.object_slots = torch.tensor([o.slot for o in objects], dtype=torch.long, device=self.device)
         self.object_boxes = torch.tensor([o.box for o in objects], device=self.device).view(-1, 2, 3)
+        self.object_scores = torch.tensor(scores, device=self.device).view(-1, 3)
         self._occupancies.clear()
+        self._parts.clear()
 
-    def _occupancy(self, number: int) -> Occupancy:
-        if number not in self._occupancies:
-            slot = int(self.object_slots[number])
-            self._occupancies[number] = Occupancy.build(
-                lambda x: self.field.density_fn(x)[..., 0] * weigh(self.only(slot)[:, None], self.owners(x))[..., 0],
-                lambda x: rendering.contract(self, x),
-                lambda x: rendering.uncontract(self, x),
-                self.object_boxes[number],
-            )
-        return self._occupancies[number]
+    @property
+    def objects(self) -> list[SceneObject]:
+        """The discovered objects as the edit arranges them; `slot` is an id of the edit."""
+        columns = self.object_slots.tolist(), self.object_boxes.tolist(), self.object_scores.tolist()
+        found = [
+            SceneObject("", slot, (0.0, 0.0, 0.0), share, confidence, int(views), tuple(map(tuple, box)))
+            for slot, box, (share, confidence, views) in zip(*columns)
+        ]
+        return arrange(found, self.edit, self.object_field.slots, self.parts)
 
-    def object_probabilities(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n slots"]:
+    @property
+    def ids(self) -> int:
+        """Number of ids of the edit: slots, and further parts of those that are split."""
+        return self.edit.ids(self.object_field.slots)
+
+    def occupancy(self, id: int) -> Occupancy:
+        """Where an object of the edit is."""
+        key = id, tuple(self.edit.merged.items()), tuple(self.edit.split.items())
+        if key not in self._occupancies:
+            box = next(found.box for found in self.objects if found.slot == id)
+            self._occupancies[key] = self._occupied(torch.tensor(box, device=self.device), id, self.owners)
+        return self._occupancies[key]
+
+    def parts(self, slot: int) -> Parts:
+        """The connected parts of a slot, whether it is split or not."""
+        if slot not in self._parts:
+            with self.still():
+                box = self.object_boxes[self.object_slots == slot][0]
+                grid = self._occupied(box, slot, lambda x: self._own(x, self._slot_probabilities))
+                self._parts[slot] = Parts.of(grid)
+        return self._parts[slot]
+
+    def _occupied(self, box: Float[Tensor, "2 3"], id: int, owners: rendering.Owners) -> Occupancy:
+        return Occupancy.build(
+            lambda x: self.field.density_fn(x)[..., 0] * belonging(owners(x), id),
+            lambda x: rendering.contract(self, x),
+            lambda x: rendering.uncontract(self, x),
+            box,
+        )
+
+    def object_probabilities(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n ids"]:
+        """Probabilities of the edit's objects at contracted positions times who may own them: of slots, of the parts
+        of those that are split, and of what is merged together.
+        """
+        probabilities = self._slot_probabilities(positions)
+        further = []
+        for slot, count in self.edit.split.items():
+            part = self.parts(slot).at(positions).clamp(max=count - 1)
+            pieces = probabilities[:, slot, None] * (part[:, None] == torch.arange(count, device=self.device))
+            probabilities[:, slot] = pieces[:, 0]
+            further.append(pieces[:, 1:])
+        probabilities = torch.cat([probabilities, *further], -1)
+        for id, into in self.edit.merged.items():
+            probabilities[:, into] += probabilities[:, id]
+            probabilities[:, id] = 0
+        return probabilities
+
+    def _slot_probabilities(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n slots"]:
         """Slot probabilities at contracted positions times who may own them.
 
         These are the objects whose box holds the position and, where masks are matched by scene, that the masks saw
@@ -272,20 +327,18 @@ class DiscoNerfModel(NerfactoModel):
         return self._vicinity
 
     def owners(self, positions: Float[Tensor, "*n 3"]) -> Shaped[Tensor, "..."]:
-        """The object slot that rules at scene positions (*n), or for soft extraction the probabilities (*n, slots)."""
+        """The object that rules at scene positions (*n), or for soft extraction the probabilities (*n, ids)."""
+        return self._own(positions, self.object_probabilities)
 
+    def _own(self, positions: Float[Tensor, "*n 3"], of: Callable[[Tensor], Tensor]) -> Shaped[Tensor, "..."]:
         def own(points: Tensor) -> Tensor:
-            probabilities = self.object_probabilities(rendering.contract(self, points))
+            probabilities = of(rendering.contract(self, points))
             if self.config.extraction == "hard":
                 return probabilities.argmax(-1)
             return probabilities / probabilities.sum(-1, keepdim=True)
 
         found = torch.cat([own(points) for points in positions.reshape(-1, 3).split(POINTS_AT_ONCE)])
         return found.view(*positions.shape[:-1], *found.shape[1:])
-
-    def only(self, slot: int) -> Float[Tensor, "slots"]:
-        """1 for one slot, 0 for the others."""
-        return torch.nn.functional.one_hot(torch.tensor(slot, device=self.device), self.object_field.slots).float()
 
     @contextmanager
     def still(self) -> Iterator[None]:
@@ -299,89 +352,20 @@ class DiscoNerfModel(NerfactoModel):
                 self.train(was_training)
 
     @torch.no_grad()
+    def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> LazyOutputs:
+        """Every output of the model for a camera; the viewer's are kept for as long as its camera stays."""
+        client = rendering_client()
+        if client is None or obb_box is not None:
+            return super().get_outputs_for_camera(camera, obb_box)
+        return self.displays.show(client, camera)
+
+    @torch.no_grad()
     def get_outputs_for_camera_ray_bundle(self, camera_ray_bundle: RayBundle) -> LazyOutputs:
         """Every output of the model for a camera's rays, (H, W, C), computed on demand."""
-        shape = tuple(camera_ray_bundle.origins.shape[:2])
-        outputs = self._outputs(camera_ray_bundle.flatten(), shape)
+        outputs = Frame(self, camera_ray_bundle.flatten(), tuple(camera_ray_bundle.origins.shape[:2])).outputs()
         for name in displayed_outputs():
             outputs.get(name)
         return outputs
-
-    def _outputs(self, rays: RayBundle, shape: tuple[int, ...]) -> LazyOutputs:
-        chunk, device = self.config.eval_num_rays_per_chunk, rays.origins.device
-        background = BACKGROUNDS[self.config.object_background]
-
-        def shared(compute: Callable) -> Callable:
-            """Compute once for all names that read from it, in evaluation mode, as images on the rays' device."""
-
-            @cache
-            def run(*arguments) -> dict[str, Tensor]:
-                with self.still():
-                    images = compute(*arguments)
-                return {name: image.to(device).view(*shape, -1) for name, image in images.items()}
-
-            return run
-
-        @shared
-        def scene():
-            return rendering.in_chunks(lambda r: rendering.render_scene(self, r), rays, chunk, self.device)
-
-        @shared
-        def labels():
-            return self._label_pixels(scene()["points"].flatten(0, -2), scene()["surface_opacity"].flatten())
-
-        @shared
-        def edited():
-            table = self.edit.table(self.object_field.slots, self.device)
-            return rendering.in_chunks(
-                lambda r: rendering.render_edited(self, r, table, self.owners, background),
-                rays,
-                chunk,
-                self.device,
-            )
-
-        @shared
-        def alone(number: int):
-            slot, occupancy = int(self.object_slots[number]), self._occupancy(number)
-            return rendering.in_chunks(
-                lambda r: rendering.render_object(self, r, slot, occupancy, background), rays, chunk, self.device
-            )
-
-        recipes: dict[str, Callable[[], Tensor]] = {
-            name: (lambda name=name: scene()[name]) for name in ("rgb", "accumulation", "depth", "expected_depth")
-        }
-        if len(self.object_slots) == 0:
-            return LazyOutputs(recipes)
-        recipes["objects"] = lambda: labels()["color"]
-        recipes["objects_overlay"] = lambda: 0.4 * scene()["rgb"] + 0.6 * labels()["color"]
-        recipes["confidence"] = lambda: labels()["confidence"]
-        recipes["edited"] = lambda: (scene() if self.edit.changes_nothing else edited())["rgb"]
-        unlisted: dict[str, Callable[[], Tensor]] = {"label": lambda: labels()["label"]}
-        for number in range(len(self.object_slots)):
-            name = f"object_{number:02d}"
-            recipes[name] = lambda number=number: alone(number)["rgb"]
-            recipes[f"{name}_mask"] = lambda number=number: alone(number)["accumulation"]
-            unlisted[f"{name}_depth"] = lambda number=number: alone(number)["depth"]
-        return LazyOutputs(recipes, unlisted)
-
-    def _label_pixels(self, points: Float[Tensor, "rays _"], accumulation: Float[Tensor, "rays"]) -> dict:
-        """Per pixel the object slot with the largest O (+ 1, 0 where there is no surface), confidence, and its colour.
-
-        Confidence is that O as a part of all that may own the pixel, times the opacity; next to nothing if nobody may.
-        """
-        colors = torch.zeros(self.object_field.slots, 3, device=self.device)
-        colors[self.object_slots] = torch.as_tensor(object_colors(len(self.object_slots)), device=self.device)
-        parts = []
-        chunk = self.config.eval_num_rays_per_chunk
-        for some, opacity in zip(points.split(chunk), accumulation.split(chunk)):
-            some, opacity = some.to(self.device), opacity.to(self.device)
-            image = render_slots(self.object_probabilities(some.view(-1, 3)), opacity)
-            largest, slot = image.max(-1)
-            confidence = largest / image.sum(-1).clamp(min=OWNED) * opacity
-            color = colors[slot] * opacity[:, None]
-            parts.append((torch.where(opacity > SOLID, slot + 1, 0).float(), confidence, color))
-        label, confidence, color = (torch.cat(column) for column in zip(*parts))
-        return {"label": label, "confidence": confidence.clamp(0, 1), "color": color}
 
     def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Tensor:
         """RGBA of an output; an object that is rendered alone has its own alpha and colours without background."""
@@ -430,10 +414,11 @@ class DiscoNerfModel(NerfactoModel):
         state = {key: value for key, value in state_dict.items() if not key.startswith("lpips.")}
         for name in CONSENSUS:
             state.setdefault(name, getattr(self, name)[:0])
+        state.setdefault("object_scores", torch.zeros(len(state.get("object_slots", ())), 3))
         last = state.get("object_field.mlp.4.bias")
         if last is not None and len(last) != self.object_field.slots:
             self.object_field.resize(len(last))
-        for name in ("object_slots", "object_boxes", *CONSENSUS):
+        for name in ("object_slots", "object_boxes", "object_scores", *CONSENSUS):
             if name in state:
                 setattr(self, name, torch.zeros_like(state[name], device=self.device))
         self._vicinity = None

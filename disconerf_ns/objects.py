@@ -36,6 +36,8 @@ class SceneObject:
     """Training views that see it."""
     box: tuple[tuple[float, float, float], tuple[float, float, float]]
     """Axis-aligned box of its visible surface without strays, lower and upper corner in scene coordinates."""
+    title: str = ""
+    """Name that a person gave it."""
 
 
 @torch.no_grad()
@@ -46,8 +48,9 @@ def discover(
     slots: int,
     min_share: float,
     most_rays: int = 200_000,
+    known: Sequence[int] = (),
 ) -> list[SceneObject]:
-    """Slots that rule a share of the visible surface, largest first.
+    """Slots that rule a share of the visible surface: known ones in their order, then others, the largest first.
 
     A ray belongs to the slot with the largest O; rays that see little of anything (A < 1/2) belong to none.
 
@@ -58,6 +61,7 @@ def discover(
         slots: number N of slots.
         min_share: smallest share of the visible surface that is an object, in [0, 1].
         most_rays: about so many rays are looked at, evenly spaced over all views.
+        known: slots found before, whose names and colours are to stay.
     """
     stride = max(sum(len(view) for view in views) // most_rays, 1)
     rays, confidence = torch.zeros(slots), torch.zeros(slots)
@@ -77,7 +81,8 @@ def discover(
         for slot in label.unique().tolist():
             points[slot].append(positions[(label == slot).to(positions.device)].flatten(0, 1).cpu())
     share = rays / rays.sum().clamp(min=1)
-    real = [slot for slot in share.argsort(descending=True).tolist() if rays[slot] > 0 and share[slot] >= min_share]
+    order = dict.fromkeys([*known, *share.argsort(descending=True).tolist()])
+    real = [slot for slot in order if slot < slots and rays[slot] > 0 and share[slot] >= min_share]
     colors = object_colors(len(real))
     return [
         SceneObject(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from nerfstudio.cameras.rays import RayBundle, RaySamples
 from torch import Tensor
 
@@ -43,6 +43,7 @@ class Occupancy:
     """Lower corner and size of the same box in contracted coordinates, where the cells are."""
     occupied: Bool[Tensor, "x y z"]
     contract: Callable[[Float[Tensor, "*n 3"]], Float[Tensor, "*n 3"]]
+    uncontract: Callable[[Float[Tensor, "*n 3"]], Float[Tensor, "*n 3"]]
 
     @classmethod
     def build(
@@ -80,11 +81,15 @@ class Occupancy:
             occupied |= 1 - torch.exp(-density(here) * (there - here).norm(dim=-1)) > threshold
         grid = occupied.view(1, 1, resolution, resolution, resolution).float()
         grown = torch.nn.functional.max_pool3d(grid, 3, stride=1, padding=1)
-        return cls(box, low, size, grown[0, 0] > 0, contract)
+        return cls(box, low, size, grown[0, 0] > 0, contract, uncontract)
+
+    def cell(self, contracted: Float[Tensor, "*n 3"]) -> Int[Tensor, "*n 3"]:
+        """Cells of contracted positions; outside of the box they are beyond the grid."""
+        return ((contracted - self.low) / self.size * len(self.occupied)).floor().long()
 
     def holds(self, positions: Float[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:
         """Whether scene positions lie in occupied cells."""
-        cell = ((self.contract(positions) - self.low) / self.size * len(self.occupied)).floor().long()
+        cell = self.cell(self.contract(positions))
         inside = ((cell >= 0) & (cell < len(self.occupied))).all(-1)
         x, y, z = cell.clamp(0, len(self.occupied) - 1).unbind(-1)
         return self.occupied[x, y, z] & inside

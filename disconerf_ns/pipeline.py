@@ -18,6 +18,7 @@ from torch import Tensor
 from disconerf_ns import rendering
 from disconerf_ns.consensus import find_consensus
 from disconerf_ns.datamanager import DiscoNerfDataManager, DiscoNerfDataManagerConfig, MaskedView
+from disconerf_ns.edit import Edit
 from disconerf_ns.errors import UserError
 from disconerf_ns.evidence import MaskedSurface
 from disconerf_ns.explanation import Explanation, explain_all
@@ -57,6 +58,8 @@ class DiscoNerfPipelineConfig(VanillaPipelineConfig):
     object_min_share: float = 0.0005
     """Smallest part of the visible surface that counts as an object. Matching by view leaves slivers in spare slots,
     for which 0.002 is better."""
+    edit: Path | None = None
+    """What a person changed in the viewer, shown by the output `edited`; by default edit.json in the run's folder."""
 
 
 class DiscoNerfPipeline(VanillaPipeline):
@@ -106,6 +109,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         def enter_step(step: int) -> None:
             writer.GLOBAL_BUFFER["max_iter"] = self.schedule.total
             self._enter(self.schedule.stage(step))
+            self.model.displays.step = step
             self.model.coarse_to_fine.open_levels = self.config.first_levels + step // self.config.level_iterations
             for name, optimizer in training_callback_attributes.optimizers.optimizers.items():
                 for group in optimizer.param_groups:
@@ -139,6 +143,7 @@ class DiscoNerfPipeline(VanillaPipeline):
             self._check_slots()
         self.object_start.fill_(self.schedule.object_start)
         self.config.model.slots = self.model.object_field.slots
+        self.config.edit = self.config.edit or trainer.base_dir / "edit.json"
         if (trainer.base_dir / "config.yml").exists():
             trainer.config.save_config()
         trainer.config.max_num_iterations = self.schedule.total - start
@@ -147,6 +152,23 @@ class DiscoNerfPipeline(VanillaPipeline):
             f"{self.schedule.object_start} iterations for the radiance field, {objects} "
             f"for the objects ({self.model.object_field.slots} slots)" + (f"; going on at {start}" if start else "")
         )
+
+    def load_pipeline(self, loaded_state: dict, step: int) -> None:
+        """Load a checkpoint, and the edit of its run where a person saved one."""
+        super().load_pipeline(loaded_state, step)
+        if self.config.edit is not None and self.config.edit.exists():
+            self.open_edit(self.config.edit)
+
+    def open_edit(self, path: Path) -> None:
+        """Take over a saved edit.
+
+        Raises:
+            UserError: it is none, or is about other objects than this run's.
+        """
+        edit = Edit.load(path)
+        if not edit.fits(self.model.object_field.slots):
+            raise UserError(f"{path}: the edit is about objects that this run does not have; load another one.")
+        self.model.edit = edit
 
     def _decay(self, group: str, step: int) -> float:
         if group == "object_field":
@@ -249,13 +271,14 @@ class DiscoNerfPipeline(VanillaPipeline):
         return {**metrics, **of_objects}
 
     def discover_objects(self) -> list[SceneObject]:
-        """Find the real slots and show them as outputs."""
+        """Find the real slots and show them as outputs; those that were found before keep their order."""
         objects = discover(
             self.model.object_field,
             self.surfaces,
             lambda x: rendering.uncontract(self.model, x),
             self.model.object_field.slots,
             self.config.object_min_share,
+            known=self.model.object_slots.tolist(),
         )
         self.model.set_objects(objects)
         return objects

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from jaxtyping import Float, Shaped
@@ -12,7 +12,7 @@ from nerfstudio.data.scene_box import SceneBox
 from nerfstudio.field_components.field_heads import FieldHeadNames
 from torch import Tensor
 
-from disconerf_ns.edit import EditTable, weigh
+from disconerf_ns.edit import EditTable, belonging, weigh
 from disconerf_ns.occupancy import Occupancy
 from disconerf_ns.surface import weight_quantiles
 
@@ -76,12 +76,17 @@ def render_surface(model: DiscoNerfModel, rays: RayBundle) -> dict[str, Tensor]:
 
 def render_scene(model: DiscoNerfModel, rays: RayBundle) -> dict[str, Tensor]:
     """The whole scene along flat rays: nerfacto's outputs, and the surface points that its objects are seen at."""
+    return render_scene_and_samples(model, rays)[0]
+
+
+def render_scene_and_samples(model: DiscoNerfModel, rays: RayBundle) -> tuple[dict[str, Tensor], ColoredSamples]:
+    """`render_scene`, and what the rays met."""
     rays = model.collider(rays)
     samples, _, _ = model.proposal_sampler(rays, density_fns=model.density_fns)
     outputs = model.field(samples)
     weights = samples.get_weights(outputs[FieldHeadNames.DENSITY])
     points, opacity = surface_points(model, samples, weights, model.config.rendered_points)
-    return {
+    images = {
         "rgb": model.renderer_rgb(rgb=outputs[FieldHeadNames.RGB], weights=weights).clamp(0, 1),
         "accumulation": model.renderer_accumulation(weights=weights),
         "depth": model.renderer_depth(weights=weights, ray_samples=samples),
@@ -89,37 +94,71 @@ def render_scene(model: DiscoNerfModel, rays: RayBundle) -> dict[str, Tensor]:
         "points": points,
         "surface_opacity": opacity,
     }
+    return images, ColoredSamples(weights[..., 0], outputs[FieldHeadNames.RGB], samples.frustums.get_positions())
 
 
-def render_edited(
-    model: DiscoNerfModel, rays: RayBundle, edit: EditTable, owners: Owners, background: float
-) -> dict[str, Tensor]:
-    """The radiance field under an edit along flat rays; where all of it is taken away, a plain background.
+class ColoredSamples(NamedTuple):
+    """What rays met: from this, images of other colours need no network."""
 
-    The edit scales the densities of the proposal networks too, so that an occluded object is found by the sampler.
+    weights: Float[Tensor, "rays samples"]
+    rgb: Float[Tensor, "rays samples 3"]
+    positions: Float[Tensor, "rays samples 3"]
+    """Scene positions."""
+
+    @staticmethod
+    def cat(parts: Sequence[ColoredSamples]) -> ColoredSamples:
+        """Samples of more rays."""
+        return ColoredSamples(*(torch.cat(column) for column in zip(*parts)))
+
+
+def sample_edited(
+    model: DiscoNerfModel, rays: RayBundle, density: Float[Tensor, "ids"], owners: Owners
+) -> tuple[ColoredSamples, Shaped[Tensor, "..."]]:
+    """What flat rays meet where objects' densities are scaled by these factors, and its owners.
+
+    Those of the proposal networks are scaled too, so that an occluded object is found by the sampler.
     """
 
     def conditioned(density_fn):
-        return lambda x: density_fn(x) * weigh(edit.density[:, None], owners(x))
+        return lambda x: density_fn(x) * weigh(density[:, None], owners(x))
 
     samples, _, _ = model.proposal_sampler(
         model.collider(rays), density_fns=[conditioned(f) for f in model.density_fns]
     )
-    outputs, slots = model.field(samples), owners(samples.frustums.get_positions())
-    kept = weigh(edit.density[:, None], slots)
-    weights = samples.get_weights(outputs[FieldHeadNames.DENSITY] * kept)
-    colors = edit.tint(outputs[FieldHeadNames.RGB], slots)
-    accumulation = weights.sum(-2).clamp(0, 1)
-    beyond = torch.full_like(accumulation, background).expand(-1, 3)
+    outputs, positions = model.field(samples), samples.frustums.get_positions()
+    ids = owners(positions)
+    weights = samples.get_weights(outputs[FieldHeadNames.DENSITY] * weigh(density[:, None], ids))
+    return ColoredSamples(weights[..., 0], outputs[FieldHeadNames.RGB], positions), ids
+
+
+def compose(
+    model: DiscoNerfModel, samples: ColoredSamples, edit: EditTable, ids: Shaped[Tensor, "..."], background: float
+) -> Float[Tensor, "rays 3"]:
+    """The picture of samples in the edit's colours; where all is taken away, a plain background.
+
+    Args:
+        ids: what owns the samples, as `weigh` takes it.
+        background: its grey value.
+    """
+    colors = edit.tint(samples.rgb, ids)
+    left = (1 - samples.weights.sum(-1, keepdim=True)).clamp(0, 1)
+    beyond = torch.full_like(left, background).expand(-1, 3)
     if model.config.background_color == "last_sample":
-        beyond = kept[:, -1] * colors[:, -1] + (1 - kept[:, -1]) * beyond
-    rgb = (weights * colors).sum(-2) + (1 - accumulation) * beyond
-    depth = model.renderer_depth(weights=weights, ray_samples=samples)
-    return {"rgb": rgb.clamp(0, 1), "accumulation": accumulation, "depth": depth}
+        kept = weigh(edit.density[:, None], ids[:, -1])
+        beyond = kept * colors[:, -1] + (1 - kept) * beyond
+    return ((samples.weights[..., None] * colors).sum(-2) + left * beyond).clamp(0, 1)
+
+
+def render_edited(
+    model: DiscoNerfModel, rays: RayBundle, edit: EditTable, owners: Owners, background: float
+) -> Float[Tensor, "rays 3"]:
+    """The radiance field under an edit along flat rays."""
+    samples, ids = sample_edited(model, rays, edit.density, owners)
+    return compose(model, samples, edit, ids, background)
 
 
 def render_object(
-    model: DiscoNerfModel, rays: RayBundle, slot: int, occupancy: Occupancy, background: float
+    model: DiscoNerfModel, rays: RayBundle, id: int, occupancy: Occupancy, background: float
 ) -> dict[str, Tensor]:
     """One object alone along flat rays, on a plain background; empty space costs no network evaluation."""
     images = {
@@ -131,7 +170,7 @@ def render_object(
     if samples is None:
         return images
     outputs = model.field(samples)
-    own = weigh(model.only(slot)[:, None], model.owners(samples.frustums.get_positions()))
+    own = belonging(model.owners(samples.frustums.get_positions()), id)[..., None]
     weights = samples.get_weights(outputs[FieldHeadNames.DENSITY] * own)
     accumulation = weights.sum(-2).clamp(0, 1)
     images["rgb"][hit] = (weights * outputs[FieldHeadNames.RGB]).sum(-2) + (1 - accumulation) * background

@@ -20,6 +20,7 @@ from nerfstudio.utils import colormaps
 from nerfstudio.utils.eval_utils import eval_setup
 from scene import camera_pose
 
+from disconerf_ns.frame import label_pixels
 from disconerf_ns.objects import load_manifest
 
 
@@ -130,7 +131,7 @@ def test_confidence_is_the_share_of_the_largest_among_those_who_may_own_a_pixel(
     model = pipeline.model
     points, opacity = torch.rand(64, 1, 3) * 0.5 + 0.25, torch.linspace(0.1, 1, 64)
     weights = model.object_probabilities(points[:, 0])
-    shown = model._label_pixels(points.flatten(0, 1), opacity)["confidence"]
+    shown = label_pixels(model, points.flatten(0, 1), opacity)["confidence"]
     expected = weights.max(-1).values * opacity / (weights.sum(-1) * opacity).clamp(min=1e-5) * opacity
     assert_close(shown, expected)
 

@@ -13,13 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scene import camera_pose
 
+from disconerf_ns.arrangement import arrange
 from disconerf_ns.edit import Edit
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import ABANDONED, sweep, write_new, write_whole
 from disconerf_ns.film import FIELD_OF_VIEW, orbit
 from disconerf_ns.lpips import weights_path, without_download
-from disconerf_ns.objects import discover, load_manifest, robust_box, save_manifest, without_strays
+from disconerf_ns.objects import SceneObject, discover, load_manifest, robust_box, save_manifest, without_strays
+from disconerf_ns.occupancy import Occupancy
 from disconerf_ns.outputs import LazyOutputs
+from disconerf_ns.parts import Parts
 from disconerf_ns.schedule import Schedule, Stage, resplit, split
 from disconerf_ns.surface import SurfaceSamples
 
@@ -143,13 +146,79 @@ def test_soft_tint_by_hand() -> None:
     assert_close(table.tint(grey, torch.tensor([1])), grey)
 
 
+def test_merging_and_splitting_by_hand() -> None:
+    """Slots 0 to 4; slot 1 is split in three, so ids 5 and 6 are parts of it; slot 3 in two, so 7 is a part of it."""
+    edit = Edit().divide(1, 3).divide(3, 2)
+    assert edit.ids(5) == 8
+    assert [edit.part_ids(slot, 5) for slot in (0, 1, 3)] == [[0], [1, 5, 6], [3, 7]]
+    edit = edit.merge([0, 6], 2)
+    assert edit.merged == {0: 2, 6: 2}
+    assert edit.merge([2], 4).merged == {0: 4, 6: 4, 2: 4}, "what is part of a part moves with it"
+    assert edit.merge([4], 0).merged == {6: 2, 4: 0}, "the target is an object of its own"
+    assert edit.take_apart(2).merged == {}
+    assert edit.fits(5) and not edit.fits(3) and not edit.hide(8).fits(5)
+    assert edit.isolate([2], range(4)).hidden == {0, 1, 3}
+    assert edit.rename(2, "mug").names == {2: "mug"} and edit.rename(2, "mug").rename(2, "").names == {}
+
+
+BOXED = {"color": (0.0, 0.0, 0.0), "confidence": 0.5, "views": 3, "box": ((0.0,) * 3, (1.0,) * 3)}
+FOUND = [SceneObject("", slot, share=share, **BOXED) for slot, share in ((4, 0.5), (0, 0.3), (2, 0.2))]
+
+
+def cells(*blocks: tuple[slice, slice, slice]) -> Occupancy:
+    """The unit cube in 8 cells an axis, some of them occupied."""
+    occupied = torch.zeros(8, 8, 8, dtype=torch.bool)
+    for block in blocks:
+        occupied[block] = True
+    cube = torch.tensor([[0.0] * 3, [1.0] * 3])
+    return Occupancy(cube, cube[0], cube[1], occupied, lambda x: x, lambda x: x)
+
+
+def test_parts_of_an_object() -> None:
+    """Blocks of 64, 16 and 1 cells: the smallest is too small and joins the one that is nearest to it."""
+    four, all_of_it = slice(0, 4), slice(None)
+    grid = cells((four, four, four), (slice(6, 8), slice(6, 8), slice(0, 4)), (slice(7, 8), slice(7, 8), slice(7, 8)))
+    parts = Parts.of(grid)
+    assert len(parts) == 2 and parts.shares == (0.8, 0.2)
+    points = torch.tensor([[0.1, 0.1, 0.1], [0.9, 0.9, 0.1], [0.95, 0.95, 0.95], [0.1, 0.6, 0.1], [2.0, 2.0, 0.0]])
+    assert parts.at(points).tolist() == [0, 1, 1, 0, 1]
+    assert parts.box(0).tolist() == [[0, 0, 0], [0.5, 0.5, 0.5]]
+    assert parts.box(1).tolist() == [[0.75, 0.75, 0], [1, 1, 1]]
+    assert len(Parts.of(cells())) == len(Parts.of(cells((all_of_it,) * 3))) == 1
+
+
+def test_objects_under_an_edit() -> None:
+    parts = lambda slot: Parts.of(cells((slice(0, 4),) * 3, (slice(6, 8),) * 3))  # noqa: E731
+    plain = arrange(FOUND, Edit(), 5, parts)
+    assert [(one.name, one.slot) for one in plain] == [("object_00", 4), ("object_01", 0), ("object_02", 2)]
+    assert len({one.color for one in plain}) == 3
+
+    edit = Edit().divide(0, 2).merge([4], 2).rename(5, "lid").recolor(0, (1.0, 0.0, 0.0))
+    arranged = arrange(FOUND, edit, 5, parts)
+    assert [(one.name, one.slot, one.title) for one in arranged] == [
+        ("object_01", 0, ""),
+        ("object_02", 2, ""),
+        ("object_03", 5, "lid"),
+    ]
+    assert [one.share for one in arranged] == pytest.approx([0.3 * 64 / 72, 0.7, 0.3 * 8 / 72])
+    assert arranged[0].color == (1.0, 0.0, 0.0) and arranged[1].color == plain[2].color
+    assert arranged[0].box == ((0, 0, 0), (0.5, 0.5, 0.5)) and arranged[1].box == FOUND[0].box
+
+
 def test_edits_are_values_and_survive_a_file(tmp_path: Path) -> None:
     edit = Edit().hide(3).recolor(1, (1.0, 0.5, 0.0))
-    assert Edit().changes_nothing and not edit.changes_nothing
+    assert edit.repaints and not Edit().repaints
     assert edit.hide(3) == edit and edit.show(3).hidden == frozenset()
     assert edit.table(5, "cpu").density.tolist() == [1, 1, 1, 0, 1]
     edit.save(tmp_path / "edit.json")
     assert Edit.load(tmp_path / "edit.json") == edit
+    rich = edit.divide(1, 3).merge([0], 2).rename(2, "mug ü")
+    rich.save(tmp_path / "edit.json")
+    assert Edit.load(tmp_path / "edit.json") == rich
+    for content in ('{"merged": {"1": 2, "2": 3}}', '{"split": {"1": 1}}', '{"colors": {"1": [1, 2]}}'):
+        (tmp_path / "bad.json").write_text(content)
+        with pytest.raises(UserError, match=r"bad\.json: not an edit"):
+            Edit.load(tmp_path / "bad.json")
     (tmp_path / "bad.json").write_text("[1, 2]")
     with pytest.raises(UserError, match=r"bad\.json: not an edit"):
         Edit.load(tmp_path / "bad.json")
@@ -173,6 +242,9 @@ def test_discovery_by_hand() -> None:
     assert [o.confidence for o in objects] == pytest.approx([0.9, 0.8], abs=1e-3)
     assert objects[0].box[0][0] == pytest.approx(-1, abs=1e-3)
     assert len(discover(field, [first, second], lambda x: x, slots=3, min_share=0.5)) == 1
+    slots = [o.slot for o in objects]
+    again = discover(field, [first, second], lambda x: 4 * x - 2, slots=3, min_share=0.1, known=[7, *slots[::-1]])
+    assert [o.slot for o in again] == slots[::-1] and [o.name for o in again] == [o.name for o in objects]
 
 
 def test_robust_box_leaves_outliers_out() -> None:

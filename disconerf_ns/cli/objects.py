@@ -35,7 +35,7 @@ class Objects:
         table = Table()
         for column in ("object", "colour", "share of surface", "confidence", "views", "size"):
             table.add_column(column, justify="left" if column in ("object", "colour") else "right")
-        for found in load_manifest(manifest_of(self.load_config)):
+        for found in sorted(load_manifest(manifest_of(self.load_config)), key=lambda one: -one.share):
             swatch = Text("████", style=f"rgb({','.join(str(round(255 * c)) for c in found.color)})")
             size = " x ".join(f"{high - low:.2f}" for low, high in zip(*found.box))
             share, confidence = f"{100 * found.share:.1f} %", f"{100 * found.confidence:.0f} %"

@@ -1,0 +1,121 @@
+"""The pictures that the viewer's clients look at, kept while the camera stays so that an edit is seen at once."""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Bool, Float
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.utils import colormaps
+from torch import Tensor
+from torch.nn.functional import max_pool2d
+
+from disconerf_ns.frame import Frame
+from disconerf_ns.outputs import LazyOutputs
+from disconerf_ns.viewer.displayed import displayed_outputs
+
+if TYPE_CHECKING:
+    from disconerf_ns.model import DiscoNerfModel
+
+KEPT = 2**19
+"""Most rays of a picture that is kept."""
+QUICK = 4096
+"""Rays to sample anew up to which a sharp picture is redrawn rather than a coarse one drawn first."""
+OUTLINED = ("rgb", "objects", "objects_overlay", "edited")
+"""Outputs in which the selected objects are outlined."""
+
+
+class Displays:
+    """What the viewer's clients see of a model."""
+
+    def __init__(self, model: DiscoNerfModel):
+        self.model = model
+        self.selected: frozenset[int] = frozenset()
+        """Ids of the objects that are outlined."""
+        self.step = 0
+        """Of the training; pictures of another step are out of date."""
+        self._frames: weakref.WeakKeyDictionary[Thread, deque[tuple[Cameras, int, Frame]]] = weakref.WeakKeyDictionary()
+
+    def show(self, client: Thread, camera: Cameras) -> LazyOutputs:
+        """Every output for a client's camera, those computed that it is about to draw.
+
+        The viewer asks for a coarse picture after every change and for a sharp one later. Where the sharp one of the
+        same camera is at hand, it is taken instead.
+        """
+        frame = self._frame(client, camera)
+        outputs = presented(frame, self.selected)
+        for name in displayed_outputs():
+            outputs.get(name)
+        return outputs
+
+    def latest(self, client: Thread) -> Frame | None:
+        """The picture that a client got last."""
+        frames = self._frames.get(client)
+        return frames[-1][2] if frames else None
+
+    def _frame(self, client: Thread, camera: Cameras) -> Frame:
+        frames = self._frames.setdefault(client, deque(maxlen=2))
+        height, width = int(camera.height), int(camera.width)
+        names = displayed_outputs()
+        for entry in list(frames):
+            kept_camera, step, frame = entry
+            fits = step == self.step and same_view(kept_camera, camera)
+            if fits and (frame.shape == (height, width) or (frame.shape[0] > height and frame.waiting(names) <= QUICK)):
+                frames.remove(entry)
+                frames.append(entry)
+                return frame
+        rays = camera.generate_rays(camera_indices=0, keep_shape=True)
+        frame = Frame(self.model, rays.flatten(), (height, width), keep=height * width <= KEPT)
+        frames.append((camera, self.step, frame))
+        return frame
+
+
+def same_view(one: Cameras, other: Cameras) -> bool:
+    """Whether two cameras see the same, but for the size of the picture."""
+    return (
+        torch.equal(one.camera_to_worlds, other.camera_to_worlds)
+        and torch.equal(one.camera_type, other.camera_type)
+        and abs(float(one.fy / one.height) / float(other.fy / other.height) - 1) < 0.01
+        and abs(float(one.width / one.height) / float(other.width / other.height) - 1) < 0.05
+    )
+
+
+def presented(frame: Frame, selected: frozenset[int]) -> LazyOutputs:
+    """A frame's outputs as the viewer shows them: under the objects' names, coloured, the selected objects outlined."""
+    outputs = frame.outputs()
+    titles = {found.name: f"{found.name} {found.title}" for found in frame.model.objects if found.title}
+    listed = {}
+    for name in outputs.keys():
+        base = name.removesuffix("_mask")
+        title = titles.get(base, base) + name.removeprefix(base)
+        listed[title] = lambda name=name: _present(frame, name, outputs[name], selected)
+    return LazyOutputs(listed)
+
+
+def _present(frame: Frame, name: str, image: Float[Tensor, "h w c"], selected: frozenset[int]) -> Tensor:
+    if name == "confidence":
+        image = colormaps.apply_colormap(image)
+    elif name.endswith("_mask"):
+        image = image.expand(-1, -1, 3)
+    if not selected or name not in OUTLINED or not frame.model.objects:
+        return image
+    ids = frame.edited_ids() if name == "edited" and frame.remembers_owners else frame.labels()["id"]
+    inside = torch.isin(ids, torch.tensor(sorted(selected), device=ids.device))
+    return outline(image, frame.image(inside)[..., 0].bool())
+
+
+def outline(image: Float[Tensor, "h w 3"], inside: Bool[Tensor, "h w"]) -> Float[Tensor, "h w 3"]:
+    """An image with a white line around some pixels, and a dark one around that."""
+    width = max(round(min(inside.shape) / 200), 1)
+    near = dilate(inside, width)
+    line, border = near & ~inside, dilate(near, width) & ~near
+    return torch.where(line[..., None], 1.0, torch.where(border[..., None], 0.4 * image, image))
+
+
+def dilate(mask: Bool[Tensor, "h w"], by: int) -> Bool[Tensor, "h w"]:
+    """A mask grown by some pixels, diagonally too."""
+    return max_pool2d(mask[None].float(), 2 * by + 1, stride=1, padding=by)[0] > 0
