@@ -30,9 +30,12 @@ def frame_of(model: DiscoNerfModel, run: Run, keep: bool) -> Frame:
 
 
 def assert_alike(one: torch.Tensor, other: torch.Tensor) -> None:
-    """Equal within a step of 8 bits but for a few pixels, whose samples lie elsewhere if an edit came in two steps."""
+    """Equal within a step of 8 bits on average, and in all but a hundredth of the values within five.
+
+    Where an object hardly weighs, its removal moves samples of the proposal networks along the ray, no more.
+    """
     difference = (one - other).abs()
-    assert difference.mean() < SEEN and (difference > 2 * SEEN).float().mean() < 0.005
+    assert difference.mean() < SEEN and (difference > 10 * SEEN).float().mean() < 0.01
 
 
 def ids(model: DiscoNerfModel) -> list[int]:
