@@ -30,12 +30,12 @@ def frame_of(model: DiscoNerfModel, run: Run, keep: bool) -> Frame:
 
 
 def assert_alike(one: torch.Tensor, other: torch.Tensor) -> None:
-    """Equal within a step of 8 bits on average, and in all but a hundredth of the values within five.
+    """Equal within half a step of 8 bits on average.
 
-    Where an object hardly weighs, its removal moves samples of the proposal networks along the ray, no more.
+    Where an object hardly weighs, its removal moves samples of the proposal networks along the ray, no more; the rays
+    of a kept picture stay where they were.
     """
-    difference = (one - other).abs()
-    assert difference.mean() < SEEN and (difference > 10 * SEEN).float().mean() < 0.01
+    assert (one - other).abs().mean() < SEEN
 
 
 def ids(model: DiscoNerfModel) -> list[int]:
@@ -84,8 +84,11 @@ def test_hiding_samples_the_rays_that_met_the_object(
         return count
 
     one, other = ids(model)[1:3]
-    first = check(Edit().hide(one))
-    assert 0 < first < len(kept.rays)
+    assert 0 < check(Edit().hide(one)) < len(kept.rays)
+    base, owners = kept._base()
+    met = ((base.weights * (owners == one)).sum(-1) > SEEN)[:, None]
+    expected = torch.where(met, frame_of(model, run, False).edited(), kept.scene()["rgb"])
+    assert_close(kept.edited(), expected, 1e-5)
     assert check(Edit().hide(one).recolor(other, (0.0, 1.0, 0.0))) == 0
     assert 0 < check(Edit().hide(one, other)) < len(kept.rays)
     check(Edit().hide(other))
