@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -11,7 +12,9 @@ from nerfstudio.cameras.camera_utils import focus_of_attention
 from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
-from disconerf_ns.pipeline import DiscoNerfPipeline
+if TYPE_CHECKING:
+    from disconerf_ns.pipeline import DiscoNerfPipeline
+
 
 FIELD_OF_VIEW = math.radians(40)
 """Vertical and horizontal angle of the square picture."""
@@ -37,11 +40,27 @@ def orbit(box: Float[Tensor, "2 3"], poses: Float[Tensor, "cameras 3 4"], frames
     distances = away.norm(dim=-1)
     height = torch.asin((away[:, 2] / distances).clamp(-1, 1)).median()
     distance = torch.minimum(radius / math.sin(FIELD_OF_VIEW / 2), distances.median())
-    angles = torch.arange(frames) / frames * 2 * math.pi
+    start = centre + distance * torch.stack([height.cos(), torch.zeros(()), height.sin()])
+    return circle(centre, start, frames, size, FIELD_OF_VIEW)
+
+
+def circle(centre: Float[Tensor, "3"], start: Float[Tensor, "3"], frames: int, size: int, fov: float) -> Cameras:
+    """Cameras on a circle about the vertical through a point, all looking at it.
+
+    Args:
+        centre: what they look at, in scene coordinates, z up.
+        start: where the first camera is.
+        frames: number of cameras.
+        size: side of the square pictures in pixels.
+        fov: their angle of view in radians.
+    """
+    away = start - centre
+    distance, height = away.norm(), torch.asin((away[2] / away.norm()).clamp(-0.999, 0.999))
+    angles = torch.atan2(away[1], away[0]) + torch.arange(frames) / frames * 2 * math.pi
     back = torch.stack([angles.cos() * height.cos(), angles.sin() * height.cos(), height.sin().expand(frames)], -1)
     right = torch.stack([-angles.sin(), angles.cos(), torch.zeros(frames)], -1)
     poses = torch.stack([right, torch.linalg.cross(back, right), back, centre + distance * back], -1)
-    focal = size / 2 / math.tan(FIELD_OF_VIEW / 2)
+    focal = size / 2 / math.tan(fov / 2)
     return Cameras(poses, fx=focal, fy=focal, cx=size / 2, cy=size / 2, width=size, height=size)
 
 

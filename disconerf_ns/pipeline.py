@@ -28,6 +28,8 @@ from disconerf_ns.objects import SceneObject, discover, save_manifest
 from disconerf_ns.radiance import adopt_architecture, check_scene, load_radiance, radiance_source
 from disconerf_ns.schedule import Schedule, Stage, resplit, split
 from disconerf_ns.surface import SurfaceSamples
+from disconerf_ns.viewer.control import ObjectControl
+from disconerf_ns.viewer.status import Report
 
 
 @dataclass
@@ -77,8 +79,10 @@ class DiscoNerfPipeline(VanillaPipeline):
         self.register_buffer("object_start", torch.tensor(-1))
         self.surfaces: list[SurfaceSamples] = []
         self.explanations: list[Explanation] = []
+        self.settled: dict[str, Tensor] = {}
         self.schedule = Schedule(0, 0)
         self.stage = Stage.RADIANCE
+        self.object_control = ObjectControl(self)
         if source is not None:
             check_scene(source, self.datamanager)
             load_radiance(source, self.model)
@@ -107,6 +111,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         self._plan(trainer)
 
         def enter_step(step: int) -> None:
+            self.object_control.drain()
             writer.GLOBAL_BUFFER["max_iter"] = self.schedule.total
             self._enter(self.schedule.stage(step))
             self.model.displays.step = step
@@ -116,10 +121,12 @@ class DiscoNerfPipeline(VanillaPipeline):
                     group["lr"] = trainer.config.optimizers[name]["optimizer"].lr * self._decay(name, step)
 
         def leave_step(step: int) -> None:
+            self.object_control.report(self._report(step))
             done, length = step + 1 - self.schedule.object_start, self.schedule.total - self.schedule.object_start
             if done > 0 and (done * 10 // length > (done - 1) * 10 // length):
                 objects = self.discover_objects()
                 save_manifest(objects, self.model.object_field.slots, step, trainer.base_dir / "objects.json")
+                self.object_control.refresh()
                 if self.explanations:
                     report = report_masks(self.datamanager.train_keys, self.explanations, objects)
                     save_report(report, trainer.base_dir / "masks.json")
@@ -127,6 +134,13 @@ class DiscoNerfPipeline(VanillaPipeline):
         before = TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], enter_step)
         after = TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], leave_step)
         return [*super().get_training_callbacks(training_callback_attributes), before, after]
+
+    def _report(self, step: int) -> Report:
+        stage = self.schedule.stage(step)
+        if stage is Stage.RADIANCE:
+            return Report(stage, step + 1, self.schedule.object_start)
+        done, total = step + 1 - self.schedule.object_start, self.schedule.total - self.schedule.object_start
+        return Report(stage, done, total, *(float(self.settled[name]) for name in ("matched_affinity", "slots_in_use")))
 
     def _plan(self, trainer) -> None:
         """Split the run into its stages; iterations count from the start of the run, also when it is resumed."""
@@ -189,6 +203,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         views = range(len(self.datamanager.train_dataset))
         rays = sum(math.prod(self.datamanager.view_size(view)) for view in views)
         size = rays * (6 * self.config.model.surface_points + 2) / 2**20
+        self.object_control.say("**Sampling the frozen surface** of the training views, then the objects begin")
         CONSOLE.log(f"surface: {rays:,} rays of {len(views)} views, {size:,.0f} MiB")
         return [self.sample_surface(view) for view in track(views, "Sampling the frozen surface", console=CONSOLE)]
 
@@ -248,7 +263,7 @@ class DiscoNerfPipeline(VanillaPipeline):
                 explanations=[self.explanations[view.index] for view in views] if self.explanations else None,
             )
             outputs = self._model(batch)
-            metrics = self.model.get_metrics_dict(outputs, {})
+            self.settled = metrics = self.model.get_metrics_dict(outputs, {})
             return outputs, self.model.get_loss_dict(outputs, {}, metrics), metrics
 
     def _masks(self, view: MaskedView) -> Float[Tensor, "pixels masks"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
+from collections.abc import Sequence
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,10 @@ from jaxtyping import Bool, Float
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.utils import colormaps
 from torch import Tensor
-from torch.nn.functional import max_pool2d
+from torch.nn.functional import interpolate, max_pool2d
 
 from disconerf_ns.frame import Frame
+from disconerf_ns.objects import SceneObject
 from disconerf_ns.outputs import LazyOutputs
 from disconerf_ns.viewer.displayed import displayed_outputs
 
@@ -50,23 +52,19 @@ class Displays:
         outputs = presented(frame, self.selected)
         for name in displayed_outputs():
             outputs.get(name)
+        size = int(camera.height), int(camera.width)
+        if frame.shape != size:  # the viewer multiplies depth by rays of the size that it asked for
+            outputs["depth"] = interpolate(outputs["depth"].permute(2, 0, 1)[None], size)[0].permute(1, 2, 0)
         return outputs
-
-    def latest(self, client: Thread) -> Frame | None:
-        """The picture that a client got last."""
-        frames = self._frames.get(client)
-        return frames[-1][2] if frames else None
 
     def _frame(self, client: Thread, camera: Cameras) -> Frame:
         frames = self._frames.setdefault(client, deque(maxlen=2))
         height, width = int(camera.height), int(camera.width)
         names = displayed_outputs()
-        for entry in list(frames):
-            kept_camera, step, frame = entry
+        for place, (kept_camera, step, frame) in enumerate(frames):
             fits = step == self.step and same_view(kept_camera, camera)
             if fits and (frame.shape == (height, width) or (frame.shape[0] > height and frame.waiting(names) <= QUICK)):
-                frames.remove(entry)
-                frames.append(entry)
+                frames.rotate(len(frames) - 1 - place)
                 return frame
         rays = camera.generate_rays(camera_indices=0, keep_shape=True)
         frame = Frame(self.model, rays.flatten(), (height, width), keep=height * width <= KEPT)
@@ -86,14 +84,15 @@ def same_view(one: Cameras, other: Cameras) -> bool:
 
 def presented(frame: Frame, selected: frozenset[int]) -> LazyOutputs:
     """A frame's outputs as the viewer shows them: under the objects' names, coloured, the selected objects outlined."""
-    outputs = frame.outputs()
-    titles = {found.name: f"{found.name} {found.title}" for found in frame.model.objects if found.title}
-    listed = {}
-    for name in outputs.keys():
-        base = name.removesuffix("_mask")
-        title = titles.get(base, base) + name.removeprefix(base)
-        listed[title] = lambda name=name: _present(frame, name, outputs[name], selected)
-    return LazyOutputs(listed)
+    outputs, names = frame.outputs(), shown_names(frame.model.objects)
+    draw = {name: lambda name=name: _present(frame, name, outputs[name], selected) for name in outputs.keys()}
+    return LazyOutputs({names.get(name, name): recipe for name, recipe in draw.items()}, draw)
+
+
+def shown_names(objects: Sequence[SceneObject]) -> dict[str, str]:
+    """The names of objects' outputs, and under what they are shown: with the names that a person gave the objects."""
+    kinds = ("", "_mask")
+    return {one.name + kind: f"{one.name}{kind} {one.title}".strip() for one in objects for kind in kinds}
 
 
 def _present(frame: Frame, name: str, image: Float[Tensor, "h w c"], selected: frozenset[int]) -> Tensor:

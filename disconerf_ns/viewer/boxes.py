@@ -1,0 +1,128 @@
+"""Boxes and names of objects in the viewer's 3D scene."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import viser
+import viser.transforms as vtf
+from jaxtyping import Float, Int
+from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO as SCALE
+
+from disconerf_ns.model import DiscoNerfModel
+from disconerf_ns.objects import SceneObject
+from disconerf_ns.rendering import uncontract
+
+POINTS = 2000
+"""Most surface points that a box is fitted to."""
+ANGLES = 45
+"""Turns about the vertical that are tried, over a quarter of a circle."""
+OUTLIERS = 0.01
+"""Part of the points that may stick out of a box at each end of an axis."""
+BEAM = 0.004
+"""Thickness of a box's edges, as a part of its diagonal."""
+
+
+class Box(NamedTuple):
+    """A box that stands upright, in scene coordinates."""
+
+    centre: Float[np.ndarray, "3"]
+    size: Float[np.ndarray, "3"]
+    angle: float
+    """Of its first axis about the vertical, in radians."""
+
+
+def fit(points: Float[np.ndarray, "n 3"]) -> Box:
+    """The upright box of least area on the ground that holds nearly all points."""
+    angles = np.arange(ANGLES) / ANGLES * np.pi / 2
+    across, along = np.cos(angles), np.sin(angles)
+    turned = np.stack([np.outer(points[:, 0], across) + np.outer(points[:, 1], along),
+                       np.outer(points[:, 1], across) - np.outer(points[:, 0], along)])  # fmt: skip
+    low, high = np.quantile(turned, [OUTLIERS, 1 - OUTLIERS], axis=1)
+    best = int((high - low).prod(0).argmin())
+    bottom, top = np.quantile(points[:, 2], [OUTLIERS, 1 - OUTLIERS])
+    x, y = (low + high)[:, best] / 2
+    angle = float(angles[best])
+    centre = np.array(
+        [x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle), (bottom + top) / 2]
+    )
+    return Box(centre, np.array([*(high - low)[:, best], top - bottom]), angle)
+
+
+def box_of(model: DiscoNerfModel, one: SceneObject) -> Box:
+    """The box of an object: of the points at which the masks agree on its slot, or else along the axes."""
+    points = model.consensus_points[model.consensus_groups == one.slot]
+    whole = one.slot not in model.edit.split and one.slot not in model.edit.merged.values()
+    low, high = np.array(one.box)
+    if whole and len(points) >= 10:
+        points = uncontract(model, points[:: -(-len(points) // POINTS)]).cpu().numpy()
+        points = points[((points >= low) & (points <= high)).all(-1)]
+        if len(points) >= 10:
+            return fit(points)
+    return Box((low + high) / 2, high - low, 0.0)
+
+
+def beams(size: Float[np.ndarray, "3"]) -> tuple[Float[np.ndarray, "vertices 3"], Int[np.ndarray, "faces 3"]]:
+    """The twelve edges of a box around the origin, as one mesh of thin beams."""
+    thick = BEAM * np.linalg.norm(size)
+    corners = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
+    sides = np.array([[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1],
+                      [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]])  # fmt: skip
+    vertices, faces = [], []
+    for axis in range(3):
+        others = [other for other in range(3) if other != axis]
+        for signs in ((-0.5, -0.5), (-0.5, 0.5), (0.5, -0.5), (0.5, 0.5)):
+            middle, extent = np.zeros(3), np.full(3, thick)
+            middle[others], extent[axis] = signs * size[others], size[axis] + thick
+            faces.append(sides + 8 * len(vertices))
+            vertices.append(middle + corners * extent)
+    return np.concatenate(vertices), np.concatenate(faces)
+
+
+class Boxes:
+    """The boxes and names that are shown.
+
+    Args:
+        select: called with the id of a box that is clicked.
+    """
+
+    def __init__(self, server: viser.ViserServer, model: DiscoNerfModel, select: Callable[[int], None]):
+        self.server, self.model, self.select = server, model, select
+        self.boxes = self.names = False
+        """Whether boxes and names are shown."""
+        self._shown: dict[int, tuple[tuple, list]] = {}
+
+    def update(self, selected: frozenset[int]) -> None:
+        """Show what is asked for, of objects that are not hidden; the boxes of selected ones are white."""
+        hidden = self.model.edit.hidden
+        wanted = {}
+        if self.boxes or self.names:
+            for one in self.model.objects:
+                if one.slot not in hidden:
+                    color = (255, 255, 255) if one.slot in selected else tuple(round(255 * c) for c in one.color)
+                    wanted[one.slot] = one.title or one.name, color, one.box, self.boxes, self.names
+        with self.server.atomic():
+            for id in list(self._shown):
+                if self._shown[id][0] != wanted.get(id):
+                    for handle in self._shown.pop(id)[1]:
+                        handle.remove()
+            for one in self.model.objects:
+                if one.slot in wanted and one.slot not in self._shown:
+                    self._shown[one.slot] = wanted[one.slot], self._draw(one, *wanted[one.slot][:2])
+
+    def _draw(self, one: SceneObject, name: str, color: tuple[int, int, int]) -> list:
+        box, handles = box_of(self.model, one), []
+        if self.boxes:
+            vertices, faces = beams(box.size * SCALE)
+            mesh = self.server.scene.add_mesh_simple(
+                f"/objects/{one.name}/box", vertices, faces, color=color, flat_shading=True, side="double",
+                wxyz=vtf.SO3.from_z_radians(box.angle).wxyz, position=box.centre * SCALE,
+            )  # fmt: skip
+            mesh.on_click(lambda _: self.select(one.slot))
+            handles.append(mesh)
+        if self.names:
+            top = box.centre + np.array([0, 0, 0.55 * box.size[2]])
+            handles.append(self.server.scene.add_label(f"/objects/{one.name}/name", name, position=top * SCALE))
+        return handles

@@ -1,0 +1,202 @@
+"""The one that changes a model's edit: any thread may ask, changes are made one after the other and can be undone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from nerfstudio.utils.rich_utils import CONSOLE
+
+from disconerf_ns.edit import Edit
+from disconerf_ns.errors import UserError
+from disconerf_ns.model import DiscoNerfModel
+from disconerf_ns.objects import SceneObject
+
+STEPS = 100
+"""Changes that can be undone."""
+TOGETHER = 1.0
+"""Seconds within which changes of the same thing, such as a colour that is dragged, are undone together."""
+
+
+class Editor:
+    """A model's edit, the selected objects, and the changes before and after.
+
+    Args:
+        model: what is edited; each change gives it a new edit.
+        tell: shows a person a sentence.
+    """
+
+    def __init__(self, model: DiscoNerfModel, tell: Callable[[str], None] = CONSOLE.log):
+        self.model, self.tell = model, tell
+        self.selected: tuple[int, ...] = ()
+        """Ids of the selected objects, in the order in which they were chosen."""
+        self.listeners: list[Callable[[], None]] = []
+        """Called after changes."""
+        self._wishes: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._asked = threading.Event()
+        self._turn = threading.Lock()
+        self._past: list[Edit] = []
+        self._future: list[Edit] = []
+        self._last: tuple[Hashable, float] = None, 0.0
+
+    # ---------------------------------------------------------------- asking
+
+    def ask(self, wish: Callable[..., None], *arguments) -> None:
+        """Have a change made soon; returns at once."""
+        self._wishes.put(lambda: wish(*arguments))
+        self._asked.set()
+
+    def wait(self) -> None:
+        """Wait until a change is asked for."""
+        self._asked.wait()
+
+    def drain(self) -> None:
+        """Make the changes that were asked for. What cannot be done is said, and nothing is raised."""
+        with self._turn:
+            self._asked.clear()
+            done = False
+            with suppress(Empty):
+                while True:
+                    wish, done = self._wishes.get_nowait(), True
+                    try:
+                        wish()
+                    except UserError as error:
+                        self.tell(str(error))
+                    except Exception as error:
+                        self.tell(f"That did not work: {error!r}")
+            if done:
+                self.model.displays.selected = frozenset(self.selected)
+                for listener in self.listeners:
+                    listener()
+
+    # ---------------------------------------------------------------- what can be asked for
+
+    def change(self, edit: Edit, what: Hashable = None) -> None:
+        """Take a new edit; `what` names the thing that changes if its changes are undone together."""
+        now = time.monotonic()
+        if what is None or self._last[0] != what or now - self._last[1] > TOGETHER:
+            self._past = [*self._past[-STEPS + 1 :], self.model.edit]
+        self._last, self._future = (what, now), []
+        self.model.edit = edit
+
+    def undo(self) -> None:
+        """Take the last change back."""
+        self._travel(self._past, self._future)
+
+    def redo(self) -> None:
+        """Make the change again that was taken back."""
+        self._travel(self._future, self._past)
+
+    def _travel(self, source: list[Edit], other: list[Edit]) -> None:
+        if not source:
+            raise UserError("There is nothing more to undo or redo.")
+        other.append(self.model.edit)
+        self.model.edit = source.pop()
+        self._last = None, 0.0
+        self._keep_selection()
+
+    def select(self, ids: Iterable[int], add: bool = False) -> None:
+        """Select objects instead of the others, or besides them; one that is selected already is let go with `add`."""
+        chosen = list(self.selected) if add else []
+        for id in ids:
+            if id in chosen:
+                chosen.remove(id)
+            else:
+                chosen.append(id)
+        self.selected = tuple(chosen)
+
+    def toggle(self) -> None:
+        """Hide the selected objects, or show them if all of them are hidden."""
+        ids, edit = self.selection(), self.model.edit
+        self.change(edit.show(*ids) if edit.hidden.issuperset(ids) else edit.hide(*ids))
+
+    def isolate(self) -> None:
+        """Show the selected objects alone; everything again, if they are alone."""
+        ids, edit = self.selection(), self.model.edit
+        alone = edit.isolate(ids, range(self.model.ids))
+        self.change(replace(edit, hidden=frozenset()) if alone.hidden == edit.hidden else alone)
+
+    def show_all(self) -> None:
+        """Hide nothing."""
+        self.change(replace(self.model.edit, hidden=frozenset()))
+
+    def recolor(self, rgb: tuple[float, float, float]) -> None:
+        """Give the selected objects a colour, RGB in [0, 1]."""
+        edit, ids = self.model.edit, self.selection()
+        for id in ids:
+            edit = edit.recolor(id, rgb)
+        self.change(edit, ("color", ids))
+
+    def reset_colors(self) -> None:
+        """Give the selected objects their own colours back."""
+        edit, ids = self.model.edit, self.selection()
+        self.change(replace(edit, colors={id: rgb for id, rgb in edit.colors.items() if id not in ids}))
+
+    def rename(self, name: str) -> None:
+        """Give the selected object a name; an empty one takes it away."""
+        one, *others = self.selection()
+        if others:
+            raise UserError("Several objects are selected; select one to name it.")
+        self.change(self.model.edit.rename(one, name.strip()), ("name", one))
+
+    def merge(self) -> None:
+        """Make the selected objects one; it is called as the one that was selected first."""
+        first, *others = self.selection()
+        if not others:
+            raise UserError("Select two objects or more to merge them.")
+        self.change(self.model.edit.merge(others, first))
+        self.selected = (first,)
+
+    def split(self) -> None:
+        """Take a merged object apart again; or else split the selected slots into their connected parts."""
+        edit, pieces = self.model.edit, []
+        for id in self.selection():
+            if id in edit.merged.values():
+                pieces += [id, *(part for part, into in edit.merged.items() if into == id)]
+                edit = edit.take_apart(id)
+            elif id < self.model.object_field.slots and id not in edit.split and len(self.model.parts(id)) > 1:
+                edit = edit.divide(id, len(self.model.parts(id)))
+                pieces += edit.part_ids(id, self.model.object_field.slots)
+        if not pieces:
+            raise UserError("The selection is in one piece.")
+        self.change(edit)
+        self.selected = tuple(pieces)
+
+    def save(self, path: Path) -> None:
+        """Write the edit to a file."""
+        self.model.edit.save(path)
+        self.tell(f"The edit is in {path}; `ns-render` shows it as the output `edited`.")
+
+    def load(self, path: Path) -> None:
+        """Take the edit of a file, which can be undone."""
+        if not path.exists():
+            raise UserError(f"There is no {path} yet; save an edit first.")
+        edit = Edit.load(path)
+        if not edit.fits(self.model.object_field.slots):
+            raise UserError(f"{path} is about objects that this run does not have.")
+        self.change(edit)
+        self._keep_selection()
+
+    def selection(self) -> tuple[int, ...]:
+        """The selected objects.
+
+        Raises:
+            UserError: there is none.
+        """
+        self._keep_selection()
+        if not self.selected:
+            raise UserError("Select an object first: in the list, or in the picture with Pick.")
+        return self.selected
+
+    def _keep_selection(self) -> None:
+        there = {found.slot for found in self.model.objects}
+        self.selected = tuple(id for id in self.selected if id in there)
+
+    def found(self, id: int) -> SceneObject | None:
+        """An object by its id."""
+        return next((found for found in self.model.objects if found.slot == id), None)

@@ -1,0 +1,167 @@
+"""The tab "Objects" of nerfstudio's viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import viser
+
+from disconerf_ns.objects import SceneObject
+from disconerf_ns.viewer.boxes import Boxes
+from disconerf_ns.viewer.editor import Editor
+from disconerf_ns.viewer.rows import ORDERS, Rows
+from disconerf_ns.viewer.status import Status
+
+SHOWN = {
+    "the scene": "rgb",
+    "objects over it": "objects_overlay",
+    "objects": "objects",
+    "confidence": "confidence",
+    "the edited scene": "edited",
+}
+"""Quick choices of the output, and the outputs."""
+
+
+class Actions(Protocol):
+    """What the panel's buttons do besides editing."""
+
+    def show_output(self, name: str) -> None:
+        """Draw another output."""
+
+    def pick(self, active: bool) -> None:
+        """Let a click into the picture select an object, or turn the camera again."""
+
+    def fly(self, client: viser.ClientHandle) -> None:
+        """Move a client's camera to the selection."""
+
+    def film(self, client: viser.ClientHandle) -> None:
+        """Film the selection from where a client's camera is."""
+
+    def save(self) -> None:
+        """Write the edit into the run's folder."""
+
+    def load(self) -> None:
+        """Take the edit from the run's folder."""
+
+
+class Panel:
+    """Buttons and fields; each asks the editor for a change, and all show what came out.
+
+    Args:
+        tab: where the elements go.
+        editor: makes the changes.
+        actions: what is no change of the edit.
+    """
+
+    def __init__(self, server: viser.ViserServer, tab: viser.GuiTabHandle, editor: Editor, actions: Actions):
+        self.server, self.editor, self.actions = server, editor, actions
+        self.boxes = Boxes(server, editor.model, self._select)
+        gui = server.gui
+        with tab:
+            self.status = Status(server)
+            self.shown = gui.add_dropdown("Show", tuple(SHOWN), hint="What is drawn; Control has all outputs")
+            self.pick = gui.add_checkbox(
+                "Pick", False, hint="A click into the picture selects the object there; the camera stays meanwhile"
+            )
+            self.add = gui.add_checkbox("Several", False, hint="Clicks select objects besides those that are selected")
+            with gui.add_folder("Selection"):
+                self.name = gui.add_text("Name", "", hint="Name of the selected object; it also names its outputs")
+                self.color = gui.add_rgb("Colour", (128, 128, 128), hint="Colour of the selected objects")
+                self._edit(
+                    "Visible",
+                    {"hide": editor.toggle, "only": editor.isolate, "all": editor.show_all},
+                    "Remove the selected objects or bring them back, show nothing else, show everything",
+                )
+                self._edit(
+                    "Parts",
+                    {"merge": editor.merge, "split": editor.split},
+                    "Make the selected objects one, or split them into connected parts",
+                )
+                self._buttons(
+                    "Camera",
+                    {"fly to": actions.fly, "film": actions.film},
+                    "Move the camera to the selection, or film it alone from here, on a circle",
+                )
+                self.film = gui.add_progress_bar(0.0, visible=False, animated=True)
+            self._edit("Change", {"undo": editor.undo, "redo": editor.redo}, "Take changes back, or make them again")
+            self._edit("Edit", {"save": actions.save, "load": actions.load}, "edit.json in the run's folder")
+            with gui.add_folder("Options", expand_by_default=False):
+                self.extraction = gui.add_button_group(
+                    "Extraction",
+                    ("hard", "soft"),
+                    hint="An object is where its slot rules, or as far as its slot is probable",
+                )
+                self.threshold = gui.add_slider(
+                    "Confidence", 0.0, 1.0, 0.05, editor.model.config.min_confidence,
+                    hint="Pixels whose object is less sure than this are drawn as nobody's",
+                )  # fmt: skip
+                self._edit(
+                    "Colours", {"reset": editor.reset_colors}, "Give the selected objects their own colours back"
+                )
+                self.show_boxes = gui.add_checkbox("Boxes", False, hint="Boxes of the objects in the 3D scene")
+                self.show_names = gui.add_checkbox("Names", False, hint="Names of the objects in the 3D scene")
+            with (folder := gui.add_folder("Objects")):
+                self.search = gui.add_text("Search", "", hint="Only objects whose name holds this are listed")
+                self.order = gui.add_dropdown(
+                    "Sort by", tuple(ORDERS), hint="Sorts the list now; new objects come last"
+                )
+        self.rows = Rows(server, folder, self._select)
+        self._connect()
+
+    def _buttons(self, label: str, actions: dict[str, Callable[[viser.ClientHandle], None]], hint: str) -> None:
+        group = self.server.gui.add_button_group(label, tuple(actions), hint=hint)
+        group.on_click(lambda event: actions[event.target.value](event.client))
+
+    def _edit(self, label: str, wishes: dict[str, Callable[[], None]], hint: str) -> None:
+        self._buttons(label, {name: lambda _, wish=wish: self.editor.ask(wish) for name, wish in wishes.items()}, hint)
+
+    def _connect(self) -> None:
+        """A change that a program made, such as `refresh`, has no client and asks for nothing."""
+        editor, config = self.editor, self.editor.model.config
+
+        def on(element, wish: Callable) -> None:
+            element.on_update(lambda event: event.client_id is not None and editor.ask(wish, event.target.value))
+
+        def boxes(_: bool) -> None:
+            self.boxes.boxes, self.boxes.names = self.show_boxes.value, self.show_names.value
+
+        on(self.name, editor.rename)
+        on(self.color, lambda rgb: editor.recolor(tuple(channel / 255 for channel in rgb)))
+        on(self.threshold, lambda value: setattr(config, "min_confidence", value))
+        on(self.shown, lambda name: self.actions.show_output(SHOWN[name]))
+        on(self.search, lambda _: None)
+        on(self.order, lambda by: self.rows.sort(editor.model.objects, by))
+        on(self.show_boxes, boxes)
+        on(self.show_names, boxes)
+        self.extraction.on_click(lambda event: editor.ask(setattr, config, "extraction", event.target.value))
+        self.pick.on_update(lambda event: self.actions.pick(event.target.value))
+
+    def _select(self, id: int) -> None:
+        self.editor.ask(lambda: self.editor.select([id], self.add.value))
+
+    # ---------------------------------------------------------------- showing
+
+    def refresh(self) -> None:
+        """Show the objects and the edit as they are."""
+        objects, edit = self.editor.model.objects, self.editor.model.edit
+        chosen = [one for one in objects if one.slot in self.editor.selected]
+        self.rows.update(objects, edit.hidden, self.editor.selected, self.search.value)
+        self.boxes.update(frozenset(self.editor.selected))
+        self._show_selection(chosen)
+
+    def _show_selection(self, chosen: list[SceneObject]) -> None:
+        name = chosen[0].title or chosen[0].name if len(chosen) == 1 else f"{len(chosen)} objects" if chosen else ""
+        if self.name.value != name:
+            self.name.value = name
+        self.name.disabled = len(chosen) != 1
+        self.color.disabled = not chosen
+        if chosen:
+            color = tuple(round(255 * channel) for channel in chosen[0].color)
+            if self.color.value != color:
+                self.color.value = color
+
+    def tell(self, sentence: str) -> None:
+        """Show a sentence to everybody who looks."""
+        for client in self.server.get_clients().values():
+            client.add_notification("Objects", sentence, auto_close=6000)
