@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Literal
 
-import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from disconerf_ns.hashgrid import HashGrid, TcnnHashGrid, TorchHashGrid, total_variation
+from disconerf_ns.kernels.choice import choose, compositor, grid_class
 
 
 @dataclass
@@ -34,16 +32,9 @@ class ObjectFieldConfig:
     start the same everywhere, the first matches go by the masks' size and differ between views."""
     start_contrast: float = 10.0
     """Factor on the initial last layer: how sharply those regions differ."""
-    implementation: Literal["auto", "torch", "tcnn"] = "auto"
-    """Hash grid in torch or tinycudann; "auto" takes tinycudann where it is installed and a GPU is there."""
-
-
-def _build_grid(config: ObjectFieldConfig) -> HashGrid:
-    chosen = config.implementation
-    if chosen == "auto":
-        chosen = "tcnn" if find_spec("tinycudann") is not None and torch.cuda.is_available() else "torch"
-    kind = {"torch": TorchHashGrid, "tcnn": TcnnHashGrid}[chosen]
-    return kind(config.levels, config.coarsest, config.finest, config.log2_table, config.features_per_level)
+    implementation: Literal["auto", "torch", "tcnn", "triton"] = "auto"
+    """What computes the field. With a GPU, "auto" takes tinycudann where it is installed, else Triton, which comes with
+    torch on Linux; without a GPU, torch. Checkpoints of Triton and torch are the same."""
 
 
 class ObjectField(nn.Module):
@@ -51,7 +42,11 @@ class ObjectField(nn.Module):
 
     def __init__(self, config: ObjectFieldConfig, slots: int):
         super().__init__()
-        self.grid = _build_grid(config)
+        implementation = choose(config.implementation)
+        self.grid = grid_class(implementation)(
+            config.levels, config.coarsest, config.finest, config.log2_table, config.features_per_level
+        )
+        self._composite = compositor(implementation)
         self.grid.randomize(config.random_levels)
         width = config.hidden_dim
         self.mlp = nn.Sequential(
@@ -80,10 +75,18 @@ class ObjectField(nn.Module):
         """
         return self.mlp(self.grid(positions)).float().softmax(-1)
 
+    def render(
+        self, positions: Float[Tensor, "points 3"], accumulation: Float[Tensor, "rays"]
+    ) -> Float[Tensor, "rays slots"]:
+        """Slots rendered along rays, `render_slots` of `forward`, without the probabilities of all points in memory.
+
+        Args:
+            positions: contracted positions in [0, 1]^3, a ray's points one after the other, of equal weight.
+            accumulation: accumulation A in [0, 1], which gets no gradient.
+        """
+        hidden, last = self.mlp[:-1](self.grid(positions)), self.mlp[-1]
+        return self._composite(hidden, last.weight, last.bias, accumulation)
+
     def total_variation(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, ""]:
         """Total variation of the hash grid (Eq. 7) over the cells that hold `positions`, a mean over vertex pairs."""
-        return total_variation(self.grid, [self._cells(positions, resolution) for resolution in self.grid.resolutions])
-
-    @staticmethod
-    def _cells(positions: Tensor, resolution: int) -> Int[Tensor, "n 3"]:
-        return (positions * resolution).long().clamp(0, resolution - 1)
+        return self.grid.total_variation(positions)

@@ -1,6 +1,7 @@
 """The object field's multiresolution hash grid (Instant-NGP, Sec. 3), in torch or tinycudann, and its total variation.
 
-Both classes offer `forward`, `vertex_features` (what the total variation is made of) and `randomize`.
+Both classes offer `forward`, `vertex_features` and the `total_variation` that is made of them, and `randomize`;
+`kernels.grid` computes the torch grid's in Triton.
 """
 
 from __future__ import annotations
@@ -22,7 +23,15 @@ def level_resolutions(levels: int, coarsest: int, finest: int) -> list[int]:
     return [int(coarsest * growth**level + 1e-6) for level in range(levels)]
 
 
-class TorchHashGrid(nn.Module):
+class _Varying:
+    """A grid's total variation, from its `vertex_features`."""
+
+    def total_variation(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, ""]:
+        """Total variation (Eq. 7) over the cells that hold points in [0, 1]^3, a mean over vertex pairs."""
+        return total_variation(self, [(positions * r).long().clamp(0, r - 1) for r in self.resolutions])
+
+
+class TorchHashGrid(_Varying, nn.Module):
     """Hash grid over the unit cube; a level whose vertices fit in the table is stored densely, others are hashed.
 
     Args:
@@ -105,7 +114,7 @@ def tcnn_level_sizes(scales: Sequence[float], log2_table: int) -> list[int]:
     return [min(-(-(side**3) // 8) * 8, 2**log2_table) for side in sides]
 
 
-class TcnnHashGrid(nn.Module):
+class TcnnHashGrid(_Varying, nn.Module):
     """The same grid in tinycudann; needs a CUDA device and the package. Arguments as `TorchHashGrid`."""
 
     def __init__(self, levels: int, coarsest: int, finest: int, log2_table: int, features: int):
@@ -169,6 +178,6 @@ def total_variation(grid: HashGrid, vertices: list[Int[Tensor, "n 3"]]) -> Float
         steps = torch.eye(3, dtype=base.dtype, device=base.device)
         pairs = torch.cat([base, (base[:, None] + steps).flatten(0, 1)])
         features = grid.vertex_features(level, pairs)
-        here, neighbours = features[: len(base), None], features[len(base) :].view(len(base), 3, -1)
+        here, neighbours = features[: len(base), None], features[len(base) :].view(len(base), 3, features.shape[-1])
         total = total + (here - neighbours).square().sum(-1).mean()
     return total

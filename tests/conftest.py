@@ -13,6 +13,8 @@ import torch
 from scene import write_scene
 
 os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+if not torch.cuda.is_available():  # Triton looks at this when it is first imported, and torch imports it late
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 warnings.filterwarnings("ignore", category=UserWarning)
 
 

@@ -20,8 +20,8 @@ SOURCES = sorted((ROOT / "disconerf_ns").rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DISTRIBUTIONS = packages_distributions()
 
-OPTIONAL = {"tinycudann"}
-"""Used where it is found; no registry has it, so it can't be declared."""
+OPTIONAL = {"tinycudann", "triton"}
+"""Used where they are found: no registry has tinycudann, so it can't be declared; Triton comes with torch on Linux."""
 
 
 EXTRAS = ("ray", "transformers")

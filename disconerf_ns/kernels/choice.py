@@ -1,0 +1,75 @@
+"""Which implementation computes the object field: tinycudann, Triton or torch. Each is imported where it is chosen."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Literal
+
+import torch
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.hashgrid import TcnnHashGrid, TorchHashGrid
+from disconerf_ns.kernels import composite
+
+Implementation = Literal["torch", "tcnn", "triton"]
+REMEDY = "Choose auto or torch with --pipeline.model.object-field.implementation"
+
+
+def choose(wanted: Literal["auto"] | Implementation) -> Implementation:
+    """What "auto" stands for on this machine, or the implementation that was asked for.
+
+    Raises:
+        UserError: it can't be had here.
+    """
+    gpu = torch.cuda.is_available()
+    if wanted == "auto":
+        return "tcnn" if gpu and _installed("tinycudann") else "triton" if gpu and _installed("triton") else "torch"
+    if wanted == "tcnn":
+        _import_tinycudann()
+    if wanted == "triton" and not _installed("triton"):
+        raise UserError(
+            f"The object field's implementation triton needs the package triton, which comes with torch "
+            f"on Linux. {REMEDY}."
+        )
+    if wanted == "triton" and not (gpu or os.environ.get("TRITON_INTERPRET") == "1"):
+        raise UserError(
+            f"The object field's implementation triton needs a CUDA GPU, and torch finds none. {REMEDY}: the "
+            "checkpoints are the same."
+        )
+    return wanted
+
+
+def grid_class(implementation: Implementation) -> type[TorchHashGrid | TcnnHashGrid]:
+    """The hash grid."""
+    if implementation == "triton":
+        from disconerf_ns.kernels.grid import TritonHashGrid
+
+        return TritonHashGrid
+    return {"torch": TorchHashGrid, "tcnn": TcnnHashGrid}[implementation]
+
+
+def compositor(implementation: Implementation) -> Callable:
+    """The last layer, softmax and sum along the ray in one; Triton's goes with tinycudann too, which has none."""
+    if implementation == "torch" or not _installed("triton"):
+        return composite.composite
+    from disconerf_ns.kernels import composite_triton
+
+    return composite_triton.composite
+
+
+def _installed(package: str) -> bool:
+    return package in sys.modules or find_spec(package) is not None
+
+
+def _import_tinycudann() -> None:
+    """Load the package, which refuses where there is no GPU that it was built for."""
+    try:
+        import tinycudann  # noqa: F401
+    except (ImportError, OSError) as error:
+        raise UserError(
+            f"The object field's implementation tcnn needs tinycudann and its CUDA GPU ({error}). {REMEDY}, "
+            "or install tinycudann."
+        ) from error

@@ -1,0 +1,87 @@
+"""The object field's last layer, softmax and sum along the ray in one, in torch: O = A / k sum_j softmax(W h_j + b).
+
+Probabilities of all points, points x slots, are the object stage's largest tensor, and no one needs them: here they
+exist for some rays at a time, in the backward pass once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+PROBABILITIES_AT_ONCE = {"cpu": 2**18, "gpu": 2**26}
+"""Most probabilities in memory together: what a cache holds, or what keeps a GPU busy."""
+
+
+def composite(
+    hidden: Float[Tensor, "points width"],
+    weight: Float[Tensor, "slots width"],
+    bias: Float[Tensor, "slots"],
+    accumulation: Float[Tensor, "rays"],
+) -> Float[Tensor, "rays slots"]:
+    """Slots rendered along rays with k = points / rays points of equal weight each, a ray's points one after the other.
+
+    Logits are computed in the precision of `hidden` (half under autocast), all else at least in float32. The
+    accumulation gets no gradient: it belongs to the frozen radiance field.
+    """
+    return _Composite.apply(hidden.contiguous(), weight, bias, accumulation)
+
+
+class _Composite(torch.autograd.Function):
+    """`composite` some rays at a time; the backward pass computes the probabilities again."""
+
+    @staticmethod
+    def forward(ctx, hidden: Tensor, weight: Tensor, bias: Tensor, accumulation: Tensor) -> Tensor:
+        ctx.save_for_backward(hidden, weight, bias, accumulation)
+        out = hidden.new_empty(len(accumulation), len(weight), dtype=_exact(hidden))
+        for rays, points in _chunks(hidden, weight, accumulation):
+            out[rays] = _probabilities(points, weight, bias).mean(1) * accumulation[rays, None]
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor):
+        hidden, weight, bias, accumulation = ctx.saved_tensors
+        with torch.autocast(hidden.device.type, enabled=False):
+            exact, grad_hidden = weight.to(grad), torch.empty_like(hidden)
+            grad_weight, grad_bias = torch.zeros_like(exact), torch.zeros_like(bias, dtype=grad.dtype)
+            per_ray = _per_ray(grad_hidden, accumulation)
+            for rays, points in _chunks(hidden, weight, accumulation):
+                probability = _probabilities(points, weight, bias)
+                pull = (grad[rays] * accumulation[rays, None] / points.shape[1])[:, None] * probability
+                pull -= probability * pull.sum(-1, keepdim=True)
+                per_ray[rays] = (pull @ exact).to(hidden)
+                grad_weight += pull.flatten(0, 1).T @ points.flatten(0, 1).to(grad)
+                grad_bias += pull.sum((0, 1))
+        return grad_hidden, grad_weight.to(weight), grad_bias.to(bias), None
+
+
+def _exact(hidden: Tensor) -> torch.dtype:
+    return torch.promote_types(hidden.dtype, torch.float32)
+
+
+def _per_ray(hidden: Tensor, accumulation: Tensor) -> Tensor:
+    """(points, width) as (rays, k, width)."""
+    rays, (points, width) = len(accumulation), hidden.shape
+    return hidden.view(rays, points // max(rays, 1), width)
+
+
+def _chunks(hidden: Tensor, weight: Tensor, accumulation: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Slices of rays and the hidden features of their points, (rays, k, width)."""
+    per_ray = _per_ray(hidden, accumulation)
+    most = PROBABILITIES_AT_ONCE["cpu" if hidden.device.type == "cpu" else "gpu"]
+    rays = max(1, most // max(1, per_ray.shape[1] * len(weight)))
+    for start in range(0, len(accumulation), rays):
+        chunk = slice(start, start + rays)
+        yield chunk, per_ray[chunk]
+
+
+def _probabilities(points: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Slot probabilities (rays, k, slots) of points (rays, k, width)."""
+    with torch.autocast(points.device.type, enabled=False):
+        logits = points @ weight.to(points).T
+        return (logits.to(_exact(points)) + bias.to(_exact(points))).softmax(-1)

@@ -1,0 +1,65 @@
+"""What the hash grid's kernels share: the points of a program, their cells, and where a vertex is stored.
+
+`levels` is int64 (levels, 3): cells per axis, entries and first row of each level. `tables` has the rows of all levels.
+"""
+
+from __future__ import annotations
+
+from typing import no_type_check
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+
+def flatten(tables: tuple[Tensor, ...], dtype: torch.dtype) -> Tensor:
+    """All levels' tables as one, (rows, features), so that one launch reaches them."""
+    return torch.cat([table.to(dtype) for table in tables])
+
+
+@triton.jit
+@no_type_check
+def points_of_program(points, LEVELS: tl.constexpr, BLOCK: tl.constexpr):
+    """Level, points (int64) and which of them exist; neighbouring programs look at the same points' next level."""
+    program = tl.program_id(0)
+    point = (program // LEVELS).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    return program % LEVELS, point, point < points
+
+
+@triton.jit
+@no_type_check
+def level_shape(levels, level):
+    """Cells per axis, entries and first row of a level."""
+    return tl.load(levels + 3 * level), tl.load(levels + 3 * level + 1), tl.load(levels + 3 * level + 2)
+
+
+@triton.jit
+@no_type_check
+def cell_along(positions, point, inside, axis, resolution):
+    """Lower vertex of the cells that hold points, along one axis, and how far above it they are, in cells."""
+    scaled = tl.load(positions + 3 * point + axis, mask=inside, other=0.0) * resolution.to(tl.float32)
+    low = tl.minimum(tl.maximum(tl.floor(scaled).to(tl.int32), 0), resolution.to(tl.int32) - 1)
+    return low, scaled - low.to(tl.float32)
+
+
+@triton.jit
+@no_type_check
+def vertex_row(x, y, z, resolution, entries, first):
+    """Row of vertices of a level, int64: dense where the level's table has an entry for each, else hashed.
+
+    The torch grid hashes in int64 and keeps the low bits; products modulo 2^32 have the same low bits.
+    """
+    side = resolution + 1
+    hashed = x.to(tl.uint32) ^ (y.to(tl.uint32) * 2654435761) ^ (z.to(tl.uint32) * 805459861)
+    hashed = (hashed & (entries - 1).to(tl.uint32)).to(tl.int32)
+    dense = x + (y + z * side.to(tl.int32)) * side.to(tl.int32)
+    return first + tl.where(side * side * side == entries, dense, hashed)
+
+
+@triton.jit
+@no_type_check
+def along_features(row, inside, FEATURES: tl.constexpr, LANES: tl.constexpr):
+    """Offsets of rows' features and which of them exist, (rows, LANES)."""
+    feature = tl.arange(0, LANES)
+    return row[:, None] * FEATURES + feature[None, :], inside[:, None] & (feature < FEATURES)[None, :]
