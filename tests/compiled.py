@@ -1,0 +1,85 @@
+"""Compiles what the kernels' Python launches, for a GPU that need not be there: python compiled.py 80 float16 120
+
+Arguments are the GPU's compute capability, the hidden features' type and numbers of slots. Prints a line of JSON per
+kernel: registers and bytes of stack of a thread, bytes of shared memory, whether it adds two floats atomically at once.
+It is a process of its own because the tests' has Triton's interpreter.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from disconerf_ns.kernels import composite_triton, encode, variation
+from disconerf_ns.kernels.grid import TritonHashGrid
+
+TYPES = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16", torch.int64: "*i64"}
+
+
+def compile_for(capability: int, kernel, values: dict, options: dict):
+    """What the first launch with these arguments would compile: tensors are aligned, counts are 32-bit."""
+    constants = {p.name: values[p.name] for p in kernel.params if p.is_constexpr}
+    signature, aligned = {}, {}
+    for index, name in enumerate(kernel.arg_names):
+        if name in constants:
+            signature[name] = "constexpr"
+        elif isinstance(values[name], torch.Tensor):
+            signature[name], aligned[(index,)] = TYPES[values[name].dtype], [["tt.divisibility", 16]]
+        else:
+            signature[name] = "i32"
+    source = ASTSource(kernel, signature, constexprs=constants, attrs=aligned)
+    return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+
+
+def resources(cubin: bytes) -> dict[str, int]:
+    """Registers and stack bytes of a thread, by the tool that comes with Triton."""
+    tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(cubin)
+        file.flush()
+        text = subprocess.check_output([tool, "--dump-resource-usage", file.name], text=True)
+    return {
+        key: int(re.search(rf"{name}:(\d+)", text)[1]) for key, name in {"registers": "REG", "stack": "STACK"}.items()
+    }
+
+
+def run_grid(dtype: torch.dtype) -> None:
+    grid, positions = TritonHashGrid(8, 16, 512, 19, 2), torch.zeros(100, 3)
+    encode.encode(positions, grid.levels, list(grid.tables), dtype).sum().backward()
+    variation.variation(positions, grid.levels, list(grid.tables)).backward()
+
+
+def run_composite(dtype: torch.dtype, slots: int) -> None:
+    hidden = torch.zeros(100, 32, dtype=dtype, requires_grad=True)
+    weight, bias = torch.zeros(slots, 32, requires_grad=True), torch.zeros(slots, requires_grad=True)
+    composite_triton.composite(hidden, weight, bias, torch.zeros(50)).sum().backward()
+
+
+def main(capability: int, dtype: torch.dtype, slots: list[int]) -> None:
+    def launch(kernel, programs: int, *arguments, **options) -> None:
+        values = dict(zip(kernel.arg_names, arguments)) | {k: v for k, v in options.items() if k in kernel.arg_names}
+        options = {k: v for k, v in options.items() if k not in values}
+        compiled = compile_for(capability, kernel, values, options)
+        facts = {"kernel": kernel.__name__, "slots": values.get("slots"), "shared": compiled.metadata.shared}
+        pairs = "add.v2.f32" in compiled.asm["ptx"]
+        print(json.dumps(facts | resources(compiled.asm["cubin"]) | {"adds_pairs": pairs}), flush=True)
+
+    for module in (composite_triton, encode, variation):
+        module.launch = launch
+    composite_triton.runs_on = lambda tensor: True
+    run_grid(dtype)
+    for count in slots:
+        run_composite(dtype, count)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), getattr(torch, sys.argv[2]), [int(count) for count in sys.argv[3:]])
