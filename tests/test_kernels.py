@@ -254,6 +254,18 @@ def test_field_renders_what_its_probabilities_say(implementation: str) -> None:
     assert_same(fast, slow, 5e-5)
 
 
+@pytest.mark.parametrize("implementation", ["torch", "triton"])
+def test_field_renders_under_autocast(implementation: str) -> None:
+    field, positions, accumulation = make_field(implementation), make_positions(30), torch.rand(15, device=DEVICE)
+    parameters = list(field.parameters())
+    exact = value_and_gradients(lambda: field.render(positions, accumulation), parameters)
+    with torch.autocast(DEVICE, dtype=torch.float16):
+        half = value_and_gradients(lambda: field.render(positions, accumulation), parameters)
+    assert half[0].dtype == torch.float32
+    # three layers round what comes in and what goes out, both ways
+    assert_same(half, exact, 12 * HALF_STEP)
+
+
 @pytest.mark.parametrize(("saved", "loaded"), [("torch", "triton"), ("triton", "torch")])
 def test_checkpoints_of_torch_and_triton_are_the_same(saved: str, loaded: str) -> None:
     source, target = make_field(saved), make_field(loaded)
