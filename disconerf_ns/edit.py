@@ -40,9 +40,14 @@ class Edit:
     """Slots in connected parts, and the number of parts, at least 2; the largest part keeps the slot's id."""
 
     @property
+    def paint(self) -> tuple[frozenset[int], Mapping[int, tuple[float, float, float]]]:
+        """What the edited scene's looks depend on, besides which point belongs to which object."""
+        return self.hidden, self.colors
+
+    @property
     def repaints(self) -> bool:
         """Whether the edited scene looks different from the scene."""
-        return bool(self.hidden or self.colors)
+        return any(self.paint)
 
     def hide(self, *ids: int) -> Edit:
         """The same edit with more objects removed."""

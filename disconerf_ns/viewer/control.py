@@ -37,6 +37,10 @@ PATIENCE = 0.5
 """Seconds that changes wait for a training step to begin."""
 FLIGHT, FRAMES_PER_SECOND = 0.6, 30
 """Seconds of a camera's flight to an object, and its steps in a second."""
+LEAST_AHEAD, STEP_FORWARD = 0.1, 0.05
+"""Way from a photograph's camera to its middle, at least, and the part of it that a new client stands ahead."""
+CPU_RESOLUTION = 256
+"""Size of still pictures without a GPU, until another is chosen in the tab Control: nerfstudio's 512 take a minute."""
 LEAST_HEIGHT = math.radians(20)
 """Angle above the ground from which an object is looked at, at least."""
 FILM_FRAMES, FILM_SIZE, FILM_RATE = 48, 256, 24
@@ -57,9 +61,14 @@ class ObjectControl(ViewerControl):
         self.panel = Panel(self.viser_server, add_tab(self.viser_server, "Objects"), self.editor, self)
         self.editor.tell = self.panel.tell
         self.editor.listeners += [self.refresh, viewer._trigger_rerender]
+        if self.pipeline.device.type == "cpu":
+            viewer.control_panel._max_res.value = CPU_RESOLUTION
+        self._painted = self.pipeline.model.edit.paint
         if viewer.trainer is None:
+            viewer.pause_train.visible = viewer.resume_train.visible = False
             self._open_edit()
             self.panel.status.finish(len(self.pipeline.model.objects))
+        self.viser_server.on_client_connect(self._welcome)
         self.refresh()
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -74,6 +83,14 @@ class ObjectControl(ViewerControl):
     def file(self) -> Path:
         """Where the edit is saved."""
         return self.pipeline.config.edit or self.viewer.log_filename.parent / "edit.json"
+
+    def _welcome(self, client: viser.ClientHandle) -> None:
+        """Let a new client look as the first photograph does, from just in front of its picture in the 3D scene."""
+        pose = self.pipeline.datamanager.train_dataset.cameras.camera_to_worlds[0].cpu().double().numpy()
+        position, forward = pose[:, 3], -pose[:, 2]
+        ahead = max(float(-position @ forward), LEAST_AHEAD) * forward
+        client.camera.position = SCALE * (position + STEP_FORWARD * ahead)
+        client.camera.look_at = SCALE * (position + ahead)
 
     # ---------------------------------------------------------------- training
 
@@ -106,6 +123,13 @@ class ObjectControl(ViewerControl):
         if self.panel is not None:
             self.panel.refresh()
             self._follow_names()
+            self._follow_edit()
+
+    def _follow_edit(self) -> None:
+        """Draw the edited scene instead of the scene when something is hidden or recoloured."""
+        before, self._painted = self._painted, self.pipeline.model.edit.paint
+        if before != self._painted and self.viewer.control_panel.output_render == "rgb":
+            self.show_output("edited")
 
     def _follow_names(self) -> None:
         """Keep the output that is drawn when its object gets another name."""
@@ -124,6 +148,7 @@ class ObjectControl(ViewerControl):
         dropdown = self.viewer.control_panel._output_render
         if name in dropdown.options:
             dropdown.value = name
+            self.panel.show_as_drawn(name)
         else:
             self.editor.tell("There are no objects yet; they come with the object stage.")
 
@@ -146,8 +171,8 @@ class ObjectControl(ViewerControl):
         edited = self.viewer.control_panel.output_render == "edited"
         id = object_at(self.pipeline.model, click.origin, click.direction, edited)
         if id is not None:
-            self.editor.select([id], self.panel.add.value)
-        elif not self.panel.add.value:
+            self.editor.select([id], self.panel.several)
+        elif not self.panel.several:
             self.editor.select([])
 
     def fly(self, client: viser.ClientHandle) -> None:

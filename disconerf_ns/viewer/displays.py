@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.utils import colormaps
 from torch import Tensor
-from torch.nn.functional import interpolate, max_pool2d
+from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
 from disconerf_ns.frame import Frame
 from disconerf_ns.objects import SceneObject
@@ -27,6 +27,8 @@ KEPT = 2**19
 """Most rays of a picture that is kept."""
 QUICK = 4096
 """Rays to sample anew up to which a sharp picture is redrawn rather than a coarse one drawn first."""
+ROOM = 160
+"""Least side of a picture whose outlines are two lines."""
 OUTLINED = ("rgb", "objects", "objects_overlay", "edited")
 """Outputs in which the selected objects are outlined."""
 
@@ -108,11 +110,12 @@ def _present(frame: Frame, name: str, image: Float[Tensor, "h w c"], selected: f
 
 
 def outline(image: Float[Tensor, "h w 3"], inside: Bool[Tensor, "h w"]) -> Float[Tensor, "h w 3"]:
-    """An image with a white line around some pixels, and a dark one around that."""
+    """An image with a white line around some pixels, not around specks, and a dark one around that if there is room."""
+    smooth = avg_pool2d(inside[None].float(), 3, stride=1, padding=1)[0] > 0.5
     width = max(round(min(inside.shape) / 200), 1)
-    near = dilate(inside, width)
-    line, border = near & ~inside, dilate(near, width) & ~near
-    return torch.where(line[..., None], 1.0, torch.where(border[..., None], 0.4 * image, image))
+    near = dilate(smooth, width)
+    border = dilate(near, width) & ~near if min(inside.shape) >= ROOM else torch.zeros_like(near)
+    return torch.where((near & ~smooth)[..., None], 1.0, torch.where(border[..., None], 0.4 * image, image))
 
 
 def dilate(mask: Bool[Tensor, "h w"], by: int) -> Bool[Tensor, "h w"]:

@@ -21,6 +21,12 @@ SHOWN = {
     "the edited scene": "edited",
 }
 """Quick choices of the output, and the outputs."""
+CLICKS = ("turn the camera", "select an object", "select several")
+"""What a click into the picture does; with the last one, it and a click in the list select besides what is selected."""
+MANY = 20
+"""Objects from which on they can be searched."""
+PRESSED_NONE = ""
+"""Value of a group of buttons between two clicks: viser reports only a value that differs from the one before."""
 
 
 class Actions(Protocol):
@@ -60,11 +66,8 @@ class Panel:
         gui = server.gui
         with tab:
             self.status = Status(server)
-            self.shown = gui.add_dropdown("Show", tuple(SHOWN), hint="What is drawn; Control has all outputs")
-            self.pick = gui.add_checkbox(
-                "Pick", False, hint="A click into the picture selects the object there; the camera stays meanwhile"
-            )
-            self.add = gui.add_checkbox("Several", False, hint="Clicks select objects besides those that are selected")
+            self.shown = gui.add_dropdown("Show", tuple(SHOWN), hint="What is drawn; the tab Control has all outputs")
+            self.clicks = gui.add_dropdown("Clicks", CLICKS, hint="What a click into the picture does")
             with gui.add_folder("Selection"):
                 self.name = gui.add_text("Name", "", hint="Name of the selected object; it also names its outputs")
                 self.color = gui.add_rgb("Colour", (128, 128, 128), hint="Colour of the selected objects")
@@ -84,34 +87,45 @@ class Panel:
                     "Move the camera to the selection, or film it alone from here, on a circle",
                 )
                 self.film = gui.add_progress_bar(0.0, visible=False, animated=True)
-            self._edit("Change", {"undo": editor.undo, "redo": editor.redo}, "Take changes back, or make them again")
-            self._edit("Edit", {"save": actions.save, "load": actions.load}, "edit.json in the run's folder")
-            with gui.add_folder("Options", expand_by_default=False):
-                self.extraction = gui.add_button_group(
-                    "Extraction",
-                    ("hard", "soft"),
-                    hint="An object is where its slot rules, or as far as its slot is probable",
+            self._edit("Changes", {"undo": editor.undo, "redo": editor.redo}, "Take changes back, or make them again")
+            with gui.add_folder("More", expand_by_default=False):
+                self._edit(
+                    "Edit",
+                    {"save": actions.save, "load": actions.load},
+                    "All changes, as edit.json in the run's folder",
                 )
+                self._edit(
+                    "Colours", {"reset": editor.reset_colors}, "Give the selected objects their own colours back"
+                )
+                self.extraction = gui.add_dropdown(
+                    "Extraction", ("hard", "soft"), editor.model.config.extraction,
+                    hint="An object is where its slot rules, or as far as its slot is probable",
+                )  # fmt: skip
                 self.threshold = gui.add_slider(
                     "Confidence", 0.0, 1.0, 0.05, editor.model.config.min_confidence,
                     hint="Pixels whose object is less sure than this are drawn as nobody's",
                 )  # fmt: skip
-                self._edit(
-                    "Colours", {"reset": editor.reset_colors}, "Give the selected objects their own colours back"
-                )
                 self.show_boxes = gui.add_checkbox("Boxes", False, hint="Boxes of the objects in the 3D scene")
                 self.show_names = gui.add_checkbox("Names", False, hint="Names of the objects in the 3D scene")
-            with (folder := gui.add_folder("Objects")):
-                self.search = gui.add_text("Search", "", hint="Only objects whose name holds this are listed")
                 self.order = gui.add_dropdown(
                     "Sort by", tuple(ORDERS), hint="Sorts the list now; new objects come last"
+                )
+            with (folder := gui.add_folder("Objects")):
+                self.search = gui.add_text(
+                    "Search", "", visible=False, hint="Only objects whose name holds this are listed"
                 )
         self.rows = Rows(server, folder, self._select)
         self._connect()
 
     def _buttons(self, label: str, actions: dict[str, Callable[[viser.ClientHandle], None]], hint: str) -> None:
         group = self.server.gui.add_button_group(label, tuple(actions), hint=hint)
-        group.on_click(lambda event: actions[event.target.value](event.client))
+        group.value = PRESSED_NONE
+
+        @group.on_click
+        def _(event: viser.GuiEvent) -> None:
+            if event.client is not None:
+                pressed, group.value = group.value, PRESSED_NONE
+                actions[pressed](event.client)
 
     def _edit(self, label: str, wishes: dict[str, Callable[[], None]], hint: str) -> None:
         self._buttons(label, {name: lambda _, wish=wish: self.editor.ask(wish) for name, wish in wishes.items()}, hint)
@@ -128,17 +142,22 @@ class Panel:
 
         on(self.name, editor.rename)
         on(self.color, lambda rgb: editor.recolor(tuple(channel / 255 for channel in rgb)))
+        on(self.extraction, lambda value: setattr(config, "extraction", value))
         on(self.threshold, lambda value: setattr(config, "min_confidence", value))
         on(self.shown, lambda name: self.actions.show_output(SHOWN[name]))
         on(self.search, lambda _: None)
         on(self.order, lambda by: self.rows.sort(editor.model.objects, by))
         on(self.show_boxes, boxes)
         on(self.show_names, boxes)
-        self.extraction.on_click(lambda event: editor.ask(setattr, config, "extraction", event.target.value))
-        self.pick.on_update(lambda event: self.actions.pick(event.target.value))
+        self.clicks.on_update(lambda event: self.actions.pick(event.target.value != CLICKS[0]))
 
     def _select(self, id: int) -> None:
-        self.editor.ask(lambda: self.editor.select([id], self.add.value))
+        self.editor.ask(lambda: self.editor.select([id], self.several))
+
+    @property
+    def several(self) -> bool:
+        """Whether clicks select objects besides those that are selected."""
+        return self.clicks.value == CLICKS[2]
 
     # ---------------------------------------------------------------- showing
 
@@ -146,6 +165,7 @@ class Panel:
         """Show the objects and the edit as they are."""
         objects, edit = self.editor.model.objects, self.editor.model.edit
         chosen = [one for one in objects if one.slot in self.editor.selected]
+        self.search.visible = len(objects) > MANY
         self.rows.update(objects, edit.hidden, self.editor.selected, self.search.value)
         self.boxes.update(frozenset(self.editor.selected))
         self._show_selection(chosen)
@@ -160,6 +180,12 @@ class Panel:
             color = tuple(round(255 * channel) for channel in chosen[0].color)
             if self.color.value != color:
                 self.color.value = color
+
+    def show_as_drawn(self, output: str) -> None:
+        """Show which output is drawn."""
+        for label, name in SHOWN.items():
+            if name == output and self.shown.value != label:
+                self.shown.value = label
 
     def tell(self, sentence: str) -> None:
         """Show a sentence to everybody who looks."""

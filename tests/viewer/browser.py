@@ -1,0 +1,142 @@
+"""A headless Chromium that a test drives over the DevTools protocol."""
+
+from __future__ import annotations
+
+import base64
+import io
+import itertools
+import json
+import shutil
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from websockets.sync.client import connect
+
+OPTIONS = (
+    "--headless=new", "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+    "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--disable-dev-shm-usage", "--remote-debugging-port=0", "--remote-allow-origins=*",
+)  # fmt: skip
+ELEMENT = """(() => {{
+    const shown = [...document.querySelectorAll({selector})].filter(e => e.offsetParent !== null);
+    return shown.find(e => e.textContent.trim() === {text}) ?? shown.find(e => e.textContent.includes({text}));
+}})()"""
+FIELD = """(() => {{
+    const label = [...document.querySelectorAll('label')].find(l => l.textContent.trim() === {label});
+    return label && document.getElementById(label.htmlFor);
+}})()"""
+
+
+def find_chromium() -> str | None:
+    """The browser's command, where it is installed."""
+    return shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
+
+
+class Page:
+    """One page of a browser."""
+
+    def __init__(self, address: str):
+        self._socket = connect(address, max_size=2**28)
+        self._numbers = itertools.count(1)
+
+    def call(self, method: str, **parameters):
+        """A command of the protocol, and its result."""
+        number = next(self._numbers)
+        self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
+        while True:
+            answer = json.loads(self._socket.recv(timeout=60))
+            if answer.get("id") == number:
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']['message']}")
+                return answer["result"]
+
+    def run(self, expression: str):
+        """The value of a JavaScript expression."""
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in answer:
+            raise RuntimeError(f"{expression}: {answer['exceptionDetails']}")
+        return answer["result"].get("value")
+
+    def is_loaded(self) -> bool:
+        """Whether there is a document yet, and all of it."""
+        try:
+            return self.run("document.readyState") == "complete"
+        except RuntimeError:
+            return False
+
+    def picture(self, path: Path | None = None) -> np.ndarray:
+        """A screenshot, (height, width, 3) uint8."""
+        png = base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
+        if path is not None:
+            path.write_bytes(png)
+        return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+    def click(self, x: float, y: float) -> None:
+        """Press and release the mouse button."""
+        self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        for event in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=event, x=x, y=y, button="left", clickCount=1)
+
+    def press(self, text: str, selector: str = "button, [role=tab]") -> None:
+        """Click an element that shows a text, as soon as there is one."""
+        self._click_on(ELEMENT.format(selector=json.dumps(selector), text=json.dumps(text)), text)
+
+    def write(self, label: str, text: str) -> None:
+        """Replace what stands in a text field."""
+        self._click_on(FIELD.format(label=json.dumps(label)), label)
+        self.run("document.activeElement.select()")
+        self.call("Input.insertText", text=text)
+
+    def check(self, label: str) -> None:
+        """Click a checkbox."""
+        self._click_on(FIELD.format(label=json.dumps(label)), label)
+
+    def shows(self, text: str) -> bool:
+        """Whether a text can be read on the page."""
+        return self.run(f"document.body.innerText.includes({json.dumps(text)})")
+
+    def _click_on(self, element: str, name: str) -> None:
+        wait_for(lambda: self.run(f"Boolean({element})"), f"{name} on the page")
+        place = self.run(
+            f"(() => {{const e = {element}; e.scrollIntoView({{block: 'nearest'}});"
+            "const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]})()"
+        )
+        self.click(*place)
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 30):
+    """The condition's value as soon as it is true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.1)
+    raise AssertionError(f"waited {seconds} s in vain for {what}")
+
+
+@contextmanager
+def open_page(url: str, profile: Path, width: int = 1440, height: int = 900) -> Iterator[Page]:
+    """A page in a browser of its own."""
+    command = [find_chromium(), *OPTIONS, f"--user-data-dir={profile}", f"--window-size={width},{height}", url]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        port_file = profile / "DevToolsActivePort"
+        port = wait_for(lambda: port_file.exists() and port_file.read_text().split("\n")[0], "the browser")
+
+        def address() -> str | None:
+            pages = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/json"))
+            return next((page["webSocketDebuggerUrl"] for page in pages if page["type"] == "page"), None)
+
+        page = Page(wait_for(address, "a page"))
+        page.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        wait_for(page.is_loaded, "the page's content")
+        yield page
+    finally:
+        process.terminate()
+        process.wait(10)
