@@ -5,12 +5,19 @@ from __future__ import annotations
 import copy
 import os
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from scene import write_scene
+
+if TYPE_CHECKING:
+    from nerfstudio.viewer.viewer import Viewer
+
+    from disconerf_ns.model import DiscoNerfModel
 
 os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 if not torch.cuda.is_available():  # Triton looks at this when it is first imported, and torch imports it late
@@ -75,3 +82,27 @@ def run(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     trainer = train(config)
     torch.set_num_threads(threads)
     return Run(config.get_base_dir() / "config.yml", trainer)
+
+
+@pytest.fixture
+def model(run: Run) -> Iterator[DiscoNerfModel]:
+    """A trained model, whose edit and options are put back."""
+    from disconerf_ns.edit import Edit
+
+    model = run.trainer.pipeline.model
+    yield model
+    model.edit, model.config.extraction, model.config.min_confidence = Edit(), "hard", 0.0
+
+
+@pytest.fixture
+def viewer(model: DiscoNerfModel, run: Run) -> Iterator[Viewer]:
+    """nerfstudio's viewer of the run, as `ns-viewer` opens it."""
+    from nerfstudio.configs.base_config import ViewerConfig
+    from nerfstudio.viewer.viewer import Viewer
+
+    pipeline = run.trainer.pipeline
+    config = ViewerConfig(websocket_host="127.0.0.1")
+    viewer = Viewer(config, run.folder / "viewer.log", pipeline.datamanager.get_datapath(), pipeline)
+    viewer.init_scene(pipeline.datamanager.train_dataset, "completed")
+    yield viewer
+    viewer.viser_server.stop()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from conftest import Run
@@ -13,14 +11,6 @@ from disconerf_ns import rendering
 from disconerf_ns.edit import Edit
 from disconerf_ns.frame import SEEN, Frame
 from disconerf_ns.model import DiscoNerfModel
-
-
-@pytest.fixture
-def model(run: Run) -> Iterator[DiscoNerfModel]:
-    """A trained model, whose edit and options are put back."""
-    model = run.trainer.pipeline.model
-    yield model
-    model.edit, model.config.extraction, model.config.min_confidence = Edit(), "hard", 0.0
 
 
 def frame_of(model: DiscoNerfModel, run: Run, keep: bool) -> Frame:

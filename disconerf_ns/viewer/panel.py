@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import viser
 
@@ -29,6 +29,7 @@ PRESSED_NONE = ""
 """Value of a group of buttons between two clicks: viser reports only a value that differs from the one before."""
 
 
+@runtime_checkable
 class Actions(Protocol):
     """What the panel's buttons do besides editing."""
 

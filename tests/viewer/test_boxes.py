@@ -1,0 +1,84 @@
+"""Boxes of objects: tight, upright, with edges where the box ends."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from viewer_presses import presses
+
+from disconerf_ns.model import DiscoNerfModel
+from disconerf_ns.viewer.boxes import ANGLES, BEAM, Box, Boxes, beams, box_of, fit
+
+
+def inside(box: Box, points: np.ndarray) -> np.ndarray:
+    """Which points lie in a box, to within a thousandth."""
+    away = points - box.centre
+    across = away[:, 0] * math.cos(box.angle) + away[:, 1] * math.sin(box.angle)
+    along = -away[:, 0] * math.sin(box.angle) + away[:, 1] * math.cos(box.angle)
+    return (np.abs(np.stack([across, along, away[:, 2]], 1)) <= box.size / 2 + 1e-3).all(1)
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.3, 1.2, 2.5])
+def test_a_turned_box_is_found_again(turn: float) -> None:
+    size, centre = np.array([2.0, 0.7, 0.4]), np.array([1.0, -2.0, 0.5])
+    points = (np.random.default_rng(0).random((4000, 3)) - 0.5) * size
+    rotation = np.array([[math.cos(turn), -math.sin(turn), 0], [math.sin(turn), math.cos(turn), 0], [0, 0, 1]])
+    box = fit(points @ rotation.T + centre)
+    step = math.pi / 2 / ANGLES
+    apart = (box.angle - turn) % (math.pi / 2)
+    assert min(apart, math.pi / 2 - apart) <= step
+    assert sorted(box.size) == pytest.approx(sorted(size), abs=0.1)
+    assert box.centre == pytest.approx(centre, abs=0.05)
+
+
+def test_strays_do_not_widen_a_box() -> None:
+    points = np.random.default_rng(1).random((1000, 3))
+    box = fit(np.concatenate([points, [[50, 50, 50], [-50, 0, 0]]]))
+    assert (box.size < 1.1).all() and inside(box, points).mean() > 0.9
+
+
+def test_edges_reach_from_corner_to_corner() -> None:
+    size = np.array([3.0, 2.0, 1.0])
+    vertices, faces = beams(size)
+    thick = BEAM * np.linalg.norm(size)
+    assert np.abs(vertices).max(0) == pytest.approx((size + thick) / 2)
+    for corner in itertools.product((-0.5, 0.5), repeat=3):
+        assert np.linalg.norm(vertices - corner * size, axis=1).min() < thick
+    assert len(faces) == 12 * 12 and faces.max() == len(vertices) - 1
+    triangles = vertices[faces]
+    normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    assert (np.abs(normals).max(1) > 0).all(), "no triangle is a line"
+    middles = vertices.reshape(12, 8, 3).mean(1).repeat(12, 0)
+    assert ((triangles.mean(1) - middles) * normals).sum(1).min() > 0, "all look outwards"
+
+
+def test_boxes_hold_their_objects(model: DiscoNerfModel) -> None:
+    for one in model.objects:
+        box = box_of(model, one)
+        low, high = np.array(one.box)
+        assert (np.abs(box.centre - (low + high) / 2) <= (high - low) / 2).all()
+        assert (box.size > 0).all() and box.size.prod() <= 1.1 * 2 * (high - low).prod()
+
+
+def test_shown_boxes_follow_the_edit(viewer) -> None:
+    panel = viewer.pipeline.object_control.panel
+    boxes: Boxes = panel.boxes
+    model = boxes.model
+    every = {one.slot for one in model.objects}
+    assert boxes._shown == {}
+    presses(viewer, panel.show_boxes, True)
+    assert boxes._shown.keys() == every
+    handles = {slot: drawn for slot, (_, drawn) in boxes._shown.items()}
+    first = model.objects[0].slot
+    presses(viewer, panel.show_names, True)
+    assert all(len(drawn) == 2 for _, drawn in boxes._shown.values())
+    presses(viewer, panel.show_names, False)
+    model.edit = model.edit.hide(first)
+    boxes.update(frozenset())
+    assert boxes._shown.keys() == every - {first}
+    assert handles.keys() == every
+    presses(viewer, panel.show_boxes, False)
+    assert boxes._shown == {}
