@@ -40,8 +40,12 @@ def arrange(found: Sequence[SceneObject], edit: Edit, slots: int, parts: Callabl
     ]
     there = {one.slot for one in named}
     joined = {part for part, into in edit.merged.items() if into in there}
-    taken = {one.slot: [other for other in named if edit.merged.get(other.slot) == one.slot] for one in named}
-    return [_join(one, taken[one.slot]) for one in named if one.slot not in joined]
+    taken: dict[int, list[SceneObject]] = {}
+    for one in named:
+        taken.setdefault(edit.merged.get(one.slot, one.slot), []).append(one)
+    return [
+        _join(one, [other for other in taken[one.slot] if other is not one]) for one in named if one.slot not in joined
+    ]
 
 
 def _divided(one: SceneObject, edit: Edit, slots: int, parts: Callable[[int], Parts]) -> list[SceneObject]:

@@ -92,6 +92,7 @@ def model(run: Run) -> Iterator[DiscoNerfModel]:
     model = run.trainer.pipeline.model
     yield model
     model.edit, model.config.extraction, model.config.min_confidence = Edit(), "hard", 0.0
+    model.displays.selected = frozenset()
 
 
 @pytest.fixture

@@ -103,14 +103,13 @@ class Boxes:
                 if one.slot not in hidden:
                     color = (255, 255, 255) if one.slot in selected else tuple(round(255 * c) for c in one.color)
                     wanted[one.slot] = one.title or one.name, color, one.box, self.boxes, self.names
-        with self.server.atomic():
-            for id in list(self._shown):
-                if self._shown[id][0] != wanted.get(id):
-                    for handle in self._shown.pop(id)[1]:
-                        handle.remove()
-            for one in self.model.objects:
-                if one.slot in wanted and one.slot not in self._shown:
-                    self._shown[one.slot] = wanted[one.slot], self._draw(one, *wanted[one.slot][:2])
+        for id in list(self._shown):
+            if self._shown[id][0] != wanted.get(id):
+                for handle in self._shown.pop(id)[1]:
+                    handle.remove()
+        for one in self.model.objects:
+            if one.slot in wanted and one.slot not in self._shown:
+                self._shown[one.slot] = wanted[one.slot], self._draw(one, *wanted[one.slot][:2])
 
     def _draw(self, one: SceneObject, name: str, color: tuple[int, int, int]) -> list:
         box, handles = box_of(self.model, one), []

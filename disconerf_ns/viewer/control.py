@@ -271,7 +271,6 @@ def fly(client: viser.ClientHandle, position: Float[np.ndarray, "3"], look_at: F
     for step in range(1, steps + 1):
         part = step / steps
         eased = part * part * (3 - 2 * part)
-        with client.atomic():
-            client.camera.position = start + eased * (position - start)
-            client.camera.look_at = first + eased * (look_at - first)
+        client.camera.position = start + eased * (position - start)
+        client.camera.look_at = first + eased * (look_at - first)
         time.sleep(1 / FRAMES_PER_SECOND)

@@ -92,6 +92,12 @@ class Page:
         self._click_on(FIELD.format(label=json.dumps(label)), label)
         self.run("document.activeElement.select()")
         self.call("Input.insertText", text=text)
+        self.run("document.activeElement.blur()")
+
+    def choose(self, label: str, option: str) -> None:
+        """Choose an option of a dropdown."""
+        self._click_on(FIELD.format(label=json.dumps(label)), label)
+        self.press(option, "[role=option]")
 
     def check(self, label: str) -> None:
         """Click a checkbox."""
@@ -121,8 +127,8 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 30):
 
 
 @contextmanager
-def open_page(url: str, profile: Path, width: int = 1440, height: int = 900) -> Iterator[Page]:
-    """A page in a browser of its own."""
+def open_page(url: str, profile: Path, failure: Path, width: int = 1440, height: int = 900) -> Iterator[Page]:
+    """A page in a browser of its own, and a picture of what could be seen when something fails."""
     command = [find_chromium(), *OPTIONS, f"--user-data-dir={profile}", f"--window-size={width},{height}", url]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -136,7 +142,11 @@ def open_page(url: str, profile: Path, width: int = 1440, height: int = 900) -> 
         page = Page(wait_for(address, "a page"))
         page.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         wait_for(page.is_loaded, "the page's content")
-        yield page
+        try:
+            yield page
+        except BaseException:
+            page.picture(failure)
+            raise
     finally:
         process.terminate()
         process.wait(10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from pathlib import Path
@@ -49,7 +50,7 @@ def test_every_change_can_be_taken_back_and_made_again(editor: Editor) -> None:
         do(editor, change)
         edits.append(editor.model.edit)
     assert editor.told == []
-    assert all(one != other for one, other in zip(edits[:-1], edits[1:]))
+    assert all(one != other for one, other in itertools.pairwise(edits))
     for edit in reversed(edits[:-1]):
         do(editor, editor.undo)
         assert editor.model.edit == edit

@@ -1,0 +1,260 @@
+"""The panel in nerfstudio's viewer, used as `ns-viewer` has it, without a browser."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import viser
+from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO as SCALE
+from scene import BALLS
+from viewer_presses import presses, send
+
+from disconerf_ns.edit import Edit
+from disconerf_ns.viewer import control
+from disconerf_ns.viewer.boxes import Box, box_of
+from disconerf_ns.viewer.control import object_at, view_of
+
+
+@pytest.fixture
+def panel(viewer):
+    return viewer.pipeline.object_control.panel
+
+
+@pytest.fixture
+def told(panel, monkeypatch) -> list[str]:
+    told: list[str] = []
+    monkeypatch.setattr(panel.editor, "tell", told.append)
+    return told
+
+
+def scene_frame(pipeline):
+    """The balls' centres in the trained scene's coordinates, by the dataparser's transform."""
+    outputs = pipeline.datamanager.train_dataparser_outputs
+    transform, scale = outputs.dataparser_transform.numpy(), outputs.dataparser_scale
+    return [scale * (transform[:, :3] @ np.array(centre) + transform[:, 3]) for centre, _, _ in BALLS]
+
+
+def towards(viewer, point: np.ndarray):
+    """A ray from a training camera through a point."""
+    camera = viewer.pipeline.datamanager.train_dataset.cameras.camera_to_worlds[2]
+    origin = camera[:, 3].numpy().astype(float)
+    direction = (point - origin) / np.linalg.norm(point - origin)
+    return tuple(origin.tolist()), tuple(direction.tolist())
+
+
+def test_a_ray_meets_the_object_that_it_is_aimed_at(viewer) -> None:
+    model = viewer.pipeline.model
+    met = [object_at(model, *towards(viewer, centre), edited=False) for centre in scene_frame(viewer.pipeline)]
+    assert len(set(met)) == 3 and None not in met
+    boxes = {one.slot: np.array(one.box) for one in model.objects}
+    for id, centre in zip(met, scene_frame(viewer.pipeline)):
+        assert (boxes[id][0] < centre).all() and (centre < boxes[id][1]).all()
+
+
+def test_hidden_objects_are_in_nobodys_way(viewer) -> None:
+    model = viewer.pipeline.model
+    ray = towards(viewer, scene_frame(viewer.pipeline)[0])
+    first = object_at(model, *ray, edited=True)
+    model.edit = model.edit.hide(first)
+    assert object_at(model, *ray, edited=True) != first
+    assert object_at(model, *ray, edited=False) == first
+
+
+def test_clicks_into_the_picture_select(viewer, panel) -> None:
+    model, rays = viewer.pipeline.model, [towards(viewer, centre) for centre in scene_frame(viewer.pipeline)]
+    ids = [object_at(model, *ray, edited=False) for ray in rays]
+
+    def click(ray) -> None:
+        callback = viewer.viser_server.scene._scene_pointer_cb
+        event = SimpleNamespace(ray_origin=tuple(SCALE * x for x in ray[0]), ray_direction=ray[1], event_type="click",
+                                screen_pos=[(0.5, 0.5)], client=None, client_id=0)  # fmt: skip
+        callback(event)
+        panel.editor.drain()
+
+    presses(viewer, panel.clicks, "select an object")
+    click(rays[0])
+    assert panel.editor.selected == (ids[0],)
+    click(rays[1])
+    assert panel.editor.selected == (ids[1],)
+    presses(viewer, panel.clicks, "select several")
+    click(rays[0])
+    assert panel.editor.selected == (ids[1], ids[0])
+    click(rays[1])
+    assert panel.editor.selected == (ids[0],)
+    presses(viewer, panel.clicks, "turn the camera")
+    assert viewer.viser_server.scene._scene_pointer_cb is None
+
+
+def test_buttons_do_what_they_say(viewer, panel, told) -> None:
+    """Each group of buttons is found by its label and pressed, twice in a row too."""
+    model = viewer.pipeline.model
+    first, second = (one.slot for one in model.objects[:2])
+    groups = groups_by_label(viewer)
+    panel._select(first)
+    panel.editor.drain()
+    presses(viewer, groups["Visible"], "hide")
+    assert model.edit.hidden == {first}
+    presses(viewer, groups["Visible"], "hide")
+    assert model.edit.hidden == set()
+    presses(viewer, groups["Visible"], "only")
+    assert model.edit.hidden >= {second} and first not in model.edit.hidden
+    presses(viewer, groups["Visible"], "all")
+    presses(viewer, panel.name, "ball")
+    presses(viewer, panel.color, (255, 0, 0))
+    assert model.edit == Edit(names={first: "ball"}, colors={first: (1.0, 0.0, 0.0)})
+    presses(viewer, groups["Changes"], "undo")
+    presses(viewer, groups["Changes"], "undo")
+    presses(viewer, groups["Changes"], "redo")
+    assert model.edit == Edit(names={first: "ball"})
+    presses(viewer, groups["Edit"], "save")
+    assert Edit.load(viewer.pipeline.object_control.file) == model.edit
+    viewer.pipeline.object_control.file.unlink()
+    presses(viewer, groups["Parts"], "merge")
+    assert told[-1] == "Select two objects or more to merge them."
+    presses(viewer, panel.extraction, "soft")
+    presses(viewer, panel.threshold, 0.4)
+    assert (model.config.extraction, model.config.min_confidence) == ("soft", 0.4)
+
+
+def groups_of(viewer):
+    """Every group of buttons, with the label that it was made with."""
+    for message in viewer.viser_server._websock_server._broadcast_buffer.message_from_id.values():
+        if type(message).__name__ == "GuiAddButtonGroupMessage":
+            handle = viewer.viser_server.gui._gui_input_handle_from_id.get(message.id)
+            if handle is not None:
+                handle._impl_label = message.label
+                yield handle
+
+
+def test_everything_but_plain_buttons_has_a_tooltip(viewer) -> None:
+    messages = viewer.viser_server._websock_server._broadcast_buffer.message_from_id.values()
+    inputs = [
+        message for message in messages if type(message).__name__.startswith("GuiAdd") and hasattr(message, "hint")
+    ]
+    ours = {"Show", "Clicks", "Name", "Colour", "Visible", "Parts", "Camera", "Changes", "Edit", "Colours",
+            "Extraction", "Confidence", "Boxes", "Names", "Sort by", "Search"}  # fmt: skip
+    found = {message.label: message.hint for message in inputs}
+    assert ours <= found.keys()
+    assert all(found[label] for label in ours)
+
+
+def test_what_is_changed_is_drawn(viewer, panel, told) -> None:
+    """Hiding something shows the edited scene; a name follows into the dropdown of outputs."""
+    outputs, one = viewer.control_panel._output_render, viewer.pipeline.model.objects[0]
+    presses(viewer, panel.shown, "objects")
+    assert told[-1].startswith("There are no objects yet"), "nothing has been drawn, so the viewer knows no output"
+    outputs.set_options(["rgb", "objects", "edited", one.name])
+    panel._select(one.slot)
+    panel.editor.drain()
+    presses(viewer, groups_by_label(viewer)["Visible"], "hide")
+    assert outputs.value == "edited" and panel.shown.value == "the edited scene"
+    presses(viewer, panel.shown, "objects")
+    assert outputs.value == "objects"
+    outputs.value = one.name
+    presses(viewer, panel.name, "ball")
+    assert outputs.value == f"{one.name} ball" and one.name not in outputs.options
+    presses(viewer, panel.name, "")
+    assert outputs.value == one.name
+
+
+def groups_by_label(viewer) -> dict:
+    return {handle._impl_label: handle for handle in groups_of(viewer)}
+
+
+def test_the_selection_is_shown(viewer, panel) -> None:
+    model = viewer.pipeline.model
+    panel._select(model.objects[0].slot)
+    panel.editor.drain()
+    assert panel.name.value == model.objects[0].name and not panel.name.disabled and not panel.color.disabled
+    assert panel.color.value == tuple(round(255 * c) for c in model.objects[0].color)
+    presses(viewer, panel.clicks, "select several")
+    panel._select(model.objects[1].slot)
+    panel.editor.drain()
+    assert panel.name.value == "2 objects" and panel.name.disabled and not panel.color.disabled
+
+
+@pytest.mark.parametrize("position", [(3.0, 0.0, 1.0), (0.0, -2.0, 0.0), (0.1, 0.1, 4.0), (0.5, -0.2, 0.3)])
+def test_a_box_that_is_flown_to_fills_the_picture(position) -> None:
+    box, fov = Box(np.array([0.5, -0.2, 0.3]), np.array([0.6, 0.4, 0.2]), 0.7), math.radians(50)
+    place, middle = view_of(box, np.array(position), fov)
+    assert middle == pytest.approx(box.centre)
+    away = place - middle
+    assert math.asin(away[2] / np.linalg.norm(away)) >= math.radians(20) - 1e-9, "from above"
+    radius = math.asin(np.linalg.norm(box.size) / 2 / np.linalg.norm(away))
+    assert 0.7 < 2 * radius / fov <= 1
+    heading = np.array(position)[:2] - middle[:2]
+    if np.linalg.norm(heading) > 1e-6:
+        assert heading @ away[:2] > 0, "on the side where the camera was"
+
+
+class Client(viser.ClientHandle):
+    """A client without a connection that remembers where its camera was."""
+
+    def __init__(self, position, look_at):
+        self.camera = SimpleNamespace(position=np.array(position), look_at=np.array(look_at), fov=math.radians(50))
+
+
+def test_flying_ends_before_the_object(viewer, panel) -> None:
+    model, client = viewer.pipeline.model, Client((20.0, 5.0, 8.0), (0.0, 0.0, 0.0))
+    panel._select(model.objects[1].slot)
+    presses(viewer, groups_by_label(viewer)["Camera"], "fly to", client)
+    goal = SCALE * box_of(model, model.objects[1]).centre
+    deadline = time.monotonic() + 10
+    while np.linalg.norm(client.camera.look_at - goal) > 1e-6 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert client.camera.look_at == pytest.approx(goal)
+
+
+def test_a_film_of_the_selection(viewer, panel, told, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(control, "FILM_FRAMES", 6)
+    monkeypatch.setattr(control, "FILM_SIZE", 32)
+    viewer.log_filename = tmp_path / "viewer.log"
+    model, client = viewer.pipeline.model, Client((10.0, 5.0, 8.0), (0.0, 0.0, 0.0))
+    monkeypatch.setattr(viewer.pipeline.config, "edit", tmp_path / "edit.json")
+    model.edit = model.edit.rename(model.objects[1].slot, "red/ball")
+    panel._select(model.objects[1].slot)
+    presses(viewer, groups_by_label(viewer)["Camera"], "film", client)
+    deadline = time.monotonic() + 60
+    while not told and time.monotonic() < deadline:
+        time.sleep(0.1)
+    path = tmp_path / "videos" / "red_ball.mp4"
+    assert told == [f"The film is in {path}."]
+    frames = iio.imread(path)
+    assert frames.shape == (6, 32, 32, 3)
+    assert all(frame.min() < 200 and frame.max() > 240 for frame in frames), "an object on white, in every frame"
+
+
+def test_a_new_client_sees_what_the_first_photograph_shows(viewer) -> None:
+    pose = viewer.pipeline.datamanager.train_dataset.cameras.camera_to_worlds[0].numpy()
+    client = Client((0.0, 0.0, 0.0), (1.0, 0.0, 0.0))
+    viewer.pipeline.object_control._welcome(client)
+    direction = client.camera.look_at - client.camera.position
+    assert direction / np.linalg.norm(direction) == pytest.approx(-pose[:, 2], abs=1e-5)
+    offset = client.camera.position / SCALE - pose[:, 3]
+    assert np.cross(offset, pose[:, 2]) == pytest.approx(np.zeros(3), abs=1e-5)
+
+
+def test_an_edit_that_does_not_fit_is_told_and_left(viewer, told) -> None:
+    file = viewer.pipeline.object_control.file
+    Edit(hidden=frozenset({10**6})).save(file)
+    presses(viewer, groups_by_label(viewer)["Edit"], "load")
+    file.unlink()
+    assert "does not have" in told[-1] and viewer.pipeline.model.edit == Edit()
+
+
+def test_changes_are_made_without_training_too(viewer, panel) -> None:
+    """A thread of the viewer makes them where no training step comes by."""
+    first = viewer.pipeline.model.objects[0].slot
+    send(panel.clicks, "turn the camera")
+    panel._select(first)
+    panel.editor.ask(panel.editor.toggle)
+    deadline = time.monotonic() + 10
+    while viewer.pipeline.model.edit == Edit() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert viewer.pipeline.model.edit.hidden == {first}

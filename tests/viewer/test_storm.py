@@ -1,0 +1,90 @@
+"""Every control hammered from several threads while the run trains: nothing raises, nothing stops."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+import time
+from pathlib import Path
+
+import torch
+import viser
+from conftest import tiny_config
+from viewer_presses import send
+
+from disconerf_ns.schedule import Stage
+
+ITERATIONS = 160
+SLOW = ("film", "fly to")
+OURS = {"Show", "Clicks", "Name", "Colour", "Visible", "Parts", "Changes", "Edit", "Colours", "Extraction",
+        "Confidence", "Boxes", "Names", "Sort by", "Search"}  # fmt: skip
+
+
+def inputs_of(server: viser.ViserServer) -> dict[str, tuple[object, tuple]]:
+    """Each element of the panel by its label, and values that a person may give it."""
+    choices = {}
+    for message in list(server._websock_server._broadcast_buffer.message_from_id.values()):
+        handle = server.gui._gui_input_handle_from_id.get(getattr(message, "id", None))
+        kind, label = type(message).__name__, getattr(message, "label", None)
+        if handle is None or label not in OURS:
+            continue
+        if kind in ("GuiAddButtonGroupMessage", "GuiAddDropdownMessage"):
+            choices[label] = handle, tuple(option for option in message.options if option not in SLOW)
+        elif kind == "GuiAddCheckboxMessage":
+            choices[label] = handle, (True, False)
+        elif kind == "GuiAddTextMessage":
+            choices[label] = handle, ("", "ball", "object_0", "Ω|/\\")
+        elif kind == "GuiAddRgbMessage":
+            choices[label] = handle, ((255, 0, 0), (0, 0, 0))
+        elif kind == "GuiAddSliderMessage":
+            choices[label] = handle, (0.0, 0.5, 1.0)
+    return choices
+
+
+def test_nothing_raises_or_stops_the_training(scene: Path, tmp_path: Path, monkeypatch) -> None:
+    config = tiny_config(scene, tmp_path, iterations=ITERATIONS)
+    config.vis, config.viewer.quit_on_train_completion = "viewer", True
+    config.viewer.websocket_host = "127.0.0.1"
+    config.save_config()
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    control = trainer.pipeline.object_control
+    panel, model, server = control.panel, trainer.pipeline.model, trainer.viewer_state.viser_server
+    raised: list[BaseException] = []
+    told: list[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: raised.append(args.exc_value))
+    control.editor.tell = told.append
+    over, pressed = threading.Event(), itertools.count()
+
+    def hammer(seed: int) -> None:
+        dice = random.Random(seed)
+        while not over.is_set():
+            elements = inputs_of(server)
+            label = dice.choice(sorted(elements))
+            handle, values = elements[label]
+            send(handle, dice.choice(values))
+            objects = model.objects
+            for one in dice.sample(objects, min(2, len(objects))):
+                panel._select(one.slot)
+            next(pressed)
+            time.sleep(0.02)
+
+    threads = [threading.Thread(target=hammer, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        trainer.train()
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(20)
+    assert not any(thread.is_alive() for thread in threads)
+    control.editor.drain()
+    assert raised == []
+    assert trainer.pipeline.stage is Stage.OBJECTS and len(model.objects) > 0
+    assert next(pressed) > ITERATIONS, "it was a storm"
+    assert not any(sentence.startswith("That did not work") for sentence in told), set(told)
+    assert model.edit.fits(model.object_field.slots)
+    assert all(torch.isfinite(value).all() for value in model.object_field.parameters())
+    assert panel.status.bar.value == 100 and panel.status.plot is not None
