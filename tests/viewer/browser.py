@@ -28,8 +28,9 @@ ELEMENT = """(() => {{
     return shown.find(e => e.textContent.trim() === {text}) ?? shown.find(e => e.textContent.includes({text}));
 }})()"""
 FIELD = """(() => {{
-    const label = [...document.querySelectorAll('label')].find(l => l.textContent.trim() === {label});
-    return label && document.getElementById(label.htmlFor);
+    let around = [...document.querySelectorAll('label')].find(l => l.textContent.trim() === {label});
+    while (around && !around.querySelector('input')) around = around.parentElement;
+    return around && around.querySelector('input');
 }})()"""
 
 
@@ -93,6 +94,10 @@ class Page:
         self.run("document.activeElement.select()")
         self.call("Input.insertText", text=text)
         self.run("document.activeElement.blur()")
+
+    def value(self, label: str) -> str:
+        """What stands in a text field."""
+        return self.run(f"{FIELD.format(label=json.dumps(label))}.value")
 
     def choose(self, label: str, option: str) -> None:
         """Choose an option of a dropdown."""

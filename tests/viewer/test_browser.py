@@ -54,7 +54,7 @@ def test_objects_are_picked_hidden_isolated_and_named(viewer, tmp_path: Path) ->
         (red,) = wait_for(lambda: editor.selected, "a selected object")
         (name,) = (one.name for one in model.objects if one.slot == red)
         wait_for(lambda: page.shows(f"✓ {name}"), "its mark in the list")
-        wait_for(lambda: field(page, "Name") == name, "its name in the field")
+        wait_for(lambda: page.value("Name") == name, "its name in the field")
 
         page.press("hide")
         wait_for(lambda: len(places(page, "red")) < 0.1 * sizes["red"], "the red ball to go")
@@ -81,9 +81,3 @@ def test_objects_are_picked_hidden_isolated_and_named(viewer, tmp_path: Path) ->
         page.press("undo")
         wait_for(lambda: not page.shows("red ball") and page.shows(name), "the old name in the list")
         assert model.edit == Edit()
-
-
-def field(page: Page, label: str) -> str:
-    """What stands in a text field."""
-    return page.run(f"[...document.querySelectorAll('label')].find(l => l.textContent.trim() === '{label}')"
-                    "?.closest('div').parentElement.querySelector('input')?.value")  # fmt: skip
