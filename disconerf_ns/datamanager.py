@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -12,11 +12,12 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
-from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
+from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager
 from nerfstudio.data.utils.data_utils import get_image_mask_tensor_from_path
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
+from disconerf_ns.config import DiscoNerfDataManagerConfig
 from disconerf_ns.errors import UserError
 from disconerf_ns.masks.freshness import changed
 from disconerf_ns.masks.image_masks import ImageMasks, resample, same_shape
@@ -24,24 +25,6 @@ from disconerf_ns.masks.images import find_images
 from disconerf_ns.masks.keys import image_key
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.rays import sampled_rays
-
-
-@dataclass
-class DiscoNerfDataManagerConfig(VanillaDataManagerConfig):
-    """nerfstudio's data manager, and the masks of the training views."""
-
-    _target: type = field(default_factory=lambda: DiscoNerfDataManager)
-    masks: Path | None = None
-    """Folder of the masks; by default the newest set in DATA/masks/."""
-    allow_missing_masks: bool = False
-    """Train with views that have no file of masks; they then teach the objects nothing."""
-    background_mask: bool = False
-    """Give every view one more mask: the pixels whose surface lies outside the unit sphere (for scenes that the
-    cameras circle)."""
-    views_per_batch: int = 5
-    """Whole views in one iteration of the object stage."""
-    view_pixels: int = 405_000
-    """Most pixels of a view in the object stage; larger images are sampled more coarsely, evenly spaced."""
 
 
 @dataclass

@@ -8,21 +8,23 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 import numpy as np
-import torch
 from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
-from nerfstudio.configs.base_config import MachineConfig, ViewerConfig
+from nerfstudio.configs.base_config import ViewerConfig
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from nerfstudio.engine.optimizers import AdamOptimizerConfig
 from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.plugins.types import MethodSpecification
 from torch.serialization import add_safe_globals
 
-from disconerf_ns.datamanager import DiscoNerfDataManagerConfig
+from disconerf_ns.config import (
+    DiscoNerfDataManagerConfig,
+    DiscoNerfMachineConfig,
+    DiscoNerfModelConfig,
+    DiscoNerfPipelineConfig,
+)
 from disconerf_ns.errors import show_user_errors_plainly
 from disconerf_ns.ffmpeg import ensure_ffmpeg
 from disconerf_ns.field import ObjectFieldConfig
-from disconerf_ns.model import DiscoNerfModelConfig
-from disconerf_ns.pipeline import DiscoNerfPipelineConfig
 
 IMPLEMENTATION = "tcnn" if find_spec("tinycudann") is not None else "torch"
 
@@ -40,11 +42,6 @@ ensure_ffmpeg()
 show_user_errors_plainly()
 
 
-def _machine() -> MachineConfig:
-    """The GPU where there is one."""
-    return MachineConfig(device_type="cuda" if torch.cuda.is_available() else "cpu")
-
-
 def _optimizers(radiance_lr: float = 1e-2) -> dict:
     """Learning rates at the start; the pipeline lowers them by the stage's own clock."""
     return {
@@ -58,7 +55,7 @@ def _optimizers(radiance_lr: float = 1e-2) -> dict:
 disconerf = MethodSpecification(
     config=TrainerConfig(
         method_name="disconerf",
-        machine=_machine(),
+        machine=DiscoNerfMachineConfig(),
         max_num_iterations=12_000,
         steps_per_eval_batch=500,
         steps_per_save=2000,
@@ -86,7 +83,7 @@ disconerf = MethodSpecification(
 disconerf_small = MethodSpecification(
     config=TrainerConfig(
         method_name="disconerf-small",
-        machine=_machine(),
+        machine=DiscoNerfMachineConfig(),
         max_num_iterations=1200,
         steps_per_eval_batch=500,
         steps_per_eval_image=500,

@@ -5,26 +5,26 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Shaped
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import OrientedBox
-from nerfstudio.models.nerfacto import NerfactoModel, NerfactoModelConfig
+from nerfstudio.models.nerfacto import NerfactoModel
 from nerfstudio.utils import colormaps
 from torch import Tensor
 
 from disconerf_ns import explanation, objective, rendering
 from disconerf_ns.arrangement import arrange
 from disconerf_ns.coarse_to_fine import CoarseToFine
+from disconerf_ns.config import DiscoNerfModelConfig
 from disconerf_ns.consensus import Consensus
 from disconerf_ns.edit import Edit, belonging
 from disconerf_ns.errors import UserError
 from disconerf_ns.explanation import Explanation
-from disconerf_ns.field import ObjectField, ObjectFieldConfig
+from disconerf_ns.field import ObjectField
 from disconerf_ns.frame import BACKGROUNDS, Frame
 from disconerf_ns.lpips import without_download
 from disconerf_ns.objective import ViewLosses
@@ -45,50 +45,6 @@ CONSENSUS = ("consensus_points", "consensus_groups", "consensus_neighbours")
 """Buffers that hold the consensus."""
 OUTSIDE = 1e-6
 """Weight of an object's slot outside of the object's box, and where the object was not seen around."""
-
-
-@dataclass
-class DiscoNerfModelConfig(NerfactoModelConfig):
-    """nerfacto and the object field over it."""
-
-    _target: type = field(default_factory=lambda: DiscoNerfModel)
-    slots: int | Literal["auto"] = "auto"
-    """Number of object slots. "auto" is one for each object that the masks of all views agree on; matching by "view"
-    takes twice the most masks found in one training view."""
-    object_field: ObjectFieldConfig = field(default_factory=ObjectFieldConfig)
-    """Size of the object field."""
-    surface_points: int = 2
-    """Points kept per ray of the frozen surface, at equal steps of the rendering weights' cumulative distribution."""
-    rendered_points: int = 8
-    """Such points per ray of an image; more than in training, where fuzzy surfaces average out over views."""
-    false_positive_mult: float = 0.01
-    """Weight of the false positive loss (Eq. 6)."""
-    tv_mult: float = 0.1
-    """Weight of the hash grid's total variation (Eq. 7), a mean over pairs of adjacent vertices (the paper's 0.01
-    weighs the sum over all of them)."""
-    matching: Literal["scene", "view"] = "scene"
-    """What masks are matched with: "scene", once, the objects that the masks of all views agree on; "view", the paper's
-    way, at every iteration the slots as the field renders them in that view."""
-    consensus_mult: float = 0.1
-    """Weight of the cross-entropy with the objects that the masks of all views agree on (matching "scene")."""
-    consensus_batch: int = 4096
-    """Random points of that loss in one iteration."""
-    tv_cells: int = 8192
-    """Cells per level whose vertices enter the total variation of one iteration."""
-    use_gradient_scaling: bool = True
-    """Scale gradients of samples nearer than 1 by their squared distance, against fog in front of the cameras."""
-    floater_mult: float = 1e-4
-    """Weight of the L1 loss on densities at random points, in the radiance stage."""
-    floater_points: int = 4096
-    """Random points of that loss in one iteration."""
-    extraction: Literal["hard", "soft"] = "hard"
-    """How an object conditions the density: by the slot that rules at a point, or by the slot's probability there."""
-    object_samples: int = 32
-    """Samples along the part of a ray that an object occupies, where the object is rendered alone."""
-    object_background: Literal["white", "black"] = "white"
-    """What surrounds an object that is rendered alone."""
-    min_confidence: float = 0.0
-    """Confidence in [0, 1] below which a pixel is shown as nobody's."""
 
 
 @dataclass

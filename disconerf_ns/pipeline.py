@@ -3,65 +3,33 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
-from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
+from nerfstudio.pipelines.base_pipeline import VanillaPipeline
 from nerfstudio.utils import writer
 from nerfstudio.utils.rich_utils import CONSOLE
 from rich.progress import track
 from torch import Tensor
 
 from disconerf_ns import rendering
+from disconerf_ns.config import DiscoNerfPipelineConfig
 from disconerf_ns.consensus import find_consensus
-from disconerf_ns.datamanager import DiscoNerfDataManager, DiscoNerfDataManagerConfig, MaskedView
+from disconerf_ns.datamanager import DiscoNerfDataManager, MaskedView
 from disconerf_ns.edit import Edit
 from disconerf_ns.errors import UserError
 from disconerf_ns.evidence import MaskedSurface
 from disconerf_ns.explanation import Explanation, explain_all
 from disconerf_ns.mask_report import report_masks, save_report
-from disconerf_ns.model import DiscoNerfModel, DiscoNerfModelConfig, ObjectBatch
+from disconerf_ns.model import DiscoNerfModel, ObjectBatch
 from disconerf_ns.objects import SceneObject, discover, save_manifest
 from disconerf_ns.radiance import adopt_architecture, check_scene, load_radiance, radiance_source
 from disconerf_ns.schedule import Schedule, Stage, resplit, split
 from disconerf_ns.surface import SurfaceSamples
 from disconerf_ns.viewer.control import ObjectControl
 from disconerf_ns.viewer.status import Report
-
-
-@dataclass
-class DiscoNerfPipelineConfig(VanillaPipelineConfig):
-    """The run's two stages."""
-
-    _target: type = field(default_factory=lambda: DiscoNerfPipeline)
-    datamanager: DiscoNerfDataManagerConfig = field(default_factory=DiscoNerfDataManagerConfig)
-    """Rays, views and masks."""
-    model: DiscoNerfModelConfig = field(default_factory=DiscoNerfModelConfig)
-    """Radiance field and object field."""
-    object_iterations: int = 2000
-    """Most iterations of the object stage; a short run spends a third of --max-num-iterations on it."""
-    radiance_field: Path | None = None
-    """config.yml or checkpoint of a trained nerfacto or disconerf run whose radiance field is taken."""
-    object_warmup: int = 20
-    """Iterations over which the object field's learning rate rises."""
-    object_decay: float = 0.005
-    """Part of the object field's learning rate that is left at the end."""
-    radiance_decay: float = 0.1
-    """Part of the radiance field's learning rates that is left at the end of its stage."""
-    first_levels: int = 4
-    """Levels of the radiance field's hash grid that learn from the start, the coarsest ones."""
-    level_iterations: int = 50
-    """Iterations after which the next finer level learns too."""
-    consensus_rays: int = 500_000
-    """Rays of all views together, evenly spaced, by which the objects that all masks agree on are found."""
-    object_min_share: float = 0.0005
-    """Smallest part of the visible surface that counts as an object. Matching by view leaves slivers in spare slots,
-    for which 0.002 is better."""
-    edit: Path | None = None
-    """What a person changed in the viewer, shown by the output `edited`; by default edit.json in the run's folder."""
 
 
 class DiscoNerfPipeline(VanillaPipeline):

@@ -1,0 +1,105 @@
+"""What nerfstudio's commands pay for the plugin: options alone are imported, and no GPU is asked for."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from disconerf_ns.late import Late
+from disconerf_ns.method import disconerf_small
+from disconerf_ns.pipeline import DiscoNerfPipeline, DiscoNerfPipelineConfig
+
+HELP = """
+import contextlib, importlib.metadata, io, json, sys
+
+found = importlib.metadata.entry_points
+
+class NoPlugins(tuple):
+    names = ()
+
+importlib.metadata.entry_points = lambda **by: (
+    NoPlugins() if by.get("group") == "nerfstudio.method_configs" else found(**by)
+)
+import nerfstudio.scripts.train, torch, tyro
+
+before = set(sys.modules)
+
+def forbidden(*_):
+    raise AssertionError("torch.cuda was asked")
+
+torch.cuda.is_available = torch.cuda.device_count = torch.cuda._lazy_init = forbidden
+from disconerf_ns.method import disconerf, disconerf_small
+
+methods = {spec.config.method_name: spec.config for spec in (disconerf, disconerf_small)}
+printed = io.StringIO()
+with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+    tyro.cli(tyro.extras.subcommand_type_from_defaults(methods), args=["--help"])
+print(json.dumps({"added": sorted(set(sys.modules) - before), "help": printed.getvalue()}))
+"""
+OPTIONS = ("config", "errors", "ffmpeg", "field", "hashgrid", "late", "method")
+
+
+def test_the_list_of_methods_imports_options_alone_and_asks_for_no_gpu() -> None:
+    """nerfstudio itself imports scipy, so what is looked at is what the plugin adds."""
+    command = [sys.executable, "-c", HELP]
+    output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1]).stdout
+    seen = json.loads(output.splitlines()[-1])
+    assert "disconerf-small" in seen["help"]
+    kernels = {f"disconerf_ns.kernels{name}" for name in ("", ".choice", ".composite")}
+    added = {name for name in seen["added"] if not name.startswith("tyro.")}
+    assert added <= {"disconerf_ns", *kernels, *(f"disconerf_ns.{name}" for name in OPTIONS)}
+
+
+@dataclass
+class Options:
+    asked = 0
+
+    @staticmethod
+    def _ask() -> int:
+        Options.asked += 1
+        return 7
+
+    size: int = field(default=Late(lambda: Options._ask()), repr=False)
+    other: str = "x"
+
+
+def test_a_late_default_is_computed_once_for_each_instance_that_is_asked() -> None:
+    Options.asked = 0
+    options = Options()
+    assert repr(options) and Options.asked == 0
+    assert (options.size, options.size, Options.asked) == (7, 7, 1)
+    assert Options(3).size == 3 and Options.asked == 1
+    options.size = 5
+    assert copy.deepcopy(options).size == replace(options, other="y").size == 5 and Options.asked == 1
+
+
+@pytest.mark.parametrize(("gpu", "device"), [(True, "cuda"), (False, "cpu")])
+def test_the_gpu_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch, gpu: bool, device: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    machine = copy.deepcopy(disconerf_small.config.machine)
+    vars(machine).pop("device_type", None)
+    assert machine.device_type == device
+
+
+def test_config_files_from_before_options_had_a_module_of_their_own() -> None:
+    old = """!!python/object:disconerf_ns.pipeline.DiscoNerfPipelineConfig
+_target: !!python/name:disconerf_ns.pipeline.DiscoNerfPipeline ''
+object_iterations: 11
+"""
+    config = yaml.load(old, Loader=yaml.Loader)
+    assert type(config) is DiscoNerfPipelineConfig
+    assert config._target is DiscoNerfPipeline and config.object_iterations == 11
+
+
+def test_config_files_are_read_back() -> None:
+    again = yaml.load(yaml.dump(disconerf_small.config), Loader=yaml.Loader)
+    assert again == disconerf_small.config
+    assert again.pipeline._target is DiscoNerfPipeline
