@@ -13,8 +13,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-PRIMES = (1, 2_654_435_761, 805_459_861)
-"""Factors of the spatial hash, xor_i x_i PRIMES_i (Instant-NGP, Eq. 4)."""
+PRIMES = (1, 2_654_435_761 - 2**32, 805_459_861)
+"""Factors of the spatial hash, xor_i x_i PRIMES_i (Instant-NGP, Eq. 4), as 32-bit integers, whose products wrap around:
+a hash keeps the low bits only."""
 
 
 def level_resolutions(levels: int, coarsest: int, finest: int) -> list[int]:
@@ -28,7 +29,8 @@ class _Varying:
 
     def total_variation(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, ""]:
         """Total variation (Eq. 7) over the cells that hold points in [0, 1]^3, a mean over vertex pairs."""
-        return total_variation(self, [(positions * r).long().clamp(0, r - 1) for r in self.resolutions])
+        axes = positions.T.contiguous()
+        return total_variation(self, [(axes * r).int().clamp(0, r - 1).T for r in self.resolutions])
 
 
 class TorchHashGrid(_Varying, nn.Module):
@@ -60,7 +62,7 @@ class TorchHashGrid(_Varying, nn.Module):
             table.uniform_(-1, 1)
 
     def _rows(self, level: int, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-        """Table rows of vertices with integer coordinates that broadcast against each other."""
+        """Table rows of vertices with integer coordinates (int32) that broadcast against each other."""
         side, size = self.resolutions[level] + 1, self.sizes[level]
         if side**3 == size:
             return x + y * side + z * side**2
@@ -68,39 +70,68 @@ class TorchHashGrid(_Varying, nn.Module):
 
     def vertex_features(self, level: int, vertices: Int[Tensor, "n 3"]) -> Float[Tensor, "n features"]:
         """Features stored at integer vertices of one level."""
-        return self.tables[level][self._rows(level, *vertices.unbind(-1))]
+        return _Gather.apply(self.tables[level], self._rows(level, *vertices.int().unbind(-1))).T
 
     def forward(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n out"]:
         """Trilinearly interpolated features of points in [0, 1]^3, levels side by side."""
-        return torch.cat([self._level(level, positions) for level in range(len(self.resolutions))], dim=-1)
+        axes = positions.T.contiguous()
+        return torch.cat([self._level(level, axes) for level in range(len(self.resolutions))]).T
 
-    def _level(self, level: int, positions: Tensor) -> Tensor:
+    def _level(self, level: int, positions: Float[Tensor, "3 n"]) -> Float[Tensor, "features n"]:
         scaled = positions * self.resolutions[level]
-        cell = scaled.floor().clamp(0, self.resolutions[level] - 1)
-        fraction, low = scaled - cell, cell.long()
+        low = scaled.floor().clamp(0, self.resolutions[level] - 1)
+        cell, fraction = low.int(), scaled - low
         # per axis the two vertices and their weights; as (z, y, x) they span the cell's eight corners
-        x, y, z = torch.stack([low, low + 1], -1).unbind(1)
-        wx, wy, wz = torch.stack([1 - fraction, fraction], -1).unbind(1)
-        rows = self._rows(level, x[:, None, None], y[:, None, :, None], z[:, :, None, None])
-        weights = wz[:, :, None, None] * wy[:, None, :, None] * wx[:, None, None]
-        return _GatherSum.apply(self.tables[level], rows.flatten(1), weights.flatten(1))
+        x, y, z = torch.stack([cell, cell + 1], 1)
+        wx, wy, wz = torch.stack([1 - fraction, fraction], 1)
+        rows = self._rows(level, x[None, None], y[None, :, None], z[:, None, None])
+        weights = wz[:, None, None] * (wy[None, :, None] * wx[None, None])
+        return _GatherSum.apply(self.tables[level], rows.flatten(0, 2), weights.flatten(0, 2))
 
 
-class _GatherSum(torch.autograd.Function):
-    """sum_c weights[:, c] table[index[:, c]]; the table alone gets a gradient (the sample positions are frozen)."""
+def gather(table: Float[Tensor, "size features"], rows: Int[Tensor, "n"]) -> Float[Tensor, "features n"]:
+    """Rows of a table, one feature at a time: on a CPU torch copies single numbers faster than rows of two."""
+    return torch.stack([column.index_select(0, rows) for column in table.unbind(-1)])
+
+
+def scatter_sum(
+    rows: Int[Tensor, "n"], values: Float[Tensor, "features n"], size: int
+) -> Float[Tensor, "size features"]:
+    """A table of `size` rows with values summed by row, the gradient of `gather`."""
+    rows, table = rows.long(), values.new_zeros(size, len(values))
+    for column, value in zip(table.unbind(-1), values):
+        column.scatter_add_(0, rows, value)
+    return table
+
+
+class _Gather(torch.autograd.Function):
+    """`gather`, whose gradient torch itself computes far more slowly."""
 
     @staticmethod
-    def forward(ctx, table: Tensor, index: Tensor, weights: Tensor) -> Tensor:
-        ctx.save_for_backward(index, weights)
-        ctx.rows = len(table)
-        return nn.functional.embedding_bag(index, table, mode="sum", per_sample_weights=weights.to(table))
+    def forward(ctx, table: Tensor, rows: Int[Tensor, "n"]) -> Tensor:
+        ctx.save_for_backward(rows)
+        ctx.size = len(table)
+        return gather(table, rows)
 
     @staticmethod
     def backward(ctx, grad: Tensor):
-        index, weights = ctx.saved_tensors
-        flat, contribution = index.flatten(), (weights[..., None] * grad[:, None]).flatten(0, 1)
-        table = torch.zeros(ctx.rows, grad.shape[-1], device=grad.device, dtype=grad.dtype)
-        return table.index_add_(0, flat, contribution), None, None
+        (rows,) = ctx.saved_tensors
+        return scatter_sum(rows, grad, ctx.size), None
+
+
+class _GatherSum(torch.autograd.Function):
+    """sum_c weights[c] table[rows[c]]; the table alone gets a gradient (the sample positions are frozen)."""
+
+    @staticmethod
+    def forward(ctx, table: Tensor, rows: Int[Tensor, "c n"], weights: Float[Tensor, "c n"]) -> Tensor:
+        ctx.save_for_backward(rows, weights)
+        ctx.size = len(table)
+        return (gather(table, rows.flatten()).unflatten(1, rows.shape) * weights).sum(1)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        rows, weights = ctx.saved_tensors
+        return scatter_sum(rows.flatten(), (grad[:, None] * weights).flatten(1), ctx.size), None, None
 
 
 def tcnn_level_sizes(scales: Sequence[float], log2_table: int) -> list[int]:
@@ -175,9 +206,8 @@ def total_variation(grid: HashGrid, vertices: list[Int[Tensor, "n 3"]]) -> Float
     """
     total = 0.0
     for level, base in enumerate(vertices):
-        steps = torch.eye(3, dtype=base.dtype, device=base.device)
-        pairs = torch.cat([base, (base[:, None] + steps).flatten(0, 1)])
-        features = grid.vertex_features(level, pairs)
-        here, neighbours = features[: len(base), None], features[len(base) :].view(len(base), 3, features.shape[-1])
-        total = total + (here - neighbours).square().sum(-1).mean()
+        here, steps = base.T[:, None], torch.eye(3, dtype=base.dtype, device=base.device)[..., None]
+        ends = torch.cat([here, here + steps], 1).flatten(1).T
+        features = grid.vertex_features(level, ends).T.unflatten(1, (4, len(base)))
+        total = total + (features[:, 1:] - features[:, :1]).square().sum() / (3 * len(base))
     return total

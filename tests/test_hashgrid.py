@@ -55,7 +55,7 @@ def test_dense_levels_do_not_collide_and_hashed_levels_fill_the_table(grid: Torc
 def test_vertices_reproduce_what_they_store(grid: TorchHashGrid) -> None:
     for level, resolution in enumerate(grid.resolutions):
         vertices = torch.randint(0, resolution + 1, (50, 3))
-        features = grid(vertices / resolution).view(50, 4, 2)[:, level]
+        features = grid(vertices / resolution).reshape(50, 4, 2)[:, level]
         assert_close(features, grid.vertex_features(level, vertices), 1e-4)
 
 

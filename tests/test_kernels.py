@@ -168,7 +168,7 @@ def test_composite_equals_the_formula(composite, shape: tuple, monkeypatch: pyte
     inputs = head(*shape)
     fast = value_and_gradients(lambda: composite(*inputs), inputs[:3])
     # the sums over all slots of a one-hot point's gradient cancel, so this one bound is wider
-    assert_same(fast, value_and_gradients(lambda: plainly(*inputs), inputs[:3]), 5e-5)
+    assert_same(fast, value_and_gradients(lambda: plainly(*inputs), inputs[:3]), 1e-4)
 
 
 def test_gradients_of_the_twin_by_finite_differences() -> None:
@@ -204,7 +204,7 @@ def test_composite_of_extremes(composite) -> None:
 def test_composite_leaves_to_torch_what_is_not_for_triton() -> None:
     for inputs in (head(3, 2, 8, 513), head(3, 2, 8, 5, torch.float64)):
         fast = value_and_gradients(lambda: composite_triton.composite(*inputs), inputs[:3])  # noqa: B023
-        assert_same(fast, value_and_gradients(lambda: plainly(*inputs), inputs[:3]), 5e-5)  # noqa: B023
+        assert_same(fast, value_and_gradients(lambda: plainly(*inputs), inputs[:3]), 1e-4)  # noqa: B023
 
 
 def test_gradients_of_w_and_b_are_the_same_each_time() -> None:

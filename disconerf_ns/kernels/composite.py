@@ -32,14 +32,17 @@ def composite(
 
 
 class _Composite(torch.autograd.Function):
-    """`composite` some rays at a time; the backward pass computes the probabilities again."""
+    """`composite` some rays at a time; the backward pass computes the probabilities again.
+
+    Probabilities lie in memory as (k, slots, rays): the softmax then works on many rays at once, however few slots.
+    """
 
     @staticmethod
     def forward(ctx, hidden: Tensor, weight: Tensor, bias: Tensor, accumulation: Tensor) -> Tensor:
         ctx.save_for_backward(hidden, weight, bias, accumulation)
         out = hidden.new_empty(len(accumulation), len(weight), dtype=_exact(hidden))
         for rays, points in _chunks(hidden, weight, accumulation):
-            out[rays] = _probabilities(points, weight, bias).mean(1) * accumulation[rays, None]
+            torch.mul(_probabilities(points, weight, bias).mean(0), accumulation[rays], out=out[rays].T)
         return out
 
     @staticmethod
@@ -52,11 +55,11 @@ class _Composite(torch.autograd.Function):
             per_ray = _per_ray(grad_hidden, accumulation)
             for rays, points in _chunks(hidden, weight, accumulation):
                 probability = _probabilities(points, weight, bias)
-                pull = (grad[rays] * accumulation[rays, None] / points.shape[1])[:, None] * probability
-                pull -= probability * pull.sum(-1, keepdim=True)
-                per_ray[rays] = (pull @ exact).to(hidden)
-                grad_weight += pull.flatten(0, 1).T @ points.flatten(0, 1).to(grad)
-                grad_bias += pull.sum((0, 1))
+                pull = probability * (grad[rays].T * (accumulation[rays] / points.shape[1]))
+                pull -= probability * pull.sum(1, keepdim=True)
+                per_ray[rays] = (pull.mT @ exact).transpose(0, 1).to(hidden)
+                grad_weight += (pull @ points.transpose(0, 1).to(grad)).sum(0)
+                grad_bias += pull.sum((0, 2))
         return grad_hidden, grad_weight.to(weight), grad_bias.to(bias), None
 
 
@@ -81,7 +84,7 @@ def _chunks(hidden: Tensor, weight: Tensor, accumulation: Tensor) -> Iterator[tu
 
 
 def _probabilities(points: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Slot probabilities (rays, k, slots) of points (rays, k, width)."""
+    """Slot probabilities (k, slots, rays) of points (rays, k, width)."""
     with torch.autocast(points.device.type, enabled=False):
-        logits = points @ weight.to(points).T
-        return (logits.to(_exact(points)) + bias.to(_exact(points))).softmax(-1)
+        logits = weight.to(points) @ points.permute(1, 2, 0)
+        return (logits.to(_exact(points)) + bias.to(_exact(points))[:, None]).softmax(1)
