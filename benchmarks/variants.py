@@ -96,6 +96,6 @@ def _matching(variant: Variant) -> Iterator[None]:
             changed.enter_context(mock.patch.object(objective, "match", best))
         if variant.by_area:
             affinity = objective.affinity
-            by_area = lambda o: affinity(o) * o.mask_area / o.pixels  # noqa: E731
+            by_area = lambda slots, masks: affinity(slots, masks) * masks.mean(1)[..., None]  # noqa: E731
             changed.enter_context(mock.patch.object(objective, "affinity", by_area))
         yield

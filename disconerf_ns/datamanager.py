@@ -44,9 +44,19 @@ class MaskedView:
 
     def unpack(self) -> Float[Tensor, "pixels masks"]:
         """The binary masks as floats."""
-        shifts = torch.arange(7, -1, -1, device=self.bits.device, dtype=torch.uint8)
-        pixels = (self.bits[..., None] >> shifts & 1).flatten(1)[:, : len(self.valid)]
-        return pixels.T.float()
+        return unpack(self.bits, len(self.valid)).mT.float()
+
+
+def unpack(bits: UInt8[Tensor, "*batch bytes"], pixels: int) -> UInt8[Tensor, "*batch pixels"]:
+    """Masks as 0 and 1, a byte a pixel."""
+    shifts = torch.arange(7, -1, -1, device=bits.device, dtype=torch.uint8)
+    return (bits[..., None] >> shifts & 1).flatten(-2)[..., :pixels]
+
+
+def pack(masks: Bool[Tensor, "*batch pixels"]) -> UInt8[Tensor, "*batch bytes"]:
+    """Masks with one bit a pixel, the inverse of `unpack`."""
+    whole = torch.nn.functional.pad(masks.to(torch.uint8), (0, -masks.shape[-1] % 8)).unflatten(-1, (-1, 8))
+    return (whole << torch.arange(7, -1, -1, device=masks.device, dtype=torch.uint8)).sum(-1, dtype=torch.uint8)
 
 
 class DiscoNerfDataManager(VanillaDataManager):

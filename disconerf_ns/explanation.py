@@ -16,7 +16,6 @@ from torch import Tensor
 
 from disconerf_ns.consensus import Consensus, images
 from disconerf_ns.evidence import Cells, MaskedSurface, Observation, observe
-from disconerf_ns.objective import ViewLosses
 
 MOSTLY = 0.5
 """Part of an object's picture that lies inside a mask from which on the mask is about it."""
@@ -61,22 +60,3 @@ def explain(view: Observation, groups: Int[Tensor, "cells"], slots: int) -> Expl
 def explain_all(views: Sequence[MaskedSurface], consensus: Consensus, slots: int) -> list[Explanation]:
     """Explain the masks of every view by the objects of a consensus, which are the first of `slots` slots."""
     return [explain(seen, consensus.groups, slots) for seen in observe(Cells(consensus.points), views)]
-
-
-def losses(
-    slots: Float[Tensor, "pixels slots"], masks: Float[Tensor, "pixels masks"], explanation: Explanation
-) -> ViewLosses:
-    """Matching and false positive loss (Eq. 5, 6) with the union of a mask's slots in the place of its one slot.
-
-    Masks that nothing explains count as masks, and have no loss.
-    """
-    sets = explanation.sets * explanation.explained[:, None]
-    scale = 1 / (max(masks.shape[1], 1) * len(slots))
-    difference = (masks - slots @ explanation.sets.T).square().sum(0)
-    strangers = (masks.T @ slots.square() * (1 - explanation.sets)).sum(1)
-    return ViewLosses(
-        scale * difference[explanation.explained].sum(),
-        scale * strangers[explanation.explained].sum(),
-        explanation.affinity,
-        sets.any(0),
-    )

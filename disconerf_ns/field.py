@@ -75,16 +75,20 @@ class ObjectField(nn.Module):
         """
         return self.mlp(self.grid(positions)).float().softmax(-1)
 
-    def render(
-        self, positions: Float[Tensor, "points 3"], accumulation: Float[Tensor, "rays"]
+    def hidden(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n width"]:
+        """What the last layer sees of contracted positions in [0, 1]^3."""
+        return self.mlp[:-1](self.grid(positions))
+
+    def composite(
+        self, hidden: Float[Tensor, "points width"], accumulation: Float[Tensor, "rays"]
     ) -> Float[Tensor, "rays slots"]:
         """Slots rendered along rays, `render_slots` of `forward`, without the probabilities of all points in memory.
 
         Args:
-            positions: contracted positions in [0, 1]^3, a ray's points one after the other, of equal weight.
+            hidden: `hidden` of a ray's points, one after the other, of equal weight.
             accumulation: accumulation A in [0, 1], which gets no gradient.
         """
-        hidden, last = self.mlp[:-1](self.grid(positions)), self.mlp[-1]
+        last = self.mlp[-1]
         return self._composite(hidden, last.weight, last.bias, accumulation)
 
     def total_variation(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, ""]:

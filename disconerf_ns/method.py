@@ -25,6 +25,7 @@ from disconerf_ns.config import (
 from disconerf_ns.errors import show_user_errors_plainly
 from disconerf_ns.ffmpeg import ensure_ffmpeg
 from disconerf_ns.field import ObjectFieldConfig
+from disconerf_ns.optimizer import FusedAdamConfig
 
 IMPLEMENTATION = "tcnn" if find_spec("tinycudann") is not None else "torch"
 
@@ -48,7 +49,7 @@ def _optimizers(radiance_lr: float = 1e-2) -> dict:
         "proposal_networks": {"optimizer": AdamOptimizerConfig(lr=radiance_lr, eps=1e-15), "scheduler": None},
         "fields": {"optimizer": AdamOptimizerConfig(lr=radiance_lr, eps=1e-15), "scheduler": None},
         "camera_opt": {"optimizer": AdamOptimizerConfig(lr=1e-3, eps=1e-15), "scheduler": None},
-        "object_field": {"optimizer": AdamOptimizerConfig(lr=0.15, eps=1e-15), "scheduler": None},
+        "object_field": {"optimizer": FusedAdamConfig(lr=0.15, eps=1e-15), "scheduler": None},
     }
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Float, Int, Shaped
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import OrientedBox
@@ -16,23 +15,22 @@ from nerfstudio.models.nerfacto import NerfactoModel
 from nerfstudio.utils import colormaps
 from torch import Tensor
 
-from disconerf_ns import explanation, objective, rendering
+from disconerf_ns import objective, rendering
 from disconerf_ns.arrangement import arrange
+from disconerf_ns.batch import ObjectBatch
 from disconerf_ns.coarse_to_fine import CoarseToFine
 from disconerf_ns.config import DiscoNerfModelConfig
 from disconerf_ns.consensus import Consensus
 from disconerf_ns.edit import Edit, belonging
 from disconerf_ns.errors import UserError
-from disconerf_ns.explanation import Explanation
 from disconerf_ns.field import ObjectField
 from disconerf_ns.frame import BACKGROUNDS, Frame
 from disconerf_ns.lpips import without_download
-from disconerf_ns.objective import ViewLosses
+from disconerf_ns.objective import Losses, Matched
 from disconerf_ns.objects import SceneObject
 from disconerf_ns.occupancy import Occupancy
 from disconerf_ns.outputs import LazyOutputs
 from disconerf_ns.parts import Parts
-from disconerf_ns.surface import SurfaceSamples, render_slots
 from disconerf_ns.vicinity import Vicinity
 from disconerf_ns.viewer.displayed import displayed_outputs, rendering_client
 from disconerf_ns.viewer.displays import Displays
@@ -45,20 +43,6 @@ CONSENSUS = ("consensus_points", "consensus_groups", "consensus_neighbours")
 """Buffers that hold the consensus."""
 OUTSIDE = 1e-6
 """Weight of an object's slot outside of the object's box, and where the object was not seen around."""
-
-
-@dataclass
-class ObjectBatch:
-    """Whole views of one object iteration."""
-
-    surface: SurfaceSamples
-    """Rays of all views, one view after the other."""
-    masks: list[Float[Tensor, "_ _"]]
-    """Binary masks of each view."""
-    valid: list[Bool[Tensor, "_"]]
-    """Pixels of each view that take part in a loss."""
-    explanations: list[Explanation] | None = None
-    """What the masks of each view are about; None matches them with the slots as they are now."""
 
 
 class DiscoNerfModel(NerfactoModel):
@@ -125,51 +109,54 @@ class DiscoNerfModel(NerfactoModel):
         return self.field.average_init_density * torch.exp(raw.clamp(max=15))
 
     def _match_views(self, batch: ObjectBatch) -> dict:
-        positions = batch.surface.positions.flatten(0, 1)
-        image = render_slots(self.object_field(positions), batch.surface.accumulation.float())
-        chosen = torch.randint(len(positions), (self.config.tv_cells,), device=positions.device)
-        views = []
-        with torch.autocast(image.device.type, enabled=False):
-            for i, slots in enumerate(image.split([len(masks) for masks in batch.masks])):
-                slots, masks = slots[batch.valid[i]], batch.masks[i][batch.valid[i]]
-                if batch.explanations is None:
-                    views.append(objective.match_in_view(slots, masks))
-                else:
-                    views.append(explanation.losses(slots, masks, batch.explanations[i]))
-            outputs = {"views": views, "total_variation": self.object_field.total_variation(positions[chosen])}
-        if batch.explanations is not None:
-            outputs["disagreement"] = self._disagreement()
-        return outputs
+        """What the masks of whole views, and the consensus, say about the object field, which is evaluated once."""
+        surface, points, groups = batch.surface, self.consensus_points[:0], self.consensus_groups[:0]
+        if batch.explained is not None:
+            points, groups = self.consensus.sample(self.config.consensus_batch)
+        positions = surface.positions.flatten(0, 1)
+        hidden = self.object_field.hidden(torch.cat([positions, points]))
+        chosen = positions[batch.choose(self.config.tv_cells)]
+        with torch.autocast(hidden.device.type, enabled=False):
+            image = self.object_field.composite(hidden[: len(positions)], surface.accumulation)
+            image = image.unflatten(0, batch.accumulation.shape)
+            matched = batch.explained
+            if matched is None:
+                matching = objective.Matching(objective.affinity(image, batch.masks), batch.real)
+            outputs = {"total_variation": self.object_field.total_variation(chosen)}
+            if matched is None:
+                matched = matching.result(batch.counts)
+            else:
+                outputs["disagreement"] = self._disagreement(hidden[len(positions) :], groups)
+            losses = objective.losses(image, batch.masks, matched, batch.real.sum(1), batch.pixels)
+        return outputs | {"losses": losses, "matched": matched, "masks": batch.real}
 
-    def _disagreement(self) -> Float[Tensor, ""]:
+    def _disagreement(self, hidden: Float[Tensor, "n width"], groups: Int[Tensor, "n"]) -> Float[Tensor, ""]:
         """Mean negative log probability of the object that all views agree on, at random surface points."""
-        positions, groups = self.consensus.sample(self.config.consensus_batch)
-        chosen = self.object_field(positions).gather(1, groups[:, None])
+        sure = torch.ones(len(hidden), device=hidden.device)
+        chosen = self.object_field.composite(hidden, sure).gather(1, groups[:, None])
         return -(chosen + 1e-6).log().sum() / self.config.consensus_batch
 
     def get_metrics_dict(self, outputs: dict, batch: dict) -> dict[str, Tensor]:
         """nerfacto's metrics, or the mean affinity of masks with their slots and the number of slots in use."""
-        if "views" not in outputs:
+        if "matched" not in outputs:
             return super().get_metrics_dict(outputs, batch)
-        views: list[ViewLosses] = outputs["views"]
-        affinity = torch.cat([view.affinity for view in views])
+        matched: Matched = outputs["matched"]
         return {
-            "matched_affinity": affinity.mean() if len(affinity) else torch.zeros(()),
-            "slots_in_use": torch.stack([view.used for view in views]).any(0).sum(),
+            "matched_affinity": matched.affinity.sum() / outputs["masks"].sum().clamp(min=1),
+            "slots_in_use": matched.used.sum(),
         }
 
     def get_loss_dict(self, outputs: dict, batch: dict, metrics_dict: dict | None = None) -> dict[str, Tensor]:
         """nerfacto's losses and the floater loss, or those of the object field."""
-        if "views" not in outputs:
+        if "matched" not in outputs:
             losses = super().get_loss_dict(outputs, batch, metrics_dict)
             if self.training:
                 losses["floater_loss"] = self.config.floater_mult * outputs["random_densities"].mean()
             return losses
-        views: list[ViewLosses] = outputs["views"]
+        found: Losses = outputs["losses"]
         losses = {
-            "matching_loss": torch.stack([view.matching for view in views]).mean(),
-            "false_positive_loss": self.config.false_positive_mult
-            * torch.stack([view.false_positive for view in views]).mean(),
+            "matching_loss": found.matching,
+            "false_positive_loss": self.config.false_positive_mult * found.false_positive,
             "tv_loss": self.config.tv_mult * outputs["total_variation"],
         }
         if "disagreement" in outputs:

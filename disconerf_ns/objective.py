@@ -1,60 +1,43 @@
-"""The objective of one view: affinity, matching, and the losses of masks against matched slots (DiscoNeRF, 3.1-3.2).
+"""The objective of a batch of views: affinity, matching, and the losses of masks against slots (DiscoNeRF, 3.1-3.2).
 
-Masks are binary, so min(O, M) is the product O M and max(O, M) follows from the areas: three matrix products
-M^T O, M^T O^2 and the column sums give the affinity and both losses without a loop over masks.
+Masks are binary, so min(O, M) is the product O M and max(O, M) follows from the areas: products of matrices, for all
+views of a batch at once, take the place of a loop over masks. Where views have fewer pixels or masks than others, the
+rest of their part of the batch is 0, in slots as in masks, and takes part in nothing.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
-class Overlaps(NamedTuple):
-    """What the masks and slots of one view share, in pixels."""
-
-    mask_area: Float[Tensor, "masks 1"]
-    slot_area: Float[Tensor, "1 slots"]
-    slot_energy: Float[Tensor, "1 slots"]
-    """sum over the image of O^2."""
-    inter: Float[Tensor, "masks slots"]
-    """sum over each mask of O."""
-    inter_energy: Float[Tensor, "masks slots"]
-    """sum over each mask of O^2."""
-    pixels: int
+def quick(device: torch.device) -> torch.dtype:
+    """The precision of products of masks and slots: 0, 1 and probabilities need no more than half, where it is fast."""
+    return torch.float16 if device.type == "cuda" else torch.float32
 
 
-def overlaps(slots: Float[Tensor, "pixels slots"], masks: Float[Tensor, "pixels masks"]) -> Overlaps:
-    """Sums over pixels that affinity and losses are made of.
+def affinity(
+    slots: Float[Tensor, "views pixels slots"], masks: Float[Tensor, "views pixels masks"]
+) -> Float[Tensor, "views masks slots"]:
+    """Soft IoU between every mask and every slot, sum min(O, M) / sum max(O, M) (Eq. 4), without gradient.
 
     Args:
         slots: rendered slot probabilities O in [0, 1].
-        masks: binary masks M as floats; the caller leaves out the pixels that take part in no loss.
-    """
-    squared = slots * slots
-    return Overlaps(
-        mask_area=masks.sum(0)[:, None],
-        slot_area=slots.sum(0)[None],
-        slot_energy=squared.sum(0)[None],
-        inter=masks.T @ slots,
-        inter_energy=masks.T @ squared,
-        pixels=len(slots),
-    )
-
-
-def affinity(o: Overlaps) -> Float[Tensor, "masks slots"]:
-    """Soft IoU between every mask and every slot, sum min(O, M) / sum max(O, M) (Eq. 4), without gradient.
+        masks: binary masks M.
 
     Returns:
         Affinity in [0, 1]; 0 for an empty mask.
     """
-    inter = o.inter.detach()
-    union = o.mask_area + o.slot_area.detach() - inter
-    return torch.where(o.mask_area > 0, inter / union.clamp(min=1e-12), 0.0)
+    slots, masks = slots.detach(), masks.to(slots)
+    shared, area = masks.mT @ slots, masks.sum(1)[..., None]
+    union = area + slots.sum(1)[:, None] - shared
+    return torch.where(area > 0, shared / union.clamp(min=1e-12), 0.0)
 
 
 def match(alpha: Float[Tensor, "masks slots"]) -> Int[Tensor, "masks"]:
@@ -66,45 +49,119 @@ def match(alpha: Float[Tensor, "masks slots"]) -> Int[Tensor, "masks"]:
     if alpha.shape[0] > alpha.shape[1]:
         raise ValueError(f"{alpha.shape[0]} masks cannot be matched one to one with {alpha.shape[1]} slots")
     _, gamma = linear_sum_assignment(alpha.cpu().numpy(), maximize=True)
-    return torch.as_tensor(gamma, device=alpha.device)
+    return torch.from_numpy(np.asarray(gamma))
 
 
-def matching_loss(o: Overlaps, gamma: Int[Tensor, "masks"]) -> Float[Tensor, ""]:
-    """(1/K) sum_m ||M_m - O_gamma(m)||^2 (Eq. 5) as a mean over pixels; 0 where there are no masks.
+class Matched(NamedTuple):
+    """What the masks of a batch of views are about."""
 
-    For binary M the square expands to |M| - 2 M.O + O.O.
+    sets: Float[Tensor, "views masks slots"]
+    """1 for the slots whose union a mask is compared with: one slot (Eq. 5), or several."""
+    affinity: Float[Tensor, "views masks"]
+    """Affinity (Eq. 4) of mask and union, in [0, 1]."""
+    counted: Bool[Tensor, "views masks"]
+    """Masks that have a loss."""
+
+    @property
+    def used(self) -> Bool[Tensor, "slots"]:
+        """Slots that a mask is about."""
+        return ((self.sets > 0) & self.counted[..., None]).flatten(0, 1).any(0)
+
+
+class Matching:
+    """Masks matched one to one with the slots as they are now (3.1), in each view of a batch.
+
+    The affinities leave the GPU when this is made, in one transfer, and are waited for in `result`: what is computed
+    in between keeps the GPU busy.
     """
-    rows = torch.arange(len(gamma), device=gamma.device)
-    squares = o.mask_area[:, 0] - 2 * o.inter[rows, gamma] + o.slot_energy[0, gamma]
-    return squares.sum() / (max(len(gamma), 1) * o.pixels)
+
+    def __init__(self, alpha: Float[Tensor, "views masks slots"], real: Bool[Tensor, "views masks"]):
+        """Begin.
+
+        Args:
+            alpha: affinities.
+            real: masks that there are; the rest of `alpha` fills a view up.
+        """
+        self.alpha, self.real = alpha, real
+        self._copied = None
+        self._host = alpha
+        if alpha.is_cuda:
+            self._host = torch.empty(alpha.shape, dtype=alpha.dtype, pin_memory=True).copy_(alpha, non_blocking=True)
+            self._copied = torch.cuda.Event()
+            self._copied.record()
+
+    def result(self, counts: list[int]) -> Matched:
+        """What every mask is matched to.
+
+        Args:
+            counts: the number of masks in each view.
+        Raises:
+            ValueError: more masks than slots.
+        """
+        if self._copied is not None:
+            self._copied.synchronize()
+        gamma = torch.full(self._host.shape[:2], -1)
+        for row, alpha, count in zip(gamma, self._host, counts):
+            row[:count] = match(alpha[:count])
+        slots = torch.arange(self.alpha.shape[2], device=self.alpha.device)
+        sets = (gamma.to(self.alpha.device, non_blocking=True)[..., None] == slots).to(self.alpha)
+        return Matched(sets, (self.alpha * sets).sum(-1), self.real)
 
 
-def false_positive_loss(o: Overlaps, gamma: Int[Tensor, "masks"]) -> Float[Tensor, ""]:
-    """(1/K) sum_m sum_{n != gamma(m)} ||M_m * O_n||^2 (Eq. 6) as a mean over pixels; 0 where there are no masks."""
-    rows = torch.arange(len(gamma), device=gamma.device)
-    squares = o.inter_energy.sum() - o.inter_energy[rows, gamma].sum()
-    return squares / (max(len(gamma), 1) * o.pixels)
-
-
-class ViewLosses(NamedTuple):
-    """What one view says about its slots."""
+class Losses(NamedTuple):
+    """What the views of a batch say about their slots."""
 
     matching: Float[Tensor, ""]
-    """Matching loss (Eq. 5), a mean over masks and pixels."""
+    """(1/K) sum_m ||M_m - O_gamma(m)||^2 (Eq. 5), a mean over pixels and views."""
     false_positive: Float[Tensor, ""]
-    """False positive loss (Eq. 6), a mean over masks and pixels."""
-    affinity: Float[Tensor, "masks"]
-    """Affinity (Eq. 4) of each mask with what it was matched to, in [0, 1]."""
-    used: Bool[Tensor, "slots"]
-    """Slots that a mask was matched to."""
+    """(1/K) sum_m sum_{n != gamma(m)} ||M_m * O_n||^2 (Eq. 6), a mean over pixels and views."""
 
 
-def match_in_view(slots: Float[Tensor, "pixels slots"], masks: Float[Tensor, "pixels masks"]) -> ViewLosses:
-    """The paper's losses: the view's masks matched one to one with the slots as they are now."""
-    o = overlaps(slots, masks)
-    alpha = affinity(o)
-    gamma = match(alpha)
-    used = torch.zeros(slots.shape[1], dtype=torch.bool, device=slots.device).index_fill_(0, gamma, True)
-    return ViewLosses(
-        matching_loss(o, gamma), false_positive_loss(o, gamma), alpha[torch.arange(len(gamma)), gamma], used
-    )
+def losses(
+    slots: Float[Tensor, "views pixels slots"],
+    masks: Float[Tensor, "views pixels masks"],
+    matched: Matched,
+    counts: Int[Tensor, "views"],
+    pixels: Int[Tensor, "views"],
+) -> Losses:
+    """Both losses, with the union of a mask's slots in the place of its one slot.
+
+    Args:
+        slots: rendered slot probabilities O in [0, 1].
+        masks: binary masks M.
+        matched: what the masks are about; masks that do not count have no loss, but are among the K.
+        counts: the number K of masks in each view.
+        pixels: the number of pixels in each view.
+    """
+    scale = 1 / (counts.clamp(min=1) * pixels.clamp(min=1) * len(slots)).to(slots)
+    counted = matched.counted.to(slots)[..., None]
+    return Losses(*_Losses.apply(slots, masks, matched.sets, counted, scale[:, None, None]))
+
+
+class _Losses(torch.autograd.Function):
+    """With U = O S^T the unions of the sets S, and V = M (1 - S) the masks that a slot is a stranger to: sums of
+    (M - U)^2 and V O^2, over the masks that count.
+
+    Products are computed in the precision of the masks, sums over pixels in that of the slots, and gradients are scaled
+    last, so that none is too small for it. V O and M - U are all that the backward pass needs.
+    """
+
+    @staticmethod
+    def forward(ctx, slots: Tensor, masks: Tensor, sets: Tensor, counted: Tensor, scale: Tensor):
+        few, about, strange = slots.to(masks), (sets * counted).to(masks), ((1 - sets) * counted).to(masks)
+        difference = torch.baddbmm(masks, few, sets.to(masks).mT, alpha=-1) * counted.to(masks).mT
+        strangers = torch.bmm(masks, strange).mul_(few)
+        ctx.save_for_backward(difference, strangers, about, scale)
+        ctx.dtype = slots.dtype
+        matching = (scale * difference.square().sum(1, dtype=slots.dtype)[:, None]).sum()
+        false_positive = (scale * (strangers * few).sum(1, dtype=slots.dtype)[:, None]).sum()
+        return matching, false_positive
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, of_matching: Tensor, of_false_positive: Tensor):
+        difference, strangers, about, scale = ctx.saved_tensors
+        with torch.autocast(difference.device.type, enabled=False):
+            grad = strangers * (2 * of_false_positive * scale).to(ctx.dtype)
+            grad.addcmul_(torch.bmm(difference, about), -2 * of_matching * scale)
+        return grad, None, None, None, None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline
 from nerfstudio.utils import writer
@@ -15,21 +15,25 @@ from rich.progress import track
 from torch import Tensor
 
 from disconerf_ns import rendering
+from disconerf_ns.batch import ObjectBatch
 from disconerf_ns.config import DiscoNerfPipelineConfig
 from disconerf_ns.consensus import find_consensus
-from disconerf_ns.datamanager import DiscoNerfDataManager, MaskedView
+from disconerf_ns.datamanager import DiscoNerfDataManager, MaskedView, pack
 from disconerf_ns.edit import Edit
 from disconerf_ns.errors import UserError
 from disconerf_ns.evidence import MaskedSurface
 from disconerf_ns.explanation import Explanation, explain_all
 from disconerf_ns.mask_report import report_masks, save_report
-from disconerf_ns.model import DiscoNerfModel, ObjectBatch
+from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.objects import SceneObject, discover, save_manifest
 from disconerf_ns.radiance import adopt_architecture, check_scene, load_radiance, radiance_source
 from disconerf_ns.schedule import Schedule, Stage, resplit, split
 from disconerf_ns.surface import SurfaceSamples
 from disconerf_ns.viewer.control import ObjectControl
 from disconerf_ns.viewer.status import Report
+
+REPORT_EVERY = 8
+"""Steps between two that the viewer hears of: its numbers make a step wait for the GPU."""
 
 
 class DiscoNerfPipeline(VanillaPipeline):
@@ -89,8 +93,9 @@ class DiscoNerfPipeline(VanillaPipeline):
                     group["lr"] = trainer.config.optimizers[name]["optimizer"].lr * self._decay(name, step)
 
         def leave_step(step: int) -> None:
-            self.object_control.report(self._report(step))
             done, length = step + 1 - self.schedule.object_start, self.schedule.total - self.schedule.object_start
+            if step % REPORT_EVERY == 0 or step + 1 == self.schedule.total:
+                self.object_control.report(self._report(step))
             if done > 0 and (done * 10 // length > (done - 1) * 10 // length):
                 objects = self.discover_objects()
                 save_manifest(objects, self.model.object_field.slots, step, trainer.base_dir / "objects.json")
@@ -210,9 +215,9 @@ class DiscoNerfPipeline(VanillaPipeline):
         stride = max(sum(len(surface) for surface in self.surfaces) // rays, 1)
         views = []
         for index, surface in enumerate(self.surfaces):
-            view = self.datamanager.view_masks(index).to(self.device)
+            view = self._with_background(self.datamanager.view_masks(index)).to(self.device)
             kept = view.valid.nonzero()[::stride, 0]
-            views.append((surface[kept.to(surface.packed.device)], self._masks(view)[kept]))
+            views.append((surface[kept.to(surface.packed.device)], view.unpack()[kept]))
         return views
 
     # ---------------------------------------------------------------- training
@@ -223,25 +228,27 @@ class DiscoNerfPipeline(VanillaPipeline):
             self.model.train()
             if self.stage is Stage.RADIANCE:
                 return super().get_train_loss_dict(step)
-            views = [view.to(self.device) for view in self.datamanager.next_views()]
-            batch = ObjectBatch(
-                surface=SurfaceSamples.cat([self.surfaces[view.index] for view in views]).to(self.device),
-                masks=[self._masks(view) for view in views],
-                valid=[view.valid for view in views],
-                explanations=[self.explanations[view.index] for view in views] if self.explanations else None,
-            )
-            outputs = self._model(batch)
+            outputs = self._model(self.next_batch())
             self.settled = metrics = self.model.get_metrics_dict(outputs, {})
             return outputs, self.model.get_loss_dict(outputs, {}, metrics), metrics
 
-    def _masks(self, view: MaskedView) -> Float[Tensor, "pixels masks"]:
+    def next_batch(self) -> ObjectBatch:
+        """The views of the next object iteration."""
+        views = [self._with_background(view) for view in self.datamanager.next_views()]
+        return ObjectBatch.of(
+            [self.surfaces[view.index] for view in views],
+            views,
+            [self.explanations[view.index] for view in views] if self.explanations else None,
+            self.device,
+        )
+
+    def _with_background(self, view: MaskedView) -> MaskedView:
         """The masks of a view, and the one of its background where that is asked for (DiscoNeRF, 4)."""
-        masks = view.unpack()
         if not self.config.datamanager.background_mask:
-            return masks
+            return view
         positions = rendering.uncontract(self.model, self.surfaces[view.index].positions.to(self.device))
-        outside = (positions.norm(dim=-1) > 1).float().mean(-1, keepdim=True) > 0.5
-        return torch.cat([masks, outside.float()], -1)
+        outside = (positions.norm(dim=-1) > 1).float().mean(-1) > 0.5
+        return replace(view, bits=torch.cat([view.bits, pack(outside[None]).to(view.bits.device)]))
 
     def get_average_eval_image_metrics(
         self, step: int | None = None, output_path: Path | None = None, get_std: bool = False

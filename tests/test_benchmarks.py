@@ -76,9 +76,9 @@ def test_matching_by_area_prefers_the_large_mask() -> None:
     slots, masks = torch.zeros(100, 2), torch.zeros(100, 2)
     slots[:55, 0] = 1
     masks[:45, 0] = masks[:, 1] = 1
-    assert objective.match(objective.affinity(objective.overlaps(slots, masks))).tolist() == [0, 1]
+    assert objective.match(objective.affinity(slots[None], masks[None])[0]).tolist() == [0, 1]
     with _matching(Variant(by_area=True)):
-        assert objective.match(objective.affinity(objective.overlaps(slots, masks))).tolist() == [1, 0]
+        assert objective.match(objective.affinity(slots[None], masks[None])[0]).tolist() == [1, 0]
 
 
 @pytest.fixture

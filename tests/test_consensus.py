@@ -10,7 +10,7 @@ import torch
 from helpers import assert_close
 from torch import Tensor
 
-from disconerf_ns import explanation
+from disconerf_ns import objective
 from disconerf_ns.consensus import (
     Consensus,
     agreement,
@@ -27,6 +27,7 @@ from disconerf_ns.evidence import Cells, Observation, observe, similarity
 from disconerf_ns.explanation import Explanation, explain
 from disconerf_ns.mask_report import ObjectReport, ViewReport, load_report, report_masks, save_report
 from disconerf_ns.metrics import labels_table, weighted_iou
+from disconerf_ns.objective import Matched
 from disconerf_ns.objects import SceneObject
 from disconerf_ns.surface import SurfaceSamples
 
@@ -235,13 +236,14 @@ def test_losses_and_gradients_equal_loops(seed: int) -> None:
         matching = matching + ((masks[:, m] - union) ** 2).sum() / 4 / 30
         others = [n for n in range(5) if not sets[m, n]]
         positive = positive + sum(((masks[:, m] * slow[:, n]) ** 2).sum() for n in others) / 4 / 30
-    found = explanation.losses(fast, masks, about)
+    matched = Matched(about.sets[None], about.affinity[None], about.explained[None])
+    found = objective.losses(fast[None], masks[None], matched, torch.tensor([4]), torch.tensor([30]))
     assert_close(found.matching, matching)
     assert_close(found.false_positive, positive)
     (found.matching + 0.3 * found.false_positive).backward()
     (matching + 0.3 * positive).backward()
     assert_close(fast.grad, slow.grad)
-    assert found.used.tolist() == sets[[0, 2, 3]].any(0).tolist()
+    assert matched.used.tolist() == sets[[0, 2, 3]].any(0).tolist()
 
 
 def test_images_put_each_cell_into_its_group() -> None:

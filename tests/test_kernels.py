@@ -249,7 +249,7 @@ def make_field(implementation: str) -> ObjectField:
 def test_field_renders_what_its_probabilities_say(implementation: str) -> None:
     field, positions, accumulation = make_field(implementation), make_positions(30), torch.rand(15, device=DEVICE)
     parameters = list(field.parameters())
-    fast = value_and_gradients(lambda: field.render(positions, accumulation), parameters)
+    fast = value_and_gradients(lambda: field.composite(field.hidden(positions), accumulation), parameters)
     slow = value_and_gradients(lambda: render_slots(field(positions), accumulation), parameters)
     assert_same(fast, slow, 5e-5)
 
@@ -258,9 +258,9 @@ def test_field_renders_what_its_probabilities_say(implementation: str) -> None:
 def test_field_renders_under_autocast(implementation: str) -> None:
     field, positions, accumulation = make_field(implementation), make_positions(30), torch.rand(15, device=DEVICE)
     parameters = list(field.parameters())
-    exact = value_and_gradients(lambda: field.render(positions, accumulation), parameters)
+    exact = value_and_gradients(lambda: field.composite(field.hidden(positions), accumulation), parameters)
     with torch.autocast(DEVICE, dtype=torch.float16):
-        half = value_and_gradients(lambda: field.render(positions, accumulation), parameters)
+        half = value_and_gradients(lambda: field.composite(field.hidden(positions), accumulation), parameters)
     assert half[0].dtype == torch.float32
     # three layers round what comes in and what goes out, both ways
     assert_same(half, exact, 12 * HALF_STEP)

@@ -15,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from disconerf_ns import objective
+from disconerf_ns.batch import stacked
+from disconerf_ns.objective import Matched
 
 
 def random_view(seed: int, pixels: int = 40, slots: int = 6, masks: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
@@ -27,45 +29,94 @@ def random_view(seed: int, pixels: int = 40, slots: int = 6, masks: int = 4) -> 
     return probabilities * opacity, (torch.rand(pixels, masks, generator=generator) < chance).float()
 
 
+def see(slots: torch.Tensor, masks: torch.Tensor) -> tuple[Matched, objective.Losses]:
+    """One view's masks matched one to one with its slots, and the losses."""
+    count = masks.shape[1]
+    alpha = objective.affinity(slots[None], masks[None])
+    matched = objective.Matching(alpha, torch.ones(1, count, dtype=torch.bool)).result([count])
+    sizes = torch.tensor([count]), torch.tensor([len(slots)])
+    return matched, objective.losses(slots[None], masks[None], matched, *sizes)
+
+
+def slots_of(matched: Matched, view: int = 0) -> list[int]:
+    return matched.sets[view].argmax(1).tolist()
+
+
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=40, deadline=None)
 def test_losses_and_gradients_equal_the_formulas(seed: int) -> None:
     slots, masks = random_view(seed)
     fast, slow = slots.clone().requires_grad_(), slots.clone().requires_grad_()
-    shared = objective.overlaps(fast, masks)
-    alpha = objective.affinity(shared)
-    assert_close(alpha, affinity_by_loops(slots, masks))
+    alpha = affinity_by_loops(slots, masks)
+    assert_close(objective.affinity(slots[None], masks[None])[0], alpha)
 
-    gamma = objective.match(alpha)
-    total = sum(float(alpha[m, n]) for m, n in enumerate(gamma))
+    matched, found = see(fast, masks)
+    chosen = tuple(slots_of(matched))
+    assert len(set(chosen)) == masks.shape[1]
+    total = sum(float(alpha[m, n]) for m, n in enumerate(chosen))
     assert total == pytest.approx(sum(float(alpha[m, n]) for m, n in enumerate(best_assignment(alpha))), abs=1e-5)
+    assert_close(matched.affinity[0], alpha[range(len(chosen)), chosen])
 
-    chosen = tuple(gamma.tolist())
-    for loss, twin in (
-        (objective.matching_loss, matching_loss_by_loops),
-        (objective.false_positive_loss, false_positive_loss_by_loops),
-    ):
-        fast_value, slow_value = loss(shared, gamma), twin(slow, masks, chosen)
-        assert_close(fast_value, slow_value)
-        (fast_gradient,) = torch.autograd.grad(fast_value, fast, retain_graph=True)
-        (slow_gradient,) = torch.autograd.grad(slow_value, slow)
+    for value, twin in zip(found, (matching_loss_by_loops, false_positive_loss_by_loops)):
+        expected = twin(slow, masks, chosen)
+        assert_close(value, expected)
+        (fast_gradient,) = torch.autograd.grad(value, fast, retain_graph=True)
+        (slow_gradient,) = torch.autograd.grad(expected, slow)
         assert_close(fast_gradient, slow_gradient)
+
+
+def test_views_of_a_batch_do_not_see_each_other_and_filling_counts_for_nothing() -> None:
+    """Views of different sizes together are the mean of the views alone."""
+    views = [random_view(1), random_view(2, pixels=25, masks=2), (torch.rand(31, 6), torch.zeros(31, 0))]
+    batch = [stacked([view[part] for view in views]) for part in (0, 1)]
+    counts, pixels = ([view[1].shape[1] for view in views], [len(view[0]) for view in views])
+    real = torch.arange(batch[1].shape[2]) < torch.tensor(counts)[:, None]
+    slots = batch[0].requires_grad_()
+    matched = objective.Matching(objective.affinity(slots, batch[1]), real).result(counts)
+    found = objective.losses(slots, batch[1], matched, torch.tensor(counts), torch.tensor(pixels))
+    (found.matching + 3 * found.false_positive).backward()
+    alone = [(view[0].clone().requires_grad_(), view[1]) for view in views]
+    seen = [see(*view) for view in alone]
+    for loss in (0, 1):
+        assert_close(found[loss], sum(one[loss] for _, one in seen) / 3)
+    for number, ((own, _), (own_matched, one)) in enumerate(zip(alone, seen)):
+        ((one.matching + 3 * one.false_positive) / 3).backward()
+        assert_close(slots.grad[number, : len(own)], own.grad)
+        assert slots.grad[number, len(own) :].abs().sum() == 0
+        assert slots_of(matched, number)[: counts[number]] == slots_of(own_matched)
+    assert matched.counted.sum() == sum(counts)
+    assert matched.used.tolist() == torch.stack([own.used for own, _ in seen]).any(0).tolist()
+
+
+def test_half_precision_of_the_products_costs_little() -> None:
+    """As on a GPU, where masks come in half precision: the gradients' error is that of a rounded probability."""
+    slots, masks = random_view(7, pixels=4000, slots=30, masks=12)
+    results = []
+    for kind in (torch.float32, torch.float16):
+        own = slots.clone().requires_grad_()
+        matched, _ = see(own.detach(), masks)
+        sizes = torch.tensor([12]), torch.tensor([4000])
+        found = objective.losses(own[None], masks[None].to(kind), matched, *sizes)
+        (1e-4 * (found.matching + found.false_positive)).backward()
+        assert own.grad.dtype == torch.float32
+        results.append([torch.stack(found).detach(), own.grad])
+    assert_close(results[1][0], results[0][0], 1e-3)
+    assert_close(results[1][1], results[0][1], 2e-3)
 
 
 def test_two_masks_three_slots_by_hand() -> None:
     slots = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0]])
     masks = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
-    shared = objective.overlaps(slots, masks)
     # mask 0 covers pixels 0, 1. Slot 0: minima 1 + 0.5, maxima 1 + 1. Slot 1: 0.5 over 1 + 1 + 0.5. Slot 2: 0.
     # mask 1 covers pixels 2, 3. Slot 0: 0. Slot 1: 0.5 over 0.5 + 1 + 1. Slot 2: 1.5 over 2.
     expected = torch.tensor([[1.5 / 2, 0.5 / 2.5, 0.0], [0.0, 0.5 / 2.5, 1.5 / 2]])
-    assert_close(objective.affinity(shared), expected)
-    gamma = objective.match(expected)
-    assert gamma.tolist() == [0, 2]
+    assert_close(objective.affinity(slots[None], masks[None])[0], expected)
+    matched, found = see(slots, masks)
+    assert slots_of(matched) == [0, 2]
     # each mask differs from its slot by 1/2 in one pixel: (1/2) (1/4 + 1/4) / 4 pixels
-    assert float(objective.matching_loss(shared, gamma)) == pytest.approx(0.25 / 4)
+    assert float(found.matching) == pytest.approx(0.25 / 4)
     # slot 1 leaks 1/2 into one pixel of each mask
-    assert float(objective.false_positive_loss(shared, gamma)) == pytest.approx(0.25 / 4)
+    assert float(found.false_positive) == pytest.approx(0.25 / 4)
 
 
 @given(seed=st.integers(0, 10_000))
@@ -77,37 +128,25 @@ def test_order_of_masks_and_slots_does_not_matter(seed: int) -> None:
         torch.randperm(masks.shape[1], generator=generator),
         torch.randperm(slots.shape[1], generator=generator),
     )
-
-    def losses(o, m):
-        shared = objective.overlaps(o, m)
-        gamma = objective.match(objective.affinity(shared))
-        return torch.stack([objective.matching_loss(shared, gamma), objective.false_positive_loss(shared, gamma)])
-
     if masks.sum(0).min() > 0:  # an empty mask fits every slot equally badly, so its match is arbitrary
-        assert_close(losses(slots, masks), losses(slots[:, other], masks[:, some]))
+        assert_close(torch.stack(see(slots, masks)[1]), torch.stack(see(slots[:, other], masks[:, some])[1]))
 
 
 def test_perfect_slots_cost_nothing() -> None:
     masks = torch.eye(3).repeat_interleave(4, 0)
-    shared = objective.overlaps(masks, masks)
-    gamma = objective.match(objective.affinity(shared))
-    assert float(objective.matching_loss(shared, gamma)) == 0
-    assert float(objective.false_positive_loss(shared, gamma)) == 0
+    assert [float(loss) for loss in see(masks, masks)[1]] == [0, 0]
 
 
 def test_a_view_without_masks_costs_nothing_and_keeps_the_graph() -> None:
     slots = torch.rand(10, 3, requires_grad=True)
-    shared = objective.overlaps(slots, torch.zeros(10, 0))
-    gamma = objective.match(objective.affinity(shared))
-    loss = objective.matching_loss(shared, gamma) + objective.false_positive_loss(shared, gamma)
-    loss.backward()
-    assert float(loss) == 0 and float(slots.grad.abs().max()) == 0
+    matched, found = see(slots, torch.zeros(10, 0))
+    (found.matching + found.false_positive).backward()
+    assert float(found.matching) == 0 and float(slots.grad.abs().max()) == 0
+    assert not matched.used.any()
 
 
-def test_affinity_and_matching_have_no_gradient() -> None:
-    slots = torch.rand(10, 3, requires_grad=True)
-    shared = objective.overlaps(slots, torch.ones(10, 2))
-    assert not objective.affinity(shared).requires_grad
+def test_affinity_has_no_gradient() -> None:
+    assert not objective.affinity(torch.rand(1, 10, 3, requires_grad=True), torch.ones(1, 10, 2)).requires_grad
 
 
 def test_more_masks_than_slots_are_refused() -> None:

@@ -13,7 +13,8 @@ from disconerf_ns.method import disconerf
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.schedule import Schedule
 
-OBJECT_RATE = disconerf.config.optimizers["object_field"]["optimizer"].lr
+OPTIMIZER = disconerf.config.optimizers["object_field"]["optimizer"]
+OBJECT_RATE = OPTIMIZER.lr
 """Learning rate of the object field after the warm-up."""
 
 
@@ -49,7 +50,7 @@ def optimize(
     """
     config = pipeline.config
     pipeline.datamanager.shuffled = []
-    schedule, optimizer = Schedule(0, iterations), torch.optim.Adam(field.parameters(), eps=1e-15)
+    schedule, optimizer = Schedule(0, iterations), OPTIMIZER.setup(list(field.parameters()))
     for step in range(iterations):
         for group in optimizer.param_groups:
             group["lr"] = rate * schedule.object_decay(step, config.object_warmup, config.object_decay)
