@@ -169,10 +169,10 @@ def main(trial: Naive) -> None:
     torch.set_num_threads(trial.threads)
     pipeline = load(trial.run, trial.data, trial.masks)
     pipeline.model.slots_by_masks = True
-    naive = paper(pipeline, trial)
-    naive_scores = scores(pipeline, trial, "view") if trial.to_the_end else None
     parts = stage(pipeline, trial)
     product_scores = scores(pipeline, trial, "scene")
+    naive = paper(pipeline, trial)
+    naive_scores = scores(pipeline, trial, "view") if trial.to_the_end else None
     product = Lap(*(sum(lap) for lap in zip(*((lap.seconds, lap.cpu_seconds) for lap in parts.values()))))
     ratio = Lap(naive.seconds / product.seconds, naive.cpu_seconds / product.cpu_seconds)
     facts = {

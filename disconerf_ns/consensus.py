@@ -23,6 +23,8 @@ from torch import Tensor
 
 from disconerf_ns.evidence import Cells, MaskedSurface, Observation, observe
 
+VIEWS_AT_ONCE = 32
+"""Views whose evidence is summed up by one product."""
 COARSE, FINE = 4000, 30_000
 """Most cells that are merged pair by pair, and most cells that get a group in the end."""
 POINTS_PER_CELL = 16
@@ -149,14 +151,26 @@ class Evidence(NamedTuple):
 
 
 def collect(seen: Sequence[Observation], cells: int) -> Evidence:
-    """Sum up the views."""
+    """Sum up the views.
+
+    With Z the one-hot kinds of all cells in a view and S the similarity of kinds, a view says Z S Z^T; the products of
+    many views side by side are one.
+    """
     evidence = Evidence(torch.zeros(cells, cells), torch.zeros(cells, cells))
-    for view in seen:
-        kind, similar, masked = view.similarity
-        some = masked[kind]
-        ids, kind = view.cells[some], kind[some]
-        evidence.similar[ids[:, None], ids] += similar[kind[:, None], kind]
-        evidence.views[ids[:, None], ids] += 1
+    for some in (seen[i : i + VIEWS_AT_ONCE] for i in range(0, len(seen), VIEWS_AT_ONCE)):
+        kinds = sum(len(view.similarity[2]) for view in some)
+        one_hot, similar = torch.zeros(2, cells, kinds)
+        masked = torch.zeros(cells, len(some))
+        first = 0
+        for column, view in enumerate(some):
+            kind, of_kinds, in_masks = view.similarity
+            own = slice(first, first + len(in_masks))
+            masked[view.cells, column] = in_masks[kind].float()
+            one_hot[view.cells, first + kind] = in_masks[kind].float()
+            similar[view.cells, own] = of_kinds[kind]
+            first = own.stop
+        evidence.similar.addmm_(similar, one_hot.T)
+        evidence.views.addmm_(masked, masked.T)
     return evidence
 
 
@@ -174,38 +188,38 @@ def _merge(agreement: np.ndarray, views: np.ndarray, doubt: float) -> np.ndarray
 
     A bound is what stays where the partner is gone or less similar than before: most rows are never searched again.
     """
-    group, row_group, searched = np.arange(len(views)), np.arange(len(views)), np.ones(len(views), bool)
+    count = len(views)
+    group, row_group, partner = np.arange(count), np.arange(count), np.zeros(count, int)
+    best, searched = np.ones(count, np.float32), np.zeros(count, bool)
+    gone, doubt = np.zeros(count, np.float32), np.float32(doubt)
 
-    def mean(rows) -> np.ndarray:
-        known = views[rows] >= LEAST_VIEWS
-        return np.where(known, agreement[rows] / np.maximum(views[rows] + doubt, 1), -1).astype(np.float32)
+    def similar(row: int) -> np.ndarray:
+        mean = agreement[row] / np.maximum(views[row] + doubt, 1)
+        mean[views[row] < LEAST_VIEWS] = -1
+        mean[row] = -1
+        return mean - gone
 
-    similar = mean(slice(None))
-    np.fill_diagonal(similar, -1)
-    partner = similar.argmax(1)
-    best = similar[group, partner]
     while best.max(initial=-1) >= LEAST_AGREEMENT:
         i = int(best.argmax())
         if not searched[i]:
-            partner[i], searched[i] = similar[i].argmax(), True
-            best[i] = similar[i, partner[i]]
+            now = similar(i)
+            partner[i], searched[i] = now.argmax(), True
+            best[i] = now[partner[i]]
             continue
         j = int(partner[i])
         for table in (agreement, views):
             table[i] += table[j]
             table[:, i] = table[i]
-        group[group == row_group[j]], row_group[j] = row_group[i], -1
-        alive = row_group >= 0
-        similar[i] = np.where(alive, mean(i), -1)
-        similar[i, i] = similar[j] = -1
-        similar[:, i], similar[:, j] = similar[i], -1
+        group[group == row_group[j]], row_group[j], gone[j] = row_group[i], -1, 2
+        now = similar(i)
         searched &= (partner != i) & (partner != j)
-        closer = alive & (similar[i] >= best)
-        partner[closer], best[closer], searched[closer] = i, similar[i, closer], True
+        closer = now >= np.maximum(best, 0)
+        partner[closer], best[closer], searched[closer] = i, now[closer], True
         best[i], searched[i], best[j] = 1, False, -1
+        alive = gone == 0
         if 2 * np.count_nonzero(alive) < len(alive):
-            agreement, views, similar = (table[np.ix_(alive, alive)] for table in (agreement, views, similar))
-            row_group, best, searched = row_group[alive], best[alive], searched[alive]
+            agreement, views = (table[np.ix_(alive, alive)] for table in (agreement, views))
+            row_group, gone, best, searched = row_group[alive], gone[alive], best[alive], searched[alive]
             partner = (np.cumsum(alive) - 1)[partner[alive]]
     return group
 
