@@ -21,7 +21,7 @@ class Ceilings:
     scattered_g_s: float
     """Random single numbers of such a table added to, in 10^9/s."""
     gflop_s: float
-    """Multiplications and additions of a product of matrices, half precision on a GPU and single on a CPU, in 10^9/s."""
+    """Multiplications and additions of a product of matrices, half precision on a GPU, else single, in 10^9/s."""
 
 
 def fastest(run: Callable[[], object], repeats: int) -> float:

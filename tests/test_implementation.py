@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 import types
@@ -13,7 +15,7 @@ import torch
 from disconerf_ns.errors import UserError
 from disconerf_ns.field import ObjectField, ObjectFieldConfig
 from disconerf_ns.hashgrid import TorchHashGrid
-from disconerf_ns.kernels import choice
+from disconerf_ns.kernels import check, choice, composite
 from disconerf_ns.kernels.choice import choose
 
 
@@ -25,6 +27,7 @@ def machine(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.delenv("TRITON_INTERPRET", raising=False)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
         monkeypatch.setattr(choice, "_installed", packages.__contains__)
+        monkeypatch.setattr(check, "triton_agrees", lambda: True)
 
     return pretend
 
@@ -41,6 +44,69 @@ def machine(monkeypatch: pytest.MonkeyPatch):
 def test_auto_takes_the_fastest_there_is(machine, gpu: bool, packages: tuple[str, ...], chosen: str) -> None:
     machine(gpu, *packages)
     assert choose("auto") == chosen
+
+
+@pytest.fixture
+def untried(monkeypatch: pytest.MonkeyPatch):
+    """As in a new process on a machine with a GPU and Triton, whose log is kept."""
+    said: list[str] = []
+    monkeypatch.setattr(check.CONSOLE, "log", said.append)
+    monkeypatch.setattr(choice, "_installed", ("triton",).__contains__)
+    check.triton_agrees.cache_clear()
+    yield said
+    check.triton_agrees.cache_clear()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available() and not os.environ.get("TRITON_INTERPRET"), reason="no Triton")
+def test_triton_is_tried_before_auto_takes_it_and_agrees(untried: list[str]) -> None:
+    pytest.importorskip("triton")
+    before = torch.random.get_rng_state()
+    assert check.difference(half=False) < 1e-4
+    assert check.triton_agrees() and untried == []
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("outcome", "fault"),
+    [
+        (RuntimeError("ptxas: no such GPU\nmore"), "do not run here .*ptxas: no such GPU"),
+        (0.2, "differ from torch's by 2.0e-01"),
+        (float("nan"), "differ"),
+    ],
+)
+def test_triton_that_fails_or_is_wrong_gives_way_to_torch_and_says_so_once(
+    untried, monkeypatch, outcome, fault
+) -> None:
+    def difference(half: bool) -> float:
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(check, "difference", difference)
+    with monkeypatch.context() as machine:
+        machine.setattr(torch.cuda, "is_available", lambda: True)
+        assert [choose("auto"), choose("auto")] == ["torch", "torch"]
+        assert choose("triton") == "triton"  # who asks for it gets it
+    assert choice.compositor("tcnn") is composite.composite
+    assert len(untried) == 1 and "\n" not in untried[0]
+    assert re.search(f"kernels {fault}.*computed by torch", untried[0])
+
+
+def test_a_wrong_gradient_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = pytest.importorskip("disconerf_ns.kernels.grid")
+    encode = grid.encode
+
+    class Twice(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, features):
+            return features.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            return 2 * grad
+
+    monkeypatch.setattr(grid, "encode", lambda *arguments: Twice.apply(encode(*arguments)))
+    assert check.difference(half=False) > 0.1
 
 
 def test_torch_is_taken_everywhere(machine) -> None:

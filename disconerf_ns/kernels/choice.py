@@ -26,7 +26,7 @@ def choose(wanted: Literal["auto"] | Implementation) -> Implementation:
     """
     gpu = torch.cuda.is_available()
     if wanted == "auto":
-        return "tcnn" if gpu and _installed("tinycudann") else "triton" if gpu and _installed("triton") else "torch"
+        return "tcnn" if gpu and _installed("tinycudann") else "triton" if gpu and _triton_works() else "torch"
     if wanted == "tcnn":
         _import_tinycudann()
     if wanted == "triton" and not _installed("triton"):
@@ -53,11 +53,20 @@ def grid_class(implementation: Implementation) -> type[TorchHashGrid | TcnnHashG
 
 def compositor(implementation: Implementation) -> Callable:
     """The last layer, softmax and sum along the ray in one; Triton's goes with tinycudann too, which has none."""
-    if implementation == "torch" or not _installed("triton"):
+    if implementation == "torch" or (implementation == "tcnn" and not _triton_works()):
         return composite.composite
     from disconerf_ns.kernels import composite_triton
 
     return composite_triton.composite
+
+
+def _triton_works() -> bool:
+    """Whether Triton is there and was seen to agree with torch."""
+    if not _installed("triton"):
+        return False
+    from disconerf_ns.kernels.check import triton_agrees
+
+    return triton_agrees()
 
 
 def _installed(package: str) -> bool:
