@@ -1,0 +1,150 @@
+"""Turns the figures of naive, object_stage and scaling in benchmarks/results into the tables of docs/performance.md.
+
+python -m benchmarks.performance
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import tyro
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from benchmarks.report import BEGIN, END, by
+
+QUANTITIES = {"ms": "time of an iteration", "mib": "memory of an iteration", "consensus_s": "time of the consensus"}
+SCORES = (("views", "IoU"), ("views", "SBD"), ("scene", "IoU"))
+
+
+@dataclass
+class Performance:
+    """Write the tables and the plot of docs/performance.md."""
+
+    results: Path = Path("benchmarks/results")
+    """Folder of the figures."""
+    page: Path = Path("docs/performance.md")
+    """Page whose tables are replaced; the plot, scaling.png, is put beside it."""
+
+
+def line(*cells: str) -> str:
+    """A row of a table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def head(*cells: str) -> list[str]:
+    """The first two rows."""
+    return [line(*cells), "|---" * len(cells) + "|"]
+
+
+def about(facts: dict) -> str:
+    """Where figures come from."""
+    return f"{facts['machine']}; " + ", ".join(f"{name} {number}" for name, number in facts["versions"].items()) + "."
+
+
+def scored(scores: dict | None) -> list[str]:
+    """Cells of IoU, SBD, scene IoU and objects; empty where nothing was scored."""
+    if scores is None:
+        return [""] * (len(SCORES) + 1)
+    return [*(f"{100 * scores[part][metric]:.1f}" for part, metric in SCORES), str(scores["objects"])]
+
+
+def naive(runs: list[dict]) -> list[str]:
+    """The object stage beside the paper's way."""
+    text = ["## The object stage beside the paper's way", ""]
+    for facts in runs:
+        product, paper = facts["product"], facts["naive"]
+        text += [f"{facts['scene']}, {facts['iterations']} iterations, seed {facts['seed']}. {about(facts)}", ""]
+        text += head("", "processor time", "wall time", "IoU", "SBD", "scene IoU", "objects")
+        for name, lap in product["parts"].items():
+            text.append(line(f"{name}", f"{lap['cpu_seconds']:.1f} s", f"{lap['seconds']:.1f} s", *[""] * 4))
+        whole = [f"{product['cpu_seconds']:.1f} s", f"{product['seconds']:.1f} s", *scored(facts["scores"]["product"])]
+        text.append(line("**object stage**", *whole))
+        cells = [f"{paper['cpu_seconds']:.0f} s", f"{paper['seconds']:.0f} s", *scored(facts["scores"]["naive"])]
+        timed = "" if paper["timed"] == facts["iterations"] else f" (from {paper['timed']} iterations)"
+        text.append(line(f"the paper's way{timed}", *cells))
+        ratio = facts["ratio"]
+        text += [line("ratio", f"**{ratio['cpu_seconds']:.1f}**", f"{ratio['seconds']:.1f}", *[""] * 4), ""]
+    return text
+
+
+def stage(runs: list[dict]) -> list[str]:
+    """Parts of an iteration."""
+    text = ["## An iteration, part by part", ""]
+    for facts in runs:
+        batch, best, whole = facts["batch"], facts["ceilings"], facts["iteration"]
+        text += [
+            f"{facts['scene']}, matching by {facts['matching']}: {batch['rays']:,} rays, {batch['points']:,} points, "
+            f"{batch['masks']} masks, {facts['slots']} slots, {facts['implementation']}. {about(facts)}",
+            f"Ceilings: copy {best['copy_gb_s']:.1f} GB/s, {best['gathered_g_s']:.2f} G pairs of features read/s, "
+            f"{best['scattered_g_s']:.2f} G features added to/s, {best['gflop_s']:.0f} GFLOP/s.",
+            "",
+            *head("part", "ms", "share", "floor ms", "times the floor", "GB/s", "GFLOP/s"),
+        ]
+        for row in facts["rows"]:
+            share, times = row["ms"] / whole["ms"], row["ms"] / max(row["floor_ms"], 1e-9)
+            cells = [f"{row['ms']:.2f}", f"{100 * share:.1f} %", f"{row['floor_ms']:.2f}", f"{times:.1f}"]
+            text.append(line(row["part"], *cells, f"{row['gb_s']:.2f}", f"{row['gflop_s']:.1f}"))
+        cells = [f"{whole['ms']:.2f}", "", f"{whole['floor_ms']:.2f}", f"{whole['ms'] / whole['floor_ms']:.1f}", "", ""]
+        parts = ", ".join(f"{name} {value:.1f} s" for name, value in facts["stage"].items())
+        text += [line("**an iteration**", *cells), ""]
+        text += [f"{1e-6 * whole['samples_per_second']:.2f} million points a second. The stage: {parts}.", ""]
+    return text
+
+
+def scaling(facts: dict) -> list[str]:
+    """Every axis from its smallest to its largest value."""
+    text = ["## Growth", "", about(facts), "", "![Time and memory against size](scaling.png)", ""]
+    text += head(
+        "number", "from", "to", "time of an iteration", "exponent", "memory", "exponent", "consensus", "exponent"
+    )
+    for axis, here in by(facts["rows"], "axis").items():
+        first, last, grows = here[0], here[-1], facts["exponents"][axis]
+        cells = [f"{first['ms']:.0f} to {last['ms']:.0f} ms", f"{grows['ms']:.2f}"]
+        cells += [f"{first['mib']:.0f} to {last['mib']:.0f} MiB", f"{grows['mib']:.2f}"]
+        if "consensus_s" in grows:
+            cells += [f"{first['consensus_s']:.1f} to {last['consensus_s']:.1f} s", f"{grows['consensus_s']:.2f}"]
+        else:
+            cells += ["", ""]
+        text.append(line(axis, f"{first['value']:,}", f"{last['value']:,}", *cells))
+    return [*text, ""]
+
+
+def plot(rows: list[dict], path: Path) -> None:
+    """Each quantity over the factor by which each number grows, beside linear growth."""
+    figure, axes = plt.subplots(1, len(QUANTITIES), figsize=(4 * len(QUANTITIES), 3.8))
+    for panel, (name, title) in zip(axes, QUANTITIES.items()):
+        for axis, here in by([row for row in rows if name in row], "axis").items():
+            factors = [row["factor"] for row in here]
+            panel.plot(factors, [row[name] / here[0][name] for row in here], marker="o", ms=4, label=axis)
+        panel.plot(factors, factors, "--", color="0.5", lw=1, label="linear")
+        panel.set_xscale("log", base=2)
+        panel.set_yscale("log", base=2)
+        panel.set_xlabel("times as many")
+        panel.set_title(title)
+        panel.grid(alpha=0.3)
+        panel.legend(fontsize=8)
+    axes[0].set_ylabel("times as much")
+    figure.tight_layout()
+    figure.savefig(path, dpi=80)
+
+
+def main(report: Performance) -> None:
+    def read(name: str):
+        path = report.results / f"{name}.json"
+        return json.loads(path.read_text()) if path.exists() else []
+
+    text = naive(read("naive")) + stage(read("object_stage"))
+    if facts := read("scaling"):
+        text += scaling(facts)
+        plot(facts["rows"], report.page.parent / "scaling.png")
+    before, rest = report.page.read_text().split(BEGIN)
+    report.page.write_text("\n".join([before + BEGIN, "", *text]) + END + rest.split(END)[1])
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Performance))
