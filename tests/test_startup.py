@@ -44,7 +44,7 @@ with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
     tyro.cli(tyro.extras.subcommand_type_from_defaults(methods), args=["--help"])
 print(json.dumps({"added": sorted(set(sys.modules) - before), "help": printed.getvalue()}))
 """
-OPTIONS = ("config", "errors", "ffmpeg", "field", "hashgrid", "late", "method")
+OPTIONS = ("config", "errors", "ffmpeg", "field", "hashgrid", "late", "method", "optimizer")
 
 
 def test_the_list_of_methods_imports_options_alone_and_asks_for_no_gpu() -> None:
