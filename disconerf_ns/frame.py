@@ -159,7 +159,7 @@ class Frame:
             (samples, ids), changed = self._base(), hidden
         return samples, ids, seen(samples, ids, changed).nonzero()[:, 0]
 
-    def waiting(self, names: list[str]) -> int:
+    def waiting(self, names: Sequence[str]) -> int:
         """Rays that the networks have to be asked about, once or more often, before some outputs can be drawn."""
         return max((self._waiting(name) for name in names), default=0)
 

@@ -300,7 +300,7 @@ class DiscoNerfModel(NerfactoModel):
         client = rendering_client()
         if client is None or obb_box is not None:
             return super().get_outputs_for_camera(camera, obb_box)
-        return self.displays.show(client, camera)
+        return self.displays.show(client, camera, displayed_outputs())
 
     @torch.no_grad()
     def get_outputs_for_camera_ray_bundle(self, camera_ray_bundle: RayBundle) -> LazyOutputs:

@@ -18,7 +18,6 @@ from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 from disconerf_ns.frame import Frame
 from disconerf_ns.objects import SceneObject
 from disconerf_ns.outputs import LazyOutputs
-from disconerf_ns.viewer.displayed import displayed_outputs
 
 if TYPE_CHECKING:
     from disconerf_ns.model import DiscoNerfModel
@@ -44,25 +43,24 @@ class Displays:
         """Of the training; pictures of another step are out of date."""
         self._frames: weakref.WeakKeyDictionary[Thread, deque[tuple[Cameras, int, Frame]]] = weakref.WeakKeyDictionary()
 
-    def show(self, client: Thread, camera: Cameras) -> LazyOutputs:
-        """Every output for a client's camera, those computed that it is about to draw.
+    def show(self, client: Thread, camera: Cameras, names: Sequence[str]) -> LazyOutputs:
+        """Every output for a client's camera, those computed that it is about to draw, `names`.
 
         The viewer asks for a coarse picture after every change and for a sharp one later. Where the sharp one of the
         same camera is at hand, it is taken instead.
         """
-        frame = self._frame(client, camera)
+        frame = self._frame(client, camera, names)
         outputs = presented(frame, self.selected)
-        for name in displayed_outputs():
+        for name in names:
             outputs.get(name)
         size = int(camera.height), int(camera.width)
         if frame.shape != size:  # the viewer multiplies depth by rays of the size that it asked for
             outputs["depth"] = interpolate(outputs["depth"].permute(2, 0, 1)[None], size)[0].permute(1, 2, 0)
         return outputs
 
-    def _frame(self, client: Thread, camera: Cameras) -> Frame:
+    def _frame(self, client: Thread, camera: Cameras, names: Sequence[str]) -> Frame:
         frames = self._frames.setdefault(client, deque(maxlen=2))
         height, width = int(camera.height), int(camera.width)
-        names = displayed_outputs()
         for place, (kept_camera, step, frame) in enumerate(frames):
             fits = step == self.step and same_view(kept_camera, camera)
             if fits and (frame.shape == (height, width) or (frame.shape[0] > height and frame.waiting(names) <= QUICK)):

@@ -65,8 +65,8 @@ class Panel:
         self.server, self.editor, self.actions = server, editor, actions
         self.boxes = Boxes(server, editor.model, self._select)
         gui = server.gui
+        self.status = Status(server, tab)
         with tab:
-            self.status = Status(server)
             self.shown = gui.add_dropdown("Show", tuple(SHOWN), hint="What is drawn; the tab Control has all outputs")
             self.clicks = gui.add_dropdown("Clicks", CLICKS, hint="What a click into the picture does")
             with gui.add_folder("Selection"):

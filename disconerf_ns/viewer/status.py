@@ -32,12 +32,17 @@ TITLES = {Stage.RADIANCE: "Learning the radiance field", Stage.OBJECTS: "Learnin
 
 
 class Status:
-    """The head of the panel."""
+    """The head of the panel.
 
-    def __init__(self, server: viser.ViserServer):
-        self.server = server
-        self.text = server.gui.add_markdown("")
-        self.bar = server.gui.add_progress_bar(0.0, visible=False)
+    Args:
+        tab: where its elements go.
+    """
+
+    def __init__(self, server: viser.ViserServer, tab: viser.GuiTabHandle | viser.GuiFolderHandle):
+        self.server, self.tab = server, tab
+        with tab:
+            self.text = server.gui.add_markdown("")
+            self.bar = server.gui.add_progress_bar(0.0, visible=False)
         self.plot: viser.GuiPlotlyHandle | None = None
         self._order = self.bar.order + 0.5
         self._curve: list[tuple[int, float, int]] = []
@@ -71,7 +76,8 @@ class Status:
     def _draw(self) -> None:
         figure = curves(self._curve)
         if self.plot is None:
-            self.plot = self.server.gui.add_plotly(figure, aspect=2.0, order=self._order)
+            with self.tab:
+                self.plot = self.server.gui.add_plotly(figure, aspect=2.0, order=self._order)
         else:
             self.plot.figure = figure
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -14,13 +13,8 @@ from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.viewer import displays
 from disconerf_ns.viewer.displays import outline, presented, shown_names
 
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Names of the outputs that the viewer is about to draw."""
-    names = ["rgb", "depth"]
-    monkeypatch.setattr(displays, "displayed_outputs", lambda: names)
-    return names
+DRAWN = ["rgb", "depth"]
+"""What the viewer is about to draw."""
 
 
 @pytest.fixture
@@ -50,44 +44,47 @@ def camera_of(run, height: int, aspect: float = 4 / 3) -> Cameras:
     ).to(run.trainer.pipeline.device)
 
 
-def test_the_same_view_is_not_computed_twice(run, model, drawn, networks) -> None:
+def test_the_same_view_is_not_computed_twice(run, model, networks) -> None:
     client, camera = threading.Thread(), camera_of(run, 36)
-    first = model.displays.show(client, camera)["rgb"]
+    first = model.displays.show(client, camera, DRAWN)["rgb"]
     assert len(networks) > 0
     networks.clear()
-    assert torch.equal(model.displays.show(client, camera)["rgb"], first) and networks == []
+    assert torch.equal(model.displays.show(client, camera, DRAWN)["rgb"], first) and networks == []
 
 
-def test_the_sharp_picture_answers_for_the_coarse_one(run, model, drawn, networks) -> None:
+def test_the_sharp_picture_answers_for_the_coarse_one(run, model, networks) -> None:
     client = threading.Thread()
-    model.displays.show(client, camera_of(run, 36))
+    model.displays.show(client, camera_of(run, 36), DRAWN)
     networks.clear()
-    outputs = model.displays.show(client, camera_of(run, 12))
+    outputs = model.displays.show(client, camera_of(run, 12), DRAWN)
     assert outputs["rgb"].shape[:2] == (36, 48) and networks == []
     assert outputs["depth"].shape[:2] == (12, 16), "the viewer multiplies it by rays of the size that it asked for"
 
 
-def test_another_camera_step_or_client_gets_a_picture_of_its_own(run, model, drawn, networks) -> None:
+def test_another_camera_step_or_client_gets_a_picture_of_its_own(run, model, networks) -> None:
     client, camera = threading.Thread(), camera_of(run, 12)
-    model.displays.show(client, camera)
+    model.displays.show(client, camera, DRAWN)
     moved = camera_of(run, 12)
     moved.camera_to_worlds[..., 3] += 0.1
-    for ask in (lambda: model.displays.show(client, moved), lambda: model.displays.show(threading.Thread(), camera)):
+    for ask in (
+        lambda: model.displays.show(client, moved, DRAWN),
+        lambda: model.displays.show(threading.Thread(), camera, DRAWN),
+    ):
         networks.clear()
         ask()
         assert len(networks) > 0
     networks.clear()
     model.displays.step += 1
-    model.displays.show(client, camera)
+    model.displays.show(client, camera, DRAWN)
     model.displays.step -= 1
     assert len(networks) > 0
 
 
-def test_only_what_is_drawn_is_computed(run, model, drawn, monkeypatch) -> None:
+def test_only_what_is_drawn_is_computed(run, model, monkeypatch) -> None:
     asked = []
     monkeypatch.setattr(Frame, "labels", lambda self: asked.append("labels"))
     monkeypatch.setattr(Frame, "alone", lambda self, id: asked.append(id))
-    model.displays.show(threading.Thread(), camera_of(run, 12))
+    model.displays.show(threading.Thread(), camera_of(run, 12), DRAWN)
     assert asked == []
 
 

@@ -16,7 +16,7 @@ from disconerf_ns.viewer.status import CURVE, Report, Status
 def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[Status]:
     monkeypatch.setattr(status, "EVERY", 0.0)
     server = viser.ViserServer(host="127.0.0.1", port=0)
-    yield Status(server)
+    yield Status(server, server.gui.add_folder("Objects"))
     server.stop()
 
 
@@ -35,7 +35,8 @@ def test_curves_hold_the_whole_object_stage(head: Status) -> None:
     assert list(steps) == sorted(set(steps)) and steps[0] < 0.02 * total and steps[-1] > 0.97 * total
     assert affinity == tuple(step / total for step in steps) and set(slots) == {7}
     assert head.bar.value == 100 and "matched affinity 1.00" in head.text.content
-    assert head.plot is not None and list(head.plot.figure.data[0].x) == list(steps)
+    assert head.plot._impl.parent_container_id == head.tab._gui_container_id, "where the other elements are"
+    assert list(head.plot.figure.data[0].x) == list(steps)
 
 
 def test_after_the_run(head: Status) -> None:
