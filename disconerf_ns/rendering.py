@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from nerfstudio.cameras.rays import RayBundle, RaySamples
 from nerfstudio.data.scene_box import SceneBox
 from nerfstudio.field_components.field_heads import FieldHeadNames
 from torch import Tensor
 
 from disconerf_ns.edit import EditTable, belonging, weigh
-from disconerf_ns.occupancy import Occupancy
+from disconerf_ns.occupancy import Occupancy, intersect_box
 from disconerf_ns.surface import weight_quantiles
 
 if TYPE_CHECKING:
@@ -116,8 +116,37 @@ def sample_edited(
 ) -> tuple[ColoredSamples, Shaped[Tensor, "..."]]:
     """What flat rays meet where objects' densities are scaled by these factors, and its owners.
 
-    Those of the proposal networks are scaled too, so that an occluded object is found by the sampler.
+    The networks are not asked about rays that pass by the boxes of all objects that are left: they meet nothing.
     """
+    met = passes_something(model, rays, density)
+    met[:1] = True  # at least one, whose samples tell how many there are
+    found, owned = _sample_edited(model, rays[met], density, owners)
+    samples = ColoredSamples(*(part.new_zeros(len(rays), *part.shape[1:]) for part in found))
+    for whole, part in zip(samples, found):
+        whole[met] = part
+    nobody = 0 if owned.is_floating_point() else int(density.argmin())
+    ids = owned.new_full((len(rays), *owned.shape[1:]), nobody)
+    ids[met] = owned
+    return samples, ids
+
+
+def passes_something(model: DiscoNerfModel, rays: RayBundle, density: Float[Tensor, "ids"]) -> Bool[Tensor, "rays"]:
+    """Rays through the box of an object whose density is not scaled by 0; all, if something is left without box."""
+    left = set(density.nonzero()[:, 0].tolist()) - model.edit.merged.keys()
+    boxes = {one.slot: one.box for one in model.objects}
+    if left - boxes.keys():
+        return torch.ones(len(rays), dtype=torch.bool, device=rays.origins.device)
+    met = torch.zeros(len(rays), dtype=torch.bool, device=rays.origins.device)
+    for id in left:
+        enter, leave = intersect_box(rays.origins, rays.directions, torch.tensor(boxes[id], device=met.device))
+        met |= enter < leave
+    return met
+
+
+def _sample_edited(
+    model: DiscoNerfModel, rays: RayBundle, density: Float[Tensor, "ids"], owners: Owners
+) -> tuple[ColoredSamples, Shaped[Tensor, "..."]]:
+    """Densities of the proposal networks are scaled too, so that an occluded object is found by the sampler."""
 
     def conditioned(density_fn):
         return lambda x: density_fn(x) * weigh(density[:, None], owners(x))

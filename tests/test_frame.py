@@ -138,3 +138,30 @@ def test_soft_extraction_is_rendered_anew(model: DiscoNerfModel, run: Run) -> No
     assert not kept.remembers_owners
     model.edit = Edit().hide(ids(model)[1])
     assert_close(kept.outputs()["edited"], plain.outputs()["edited"])
+
+
+@pytest.mark.parametrize("extraction", ["hard", "soft"])
+def test_rays_that_pass_by_what_is_left_need_no_network(
+    model: DiscoNerfModel, run: Run, monkeypatch: pytest.MonkeyPatch, extraction: str
+) -> None:
+    """One ball alone looks the same whether or not the rays beside its box are asked about."""
+    model.config.extraction = extraction
+    smallest = min(model.objects, key=lambda one: one.share)
+    model.edit = Edit().isolate([smallest.slot], range(model.ids))
+    asked = []
+    sample = rendering._sample_edited
+    monkeypatch.setattr(
+        rendering, "_sample_edited", lambda model, rays, *rest: asked.append(len(rays)) or sample(model, rays, *rest)
+    )
+    few = frame_of(model, run, False).edited()
+    monkeypatch.setattr(rendering, "passes_something", lambda model, rays, _: torch.ones(len(rays), dtype=torch.bool))
+    every = frame_of(model, run, False).edited()
+    assert asked[0] < 0.5 * asked[1]
+    assert (few - every).abs().mean() < 0.01
+    assert (few < 0.7).any(), "the ball is there"
+
+
+def test_nothing_left_is_a_plain_background(model: DiscoNerfModel, run: Run) -> None:
+    model.edit = Edit().isolate([], range(model.ids))
+    for keep in (False, True):
+        assert (frame_of(model, run, keep).edited() == 1.0).all()
