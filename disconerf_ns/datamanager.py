@@ -126,7 +126,9 @@ class DiscoNerfDataManager(VanillaDataManager):
             UserError: images without masks, or masks whose shape is not the image's.
         """
         names = self.train_dataset.image_filenames
-        keys = [self.store.resolve(key) for key in self.train_keys]
+        held_out = [image_key(name, self._data) for name in self.eval_dataset.image_filenames]
+        found = self.store.match([*self.train_keys, *held_out])
+        keys = [found.get(key) for key in self.train_keys]
         absent = [name.name for name, key in zip(names, keys) if key is None]
         if absent and (len(absent) == len(names) or not self.config.allow_missing_masks):
             listed = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")

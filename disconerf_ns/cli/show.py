@@ -46,8 +46,8 @@ class Show:
             raise UserError("masks: --views below 0, or --per-sheet or --size below 1, leave nothing to show.")
         images = find_images(self.data, self.images)
         store = MaskStore.find(self.data) if self.masks is None else MaskStore.open(self.masks)
-        stored = {key: store.resolve(key) for key in images}
-        keys = [key for key, name in stored.items() if name is not None]
+        stored = store.match(images)
+        keys = [key for key in images if key in stored]
         if not keys:
             raise UserError(f"masks: {store.root} holds masks of none of the {len(images)} images of {self.data}.")
         reports = measure(store, [stored[key] for key in keys])

@@ -29,7 +29,13 @@ class Mask:
     """Granularity: 0 is whole objects, higher is finer; None where the proposer has no levels."""
 
     @classmethod
-    def from_rle(cls, rle: Rle, predicted_iou: float | None, stability_score: float | None, level: int | None) -> Mask:
+    def from_rle(
+        cls,
+        rle: Rle,
+        predicted_iou: float | None = None,
+        stability_score: float | None = None,
+        level: int | None = None,
+    ) -> Mask:
         """A mask whose area and box follow from a valid RLE."""
         return cls(rle, run_length.area(rle), run_length.bounding_box(rle), predicted_iou, stability_score, level)
 

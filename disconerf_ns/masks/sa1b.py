@@ -45,7 +45,9 @@ def parse(content: dict[str, Any]) -> ImageMasks:
         try:
             masks.append(_parse_annotation(annotation, [height, width]))
         except ValueError as error:
-            raise ValueError(f"annotation {number}: {error}") from None
+            known = isinstance(annotation, dict) and type(annotation.get("id")) is int
+            name = f"annotation {number}" + (f" (id {annotation['id']})" if known else "")
+            raise ValueError(f"{name}: {error}") from None
     looked_at = content.get("looked_at")
     if looked_at is not None:
         looked_at = _sized(looked_at, [height, width])

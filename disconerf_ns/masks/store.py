@@ -13,7 +13,7 @@ from disconerf_ns.errors import MaskError
 from disconerf_ns.files import write_new, write_whole
 from disconerf_ns.masks import sa1b
 from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.keys import KeyIndex
+from disconerf_ns.masks.keys import match
 
 MANIFEST = "manifest.json"
 BEGINNING = '{"image": '
@@ -126,18 +126,31 @@ class MaskStore:
         files = (path.relative_to(self.root).as_posix() for path in self.root.rglob("*.json"))
         return sorted(name.removesuffix(".json") for name in files if name != MANIFEST)
 
+    def match(self, keys: Iterable[str]) -> dict[str, str]:
+        """The stored keys of images, by the images' keys; an image without masks is not there.
+
+        A file under exactly an image's key is that image's; the others are found as `keys.match` says.
+
+        Args:
+            keys: those of all images, since one that is left out cannot be seen to fit the same file.
+        Raises:
+            MaskError: two stored keys fit one image, or one fits two images.
+        """
+        keys = list(keys)
+        exact = {key: key for key in keys if self.holds(key)}
+        if len(exact) == len(set(keys)):
+            return exact
+        names = [f"{name}.json" for name in self._stored if name not in exact]
+        near = match(names, [key for key in keys if key not in exact], self.root)
+        return exact | {key: name.removesuffix(".json") for key, name in near.items()}
+
     def resolve(self, key: str) -> str | None:
-        """The stored key for an image's key.
+        """The stored key of one image, None where there is none; `match` also sees what fits several images.
 
-        nerfstudio drops subfolders when it downscales images, so where the key itself is not there, a stored key that
-        ends in it (or that it ends in) is taken: `0001` finds `left/0001`, but `right/0001` does not.
-
-        Returns:
-            None where there is none.
         Raises:
             MaskError: several stored keys fit.
         """
-        return key if self.holds(key) else self._index.find(key)
+        return self.match([key]).get(key)
 
     def holds(self, key: str) -> bool:
         """Whether there is a file under exactly this key."""
@@ -147,12 +160,14 @@ class MaskStore:
         """Delete all masks and the manifest."""
         for path in [*map(self._path, self.keys()), self.root / MANIFEST]:
             path.unlink(missing_ok=True)
-        for name in ("_index", "manifest"):
+        for name in ("_stored", "manifest"):
             self.__dict__.pop(name, None)
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Those of the images' keys that have no masks."""
-        return [key for key in keys if self.resolve(key) is None]
+        keys = list(keys)
+        found = self.match(keys)
+        return [key for key in keys if key not in found]
 
     def load(self, key: str) -> ImageMasks:
         """The masks of a stored key.
@@ -197,14 +212,14 @@ class MaskStore:
             raise MaskError(f"masks: an image called {key} would replace {self.root / MANIFEST}; rename the image.")
         content = sa1b.record(masks, {"file_name": PurePosixPath(key).name, **(image or {})})
         write_whole(self._path(key), json.dumps(content))
-        self.__dict__.pop("_index", None)
+        self.__dict__.pop("_stored", None)
 
     def _path(self, key: str) -> Path:
         return self.root / f"{key}.json"
 
     @cached_property
-    def _index(self) -> KeyIndex:
-        return KeyIndex(self.keys(), self.root)
+    def _stored(self) -> list[str]:
+        return self.keys()
 
 
 _REMAKE = "Delete it and run `disconerf masks --data DATA` again to remake it."

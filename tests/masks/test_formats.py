@@ -160,6 +160,8 @@ def test_stacks_and_label_maps(tmp_path: Path, kind: str) -> None:
     assert np.array_equal(format_of("arrays").read(tmp_path / "out", images)["a/1"]().decode(), stack)
     np.save(path.with_suffix(".npy"), 0.5 * stack)
     if path.suffix != ".npy":
+        with pytest.raises(MaskError, match=rf"2 candidates for image a/1 \(1\.npy, 1{path.suffix}\)"):
+            format_of("arrays").read(tmp_path / "out", images)
         path.unlink()
     with pytest.raises(MaskError, match=r"1\.npy is broken \(its array of shape \(2, 2, 3\) and type float64"):
         format_of("arrays").read(tmp_path / "out", images)["a/1"]()
@@ -181,6 +183,10 @@ def test_garfield(tmp_path: Path) -> None:
     assert len(loaders["a/2"]()) == 0
     with pytest.raises(MaskError, match="3D"):
         format_of("garfield").write(tmp_path, images, iter([]))
+    with h5py.File(tmp_path / "sam_data.hdf5", "a") as file:
+        file.move("sam_fb/pixel_level_keys/1", "sam_fb/pixel_level_keys/7")
+    with pytest.raises(MaskError, match="2 images, but none of number 1; only where they are numbered 0 to 1"):
+        format_of("garfield").read(tmp_path / "sam_data.hdf5", images)
 
 
 def test_garfields_images_are_nerfstudios_training_images(tmp_path: Path) -> None:
@@ -190,6 +196,53 @@ def test_garfields_images_are_nerfstudios_training_images(tmp_path: Path) -> Non
     assert training_keys(images, 10, tmp_path) == sorted(images)
     with pytest.raises(MaskError, match="for 11 images, but the dataset has 10"):
         training_keys(images, 11, tmp_path)
+
+
+def coco_file(path: Path, names: list[str], annotations: list[dict]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    entries = [{"id": i, "file_name": name, "height": 6, "width": 8} for i, name in enumerate(names)]
+    path.write_text(json.dumps({"images": entries, "annotations": annotations}))
+    return path
+
+
+SQUARE = [[1, 1, 3, 1, 3, 3, 1, 3]]
+
+
+@pytest.mark.parametrize("name", ["C:\\images\\a\\1.jpg", "1", "a/1", "/data/a/1.PNG"])
+def test_names_in_coco(tmp_path: Path, name: str) -> None:
+    file = coco_file(tmp_path / "c.json", [name], [{"image_id": 0, "segmentation": SQUARE}])
+    assert list(coco.read(file, images_of(tmp_path, 6, 8))) == ["a/1"]
+
+
+def test_coco_with_two_entries_for_one_image(tmp_path: Path) -> None:
+    file = coco_file(tmp_path / "c.json", ["a/1.png", "1.jpg"], [])
+    with pytest.raises(MaskError, match="2 candidates for image a/1"):
+        coco.read(file, images_of(tmp_path, 6, 8))
+
+
+def test_boxes_of_coco_are_left_out_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    bare = [{"image_id": 0, "bbox": [0, 0, 2, 2]}, {"image_id": 0, "segmentation": []}]
+    file = coco_file(tmp_path / "c.json", ["a/1.png"], [*bare, {"image_id": 0, "segmentation": SQUARE}])
+    assert recognise(file) == "coco"
+    masks = coco.read(file, images_of(tmp_path, 6, 8))["a/1"]()
+    assert [mask.area for mask in masks.annotations] == [4]
+    assert "2 of 3 annotations in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "reason"), [([[1, 2]], "a polygon is not"), ({"size": [6, 8], "counts": [3]}, "do not add up")]
+)
+def test_coco_names_the_image_and_the_annotation(tmp_path: Path, segmentation: object, reason: str) -> None:
+    file = coco_file(tmp_path / "c.json", ["a/1.png"], [{"id": 31, "image_id": 0, "segmentation": segmentation}])
+    with pytest.raises(MaskError, match=rf"image a/1\.png: annotation .*31.*: .*{reason}"):
+        coco.read(file, images_of(tmp_path, 6, 8))["a/1"]()
+
+
+def test_two_coco_files_in_one_folder(tmp_path: Path) -> None:
+    for name in ("train", "val"):
+        coco_file(tmp_path / f"c/{name}.json", ["a/1.png"], [])
+    with pytest.raises(MaskError, match=r"2 COCO files, train\.json and val\.json; name one"):
+        coco.read(tmp_path / "c", images_of(tmp_path, 6, 8))
 
 
 # ---------------------------------------------------------------- the command

@@ -147,11 +147,20 @@ def test_resolving_images_whose_subfolders_were_dropped(tmp_path: Path) -> None:
     assert store.resolve("1") == "left/1"
     assert store.resolve("any/flat") == "flat"
     assert store.resolve("val/r_0") is None
-    with pytest.raises(MaskError, match=r"2 candidates for image 2 \(left/2, right/2\)"):
+    with pytest.raises(MaskError, match=r"2 candidates for image 2 \(left/2.json, right/2.json\)"):
         store.resolve("2")
     assert store.missing(["1", "left/2", "3", "right/1"]) == ["3", "right/1"]
     store.save("3", two_masks())
     assert store.missing(["elsewhere/3"]) == []
+
+
+def test_one_flat_file_is_not_given_to_several_images(tmp_path: Path) -> None:
+    store = store_with(tmp_path, "1")
+    assert store.match(["left/1"]) == {"left/1": "1"}
+    assert store.match(["left/1", "1"]) == {"1": "1"}
+    for look in (store.match, store.missing):
+        with pytest.raises(MaskError, match=r"1\.json in .* fits two images, left/1 and right/1; keep the images' sub"):
+            look(["left/1", "right/1"])
 
 
 def test_the_manifest_is_no_image(tmp_path: Path) -> None:

@@ -9,18 +9,18 @@ from pathlib import Path
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks import sa1b
 from disconerf_ns.masks.formats import Images, Loaders
-from disconerf_ns.masks.formats.files import by_image, first_below, image_size, peek_json, read_json
+from disconerf_ns.masks.formats.files import below, by_image, image_size, peek_json, read_json, sample
 from disconerf_ns.masks.image_masks import ImageMasks
 
 
 def recognises(path: Path) -> bool:
     """A folder whose JSON files are lists."""
-    return isinstance(peek_json(first_below(path, "*.json")), list)
+    return any(isinstance(peek_json(file), list) for file in sample(below(path, ".json")))
 
 
 def read(path: Path, images: Images) -> Loaders:
     """Lists of annotations; an empty one is as large as its image."""
-    return by_image(path, (".json",), images, _load)
+    return by_image(below(path, ".json"), path, images, _load)
 
 
 def _load(path: Path, image: Path) -> ImageMasks:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks.formats import Images, Loaders
-from disconerf_ns.masks.formats.files import first_below, image_size, match
+from disconerf_ns.masks.formats.files import below, by_image, image_size, sample
 from disconerf_ns.masks.image_masks import ImageMasks
 
 TABLE = "metadata.csv"
@@ -23,14 +23,17 @@ COLUMNS = ("id", "area", *BOX, "point_input_x", "point_input_y", "predicted_iou"
 
 def recognises(path: Path) -> bool:
     """A folder with a metadata.csv of these columns somewhere below."""
-    table = first_below(path, TABLE)
-    return table is not None and table.read_text(errors="replace").startswith("id,area,")
+    return any(table.read_text(errors="replace").startswith("id,area,") for table in sample(tables(path)))
+
+
+def tables(path: Path) -> list[Path]:
+    """The generator's tables below a folder."""
+    return [file for file in below(path, ".csv") if file.name == TABLE]
 
 
 def read(path: Path, images: Images) -> Loaders:
     """Folders named after images."""
-    folders = {table.parent.relative_to(path).as_posix(): table.parent for table in path.rglob(TABLE)}
-    return match(folders, path, images, _load)
+    return by_image([table.parent for table in tables(path)], path, images, _load)
 
 
 def _load(folder: Path, image: Path) -> ImageMasks:

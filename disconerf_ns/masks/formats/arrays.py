@@ -10,7 +10,7 @@ import numpy as np
 
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks.formats import Images, Loaders
-from disconerf_ns.masks.formats.files import by_image, first_below
+from disconerf_ns.masks.formats.files import below, by_image
 from disconerf_ns.masks.formats.partition import split
 from disconerf_ns.masks.image_masks import ImageMasks
 
@@ -19,12 +19,12 @@ SUFFIXES = (".npy", ".npz", ".pt")
 
 def recognises(path: Path) -> bool:
     """A folder with files of these suffixes."""
-    return any(first_below(path, f"*{suffix}") is not None for suffix in SUFFIXES)
+    return bool(below(path, *SUFFIXES))
 
 
 def read(path: Path, images: Images) -> Loaders:
     """Arrays by the images' names."""
-    return by_image(path, SUFFIXES, images, _load)
+    return by_image(below(path, *SUFFIXES), path, images, _load)
 
 
 def _load(path: Path, image: Path) -> ImageMasks:

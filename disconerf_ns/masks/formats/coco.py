@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from pycocotools import mask as coco
@@ -16,51 +17,77 @@ from disconerf_ns.errors import MaskError
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks import sa1b
 from disconerf_ns.masks.formats import Images, Loaders
-from disconerf_ns.masks.formats.files import first_below, peek_json, read_json, reading
+from disconerf_ns.masks.formats.files import below, match_images, peek_json, read_json, reading, sample
 from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.keys import KeyIndex
 
 MOST_PIXELS = 2**28
 """Pixels of an image up to which polygons are drawn."""
 
 
 def recognises(path: Path) -> bool:
-    """A JSON file with `images` and `annotations` that have a `segmentation`, or a folder with one such file."""
-    file = _file(path)
+    """A JSON file with `images` and `annotations` that have a `segmentation`, or a folder with such a file."""
+    return any(map(_is_coco, sample(_files(path))))
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() and path.suffix.lower() == ".json" else below(path, ".json")
+
+
+def _is_coco(file: Path) -> bool:
     content = peek_json(file)
     if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
         return False
     annotations = content["annotations"]
-    return isinstance(annotations, list) and all(isinstance(a, dict) and "segmentation" in a for a in annotations[:1])
-
-
-def _file(path: Path) -> Path | None:
-    return path if path.is_file() and path.suffix.lower() == ".json" else first_below(path, "*.json")
+    if not isinstance(annotations, list):
+        return False
+    return not annotations or any(isinstance(a, dict) and "segmentation" in a for a in annotations)
 
 
 def read(path: Path, images: Images) -> Loaders:
-    """Images by their `file_name`."""
-    file = _file(path)
-    if file is None:
+    """Images by their `file_name`; annotations without a segmentation are left out, and counted on the terminal."""
+    files = _files(path)
+    if not files:
         raise MaskError(f"masks: {path} has no JSON file.")
+    if len(files) > 1:
+        files = [file for file in files if _is_coco(file)] or files[:1]
+    if len(files) > 1:
+        raise MaskError(f"masks: {path} has {len(files)} COCO files, {files[0].name} and {files[1].name}; name one.")
+    file = files[0]
     content = read_json(file)
     with reading(file):
-        entries = {PurePosixPath(entry["file_name"]).with_suffix("").as_posix(): entry for entry in content["images"]}
+        entries = {entry["file_name"]: entry for entry in content["images"]}
         if len(entries) < len(content["images"]):
             raise ValueError("two of its images have one `file_name`")
-        about: dict[Any, list[dict]] = defaultdict(list)
+        of_image: dict[Any, list[dict]] = defaultdict(list)
         for annotation in content["annotations"]:
-            about[annotation["image_id"]].append(annotation)
-        index = KeyIndex(entries, file)
-        names = {key: name for key in images if (name := index.find(key)) is not None}
-        return {key: partial(_load, file, entries[name], about[entries[name]["id"]]) for key, name in names.items()}
+            of_image[annotation["image_id"]].append(annotation)
+        bare = [annotation for annotation in content["annotations"] if not annotation.get("segmentation")]
+        if bare:
+            count = len(content["annotations"])
+            print(f"masks: {len(bare)} of {count} annotations in {file} have no segmentation and are left out.")
+        found = match_images(entries, images, file)
+        return {key: partial(_load, file, entries[name], of_image[entries[name]["id"]]) for key, name in found.items()}
 
 
 def _load(file: Path, entry: dict[str, Any], annotations: list[dict[str, Any]]) -> ImageMasks:
-    with reading(file):
+    with reading(file), about(f"image {entry['file_name']}"):
         size = {side: entry[side] for side in ("height", "width")}
-        drawn = [{**a, "segmentation": _as_rle(a["segmentation"], **size)} for a in annotations]
-        return sa1b.parse({"image": size, "annotations": drawn})
+        drawn = [_drawn(annotation, **size) for annotation in annotations if annotation.get("segmentation")]
+        return sa1b.parse({"image": size, "annotations": drawn, "looked_at": entry.get("looked_at")})
+
+
+def _drawn(annotation: dict[str, Any], height: int, width: int) -> dict[str, Any]:
+    with about(f"annotation {annotation.get('id')}"):
+        return {**annotation, "segmentation": _as_rle(annotation["segmentation"], height, width)}
+
+
+@contextmanager
+def about(what: str) -> Iterator[None]:
+    """Name what is broken."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from None
 
 
 def _as_rle(segmentation: Any, height: int, width: int) -> Any:
@@ -76,8 +103,6 @@ def _as_rle(segmentation: Any, height: int, width: int) -> Any:
             raise ValueError("a polygon has coordinates that are no numbers")
         if not all(-side <= v <= 2 * side for side, part in ((width, 0), (height, 1)) for v in polygon[part::2]):
             raise ValueError("a polygon lies far outside of its image")
-    if not segmentation:
-        raise ValueError("an annotation has no polygon")
     merged = coco.merge(coco.frPyObjects(segmentation, height, width))
     return {"size": [height, width], "counts": merged["counts"].decode("ascii")}
 
@@ -87,9 +112,10 @@ def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -
     entries, annotations = [], []
     for number, (key, found) in enumerate(masks, 1):
         record = sa1b.record(found, {"id": number, "file_name": f"{key}{images[key].suffix}"})
-        entries.append(record["image"])
+        looked_at = {"looked_at": found.looked_at} if found.looked_at is not None else {}
+        entries.append(record["image"] | looked_at)
         for annotation in record["annotations"]:
-            about = {"id": len(annotations) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
-            annotations.append({**about, **annotation})
+            entry = {"id": len(annotations) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
+            annotations.append({**entry, **annotation})
     content = {"images": entries, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}
-    write_whole(path if path.suffix == ".json" else path / "masks.json", json.dumps(content))
+    write_whole(path if path.suffix.lower() == ".json" else path / "masks.json", json.dumps(content))

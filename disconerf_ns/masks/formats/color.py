@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from disconerf_ns.masks.formats import Images, Loaders
-from disconerf_ns.masks.formats.files import by_image, first_below, mode_of
+from disconerf_ns.masks.formats.files import below, by_image, modes_of
 from disconerf_ns.masks.formats.panoptic import recognises as is_panoptic
 from disconerf_ns.masks.formats.partition import SPREAD, flatten, read_colors, split, write_colors
 from disconerf_ns.masks.image_masks import ImageMasks
@@ -14,12 +14,12 @@ from disconerf_ns.masks.image_masks import ImageMasks
 
 def recognises(path: Path) -> bool:
     """A folder of PNGs with three channels or four, without panoptic JSON."""
-    return mode_of(first_below(path, "*.png")) in ("RGB", "RGBA") and not is_panoptic(path)
+    return bool(modes_of(below(path, ".png")) & {"RGB", "RGBA"}) and not is_panoptic(path)
 
 
 def read(path: Path, images: Images) -> Loaders:
     """Coloured images by the images' names."""
-    return by_image(path, (".png",), images, _load)
+    return by_image(below(path, ".png"), path, images, _load)
 
 
 def _load(path: Path, image: Path) -> ImageMasks:

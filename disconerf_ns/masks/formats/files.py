@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from PIL import Image
@@ -14,31 +15,52 @@ from PIL import Image
 from disconerf_ns.errors import MaskError
 from disconerf_ns.masks.formats import Images, Loaders
 from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.keys import KeyIndex
+from disconerf_ns.masks.keys import match
+
+SAMPLED = 16
+"""Files of many that are looked at to see what they are."""
 
 
-def first_below(root: Path, pattern: str) -> Path | None:
-    """A file or folder below a folder whose name fits, None where there is none."""
-    return next(iter(sorted(root.rglob(pattern))), None) if root.is_dir() else None
+def below(root: Path, *suffixes: str) -> list[Path]:
+    """The files below a folder with these suffixes, in either case, or all; hidden files and folders are left aside."""
+    files = (path for path in sorted(root.rglob("*")) if path.is_file())
+    seen = (path for path in files if not any(part.startswith(".") for part in path.relative_to(root).parts))
+    return [path for path in seen if not suffixes or path.suffix.lower() in suffixes]
 
 
-def by_image(
-    root: Path, suffixes: tuple[str, ...], images: Images, load: Callable[[Path, Path], ImageMasks]
-) -> Loaders:
-    """Loaders of the files below a folder that belong to images, by their relative paths without suffix.
+def sample(files: list[Path]) -> list[Path]:
+    """Some of many files, enough that what is half of them is among these."""
+    return files if len(files) <= SAMPLED else Random(0).sample(files, SAMPLED)
+
+
+def by_image(files: Iterable[Path], root: Path, images: Images, load: Callable[[Path, Path], ImageMasks]) -> Loaders:
+    """Loaders of the files or folders below a folder that belong to images, by their relative paths.
 
     Args:
         load: gives the masks in a file, the first argument, of an image, the second.
+    Raises:
+        MaskError: no file belongs to an image, two to one, or one to two.
     """
-    found = {p.relative_to(root).with_suffix("").as_posix(): p for p in root.rglob("*") if p.suffix.lower() in suffixes}
-    return match(found, root, images, load)
+    names = {path.relative_to(root).as_posix(): path for path in files}
+    found = match_images(names, images, root)
+    return {key: partial(_load, load, names[name], images[key]) for key, name in found.items()}
 
 
-def match(found: dict[str, Path], root: Path, images: Images, load: Callable[[Path, Path], ImageMasks]) -> Loaders:
-    """Loaders of files or folders with names that belong to images."""
-    index = KeyIndex(found, root)
-    names = {key: name for key in images if (name := index.find(key)) is not None}
-    return {key: partial(_load, load, found[name], images[key]) for key, name in names.items()}
+def match_images(names: Iterable[str], images: Images, root: Path) -> dict[str, str]:
+    """Which name belongs to which image, by the images' keys.
+
+    Raises:
+        MaskError: no name belongs to an image, two to one, or one to two.
+    """
+    names = list(names)
+    found = match(names, images, root)
+    if not found:
+        there = f"of {len(names)} others, such as {names[0]}" if names else "of no image at all"
+        raise MaskError(
+            f"masks: {root} has masks of none of the {len(images)} images, which are found by names such as "
+            f"{next(iter(images))}, but {there}."
+        )
+    return found
 
 
 def _load(load: Callable[[Path, Path], ImageMasks], path: Path, image: Path) -> ImageMasks:
@@ -53,6 +75,8 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except MaskError:
         raise
+    except MemoryError:
+        raise MaskError(f"masks: {path} takes more memory than there is.") from None
     except KeyError as error:
         raise MaskError(f"masks: {path} is broken (it lacks {error}).") from None
     except Exception as error:
@@ -70,20 +94,24 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
 
 
-def peek_json(path: Path | None) -> Any:
+def peek_json(path: Path) -> Any:
     """What a JSON file holds, None where that cannot be said."""
     try:
-        return None if path is None else read_json(path)
+        return read_json(path)
     except MaskError:
         return None
 
 
-def mode_of(path: Path | None) -> str | None:
-    """Pillow's name for the kind of an image's pixels, None where it is no image."""
+def modes_of(files: list[Path]) -> set[str]:
+    """Pillow's names for the kinds of pixels of a sample of images."""
+    return {mode for path in sample(files) if (mode := _mode(path)) is not None}
+
+
+def _mode(path: Path) -> str | None:
     try:
         with Image.open(path) as image:
             return image.mode
-    except (OSError, ValueError, AttributeError, SyntaxError):
+    except (OSError, ValueError, SyntaxError):
         return None
 
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from disconerf_ns.errors import MaskError
 from disconerf_ns.masks.formats import Images, Loaders
-from disconerf_ns.masks.formats.files import first_below, reading
+from disconerf_ns.masks.formats.files import below, reading
+from disconerf_ns.masks.formats.partition import gather
 from disconerf_ns.masks.image_masks import ImageMasks
 
 KEYS = "pixel_level_keys"
@@ -31,7 +32,7 @@ def recognises(path: Path) -> bool:
 
 
 def _file(path: Path) -> Path | None:
-    return path if path.is_file() else first_below(path, "*.hdf5")
+    return path if path.is_file() else next(iter(below(path, ".hdf5", ".h5")), None)
 
 
 def read(path: Path, images: Images) -> Loaders:
@@ -43,12 +44,19 @@ def read(path: Path, images: Images) -> Loaders:
         models = [name for name in content if KEYS in content[name]]
         if len(models) != 1:
             raise ValueError(f"it has the masks of {len(models)} models; one is read")
-        numbers = sorted(int(name) for name in content[models[0]][KEYS])
-        if not numbers:
-            raise ValueError("it has no images")
-    keys = training_keys(images, len(numbers), file)
+        numbers = set(content[models[0]][KEYS])
+    count = len(numbers)
+    if not count:
+        raise MaskError(f"masks: {file} has no images.")
+    absent = [number for number in range(count) if str(number) not in numbers]
+    if absent:
+        raise MaskError(
+            f"masks: {file} has {count} images, but none of number {absent[0]}; only where they are numbered 0 to "
+            f"{count - 1} can it be said which ones they are."
+        )
+    keys = training_keys(images, count, file)
     print(f"masks: images have no names in {file}; its first is taken to be {keys[0]}, its last {keys[-1]}.")
-    return {key: partial(_load, file, f"{models[0]}/{KEYS}/{number}") for key, number in zip(keys, numbers)}
+    return {key: partial(_load, file, f"{models[0]}/{KEYS}/{number}") for number, key in enumerate(keys)}
 
 
 def training_keys(images: Images, count: int, file: Path) -> list[str]:
@@ -69,8 +77,7 @@ def _load(file: Path, name: str) -> ImageMasks:
         if masks_of_pixel.ndim != 3:
             raise ValueError(f"{name} has shape {masks_of_pixel.shape}, not (height, width, masks of a pixel)")
     numbers = [number for number in np.unique(masks_of_pixel) if number >= 0]
-    masks = [(masks_of_pixel == number).any(-1) for number in numbers]
-    return ImageMasks.from_arrays(np.stack(masks) if masks else np.zeros((0, *masks_of_pixel.shape[:2]), bool))
+    return gather(((masks_of_pixel == number).any(-1) for number in numbers), *masks_of_pixel.shape[:2])
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> None:

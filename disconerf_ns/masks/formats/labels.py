@@ -9,24 +9,25 @@ import numpy as np
 from PIL import Image
 
 from disconerf_ns.masks.formats import Images, Loaders
-from disconerf_ns.masks.formats.files import by_image, first_below, mode_of
+from disconerf_ns.masks.formats.amg_folder import recognises as is_amg_folder
+from disconerf_ns.masks.formats.files import below, by_image, modes_of
 from disconerf_ns.masks.formats.partition import flatten, split
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.label_image import read_label_image, write_label_image
 
-ONE_CHANNEL = ("L", "I", "I;16", "I;16B", "P", "1")
-"""Pillow's kinds of images with one number per pixel."""
+SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
+ONE_CHANNEL = {"L", "LA", "I", "I;16", "I;16B", "P", "1"}
+"""Pillow's kinds of images with one number per pixel, beside transparency."""
 
 
 def recognises(path: Path) -> bool:
     """A folder of PNGs with one channel, but not one of single masks."""
-    one = first_below(path, "*.png")
-    return mode_of(one) in ONE_CHANNEL and first_below(path, "metadata.csv") is None
+    return bool(modes_of(below(path, *SUFFIXES)) & ONE_CHANNEL) and not is_amg_folder(path)
 
 
 def read(path: Path, images: Images) -> Loaders:
     """Label images by the images' names."""
-    return by_image(path, (".png",), images, _load)
+    return by_image(below(path, *SUFFIXES), path, images, _load)
 
 
 def _load(path: Path, image: Path) -> ImageMasks:

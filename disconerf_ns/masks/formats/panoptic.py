@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from functools import partial
-from pathlib import Path, PurePosixPath
-
-import numpy as np
+from pathlib import Path
 
 from disconerf_ns.errors import MaskError
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks.formats import Images, Loaders
-from disconerf_ns.masks.formats.files import peek_json, read_json, reading
-from disconerf_ns.masks.formats.partition import SPREAD, flatten, read_colors, write_colors
+from disconerf_ns.masks.formats.files import below, match_images, peek_json, read_json, reading
+from disconerf_ns.masks.formats.partition import SPREAD, flatten, gather, read_colors, write_colors
 from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.keys import KeyIndex
 
 FILE, FOLDER = "panoptic.json", "panoptic"
 
@@ -26,7 +23,7 @@ def recognises(path: Path) -> bool:
 
 
 def _files(path: Path) -> list[Path]:
-    return [path] if path.is_file() and path.suffix.lower() == ".json" else sorted(path.glob("*.json"))
+    return [path] if path.is_file() and path.suffix.lower() == ".json" else below(path, ".json")
 
 
 def _lists_segments(file: Path) -> bool:
@@ -44,18 +41,17 @@ def read(path: Path, images: Images) -> Loaders:
     content = read_json(file)
     folder = file.with_suffix("") if file.with_suffix("").is_dir() else file.parent
     with reading(file):
-        entries = {PurePosixPath(a["file_name"]).with_suffix("").as_posix(): a for a in content["annotations"]}
-        index = KeyIndex(entries, file)
-        names = {key: name for key in images if (name := index.find(key)) is not None}
-        found = {key: entries[name] for key, name in names.items()}
-        return {key: partial(_load, folder / a["file_name"], a["segments_info"]) for key, a in found.items()}
+        entries = {a["file_name"]: a["segments_info"] for a in content["annotations"]}
+        if len(entries) < len(content["annotations"]):
+            raise ValueError("two of its images have one `file_name`")
+        found = match_images(entries, images, file)
+        return {key: partial(_load, folder / name.replace("\\", "/"), entries[name]) for key, name in found.items()}
 
 
 def _load(png: Path, segments: list[dict]) -> ImageMasks:
     with reading(png):
         numbers = read_colors(png)
-        masks = [numbers == int(segment["id"]) for segment in segments]
-        return ImageMasks.from_arrays(np.stack(masks) if masks else np.zeros((0, *numbers.shape), bool))
+        return gather((numbers == int(segment["id"]) for segment in segments), *numbers.shape)
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> None:

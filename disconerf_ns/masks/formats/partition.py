@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -12,17 +12,30 @@ from PIL import Image
 
 from disconerf_ns.errors import MaskError
 from disconerf_ns.files import write_whole
-from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks import rle as run_length
+from disconerf_ns.masks.image_masks import ImageMasks, Mask
 
 SPREAD = 0x9E3779
 """Odd, so that its multiples by different numbers below 2^24 are different colours; of small numbers, clearly so."""
+MOST_VALUES = 10_000
+"""Masks of an image, at most, that are read from values of pixels."""
 
 
 def split(labels: Integer[np.ndarray, "height width"], void: int = 0) -> ImageMasks:
-    """A mask for each value but `void`, in rising order."""
+    """A mask for each value but `void`, in rising order.
+
+    Raises:
+        ValueError: there are more values than a person would call masks.
+    """
     values = [value for value in np.unique(labels) if value != void]
-    masks = np.stack([labels == value for value in values]) if values else np.zeros((0, *labels.shape), bool)
-    return ImageMasks.from_arrays(masks)
+    if len(values) > MOST_VALUES:
+        raise ValueError(f"it has {len(values)} different values: that looks like a photograph, not like masks")
+    return gather((labels == value for value in values), *labels.shape)
+
+
+def gather(masks: Iterable[Bool[np.ndarray, "height width"]], height: int, width: int) -> ImageMasks:
+    """Compress masks one by one, so that only one at a time takes memory."""
+    return ImageMasks(height, width, tuple(Mask.from_rle(run_length.encode(mask)) for mask in masks))
 
 
 def flatten(masks: ImageMasks, most: int, key: str, kind: str) -> Integer[np.ndarray, "height width"]:
@@ -43,9 +56,8 @@ def flatten(masks: ImageMasks, most: int, key: str, kind: str) -> Integer[np.nda
 
 
 def _largest_first(masks: ImageMasks) -> Iterator[tuple[int, Bool[np.ndarray, "height width"]]]:
-    decoded = masks.decode()
     for i in sorted(range(len(masks)), key=lambda i: -masks.annotations[i].area):
-        yield i + 1, decoded[i]
+        yield i + 1, run_length.decode(masks.annotations[i].rle)
 
 
 def read_colors(path: Path) -> Integer[np.ndarray, "height width"]:

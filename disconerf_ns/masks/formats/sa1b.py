@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 
 from disconerf_ns.masks.formats import Images, Loaders
-from disconerf_ns.masks.formats.files import peek_json
+from disconerf_ns.masks.formats.files import below, by_image, peek_json, read_json, sample
 from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.store import MaskStore
+from disconerf_ns.masks.sa1b import parse
+from disconerf_ns.masks.store import MANIFEST, MaskStore
 
 
 def recognises(path: Path) -> bool:
     """A folder whose JSON files have an `image` and `annotations`."""
-    keys = MaskStore(path).keys() if path.is_dir() else []
-    content = peek_json(path / f"{keys[0]}.json") if keys else None
-    return isinstance(content, dict) and {"image", "annotations"} <= content.keys()
+    contents = map(peek_json, sample(_files(path)))
+    return any(isinstance(content, dict) and {"image", "annotations"} <= content.keys() for content in contents)
+
+
+def _files(path: Path) -> list[Path]:
+    return [file for file in below(path, ".json") if file != path / MANIFEST]
 
 
 def read(path: Path, images: Images) -> Loaders:
-    """The store's masks of images."""
-    store = MaskStore.open(path)
-    names = {key: store.resolve(key) for key in images}
-    return {key: partial(store.load, name) for key, name in names.items() if name is not None}
+    """Files by the images' names."""
+    return by_image(_files(path), path, images, _load)
+
+
+def _load(path: Path, image: Path) -> ImageMasks:
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise ValueError("it does not hold a JSON object")
+    return parse(content)
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> None:
