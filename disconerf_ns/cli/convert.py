@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,14 +13,15 @@ import tyro
 from disconerf_ns import __version__
 from disconerf_ns.cli.masks import progress_bar
 from disconerf_ns.errors import MaskError, UserError
-from disconerf_ns.masks.formats import FORMATS, Images, Loaders, format_of, recognise
+from disconerf_ns.masks.formats import FORMATS, TARGETS, Images, Loaders, format_of, recognise
 from disconerf_ns.masks.formats.files import image_size
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
 from disconerf_ns.masks.images import find_images
 from disconerf_ns.masks.report import describe, measure
 from disconerf_ns.masks.store import MaskStore
 
-FormatName = Literal[tuple(FORMATS)]
+LISTED = 5
+"""Broken files that are named, at most."""
 
 
 @dataclass
@@ -33,9 +35,9 @@ class Convert:
     """File or folder of the masks."""
     data: Path
     """The dataset's folder, or its transforms file."""
-    source_format: FormatName | None = None
+    source_format: Literal[tuple(FORMATS)] | None = None
     """What the source is in; by default that is seen from what it holds."""
-    to: FormatName = "sa1b"
+    to: Literal[tuple(TARGETS)] = "sa1b"
     """What to write: sa1b is what `ns-train disconerf` reads."""
     output: Path | None = None
     """Where to; by default DATA/masks/ and the source's name. Another format has to be told."""
@@ -50,36 +52,44 @@ class Convert:
                 after all others are converted.
         """
         images = find_images(self.data, self.images)
+        if not self.source.exists():
+            raise UserError(f"masks: there is no {self.source}.")
         name = self.source_format or recognise(self.source)
         target = self._target()
         loaders = format_of(name).read(self.source, images)
-        if not loaders:
-            raise UserError(
-                f"masks: {self.source} ({name}) has masks of none of the {len(images)} images of {self.data}; files "
-                f"are found by the images' names, such as {next(iter(images))}."
-            )
-        if self.to == "sa1b":
-            parameters = {"source": str(self.source), "format": name}
-            MaskStore.create(target, {"generator": "convert", "version": __version__, "parameters": parameters})
+        print(f"masks: {self.source} is {name}, {FORMATS[name]}.")
         broken: list[str] = []
         with progress_bar(len(loaders)) as advance:
-            format_of(self.to).write(target, images, load_all(loaders, images, broken, advance))
-        print(f"masks: {self.source} is {name}, {FORMATS[name]}.")
-        done = len(loaders) - len(broken)
-        print(f"masks: {target} has the masks of {done} images; {len(images) - len(loaders)} images have none there.")
+            masks = load_all(loaders, images, broken, advance)
+            first = next(masks, None)
+            if first is None:
+                raise UserError(f"masks: nothing was written, all {len(broken)} images failed: {_listed(broken)}")
+            if self.to == "sa1b":
+                parameters = {"source": str(self.source), "format": name}
+                MaskStore.create(target, {"generator": "convert", "version": __version__, "parameters": parameters})
+            lost = format_of(self.to).write(target, images, chain([first], masks))
+        absent = len(images) - len(loaders)
+        none = f"; {absent} images have none there" if absent else ""
+        print(f"masks: {target} has the masks of {len(loaders) - len(broken)} images{none}.")
+        if lost:
+            parts = ", ".join(f"{what} ({count})" for what, count in lost.items())
+            print(f"masks: not kept, as {self.to} cannot hold it: {parts}.")
         if self.to == "sa1b":
             store = MaskStore(target)
             print(describe(target, measure(store, store.keys())))
         if broken:
-            raise UserError(f"masks: {len(broken)} images were left out: {' '.join(broken)}")
+            raise UserError(f"masks: {len(broken)} images were left out: {_listed(broken)}")
 
     def _target(self) -> Path:
         if self.output is None and self.to != "sa1b":
             raise UserError(f"masks: name the folder for {self.to} with --output.")
         root = self.data if self.data.is_dir() else self.data.parent
-        target = self.output or root / "masks" / self.source.stem
+        source = self.source.resolve()
+        target = self.output or root / "masks" / (source.name if source.is_dir() else source.stem)
         if target.is_dir() and any(target.iterdir()):
             raise UserError(f"masks: {target} is not empty; name another folder with --output, or delete it.")
+        if target.exists() and not target.is_dir():
+            raise UserError(f"masks: {target} is there already; name another with --output, or delete it.")
         return target
 
 
@@ -103,6 +113,11 @@ class GroundTruth:
         root = self.data if self.data.is_dir() else self.data.parent
         output = self.output or root / "masks" / "ground-truth"
         Convert(root / "labels", self.data, source_format="labels", output=output, images=self.images)()
+
+
+def _listed(sentences: list[str]) -> str:
+    more = f" ({len(sentences) - LISTED} more)" if len(sentences) > LISTED else ""
+    return " ".join(sentences[:LISTED]) + more
 
 
 def load_all(loaders: Loaders, images: Images, broken: list[str], advance) -> Iterator[tuple[str, ImageMasks]]:

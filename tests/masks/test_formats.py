@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import tracemalloc
 from pathlib import Path
 
 import h5py
@@ -18,7 +19,9 @@ from PIL import Image
 from disconerf_ns.cli import main
 from disconerf_ns.errors import MaskError
 from disconerf_ns.masks.formats import FORMATS, coco, format_of, recognise
+from disconerf_ns.masks.formats.files import reading
 from disconerf_ns.masks.formats.garfield import training_keys
+from disconerf_ns.masks.formats.partition import flatten
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.images import find_images
 from disconerf_ns.masks.store import MaskStore
@@ -83,6 +86,36 @@ def test_the_smallest_mask_shows_where_masks_overlap(tmp_path: Path, name: str) 
     stack[0, 0, 0] = stack[1] = True
     found = there_and_back(tmp_path, name, ImageMasks.from_arrays(stack)).decode()
     assert sorted(mask.sum() for mask in found) == [1, 5]
+
+
+NOT_LOOKED = "images' parts that were not looked at"
+SCORES, LEVELS = "masks' scores", "masks' levels"
+HIDE, CUT, EMPTY = "masks that smaller ones hide", "masks that smaller ones cut", "masks without a pixel"
+FLAT = {HIDE: 1, CUT: 1, EMPTY: 1, NOT_LOOKED: 1, SCORES: 4, LEVELS: 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("sa1b", {}),
+        ("coco", {}),
+        ("amg", {NOT_LOOKED: 1}),
+        ("amg_folder", {NOT_LOOKED: 1, LEVELS: 4}),
+        ("arrays", {SCORES: 4, LEVELS: 4}),
+        *((name, FLAT) for name in DISJOINT),
+    ],
+)
+def test_what_formats_do_not_hold_is_counted(tmp_path: Path, name: str, expected: dict[str, int]) -> None:
+    """The first mask is hidden by the second, which cuts the third; the last is empty."""
+    stack = np.zeros((4, 2, 4), bool)
+    stack[0, 0, 0] = stack[1, 0, 0] = stack[2, 0] = True
+    looked_at = np.arange(8).reshape(2, 4) < 6
+    masks = ImageMasks.from_arrays(stack, [0.5] * 4, [0.5] * 4, 1, looked_at)
+    images = images_of(tmp_path, 2, 4)
+    assert format_of(name).write(tmp_path / "out", images, iter([("a/1", masks)])) == expected
+    found = format_of(name).read(tmp_path / "out", images)["a/1"]()
+    assert (found.looked_at == masks.looked_at) == (NOT_LOOKED not in expected)
+    assert (len(found) == 4) == (HIDE not in expected)
 
 
 def test_more_masks_than_8_bits_can_number(tmp_path: Path) -> None:
@@ -168,6 +201,98 @@ def test_stacks_and_label_maps(tmp_path: Path, kind: str) -> None:
     np.save(tmp_path / "out/2.npy", np.array([[-1, 0, 4], [4, 300, 300]]))
     masks = format_of("arrays").read(tmp_path / "out", images)["a/2"]().decode()
     assert masks.astype(int).tolist() == [[[0, 0, 1], [1, 0, 0]], [[0, 0, 0], [0, 1, 1]]]
+
+
+LABELS = np.array([[0, 5, 5], [5, 0, 7]])
+TWO = np.array([[[0, 1, 1], [1, 0, 0]], [[0, 0, 0], [0, 0, 1]]], bool)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("1.npy", LABELS[None]),
+        ("1.npy", LABELS[..., None]),
+        ("1.npy", LABELS.astype(np.float32)),
+        ("1.npy", LABELS[None].astype(np.float64)),
+        ("1.NPY", TWO[None]),
+        ("1.npy", TWO[:, None].astype(float)),
+        ("1.pt", {"masks": torch.from_numpy(TWO), "scores": [0.5, 0.5]}),
+        ("1.pth", torch.from_numpy(TWO).float().requires_grad_()),
+        ("1.pt", torch.from_numpy(TWO).bfloat16()),
+    ],
+)
+def test_shapes_and_types_of_arrays(tmp_path: Path, name: str, content: object) -> None:
+    (tmp_path / "out").mkdir()
+    with (tmp_path / "out" / name).open("wb") as file:
+        np.save(file, content) if isinstance(content, np.ndarray) else torch.save(content, file)
+    assert recognise(tmp_path / "out") == "arrays"
+    found = format_of("arrays").read(tmp_path / "out", images_of(tmp_path, 2, 3))["a/1"]()
+    assert np.array_equal(found.decode(), TWO)
+
+
+@pytest.mark.parametrize("content", [[], torch.zeros(0, 2, 3), {"masks": []}])
+def test_arrays_without_masks(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "1.pt")
+    found = format_of("arrays").read(tmp_path, images_of(tmp_path, 2, 3))["a/1"]()
+    assert (len(found), found.height, found.width) == (0, 2, 3)
+
+
+def test_a_pickled_program_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    torch.save({"masks": Path("x")}, tmp_path / "1.pt")
+    with pytest.raises(
+        MaskError, match=r"1\.pt is broken \(it is not what torch\.save writes, or holds more than tensors"
+    ):
+        format_of("arrays").read(tmp_path, images_of(tmp_path, 2, 3))["a/1"]()
+
+
+def test_transparent_is_no_mask(tmp_path: Path) -> None:
+    images = images_of(tmp_path, 1, 3)
+    for name, pixels in (
+        ("labels", [[[0, 255], [7, 255], [7, 0]]]),
+        ("color", [[[0, 0, 0, 255], [9, 8, 7, 255], [255, 255, 255, 0]]]),
+    ):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.array(pixels, np.uint8)).save(tmp_path / name / "1.png")
+        assert recognise(tmp_path / name) == name
+        assert format_of(name).read(tmp_path / name, images)["a/1"]().decode().tolist() == [[[False, True, False]]]
+
+
+@pytest.mark.parametrize("name", ["1.tif", "1.bmp", "1.TIFF", "1.PNG"])
+def test_suffixes_of_label_images(tmp_path: Path, name: str) -> None:
+    label_image(tmp_path / "l" / name, [0, 7, 7])
+    assert recognise(tmp_path / "l") == "labels"
+    assert [
+        m.area for m in format_of("labels").read(tmp_path / "l", images_of(tmp_path, 4, 3))["a/1"]().annotations
+    ] == [8]
+
+
+def test_a_photograph_is_no_image_of_masks(tmp_path: Path) -> None:
+    photograph = np.arange(3 * 128 * 128, dtype=np.uint32).view(np.uint8).reshape(4, -1, 4)[..., :3].copy()
+    (tmp_path / "c").mkdir()
+    Image.fromarray(photograph).save(tmp_path / "c/1.png")
+    images = images_of(tmp_path, *photograph.shape[:2])
+    with pytest.raises(
+        MaskError, match=r"1\.png is broken \(it has \d{5} different values: that looks like a photograph"
+    ):
+        format_of("color").read(tmp_path / "c", images)["a/1"]()
+
+
+def test_masks_of_values_take_memory_one_by_one(tmp_path: Path) -> None:
+    """200 masks of 400 x 400: less than a tenth of what all would take at once."""
+    labels = np.arange(400 * 400).reshape(400, 400) // 800
+    np.savez(tmp_path / "1.npz", labels)
+    load = format_of("arrays").read(tmp_path, images_of(tmp_path, 400, 400))["a/1"]
+    tracemalloc.start()
+    masks = load()
+    labels, _ = flatten(masks, 1000, "", "")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(masks) == 199 and peak < 200 * 400 * 400 / 2
+
+
+def test_too_little_memory_is_not_called_damage(tmp_path: Path) -> None:
+    with pytest.raises(MaskError, match="takes more memory than there is"), reading(tmp_path):
+        raise MemoryError
 
 
 def test_garfield(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ To add one, write a module with the functions of `Format` and name it in `FORMAT
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -26,11 +27,15 @@ FORMATS = {
     "garfield": "GARField's sam_data.hdf5",
 }
 """Name and description of every format; its module is imported when it is asked for."""
+TARGETS = tuple(name for name in FORMATS if name != "garfield")
+"""Formats that masks can be written in."""
 
 Images = Mapping[str, Path]
 """The images of a dataset by key."""
 Loaders = Mapping[str, Callable[[], ImageMasks]]
 """What gives the masks of the images that there are some of, by the images' keys."""
+Losses = Counter[str]
+"""What was not kept, and of how many masks or images."""
 
 
 @runtime_checkable
@@ -48,8 +53,8 @@ class Format(Protocol):
                 broken.
         """
 
-    def write(self, path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> None:
-        """Write the masks of images, given by key, one image at a time.
+    def write(self, path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
+        """Write the masks of images, given by key, one image at a time; what of them the format does not hold.
 
         Raises:
             MaskError: the format cannot hold them.
@@ -71,15 +76,29 @@ def recognise(path: Path) -> str:
     """The name of the format that a file or folder is in.
 
     Raises:
-        MaskError: it is not there, in none, or might be in several.
+        MaskError: it is in none, or might be in several.
     """
-    if not path.exists():
-        raise MaskError(f"masks: there is no {path}.")
     found = [name for name in FORMATS if format_of(name).recognises(path)]
     if len(found) == 1:
         return found[0]
     if found:
         raise MaskError(f"masks: {path} might be {' or '.join(found)}; say which with --source-format.")
+    if path.is_file():
+        raise MaskError(
+            f"masks: {path} is one file, but in none of the formats that keep all images in one (coco, panoptic, "
+            f"garfield); name the folder with the files of all images, such as {path.parent}."
+        )
     raise MaskError(
-        f"masks: {path} is in no format that is known ({', '.join(FORMATS)}); see `disconerf masks convert --help`."
+        f"masks: {path} is in no format that is known ({', '.join(FORMATS)}), {_held(path)}; see `disconerf masks "
+        "convert --help`."
     )
+
+
+def _held(path: Path) -> str:
+    from disconerf_ns.masks.formats.files import below
+
+    files = below(path)
+    if not files:
+        return "it has no files"
+    suffixes = Counter(file.suffix.lower() or "without suffix" for file in files).most_common(3)
+    return "it has " + ", ".join(f"{count} {suffix}" for suffix, count in suffixes) + f", such as {files[0].name}"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks import sa1b
-from disconerf_ns.masks.formats import Images, Loaders
-from disconerf_ns.masks.formats.files import below, by_image, image_size, peek_json, read_json, sample
+from disconerf_ns.masks.formats import Images, Loaders, Losses
+from disconerf_ns.masks.formats.files import below, by_image, image_size, peek_json, read_json, sample, unsaid
 from disconerf_ns.masks.image_masks import ImageMasks
 
 
@@ -31,7 +31,10 @@ def _load(path: Path, image: Path) -> ImageMasks:
     return sa1b.parse({"image": {"height": height, "width": width}, "annotations": annotations})
 
 
-def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> None:
+def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
     """Write the generator's lists, as far as masks remember what it said."""
+    lost = Losses()
     for key, found in masks:
+        lost += unsaid(found, "looked_at")
         write_whole(path / f"{key}.json", json.dumps(sa1b.record(found, {})["annotations"]))
+    return lost

@@ -11,9 +11,10 @@ import numpy as np
 from PIL import Image
 
 from disconerf_ns.files import write_whole
-from disconerf_ns.masks.formats import Images, Loaders
-from disconerf_ns.masks.formats.files import below, by_image, image_size, sample
-from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks import rle as run_length
+from disconerf_ns.masks.formats import Images, Loaders, Losses
+from disconerf_ns.masks.formats.files import below, by_image, image_size, sample, unsaid
+from disconerf_ns.masks.image_masks import ImageMasks, Mask
 
 TABLE = "metadata.csv"
 BOX = ("bbox_x0", "bbox_y0", "bbox_w", "bbox_h")
@@ -39,11 +40,12 @@ def read(path: Path, images: Images) -> Loaders:
 def _load(folder: Path, image: Path) -> ImageMasks:
     with (folder / TABLE).open(newline="") as file:
         rows = list(csv.DictReader(file))
-    masks = [_mask(folder / f"{row['id']}.png") for row in rows]
     ious, stabilities = ([_number(row[name]) for row in rows] for name in ("predicted_iou", "stability_score"))
-    stack = np.stack(masks) if masks else np.zeros((0, *image_size(image)), bool)
-    known = {"predicted_iou": ious, "stability_score": stabilities}
-    return ImageMasks.from_arrays(stack, **{name: v for name, v in known.items() if None not in v})
+    rles = [run_length.encode(_mask(folder / f"{row['id']}.png")) for row in rows]
+    sizes = [rle["size"] for rle in rles] or [list(image_size(image))]
+    if sizes.count(sizes[0]) < len(sizes):
+        raise ValueError("its masks are of different sizes")
+    return ImageMasks(*sizes[0], tuple(map(Mask.from_rle, rles, ious, stabilities)))
 
 
 def _mask(path: Path) -> np.ndarray:
@@ -55,13 +57,16 @@ def _number(text: str) -> float | None:
     return float(text) if text else None
 
 
-def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> None:
+def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
     """Write folders as `amg.py` does; the points that it asked SAM about are not known."""
+    lost = Losses()
     for key, found in masks:
+        lost += unsaid(found, "looked_at", "level")
         table = StringIO(newline="")
         rows = csv.DictWriter(table, COLUMNS, restval="", lineterminator="\n")
         rows.writeheader()
-        for number, (mask, about) in enumerate(zip(found.decode(), found.annotations)):
+        for number, about in enumerate(found.annotations):
+            mask = run_length.decode(about.rle)
             content = BytesIO()
             Image.fromarray(255 * mask.astype(np.uint8)).save(content, format="PNG")
             write_whole(path / key / f"{number}.png", content.getvalue())
@@ -71,3 +76,4 @@ def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -
                 | dict(zip(CROP, (0, 0, found.width, found.height)))
             )
         write_whole(path / key / TABLE, table.getvalue())
+    return lost

@@ -16,7 +16,7 @@ from pycocotools import mask as coco
 from disconerf_ns.errors import MaskError
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks import sa1b
-from disconerf_ns.masks.formats import Images, Loaders
+from disconerf_ns.masks.formats import Images, Loaders, Losses
 from disconerf_ns.masks.formats.files import below, match_images, peek_json, read_json, reading, sample
 from disconerf_ns.masks.image_masks import ImageMasks
 
@@ -107,7 +107,7 @@ def _as_rle(segmentation: Any, height: int, width: int) -> Any:
     return {"size": [height, width], "counts": merged["counts"].decode("ascii")}
 
 
-def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> None:
+def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
     """Write one file of compressed RLE; an existing folder gets `masks.json`."""
     entries, annotations = [], []
     for number, (key, found) in enumerate(masks, 1):
@@ -119,3 +119,4 @@ def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -
             annotations.append({**entry, **annotation})
     content = {"images": entries, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}
     write_whole(path if path.suffix.lower() == ".json" else path / "masks.json", json.dumps(content))
+    return Losses()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from disconerf_ns.masks.formats import Images, Loaders
+from disconerf_ns.masks.formats import Images, Loaders, Losses
 from disconerf_ns.masks.formats.files import below, by_image, modes_of
 from disconerf_ns.masks.formats.panoptic import recognises as is_panoptic
 from disconerf_ns.masks.formats.partition import SPREAD, flatten, read_colors, split, write_colors
@@ -26,8 +26,11 @@ def _load(path: Path, image: Path) -> ImageMasks:
     return split(read_colors(path))
 
 
-def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> None:
+def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
     """Write colours that can be told apart; where masks overlap, the smallest shows."""
+    lost = Losses()
     for key, found in masks:
-        numbers = flatten(found, 2**24 - 1, key, "an image of colours")
+        numbers, hidden = flatten(found, 2**24 - 1, key, "an image of colours")
         write_colors(numbers * SPREAD % 2**24, path / f"{key}.png")
+        lost += hidden
+    return lost

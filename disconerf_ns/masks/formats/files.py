@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from disconerf_ns.errors import MaskError
-from disconerf_ns.masks.formats import Images, Loaders
+from disconerf_ns.masks.formats import Images, Loaders, Losses
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.keys import match
 
@@ -61,6 +61,21 @@ def match_images(names: Iterable[str], images: Images, root: Path) -> dict[str, 
             f"{next(iter(images))}, but {there}."
         )
     return found
+
+
+def unsaid(masks: ImageMasks, *fields: str) -> Losses:
+    """What a format without these fields does not keep of an image's masks.
+
+    Args:
+        fields: some of `looked_at`, `scores`, `level`.
+    """
+    scored = [mask.predicted_iou is not None or mask.stability_score is not None for mask in masks.annotations]
+    counts = {
+        "looked_at": ("images' parts that were not looked at", int(masks.looked_at is not None)),
+        "scores": ("masks' scores", sum(scored)),
+        "level": ("masks' levels", sum(mask.level is not None for mask in masks.annotations)),
+    }
+    return +Losses(dict(counts[field] for field in fields))
 
 
 def _load(load: Callable[[Path, Path], ImageMasks], path: Path, image: Path) -> ImageMasks:

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from disconerf_ns.errors import MaskError
-from disconerf_ns.masks.formats import Images, Loaders
+from disconerf_ns.masks.formats import Images, Loaders, Losses
 from disconerf_ns.masks.formats.files import below, reading
 from disconerf_ns.masks.formats.partition import gather
 from disconerf_ns.masks.image_masks import ImageMasks
@@ -80,6 +80,6 @@ def _load(file: Path, name: str) -> ImageMasks:
     return gather(((masks_of_pixel == number).any(-1) for number in numbers), *masks_of_pixel.shape[:2])
 
 
-def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> None:
+def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
     """Refused: GARField's file needs the masks' sizes in 3D, which come from its radiance field."""
     raise MaskError("masks: GARField's file also holds sizes in 3D, which masks do not have; choose another format.")

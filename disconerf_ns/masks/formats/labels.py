@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from disconerf_ns.masks.formats import Images, Loaders
+from disconerf_ns.masks.formats import Images, Loaders, Losses
 from disconerf_ns.masks.formats.amg_folder import recognises as is_amg_folder
 from disconerf_ns.masks.formats.files import below, by_image, modes_of
 from disconerf_ns.masks.formats.partition import flatten, split
@@ -34,10 +34,17 @@ def _load(path: Path, image: Path) -> ImageMasks:
     with Image.open(path) as content:
         if content.mode not in ONE_CHANNEL:
             raise ValueError(f"it has {len(content.getbands())} channels, a label image has one")
+        if content.mode == "LA":
+            values, alpha = np.asarray(content).astype(np.int64).transpose(2, 0, 1)
+            return split(values * (alpha > 0))
     return split(read_label_image(path))
 
 
-def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> None:
+def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
     """Write 16 bit; where masks overlap, the smallest shows."""
+    lost = Losses()
     for key, found in masks:
-        write_label_image(flatten(found, np.iinfo(np.uint16).max, key, "a 16-bit label image"), path / f"{key}.png")
+        labels, hidden = flatten(found, np.iinfo(np.uint16).max, key, "a 16-bit label image")
+        write_label_image(labels, path / f"{key}.png")
+        lost += hidden
+    return lost

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from disconerf_ns.files import write_whole
-from disconerf_ns.masks.formats import Images
+from disconerf_ns.masks.formats import Images, Losses
 from disconerf_ns.masks.formats.labels import read as read
 from disconerf_ns.masks.formats.partition import flatten
 from disconerf_ns.masks.image_masks import ImageMasks
@@ -21,10 +21,13 @@ def recognises(path: Path) -> bool:
     return False
 
 
-def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> None:
+def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
     """Write 8 bit; where masks overlap, the smallest shows. Numbers of different images have nothing in common."""
+    lost = Losses()
     for key, found in masks:
         content = BytesIO()
-        labels = flatten(found, np.iinfo(np.uint8).max, key, "an 8-bit label image")
+        labels, hidden = flatten(found, np.iinfo(np.uint8).max, key, "an 8-bit label image")
         Image.fromarray(labels.astype(np.uint8)).save(content, format="PNG")
         write_whole(path / f"{key}.png", content.getvalue())
+        lost += hidden
+    return lost

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from disconerf_ns.errors import MaskError
 from disconerf_ns.files import write_whole
-from disconerf_ns.masks.formats import Images, Loaders
+from disconerf_ns.masks.formats import Images, Loaders, Losses
 from disconerf_ns.masks.formats.files import below, match_images, peek_json, read_json, reading
 from disconerf_ns.masks.formats.partition import SPREAD, flatten, gather, read_colors, write_colors
 from disconerf_ns.masks.image_masks import ImageMasks
@@ -54,16 +54,17 @@ def _load(png: Path, segments: list[dict]) -> ImageMasks:
         return gather((numbers == int(segment["id"]) for segment in segments), *numbers.shape)
 
 
-def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> None:
+def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
     """Write `panoptic.json` and the PNGs in `panoptic/`; where masks overlap, the smallest shows."""
-    entries, annotations = [], []
+    entries, annotations, lost = [], [], Losses()
     for number, (key, found) in enumerate(masks, 1):
-        labels = flatten(found, 2**24 - 1, key, "a panoptic image")
+        labels, hidden = flatten(found, 2**24 - 1, key, "a panoptic image")
+        lost += hidden
         write_colors(labels * SPREAD % 2**24, path / FOLDER / f"{key}.png")
         segments = [
-            {"id": (i + 1) * SPREAD % 2**24, "category_id": 1, "iscrowd": 0, "area": int((labels == i + 1).sum())}
-            | {"bbox": list(mask.bbox)}
+            {"id": (i + 1) * SPREAD % 2**24, "category_id": 1, "iscrowd": 0, "area": area, "bbox": list(mask.bbox)}
             for i, mask in enumerate(found.annotations)
+            if (area := int((labels == i + 1).sum()))
         ]
         entries.append(
             {"id": number, "file_name": f"{key}{images[key].suffix}", "height": found.height, "width": found.width}
@@ -71,3 +72,4 @@ def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -
         annotations.append({"image_id": number, "file_name": f"{key}.png", "segments_info": segments})
     categories = [{"id": 1, "name": "object", "isthing": 1}]
     write_whole(path / FILE, json.dumps({"images": entries, "annotations": annotations, "categories": categories}))
+    return lost

@@ -13,6 +13,8 @@ from PIL import Image
 from disconerf_ns.errors import MaskError
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks import rle as run_length
+from disconerf_ns.masks.formats import Losses
+from disconerf_ns.masks.formats.files import unsaid
 from disconerf_ns.masks.image_masks import ImageMasks, Mask
 
 SPREAD = 0x9E3779
@@ -38,8 +40,11 @@ def gather(masks: Iterable[Bool[np.ndarray, "height width"]], height: int, width
     return ImageMasks(height, width, tuple(Mask.from_rle(run_length.encode(mask)) for mask in masks))
 
 
-def flatten(masks: ImageMasks, most: int, key: str, kind: str) -> Integer[np.ndarray, "height width"]:
+def flatten(masks: ImageMasks, most: int, key: str, kind: str) -> tuple[Integer[np.ndarray, "height width"], Losses]:
     """Number each pixel by the smallest mask that holds it, from 1 on in the masks' order; 0 is none.
+
+    Beside the numbers stands what they do not keep: masks that smaller ones hide, wholly or in part, and whatever else
+    is known of masks.
 
     Args:
         most: the largest number that fits.
@@ -52,7 +57,14 @@ def flatten(masks: ImageMasks, most: int, key: str, kind: str) -> Integer[np.nda
     labels = np.zeros((masks.height, masks.width), np.int64)
     for number, mask in _largest_first(masks):
         labels[mask] = number
-    return labels
+    seen = np.bincount(labels.ravel(), minlength=len(masks) + 1)[1:]
+    areas = np.array([mask.area for mask in masks.annotations], int)
+    hidden = {
+        "masks that smaller ones hide": int(((seen == 0) & (areas > 0)).sum()),
+        "masks that smaller ones cut": int(((seen > 0) & (seen < areas)).sum()),
+        "masks without a pixel": int((areas == 0).sum()),
+    }
+    return labels, +Losses(hidden) + unsaid(masks, "looked_at", "scores", "level")
 
 
 def _largest_first(masks: ImageMasks) -> Iterator[tuple[int, Bool[np.ndarray, "height width"]]]:
@@ -61,7 +73,7 @@ def _largest_first(masks: ImageMasks) -> Iterator[tuple[int, Bool[np.ndarray, "h
 
 
 def read_colors(path: Path) -> Integer[np.ndarray, "height width"]:
-    """R + 256 G + 65536 B of every pixel.
+    """R + 256 G + 65536 B of every pixel, 0 where it is transparent.
 
     Raises:
         ValueError: the image has no colours.
@@ -69,7 +81,8 @@ def read_colors(path: Path) -> Integer[np.ndarray, "height width"]:
     with Image.open(path) as image:
         if image.mode not in ("RGB", "RGBA"):
             raise ValueError(f"it is an image of mode {image.mode}, not a coloured one")
-        return np.asarray(image.convert("RGB")).astype(np.int64) @ (1, 256, 65536)
+        colors = np.asarray(image.convert("RGBA")).astype(np.int64)
+    return colors[..., :3] @ (1, 256, 65536) * (colors[..., 3] > 0)
 
 
 def write_colors(numbers: Integer[np.ndarray, "height width"], path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from disconerf_ns.masks.formats import Images, Loaders
+from disconerf_ns.masks.formats import Images, Loaders, Losses
 from disconerf_ns.masks.formats.files import below, by_image, peek_json, read_json, sample
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.sa1b import parse
@@ -34,8 +34,9 @@ def _load(path: Path, image: Path) -> ImageMasks:
     return parse(content)
 
 
-def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> None:
+def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
     """Save masks in a store."""
     store = MaskStore(path)
     for key, found in masks:
         store.save(key, found, {"file_name": images[key].name})
+    return Losses()
