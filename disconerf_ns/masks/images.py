@@ -33,15 +33,21 @@ def find_images(data: Path, folder: Path | None = None) -> dict[str, Path]:
     root = data if data.is_dir() else data.parent
     transforms = [data] if data.is_file() else [root / name for name in TRANSFORMS if (root / name).is_file()]
     if folder is not None:
-        paths = _below(root / folder)
+        looked_in = root / folder
+        paths = _below(looked_in)
     elif transforms:
-        paths = _frames(transforms[0])
+        looked_in = transforms[0]
+        paths = _frames(looked_in)
     elif (root / "images").is_dir():
-        paths = _below(root / "images")
+        looked_in = root / "images"
+        paths = _below(looked_in)
     else:
-        paths = sorted(path for path in root.iterdir() if path.suffix.lower() in SUFFIXES)
+        looked_in = root
+        paths = [path for path in _below(root) if path.parent == root]
+    if not looked_in.exists():
+        raise UserError(f"data: there is no folder {looked_in}; name the one of the images, within {root}.")
     if not paths:
-        raise UserError(f"data: {root} has no images where they were looked for; name their folder with --images.")
+        raise UserError(f"data: {looked_in} has no images; name the folder of the images with --images.")
 
     images: dict[str, Path] = {}
     for path in paths:
@@ -69,12 +75,19 @@ def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
 
 
 def _below(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    """Images in a folder and below, but for hidden ones, such as those that macOS leaves on other disks."""
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
 def _frames(transforms: Path) -> list[Path]:
     try:
-        frames = [Path(frame["file_path"]) for frame in json.loads(transforms.read_bytes())["frames"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"data: {transforms} is not a nerfstudio transforms file ({error!r}).") from None
-    return [transforms.parent / (path if path.suffix else path.with_suffix(".png")) for path in frames]
+        names = [frame["file_path"] for frame in json.loads(transforms.read_bytes())["frames"]]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"data: {transforms} is not a nerfstudio transforms file ({reason}).") from None
+    for name in names:
+        if not isinstance(name, str) or not Path(name).name or "\0" in name:
+            raise UserError(f"data: {transforms} has a frame whose `file_path` {name!r} is no file.")
+    paths = map(Path, names)
+    return [transforms.parent / (path if path.suffix else path.with_suffix(".png")) for path in paths]

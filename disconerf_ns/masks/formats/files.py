@@ -39,8 +39,10 @@ def by_image(files: Iterable[Path], root: Path, images: Images, load: Callable[[
     Args:
         load: gives the masks in a file, the first argument, of an image, the second.
     Raises:
-        MaskError: no file belongs to an image, two to one, or one to two.
+        MaskError: no file belongs to an image, two to one, or one to two; or the folder is a file.
     """
+    if root.is_file():
+        raise MaskError(f"masks: {root} is one file; name the folder with the files of all images.")
     names = {path.relative_to(root).as_posix(): path for path in files}
     found = match_images(names, images, root)
     return {key: partial(_load, load, names[name], images[key]) for key, name in found.items()}

@@ -10,7 +10,7 @@ from pathlib import Path
 from disconerf_ns.errors import MaskError
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks.formats import Images, Loaders, Losses
-from disconerf_ns.masks.formats.files import below, match_images, peek_json, read_json, reading
+from disconerf_ns.masks.formats.files import below, match_images, peek_json, read_json, reading, sample
 from disconerf_ns.masks.formats.partition import SPREAD, flatten, gather, read_colors, write_colors
 from disconerf_ns.masks.image_masks import ImageMasks
 
@@ -19,7 +19,7 @@ FILE, FOLDER = "panoptic.json", "panoptic"
 
 def recognises(path: Path) -> bool:
     """A JSON file whose annotations have `segments_info`, or a folder with such a file."""
-    return any(_lists_segments(file) for file in _files(path))
+    return any(map(_lists_segments, sample(_files(path))))
 
 
 def _files(path: Path) -> list[Path]:
