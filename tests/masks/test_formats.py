@@ -18,7 +18,7 @@ from PIL import Image
 
 from disconerf_ns.cli import main
 from disconerf_ns.errors import MaskError, UserError
-from disconerf_ns.masks.formats import FORMATS, coco, format_of, recognise
+from disconerf_ns.masks.formats import FORMATS, TARGETS, coco, format_of, recognise
 from disconerf_ns.masks.formats.files import reading
 from disconerf_ns.masks.formats.garfield import training_keys
 from disconerf_ns.masks.formats.partition import flatten
@@ -230,7 +230,23 @@ def test_shapes_and_types_of_arrays(tmp_path: Path, name: str, content: object) 
     assert np.array_equal(found.decode(), TWO)
 
 
-@pytest.mark.parametrize("content", [[], torch.zeros(0, 2, 3), {"masks": []}])
+def test_one_row_is_a_mask_still(tmp_path: Path) -> None:
+    torch.save([torch.tensor([[True, False, True]]), torch.tensor([[[False, True, True]]])], tmp_path / "1.pt")
+    found = format_of("arrays").read(tmp_path, images_of(tmp_path, 1, 3))["a/1"]()
+    assert found.decode().astype(int).tolist() == [[[1, 0, 1]], [[0, 1, 1]]]
+
+
+def test_several_arrays(tmp_path: Path) -> None:
+    images = images_of(tmp_path, 2, 3)
+    np.savez(tmp_path / "1.npz", masks=TWO, names=np.array([{}, {}], dtype=object))
+    np.savez(tmp_path / "2.npz", one=TWO, other=TWO)
+    loaders = format_of("arrays").read(tmp_path, images)
+    assert np.array_equal(loaders["a/1"]().decode(), TWO)
+    with pytest.raises(MaskError, match=r"2\.npz is broken \(it holds 2 arrays \(one, other\), none of them called"):
+        loaders["a/2"]()
+
+
+@pytest.mark.parametrize("content", [[], torch.zeros(0, 2, 3), torch.zeros(0, 0, 0), {"masks": []}])
 def test_arrays_without_masks(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "1.pt")
     found = format_of("arrays").read(tmp_path, images_of(tmp_path, 2, 3))["a/1"]()
@@ -368,6 +384,32 @@ def test_two_coco_files_in_one_folder(tmp_path: Path) -> None:
         coco_file(tmp_path / f"c/{name}.json", ["a/1.png"], [])
     with pytest.raises(MaskError, match=r"2 COCO files, train\.json and val\.json; name one"):
         coco.read(tmp_path / "c", images_of(tmp_path, 6, 8))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_no_format_gives_one_mask_to_two_images_or_two_to_one(tmp_path: Path, name: str) -> None:
+    masks = ImageMasks.from_arrays(np.ones((1, 2, 3), bool))
+    flat, deep = {"1": Path("1.jpg")}, {"left/1": Path("left/1.jpg"), "right/1": Path("right/1.jpg")}
+    form = format_of(name)
+    form.write(tmp_path / "flat", flat, iter([("1", masks)]))
+    form.write(tmp_path / "deep", deep, iter([("left/1", masks), ("right/1", masks)]))
+    assert sorted(form.read(tmp_path / "deep", deep)) == ["left/1", "right/1"]
+    assert list(form.read(tmp_path / "deep", {"right/1": Path()})) == ["right/1"]
+    with pytest.raises(MaskError, match="fits two images, left/1 and right/1"):
+        form.read(tmp_path / "flat", deep)
+    with pytest.raises(MaskError, match="2 candidates for image 1"):
+        form.read(tmp_path / "deep", flat)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_suffixes_in_capitals(tmp_path: Path, name: str) -> None:
+    images = images_of(tmp_path, 2, 3)
+    form, out = format_of(name), tmp_path / "out"
+    form.write(out, images, iter([("a/1", ImageMasks.from_arrays(np.ones((1, 2, 3), bool)))]))
+    for file in [path for path in out.rglob("*.*") if name not in ("amg_folder", "panoptic") or path.suffix == ".json"]:
+        file.rename(file.with_suffix(file.suffix.upper()))
+    assert recognise(out) == ("labels" if name == "object_mask" else name)
+    assert form.read(out, images)["a/1"]().decode().all()
 
 
 # ---------------------------------------------------------------- the command

@@ -33,15 +33,14 @@ def read(path: Path, images: Images) -> Loaders:
 
 def _load(path: Path, image: Path) -> ImageMasks:
     content = _read_torch(path) if path.suffix.lower() in (".pt", ".pth") else _read_numpy(path)
-    array, looked_at = content.get("masks"), content.get("looked_at")
-    if array is None and len(content) != 1:
-        raise ValueError(
-            f"it holds {len(content)} arrays ({', '.join(list(content)[:4])}), none of them called `masks`"
-        )
-    array = next(iter(content.values())) if array is None else array
+    looked_at = content.pop("looked_at", None)
+    if "masks" not in content and len(content) != 1:
+        names = ", ".join(list(content)[:4])
+        raise ValueError(f"it holds {len(content)} arrays ({names}), none of them called `masks`")
+    array = content.get("masks", next(iter(content.values())))
     size = image_size(image)
     if array.size == 0:
-        found = ImageMasks(*(array.shape[1:] if array.ndim == 3 else size), ())
+        found = ImageMasks(*(array.shape[1:] if array.ndim == 3 and all(array.shape[1:]) else size), ())
     else:
         numbers = _numbers(_without_axes_of_one(array, size))
         found = split(np.maximum(numbers, 0)) if numbers.ndim == 2 else gather(numbers, *numbers.shape[1:])
@@ -88,7 +87,7 @@ def _read_numpy(path: Path) -> dict[str, np.ndarray]:
     if isinstance(content, np.ndarray):
         return {"masks": content}
     with content:
-        return dict(content)
+        return {name: content[name] for name in content if name in ("masks", "looked_at") or "masks" not in content}
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
@@ -108,7 +107,7 @@ def _array(content: Any) -> np.ndarray:
     import torch
 
     if isinstance(content, (list, tuple)):
-        content = torch.stack([mask.squeeze() for mask in content]) if content else torch.zeros(0)
+        content = torch.stack([mask.reshape(mask.shape[-2:]) for mask in content]) if content else torch.zeros(0)
     if not isinstance(content, torch.Tensor):
         raise ValueError(f"it holds a {type(content).__name__}, not a tensor")
     content = content.detach()
