@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -44,6 +45,21 @@ def test_masks_for_some_images_only(data: Path, tmp_path: Path) -> None:
     config = tiny_config(data, tmp_path / "out")
     config.pipeline.datamanager.allow_missing_masks = True
     start(config)
+
+
+def test_one_file_of_masks_for_two_images(data: Path, tmp_path: Path) -> None:
+    """One of them is held out, so that training alone sees the file fit once."""
+    text = (data / "transforms.json").read_text()
+    for old, new in (("images/0000.png", "images/left/0001.png"), ("images/0001.png", "images/right/0001.png")):
+        (data / new).parent.mkdir()
+        (data / old).rename(data / new)
+        text = text.replace(old, new)
+    content = json.loads(text)
+    content["train_filenames"].remove(new)
+    content["val_filenames"] = content["test_filenames"] = [new]
+    (data / "transforms.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"0001\.json in .*exact fits two images, left/0001 and right/0001"):
+        start(tiny_config(data, tmp_path / "out"))
 
 
 def test_masks_of_another_shape(data: Path, tmp_path: Path) -> None:
