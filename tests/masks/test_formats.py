@@ -144,7 +144,13 @@ def test_panoptic_ids_are_colours(tmp_path: Path) -> None:
     Image.fromarray(np.array([[[3, 2, 1], [0, 0, 0], [9, 9, 9]]], np.uint8)).save(tmp_path / "p/val/1.png")
     annotation = {"image_id": 1, "file_name": "1.png", "segments_info": [{"id": 3 + 2 * 256 + 65536, "category_id": 1}]}
     (tmp_path / "p/val.json").write_text(json.dumps({"annotations": [annotation]}))
-    for path in (tmp_path / "p", tmp_path / "p/val.json"):
+    for path in (tmp_path / "p", tmp_path / "p/val.json", tmp_path / "p/windows.JSON"):
+        if path.name == "windows.JSON":
+            Path(tmp_path / "p/val.json").unlink()
+            (tmp_path / "p/val/a").mkdir()
+            (tmp_path / "p/val/1.png").rename(tmp_path / "p/val/a/1.png")
+            (tmp_path / "p/val").rename(tmp_path / "p/windows")
+            path.write_text(json.dumps({"annotations": [{**annotation, "file_name": "a\\1.png"}]}))
         assert recognise(path) == "panoptic"
         masks = format_of("panoptic").read(path, images)["a/1"]()
         assert masks.decode().tolist() == [[[True, False, False]]]
@@ -225,6 +231,12 @@ def test_one_row_is_a_mask_still(tmp_path: Path) -> None:
     torch.save([torch.tensor([[True, False, True]]), torch.tensor([[[False, True, True]]])], tmp_path / "1.pt")
     found = format_of("arrays").read(tmp_path, images_of(tmp_path, 1, 3))["a/1"]()
     assert found.decode().astype(int).tolist() == [[[1, 0, 1]], [[0, 1, 1]]]
+
+
+def test_parts_of_numbers_are_no_labels(tmp_path: Path) -> None:
+    np.save(tmp_path / "1.npy", LABELS / 2)
+    with pytest.raises(MaskError, match="nor whole numbers"):
+        format_of("arrays").read(tmp_path, images_of(tmp_path, 2, 3))["a/1"]()
 
 
 def test_several_arrays(tmp_path: Path) -> None:
@@ -335,7 +347,8 @@ SQUARE = [[1, 1, 3, 1, 3, 3, 1, 3]]
 
 @pytest.mark.parametrize("name", ["C:\\images\\a\\1.jpg", "1", "a/1", "/data/a/1.PNG"])
 def test_names_in_coco(tmp_path: Path, name: str) -> None:
-    file = coco_file(tmp_path / "c.json", [name], [{"image_id": 0, "segmentation": SQUARE}])
+    file = coco_file(tmp_path / "c.JSON", [name], [{"image_id": 0, "segmentation": SQUARE}])
+    assert recognise(file) == "coco"
     assert list(coco.read(file, images_of(tmp_path, 6, 8))) == ["a/1"]
 
 
