@@ -143,7 +143,8 @@ class Stage:
         model.object_field = self.field
         size = variant.view_pixels or self.pixels, variant.surface_points or self.points
         pipeline.config.datamanager.view_pixels, model.config.surface_points = size
-        pipeline.datamanager._views.clear()
+        pipeline.datamanager._kept.clear()
+        vars(pipeline).pop("fetched", None)  # the next one is of the resolution before
         if size not in self.surfaces:
             self.surfaces[size] = pipeline.sample_surfaces()
         pipeline.surfaces = self.surfaces[size]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from nerfstudio.cameras.cameras import Cameras
@@ -38,9 +37,18 @@ class MaskedView:
     valid: Bool[Tensor, "pixels"]
     """Pixels that take part in a loss: looked at by the proposer, and not blackened by nerfstudio's mask_path."""
 
-    def to(self, device: torch.device | str) -> MaskedView:
-        """The same masks on another device, where they are still packed."""
-        return MaskedView(self.index, self.bits.to(device), self.valid.to(device))
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> MaskedView:
+        """The same masks on another device, still packed; copied while the host goes on, where that is asked for."""
+        return MaskedView(
+            self.index,
+            self.bits.to(device, non_blocking=non_blocking),
+            self.valid.to(device, non_blocking=non_blocking),
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the masks."""
+        return self.bits.nbytes + self.valid.nbytes
 
     def unpack(self) -> Float[Tensor, "pixels masks"]:
         """The binary masks as floats."""
@@ -69,7 +77,7 @@ class DiscoNerfDataManager(VanillaDataManager):
         if not Path(data).exists():
             raise UserError(f"data: there is no {data}; pass the dataset's folder with --data.")
         self.shuffled: list[int] = []
-        self._views: dict[int, MaskedView] = {}
+        self._kept: dict[int, MaskedView] = {}
         super().__init__(config, *args, **kwargs)
 
     def setup_train(self) -> None:
@@ -171,13 +179,18 @@ class DiscoNerfDataManager(VanillaDataManager):
         return self.train_dataset.cameras.to(self.device)
 
     def view_masks(self, index: int) -> MaskedView:
-        """The masks of a training view, at the pixels of `view_rays`."""
-        if index not in self._views:
-            masks, (height, width) = self.masks[index], self.view_size(index)
-            bits = np.packbits(masks.decode(height, width).reshape(len(masks), height * width), axis=1)
-            valid = torch.from_numpy(masks.decode_looked_at(height, width)).flatten() & self._unmasked(index)
-            self._views[index] = MaskedView(index, torch.from_numpy(bits), valid)
-        return self._views[index]
+        """The masks of a training view, at the pixels of `view_rays`; decoded, unless they were kept."""
+        if index in self._kept:
+            return self._kept[index]
+        view = self._decoded(index)
+        if sum(kept.nbytes for kept in self._kept.values()) + view.nbytes <= self.config.mask_memory_gb * 2**30:
+            self._kept[index] = view
+        return view
+
+    def _decoded(self, index: int) -> MaskedView:
+        masks, (height, width) = self.masks[index], self.view_size(index)
+        valid = torch.from_numpy(masks.decode_looked_at(height, width)).flatten() & self._unmasked(index)
+        return MaskedView(index, torch.from_numpy(masks.packed(height, width)), valid)
 
     def _unmasked(self, index: int) -> Bool[Tensor, "pixels"]:
         """Pixels that nerfstudio's mask_path leaves in."""
@@ -189,9 +202,19 @@ class DiscoNerfDataManager(VanillaDataManager):
         return torch.from_numpy(resample(mask, height, width)).flatten() > 0
 
     def next_views(self) -> list[MaskedView]:
-        """The next views of the object stage: every view once in random order, then again."""
+        """The next views of the object stage."""
+        return [self.view_masks(index) for index in self.draw_views()]
+
+    def draw_views(self) -> tuple[int, ...]:
+        """The numbers of the next views of the object stage: every view once in random order, then again."""
         count = min(self.config.views_per_batch, len(self.train_dataset))
         if len(self.shuffled) < count:
             self.shuffled = self.shuffled + torch.randperm(len(self.train_dataset)).tolist()
         drawn, self.shuffled = self.shuffled[:count], self.shuffled[count:]
-        return [self.view_masks(index) for index in drawn]
+        return tuple(drawn)
+
+    @property
+    def following_views(self) -> tuple[int, ...] | None:
+        """What is drawn next; None where that is not decided yet."""
+        count = min(self.config.views_per_batch, len(self.train_dataset))
+        return tuple(self.shuffled[:count]) if len(self.shuffled) >= count else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -43,11 +43,10 @@ class SceneObject:
 @torch.no_grad()
 def discover(
     field: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n slots"]],
-    views: Sequence[SurfaceSamples],
+    views: Iterable[SurfaceSamples],
     to_scene: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n 3"]],
     slots: int,
     min_share: float,
-    most_rays: int = 200_000,
     known: Sequence[int] = (),
 ) -> list[SceneObject]:
     """Slots that rule a share of the visible surface: known ones in their order, then others, the largest first.
@@ -56,19 +55,16 @@ def discover(
 
     Args:
         field: slot probabilities at contracted positions.
-        views: surface samples of every training view.
+        views: surface samples of every training view, or evenly spaced ones.
         to_scene: contracted positions to scene positions.
         slots: number N of slots.
         min_share: smallest share of the visible surface that is an object, in [0, 1].
-        most_rays: about so many rays are looked at, evenly spaced over all views.
         known: slots found before, whose names and colours are to stay.
     """
-    stride = max(sum(len(view) for view in views) // most_rays, 1)
     rays, confidence = torch.zeros(slots), torch.zeros(slots)
     seen = torch.zeros(slots, dtype=torch.long)
     points: list[list[Tensor]] = [[] for _ in range(slots)]
     for view in views:
-        view = view[::stride]
         positions = view.positions
         image = render_slots(field(positions.flatten(0, 1)), view.accumulation.float())
         best, label = image.max(-1)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -15,6 +17,7 @@ from rich.progress import track
 from torch import Tensor
 
 from disconerf_ns import rendering
+from disconerf_ns.ahead import Ahead
 from disconerf_ns.batch import ObjectBatch
 from disconerf_ns.config import DiscoNerfPipelineConfig
 from disconerf_ns.consensus import find_consensus
@@ -26,6 +29,7 @@ from disconerf_ns.explanation import Explanation, explain_all
 from disconerf_ns.mask_report import report_masks, save_report
 from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.objects import SceneObject, discover, save_manifest
+from disconerf_ns.placement import Keeper
 from disconerf_ns.radiance import adopt_architecture, check_scene, load_radiance, radiance_source
 from disconerf_ns.schedule import Schedule, Stage, resplit, split
 from disconerf_ns.surface import SurfaceSamples
@@ -34,6 +38,16 @@ from disconerf_ns.viewer.status import Report
 
 REPORT_EVERY = 8
 """Steps between two that the viewer hears of: its numbers make a step wait for the GPU."""
+ViewData = tuple[list[SurfaceSamples], list[MaskedView]]
+"""Surface and masks of some views."""
+SEEN_RAYS = 200_000
+"""About so many rays, evenly spaced over all views, are looked at to see which slots are objects."""
+
+
+def _tensors(data: ViewData) -> list[Tensor]:
+    surfaces, views = data
+    parts = [(surface.packed, surface.accumulation) for surface in surfaces] + [(v.bits, v.valid) for v in views]
+    return [tensor for part in parts for tensor in part]
 
 
 class DiscoNerfPipeline(VanillaPipeline):
@@ -54,6 +68,8 @@ class DiscoNerfPipeline(VanillaPipeline):
         self.settled: dict[str, Tensor] = {}
         self.schedule = Schedule(0, 0)
         self.stage = Stage.RADIANCE
+        self.folder = Path(tempfile.gettempdir())
+        """Where there is room for what does not fit in memory: the run's folder in training."""
         self.object_control = ObjectControl(self)
         if source is not None:
             check_scene(source, self.datamanager)
@@ -117,7 +133,7 @@ class DiscoNerfPipeline(VanillaPipeline):
 
     def _plan(self, trainer) -> None:
         """Split the run into its stages; iterations count from the start of the run, also when it is resumed."""
-        start = trainer._start_step
+        start, self.folder = trainer._start_step, trainer.base_dir
         radiance_given = self.config.radiance_field is not None or int(self.object_start) == 0
         planned = split(trainer.config.max_num_iterations, self.config.object_iterations, radiance_given)
         self.schedule = resplit(planned, int(self.object_start), start) if start > 0 else planned
@@ -174,11 +190,15 @@ class DiscoNerfPipeline(VanillaPipeline):
     def sample_surfaces(self) -> list[SurfaceSamples]:
         """Surface samples of every training view."""
         views = range(len(self.datamanager.train_dataset))
-        rays = sum(math.prod(self.datamanager.view_size(view)) for view in views)
-        size = rays * (6 * self.config.model.surface_points + 2) / 2**20
+        rays = [math.prod(self.datamanager.view_size(view)) for view in views]
+        budgets = self.config.surface_memory_gb, self.config.surface_host_memory_gb
+        keeper = Keeper(rays, self.config.model.surface_points, self.device, *budgets, self.folder)
         self.object_control.say("**Sampling the frozen surface** of the training views, then the objects begin")
-        CONSOLE.log(f"surface: {rays:,} rays of {len(views)} views, {size:,.0f} MiB")
-        return [self.sample_surface(view) for view in track(views, "Sampling the frozen surface", console=CONSOLE)]
+        CONSOLE.log(f"surface: {sum(rays):,} rays of {len(views)} views, {keeper}")
+        return [
+            keeper.keep(self.sample_surface(view))
+            for view in track(views, "Sampling the frozen surface", console=CONSOLE)
+        ]
 
     def sample_surface(self, view: int) -> SurfaceSamples:
         """Surface points of a training view's rays, from the pose that the camera optimizer found."""
@@ -217,7 +237,8 @@ class DiscoNerfPipeline(VanillaPipeline):
         for index, surface in enumerate(self.surfaces):
             view = self._with_background(self.datamanager.view_masks(index)).to(self.device)
             kept = view.valid.nonzero()[::stride, 0]
-            views.append((surface[kept.to(surface.packed.device)], view.unpack()[kept]))
+            on_device = surface[kept.to(surface.packed.device)].to(self.device)
+            views.append((on_device, view.unpack()[kept]))
         return views
 
     # ---------------------------------------------------------------- training
@@ -234,13 +255,23 @@ class DiscoNerfPipeline(VanillaPipeline):
 
     def next_batch(self) -> ObjectBatch:
         """The views of the next object iteration."""
-        views = [self._with_background(view) for view in self.datamanager.next_views()]
+        drawn = self.datamanager.draw_views()
+        surfaces, views = self.fetched.take(drawn, self.datamanager.following_views)
         return ObjectBatch.of(
-            [self.surfaces[view.index] for view in views],
-            views,
-            [self.explanations[view.index] for view in views] if self.explanations else None,
+            surfaces,
+            [self._with_background(view) for view in views],
+            [self.explanations[index] for index in drawn] if self.explanations else None,
             self.device,
         )
+
+    @cached_property
+    def fetched(self) -> Ahead[tuple[int, ...], ViewData]:
+        """Surface and masks of some views, on the device that trains."""
+        return Ahead(self._fetch, _tensors, self.device)
+
+    def _fetch(self, drawn: tuple[int, ...]) -> ViewData:
+        surfaces = [self.surfaces[index].to(self.device, non_blocking=True) for index in drawn]
+        return surfaces, [self.datamanager.view_masks(index).to(self.device, non_blocking=True) for index in drawn]
 
     def _with_background(self, view: MaskedView) -> MaskedView:
         """The masks of a view, and the one of its background where that is asked for (DiscoNeRF, 4)."""
@@ -262,9 +293,10 @@ class DiscoNerfPipeline(VanillaPipeline):
 
     def discover_objects(self) -> list[SceneObject]:
         """Find the real slots and show them as outputs; those that were found before keep their order."""
+        stride = max(sum(len(surface) for surface in self.surfaces) // SEEN_RAYS, 1)
         objects = discover(
             self.model.object_field,
-            self.surfaces,
+            (surface[::stride].to(self.device) for surface in self.surfaces),
             lambda x: rendering.uncontract(self.model, x),
             self.model.object_field.slots,
             self.config.object_min_share,

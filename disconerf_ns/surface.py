@@ -68,9 +68,11 @@ class SurfaceSamples:
         """Some of the rays."""
         return SurfaceSamples(self.packed[rays], self.accumulation[rays])
 
-    def to(self, device: torch.device | str) -> SurfaceSamples:
-        """The same samples on another device."""
-        return SurfaceSamples(self.packed.to(device), self.accumulation.to(device))
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> SurfaceSamples:
+        """The same samples on another device; copied there while the host goes on, where that is asked for."""
+        return SurfaceSamples(
+            self.packed.to(device, non_blocking=non_blocking), self.accumulation.to(device, non_blocking=non_blocking)
+        )
 
     @staticmethod
     def cat(parts: list[SurfaceSamples]) -> SurfaceSamples:

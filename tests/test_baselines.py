@@ -69,6 +69,7 @@ class World:
             view_size=lambda view: (SIDE, SIDE),
             train_dataset=Photographs(self.labels),
             next_views=lambda: DiscoNerfDataManager.next_views(self.datamanager),
+            draw_views=lambda: DiscoNerfDataManager.draw_views(self.datamanager),
         )
 
     def view_masks(self, view: int) -> MaskedView:

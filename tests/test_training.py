@@ -170,3 +170,15 @@ def test_objects_over_stock_nerfacto(scene: Path, tmp_path: Path) -> None:
     ours.pipeline.radiance_field = config.get_base_dir() / "config.yml"
     pipeline = train(ours).pipeline
     assert pipeline.config.model.log2_hashmap_size == 12 and len(pipeline.surfaces) == 14
+
+
+def test_budgets_of_memory_change_no_value(scene: Path, tmp_path: Path) -> None:
+    """With everything in memory, and with the surface in a file and masks decoded for each batch."""
+    learned = []
+    for gb in (8.0, 0.0):
+        config = tiny_config(scene, tmp_path / str(gb), iterations=24)
+        config.pipeline.surface_memory_gb = config.pipeline.datamanager.mask_memory_gb = gb
+        pipeline = train(config).pipeline
+        assert bool(pipeline.datamanager._kept) == bool(gb)
+        learned.append([parameter.detach().clone() for parameter in pipeline.model.object_field.parameters()])
+    assert all(torch.equal(one, other) for one, other in zip(*learned))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Int, Shaped, UInt8
 
 from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks.rle import Rle
@@ -61,6 +61,13 @@ class ImageMasks:
             mask[...] = resample(run_length.decode(annotation.rle), height, width)
         return masks
 
+    def packed(self, height: int, width: int) -> UInt8[np.ndarray, "masks bytes"]:
+        """The masks resampled as `decode` does, a bit a pixel: row by row, the first in a byte's highest bit."""
+        bits = np.empty((len(self), (height * width + 7) // 8), dtype=np.uint8)
+        for row, annotation in zip(bits, self.annotations, strict=True):
+            row[:] = np.packbits(resample(run_length.decode(annotation.rle), height, width))
+        return bits
+
     def decode_looked_at(self, height: int | None = None, width: int | None = None) -> Bool[np.ndarray, "height width"]:
         """The pixels that the proposer looked at, resampled as the masks are."""
         height, width = height or self.height, width or self.width
@@ -109,7 +116,7 @@ def resample(mask: Shaped[np.ndarray, "h w"], height: int, width: int) -> Shaped
     """Those pixels of an image that are `sampled` in its height and width."""
     if mask.shape == (height, width):
         return mask
-    return mask[sampled(mask.shape[0], height)[:, None], sampled(mask.shape[1], width)]
+    return mask.T[sampled(mask.shape[1], width)][:, sampled(mask.shape[0], height)].T
 
 
 def sampled(pixels: int, count: int) -> Int[np.ndarray, "count"]:
