@@ -30,18 +30,23 @@ def contract(model: DiscoNerfModel, positions: Float[Tensor, "*n 3"]) -> Float[T
     return (model.field.spatial_distortion(positions) + 2) / 4
 
 
-def surface_points(
-    model: DiscoNerfModel, samples: RaySamples, weights: Float[Tensor, "rays samples 1"], count: int
-) -> tuple[Float[Tensor, "rays count 3"], Float[Tensor, "rays"]]:
-    """`count` contracted points that carry equal shares of each ray's weight, and the ray's weight in all, A in [0, 1].
+def lit(model: DiscoNerfModel, weights: Float[Tensor, "rays samples"]) -> Float[Tensor, "rays samples"]:
+    """The part of a ray's light that comes from each sample.
 
     Where the background is the last sample's colour (nerfacto's default), the light that passes everything comes from
     there, for objects as for colours.
     """
-    weights = weights[..., 0]
-    if model.config.background_color == "last_sample":
-        left = (1 - weights.sum(-1, keepdim=True)).clamp(min=0)
-        weights = torch.cat([weights[:, :-1], weights[:, -1:] + left], -1)
+    if model.config.background_color != "last_sample":
+        return weights
+    left = (1 - weights.sum(-1, keepdim=True)).clamp(min=0)
+    return torch.cat([weights[:, :-1], weights[:, -1:] + left], -1)
+
+
+def surface_points(
+    model: DiscoNerfModel, samples: RaySamples, weights: Float[Tensor, "rays samples 1"], count: int
+) -> tuple[Float[Tensor, "rays count 3"], Float[Tensor, "rays"]]:
+    """`count` contracted points that carry equal shares of each ray's weight, and the weight in all, A in [0, 1]."""
+    weights = lit(model, weights[..., 0])
     edges = torch.cat([samples.frustums.starts[..., 0], samples.frustums.ends[..., -1:, 0]], -1)
     distances = weight_quantiles(weights, edges, count)
     points = samples.frustums.origins[:, :1] + samples.frustums.directions[:, :1] * distances[..., None]
@@ -198,11 +203,16 @@ def render_object(
     hit, samples = occupancy.sample(rays, steps=64, count=model.config.object_samples)
     if samples is None:
         return images
-    outputs = model.field(samples)
-    own = belonging(model.owners(samples.frustums.get_positions()), id)[..., None]
-    weights = samples.get_weights(outputs[FieldHeadNames.DENSITY] * own)
+    own = belonging(model.owners(samples.frustums.get_positions()), id)
+    owned = own > 0
+    density, rgb = torch.zeros_like(own), own.new_zeros(*own.shape, 3)
+    if owned.any():  # the networks are asked where the object is, not all along its part of the ray
+        outputs = model.field(samples[owned])
+        density[owned] = outputs[FieldHeadNames.DENSITY][:, 0].to(own) * own[owned]
+        rgb[owned] = outputs[FieldHeadNames.RGB].to(own)
+    weights = samples.get_weights(density[..., None])
     accumulation = weights.sum(-2).clamp(0, 1)
-    images["rgb"][hit] = (weights * outputs[FieldHeadNames.RGB]).sum(-2) + (1 - accumulation) * background
+    images["rgb"][hit] = (weights * rgb).sum(-2) + (1 - accumulation) * background
     images["accumulation"][hit] = accumulation
     images["depth"][hit] = model.renderer_depth(weights=weights, ray_samples=samples)
     return images

@@ -1,0 +1,146 @@
+"""The frozen surface: how well a few points stand for all samples of a ray, and what they and the masks cost.
+
+    python -m benchmarks.surface --run outputs/.../config.yml
+
+The error of a ray is half the sum over all slots of |O_k - O|, where O has every sample of the radiance field: the part
+of the ray that k points give to other slots.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from jaxtyping import Float
+from torch import Tensor
+
+from benchmarks.mask_store import ragged_masks
+from benchmarks.runs import load
+from disconerf_ns import rendering
+from disconerf_ns.files import write_whole
+from disconerf_ns.pipeline import DiscoNerfPipeline
+from disconerf_ns.placement import Keeper
+from disconerf_ns.provenance import machine, versions
+from disconerf_ns.surface import SurfaceSamples, render_slots
+
+
+@dataclass
+class Surface:
+    """Measure the surface cache of a trained run."""
+
+    run: Path
+    """config.yml of a disconerf run."""
+    points: tuple[int, ...] = (1, 2, 4, 8)
+    """Points per ray."""
+    views: int = 8
+    """Training views, evenly spaced."""
+    repeats: int = 5
+    """Times that each time is taken; the least counts."""
+    output: Path | None = None
+    """Where the figures go; by default benchmarks/results/surface_SCENE.json."""
+
+
+@torch.no_grad()
+def errors(
+    pipeline: DiscoNerfPipeline, view: int, points: tuple[int, ...]
+) -> tuple[Float[Tensor, "counts rays"], Float[Tensor, "counts rays"]]:
+    """Per number of points and ray the part given to other slots, and 1 where another slot is the largest."""
+    model, field = pipeline.model, pipeline.model.object_field
+    rays = pipeline.datamanager.view_rays(view)
+    model.camera_optimizer.apply_to_raybundle(rays)
+    parts = []
+    for start in range(0, len(rays), 4096):
+        samples, _, _ = model.proposal_sampler(model.collider(rays[start : start + 4096]), model.density_fns)
+        weights = samples.get_weights(model.field.get_density(samples)[0])
+        positions = rendering.contract(model, samples.frustums.get_positions())
+        slots = field(positions.flatten(0, 1)).unflatten(0, positions.shape[:2])
+        lit = rendering.lit(model, weights[..., 0])
+        exact = (lit[..., None] * slots).sum(1)
+        rows = []
+        for count in points:
+            at, accumulation = rendering.surface_points(model, samples, weights, count)
+            packed = SurfaceSamples.pack(at, accumulation)
+            few = render_slots(field(packed.positions.flatten(0, 1)), packed.accumulation.float())
+            rows.append(torch.stack([(few - exact).abs().sum(-1) / 2, (few.argmax(-1) != exact.argmax(-1)).float()]))
+        parts.append(torch.stack(rows))
+    error, other = torch.cat(parts, -1).unbind(1)
+    return error, other
+
+
+def least(repeats: int, work: Callable[[], object]) -> float:
+    """Processor seconds of the quickest of some runs."""
+    taken = []
+    for _ in range(repeats):
+        start = time.process_time()
+        work()
+        taken.append(time.process_time() - start)
+    return min(taken)
+
+
+def quadrature(pipeline: DiscoNerfPipeline, trial: Surface) -> list[dict]:
+    """The error for each number of points, over rays of all views together."""
+    count = len(pipeline.datamanager.train_dataset)
+    chosen = np.linspace(0, count - 1, min(trial.views, count)).round().astype(int).tolist()
+    found = [errors(pipeline, view, trial.points) for view in chosen]
+    error, other = (torch.cat(column, -1) for column in zip(*found))
+    return [
+        {
+            "points": points,
+            "bytes_per_ray": 6 * points + 2,
+            "error": float(row.mean()),
+            "error_99": float(row.quantile(0.99)),
+            "other_slot": float(differs.mean()),
+        }
+        for points, row, differs in zip(trial.points, error, other)
+    ]
+
+
+def fetching(pipeline: DiscoNerfPipeline, trial: Surface) -> dict[str, float]:
+    """Milliseconds to put together the surface of a batch of views, from memory and from a file."""
+    rays = [len(surface) for surface in pipeline.surfaces]
+    milliseconds = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, gb in (("memory", 8.0), ("file", 0.0)):
+            points = pipeline.config.model.surface_points
+            keeper = Keeper(rays, points, pipeline.device, gb, gb, Path(folder))
+            kept = [keeper.keep(surface) for surface in pipeline.surfaces]
+            batch = kept[: pipeline.config.datamanager.views_per_batch]
+            milliseconds[name] = 1e3 * least(trial.repeats, lambda batch=batch: SurfaceSamples.cat(batch).packed.sum())
+    return milliseconds
+
+
+def decoding(trial: Surface, masks: int = 40, side: int = 1000, pixels: int = 405_000) -> dict[str, float]:
+    """What it takes to decode the masks of a view of a megapixel at the object stage's resolution."""
+    view, scaled = ragged_masks(np.random.default_rng(0), masks, side), round(pixels**0.5)
+    seconds = least(trial.repeats, lambda: view.packed(scaled, scaled))
+    encoded = sum(len(mask.rle["counts"]) for mask in view.annotations)
+    facts = {"masks": masks, "megapixels": side**2 / 1e6, "pixels": scaled**2, "ms": 1e3 * seconds}
+    return facts | {"encoded_kib": encoded / 1024, "packed_kib": view.packed(scaled, scaled).nbytes / 1024}
+
+
+def main(trial: Surface) -> None:
+    pipeline = load(trial.run)
+    pipeline.eval()
+    scene = Path(pipeline.config.datamanager.dataparser.data).name
+    start = time.process_time()
+    pipeline.surfaces = pipeline.sample_surfaces()
+    seconds, rays = time.process_time() - start, sum(len(surface) for surface in pipeline.surfaces)
+    found = {"scene": scene, "views": len(pipeline.surfaces), "rays": rays, "sampling_s": seconds}
+    found |= {"slots": pipeline.model.object_field.slots, "quadrature": quadrature(pipeline, trial)}
+    found |= {"fetching_ms": fetching(pipeline, trial), "decoding": decoding(trial)}
+    print(json.dumps(found, indent=1))
+    facts = {"machine": machine(), "versions": versions(), "cores": os.cpu_count(), "seed": 0}
+    output = trial.output or Path(f"benchmarks/results/surface_{scene}.json")
+    write_whole(output, json.dumps(facts | found, indent=1))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Surface))

@@ -1,0 +1,80 @@
+"""An object drawn alone, against its slow twin that asks the networks at every sample; the quadrature error."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from conftest import Run
+from helpers import assert_close
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.field_components.field_heads import FieldHeadNames
+
+from benchmarks.surface import errors
+from disconerf_ns.edit import belonging
+from disconerf_ns.model import DiscoNerfModel
+from disconerf_ns.rendering import render_object
+
+
+@pytest.fixture
+def model(run: Run, monkeypatch: pytest.MonkeyPatch) -> DiscoNerfModel:
+    run.trainer.pipeline.eval()
+    monkeypatch.setattr(run.trainer.pipeline.model.config, "extraction", "hard")
+    return run.trainer.pipeline.model
+
+
+@pytest.fixture
+def rays(run: Run, model: DiscoNerfModel) -> RayBundle:
+    return run.trainer.pipeline.datamanager.view_rays(0)[::3]
+
+
+def render_everywhere(model: DiscoNerfModel, rays: RayBundle, id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Eq. 1 with the densities of one object: colour on white, and opacity."""
+    rgb, accumulation = torch.ones(len(rays), 3), torch.zeros(len(rays), 1)
+    hit, samples = model.occupancy(id).sample(rays, steps=64, count=model.config.object_samples)
+    outputs = model.field(samples)
+    own = belonging(model.owners(samples.frustums.get_positions()), id)[..., None]
+    weights = samples.get_weights(outputs[FieldHeadNames.DENSITY] * own)
+    accumulation[hit] = weights.sum(1)
+    rgb[hit] = (weights * outputs[FieldHeadNames.RGB]).sum(1) + 1 - accumulation[hit]
+    return rgb, accumulation
+
+
+@pytest.mark.parametrize("extraction", ["hard", "soft"])
+@torch.no_grad()
+def test_an_object_is_the_same_where_only_its_own_samples_are_computed(model, rays, extraction: str) -> None:
+    model.config.extraction = extraction
+    model._occupancies.clear()
+    for found in model.objects:
+        rgb, accumulation = render_everywhere(model, rays, found.slot)
+        images = render_object(model, rays, found.slot, model.occupancy(found.slot), 1.0)
+        assert (accumulation > 0.5).any()
+        assert_close(images["rgb"], rgb, 1e-4)
+        assert_close(images["accumulation"], accumulation, 1e-4)
+    model._occupancies.clear()
+
+
+@torch.no_grad()
+def test_the_field_is_asked_at_the_objects_own_samples_alone(model, rays, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = model.objects[0]
+    occupancy, asked, forward = model.occupancy(found.slot), [], model.field.forward
+    monkeypatch.setattr(model.field, "forward", lambda samples: asked.append(samples) or forward(samples))
+    render_object(model, rays, found.slot, occupancy, 1.0)
+    (samples,) = asked
+    assert (model.owners(samples.frustums.get_positions()) == found.slot).all()
+
+
+@torch.no_grad()
+def test_an_object_that_owns_nothing_is_the_background(model, rays, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = model.objects[0]
+    occupancy = model.occupancy(found.slot)
+    monkeypatch.setattr(model, "owners", lambda positions: torch.full(positions.shape[:-1], found.slot + 1))
+    images = render_object(model, rays, found.slot, occupancy, 1.0)
+    assert (images["rgb"] == 1).all() and (images["accumulation"] == 0).all()
+
+
+def test_two_points_per_ray_stand_for_all_samples_of_a_learned_surface(run: Run, model: DiscoNerfModel) -> None:
+    """The part of a ray's slots that the quadrature moves to others, over three views; figures in performance.md."""
+    parts = [errors(run.trainer.pipeline, view, (1, 2, 8)) for view in (0, 5, 10)]
+    one, two, eight = torch.cat([error for error, _ in parts], 1).mean(1)
+    assert eight < two < one, (one, two, eight)
+    assert two < 0.05 and eight < 0.02, (one, two, eight)
