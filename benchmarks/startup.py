@@ -2,8 +2,10 @@
 
     python -m benchmarks.startup
 
-Whole processes vary by more than the plugin costs, so what it adds is measured by itself too, within the same runs:
-loading the methods (all that is imported for them), and parsing and printing, which tyro does for every method.
+Whole processes vary by more than the plugin costs, so the parts in which it does anything are measured by themselves
+too, in the same runs: loading the methods, with all that is imported for them; looking at the stack, which nerfstudio
+does for every external method and which takes longer the more modules there are; and parsing and printing, which tyro
+does for every method.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from disconerf_ns.files import write_whole
 from disconerf_ns.provenance import machine, versions
 
 HELP = """
-import contextlib, importlib.metadata, io, json, sys, time
+import contextlib, importlib.metadata, inspect, io, json, sys, time
 
 found, group = importlib.metadata.entry_points, "nerfstudio.method_configs"
 
@@ -42,6 +44,15 @@ class Chosen:
         self.seconds += time.process_time() - start
         return spec
 
+def inspected(*arguments):
+    global looking
+    start = time.process_time()
+    try:
+        return stack(*arguments)[1:]
+    finally:
+        looking += time.process_time() - start
+
+looking, stack, inspect.stack = 0.0, inspect.stack, inspected
 chosen = Chosen(sys.argv.pop(1) == "with")
 importlib.metadata.entry_points = lambda **by: chosen if by.get("group") == group else found(**by)
 with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
@@ -49,7 +60,8 @@ with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
     start = time.process_time()
     entrypoint()
 end = time.process_time()
-print(json.dumps({"all": end, "loading": chosen.seconds, "printing": end - start, "modules": len(sys.modules)}))
+parts = {"loading": chosen.seconds, "looking": looking, "printing": end - start}
+print(json.dumps({"all": end, **parts, "parts": sum(parts.values()), "modules": len(sys.modules)}))
 """
 
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.surface --run outputs/.../config.yml
 
-The error of a ray is half the sum over all slots of |O_k - O|, where O has every sample of the radiance field: the part
-of the ray that k points give to other slots.
+The error of a ray is half the sum over all slots of |O_k - O|, the part of the ray that k points give to other slots; O
+takes every sample of the radiance field at its middle, or is the integral over the samples' bins.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,9 @@ from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.placement import Keeper
 from disconerf_ns.provenance import machine, versions
 from disconerf_ns.surface import SurfaceSamples, render_slots
+
+INTEGRAL = 64
+"""Points per ray that stand for infinitely many."""
 
 
 @dataclass
@@ -49,30 +52,29 @@ class Surface:
 
 
 @torch.no_grad()
-def errors(
-    pipeline: DiscoNerfPipeline, view: int, points: tuple[int, ...]
-) -> tuple[Float[Tensor, "counts rays"], Float[Tensor, "counts rays"]]:
-    """Per number of points and ray the part given to other slots, and 1 where another slot is the largest."""
+def images(pipeline: DiscoNerfPipeline, view: int, points: Iterable[int]) -> dict[str, Float[Tensor, "rays slots"]]:
+    """O of a training view's rays with some numbers of points, with all samples, and as the integral over the bins."""
     model, field = pipeline.model, pipeline.model.object_field
     rays = pipeline.datamanager.view_rays(view)
     model.camera_optimizer.apply_to_raybundle(rays)
     parts = []
-    for start in range(0, len(rays), 4096):
-        samples, _, _ = model.proposal_sampler(model.collider(rays[start : start + 4096]), model.density_fns)
+    for start in range(0, len(rays), 1024):
+        samples, _, _ = model.proposal_sampler(model.collider(rays[start : start + 1024]), model.density_fns)
         weights = samples.get_weights(model.field.get_density(samples)[0])
         positions = rendering.contract(model, samples.frustums.get_positions())
         slots = field(positions.flatten(0, 1)).unflatten(0, positions.shape[:2])
-        lit = rendering.lit(model, weights[..., 0])
-        exact = (lit[..., None] * slots).sum(1)
-        rows = []
-        for count in points:
-            at, accumulation = rendering.surface_points(model, samples, weights, count)
-            packed = SurfaceSamples.pack(at, accumulation)
-            few = render_slots(field(packed.positions.flatten(0, 1)), packed.accumulation.float())
-            rows.append(torch.stack([(few - exact).abs().sum(-1) / 2, (few.argmax(-1) != exact.argmax(-1)).float()]))
-        parts.append(torch.stack(rows))
-    error, other = torch.cat(parts, -1).unbind(1)
-    return error, other
+        drawn = {"all samples": (rendering.lit(model, weights[..., 0])[..., None] * slots).sum(1)}
+        for count in (*points, INTEGRAL):
+            packed = SurfaceSamples.pack(*rendering.surface_points(model, samples, weights, count))
+            name = "integral" if count == INTEGRAL else str(count)
+            drawn[name] = render_slots(field(packed.positions.flatten(0, 1)), packed.accumulation.float())
+        parts.append(drawn)
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def moved(one: Float[Tensor, "rays slots"], other: Float[Tensor, "rays slots"]) -> Float[Tensor, "rays"]:
+    """The part of each ray that belongs to other slots in one image than in another."""
+    return (one - other).abs().sum(-1) / 2
 
 
 def least(repeats: int, work: Callable[[], object]) -> float:
@@ -89,17 +91,19 @@ def quadrature(pipeline: DiscoNerfPipeline, trial: Surface) -> list[dict]:
     """The error for each number of points, over rays of all views together."""
     count = len(pipeline.datamanager.train_dataset)
     chosen = np.linspace(0, count - 1, min(trial.views, count)).round().astype(int).tolist()
-    found = [errors(pipeline, view, trial.points) for view in chosen]
-    error, other = (torch.cat(column, -1) for column in zip(*found))
+    found = [images(pipeline, view, trial.points) for view in chosen]
+    drawn = {name: torch.cat([image[name] for image in found]) for name in found[0]}
+    samples, integral = drawn["all samples"], drawn["integral"]
     return [
         {
-            "points": points,
-            "bytes_per_ray": 6 * points + 2,
-            "error": float(row.mean()),
-            "error_99": float(row.quantile(0.99)),
-            "other_slot": float(differs.mean()),
+            "points": name,
+            "from_samples": float(moved(image, samples).mean()),
+            "from_samples_99": float(moved(image, samples).quantile(0.99)),
+            "from_integral": float(moved(image, integral).mean()),
+            "other_slot": float((image.argmax(-1) != samples.argmax(-1)).float().mean()),
         }
-        for points, row, differs in zip(trial.points, error, other)
+        for name, image in drawn.items()
+        if name != "integral"
     ]
 
 

@@ -9,7 +9,7 @@ from helpers import assert_close
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.field_components.field_heads import FieldHeadNames
 
-from benchmarks.surface import errors
+from benchmarks.surface import images, moved
 from disconerf_ns.edit import belonging
 from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.rendering import render_object
@@ -72,9 +72,15 @@ def test_an_object_that_owns_nothing_is_the_background(model, rays, monkeypatch:
     assert (images["rgb"] == 1).all() and (images["accumulation"] == 0).all()
 
 
-def test_two_points_per_ray_stand_for_all_samples_of_a_learned_surface(run: Run, model: DiscoNerfModel) -> None:
-    """The part of a ray's slots that the quadrature moves to others, over three views; figures in performance.md."""
-    parts = [errors(run.trainer.pipeline, view, (1, 2, 8)) for view in (0, 5, 10)]
-    one, two, eight = torch.cat([error for error, _ in parts], 1).mean(1)
-    assert eight < two < one, (one, two, eight)
-    assert two < 0.05 and eight < 0.02, (one, two, eight)
+def test_the_quadratures_error_on_a_learned_surface(run: Run, model: DiscoNerfModel) -> None:
+    """As a part of the rays, over three views of a field so fuzzy that a run of two minutes looks sharp beside it."""
+    views = [images(run.trainer.pipeline, view, (1, 2, 8)) for view in (0, 5, 10)]
+    drawn = {name: torch.cat([view[name] for view in views]) for name in views[0]}
+    error = {name: float(moved(drawn[name], drawn["integral"]).mean()) for name in ("1", "2", "8", "all samples")}
+    assert error["8"] < error["2"] < error["1"] < 0.2
+    assert error["2"] < 0.15 and error["8"] < 0.07
+
+
+def test_what_is_moved_by_hand() -> None:
+    one, other = torch.tensor([[0.5, 0.3, 0.2], [1.0, 0.0, 0.0]]), torch.tensor([[0.4, 0.5, 0.1], [1.0, 0.0, 0.0]])
+    assert_close(moved(one, other), torch.tensor([0.2, 0.0]))
