@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager
@@ -53,6 +53,10 @@ class MaskedView:
     def unpack(self) -> Float[Tensor, "pixels masks"]:
         """The binary masks as floats."""
         return unpack(self.bits, len(self.valid)).mT.float()
+
+    def at(self, pixels: Int[Tensor, "some"]) -> Float[Tensor, "some masks"]:
+        """The same at some pixels."""
+        return (self.bits[:, pixels // 8] >> (7 - pixels % 8).to(torch.uint8) & 1).mT.float()
 
 
 def unpack(bits: UInt8[Tensor, "*batch bytes"], pixels: int) -> UInt8[Tensor, "*batch pixels"]:

@@ -238,7 +238,7 @@ class DiscoNerfPipeline(VanillaPipeline):
             view = self._with_background(self.datamanager.view_masks(index)).to(self.device)
             kept = view.valid.nonzero()[::stride, 0]
             on_device = surface[kept.to(surface.packed.device)].to(self.device)
-            views.append((on_device, view.unpack()[kept]))
+            views.append((on_device, view.at(kept)))
         return views
 
     # ---------------------------------------------------------------- training

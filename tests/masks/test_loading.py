@@ -33,6 +33,8 @@ def test_bits_are_the_sampled_pixels(count: int, size: tuple[int, int], to: tupl
     bits = torch.from_numpy(ImageMasks.from_arrays(masks).packed(*to))
     view = MaskedView(0, bits, torch.ones(to[0] * to[1], dtype=torch.bool))
     assert view.unpack().T.bool().tolist() == wanted
+    some = torch.randint(to[0] * to[1], (7,), generator=torch.Generator().manual_seed(seed))
+    assert torch.equal(view.at(some), view.unpack()[some])
 
 
 def test_a_view_may_have_more_than_255_masks() -> None:
