@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     Args:
         arguments: its name and options.
     Returns:
-        The exit code: 0, or 1 after a mistake that was said in one sentence on stderr.
+        The exit code: 0, 1 after a mistake that was said in one sentence on stderr, or 130 after Ctrl-C.
     """
     words = 2 if " ".join(arguments[:2]) in COMMANDS else 1
     name, options = " ".join(arguments[:words]) or "--help", arguments[words:]
@@ -51,6 +51,9 @@ def main(arguments: list[str]) -> int:
     except (UserError, OSError) as error:
         print(f"disconerf: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("disconerf: interrupted; what was written is whole, and the same command goes on.", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -80,24 +80,24 @@ class Masks:
             store.check_recipe(manifest)
         there = set() if self.overwrite else {key for key in images if store.holds(key)}
         absent = [key for key in images if key not in there]
-        stale = [key for key in images if key in there and changed(store, key, images[key])]
+        lost = [key for key in images if key in there and not images[key].is_file()]
+        stale = [key for key in images if key in there and key not in lost and changed(store, key, images[key])]
         if stale:
             print(f"masks: {len(stale)} images have changed since, such as {stale[0]}; their masks are made anew.")
         todo = absent + stale
 
-        broken = self._make([Job(key, images[key]) for key in todo], store, manifest) if todo else []
+        broken = [f"there is no image {images[key]}" for key in lost]
+        broken += self._make([Job(key, images[key]) for key in todo], store, manifest) if todo else []
         print(describe(store.root, measure(store, [key for key in images if store.holds(key)])))
         if broken:
-            raise UserError(f"masks: {len(broken)} of {len(images)} images have no masks: {'; '.join(broken)}.")
+            raise UserError(f"masks: {len(broken)} of {len(images)} images could not be done: {'; '.join(broken)}.")
 
     def _make(self, jobs: list[Job], store: MaskStore, manifest: dict) -> list[str]:
         """Make masks; what went wrong."""
 
         def begin() -> None:
-            if self.overwrite:
-                store.clear()
             sweep(store.root)
-            MaskStore.create(store.root, manifest)
+            (MaskStore.replace if self.overwrite else MaskStore.create)(store.root, manifest)
 
         fresh = self.overwrite or not store.keys()
         decided = self.proposer.decide([job.image for job in jobs]) if fresh else store.manifest.get("decided", {})
@@ -113,7 +113,8 @@ class Masks:
                 if outcome.error is not None:
                     broken.append(outcome.error)
         if done < len(jobs):
-            print(f"masks: stopped after {done} of {len(jobs)} images; the same command goes on from here.")
+            again = "the same command without --overwrite" if self.overwrite else "the same command"
+            print(f"masks: stopped after {done} of {len(jobs)} images; {again} goes on from here.")
             sys.exit(130)
         return broken
 

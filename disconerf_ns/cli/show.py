@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from disconerf_ns.cli.masks import progress_bar
@@ -15,6 +16,11 @@ from disconerf_ns.masks.images import find_images, read_image
 from disconerf_ns.masks.report import FEW, ViewReport, describe, measure
 from disconerf_ns.masks.sheet import sheet, tile
 from disconerf_ns.masks.store import MaskStore
+
+LARGEST = 100_000_000
+"""Pixels of the photographs on a sheet, at most."""
+NAME = 40
+"""Letters of an image's name that are shown."""
 
 
 @dataclass
@@ -44,6 +50,11 @@ class Show:
         """
         if self.per_sheet < 1 or self.size < 1 or self.views < 0:
             raise UserError("masks: --views below 0, or --per-sheet or --size below 1, leave nothing to show.")
+        if self.size**2 * self.per_sheet > LARGEST:
+            raise UserError(
+                f"masks: {self.per_sheet} photographs of {self.size} pixels make no page that can be looked at; take "
+                "less with --size or --per-sheet."
+            )
         images = find_images(self.data, self.images)
         store = MaskStore.find(self.data) if self.masks is None else MaskStore.open(self.masks)
         stored = store.match(images)
@@ -51,16 +62,25 @@ class Show:
         if not keys:
             raise UserError(f"masks: {store.root} holds masks of none of the {len(images)} images of {self.data}.")
         reports = measure(store, [stored[key] for key in keys])
-        shown = range(len(keys))[:: -(-len(keys) // (self.views or len(keys)))]
+        count = min(self.views or len(keys), len(keys))
+        shown = np.linspace(0, len(keys) - 1, count).round().astype(int).tolist()
         folder = self.output or store.root.with_name(f"{store.root.name}_sheets")
-        pages = [shown[start : start + self.per_sheet] for start in range(0, len(shown), self.per_sheet)]
+        for old in folder.glob("sheet_*.jpg"):
+            old.unlink()
+        pages, unread = [shown[start : start + self.per_sheet] for start in range(0, len(shown), self.per_sheet)], []
         with progress_bar(len(shown)) as advance:
             for number, page in enumerate(pages, 1):
                 tiles = []
                 for i in page:
-                    masks = store.load(stored[keys[i]])
-                    tiles.append(tile(read_image(images[keys[i]]), masks, *caption(reports[i]), self.size))
                     advance()
+                    try:
+                        image = read_image(images[keys[i]])
+                    except UserError as error:
+                        unread.append(str(error))
+                        continue
+                    tiles.append(tile(image, store.load(stored[keys[i]]), *caption(reports[i]), self.size))
+                if not tiles:
+                    continue
                 content = BytesIO()
                 Image.fromarray(sheet(tiles)).save(content, format="JPEG", quality=88)
                 write_whole(folder / f"sheet_{number:02d}.jpg", content.getvalue())
@@ -68,8 +88,11 @@ class Show:
         if len(keys) < len(images):
             print(f"  missing    {len(images) - len(keys)} of {len(images)} images have no file of masks")
         print(f"  sheets     {folder} ({len(pages)} pages, {len(shown)} of {len(keys)} views)")
+        if unread:
+            raise UserError(f"masks: {len(unread)} photographs could not be shown: {'; '.join(unread)}.")
 
 
 def caption(view: ViewReport) -> tuple[str, bool]:
-    """The line under a view, and whether it is a warning."""
-    return f"{view.key}: {view.count} masks, {view.coverage:.0%} covered", view.count < FEW
+    """The line under a view, and whether it is a warning; of a long name the end is shown."""
+    name = view.key if len(view.key) <= NAME else f"...{view.key[-NAME:]}"
+    return f"{view.count} masks, {view.coverage:.0%} covered: {name}", view.count < FEW

@@ -43,6 +43,10 @@ class Done:
     error: str | None
 
 
+class Displaced(UserError):
+    """Another run replaced the set of masks."""
+
+
 class Maker:
     """Makes and stores the masks of one image after the other.
 
@@ -54,15 +58,27 @@ class Maker:
     """
 
     def __init__(self, config: Any, root: Path):
-        self.propose, self.store = config.setup(), MaskStore(root)
+        self.propose, self.store, self.identity = config.setup(), MaskStore(root), ""
 
     def __call__(self, job: Job) -> str | None:
-        """Store an image's masks; what is wrong, where there are none."""
+        """Store an image's masks; what is wrong, where there are none.
+
+        Raises:
+            Displaced: another run has begun the set anew.
+        """
+        self.identity = self.identity or self.store.identity()
         try:
             about = {"file_name": job.image.name, **fingerprint(job.image)}
-            self.store.save(job.key, self.propose(read_image(job.image)), about)
+            masks = self.propose(read_image(job.image))
+            if self.store.identity() != self.identity:
+                raise Displaced(f"masks: another run began {self.store.root} anew; this one stops.")
+            self.store.save(job.key, masks, about)
+        except Displaced:
+            raise
         except (UserError, OSError) as error:
             return str(error)
+        except Exception as error:  # of the model or its libraries: the other images may do
+            return f"{job.image}: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         return None
 
 
@@ -225,7 +241,11 @@ def _serve(pipe: Connection, config: Any, root: Path, gpu: int | None) -> None:
             job = pipe.recv()
         except EOFError:
             return
-        pipe.send((False, make(job)))
+        try:
+            pipe.send((False, make(job)))
+        except Displaced as error:
+            pipe.send((True, str(error)))
+            return
 
 
 # -------------------------------------------------------------------- a Ray cluster
@@ -262,17 +282,20 @@ class Remote:
     def __init__(self, config: Any, root: Path):
         self.config, self.root = config, root
 
-    def prepare(self) -> str | None:
-        """Set the proposer up; what is wrong, where it cannot run."""
+    def prepare(self) -> tuple[bool, str | None]:
+        """Set the proposer up; whether the work has to end, and why."""
         try:
             self.make = Maker(self.config, self.root)
         except UserError as error:
-            return str(error)
-        return None
+            return True, str(error)
+        return False, None
 
-    def work(self, job: Job) -> str | None:
-        """Make the masks of an image."""
-        return self.make(job)
+    def work(self, job: Job) -> tuple[bool, str | None]:
+        """Make the masks of an image; whether the work has to end, and what is wrong."""
+        try:
+            return False, self.make(job)
+        except Displaced as error:
+            return True, str(error)
 
 
 class RayWorker:
@@ -280,7 +303,7 @@ class RayWorker:
 
     def __init__(self, actor: Any, config: Any, root: Path):
         self.actor = actor.remote(config, Path(root).absolute())
-        self.pending, self.starting = self.actor.prepare.remote(), True
+        self.pending = self.actor.prepare.remote()
 
     def start(self, job: Job) -> None:
         """Ask for an image's masks."""
@@ -291,11 +314,10 @@ class RayWorker:
         import ray
 
         try:
-            said = ray.get(self.pending)
+            failed, said = ray.get(self.pending)
         except ray.exceptions.RayError as error:
             raise Ended(str(error).strip().splitlines()[0]) from None
-        starting, self.starting = self.starting, False
-        if starting and said is not None:
+        if failed:
             raise UserError(said)
         return said
 

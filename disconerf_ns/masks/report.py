@@ -23,9 +23,9 @@ class ViewReport:
     key: str
     count: int
     coverage: float
-    """Part of the image that at least one mask covers."""
+    """Part of what was looked at that at least one mask covers."""
     sizes: tuple[float, ...]
-    """Part of the image that each mask covers."""
+    """Part of what was looked at that each mask covers."""
 
 
 def measure(store: MaskStore, keys: Iterable[str]) -> list[ViewReport]:
@@ -37,10 +37,10 @@ def measure(store: MaskStore, keys: Iterable[str]) -> list[ViewReport]:
     views = []
     for key in keys:
         view = store.load(key)
-        pixels = view.height * view.width
-        sizes = tuple(mask.area / pixels for mask in view.annotations)
-        coverage = rle.union_area([mask.rle for mask in view.annotations]) / pixels
-        views.append(ViewReport(key, len(view), coverage, sizes))
+        pixels = view.height * view.width if view.looked_at is None else rle.area(view.looked_at)
+        sizes = tuple(mask.area / max(pixels, 1) for mask in view.annotations if mask.area > 0)
+        coverage = rle.union_area([mask.rle for mask in view.annotations]) / max(pixels, 1)
+        views.append(ViewReport(key, len(sizes), coverage, sizes))
     return views
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from functools import cached_property
@@ -62,7 +63,7 @@ class MaskStore:
             roots = [folder]
         else:
             roots = [child for child in sorted(folder.iterdir()) if child.is_dir()] if folder.is_dir() else []
-        stores = [store for store in map(cls, roots or [folder]) if store.keys()]
+        stores = [store for store in map(cls, roots or [folder]) if store._is_set()]
         if not stores and cls(folder).keys():
             stores = [cls(folder)]
         if not stores:
@@ -80,9 +81,32 @@ class MaskStore:
             MaskError: the folder has a set of another generator or with other parameters.
         """
         store = cls(root)
-        created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        if store.keys() or not write_new(store.root / MANIFEST, json.dumps({"created": created, **manifest}, indent=2)):
+        if foreign := store.foreign():
+            raise MaskError(
+                f"masks: {root} has JSON files that nothing says are masks, such as {foreign[0]}, and no {MANIFEST}; "
+                "name another folder with --output."
+            )
+        if store.keys() or not write_new(store.root / MANIFEST, _dated(manifest)):
             store.check_recipe(manifest)
+        return store
+
+    @classmethod
+    def replace(cls, root: Path, manifest: dict[str, Any]) -> MaskStore:
+        """Start a set instead of the one in the folder: what this package wrote is deleted, and no other file.
+
+        Raises:
+            MaskError: there are files and no manifest, so that nothing says what they are.
+        """
+        store = cls(root)
+        if foreign := store.foreign():
+            raise MaskError(
+                f"masks: {root} has no {MANIFEST}, so its files, such as {foreign[0]}, are not deleted; name another "
+                "folder with --output, or delete them yourself."
+            )
+        write_whole(store.root / MANIFEST, _dated(manifest))
+        for key in store.keys():
+            if store.about(key):
+                store._path(key).unlink(missing_ok=True)
         return store
 
     def check_recipe(self, manifest: dict[str, Any]) -> None:
@@ -94,7 +118,10 @@ class MaskStore:
         if not self.keys() and not (self.root / MANIFEST).is_file():
             return
         wanted = {"generator": manifest.get("generator"), **json.loads(json.dumps(manifest.get("parameters", {})))}
-        found = {"generator": self.manifest.get("generator"), **self.manifest.get("parameters", {})}
+        parameters = self.manifest.get("parameters", {})
+        if not isinstance(parameters, dict):
+            raise MaskError(f"masks: {self.root / MANIFEST} is broken: its parameters are no object. {_ANOTHER}")
+        found = {"generator": self.manifest.get("generator"), **parameters}
         differing = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
         if differing:
             changes = ", ".join(f"{name} {found.get(name)} instead of {wanted.get(name)}" for name in differing)
@@ -111,7 +138,10 @@ class MaskStore:
             MaskError: the file is not a JSON object.
         """
         path = self.root / MANIFEST
-        return _read(path) if path.is_file() else {}
+        try:
+            return _read(path) if path.is_file() else {}
+        except MaskError as error:
+            raise MaskError(str(error).replace(_REMAKE, _ANOTHER)) from None
 
     @property
     def created(self) -> float:
@@ -122,9 +152,32 @@ class MaskStore:
             return self.root.stat().st_mtime
 
     def keys(self) -> list[str]:
-        """The keys of all images that have a file of masks, sorted."""
-        files = (path.relative_to(self.root).as_posix() for path in self.root.rglob("*.json"))
-        return sorted(name.removesuffix(".json") for name in files if name != MANIFEST)
+        """The keys of all images that have a file of masks, sorted; a folder with a manifest is a set of its own."""
+        found = []
+        for folder, below, names in os.walk(self.root):
+            below[:] = [name for name in below if not _is_manifest(Path(folder, name, MANIFEST))]
+            inside = Path(folder).relative_to(self.root)
+            found += [(inside / name).as_posix() for name in names if name.endswith(".json") and name[0] != "."]
+        return sorted(name.removesuffix(".json") for name in found if name != MANIFEST)
+
+    def _is_set(self) -> bool:
+        """Whether there are masks: under a manifest, or a first file that has an image's entry, or is broken."""
+        keys = self.keys()
+        if not keys or (self.root / MANIFEST).is_file():
+            return bool(keys)
+        try:
+            return "image" in _read(self._path(keys[0]))
+        except MaskError:
+            return True
+
+    def foreign(self) -> list[str]:
+        """Files among the keys' that nobody would want replaced: those of a folder without a manifest."""
+        return [] if (self.root / MANIFEST).is_file() else [f"{key}.json" for key in self.keys()]
+
+    def identity(self) -> str:
+        """The manifest as it is on disk now: another one is there once another run has begun the set anew."""
+        path = self.root / MANIFEST
+        return path.read_text() if path.is_file() else ""
 
     def match(self, keys: Iterable[str]) -> dict[str, str]:
         """The stored keys of images, by the images' keys; an image without masks is not there.
@@ -155,13 +208,6 @@ class MaskStore:
     def holds(self, key: str) -> bool:
         """Whether there is a file under exactly this key."""
         return self._path(key).is_file() and f"{key}.json" != MANIFEST
-
-    def clear(self) -> None:
-        """Delete all masks and the manifest."""
-        for path in [*map(self._path, self.keys()), self.root / MANIFEST]:
-            path.unlink(missing_ok=True)
-        for name in ("_stored", "manifest"):
-            self.__dict__.pop(name, None)
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Those of the images' keys that have no masks."""
@@ -222,7 +268,21 @@ class MaskStore:
         return self.keys()
 
 
-_REMAKE = "Delete it and run `disconerf masks --data DATA` again to remake it."
+_REMAKE = "If `disconerf masks` made it, delete it and run the same command again."
+_ANOTHER = "Name another folder with --output, or mend the file."
+
+
+def _dated(manifest: dict[str, Any]) -> str:
+    created = datetime.now(timezone.utc).isoformat(timespec="microseconds")
+    return json.dumps({"created": created, **manifest}, indent=2)
+
+
+def _is_manifest(path: Path) -> bool:
+    """Whether there is a manifest, and not the masks of an image that is called so."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(BEGINNING)) != BEGINNING.encode()
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -193,12 +193,12 @@ def test_masks_right_in_the_folder(tmp_path: Path) -> None:
     assert MaskStore.find(tmp_path / "told").keys() == ["train/1"]
 
 
-def test_clear(tmp_path: Path) -> None:
-    store = store_with(tmp_path, "a/1", "2")
-    store.clear()
-    assert store.keys() == []
-    assert store.resolve("1") is None
-    assert store.manifest == {}
+def test_replace(tmp_path: Path) -> None:
+    store = MaskStore.create(tmp_path, {"generator": "one"})
+    store.save("a/1", two_masks())
+    replaced = MaskStore.replace(tmp_path, {"generator": "two"})
+    assert replaced.keys() == [] and replaced.manifest["generator"] == "two"
+    assert store.identity() != "" and MaskStore(tmp_path).missing(["a/1"]) == ["a/1"]
 
 
 def test_of_two_that_start_a_set_the_first_decides(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_of_two_that_start_a_set_the_first_decides(tmp_path: Path) -> None:
         MaskStore.create(tmp_path, {"generator": "test", "parameters": {"sizes": (1, 2), "few": 4}})
     first.save("1", two_masks())
     (tmp_path / "manifest.json").unlink()
-    with pytest.raises(MaskError, match="generator None instead of test"):
+    with pytest.raises(MaskError, match="nothing says are masks"):
         MaskStore.create(tmp_path, recipe)
 
 

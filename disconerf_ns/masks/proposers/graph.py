@@ -6,6 +6,7 @@ again, until all that is left differs clearly. It knows nothing of objects, so m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from skimage import color, graph, segmentation
 
 from disconerf_ns.masks import filters
 from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.ranges import check_ranges
 
 
 @dataclass
@@ -45,6 +47,13 @@ class GraphConfig:
     """Least area of a mask, as a fraction of the image."""
     dilate: int = 0
     """Grow every mask by this many pixels."""
+
+    def __post_init__(self):
+        least, some = (0, math.inf), (1, math.inf)
+        check_ranges(
+            self, longest_side=some, sigma=least, scale=least, min_region=some, lightness=least, edges=least,
+            size=least, differences=least, min_area=(0, 1), dilate=least,
+        )  # fmt: skip
 
     def setup(self) -> GraphProposer:
         """The proposer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +13,7 @@ from jaxtyping import UInt8
 
 from disconerf_ns.masks import filters
 from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.ranges import check_ranges
 
 
 @dataclass
@@ -47,6 +49,14 @@ class Recipe:
     """Run the model's image encoder in half precision (CUDA only)."""
     device: str = "auto"
     """Where the model runs: "auto" is CUDA where there is one."""
+
+    def __post_init__(self):
+        share, pixels, any_number = (0, 1), (1, math.inf), (-math.inf, math.inf)
+        check_ranges(
+            self, very_large=pixels, very_large_scale=(1e-3, 1), min_predicted_iou=any_number, min_stability=any_number,
+            max_box_iou=share, contained_share=share, min_area=(0, math.inf), dilate=(0, math.inf),
+            points_per_side=pixels, points_per_batch=pixels,
+        )  # fmt: skip
 
 
 @dataclass

@@ -31,6 +31,8 @@ CHECKPOINTS = {"vit_h": "sam_vit_h_4b8939.pth", "vit_l": "sam_vit_l_0b3195.pth",
 PROBED = 10
 """Views, evenly spaced, by which the granularity of a scene is chosen."""
 
+TOO_LARGE = "masks: there is not enough memory for SAM {model}; take a smaller model."
+
 
 @dataclass
 class SamConfig(Recipe):
@@ -68,7 +70,8 @@ class SamConfig(Recipe):
     def recipe(self) -> dict[str, Any]:
         """The options that decide what the masks are, whichever machine they are made on."""
         machine = ("sam_checkpoint", "download", "points_per_batch", "half", "device")
-        return {name: value for name, value in asdict(self).items() if name not in machine}
+        weights = self.sam_checkpoint.name if self.sam_checkpoint else CHECKPOINTS[self.model]
+        return {name: value for name, value in asdict(self).items() if name not in machine} | {"weights": weights}
 
 
 class SamProposer:
@@ -95,8 +98,11 @@ class SamProposer:
 
         config, predictor = self.config, self.predictor
         height, width = image.shape[:2]
-        with torch.autocast("cuda", enabled=config.half and predictor.device.type == "cuda"):
-            predictor.set_image(image)
+        try:
+            with torch.autocast("cuda", enabled=config.half and predictor.device.type == "cuda"):
+                predictor.set_image(image)
+        except torch.OutOfMemoryError:
+            raise MaskError(TOO_LARGE.format(model=config.model)) from None
         predictor.features = predictor.features.float()
         points = predictor.transform.apply_coords(
             build_point_grid(config.points_per_side) * (width, height), (height, width)
@@ -109,9 +115,7 @@ class SamProposer:
                 bits, score = self._answer(todo[: self.at_once])
             except torch.OutOfMemoryError:
                 if self.at_once == 1:
-                    raise MaskError(
-                        f"masks: there is not enough memory for SAM {config.model}; take a smaller model."
-                    ) from None
+                    raise MaskError(TOO_LARGE.format(model=config.model)) from None
                 self.at_once = max(self.at_once // 2, 1)
                 print(f"masks: memory ran out; going on with {self.at_once} points at once.")
                 torch.cuda.empty_cache()
