@@ -75,8 +75,8 @@ class Consensus:
         """The same in main memory."""
         return Consensus(self.points.cpu(), self.groups.cpu(), self.neighbours.cpu())
 
-    def sample(self, count: int) -> tuple[Float[Tensor, "some 3"], Int[Tensor, "some"]]:
-        """Random points between cells of one object, and the object; at most `count` of them.
+    def sample(self, count: int) -> tuple[Float[Tensor, "count 3"], Int[Tensor, "count"]]:
+        """Random points between cells, and the object of both, -1 between cells of two objects.
 
         Each is up to half-way from a random cell's own point to a neighbour. So the space between the surface points
         has an object too, which held-out views see where surfaces are fuzzy. Between objects it is left to the masks.
@@ -84,10 +84,9 @@ class Consensus:
         device = self.points.device
         cell = torch.randint(len(self.points), (count,), device=device)
         neighbour = self.neighbours[cell, torch.randint(self.neighbours.shape[1], (count,), device=device)]
-        inner = self.groups[cell] == self.groups[neighbour]
-        cell, neighbour = cell[inner], neighbour[inner]
-        part = torch.rand(len(cell), 1, device=device) / 2
-        return torch.lerp(self.points[cell], self.points[neighbour], part), self.groups[cell]
+        part = torch.rand(count, 1, device=device) / 2
+        group = torch.where(self.groups[cell] == self.groups[neighbour], self.groups[cell], -1)
+        return torch.lerp(self.points[cell], self.points[neighbour], part), group
 
 
 def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> Consensus:

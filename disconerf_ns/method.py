@@ -114,6 +114,7 @@ disconerf_small = MethodSpecification(
                     {"hidden_dim": 16, "log2_hashmap_size": 14, "num_levels": 4, "max_res": 128, "use_linear": False},
                 ],
                 floater_points=2048,
+                tv_cells=4096,
                 object_samples=24,
                 object_field=ObjectFieldConfig(finest=256, log2_table=17),
                 camera_optimizer=CameraOptimizerConfig(mode="off"),

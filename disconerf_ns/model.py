@@ -131,10 +131,10 @@ class DiscoNerfModel(NerfactoModel):
         return outputs | {"losses": losses, "matched": matched, "masks": batch.real}
 
     def _disagreement(self, hidden: Float[Tensor, "n width"], groups: Int[Tensor, "n"]) -> Float[Tensor, ""]:
-        """Mean negative log probability of the object that all views agree on, at random surface points."""
+        """Mean negative log probability of the object that all views agree on, 0 where they agree on none."""
         sure = torch.ones(len(hidden), device=hidden.device)
-        chosen = self.object_field.composite(hidden, sure).gather(1, groups[:, None])
-        return -(chosen + 1e-6).log().sum() / self.config.consensus_batch
+        chosen = self.object_field.composite(hidden, sure).gather(1, groups.clamp(min=0)[:, None])[:, 0]
+        return -((chosen + 1e-6).log() * (groups >= 0)).mean()
 
     def get_metrics_dict(self, outputs: dict, batch: dict) -> dict[str, Tensor]:
         """nerfacto's metrics, or the mean affinity of masks with their slots and the number of slots in use."""
