@@ -11,6 +11,8 @@ help:
 	@echo "make test         the tests"
 	@echo "make test-slow    the tests that take longer"
 	@echo "make benchmark    CONFIG=.../config.yml DATA=dataset: objects from the same masks by every method, and docs/results.md"
+	@echo "make speed        CONFIG=.../config.yml DATA=dataset: the object stage's time, and docs/performance.md"
+	@echo "make reference    the object stage at full size, for a GPU: 279 views, 779 x 519, 60 masks, 120 slots"
 	@echo "make coverage     all tests, and the lines they do not reach"
 	@echo "make lint         ruff's checks and formatting"
 	@echo "make format       let ruff mend what it can"
@@ -33,6 +35,19 @@ benchmark: $(INSTALLED)
 	$(RUN)python -m benchmarks.quality --run $(CONFIG) --data $(DATA) \
 		--output benchmarks/results/quality_$(notdir $(DATA)).json
 	$(RUN)python -m benchmarks.report
+
+speed: $(INSTALLED)
+	$(RUN)python -m benchmarks.naive --run $(CONFIG) --data $(DATA)
+	$(RUN)python -m benchmarks.object_stage --run $(CONFIG) --data $(DATA)
+	$(RUN)python -m benchmarks.scaling
+	$(RUN)python -m benchmarks.performance
+
+reference: $(INSTALLED)
+	$(RUN)python -m benchmarks.kernels
+	$(RUN)python -m benchmarks.object_stage --reference
+	$(RUN)python -m benchmarks.object_stage --reference --matching view
+	$(RUN)python -m benchmarks.scaling --reference --output benchmarks/results/scaling_gpu.json
+	$(RUN)python -m benchmarks.performance
 
 coverage: $(INSTALLED)
 	$(RUN)python -m pytest -m "slow or not slow" --cov
@@ -76,4 +91,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	fi
 	@touch $(INSTALLED)
 
-.PHONY: help demo test test-slow benchmark coverage lint format constraints clean distclean
+.PHONY: help demo test test-slow benchmark speed reference coverage lint format constraints clean distclean

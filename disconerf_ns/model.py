@@ -25,6 +25,7 @@ from disconerf_ns.edit import Edit, belonging
 from disconerf_ns.errors import UserError
 from disconerf_ns.field import ObjectField
 from disconerf_ns.frame import BACKGROUNDS, Frame
+from disconerf_ns.frozen import quicken
 from disconerf_ns.lpips import without_download
 from disconerf_ns.objective import Losses, Matched
 from disconerf_ns.objects import SceneObject
@@ -54,6 +55,7 @@ class DiscoNerfModel(NerfactoModel):
         """Build nerfacto, the object field, and the table of discovered objects."""
         with without_download():
             super().populate_modules()
+        quicken(self)
         slots = self.config.slots
         self.slots_by_masks = slots == "auto"
         if slots == "auto":
