@@ -4,9 +4,9 @@
 
 The paper samples the NeRF again at every iteration, here as nerfstudio does, evaluates the object field at all samples,
 compares every mask with every slot by images of minima and maxima (Eq. 4), and sums its losses mask by mask (Eq. 5, 6).
-Field, optimizer, views, masks, total variation and scoring are the product's own, as quick as the product's. The product's time is that of its whole object stage:
-sampling the surface, the masks' consensus, and all iterations. The last line is how many times longer the paper's way
-takes, in processor time on a CPU and in wall time on a GPU.
+Field, optimizer, views, masks, total variation and scoring are the product's own, as quick as the product's. The
+product's time is that of its whole object stage: sampling the surface, the masks' consensus, and all iterations. The
+last line is how many times longer the paper's way takes, in processor time on a CPU and in wall time on a GPU.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from scipy.spatial import cKDTree
@@ -97,7 +98,9 @@ def similarity(
     Returns:
         The kind of each cell, the index between kinds in [0, 1], and the kinds that lie in any mask at all.
     """
-    never = torch.zeros(len(inside), 1)
-    sets, kind = torch.unique((torch.cat([inside, never], 1) > 0.5).float(), dim=0, return_inverse=True)
+    member = (inside > 0.5).numpy()
+    codes = np.packbits(np.pad(member, ((0, 0), (0, 1))), axis=1)  # the pad keeps a code where there are no masks
+    _, first, kind = np.unique(codes.view(f"V{codes.shape[1]}")[:, 0], return_index=True, return_inverse=True)
+    sets = torch.from_numpy(member[first]).float()
     shared, size = sets @ sets.T, sets.sum(1)
-    return kind, shared / (size[:, None] + size[None] - shared).clamp(min=1), size > 0
+    return torch.from_numpy(kind), shared / (size[:, None] + size[None] - shared).clamp(min=1), size > 0
