@@ -89,6 +89,8 @@ def stage(runs: list[dict]) -> list[str]:
             share, times = row["ms"] / whole["ms"], row["ms"] / max(row["floor_ms"], 1e-9)
             cells = [f"{row['ms']:.2f}", f"{100 * share:.1f} %", f"{row['floor_ms']:.2f}", f"{times:.1f}"]
             text.append(line(row["part"], *cells, f"{row['gb_s']:.2f}", f"{row['gflop_s']:.1f}"))
+        rest = [f"{whole['rest_ms']:.2f}", f"{100 * whole['rest_ms'] / whole['ms']:.1f} %", *[""] * 4]
+        text.append(line("gradients added up, the rest", *rest))
         cells = [f"{whole['ms']:.2f}", "", f"{whole['floor_ms']:.2f}", f"{whole['ms'] / whole['floor_ms']:.1f}", "", ""]
         parts = ", ".join(f"{name} {value:.1f} s" for name, value in facts["stage"].items())
         text += [line("**an iteration**", *cells), ""]

@@ -1,4 +1,4 @@
-"""nerfstudio's hash encodings without gradients on a CPU: the same numbers, several times faster.
+"""nerfstudio's hash encodings without gradients on a CPU: the same numbers in less than half the time.
 
 A frozen radiance field is only ever evaluated, for the surface of every training view and for every image, and where
 there is no tinycudann nearly all of that time is the encodings'.
