@@ -20,7 +20,7 @@ POINTS_AT_ONCE = 2**14
 
 
 def quicken(model: nn.Module) -> None:
-    """Make a model's encodings quick where they need no gradient and lie on a CPU; all else stays nerfstudio's."""
+    """Make a model's encodings quick on a CPU in evaluation mode without gradients; all else stays nerfstudio's."""
     for encoding in encodings(model):
         encoding.pytorch_fwd = partial(encode, encoding)
 
@@ -38,7 +38,7 @@ def encodings(model: nn.Module) -> list[HashEncoding]:
 
 def encode(encoding: HashEncoding, positions: Float[Tensor, "*bs 3"]) -> Float[Tensor, "*bs out"]:
     """`HashEncoding.pytorch_fwd`, some points and one level at a time, points last in memory."""
-    if torch.is_grad_enabled() or positions.device.type != "cpu":
+    if torch.is_grad_enabled() or encoding.training or positions.device.type != "cpu":
         return HashEncoding.pytorch_fwd(encoding, positions)
     axes = positions.reshape(-1, 3).T.contiguous()
     parts = [_encode(encoding, some) for some in axes.split(POINTS_AT_ONCE, 1)]

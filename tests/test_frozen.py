@@ -18,7 +18,7 @@ def model() -> nn.Module:
     torch.manual_seed(0)
     encoding = HashEncoding(5, 4, 100, 10, 3, implementation="torch")
     nn.init.normal_(encoding.hash_table)
-    return nn.Sequential(encoding, nn.Linear(15, 2))
+    return nn.Sequential(encoding, nn.Linear(15, 2)).eval()
 
 
 def test_values_equal_nerfstudios_whatever_the_shape(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,6 +37,14 @@ def test_gradients_are_nerfstudios_own(model: nn.Module) -> None:
     (expected,) = torch.autograd.grad(model(positions).sin().sum(), table)
     frozen.quicken(model)
     assert torch.equal(torch.autograd.grad(model(positions).sin().sum(), table)[0], expected)
+
+
+def test_training_is_nerfstudios_own_bit_for_bit(model: nn.Module) -> None:
+    positions = torch.rand(40, 3)
+    with torch.no_grad():
+        expected = model.train()(positions)
+        frozen.quicken(model)
+        assert torch.equal(model(positions), expected)
 
 
 def test_it_can_be_undone_and_copies_keep_their_own_entries(model: nn.Module) -> None:
