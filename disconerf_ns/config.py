@@ -45,6 +45,9 @@ class DiscoNerfDataManagerConfig(VanillaDataManagerConfig):
     """Whole views in one iteration of the object stage."""
     view_pixels: int = 405_000
     """Most pixels of a view in the object stage; larger images are sampled more coarsely, evenly spaced."""
+    image_memory_gb: float = 8.0
+    """Most memory in GiB for the photos of the radiance stage; where all of them take more, as many as fit are drawn
+    anew every 1000 iterations."""
     mask_memory_gb: float = 2.0
     """Most memory in GiB for masks that stay decoded, a bit a pixel; others are decoded for each batch."""
 
@@ -122,9 +125,8 @@ class DiscoNerfPipelineConfig(VanillaPipelineConfig):
     """Smallest part of the visible surface that counts as an object. Matching by view leaves slivers in spare slots,
     for which 0.002 is better."""
     surface_memory_gb: float = 8.0
-    """Most memory in GiB for the frozen surface on the device that trains."""
-    surface_host_memory_gb: float = 8.0
-    """Most host memory in GiB for what of the surface a GPU has no room for; the rest goes to a file in the run's
-    folder."""
+    """Most memory in GiB of the GPU for the frozen surface of the training views."""
+    surface_host_memory_gb: float = 4.0
+    """Most memory in GiB of the host for what the GPU has no room for; the rest goes to a file in the run's folder."""
     edit: Path | None = None
     """What a person changed in the viewer, shown by the output `edited`; by default edit.json in the run's folder."""

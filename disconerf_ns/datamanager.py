@@ -25,6 +25,12 @@ from disconerf_ns.masks.keys import image_key
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.rays import sampled_rays
 
+PHOTO_BYTES = 3 * 12
+"""Most bytes that nerfstudio takes for a pixel: three floats each in the photos in use and, while others are drawn, in
+those and in the stack that is made of them."""
+REDRAWN = 1000
+"""Iterations after which other photos are drawn, where not all of them are in memory."""
+
 
 @dataclass
 class MaskedView:
@@ -90,6 +96,7 @@ class DiscoNerfDataManager(VanillaDataManager):
         Raises:
             UserError: masks are missing, broken or of another shape, or there is no mask at all.
         """
+        self._limit_photos()
         super().setup_train()
         if self.test_mode != "val":
             return
@@ -99,6 +106,17 @@ class DiscoNerfDataManager(VanillaDataManager):
             raise UserError(f"masks: {self.store.root} holds no mask for any training image; make others.")
         self.train_dataset.metadata["most_masks"] = most + self.config.background_mask
         self.train_dataset.metadata["slots"] = 2 * self.train_dataset.metadata["most_masks"]
+
+    def _limit_photos(self) -> None:
+        """Let nerfstudio hold as many photos at a time as the budget allows, unless their number was given."""
+        config, cameras = self.config, self.train_dataset.cameras
+        if config.train_num_images_to_sample_from != -1:
+            return
+        largest = PHOTO_BYTES * int((cameras.height * cameras.width).max())
+        fit = max(int(config.image_memory_gb * 2**30 / largest), 1)
+        if fit < len(self.train_dataset):
+            CONSOLE.log(f"photos: {fit} of {len(self.train_dataset)} at a time, drawn anew every {REDRAWN} iterations")
+            config.train_num_images_to_sample_from, config.train_num_times_to_repeat_images = fit, REDRAWN
 
     @cached_property
     def store(self) -> MaskStore:

@@ -25,8 +25,8 @@ GIB = 2**30
 class Place(Enum):
     """Where the samples of a view are."""
 
-    DEVICE = "in the device's memory"
-    PINNED = "in host memory that the device reads"
+    GPU = "on the GPU"
+    HOST = "in host memory"
     FILE = "in a file"
 
 
@@ -36,23 +36,24 @@ def sample_sizes(rays: int, points: int) -> tuple[int, int]:
 
 
 def pinned_size(size: int) -> int:
-    """Bytes that torch pins for a tensor of so many: the next power of two."""
+    """Bytes of host memory that torch pins, for a GPU to read, for a tensor of so many: the next power of two."""
     return 1 << max(size - 1, 0).bit_length()
 
 
-def place(sizes: Sequence[tuple[int, int]], device_bytes: int, pinned_bytes: int) -> list[Place]:
-    """Fill the device, then pinned memory; what is left goes to a file.
+def place(sizes: Sequence[tuple[int, int]], gpu_bytes: int | None, host_bytes: int) -> list[Place]:
+    """Fill the GPU, then the host's memory; what is left goes to a file.
 
     Views are drawn equally often, so it makes no difference which ones are near.
 
     Args:
         sizes: bytes of the tensors of each view.
-        device_bytes, pinned_bytes: most bytes there.
+        gpu_bytes, host_bytes: most bytes there; None where there is no GPU, for which host memory is pinned.
     """
-    left = {Place.DEVICE: device_bytes, Place.PINNED: pinned_bytes}
+    left = {Place.GPU: gpu_bytes or 0, Place.HOST: host_bytes}
+    on_host = sum if gpu_bytes is None else lambda tensors: sum(map(pinned_size, tensors))
     places = []
     for tensors in sizes:
-        needed = {Place.DEVICE: sum(tensors), Place.PINNED: sum(map(pinned_size, tensors))}
+        needed = {Place.GPU: sum(tensors), Place.HOST: on_host(tensors)}
         chosen = next((where for where, size in needed.items() if size <= left[where]), Place.FILE)
         if chosen in left:
             left[chosen] -= needed[chosen]
@@ -96,7 +97,7 @@ class Keeper:
         rays: rays of each view.
         points: points of a ray.
         device: what computes with them.
-        device_gb, host_gb: most memory, in GiB, on the device and of the host for a device that is another.
+        gpu_gb, host_gb: most memory in GiB of a GPU, where that is the device, and of the host.
         folder: where there is a disk for the rest.
     Raises:
         UserError: the disk has no room for it.
@@ -107,14 +108,14 @@ class Keeper:
         rays: Sequence[int],
         points: int,
         device: torch.device | str,
-        device_gb: float,
+        gpu_gb: float,
         host_gb: float,
         folder: Path,
     ):
         self._device = torch.device(device)
         sizes = [sample_sizes(count, points) for count in rays]
-        host_gb = 0.0 if self._device.type == "cpu" else host_gb
-        places = place(sizes, round(device_gb * GIB), round(host_gb * GIB))
+        gpu_bytes = None if self._device.type == "cpu" else round(gpu_gb * GIB)
+        places = place(sizes, gpu_bytes, round(host_gb * GIB))
         self.bytes = Counter()
         for size, chosen in zip(sizes, places):
             self.bytes[chosen] += sum(size)
@@ -127,7 +128,10 @@ class Keeper:
     def keep(self, samples: SurfaceSamples) -> SurfaceSamples:
         """The samples of the next view, in their place."""
         chosen = next(self._places)
-        if chosen is Place.DEVICE:
+        if chosen is Place.GPU:
             return samples.to(self._device)
-        put = self._spill.keep if chosen is Place.FILE else lambda tensor: tensor.cpu().pin_memory()
+        put = {Place.HOST: self._near, Place.FILE: self._spill and self._spill.keep}[chosen]
         return SurfaceSamples(put(samples.packed), put(samples.accumulation))
+
+    def _near(self, tensor: Tensor) -> Tensor:
+        return tensor if self._device.type == "cpu" else tensor.cpu().pin_memory()

@@ -177,7 +177,7 @@ def test_budgets_of_memory_change_no_value(scene: Path, tmp_path: Path) -> None:
     learned = []
     for gb in (8.0, 0.0):
         config = tiny_config(scene, tmp_path / str(gb), iterations=24)
-        config.pipeline.surface_memory_gb = config.pipeline.datamanager.mask_memory_gb = gb
+        config.pipeline.surface_host_memory_gb = config.pipeline.datamanager.mask_memory_gb = gb
         pipeline = train(config).pipeline
         assert bool(pipeline.datamanager._kept) == bool(gb)
         learned.append([parameter.detach().clone() for parameter in pipeline.model.object_field.parameters()])
