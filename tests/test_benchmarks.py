@@ -14,7 +14,7 @@ from conftest import Run
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 
-from benchmarks import draws, pictures, quality, report
+from benchmarks import draws, pictures, quality, rendering, report, surface
 from benchmarks.variants import VARIANTS, Variant, _matching
 from disconerf_ns import objective
 from disconerf_ns.masks.label_image import read_label_image
@@ -151,3 +151,21 @@ def test_every_draw_is_grouped_with_and_without_doubt(run: Run, data: Path, tmp_
     rows = json.loads((tmp_path / "draws_balls.json").read_text())["rows"]
     assert [(r["draw"], r["doubt"]) for r in rows] == [(0, 0.0), (0, 3.0), (1, 0.0), (1, 3.0)]
     assert all(r["iou"] > 0.5 and r["agreement"] > 0.5 for r in rows)
+
+
+@pytest.mark.slow
+def test_pictures_are_timed_beside_nerfactos(run: Run, tmp_path: Path) -> None:
+    rendering.main(rendering.Rendering(run.config, size=16, turns=1, objects=2, output=tmp_path / "rendering.json"))
+    rows = json.loads((tmp_path / "rendering.json").read_text())["rows"]
+    assert [r["image"] for r in rows] == ["nerfacto rgb", "rgb", "objects", "object_00", "object_01"]
+    assert rows[0]["ratio"] == 1 and all(r["seconds"] > 0 and 0 < r["covered"] <= 1 for r in rows)
+
+
+@pytest.mark.slow
+def test_the_surface_is_compared_with_all_samples(run: Run, tmp_path: Path) -> None:
+    surface.main(surface.Surface(run.config, points=(1, 4), views=2, repeats=1, output=tmp_path / "surface.json"))
+    found = json.loads((tmp_path / "surface.json").read_text())
+    samples, one, four = found["quadrature"]
+    assert samples["from_samples"] == samples["other_slot"] == 0
+    assert 0 < four["from_integral"] < one["from_integral"] < 1
+    assert found["rays"] == found["views"] * 494 and set(found["fetching_ms"]) == {"memory", "file"}
