@@ -40,7 +40,7 @@ class Wait:
     """Width of the picture in pixels."""
     view: int = 0
     """Held-out view that is looked at."""
-    threads: int = 2
+    threads: int = 1
     """Threads on the CPU."""
     output: Path = Path("benchmarks/results/viewer.json")
     """Where the figures go."""

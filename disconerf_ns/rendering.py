@@ -137,24 +137,67 @@ def sample_edited(
 
 def passes_something(model: DiscoNerfModel, rays: RayBundle, density: Float[Tensor, "ids"]) -> Bool[Tensor, "rays"]:
     """Rays through the box of an object whose density is not scaled by 0; all, if something is left without box."""
-    left = set(density.nonzero()[:, 0].tolist()) - model.edit.merged.keys()
-    boxes = {one.slot: one.box for one in model.objects}
-    if left - boxes.keys():
-        return torch.ones(len(rays), dtype=torch.bool, device=rays.origins.device)
-    met = torch.zeros(len(rays), dtype=torch.bool, device=rays.origins.device)
-    for id in left:
-        enter, leave = intersect_box(rays.origins, rays.directions, torch.tensor(boxes[id], device=met.device))
+    left = _boxes(model, density > 0)
+    met = torch.full((len(rays),), left is None, device=rays.origins.device)
+    for box in left if left is not None else ():
+        enter, leave = intersect_box(rays.origins, rays.directions, box)
         met |= enter < leave
     return met
+
+
+def kept_density(model: DiscoNerfModel, density: Float[Tensor, "ids"], owners: Owners) -> Callable[[Tensor], Tensor]:
+    """By how much the density at scene positions (..., 3) is scaled, (..., 1).
+
+    An object owns next to nothing outside of its box, so the object field is asked only where something that is removed
+    and something that is left may be. That is good enough for where to sample, and not for what is drawn.
+    """
+    hidden, left = _boxes(model, density <= 0), _boxes(model, density > 0)
+
+    def ask(x: Tensor) -> Tensor:
+        return weigh(density[:, None], owners(x))
+
+    def kept(x: Tensor) -> Tensor:
+        points = x.reshape(-1, 3)
+        unsure = torch.ones(len(points), dtype=torch.bool, device=x.device)
+        scale = torch.ones(len(points), 1, device=x.device)
+        if left is not None:
+            unsure = _inside(points, left)
+            scale[~unsure] = 0
+        if hidden is not None:
+            within = _inside(points, hidden)
+            unsure &= within
+            scale[~within] = 1
+        scale[unsure] = ask(points[unsure])
+        return scale.view(*x.shape[:-1], 1)
+
+    return kept if model.config.extraction == "hard" else ask
+
+
+def _boxes(model: DiscoNerfModel, ids: Bool[Tensor, "ids"]) -> Float[Tensor, "boxes 2 3"] | None:
+    """Boxes of objects; None where one of them has no box."""
+    wanted = set(ids.nonzero()[:, 0].tolist()) - model.edit.merged.keys()
+    boxes = {one.slot: one.box for one in model.objects}
+    if wanted - boxes.keys():
+        return None
+    return torch.tensor([boxes[id] for id in sorted(wanted)], device=ids.device).view(-1, 2, 3)
+
+
+def _inside(points: Float[Tensor, "n 3"], boxes: Float[Tensor, "boxes 2 3"]) -> Bool[Tensor, "n"]:
+    """Whether points lie in any of some boxes."""
+    inside = torch.zeros(len(points), dtype=torch.bool, device=points.device)
+    for low, high in boxes:
+        inside |= ((points >= low) & (points <= high)).all(-1)
+    return inside
 
 
 def _sample_edited(
     model: DiscoNerfModel, rays: RayBundle, density: Float[Tensor, "ids"], owners: Owners
 ) -> tuple[ColoredSamples, Shaped[Tensor, "..."]]:
     """Densities of the proposal networks are scaled too, so that an occluded object is found by the sampler."""
+    kept = kept_density(model, density, owners)
 
     def conditioned(density_fn):
-        return lambda x: density_fn(x) * weigh(density[:, None], owners(x))
+        return lambda x: density_fn(x) * kept(x)
 
     samples, _, _ = model.proposal_sampler(
         model.collider(rays), density_fns=[conditioned(f) for f in model.density_fns]

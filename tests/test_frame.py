@@ -165,3 +165,21 @@ def test_nothing_left_is_a_plain_background(model: DiscoNerfModel, run: Run) -> 
     model.edit = Edit().isolate([], range(model.ids))
     for keep in (False, True):
         assert (frame_of(model, run, keep).edited() == 1.0).all()
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_the_object_field_is_asked_only_where_boxes_leave_it_open(model: DiscoNerfModel, run: Run, alone: bool) -> None:
+    smallest = min(model.objects, key=lambda one: one.share).slot
+    model.edit = Edit().isolate([smallest], range(model.ids)) if alone else Edit().hide(smallest)
+    table = model.edit.table(model.object_field.slots, model.device)
+    _, samples = frame_of(model, run, True)._scene()
+    asked = []
+
+    def owners(positions: torch.Tensor) -> torch.Tensor:
+        asked.append(len(positions))
+        return model.owners(positions)
+
+    kept = rendering.kept_density(model, table.density, owners)(samples.positions)[..., 0]
+    everywhere = table.density[model.owners(samples.positions)]
+    assert (kept - everywhere).abs().mean() < 0.01, "where no box is, the likeliest slot owns a point after all"
+    assert sum(asked) < 0.3 * samples.positions[..., 0].numel()
