@@ -26,7 +26,8 @@ def test_the_radiance_stage_has_a_bar_and_no_curves(head: Status) -> None:
     assert "radiance field" in head.text.content and "50 of 200" in head.text.content
 
 
-def test_curves_hold_the_whole_object_stage(head: Status) -> None:
+def test_curves_hold_the_whole_object_stage(head: Status, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "EVERY", 1000.0)  # the first and the last are drawn
     total = 10 * CURVE
     for step in range(1, total + 1):
         head.report(Report(Stage.OBJECTS, step, total, step / total, 7.0))
@@ -35,7 +36,7 @@ def test_curves_hold_the_whole_object_stage(head: Status) -> None:
     assert list(steps) == sorted(set(steps)) and steps[0] < 0.02 * total and steps[-1] > 0.97 * total
     assert affinity == tuple(step / total for step in steps) and set(slots) == {7}
     assert head.bar.value == 100 and "matched affinity 1.00" in head.text.content
-    assert head.plot._impl.parent_container_id == head.tab._gui_container_id, "where the other elements are"
+    assert head.plot._parent_container_id == head.tab._id, "where the other elements are"
     assert list(head.plot.figure.data[0].x) == list(steps)
 
 
