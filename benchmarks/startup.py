@@ -1,101 +1,129 @@
-"""What `ns-train --help` costs with the plugin and without, in processes that alternate.
+"""What the plugin adds to `ns-train --help`: the list of methods is made and printed with it and without.
 
     python -m benchmarks.startup
 
-Whole processes vary by more than the plugin costs, so the parts in which it does anything are measured by themselves
-too, in the same runs: loading the methods, with all that is imported for them; looking at the stack, which nerfstudio
-does for every external method and which takes longer the more modules there are; and parsing and printing, which tyro
-does for every method.
+Whole processes vary by seconds on a busy machine, nearly all of it for importing torch. So that is done once, and then
+what depends on plugins is done again and again in the same process, by turns with the plugin and without: nerfstudio's
+list of methods is imported, for which plugins are found and imported, and tyro prints help. nerfstudio also looks
+through all modules for each of its external methods, which takes seconds that vary; that is timed apart, and what the
+plugin adds to it is its share of the modules.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import importlib.metadata
+import inspect
+import io
 import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import tyro
-
-from disconerf_ns.files import write_whole
-from disconerf_ns.provenance import machine, versions
-
-HELP = """
-import contextlib, importlib.metadata, inspect, io, json, sys, time
-
-found, group = importlib.metadata.entry_points, "nerfstudio.method_configs"
-
-class Chosen:
-    def __init__(self, plugin):
-        ours = [point for point in found(group=group) if point.value.startswith("disconerf_ns.")]
-        self.points = {point.name: point for point in ours if plugin}
-        self.names, self.seconds = list(self.points), 0.0
-
-    def __getitem__(self, name):
-        self.name = name
-        return self
-
-    def load(self):
-        start = time.process_time()
-        spec = self.points[self.name].load()
-        self.seconds += time.process_time() - start
-        return spec
-
-def inspected(*arguments):
-    global looking
-    start = time.process_time()
-    try:
-        return stack(*arguments)[1:]
-    finally:
-        looking += time.process_time() - start
-
-looking, stack, inspect.stack = 0.0, inspect.stack, inspected
-chosen = Chosen(sys.argv.pop(1) == "with")
-importlib.metadata.entry_points = lambda **by: chosen if by.get("group") == group else found(**by)
-with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
-    from nerfstudio.scripts.train import entrypoint
-    start = time.process_time()
-    entrypoint()
-end = time.process_time()
-parts = {"loading": chosen.seconds, "looking": looking, "printing": end - start}
-print(json.dumps({"all": end, **parts, "parts": sum(parts.values()), "modules": len(sys.modules)}))
-"""
+GROUP = "nerfstudio.method_configs"
+AGAIN = (
+    "disconerf_ns",
+    "nerfstudio.configs.method_configs",
+    "nerfstudio.plugins.registry",
+    "nerfstudio.scripts.train",
+)
+"""What is imported anew each time, modules and what is in them."""
 
 
 @dataclass
 class Startup:
     """Measure what the plugin adds to `ns-train --help`."""
 
-    pairs: int = 10
-    """Runs with and without the plugin."""
+    turns: int = 15
+    """Times with and without the plugin."""
     output: Path = Path("benchmarks/results/startup.json")
     """Where the figures go."""
 
 
-def measure(plugin: str) -> dict[str, float]:
-    """Processor seconds of one process, and of its parts."""
-    command = [sys.executable, "-c", HELP, plugin, "--help"]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+class Chosen:
+    """The entry points of nerfstudio's methods, the plugin's or none."""
+
+    def __init__(self, plugin: bool):
+        found = _entry_points(group=GROUP) if plugin else ()
+        self._points = {point.name: point for point in found if point.value.startswith("disconerf_ns.")}
+        self.names = list(self._points)
+
+    def __getitem__(self, name: str) -> importlib.metadata.EntryPoint:
+        return self._points[name]
+
+
+_entry_points = importlib.metadata.entry_points
+
+
+class Stack:
+    """`inspect.stack`, and the processor seconds spent in it."""
+
+    def __init__(self):
+        self.original, self.seconds = inspect.stack, 0.0
+
+    def __call__(self, *arguments) -> list:
+        start = time.process_time()
+        frames = self.original(*arguments)[1:]
+        self.seconds += time.process_time() - start
+        return frames
+
+
+def help_seconds(plugin: bool, stack: Stack) -> tuple[float, float, int]:
+    """Processor seconds for the list of methods and its help, those to look through modules, and how many."""
+    for name in [name for name in sys.modules if name.startswith(AGAIN)]:
+        del sys.modules[name]
+    chosen, printed = Chosen(plugin), io.StringIO()
+    importlib.metadata.entry_points = lambda **by: chosen if by.get("group") == GROUP else _entry_points(**by)
+    start, stack.seconds = time.process_time(), 0.0
+    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+        importlib.import_module("nerfstudio.scripts.train").entrypoint()
+    seconds = time.process_time() - start
+    if ("disconerf-small" in printed.getvalue()) != plugin:
+        raise RuntimeError(f"the help is not that of a nerfstudio with plugin {plugin}: {printed.getvalue()[:500]}")
+    return seconds - stack.seconds, stack.seconds, len(sys.modules)
+
+
+def measure(turns: int) -> list[dict[str, tuple[float, float, int]]]:
+    """Seconds with and without the plugin, after one of each that does not count."""
+    sys.argv, inspect.stack = ["ns-train", "--help"], Stack()
+    rows = []
+    for turn in range(turns + 1):
+        order = ("with", "without") if turn % 2 else ("without", "with")
+        rows.append({name: help_seconds(name == "with", inspect.stack) for name in order})
+    return rows[1:]
 
 
 def main(trial: Startup) -> None:
-    rows = []
-    for pair in range(trial.pairs):
-        order = ("with", "without") if pair % 2 else ("without", "with")
-        rows.append({plugin: measure(plugin) for plugin in order})
-        print({plugin: round(row["all"], 2) for plugin, row in rows[-1].items()}, flush=True)
-    added = {}
-    for part in rows[0]["with"]:
-        differences = sorted(row["with"][part] - row["without"][part] for row in rows)
-        added[part] = {"median": median(differences), "least": differences[0], "most": differences[-1]}
-        print(part, {name: round(value, 3) for name, value in added[part].items()})
+    from disconerf_ns.files import write_whole
+    from disconerf_ns.provenance import machine, versions
+
+    command = [sys.executable, "-m", "benchmarks.startup", "--measure", str(trial.turns)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    rows = json.loads(output.splitlines()[-1])
+    added = sorted(1e3 * (row["with"][0] - row["without"][0]) for row in rows)
+    looking, modules = median(row["without"][1] for row in rows), rows[0]["without"][2]
+    more = rows[0]["with"][2] - modules
+    found = {
+        "turns": len(rows),
+        "list_and_help_ms": 1e3 * median(row["without"][0] for row in rows),
+        "added_ms": {"median": median(added), "least": added[0], "most": added[-1]},
+        "modules": {"without": modules, "added": more},
+        "looking_through_modules_ms": {"without": 1e3 * looking, "added": 1e3 * looking * more / modules},
+    }
+    print(json.dumps(found, indent=1))
     facts = {"machine": machine(), "versions": versions(), "cores": os.cpu_count()}
-    whole = {plugin: median(row[plugin]["all"] for row in rows) for plugin in ("with", "without")}
-    write_whole(trial.output, json.dumps({**facts, "pairs": trial.pairs, "whole": whole, "added": added}, indent=1))
+    write_whole(trial.output, json.dumps(facts | found, indent=1))
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Startup))
+    if sys.argv[1:2] == ["--measure"]:
+        print(json.dumps(measure(int(sys.argv[2]))))
+    else:
+        import tyro
+
+        main(tyro.cli(Startup))
