@@ -30,7 +30,9 @@ COARSE, FINE = 4000, 30_000
 POINTS_PER_CELL = 16
 """Surface points in a cell: so many that several views see it."""
 DRAWS = 4
-"""Draws of cells, each grouped with every doubt, of which the best is kept."""
+"""Most draws of cells, each grouped with every doubt, of which the best is kept."""
+CLEAR = 0.999
+"""Part of a draw's cells with the same group under every doubt from which on no further draw is made."""
 DOUBTS = (0.0, 3.0)
 """Pairs of cells kept apart that the evidence of two groups has to outweigh. Doubt keeps a few stray cells from joining
 objects that are never seen together; without it large surfaces that are seen piece by piece stay whole more easily."""
@@ -94,23 +96,26 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
 
     Which cells are drawn, and how much evidence joins them, decides what is close to a threshold, such as whether an
     object merges with its neighbour. So several draws are grouped, each with every doubt, and what agrees most with the
-    masks is kept.
+    masks is kept. Where doubt makes no difference nothing is close, and that draw is the last.
 
     Args:
         views: surface samples and binary masks of each view, pixel by pixel.
         most: the number of objects kept, the largest ones; None keeps all.
     """
     best, fine, groups = -1.0, None, None
-    for seed in track(range(DRAWS), "Finding what the masks agree on", console=CONSOLE):
+    draws = track(range(DRAWS), "Finding what the masks agree on", console=CONSOLE)
+    for seed in draws:
         draw = draw_cells(views, seed)
         coarse = draw[:COARSE]
         seen = list(observe(coarse, views))
         evidence = collect(seen, len(coarse))
-        for doubt in DOUBTS:
-            found = group(seen, evidence, doubt, most)
+        candidates = [group(seen, evidence, doubt, most) for doubt in DOUBTS]
+        for found in candidates:
             agrees = agreement(seen, found)
             if agrees > best:
                 best, fine, groups = agrees, draw, found[coarse.at(draw.seeds)]
+        if likeness(*candidates) >= CLEAR:
+            list(draws)  # the rest is as good as done
     groups = reassign(observe(fine, views), groups)
     known = groups >= 0
     return Consensus.of(fine.seeds[known], by_size(groups[known]))
@@ -259,6 +264,13 @@ def agreement(seen: Sequence[Observation], groups: Int[Tensor, "cells"]) -> floa
         total += float(found.affinity.sum())
         both += view.inside.shape[1] + int((found.image.sum(0) > 0).sum())
     return 2 * total / max(both, 1.0)
+
+
+def likeness(one: Int[Tensor, "cells"], other: Int[Tensor, "cells"]) -> float:
+    """Part of the cells in which two groupings are the same, in [0, 1]; their groups are matched one to one."""
+    shared = torch.zeros(int(one.max()) + 2, int(other.max()) + 2)
+    shared.index_put_((one + 1, other + 1), torch.ones(()), accumulate=True)
+    return float(shared[linear_sum_assignment(shared.numpy(), maximize=True)].sum()) / max(len(one), 1)
 
 
 def support(seen: Sequence[Observation], groups: Int[Tensor, "cells"]) -> Float[Tensor, "groups"]:

@@ -16,8 +16,10 @@ from disconerf_ns.consensus import (
     agreement,
     by_size,
     collect,
+    draw_cells,
     find_consensus,
     images,
+    likeness,
     linkage,
     prune,
     reassign,
@@ -174,6 +176,31 @@ def test_agreement_falls_where_objects_are_joined_cut_or_missing() -> None:
     assert agreement(seen, torch.tensor([0, 0, 0, 0])) == pytest.approx(2 * 0.5 / (2 + 1))
     assert agreement(seen, torch.tensor([0, 0, 1, 2])) == pytest.approx(2 * 1.5 / (2 + 3))
     assert agreement(seen, torch.tensor([0, 0, -1, -1])) == pytest.approx(2 * 1.0 / (2 + 1))
+
+
+def test_groupings_are_alike_in_the_cells_that_matched_groups_share() -> None:
+    one = torch.tensor([0, 0, 0, 1, 1, -1])
+    assert likeness(one, one) == 1.0
+    assert likeness(one, torch.tensor([1, 1, 1, 0, 0, -1])) == 1.0
+    assert likeness(one, torch.tensor([0, 0, 0, 0, 0, -1])) == pytest.approx(4 / 6)
+    assert likeness(one, torch.tensor([0, 0, 0, -1, -1, -1])) == pytest.approx(5 / 6)
+    assert likeness(one[:0], one[:0]) == 0.0
+
+
+@pytest.mark.parametrize(("same", "draws"), [(1.0, [0]), (0.99, [0, 1, 2, 3])])
+def test_cells_are_drawn_again_where_doubt_makes_a_difference(
+    monkeypatch: pytest.MonkeyPatch, same: float, draws: list[int]
+) -> None:
+    drawn = []
+
+    def draw(views, seed):
+        drawn.append(seed)
+        return draw_cells(views, seed)
+
+    monkeypatch.setattr("disconerf_ns.consensus.draw_cells", draw)
+    monkeypatch.setattr("disconerf_ns.consensus.likeness", lambda *groups: same)
+    find_consensus(noisy_world())
+    assert drawn == draws
 
 
 def test_agreement_without_masks_or_groups_is_nothing() -> None:
