@@ -270,7 +270,7 @@ def likeness(one: Int[Tensor, "cells"], other: Int[Tensor, "cells"]) -> float:
     """Part of the cells in which two groupings are the same, in [0, 1]; their groups are matched one to one."""
     shared = torch.zeros(int(one.max()) + 2, int(other.max()) + 2)
     shared.index_put_((one + 1, other + 1), torch.ones(()), accumulate=True)
-    return float(shared[linear_sum_assignment(shared.numpy(), maximize=True)].sum()) / max(len(one), 1)
+    return float(shared[linear_sum_assignment(shared.numpy(), maximize=True)].sum()) / len(one)
 
 
 def support(seen: Sequence[Observation], groups: Int[Tensor, "cells"]) -> Float[Tensor, "groups"]:
