@@ -1,9 +1,11 @@
-"""What a person waits for in the viewer: from a change to the picture that shows it.
+"""What a person waits for in the viewer: from a change to the first picture that shows it, and to the sharp one.
 
     python -m benchmarks.viewer --run outputs/demo/runs/table/disconerf-small/TIME/config.yml --data examples/table
 
-A held-out view is looked at, and each change is made with every object. The first picture, and the first of each kind
-of change, is what a camera that moved waits for; changes are then answered from what is kept.
+A held-out view is looked at, and each change is made with every object. The viewer asks for a coarse picture after
+each change, and then for a sharp one, and so does this; where a sharp one is at hand for the coarse one, or a preview,
+that is what it gets. The first picture, and the first of each kind of change, is what a camera that moved waits for;
+changes are then answered from what is kept.
 """
 
 from __future__ import annotations
@@ -13,13 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import tyro
 from nerfstudio.cameras.cameras import Cameras
 
-from benchmarks.clock import Lap, timed
+from benchmarks.clock import timed
 from benchmarks.runs import load
 from disconerf_ns.edit import Edit
 from disconerf_ns.files import write_whole
@@ -38,6 +41,8 @@ class Wait:
     """Its dataset."""
     width: int = 256
     """Width of the picture in pixels."""
+    coarse: int = 40
+    """Width of the coarse picture that the viewer asks for after each change."""
     view: int = 0
     """Held-out view that is looked at."""
     threads: int = 1
@@ -46,33 +51,50 @@ class Wait:
     """Where the figures go."""
 
 
+class Waited(NamedTuple):
+    """Seconds from a change to a picture."""
+
+    seen: float
+    """The first that shows the change."""
+    rows: int
+    """Height of that in pixels."""
+    sharp: float
+    """The one that shows it as it is."""
+
+
 class Person:
     """Somebody who looks at one view and changes objects."""
 
     def __init__(self, pipeline: DiscoNerfPipeline, wait: Wait):
         self.model, self.editor, self.client = pipeline.model, Editor(pipeline.model), Thread()
-        camera = pipeline.datamanager.eval_dataset.cameras[wait.view : wait.view + 1]
-        scale = wait.width / float(camera.width)
-        height = round(float(camera.height) * scale)
-        self.camera = Cameras(
-            camera.camera_to_worlds, camera.fx * scale, camera.fy * scale,
-            camera.cx * scale, camera.cy * scale, wait.width, height,
-        ).to(pipeline.device)  # fmt: skip
+        camera = pipeline.datamanager.eval_dataset.cameras[wait.view : wait.view + 1].to(pipeline.device)
+        self.sharp, self.coarse = resized(camera, wait.width), resized(camera, wait.coarse)
 
     def forget(self) -> None:
         """Look at the same picture without any change."""
         self.model.edit, self.editor.selected = Edit(), ()
 
-    def wait(self, output: str, change: Callable, *arguments: object) -> Lap:
-        """Make a change and draw an output."""
-        with timed() as lap:
+    def wait(self, output: str, change: Callable, *arguments: object) -> Waited:
+        """Make a change and draw an output, coarse and sharp."""
+        with timed() as seen:
             self.editor.ask(change, *arguments)
             self.editor.drain()
-            self.model.displays.show(self.client, self.camera, [output])
-        return lap
+            coarse = self.model.displays.show(self.client, self.coarse, [output])
+        with timed() as sharp:
+            self.model.displays.show(self.client, self.sharp, [output])
+        return Waited(seen.seconds, len(coarse[output]), seen.seconds + sharp.seconds)
 
 
-def session(person: Person, id: int) -> dict[str, Lap]:
+def resized(camera: Cameras, width: int) -> Cameras:
+    """The same view as a picture of another width."""
+    scale = width / float(camera.width)
+    return Cameras(
+        camera.camera_to_worlds, camera.fx * scale, camera.fy * scale,
+        camera.cx * scale, camera.cy * scale, width, round(float(camera.height) * scale),
+    )  # fmt: skip
+
+
+def session(person: Person, id: int) -> dict[str, Waited]:
     """One person's changes to an object, in the order in which they would come."""
     editor, red = person.editor, (0.8, 0.1, 0.1)
     person.forget()
@@ -99,12 +121,15 @@ def main(wait: Wait) -> None:
     sessions = [session(person, id) for id in ids]
     figures = {}
     for name in first:
-        seconds = np.array([laps[name].seconds for laps in sessions if name in laps] or [first[name].seconds])
-        figure = {"first": first[name].seconds, "median": float(np.median(seconds)), "worst": float(seconds.max())}
-        figures[name] = figure
-        print(f"{name:24s}" + "".join(f"{of:>9s} {value:6.3f} s" for of, value in figure.items()))
+        waited = Waited(*np.array([waits[name] for waits in sessions if name in waits] or [first[name]]).T)
+        figures[name] = {"first": first[name]._asdict()} | {
+            kind: {"median": float(np.median(of)), "worst": float(of.max())}
+            for kind, of in (("seen", waited.seen), ("sharp", waited.sharp))
+        }
+        figures[name]["least rows"] = int(waited.rows.min())
+        print(f"{name:24s}{json.dumps(figures[name])}")
     content = {"machine": machine(), "versions": versions(), "threads": wait.threads, "objects": len(ids),
-               "pixels": [int(person.camera.width), int(person.camera.height)], "seconds": figures}  # fmt: skip
+               "pixels": [int(person.sharp.width), int(person.sharp.height)], "seconds": figures}  # fmt: skip
     write_whole(wait.output, json.dumps(content, indent=2))
 
 

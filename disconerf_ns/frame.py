@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
@@ -56,9 +56,9 @@ class Frame:
                 self._kept[name] = key, compute()
         return self._kept[name][1]
 
-    def _chunks(self, render: Callable[[RayBundle], Any], rays: RayBundle | None = None) -> list[Any]:
-        rays, size = self.rays if rays is None else rays, self.model.config.eval_num_rays_per_chunk
-        return [render(rays[i : i + size].to(self.model.device)) for i in range(0, len(rays), size)]
+    def _chunks(self, render: Callable[[RayBundle], Any]) -> list[Any]:
+        size = self.model.config.eval_num_rays_per_chunk
+        return [render(self.rays[i : i + size].to(self.model.device)) for i in range(0, len(self.rays), size)]
 
     @staticmethod
     def _joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -123,6 +123,11 @@ class Frame:
         """Whether edits are answered from samples that are kept with their owners."""
         return self.keep and self.model.config.extraction == "hard"
 
+    @property
+    def knows_owners(self) -> bool:
+        """Whether such samples are at hand."""
+        return self.remembers_owners and self._kept.get("owners", (None,))[0] == self._structure
+
     def edited_ids(self) -> Shaped[Tensor, "rays"]:
         """Per ray of a frame that remembers owners the id that weighs most under the edit; -1 where little is left."""
         table = self.model.edit.table(self.model.object_field.slots, self.model.device)
@@ -136,16 +141,18 @@ class Frame:
         hidden = table.density < 1
         samples, ids, affected = self._start(hidden)
         if len(affected) > 0:
-            with self.model.still():
-                rays = self.rays[affected.to(self.rays.origins.device)]
-                sample = partial(rendering.sample_edited, self.model, density=table.density, owners=self.model.owners)
-                fresh, fresh_ids = zip(*self._chunks(sample, rays))
-            samples = ColoredSamples(
-                *(old.index_copy(0, affected, new) for old, new in zip(samples, ColoredSamples.cat(fresh)))
-            )
-            ids = ids.index_copy(0, affected, torch.cat(fresh_ids))
+            fresh, fresh_ids = self._sampled(affected, table)
+            samples, ids = samples.replaced(affected, fresh), ids.index_copy(0, affected, fresh_ids)
         self._kept["edited"] = self._structure, (hidden, samples, ids)
         return samples, ids
+
+    def _sampled(
+        self, rays: Int[Tensor, "some"], table: EditTable
+    ) -> tuple[ColoredSamples, Shaped[Tensor, "some samples"]]:
+        """What some rays, by index, meet under an edit, and its owners."""
+        with self.model.still():
+            some = self.rays[rays.to(self.rays.origins.device)].to(self.model.device)
+            return rendering.sample_edited(self.model, some, table.density, self.model.owners)
 
     def _start(self, hidden: Bool[Tensor, "ids"]):
         """Samples that are at hand, their owners, and the rays that have to be sampled again without what is hidden.
@@ -171,7 +178,7 @@ class Frame:
             ids = [found.slot for found in self.model.objects if name.startswith(found.name)]
             return 0 if all(f"alone {id}" in kept for id in ids) else len(self.rays)
         if name == "edited" and self.model.edit.repaints:
-            if not (self.remembers_owners and "owners" in kept):
+            if not self.knows_owners:
                 return len(self.rays)
             table = self.model.edit.table(self.model.object_field.slots, self.model.device)
             return len(self._start(table.density < 1)[2])

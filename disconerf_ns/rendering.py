@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from nerfstudio.cameras.rays import RayBundle, RaySamples
 from nerfstudio.data.scene_box import SceneBox
 from nerfstudio.field_components.field_heads import FieldHeadNames
@@ -115,6 +115,14 @@ class ColoredSamples(NamedTuple):
         """Samples of more rays."""
         return ColoredSamples(*(torch.cat(column) for column in zip(*parts)))
 
+    def replaced(self, rays: Int[Tensor, "some"], fresh: ColoredSamples) -> ColoredSamples:
+        """The same with others on some rays, given by index."""
+        return ColoredSamples(*(old.index_copy(0, rays, new) for old, new in zip(self, fresh)))
+
+    def at(self, rays: Int[Tensor, "some"]) -> ColoredSamples:
+        """The samples of some rays, by index."""
+        return ColoredSamples(*(column[rays] for column in self))
+
 
 def sample_edited(
     model: DiscoNerfModel, rays: RayBundle, density: Float[Tensor, "ids"], owners: Owners
@@ -125,7 +133,9 @@ def sample_edited(
     """
     met = passes_something(model, rays, density)
     met[:1] = True  # at least one, whose samples tell how many there are
-    found, owned = _sample_edited(model, rays[met], density, owners)
+    passing, size = rays[met], model.config.eval_num_rays_per_chunk
+    parts = [_sample_edited(model, passing[i : i + size], density, owners) for i in range(0, len(passing), size)]
+    found, owned = ColoredSamples.cat([part for part, _ in parts]), torch.cat([ids for _, ids in parts])
     samples = ColoredSamples(*(part.new_zeros(len(rays), *part.shape[1:]) for part in found))
     for whole, part in zip(samples, found):
         whole[met] = part

@@ -18,14 +18,15 @@ from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 from disconerf_ns.frame import Frame
 from disconerf_ns.objects import SceneObject
 from disconerf_ns.outputs import LazyOutputs
+from disconerf_ns.viewer.preview import Preview
 
 if TYPE_CHECKING:
     from disconerf_ns.model import DiscoNerfModel
 
 KEPT = 2**19
 """Most rays of a picture that is kept."""
-QUICK = 4096
-"""Rays to sample anew up to which a sharp picture is redrawn rather than a coarse one drawn first."""
+QUICK = 1536
+"""Rays that are sampled before a change is seen for the first time."""
 ROOM = 160
 """Least side of a picture whose outlines are two lines."""
 OUTLINED = ("rgb", "objects", "objects_overlay", "edited")
@@ -47,7 +48,7 @@ class Displays:
         """Every output for a client's camera, those computed that it is about to draw, `names`.
 
         The viewer asks for a coarse picture after every change and for a sharp one later. Where the sharp one of the
-        same camera is at hand, it is taken instead.
+        same camera is at hand, it is taken instead, or a preview of it where an edit takes longer.
         """
         frame = self._frame(client, camera, names)
         outputs = presented(frame, self.selected)
@@ -60,16 +61,26 @@ class Displays:
 
     def _frame(self, client: Thread, camera: Cameras, names: Sequence[str]) -> Frame:
         frames = self._frames.setdefault(client, deque(maxlen=2))
-        height, width = int(camera.height), int(camera.width)
-        for place, (kept_camera, step, frame) in enumerate(frames):
-            fits = step == self.step and same_view(kept_camera, camera)
-            if fits and (frame.shape == (height, width) or (frame.shape[0] > height and frame.waiting(names) <= QUICK)):
+        size = height, width = int(camera.height), int(camera.width)
+        for place, (kept_camera, step, frame) in sorted(enumerate(frames), key=lambda kept: -kept[1][2].shape[0]):
+            if step != self.step or frame.shape < size or not same_view(kept_camera, camera):
+                continue
+            found = frame if frame.shape == size else at_once(frame, names)
+            if found is not None:
                 frames.rotate(len(frames) - 1 - place)
-                return frame
+                return found
         rays = camera.generate_rays(camera_indices=0, keep_shape=True)
-        frame = Frame(self.model, rays.flatten(), (height, width), keep=height * width <= KEPT)
+        frame = Frame(self.model, rays.flatten(), size, keep=height * width <= KEPT)
         frames.append((camera, self.step, frame))
         return frame
+
+
+def at_once(frame: Frame, names: Sequence[str]) -> Frame | None:
+    """A kept frame, or its preview, that can draw some outputs without waiting for more than QUICK rays, or None."""
+    if frame.waiting(names) <= QUICK:
+        return frame
+    others = [name for name in names if name != "edited"]
+    return Preview(frame, QUICK) if frame.knows_owners and frame.waiting(others) <= QUICK else None
 
 
 def same_view(one: Cameras, other: Cameras) -> bool:
