@@ -1,4 +1,4 @@
-"""Turns the figures of naive, object_stage and scaling in benchmarks/results into the tables of docs/performance.md.
+"""Turns figures in benchmarks/results into the tables of docs/performance.md.
 
 python -m benchmarks.performance
 """
@@ -116,6 +116,32 @@ def scaling(facts: dict) -> list[str]:
     return [*text, ""]
 
 
+def viewer(facts: dict) -> list[str]:
+    """From a change to the pictures that show it."""
+    width, height = facts["pixels"]
+    text = ["## What a person waits for in the viewer", ""]
+    text += [f"{facts['objects']} objects, {width} x {height} pixels, seconds. {about(facts)}", ""]
+    text += head("change", "first in a view: seen", "sharp", "seen: median", "worst", "sharp: median", "worst")
+    for name, row in facts["seconds"].items():
+        numbers = [row["first"][kind] for kind in ("seen", "sharp")]
+        numbers += [row[kind][which] for kind in ("seen", "sharp") for which in ("median", "worst")]
+        text.append(line(name, *(f"{number:.2f}" for number in numbers)))
+    return [*text, ""]
+
+
+def startup(facts: dict) -> list[str]:
+    """What the plugin adds to `ns-train --help`."""
+    added, looking, modules = facts["added_ms"], facts["looking_through_modules_ms"], facts["modules"]
+    text = ["## Start-up", "", f"Milliseconds of processor time, {facts['turns']} turns. {about(facts)}", ""]
+    text += head("`ns-train --help`", "without the plugin", "added by it")
+    spread = f"{added['median']:.0f} ({added['least']:.0f} to {added['most']:.0f})"
+    text.append(line("list of methods and help, once torch is imported", f"{facts['list_and_help_ms']:.0f}", spread))
+    text.append(
+        line("nerfstudio looks through all modules", f"{looking['without']:,.0f}", f"{looking['added']:.0f}, by share")
+    )
+    return [*text, line("modules", f"{modules['without']:,}", f"{modules['added']}"), ""]
+
+
 def plot(rows: list[dict], path: Path) -> None:
     """Each quantity over the factor by which each number grows, beside linear growth."""
     figure, axes = plt.subplots(1, len(QUANTITIES), figsize=(4 * len(QUANTITIES), 3.8))
@@ -144,6 +170,9 @@ def main(report: Performance) -> None:
     if facts := read("scaling"):
         text += scaling(facts)
         plot(facts["rows"], report.page.parent / "scaling.png")
+    for name, table in (("viewer", viewer), ("startup", startup)):
+        if facts := read(name):
+            text += table(facts)
     before, rest = report.page.read_text().split(BEGIN)
     report.page.write_text("\n".join([before + BEGIN, "", *text]) + END + rest.split(END)[1])
 

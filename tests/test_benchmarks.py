@@ -14,7 +14,7 @@ from conftest import Run
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 
-from benchmarks import draws, pictures, quality, rendering, report, surface
+from benchmarks import draws, performance, pictures, quality, rendering, report, surface, viewer
 from benchmarks.variants import VARIANTS, Variant, _matching
 from disconerf_ns import objective
 from disconerf_ns.masks.label_image import read_label_image
@@ -151,6 +151,30 @@ def test_every_draw_is_grouped_with_and_without_doubt(run: Run, data: Path, tmp_
     rows = json.loads((tmp_path / "draws_balls.json").read_text())["rows"]
     assert [(r["draw"], r["doubt"]) for r in rows] == [(0, 0.0), (0, 3.0), (1, 0.0), (1, 3.0)]
     assert all(r["iou"] > 0.5 and r["agreement"] > 0.5 for r in rows)
+
+
+@pytest.mark.slow
+def test_changes_in_the_viewer_are_waited_for(run: Run, scene: Path, tmp_path: Path) -> None:
+    wait = viewer.Wait(run.config, scene, width=32, coarse=8, output=tmp_path / "viewer.json")
+    viewer.main(wait)
+    facts = json.loads(wait.output.read_text())
+    assert facts["pixels"] == [32, 24] and facts["objects"] > 1
+    assert {"hide", "only", "recolour", "undo"} <= set(facts["seconds"])
+    for row in facts["seconds"].values():
+        assert 0 < row["first"]["seen"] < row["first"]["sharp"]
+        assert 0 < row["seen"]["median"] <= row["seen"]["worst"] <= row["sharp"]["worst"]
+    page = "\n".join(performance.viewer(facts))
+    assert "| hide |" in page and "32 x 24 pixels" in page
+
+
+def test_the_page_says_what_start_up_costs() -> None:
+    facts = {"machine": "m", "versions": {"torch": "2"}, "turns": 3, "list_and_help_ms": 20.0}
+    facts |= {"added_ms": {"median": 15.6, "least": 12.0, "most": 20.0}, "modules": {"without": 4000, "added": 12}}
+    facts |= {"looking_through_modules_ms": {"without": 4000.0, "added": 12.0}}
+    page = performance.startup(facts)
+    assert "| list of methods and help, once torch is imported | 20 | 16 (12 to 20) |" in page
+    assert "| nerfstudio looks through all modules | 4,000 | 12, by share |" in page
+    assert "| modules | 4,000 | 12 |" in page
 
 
 @pytest.mark.slow
