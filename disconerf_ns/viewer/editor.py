@@ -190,7 +190,7 @@ class Editor:
         """
         self._keep_selection()
         if not self.selected:
-            raise UserError("Select an object first: in the list, or in the picture with Pick.")
+            raise UserError("Select an object first: in the list, or in the picture with Clicks on “select an object”.")
         return self.selected
 
     def _keep_selection(self) -> None:
