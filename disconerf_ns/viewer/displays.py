@@ -29,7 +29,7 @@ QUICK = 1536
 """Rays that are sampled before a change is seen for the first time."""
 ROOM = 160
 """Least side of a picture whose outlines are two lines."""
-OUTLINED = ("rgb", "objects", "objects_overlay", "edited")
+OUTLINED = frozenset({"rgb", "objects", "objects_overlay", "edited"})
 """Outputs in which the selected objects are outlined."""
 
 
@@ -62,6 +62,8 @@ class Displays:
     def _frame(self, client: Thread, camera: Cameras, names: Sequence[str]) -> Frame:
         frames = self._frames.setdefault(client, deque(maxlen=2))
         size = height, width = int(camera.height), int(camera.width)
+        outlined = self.selected and not OUTLINED.isdisjoint(names)
+        names = [*names, "objects"] if outlined else names
         for place, (kept_camera, step, frame) in sorted(enumerate(frames), key=lambda kept: -kept[1][2].shape[0]):
             if step != self.step or frame.shape < size or not same_view(kept_camera, camera):
                 continue
@@ -76,11 +78,11 @@ class Displays:
 
 
 def at_once(frame: Frame, names: Sequence[str]) -> Frame | None:
-    """A kept frame, or its preview, that can draw some outputs without waiting for more than QUICK rays, or None."""
+    """A kept frame, or its preview, that can draw some outputs without asking the networks about many rays, or None."""
     if frame.waiting(names) <= QUICK:
         return frame
-    others = [name for name in names if name != "edited"]
-    return Preview(frame, QUICK) if frame.knows_owners and frame.waiting(others) <= QUICK else None
+    others = set(names).difference(Preview.draws(frame))
+    return Preview(frame, QUICK) if frame.waiting(["rgb", *others]) <= QUICK else None
 
 
 def same_view(one: Cameras, other: Cameras) -> bool:

@@ -1,4 +1,4 @@
-"""The edited scene at once, with what comes to light in blocks of pixels, until there is time to sample every ray."""
+"""Objects and edits at once, from few points and in blocks of pixels, until there is time for all of them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from disconerf_ns.edit import EditTable
-from disconerf_ns.frame import Frame
+from disconerf_ns.frame import Frame, label_pixels
 from disconerf_ns.rendering import ColoredSamples, passes_something
+
+POINTS = 2
+"""Surface points of a ray at which objects are looked up, about."""
 
 
 class Preview(Frame):
-    """A frame that knows owners, and answers an edit with few rays.
+    """A frame that knows the scene, and answers questions about objects with few points and an edit with few rays.
 
     Pixels that showed mostly what is hidden now share the samples of one of their block; the others show what is left
-    of their own. Nothing that it computes gets into the frame.
+    of their own. Where nobody knows yet whose the samples are, they are taken for those of the pixel's object. Nothing
+    that it computes gets into the frame.
 
     Args:
-        frame: the frame; it has to know owners.
+        frame: the frame; its scene is at hand.
         most: rays that are sampled, a few more where blocks are cut by outlines.
     """
 
@@ -28,6 +32,28 @@ class Preview(Frame):
         super().__init__(frame.model, frame.rays, frame.shape, keep=True)
         self._kept = dict(frame._kept)
         self.most = most
+
+    @staticmethod
+    def draws(frame: Frame) -> list[str]:
+        """The outputs that a frame's preview is good for."""
+        return ["objects", "objects_overlay", "confidence", *(["edited"] if frame.remembers_owners else [])]
+
+    def labels(self) -> dict[str, Tensor]:
+        """As a frame's, from POINTS points of each ray."""
+        if self.waiting(["objects"]) == 0:
+            return super().labels()
+        scene = self.scene()
+        every = max(scene["points"].shape[1] // POINTS, 1)
+        points, opacity = scene["points"][:, every // 2 :: every], scene["surface_opacity"]
+        return self._once(
+            "few labels", self._structure, lambda: label_pixels(self.model, points.flatten(0, -2), opacity.flatten())
+        )
+
+    def _base(self) -> tuple[ColoredSamples, Shaped[Tensor, "rays samples"]]:
+        if self.knows_owners:
+            return super()._base()
+        _, samples = self._scene()
+        return samples, self.labels()["id"].clamp(min=0)[:, None].expand_as(samples.weights)
 
     def _edited_samples(self, table: EditTable) -> tuple[ColoredSamples, Shaped[Tensor, "rays samples"]]:
         return self._once("preview", None, lambda: self._quickly(table))
@@ -41,7 +67,9 @@ class Preview(Frame):
         revealed = affected[after[affected] < before[affected] / 2]
         if len(revealed) == 0:
             return samples, ids
-        met = passes_something(self.model, self.rays[revealed].to(self.model.device), table.density)
+        met = passes_something(
+            self.model, self.rays[revealed.to(self.rays.origins.device)].to(self.model.device), table.density
+        )
         block, first = blocks(revealed, self.shape[1], math.ceil(math.sqrt(int(met.sum()) / self.most)) or 1)
         fresh, fresh_ids = self._sampled(revealed[first], table)
         return samples.replaced(revealed, fresh.at(block)), ids.index_copy(0, revealed, fresh_ids[block])

@@ -90,19 +90,45 @@ def test_a_preview_leaves_the_frame_alone(frame, model) -> None:
     assert frame._kept.keys() == before.keys() and all(frame._kept[name] is before[name] for name in before)
 
 
-def test_the_coarse_picture_of_an_edit_is_the_preview_and_the_sharp_one_is_exact(run, model, monkeypatch) -> None:
+def test_objects_are_seen_from_few_points_and_edits_before_owners_are_known(run, model, sampled) -> None:
+    frame = Frame(model, camera_of(run, SIZE[0]).generate_rays(0, keep_shape=True).flatten(), SIZE, keep=True)
+    frame.scene()
+    labels = Preview(frame, most=150).labels()["id"]
+    id = int(labels.clamp(min=0).bincount().argmax())
+    model.edit = Edit().hide(id)
+    preview = Preview(frame, most=150)
+    sampled.clear()
+    edited = preview.edited()
+    assert 0 < sum(sampled) < 300 and "labels" not in frame._kept and not frame.knows_owners
+    assert (frame.labels()["id"] == labels).float().mean() > 0.9
+    assert (edited - frame.edited()).abs().mean() < 0.5 * (frame.scene()["rgb"] - frame.edited()).abs().mean()
+
+
+def test_the_coarse_picture_is_the_preview_and_the_sharp_one_is_exact(run, model, monkeypatch) -> None:
     monkeypatch.setattr(displays, "QUICK", 20)
     client, coarse, sharp = threading.Thread(), camera_of(run, 12), camera_of(run, SIZE[0])
-    show = model.displays.show
-    show(client, coarse, ["rgb"])
-    show(client, sharp, ["rgb"])
-    frame = model.displays._frames[client][-1][2]
-    model.edit = Edit().hide(largest(frame))
-    assert show(client, coarse, ["edited"])["edited"].shape[:2] == (12, 16), "nobody knows yet whose the samples are"
-    exact = show(client, sharp, ["edited"])["edited"]
-    model.edit = Edit().isolate([largest(frame)], [one.slot for one in model.objects])
-    seen = show(client, coarse, ["edited"])["edited"]
-    assert seen.shape[:2] == SIZE, "though a coarse picture of that very size was kept"
-    model.edit = Edit().hide(largest(frame))
-    assert torch.allclose(show(client, sharp, ["edited"])["edited"], exact)
-    assert show(client, coarse, [model.objects[0].name])[model.objects[0].name].shape[:2] == (12, 16)
+
+    def show(camera, name):
+        return model.displays.show(client, camera, [name])[name]
+
+    assert show(coarse, "rgb").shape[:2] == (12, 16)
+    show(sharp, "rgb")
+    first = model.objects[0]
+    assert show(coarse, "objects").shape[:2] == SIZE, "though a coarse picture of that very size is kept"
+    model.edit = Edit().hide(first.slot)
+    assert show(coarse, "edited").shape[:2] == SIZE
+    exact = show(sharp, "edited")
+    model.edit = Edit().isolate([first.slot], [one.slot for one in model.objects])
+    assert show(coarse, "edited").shape[:2] == SIZE
+    model.edit = Edit().hide(first.slot)
+    assert torch.allclose(show(sharp, "edited"), exact)
+    assert show(coarse, first.name).shape[:2] == (12, 16)
+
+
+def test_a_soft_edit_has_no_preview(run, model, monkeypatch) -> None:
+    monkeypatch.setattr(displays, "QUICK", 20)
+    monkeypatch.setattr(model.config, "extraction", "soft")
+    client, coarse, sharp = threading.Thread(), camera_of(run, 12), camera_of(run, SIZE[0])
+    model.displays.show(client, sharp, ["rgb"])
+    model.edit = Edit().hide(model.objects[0].slot)
+    assert model.displays.show(client, coarse, ["edited"])["edited"].shape[:2] == (12, 16)
