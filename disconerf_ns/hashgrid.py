@@ -204,10 +204,9 @@ def total_variation(grid: HashGrid, vertices: list[Int[Tensor, "n 3"]]) -> Float
         grid: the hash grid.
         vertices: of each level, vertices in [0, resolution - 1]^3; each is paired with its three upper neighbours.
     """
-    total = 0.0
+    total, unit = 0.0, torch.eye(3, 4, dtype=vertices[0].dtype, device=vertices[0].device).roll(1, 1)
     for level, base in enumerate(vertices):
-        here, steps = base.T[:, None], torch.eye(3, dtype=base.dtype, device=base.device)[..., None]
-        ends = torch.cat([here, here + steps], 1).flatten(1).T
+        ends = (base.T[:, None] + unit[..., None]).flatten(1).T
         features = grid.vertex_features(level, ends).T.unflatten(1, (4, len(base)))
         total = total + (features[:, 1:] - features[:, :1]).square().sum() / (3 * len(base))
     return total

@@ -1,4 +1,4 @@
-"""Objects and edits at once, from few points and in blocks of pixels, until there is time for all of them."""
+"""Objects and edits at once, from one point a ray and in blocks of pixels, until there is time for all of them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ from disconerf_ns.edit import EditTable
 from disconerf_ns.frame import Frame, label_pixels
 from disconerf_ns.rendering import ColoredSamples, passes_something
 
-POINTS = 2
-"""Surface points of a ray at which objects are looked up, about."""
-
 
 class Preview(Frame):
-    """A frame that knows the scene, and answers questions about objects with few points and an edit with few rays.
+    """A frame that knows the scene, and answers questions about objects with one point a ray, and an edit with few rays.
 
     Pixels that showed mostly what is hidden now share the samples of one of their block; the others show what is left
     of their own. Where nobody knows yet whose the samples are, they are taken for those of the pixel's object. Nothing
@@ -39,15 +36,12 @@ class Preview(Frame):
         return ["objects", "objects_overlay", "confidence", *(["edited"] if frame.remembers_owners else [])]
 
     def labels(self) -> dict[str, Tensor]:
-        """As a frame's, from POINTS points of each ray."""
+        """As a frame's, from the middle one of each ray's surface points."""
         if self.waiting(["objects"]) == 0:
             return super().labels()
         scene = self.scene()
-        every = max(scene["points"].shape[1] // POINTS, 1)
-        points, opacity = scene["points"][:, every // 2 :: every], scene["surface_opacity"]
-        return self._once(
-            "few labels", self._structure, lambda: label_pixels(self.model, points.flatten(0, -2), opacity.flatten())
-        )
+        middle, opacity = scene["points"][:, scene["points"].shape[1] // 2], scene["surface_opacity"].flatten()
+        return self._once("quick labels", self._structure, lambda: label_pixels(self.model, middle, opacity))
 
     def _base(self) -> tuple[ColoredSamples, Shaped[Tensor, "rays samples"]]:
         if self.knows_owners:

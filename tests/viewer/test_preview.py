@@ -90,7 +90,7 @@ def test_a_preview_leaves_the_frame_alone(frame, model) -> None:
     assert frame._kept.keys() == before.keys() and all(frame._kept[name] is before[name] for name in before)
 
 
-def test_objects_are_seen_from_few_points_and_edits_before_owners_are_known(run, model, sampled) -> None:
+def test_objects_are_seen_from_one_point_a_ray_and_edits_before_owners_are_known(run, model, sampled) -> None:
     frame = Frame(model, camera_of(run, SIZE[0]).generate_rays(0, keep_shape=True).flatten(), SIZE, keep=True)
     frame.scene()
     labels = Preview(frame, most=150).labels()["id"]
