@@ -14,7 +14,7 @@ from disconerf_ns.rendering import ColoredSamples, passes_something
 
 
 class Preview(Frame):
-    """A frame that knows the scene, and answers questions about objects with one point a ray, and an edit with few rays.
+    """A frame that knows the scene, and answers questions about objects with one point a ray, edits with few rays.
 
     Pixels that showed mostly what is hidden now share the samples of one of their block; the others show what is left
     of their own. Where nobody knows yet whose the samples are, they are taken for those of the pixel's object. Nothing
