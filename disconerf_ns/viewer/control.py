@@ -60,7 +60,7 @@ class ObjectControl(ViewerControl):
         self.editor = Editor(self.pipeline.model)
         self.panel = Panel(self.viser_server, add_tab(self.viser_server, "Objects"), self.editor, self)
         self.editor.tell = self.panel.tell
-        self.editor.listeners += [self.refresh, viewer._trigger_rerender]
+        self.editor.listeners += [self.refresh, self._redraw]
         if self.pipeline.device.type == "cpu":
             viewer.control_panel._max_res.value = CPU_RESOLUTION
         self._painted = self.pipeline.model.edit.paint
@@ -124,6 +124,17 @@ class ObjectControl(ViewerControl):
             self.panel.refresh()
             self._follow_names()
             self._follow_edit()
+
+    def _redraw(self) -> None:
+        """Draw what every client sees anew.
+
+        nerfstudio asks for an interruption even where nothing is being drawn; it would be the new picture that is
+        interrupted then, and drawn a fifth of a second later.
+        """
+        self.viewer._trigger_rerender()
+        for client in self.viewer.render_statemachines.values():
+            if client not in self.pipeline.model.displays.drawing:
+                client.interrupt_render_flag = False
 
     def _follow_edit(self) -> None:
         """Draw the edited scene instead of the scene when something is hidden or recoloured."""

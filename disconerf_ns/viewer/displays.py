@@ -42,6 +42,8 @@ class Displays:
         """Ids of the objects that are outlined."""
         self.step = 0
         """Of the training; pictures of another step are out of date."""
+        self.drawing: set[Thread] = set()
+        """Clients whose pictures are being computed."""
         self._frames: weakref.WeakKeyDictionary[Thread, deque[tuple[Cameras, int, Frame]]] = weakref.WeakKeyDictionary()
 
     def show(self, client: Thread, camera: Cameras, names: Sequence[str]) -> LazyOutputs:
@@ -50,10 +52,14 @@ class Displays:
         The viewer asks for a coarse picture after every change and for a sharp one later. Where the sharp one of the
         same camera is at hand, it is taken instead, or a preview of it where an edit takes longer.
         """
-        frame = self._frame(client, camera, names)
-        outputs = presented(frame, self.selected)
-        for name in names:
-            outputs.get(name)
+        self.drawing.add(client)
+        try:
+            frame = self._frame(client, camera, names)
+            outputs = presented(frame, self.selected)
+            for name in names:
+                outputs.get(name)
+        finally:
+            self.drawing.discard(client)
         size = int(camera.height), int(camera.width)
         if frame.shape != size:  # the viewer multiplies depth by rays of the size that it asked for
             outputs["depth"] = interpolate(outputs["depth"].permute(2, 0, 1)[None], size)[0].permute(1, 2, 0)

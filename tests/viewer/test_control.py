@@ -6,6 +6,7 @@ import math
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import imageio.v3 as iio
 import numpy as np
@@ -246,6 +247,20 @@ def test_an_edit_that_does_not_fit_is_told_and_left(viewer, told) -> None:
     presses(viewer, groups_by_label(viewer)["Edit"], "load")
     file.unlink()
     assert "does not have" in told[-1] and viewer.pipeline.model.edit == Edit()
+
+
+def test_only_who_draws_is_interrupted(viewer) -> None:
+    control = viewer.pipeline.object_control
+    displays = control.pipeline.model.displays
+    idle, busy = Mock(interrupt_render_flag=True), Mock(interrupt_render_flag=True)
+    viewer.render_statemachines.update({-1: idle, -2: busy})
+    displays.drawing.add(busy)
+    try:
+        control._redraw()
+    finally:
+        displays.drawing.discard(busy)
+        del viewer.render_statemachines[-1], viewer.render_statemachines[-2]
+    assert (idle.interrupt_render_flag, busy.interrupt_render_flag) == (False, True)
 
 
 def test_changes_are_made_without_training_too(viewer, panel) -> None:
