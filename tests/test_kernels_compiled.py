@@ -41,4 +41,4 @@ def test_kernels_compile_for_an_a100_under_autocast() -> None:
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 @pytest.mark.parametrize("capability", [80, 90])
 def test_kernels_compile_for_all_sizes(capability: int, dtype: str) -> None:
-    check(compiled(capability, dtype, 5, 40, 120, 300, 512), capability)
+    check(compiled(capability, dtype, 5, 17, 40, 64, 120, 200, 300, 512), capability)

@@ -23,7 +23,9 @@ BLOCK = 16
 MOST_SLOTS = 512
 """Most slots of a ray that fit a program's registers in the forward pass."""
 HIDDEN_TILE, LAYER_TILE = 128, 64
-"""Most slots at a time in the backward pass: what compiles for sm_80 and sm_90 without spilling registers."""
+"""Most slots at a time in the backward pass."""
+FEW_SLOTS = 32
+"""Slots at a time up to which 4 warps do in the backward pass, and 8 above: then nothing spills on sm_80 and sm_90."""
 PARTS = 512
 """Partial sums of the gradients of W and b: added in one order, they are the same each time."""
 PRECISION = {torch.float16: "tf32", torch.bfloat16: "tf32", torch.float32: "ieee"}
@@ -71,13 +73,13 @@ class _Composite(torch.autograd.Function):
 
         grad_hidden, means = torch.empty_like(hidden), torch.empty_like(log_sums)
         tile = min(power_of_two(slots, 16), HIDDEN_TILE)
-        tiles = {"SLOTS": tile, "TILES": triton.cdiv(slots, tile)}
+        tiles = {"SLOTS": tile, "TILES": triton.cdiv(slots, tile), "num_warps": 4 if tile <= FEW_SLOTS else 8}
         launch(composite_backward_hidden, blocks, *given, grad_hidden, means, rays, slots, **sizes, **tiles)
 
         parts = min(blocks, PARTS)
         grad_weight, grad_bias = grad.new_empty(parts, *weight.shape), grad.new_empty(parts, slots)
         tile = min(power_of_two(slots, 16), LAYER_TILE)
-        tiles = {"SLOTS": tile, "TILES": triton.cdiv(slots, tile)}
+        tiles = {"SLOTS": tile, "TILES": triton.cdiv(slots, tile), "num_warps": 4 if tile <= FEW_SLOTS else 8}
         sums = means, grad_weight, grad_bias
         launch(composite_backward_layer, parts * tiles["TILES"], *given, *sums, rays, slots, **sizes, **tiles)
         kind_weight, kind_bias = ctx.kinds
