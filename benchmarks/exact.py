@@ -11,9 +11,8 @@ from jaxtyping import Bool, Float
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
-from disconerf_ns import rendering
-from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.pipeline import DiscoNerfPipeline
+from disconerf_ns.scene.radiance import RadianceField
 from examples.scenes.layouts import LAYOUTS
 from examples.scenes.render import Renderer, choose_variant
 
@@ -46,17 +45,20 @@ def true_surfaces(layout: str, pipeline: DiscoNerfPipeline) -> Iterator[None]:
     """Training samples and labels come from the true surface; colours and objects alone are not to be had."""
     scene = TrueScene(layout, pipeline)
 
-    def surface(model: DiscoNerfModel, rays: RayBundle) -> tuple[Tensor, Tensor]:
+    def surface(radiance: RadianceField, rays: RayBundle) -> tuple[Tensor, Tensor]:
         points, met = scene.meet(rays)
-        return rendering.contract(model, points)[:, None], met.float()
+        return radiance.contraction(points)[:, None], met.float()
 
-    def render_surface(model: DiscoNerfModel, rays: RayBundle) -> dict[str, Tensor]:
-        points, opacity = surface(model, rays)
-        return {"points": points.expand(-1, model.config.surface_points, -1), "accumulation": opacity}
+    def render_surface(radiance: RadianceField, rays: RayBundle, count: int) -> dict[str, Tensor]:
+        points, opacity = surface(radiance, rays)
+        return {"points": points.expand(-1, count, -1), "accumulation": opacity}
 
-    def render_scene(model: DiscoNerfModel, rays: RayBundle) -> dict[str, Tensor]:
-        points, opacity = surface(model, rays)
-        return {"points": points, "surface_opacity": opacity}
+    def render_scene(radiance: RadianceField, rays: RayBundle, points_per_ray: int) -> tuple[dict[str, Tensor], None]:
+        points, opacity = surface(radiance, rays)
+        return {"points": points, "surface_opacity": opacity}, None
 
-    with mock.patch.multiple(rendering, render_surface=render_surface, render_scene=render_scene):
+    with (
+        mock.patch("disconerf_ns.pipeline.render_surface", render_surface),
+        mock.patch("disconerf_ns.rendering.rays.render_scene", render_scene),
+    ):
         yield

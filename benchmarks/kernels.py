@@ -21,11 +21,11 @@ import torch
 import tyro
 from torch import Tensor, nn
 
+from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.files import write_whole
-from disconerf_ns.hashgrid import TcnnHashGrid, TorchHashGrid
 from disconerf_ns.kernels import composite
-from disconerf_ns.provenance import machine, versions
-from disconerf_ns.surface import render_slots
+from disconerf_ns.kernels.hash_grid import TcnnHashGrid, TorchHashGrid
+from disconerf_ns.surface.samples import render_slots
 
 BOUND = 1.5
 """Triton is kept where the grid's forward and backward take at most this times tinycudann's."""

@@ -19,10 +19,10 @@ import numpy as np
 import tyro
 from PIL import Image
 
+from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.store import MaskStore
-from disconerf_ns.provenance import machine, versions
 
 MEASURED = """
 import resource, sys, time

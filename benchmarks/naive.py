@@ -18,21 +18,23 @@ from pathlib import Path
 import torch
 import tyro
 from jaxtyping import Float, Int
+from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.scripts.train import _set_random_seed
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from benchmarks.baselines.training import next_views, optimize
 from benchmarks.clock import Lap, timed
-from benchmarks.quality import UNKNOWN, show
-from benchmarks.runs import load
+from benchmarks.quality import show
+from benchmarks.runs import UNKNOWN, load
 from benchmarks.variants import VARIANTS, train
-from disconerf_ns import frozen, rendering
-from disconerf_ns.evaluation import evaluate
+from disconerf_ns.evaluation.provenance import machine, versions
+from disconerf_ns.evaluation.scores import evaluate
 from disconerf_ns.field import ObjectField
 from disconerf_ns.files import write_whole
+from disconerf_ns.kernels.radiance_encoding import quicken, slow_down
 from disconerf_ns.pipeline import DiscoNerfPipeline
-from disconerf_ns.provenance import machine, versions
+from disconerf_ns.rendering.rays import in_chunks, with_background
 
 
 @dataclass
@@ -67,17 +69,16 @@ class Naive:
 def sample_nerf(pipeline: DiscoNerfPipeline, view: int) -> tuple[Float[Tensor, "rays n 3"], Float[Tensor, "rays n"]]:
     """All last samples of a view's rays, contracted, and their rendering weights."""
     model, rays = pipeline.model, pipeline.datamanager.view_rays(view)
+    radiance = model.current.value.trained.radiance
 
-    def render(chunk):
-        samples, _, _ = model.proposal_sampler(model.collider(chunk), density_fns=model.density_fns)
-        weights = samples.get_weights(model.field.get_density(samples)[0])[..., 0]
-        if model.config.background_color == "last_sample":
-            weights[:, -1] += (1 - weights.sum(-1)).clamp(min=0)
-        return {"positions": rendering.contract(model, samples.frustums.get_positions()), "weights": weights}
+    def render(chunk: RayBundle) -> dict[str, Tensor]:
+        samples = radiance.sample(chunk)
+        weights = with_background(radiance, samples.get_weights(radiance.densities(samples))[..., 0])
+        return {"positions": radiance.contraction(samples.frustums.get_positions()), "weights": weights}
 
     with model.still():
         model.camera_optimizer.apply_to_raybundle(rays)
-        parts = rendering.in_chunks(render, rays, model.config.eval_num_rays_per_chunk, pipeline.device)
+        parts = in_chunks(render, rays, model.config.eval_num_rays_per_chunk, pipeline.device)
     return parts["positions"], parts["weights"]
 
 
@@ -152,10 +153,10 @@ def stage(pipeline: DiscoNerfPipeline, trial: Naive) -> dict[str, Lap]:
 def paper(pipeline: DiscoNerfPipeline, trial: Naive) -> Lap:
     """The paper's way on the same run, and its time for all iterations."""
     count = trial.iterations if trial.to_the_end else trial.timed
-    frozen.slow_down(pipeline.model)
+    slow_down(pipeline.model)
     with timed() as lap:
         pipeline.model.object_field = train_naively(pipeline, count, trial.seed)
-    frozen.quicken(pipeline.model)
+    quicken(pipeline.model)
     part = trial.iterations / count
     return Lap(part * lap.seconds, part * lap.cpu_seconds)
 

@@ -24,14 +24,17 @@ from torch.amp import GradScaler
 
 from benchmarks.ceilings import Ceilings, fastest, measure
 from benchmarks.clock import peak_mib, timed
-from benchmarks.runs import load
+from benchmarks.runs import UNKNOWN, load
 from benchmarks.synthetic import Size, Synthetic
-from disconerf_ns import objective, rendering
-from disconerf_ns.batch import ObjectBatch
+from disconerf_ns.evaluation.provenance import machine, versions
+from disconerf_ns.field import ObjectField
 from disconerf_ns.files import write_whole
 from disconerf_ns.method import disconerf
 from disconerf_ns.model import DiscoNerfModel
-from disconerf_ns.provenance import machine, versions
+from disconerf_ns.rendering.rays import in_chunks, render_surface
+from disconerf_ns.training import objective
+from disconerf_ns.training.batch import ObjectBatch
+from disconerf_ns.training.object_outputs import consensus_loss
 
 OPTIMIZER = disconerf.config.optimizers["object_field"]["optimizer"]
 
@@ -119,11 +122,10 @@ def synthesised(trial: ObjectStage) -> Stage:
     directions = torch.nn.functional.normalize(torch.randn(trial.cache_rays, 3, device=scene.device), dim=-1)
     zeros = torch.zeros(trial.cache_rays, 1, device=scene.device)
     bundle = RayBundle(-0.5 * directions, directions, zeros + 1e-6, camera_indices=zeros.long())
-    chunk = scene.model.config.eval_num_rays_per_chunk
+    config, radiance = scene.model.config, scene.model.current.value.trained.radiance
     with scene.model.still(), autocast():
-        sample = lambda: rendering.in_chunks(  # noqa: E731
-            lambda some: rendering.render_surface(scene.model, some), bundle, chunk, scene.device
-        )
+        surface = lambda some: render_surface(radiance, some, config.surface_points)  # noqa: E731
+        sample = lambda: in_chunks(surface, bundle, config.eval_num_rays_per_chunk, scene.device)  # noqa: E731
         before = {"surface": fastest(sample, 2) * rays / trial.cache_rays}
     return Stage(scene.model, scene.next_batch, rays, before)
 
@@ -135,8 +137,7 @@ def trained(trial: ObjectStage) -> Stage:
     pipeline = load(trial.run, trial.data)
     model, before = pipeline.model, {}
     model.slots_by_masks = trial.matching == "scene"
-    for name in ("points", "groups", "neighbours"):
-        setattr(model, f"consensus_{name}", getattr(model, f"consensus_{name}")[:0])
+    model.agree_on(UNKNOWN)
     with timed() as lap:
         pipeline.surfaces = pipeline.sample_surfaces()
     before["surface"] = seconds(lap)
@@ -162,8 +163,8 @@ def parts(stage: Stage, optimizer: torch.optim.Optimizer) -> Iterator[tuple[str,
     """The parts of an iteration, one batch through all of them."""
     model, batch = stage.model, stage.next_batch()
     net, config = model.object_field, model.config
-    by_scene = batch.explained is not None
-    points, groups = model.consensus.sample(config.consensus_batch) if by_scene else (model.consensus_points[:0], None)
+    consensus, by_scene = model.consensus, batch.targets is not None
+    points, groups = consensus.draw_points(config.consensus_batch) if by_scene else (consensus.points[:0], None)
     positions = batch.surface.positions.flatten(0, 1)
     every = torch.cat([positions, points])
     n, rays, slots, masks = len(every), len(batch.surface), net.slots, batch.masks.shape[2]
@@ -208,12 +209,12 @@ def parts(stage: Stage, optimizer: torch.optim.Optimizer) -> Iterator[tuple[str,
     image = net.composite(surface_hidden, accumulation).detach().unflatten(0, batch.accumulation.shape)
     image.requires_grad_()
     real = batch.real
-    matched = batch.explained or matching(image, batch)
+    targets = batch.targets or matching(image, batch)
     counts = real.sum(1)
     yield (
         "losses",
         Part(
-            both_ways(lambda: sum(objective.losses(image, batch.masks, matched, counts, batch.pixels)), [image]),
+            both_ways(lambda: sum(objective.mask_losses(image, batch.masks, targets, counts, batch.pixels)), [image]),
             moved=8 * rays * slots + half * rays * masks,
             flop=6 * rays * masks * slots,
         ),
@@ -233,8 +234,8 @@ def parts(stage: Stage, optimizer: torch.optim.Optimizer) -> Iterator[tuple[str,
             "consensus loss",
             Part(
                 lambda: (
-                    model.consensus.sample(config.consensus_batch),
-                    both_ways_of_consensus(model, sampled, groups),
+                    consensus.draw_points(config.consensus_batch),
+                    both_ways_of_consensus(net, sampled, groups),
                 ),
                 moved=8 * len(sampled) * slots,
             ),
@@ -253,14 +254,14 @@ def parts(stage: Stage, optimizer: torch.optim.Optimizer) -> Iterator[tuple[str,
     yield "optimizer", Part(optimizer.step, moved=28 * weights)
 
 
-def both_ways_of_consensus(model: DiscoNerfModel, hidden: Tensor, groups: Tensor) -> object:
+def both_ways_of_consensus(net: ObjectField, hidden: Tensor, groups: Tensor) -> object:
     """The consensus loss and its gradient."""
-    return torch.autograd.grad(model._disagreement(hidden, groups), [hidden, *model.object_field.mlp[-1].parameters()])
+    return torch.autograd.grad(consensus_loss(net, hidden, groups), [hidden, *net.mlp[-1].parameters()])
 
 
-def matching(image: Tensor, batch: ObjectBatch) -> objective.Matched:
+def matching(image: Tensor, batch: ObjectBatch) -> objective.MaskTargets:
     """The views' masks matched one to one with the slots."""
-    return objective.Matching(objective.affinity(image, batch.masks), batch.real).result(batch.counts)
+    return objective.PendingMatching(objective.affinity(image, batch.masks), batch.real).result(batch.counts)
 
 
 def iterate(stage: Stage, optimizer: torch.optim.Optimizer) -> Callable[[], None]:

@@ -20,15 +20,16 @@ from PIL import Image
 
 from benchmarks.quality import Stage, show
 from benchmarks.variants import VARIANTS, train
-from disconerf_ns.evaluation import compare, number_objects, render_view, whole_scene
+from disconerf_ns.evaluation.label_files import label_files
+from disconerf_ns.evaluation.metrics import match_segments, weighted_iou
+from disconerf_ns.evaluation.predictions import label_map, render_view
+from disconerf_ns.evaluation.provenance import machine, versions
+from disconerf_ns.evaluation.scores import compare, whole_scene
+from disconerf_ns.evaluation.views import load_masks, views_of
 from disconerf_ns.files import write_whole
-from disconerf_ns.labels import label_files
 from disconerf_ns.masks.label_image import read_label_image
-from disconerf_ns.metrics import match, weighted_iou
 from disconerf_ns.palette import object_colors
 from disconerf_ns.pipeline import DiscoNerfPipeline
-from disconerf_ns.provenance import machine, versions
-from disconerf_ns.views import load_masks, views_of
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -94,10 +95,10 @@ def look(pipeline: DiscoNerfPipeline, labels: Path, downscale: int) -> list[Look
     compared, confidences = [], []
     for view, path in zip(views, label_files(labels, views)):
         outputs = render_view(pipeline, view.index, downscale)
-        compared.append(compare(number_objects(pipeline, outputs["label"]), read_label_image(path)))
+        compared.append(compare(label_map(outputs["label"]), read_label_image(path)))
         confidences.append(outputs["confidence"][..., 0].cpu().numpy())
     scene = whole_scene(compared)
-    names = {0: 0} | {int(scene.segments[s]): int(scene.objects[t]) for s, t in zip(*match(scene))}
+    names = {0: 0} | {int(scene.segments[s]): int(scene.objects[t]) for s, t in zip(*match_segments(scene))}
     strangers = [int(s) for s in scene.segments if int(s) not in names]
     names |= {s: int(scene.objects.max()) + 1 + number for number, s in enumerate(strangers)}
     looks = []

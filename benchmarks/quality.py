@@ -24,17 +24,16 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from benchmarks.baselines import contrastive, panoptic_lifting
-from benchmarks.runs import load
+from benchmarks.runs import UNKNOWN, load
 from benchmarks.variants import VARIANTS, Variant, train
-from disconerf_ns.consensus import Consensus
-from disconerf_ns.evaluation import evaluate
-from disconerf_ns.evidence import Cells
+from disconerf_ns.discovery.cells import Cells
+from disconerf_ns.evaluation.label_files import label_path
+from disconerf_ns.evaluation.provenance import machine, versions
+from disconerf_ns.evaluation.scores import evaluate
 from disconerf_ns.files import write_whole
-from disconerf_ns.labels import label_path
 from disconerf_ns.masks.image_masks import resample
 from disconerf_ns.masks.label_image import read_label_image
 from disconerf_ns.pipeline import DiscoNerfPipeline
-from disconerf_ns.provenance import machine, versions
 
 
 @dataclass
@@ -105,10 +104,6 @@ BASELINES: dict[str, Callable[[DiscoNerfPipeline, int, int], nn.Module]] = {
     "contrastive": contrastive.train,
     "true labels": true_labels,
 }
-
-
-UNKNOWN = Consensus.of(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
-"""No consensus."""
 
 
 def show(pipeline: DiscoNerfPipeline, method: str, found: nn.Module) -> int:

@@ -23,10 +23,11 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.models.nerfacto import NerfactoModel
 
 from benchmarks.runs import load
+from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.files import write_whole
-from disconerf_ns.frame import Frame
 from disconerf_ns.model import DiscoNerfModel
-from disconerf_ns.provenance import machine, versions
+from disconerf_ns.rendering.frame import Frame
+from disconerf_ns.rendering.outputs import frame_outputs
 
 
 @dataclass
@@ -69,9 +70,9 @@ def nerfacto(model: DiscoNerfModel, rays: RayBundle) -> torch.Tensor:
 
 def images(model: DiscoNerfModel, rays: RayBundle, most: int) -> dict[str, Callable[[], torch.Tensor]]:
     """What draws each image from nothing."""
-    draw = {"nerfacto rgb": lambda: nerfacto(model, rays)}
-    for name in ["rgb", "objects", *(found.name for found in model.objects[:most])]:
-        draw[name] = lambda name=name: Frame(model, rays, (len(rays),)).outputs()[name]
+    scene, draw = model.current.value, {"nerfacto rgb": lambda: nerfacto(model, rays)}
+    for name in ["rgb", "objects", *(each.name for each in scene.objects[:most])]:
+        draw[name] = lambda name=name: frame_outputs(Frame(scene, rays, (len(rays),)))[name]
     return draw
 
 
@@ -79,13 +80,14 @@ def images(model: DiscoNerfModel, rays: RayBundle, most: int) -> dict[str, Calla
 def main(trial: Rendering) -> None:
     pipeline = load(trial.run)
     pipeline.eval()
-    model, scene = pipeline.model, Path(pipeline.config.datamanager.dataparser.data).name
+    model, scene = pipeline.model, pipeline.model.current.value
+    dataset = Path(pipeline.config.datamanager.dataparser.data).name
     cameras = pipeline.datamanager.eval_dataset.cameras
     camera = square(cameras[trial.camera : trial.camera + 1], trial.size).to(pipeline.device)
     rays = camera.generate_rays(camera_indices=0, keep_shape=True).flatten()
     started = time.process_time()
-    for found in model.objects[: trial.objects]:
-        model.occupancy(found.slot)
+    for each in scene.objects[: trial.objects]:
+        scene.occupancy(each.id)
     built = time.process_time() - started
     clock = time.perf_counter if pipeline.device.type == "cuda" else time.process_time
     draw = images(model, rays, trial.objects)
@@ -109,8 +111,8 @@ def main(trial: Rendering) -> None:
     for row in rows:
         print(f"{row['image']:14} {row['seconds']:7.2f} s {row['ratio']:5.2f}  {100 * row['covered']:.0f} %")
     facts = {"machine": machine(), "versions": versions(), "cores": os.cpu_count()}
-    found = {"scene": scene, "size": trial.size, "turns": trial.turns, "occupancies_s": built, "rows": rows}
-    output = trial.output or Path(f"benchmarks/results/rendering_{scene}.json")
+    found = {"scene": dataset, "size": trial.size, "turns": trial.turns, "occupancies_s": built, "rows": rows}
+    output = trial.output or Path(f"benchmarks/results/rendering_{dataset}.json")
     write_whole(output, json.dumps(facts | found, indent=1))
 
 

@@ -9,8 +9,12 @@ import yaml
 from nerfstudio.utils.eval_utils import eval_load_checkpoint
 
 import disconerf_ns.method  # noqa: F401  (allow-lists what checkpoints hold)
+from disconerf_ns.discovery.consensus import Consensus
 from disconerf_ns.pipeline import DiscoNerfPipeline
-from disconerf_ns.schedule import Stage
+from disconerf_ns.training.schedule import Stage
+
+UNKNOWN = Consensus.of(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
+"""No consensus."""
 
 
 def load(run: Path, data: Path | None = None, masks: Path | None = None) -> DiscoNerfPipeline:

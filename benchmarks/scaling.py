@@ -21,10 +21,10 @@ from benchmarks.ceilings import fastest
 from benchmarks.clock import MemoryPeak, timed
 from benchmarks.object_stage import OPTIMIZER, Stage, iterate, seconds
 from benchmarks.synthetic import Size, Synthetic
-from disconerf_ns.consensus import find_consensus
+from disconerf_ns.discovery.consensus import find_consensus
+from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.field import ObjectFieldConfig
 from disconerf_ns.files import write_whole
-from disconerf_ns.provenance import machine, versions
 
 SMALL = Size(40, 36, 48, 8, 16, 1, field=ObjectFieldConfig(finest=256, log2_table=17))
 """Where a CPU starts; its surface has as many points as the consensus takes cells from."""

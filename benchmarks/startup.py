@@ -99,8 +99,8 @@ def measure(turns: int) -> list[dict[str, tuple[float, float, int]]]:
 
 
 def main(trial: Startup) -> None:
+    from disconerf_ns.evaluation.provenance import machine, versions
     from disconerf_ns.files import write_whole
-    from disconerf_ns.provenance import machine, versions
 
     command = [sys.executable, "-m", "benchmarks.startup", "--measure", str(trial.turns)]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -24,12 +24,12 @@ from torch import Tensor
 
 from benchmarks.mask_store import ragged_masks
 from benchmarks.runs import load
-from disconerf_ns import rendering
+from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.files import write_whole
 from disconerf_ns.pipeline import DiscoNerfPipeline
-from disconerf_ns.placement import Keeper
-from disconerf_ns.provenance import machine, versions
-from disconerf_ns.surface import SurfaceSamples, render_slots
+from disconerf_ns.rendering.rays import surface_points, with_background
+from disconerf_ns.surface.samples import SurfaceSamples, render_slots
+from disconerf_ns.surface.storage import SurfaceStorage
 
 INTEGRAL = 64
 """Points per ray that stand for infinitely many."""
@@ -55,17 +55,18 @@ class Surface:
 def images(pipeline: DiscoNerfPipeline, view: int, points: Iterable[int]) -> dict[str, Float[Tensor, "rays slots"]]:
     """O of a training view's rays with some numbers of points, with all samples, and as the integral over the bins."""
     model, field = pipeline.model, pipeline.model.object_field
+    radiance = model.current.value.trained.radiance
     rays = pipeline.datamanager.view_rays(view)
     model.camera_optimizer.apply_to_raybundle(rays)
     parts = []
     for start in range(0, len(rays), 1024):
-        samples, _, _ = model.proposal_sampler(model.collider(rays[start : start + 1024]), model.density_fns)
-        weights = samples.get_weights(model.field.get_density(samples)[0])
-        positions = rendering.contract(model, samples.frustums.get_positions())
+        samples = radiance.sample(rays[start : start + 1024])
+        weights = samples.get_weights(radiance.densities(samples))
+        positions = radiance.contraction(samples.frustums.get_positions())
         slots = field(positions.flatten(0, 1)).unflatten(0, positions.shape[:2])
-        drawn = {"all samples": (rendering.lit(model, weights[..., 0])[..., None] * slots).sum(1)}
+        drawn = {"all samples": (with_background(radiance, weights[..., 0])[..., None] * slots).sum(1)}
         for count in (*points, INTEGRAL):
-            packed = SurfaceSamples.pack(*rendering.surface_points(model, samples, weights, count))
+            packed = SurfaceSamples.pack(*surface_points(radiance, samples, weights, count))
             name = "integral" if count == INTEGRAL else str(count)
             drawn[name] = render_slots(field(packed.positions.flatten(0, 1)), packed.accumulation.float())
         parts.append(drawn)
@@ -114,8 +115,8 @@ def fetching(pipeline: DiscoNerfPipeline, trial: Surface) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         for name, gb in (("memory", 8.0), ("file", 0.0)):
             points = pipeline.config.model.surface_points
-            keeper = Keeper(rays, points, pipeline.device, gb, gb, Path(folder))
-            kept = [keeper.keep(surface) for surface in pipeline.surfaces]
+            storage = SurfaceStorage(rays, points, pipeline.device, gb, gb, Path(folder))
+            kept = [storage.keep(surface) for surface in pipeline.surfaces]
             batch = kept[: pipeline.config.datamanager.views_per_batch]
             milliseconds[name] = 1e3 * least(trial.repeats, lambda batch=batch: SurfaceSamples.cat(batch).packed.sum())
     return milliseconds

@@ -16,13 +16,14 @@ from nerfstudio.data.scene_box import SceneBox
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from disconerf_ns.batch import ObjectBatch
-from disconerf_ns.consensus import Consensus
-from disconerf_ns.datamanager import MaskedView, pack
-from disconerf_ns.explanation import Explanation
+from disconerf_ns.config import DiscoNerfModelConfig
+from disconerf_ns.discovery.consensus import Consensus
+from disconerf_ns.discovery.explanation import Explanation
 from disconerf_ns.field import ObjectFieldConfig
-from disconerf_ns.model import DiscoNerfModel, DiscoNerfModelConfig
-from disconerf_ns.surface import SurfaceSamples
+from disconerf_ns.masks.masked_view import MaskedView, pack
+from disconerf_ns.model import DiscoNerfModel
+from disconerf_ns.surface.samples import SurfaceSamples
+from disconerf_ns.training.batch import ObjectBatch
 
 
 @dataclass
@@ -124,7 +125,7 @@ class Synthetic:
     @property
     def nbytes(self) -> int:
         """Memory of surface and masks."""
-        return sum(s.nbytes for s in self.surfaces) + sum(v.bits.nbytes + v.valid.nbytes for v in self.views)
+        return sum(s.nbytes for s in self.surfaces) + sum(v.nbytes for v in self.views)
 
 
 def samples(size: Size) -> int:

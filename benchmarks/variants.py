@@ -12,9 +12,9 @@ from nerfstudio.scripts.train import _set_random_seed
 from torch import nn
 
 from benchmarks.baselines.training import OBJECT_RATE, optimize
-from disconerf_ns import objective
 from disconerf_ns.field import ObjectField
 from disconerf_ns.pipeline import DiscoNerfPipeline
+from disconerf_ns.training import objective
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _matching(variant: Variant) -> Iterator[None]:
     with ExitStack() as changed:
         if not variant.one_to_one:
             best = lambda alpha: alpha.argmax(1) if len(alpha) else torch.zeros(0).long()  # noqa: E731
-            changed.enter_context(mock.patch.object(objective, "match", best))
+            changed.enter_context(mock.patch.object(objective, "assign", best))
         if variant.by_area:
             affinity = objective.affinity
             by_area = lambda slots, masks: affinity(slots, masks) * masks.mean(1)[..., None]  # noqa: E731

@@ -24,11 +24,12 @@ from nerfstudio.cameras.cameras import Cameras
 
 from benchmarks.clock import timed
 from benchmarks.runs import load
-from disconerf_ns.edit import Edit
+from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.files import write_whole
 from disconerf_ns.pipeline import DiscoNerfPipeline
-from disconerf_ns.provenance import machine, versions
+from disconerf_ns.scene.edit import Edit
 from disconerf_ns.viewer.editor import Editor
+from disconerf_ns.viewer.pictures import Pictures
 
 
 @dataclass
@@ -66,23 +67,34 @@ class Person:
     """Somebody who looks at one view and changes objects."""
 
     def __init__(self, pipeline: DiscoNerfPipeline, wait: Wait):
-        self.model, self.editor, self.client = pipeline.model, Editor(pipeline.model), Thread()
+        self.current, self.client = pipeline.model.current, Thread()
+        self.editor, self.pictures = Editor(self.current), Pictures(self.current, fail)
+        self.editor.listeners.append(self._outline)
         camera = pipeline.datamanager.eval_dataset.cameras[wait.view : wait.view + 1].to(pipeline.device)
         self.sharp, self.coarse = resized(camera, wait.width), resized(camera, wait.coarse)
 
     def forget(self) -> None:
         """Look at the same picture without any change."""
-        self.model.edit, self.editor.selected = Edit(), ()
+        self.current.replace(lambda scene: scene.with_edit(Edit()))
+        self.editor.selected = ()
+
+    def _outline(self) -> None:
+        self.pictures.selected = frozenset(self.editor.selected)
 
     def wait(self, output: str, change: Callable, *arguments: object) -> Waited:
         """Make a change and draw an output, coarse and sharp."""
         with timed() as seen:
             self.editor.ask(change, *arguments)
             self.editor.drain()
-            coarse = self.model.displays.show(self.client, self.coarse, [output])
+            coarse = self.pictures.show(self.client, self.coarse, [output])
         with timed() as sharp:
-            self.model.displays.show(self.client, self.sharp, [output])
+            self.pictures.show(self.client, self.sharp, [output])
         return Waited(seen.seconds, len(coarse[output]), seen.seconds + sharp.seconds)
+
+
+def fail(sentence: str) -> None:
+    """A picture that could not be drawn ends the benchmark."""
+    raise RuntimeError(sentence)
 
 
 def resized(camera: Cameras, width: int) -> Cameras:
@@ -116,7 +128,7 @@ def session(person: Person, id: int) -> dict[str, Waited]:
 def main(wait: Wait) -> None:
     torch.set_num_threads(wait.threads)
     person = Person(load(wait.run, wait.data), wait)
-    ids = [one.slot for one in person.model.objects]
+    ids = [each.id for each in person.current.value.objects]
     first = {"first picture": person.wait("rgb", lambda: None), **session(person, ids[0])}
     sessions = [session(person, id) for id in ids]
     figures = {}

@@ -13,8 +13,8 @@ from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManagerConf
 from nerfstudio.models.nerfacto import NerfactoModelConfig
 from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
 
+from disconerf_ns.compat.deferred import Deferred
 from disconerf_ns.field import ObjectFieldConfig
-from disconerf_ns.late import Late
 
 
 @dataclass
@@ -22,7 +22,7 @@ class DiscoNerfMachineConfig(MachineConfig):
     """nerfstudio's machine, with the GPU where there is one."""
 
     device_type: Literal["cpu", "cuda", "mps"] = field(
-        default=Late(lambda: "cuda" if torch.cuda.is_available() else "cpu"), repr=False
+        default=Deferred(lambda: "cuda" if torch.cuda.is_available() else "cpu"), repr=False
     )
     """What the run is computed on; by default the GPU where there is one."""
 
@@ -32,7 +32,7 @@ class DiscoNerfDataManagerConfig(VanillaDataManagerConfig):
     """nerfstudio's data manager, and the masks of the training views."""
 
     _target: type = field(
-        default=Late(lambda: resolve_name("disconerf_ns.datamanager:DiscoNerfDataManager")), repr=False
+        default=Deferred(lambda: resolve_name("disconerf_ns.datamanager:DiscoNerfDataManager")), repr=False
     )
     masks: Path | None = None
     """Folder of the masks; by default the newest set in DATA/masks/."""
@@ -56,7 +56,7 @@ class DiscoNerfDataManagerConfig(VanillaDataManagerConfig):
 class DiscoNerfModelConfig(NerfactoModelConfig):
     """nerfacto and the object field over it."""
 
-    _target: type = field(default=Late(lambda: resolve_name("disconerf_ns.model:DiscoNerfModel")), repr=False)
+    _target: type = field(default=Deferred(lambda: resolve_name("disconerf_ns.model:DiscoNerfModel")), repr=False)
     slots: int | Literal["auto"] = "auto"
     """Number of object slots. "auto" is one for each object that the masks of all views agree on; matching by "view"
     takes twice the most masks found in one training view."""
@@ -100,7 +100,7 @@ class DiscoNerfModelConfig(NerfactoModelConfig):
 class DiscoNerfPipelineConfig(VanillaPipelineConfig):
     """The run's two stages."""
 
-    _target: type = field(default=Late(lambda: resolve_name("disconerf_ns.pipeline:DiscoNerfPipeline")), repr=False)
+    _target: type = field(default=Deferred(lambda: resolve_name("disconerf_ns.pipeline:DiscoNerfPipeline")), repr=False)
     datamanager: DiscoNerfDataManagerConfig = field(default_factory=DiscoNerfDataManagerConfig)
     """Rays, views and masks."""
     model: DiscoNerfModelConfig = field(default_factory=DiscoNerfModelConfig)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager
@@ -22,59 +21,15 @@ from disconerf_ns.masks.freshness import changed
 from disconerf_ns.masks.image_masks import ImageMasks, resample, same_shape
 from disconerf_ns.masks.images import find_images
 from disconerf_ns.masks.keys import image_key
+from disconerf_ns.masks.masked_view import MaskedView
 from disconerf_ns.masks.store import MaskStore
-from disconerf_ns.rays import sampled_rays
+from disconerf_ns.surface.rays import sampled_rays
 
 PHOTO_BYTES = 3 * 12
 """Most bytes that nerfstudio takes for a pixel: three floats each in the photos in use and, while others are drawn, in
 those and in the stack that is made of them."""
 REDRAWN = 1000
 """Iterations after which other photos are drawn, where not all of them are in memory."""
-
-
-@dataclass
-class MaskedView:
-    """The masks of one training view at the resolution of the object stage."""
-
-    index: int
-    """Training image."""
-    bits: UInt8[Tensor, "masks bytes"]
-    """One bit per pixel, the first pixel in the highest bit of the first byte."""
-    valid: Bool[Tensor, "pixels"]
-    """Pixels that take part in a loss: looked at by the proposer, and not blackened by nerfstudio's mask_path."""
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> MaskedView:
-        """The same masks on another device, still packed; copied while the host goes on, where that is asked for."""
-        return MaskedView(
-            self.index,
-            self.bits.to(device, non_blocking=non_blocking),
-            self.valid.to(device, non_blocking=non_blocking),
-        )
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of the masks."""
-        return self.bits.nbytes + self.valid.nbytes
-
-    def unpack(self) -> Float[Tensor, "pixels masks"]:
-        """The binary masks as floats."""
-        return unpack(self.bits, len(self.valid)).mT.float()
-
-    def at(self, pixels: Int[Tensor, "some"]) -> Float[Tensor, "some masks"]:
-        """The same at some pixels."""
-        return (self.bits[:, pixels // 8] >> (7 - pixels % 8).to(torch.uint8) & 1).mT.float()
-
-
-def unpack(bits: UInt8[Tensor, "*batch bytes"], pixels: int) -> UInt8[Tensor, "*batch pixels"]:
-    """Masks as 0 and 1, a byte a pixel."""
-    shifts = torch.arange(7, -1, -1, device=bits.device, dtype=torch.uint8)
-    return (bits[..., None] >> shifts & 1).flatten(-2)[..., :pixels]
-
-
-def pack(masks: Bool[Tensor, "*batch pixels"]) -> UInt8[Tensor, "*batch bytes"]:
-    """Masks with one bit a pixel, the inverse of `unpack`."""
-    whole = torch.nn.functional.pad(masks.to(torch.uint8), (0, -masks.shape[-1] % 8)).unflatten(-1, (-1, 8))
-    return (whole << torch.arange(7, -1, -1, device=masks.device, dtype=torch.uint8)).sum(-1, dtype=torch.uint8)
 
 
 class DiscoNerfDataManager(VanillaDataManager):
@@ -157,7 +112,7 @@ class DiscoNerfDataManager(VanillaDataManager):
         """
         names = self.train_dataset.image_filenames
         held_out = [image_key(name, self._data) for name in self.eval_dataset.image_filenames]
-        found = self.store.match([*self.train_keys, *held_out])
+        found = self.store.files_for([*self.train_keys, *held_out])
         keys = [found.get(key) for key in self.train_keys]
         absent = [name.name for name, key in zip(names, keys) if key is None]
         if absent and (len(absent) == len(names) or not self.config.allow_missing_masks):

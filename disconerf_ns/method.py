@@ -16,6 +16,7 @@ from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.plugins.types import MethodSpecification
 from torch.serialization import add_safe_globals
 
+from disconerf_ns.compat.ffmpeg import ensure_ffmpeg
 from disconerf_ns.config import (
     DiscoNerfDataManagerConfig,
     DiscoNerfMachineConfig,
@@ -23,7 +24,6 @@ from disconerf_ns.config import (
     DiscoNerfPipelineConfig,
 )
 from disconerf_ns.errors import show_user_errors_plainly
-from disconerf_ns.ffmpeg import ensure_ffmpeg
 from disconerf_ns.field import ObjectFieldConfig
 from disconerf_ns.optimizer import FusedAdamConfig
 

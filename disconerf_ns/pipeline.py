@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline
 from nerfstudio.utils import writer
@@ -16,32 +17,35 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from rich.progress import track
 from torch import Tensor
 
-from disconerf_ns import rendering
-from disconerf_ns.ahead import Ahead
-from disconerf_ns.batch import ObjectBatch
 from disconerf_ns.config import DiscoNerfPipelineConfig
-from disconerf_ns.consensus import find_consensus
-from disconerf_ns.datamanager import DiscoNerfDataManager, MaskedView, pack
-from disconerf_ns.edit import Edit
+from disconerf_ns.datamanager import DiscoNerfDataManager
+from disconerf_ns.discovery.cells import MaskedSurface
+from disconerf_ns.discovery.consensus import find_consensus
+from disconerf_ns.discovery.explanation import Explanation, explain_all
+from disconerf_ns.discovery.objects import discover
+from disconerf_ns.discovery.report import report_masks, save_report
 from disconerf_ns.errors import UserError
-from disconerf_ns.evidence import MaskedSurface
-from disconerf_ns.explanation import Explanation, explain_all
-from disconerf_ns.mask_report import report_masks, save_report
+from disconerf_ns.evaluation.scores import object_metrics
+from disconerf_ns.masks.masked_view import MaskedView, pack
 from disconerf_ns.model import DiscoNerfModel
-from disconerf_ns.objects import SceneObject, discover, save_manifest
-from disconerf_ns.placement import Keeper
-from disconerf_ns.radiance import adopt_architecture, check_scene, load_radiance, radiance_source
-from disconerf_ns.schedule import Schedule, Stage, resplit, split
-from disconerf_ns.surface import SurfaceSamples
+from disconerf_ns.rendering.rays import in_chunks, render_surface
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.objects import SceneObject, save_manifest
+from disconerf_ns.surface.samples import SurfaceSamples
+from disconerf_ns.surface.storage import SurfaceStorage
+from disconerf_ns.training.batch import ObjectBatch
+from disconerf_ns.training.prefetcher import Prefetcher
+from disconerf_ns.training.radiance_transfer import adopt_architecture, check_scene, load_radiance, radiance_source
+from disconerf_ns.training.schedule import Resumed, Schedule, Stage, plan_stages
 from disconerf_ns.viewer.control import ObjectControl
 from disconerf_ns.viewer.status import Report
 
 REPORT_EVERY = 8
-"""Steps between two that the viewer hears of: its numbers make a step wait for the GPU."""
+"""Steps from one report to the viewer to the next: its numbers make a step wait for the GPU."""
 ViewData = tuple[list[SurfaceSamples], list[MaskedView]]
 """Surface and masks of some views."""
 SEEN_RAYS = 200_000
-"""About so many rays, evenly spaced over all views, are looked at to see which slots are objects."""
+"""Rays, about, evenly spaced over all views, that tell which slots are objects."""
 
 
 def _tensors(data: ViewData) -> list[Tensor]:
@@ -70,7 +74,8 @@ class DiscoNerfPipeline(VanillaPipeline):
         self.stage = Stage.RADIANCE
         self.folder = Path(tempfile.gettempdir())
         """Where there is room for what does not fit in memory: the run's folder in training."""
-        self.object_control = ObjectControl(self)
+        self.object_control = ObjectControl(self.model.current, self._train_poses, lambda: self.config.edit)
+        self.model.present = self.object_control.present
         if source is not None:
             check_scene(source, self.datamanager)
             load_radiance(source, self.model)
@@ -96,65 +101,76 @@ class DiscoNerfPipeline(VanillaPipeline):
     ) -> list[TrainingCallback]:
         """nerfacto's callbacks, and one before each step that puts the run into its stage."""
         trainer = training_callback_attributes.trainer
-        self._plan(trainer)
+        self.schedule = self._plan(trainer.config.max_num_iterations, trainer._start_step)
+        self._write_back(trainer)
 
         def enter_step(step: int) -> None:
-            self.object_control.drain()
+            self.object_control.enter_step(step)
             writer.GLOBAL_BUFFER["max_iter"] = self.schedule.total
             self._enter(self.schedule.stage(step))
-            self.model.displays.step = step
             self.model.coarse_to_fine.open_levels = self.config.first_levels + step // self.config.level_iterations
             for name, optimizer in training_callback_attributes.optimizers.optimizers.items():
                 for group in optimizer.param_groups:
                     group["lr"] = trainer.config.optimizers[name]["optimizer"].lr * self._decay(name, step)
 
         def leave_step(step: int) -> None:
-            done, length = step + 1 - self.schedule.object_start, self.schedule.total - self.schedule.object_start
             if step % REPORT_EVERY == 0 or step + 1 == self.schedule.total:
                 self.object_control.report(self._report(step))
-            if done > 0 and (done * 10 // length > (done - 1) * 10 // length):
-                objects = self.discover_objects()
-                save_manifest(objects, self.model.object_field.slots, step, trainer.base_dir / "objects.json")
-                self.object_control.refresh()
-                if self.explanations:
-                    report = report_masks(self.datamanager.train_keys, self.explanations, objects)
-                    save_report(report, trainer.base_dir / "masks.json")
+            if self.schedule.completes_tenth(step):
+                self._save_objects(step)
 
         before = TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], enter_step)
         after = TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], leave_step)
         return [*super().get_training_callbacks(training_callback_attributes), before, after]
 
-    def _report(self, step: int) -> Report:
-        stage = self.schedule.stage(step)
-        if stage is Stage.RADIANCE:
-            return Report(stage, step + 1, self.schedule.object_start)
-        done, total = step + 1 - self.schedule.object_start, self.schedule.total - self.schedule.object_start
-        return Report(stage, done, total, *(float(self.settled[name]) for name in ("matched_affinity", "slots_in_use")))
+    def _plan(self, total: int, start: int) -> Schedule:
+        """Split the run into its stages; iterations count from the start of the run, also when it is resumed.
 
-    def _plan(self, trainer) -> None:
-        """Split the run into its stages; iterations count from the start of the run, also when it is resumed."""
-        start, self.folder = trainer._start_step, trainer.base_dir
+        Raises:
+            UserError: the run has done all its iterations, or has too few slots for its masks.
+        """
         radiance_given = self.config.radiance_field is not None or int(self.object_start) == 0
-        planned = split(trainer.config.max_num_iterations, self.config.object_iterations, radiance_given)
-        self.schedule = resplit(planned, int(self.object_start), start) if start > 0 else planned
-        if start >= self.schedule.total:
+        resumed = Resumed(start, int(self.object_start)) if start > 0 else None
+        schedule = plan_stages(total, self.config.object_iterations, radiance_given, resumed)
+        if start >= schedule.total:
             raise UserError(
-                f"The run has done {start} of {self.schedule.total} iterations, all of them; "
+                f"The run has done {start} of {schedule.total} iterations, all of them; "
                 f"pass --max-num-iterations above {start} to go on."
             )
         if self.model.config.matching == "view":
             self._check_slots()
+        return schedule
+
+    def _write_back(self, trainer) -> None:
+        """Tell the checkpoint, the trainer and the run's config.yml what was planned."""
+        start, self.folder = trainer._start_step, trainer.base_dir
         self.object_start.fill_(self.schedule.object_start)
         self.config.model.slots = self.model.object_field.slots
-        self.config.edit = self.config.edit or trainer.base_dir / "edit.json"
-        if (trainer.base_dir / "config.yml").exists():
+        self.config.edit = self.config.edit or self.folder / "edit.json"
+        if (self.folder / "config.yml").exists():
             trainer.config.save_config()
         trainer.config.max_num_iterations = self.schedule.total - start
-        objects = self.schedule.total - self.schedule.object_start
         CONSOLE.log(
-            f"{self.schedule.object_start} iterations for the radiance field, {objects} "
+            f"{self.schedule.object_start} iterations for the radiance field, {self.schedule.object_iterations} "
             f"for the objects ({self.model.object_field.slots} slots)" + (f"; going on at {start}" if start else "")
         )
+
+    def _report(self, step: int) -> Report:
+        stage = self.schedule.stage(step)
+        if stage is Stage.RADIANCE:
+            return Report(stage, step + 1, self.schedule.object_start)
+        done = step + 1 - self.schedule.object_start
+        affinity, slots = (float(self.settled[name]) for name in ("matched_affinity", "slots_in_use"))
+        return Report(stage, done, self.schedule.object_iterations, affinity, slots)
+
+    def _save_objects(self, step: int) -> None:
+        """Discover the objects, write them into the run's folder, and show them."""
+        objects = self.discover_objects()
+        save_manifest(objects, self.model.object_field.slots, step, self.folder / "objects.json")
+        if self.explanations:
+            report = report_masks(self.datamanager.train_keys, self.explanations, objects)
+            save_report(report, self.folder / "masks.json")
+        self.object_control.refresh()
 
     def load_pipeline(self, loaded_state: dict, step: int) -> None:
         """Load a checkpoint, and the edit of its run where a person saved one."""
@@ -168,10 +184,11 @@ class DiscoNerfPipeline(VanillaPipeline):
         Raises:
             UserError: it is none, or is about other objects than this run's.
         """
-        edit = Edit.load(path)
-        if not edit.fits(self.model.object_field.slots):
-            raise UserError(f"{path}: the edit is about objects that this run does not have; load another one.")
-        self.model.edit = edit
+        edit = Edit.load(path, self.model.object_field.slots)
+        self.model.current.replace(lambda scene: scene.with_edit(edit))
+
+    def _train_poses(self) -> Float[Tensor, "cameras 3 4"]:
+        return self.datamanager.train_dataset.cameras.camera_to_worlds.cpu()
 
     def _decay(self, group: str, step: int) -> float:
         if group == "object_field":
@@ -192,7 +209,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         views = range(len(self.datamanager.train_dataset))
         rays = [math.prod(self.datamanager.view_size(view)) for view in views]
         budgets = self.config.surface_memory_gb, self.config.surface_host_memory_gb
-        keeper = Keeper(rays, self.config.model.surface_points, self.device, *budgets, self.folder)
+        keeper = SurfaceStorage(rays, self.config.model.surface_points, self.device, *budgets, self.folder)
         self.object_control.say("**Sampling the frozen surface** of the training views, then the objects begin")
         CONSOLE.log(f"surface: {sum(rays):,} rays of {len(views)} views, {keeper}")
         return [
@@ -202,13 +219,14 @@ class DiscoNerfPipeline(VanillaPipeline):
 
     def sample_surface(self, view: int) -> SurfaceSamples:
         """Surface points of a training view's rays, from the pose that the camera optimizer found."""
-        rays = self.datamanager.view_rays(view)
+        rays, options = self.datamanager.view_rays(view), self.config.model
+        radiance = self.model.current.value.trained.radiance
         with self.model.still():
             self.model.camera_optimizer.apply_to_raybundle(rays)
-            parts = rendering.in_chunks(
-                lambda chunk: rendering.render_surface(self.model, chunk),
+            parts = in_chunks(
+                lambda chunk: render_surface(radiance, chunk, options.surface_points),
                 rays,
-                self.config.model.eval_num_rays_per_chunk,
+                options.eval_num_rays_per_chunk,
                 self.device,
             )
         return SurfaceSamples.pack(parts["points"], parts["accumulation"])
@@ -265,9 +283,9 @@ class DiscoNerfPipeline(VanillaPipeline):
         )
 
     @cached_property
-    def fetched(self) -> Ahead[tuple[int, ...], ViewData]:
+    def fetched(self) -> Prefetcher[tuple[int, ...], ViewData]:
         """Surface and masks of some views, on the device that trains."""
-        return Ahead(self._fetch, _tensors, self.device)
+        return Prefetcher(self._fetch, _tensors, self.device)
 
     def _fetch(self, drawn: tuple[int, ...]) -> ViewData:
         surfaces = [self.surfaces[index].to(self.device, non_blocking=True) for index in drawn]
@@ -277,7 +295,8 @@ class DiscoNerfPipeline(VanillaPipeline):
         """The masks of a view, and the one of its background where that is asked for (DiscoNeRF, 4)."""
         if not self.config.datamanager.background_mask:
             return view
-        positions = rendering.uncontract(self.model, self.surfaces[view.index].positions.to(self.device))
+        contraction = self.model.current.value.trained.contraction
+        positions = contraction.inverse(self.surfaces[view.index].positions.to(self.device))
         outside = (positions.norm(dim=-1) > 1).float().mean(-1) > 0.5
         return replace(view, bits=torch.cat([view.bits, pack(outside[None]).to(view.bits.device)]))
 
@@ -285,22 +304,25 @@ class DiscoNerfPipeline(VanillaPipeline):
         self, step: int | None = None, output_path: Path | None = None, get_std: bool = False
     ) -> dict[str, float]:
         """nerfstudio's metrics, and those of the objects where DATA/labels/ has the held-out views' true labels."""
-        from disconerf_ns.evaluation import object_metrics
-
         with object_metrics(self) as of_objects:
             metrics = super().get_average_eval_image_metrics(step, output_path, get_std)
         return {**metrics, **of_objects}
 
-    def discover_objects(self) -> list[SceneObject]:
-        """Find the real slots and show them as outputs; those that were found before keep their order."""
+    def discover_objects(self) -> tuple[SceneObject, ...]:
+        """Find the slots that are objects and show them as outputs; those that were found before keep their order.
+
+        Returns:
+            The objects as they are without an edit.
+        """
         stride = max(sum(len(surface) for surface in self.surfaces) // SEEN_RAYS, 1)
+        trained = self.model.current.value.trained
         objects = discover(
             self.model.object_field,
             (surface[::stride].to(self.device) for surface in self.surfaces),
-            lambda x: rendering.uncontract(self.model, x),
-            self.model.object_field.slots,
+            trained.contraction.inverse,
+            trained.slots,
             self.config.object_min_share,
-            known=self.model.object_slots.tolist(),
+            known=[each.slot for each in trained.discovered],
         )
         self.model.set_objects(objects)
-        return objects
+        return self.model.current.value.with_edit(Edit()).objects

@@ -16,18 +16,20 @@ import mediapy
 import numpy as np
 import torch
 import tyro
+from jaxtyping import Float
 from nerfstudio.scripts.train import _set_random_seed
 from nerfstudio.utils.rich_utils import CONSOLE
 from overview import draw_overview
 from rich.table import Table
+from torch import Tensor
 
-from disconerf_ns.evaluation import Scores, evaluate, psnr
-from disconerf_ns.film import film_object
+from disconerf_ns.evaluation.provenance import machine, versions
+from disconerf_ns.evaluation.scores import Scores, evaluate, psnr
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.method import disconerf_small
-from disconerf_ns.objects import load_manifest
 from disconerf_ns.pipeline import DiscoNerfPipeline
-from disconerf_ns.provenance import machine, versions
+from disconerf_ns.rendering.film import film, orbit
+from disconerf_ns.scene.arranged import ArrangedScene
 
 HERE = Path(__file__).parent
 
@@ -84,15 +86,16 @@ def print_scores(scores: Scores) -> None:
     CONSOLE.print(table)
 
 
-def film(pipeline: DiscoNerfPipeline, demo: Demo, names: list[str]) -> list[np.ndarray]:
+def film_objects(scene: ArrangedScene, poses: Float[Tensor, "cameras 3 4"], demo: Demo) -> list[np.ndarray]:
     """Write a video per object; returns one frame of each."""
     folder, stills = demo.output / "videos", []
     folder.mkdir(parents=True, exist_ok=True)
-    for number, name in enumerate(names):
-        frames = np.stack([frame.numpy() for frame in film_object(pipeline, number, demo.frames, demo.size)])
-        mediapy.write_video(folder / f"{name}.mp4", np.concatenate([frames] * 2), fps=8, qp=20)
+    for number, each in enumerate(scene.objects, 1):
+        cameras = orbit(torch.tensor(each.box), poses, demo.frames, demo.size)
+        frames = np.stack([frame.numpy() for frame in film(scene, cameras, each.id)])
+        mediapy.write_video(folder / f"{each.name}.mp4", np.concatenate([frames] * 2), fps=8, qp=20)
         stills.append(frames[np.argmin(frames.mean((1, 2, 3)))])
-        CONSOLE.print(f"filmed {name} ({number + 1} of {len(names)})")
+        CONSOLE.print(f"filmed {each.name} ({number} of {len(scene.objects)})")
     return stills
 
 
@@ -108,11 +111,12 @@ def main(demo: Demo) -> None:
     lap("training")
     scores = evaluate(pipeline, demo.data / "labels", MaskStore.find(demo.data), downscale=2)
     lap("evaluation")
-    objects = load_manifest(config.parent / "objects.json")
-    stills = film(pipeline, demo, [o.name for o in objects])
+    scene = pipeline.model.current.value
+    poses = pipeline.datamanager.train_dataset.cameras.camera_to_worlds.cpu()
+    stills = film_objects(scene, poses, demo)
     lap("videos")
     overview = demo.output / "overview.png"
-    draw_overview(pipeline, view=1, objects=objects, stills=stills).save(overview)
+    draw_overview(pipeline, view=1, stills=stills).save(overview)
     lap("overview")
 
     print_scores(scores)
@@ -127,7 +131,7 @@ def main(demo: Demo) -> None:
     (demo.output / "metrics.json").write_text(json.dumps(facts, indent=2))
     CONSOLE.print(f"seconds: {times}")
     CONSOLE.print(f"[bold]picture[/bold]  {overview}")
-    CONSOLE.print(f"[bold]videos[/bold]   {demo.output / 'videos'}  ({len(objects)} objects)")
+    CONSOLE.print(f"[bold]videos[/bold]   {demo.output / 'videos'}  ({len(scene.objects)} objects)")
     CONSOLE.print(f"[bold]scores[/bold]   {demo.output / 'metrics.json'}")
     CONSOLE.print(f"[bold]viewer[/bold]   ns-viewer --load-config {config}", soft_wrap=True)
 

@@ -6,7 +6,6 @@ import numpy as np
 from nerfstudio.utils.colormaps import apply_colormap
 from PIL import Image, ImageDraw, ImageFont
 
-from disconerf_ns.objects import SceneObject
 from disconerf_ns.pipeline import DiscoNerfPipeline
 
 WIDTH, MARGIN, CAPTION = 1440, 24, 34
@@ -18,16 +17,13 @@ def to_image(array: np.ndarray) -> Image.Image:
     return Image.fromarray((array * 255).clip(0, 255).astype(np.uint8))
 
 
-def draw_overview(
-    pipeline: DiscoNerfPipeline, view: int, objects: list[SceneObject], stills: list[np.ndarray]
-) -> Image.Image:
+def draw_overview(pipeline: DiscoNerfPipeline, view: int, stills: list[np.ndarray]) -> Image.Image:
     """Photograph, objects and confidence of a held-out view above a strip of extracted objects.
 
     Args:
         pipeline: a trained run.
         view: held-out view.
-        objects: the discovered objects.
-        stills: a square picture of each object, RGB floats in [0, 1].
+        stills: a square picture of each of its objects, RGB floats in [0, 1].
     """
     dataset = pipeline.datamanager.eval_dataset
     outputs = pipeline.model.get_outputs_for_camera(dataset.cameras[view : view + 1].to(pipeline.device))
@@ -51,10 +47,10 @@ def draw_overview(
         draw.text((x + width / 2, MARGIN + height + 6), title, INK, font, anchor="ma")
     top = MARGIN + height + CAPTION + MARGIN // 2
     gap = (WIDTH - per_row * side) // (per_row + 1)
-    for number, (found, still) in enumerate(zip(objects, stills)):
+    for number, (each, still) in enumerate(zip(pipeline.model.current.value.objects, stills)):
         x, y = gap + number % per_row * (side + gap), top + number // per_row * (side + CAPTION)
         page.paste(to_image(still).resize((side, side), Image.Resampling.LANCZOS), (x, y))
-        color = tuple(round(255 * c) for c in found.color)
+        color = tuple(round(255 * c) for c in each.color)
         draw.ellipse((x + side / 2 - 62, y + side + 4, x + side / 2 - 50, y + side + 16), fill=color)
-        draw.text((x + side / 2 + 6, y + side), found.name, INK, font, anchor="ma")
+        draw.text((x + side / 2 + 6, y + side), each.name, INK, font, anchor="ma")
     return page

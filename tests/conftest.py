@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from nerfstudio.viewer.viewer import Viewer
 
     from disconerf_ns.model import DiscoNerfModel
+    from disconerf_ns.scene.arranged import ArrangedScene
+    from disconerf_ns.viewer.pictures import Pictures
 
 os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 if not torch.cuda.is_available():  # Triton looks at this when it is first imported, and torch imports it late
@@ -86,13 +88,31 @@ def run(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture
 def model(run: Run) -> Iterator[DiscoNerfModel]:
-    """A trained model, whose edit and options are put back."""
-    from disconerf_ns.edit import Edit
-
+    """A trained model, whose current scene is put back."""
     model = run.trainer.pipeline.model
+    scene = model.current.value
     yield model
-    model.edit, model.config.extraction, model.config.min_confidence = Edit(), "hard", 0.0
-    model.displays.selected = frozenset()
+    model.current.replace(lambda _: scene)
+
+
+@pytest.fixture
+def scene_now(model: DiscoNerfModel) -> ArrangedScene:
+    """The trained scene as it is without an edit."""
+    return model.current.value
+
+
+@pytest.fixture
+def told() -> list[str]:
+    """Sentences that were shown to a person."""
+    return []
+
+
+@pytest.fixture
+def shown(model: DiscoNerfModel, told: list[str]) -> Pictures:
+    """The pictures of a viewer of the model."""
+    from disconerf_ns.viewer.pictures import Pictures
+
+    return Pictures(model.current, told.append)
 
 
 @pytest.fixture

@@ -14,6 +14,11 @@ def assert_close(a: Tensor, b: Tensor, tolerance: float = 1e-5) -> None:
     torch.testing.assert_close(a, b, rtol=0, atol=tolerance * scale)
 
 
+def edit_scene(model, edit) -> None:
+    """Make an edit current, as the viewer's editor does."""
+    model.current.replace(lambda scene: scene.with_edit(edit))
+
+
 def affinity_by_loops(slots: Tensor, masks: Tensor) -> Tensor:
     """Eq. 4 as it is written: sums of pixelwise minima and maxima."""
     alpha = torch.zeros(masks.shape[1], slots.shape[1])

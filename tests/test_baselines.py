@@ -14,13 +14,13 @@ from timm.models.vision_transformer import VisionTransformer
 from benchmarks.baselines import contrastive, dff, panoptic_lifting
 from benchmarks.baselines.features import NearestCentroid, density_clusters, random_points
 from benchmarks.baselines.training import next_views, smallest_masks
-from disconerf_ns.datamanager import DiscoNerfDataManager, DiscoNerfDataManagerConfig, MaskedView
+from disconerf_ns.config import DiscoNerfDataManagerConfig, DiscoNerfModelConfig, DiscoNerfPipelineConfig
+from disconerf_ns.datamanager import DiscoNerfDataManager
 from disconerf_ns.errors import UserError
+from disconerf_ns.evaluation.metrics import labels_table, weighted_iou
 from disconerf_ns.field import ObjectFieldConfig
-from disconerf_ns.metrics import labels_table, weighted_iou
-from disconerf_ns.model import DiscoNerfModelConfig
-from disconerf_ns.pipeline import DiscoNerfPipelineConfig
-from disconerf_ns.surface import SurfaceSamples
+from disconerf_ns.masks.masked_view import MaskedView
+from disconerf_ns.surface.samples import SurfaceSamples
 
 SIDE = 12
 """Pixels per side of a view of the world."""

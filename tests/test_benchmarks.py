@@ -16,8 +16,8 @@ from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataPars
 
 from benchmarks import draws, performance, pictures, quality, rendering, report, surface, viewer
 from benchmarks.variants import VARIANTS, Variant, _matching
-from disconerf_ns import objective
 from disconerf_ns.masks.label_image import read_label_image
+from disconerf_ns.training import objective
 
 
 def row(
@@ -64,11 +64,11 @@ def test_reliability_by_hand() -> None:
 
 def test_without_matching_a_slot_may_serve_two_masks() -> None:
     alpha = torch.tensor([[0.9, 0.1], [0.8, 0.2]])
-    assert objective.match(alpha).tolist() == [0, 1]
+    assert objective.assign(alpha).tolist() == [0, 1]
     with _matching(Variant(one_to_one=False)):
-        assert objective.match(alpha).tolist() == [0, 0]
-        assert objective.match(alpha[:0]).tolist() == []
-    assert objective.match(alpha).tolist() == [0, 1]
+        assert objective.assign(alpha).tolist() == [0, 0]
+        assert objective.assign(alpha[:0]).tolist() == []
+    assert objective.assign(alpha).tolist() == [0, 1]
 
 
 def test_matching_by_area_prefers_the_large_mask() -> None:
@@ -76,9 +76,9 @@ def test_matching_by_area_prefers_the_large_mask() -> None:
     slots, masks = torch.zeros(100, 2), torch.zeros(100, 2)
     slots[:55, 0] = 1
     masks[:45, 0] = masks[:, 1] = 1
-    assert objective.match(objective.affinity(slots[None], masks[None])[0]).tolist() == [0, 1]
+    assert objective.assign(objective.affinity(slots[None], masks[None])[0]).tolist() == [0, 1]
     with _matching(Variant(by_area=True)):
-        assert objective.match(objective.affinity(slots[None], masks[None])[0]).tolist() == [1, 0]
+        assert objective.assign(objective.affinity(slots[None], masks[None])[0]).tolist() == [1, 0]
 
 
 @pytest.fixture

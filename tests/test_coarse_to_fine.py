@@ -7,7 +7,7 @@ from nerfstudio.field_components.mlp import MLPWithHashEncoding
 from test_hashgrid import StandInEncoding
 from torch import nn
 
-from disconerf_ns.coarse_to_fine import CoarseToFine
+from disconerf_ns.training.coarse_to_fine import CoarseToFine
 
 
 def test_levels_that_wait_get_no_gradient_in_torch() -> None:

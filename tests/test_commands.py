@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -13,15 +14,16 @@ import numpy as np
 import pytest
 import torch
 from conftest import Run
-from helpers import assert_close
+from helpers import assert_close, edit_scene
 from nerfstudio.scripts.eval import ComputePSNR
 from nerfstudio.scripts.render import DatasetRender, RenderCameraPath, RenderInterpolated, SpiralRender
 from nerfstudio.utils import colormaps
 from nerfstudio.utils.eval_utils import eval_setup
 from scene import camera_pose
 
-from disconerf_ns.frame import label_pixels
-from disconerf_ns.objects import load_manifest
+from disconerf_ns.cli.runs import objects_of
+from disconerf_ns.rendering.frame import label_pixels
+from disconerf_ns.scene.edit import Edit
 
 
 def read_video(path: Path) -> np.ndarray:
@@ -33,7 +35,7 @@ def read_video(path: Path) -> np.ndarray:
 
 @pytest.fixture
 def objects(run: Run) -> list[str]:
-    return [o.name for o in load_manifest(run.folder / "objects.json")]
+    return [o.name for o in objects_of(run.config)]
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +64,12 @@ def test_every_output_goes_through_nerfstudios_colormap(pipeline) -> None:
 
 
 def test_nothing_is_computed_before_it_is_read(pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    from disconerf_ns import rendering
+    from disconerf_ns.rendering import rays as tracing
 
     calls = []
     for name in ("render_scene", "render_object"):
-        original = getattr(rendering, name)
-        monkeypatch.setattr(rendering, name, lambda *a, _n=name, _f=original: calls.append(_n) or _f(*a))
+        original = getattr(tracing, name)
+        monkeypatch.setattr(tracing, name, lambda *a, _n=name, _f=original: calls.append(_n) or _f(*a))
     outputs = pipeline.model.get_outputs_for_camera(pipeline.datamanager.eval_dataset.cameras[0:1].to(pipeline.device))
     assert "object_00" in outputs and len(list(outputs.keys())) > 7 and not calls
     outputs["object_00"], outputs["object_00_mask"]
@@ -80,8 +82,8 @@ def test_an_object_alone_is_as_opaque_as_where_the_scene_shows_it(pipeline, obje
     """Taking the rest away can only let more light from the object through."""
     camera = pipeline.datamanager.eval_dataset.cameras[0:1].to(pipeline.device)
     outputs, seen_objects = pipeline.model.get_outputs_for_camera(camera), 0
-    for name, slot in zip(objects, pipeline.model.object_slots.tolist()):
-        seen = (outputs["label"][..., 0] == slot + 1) & (outputs["confidence"][..., 0] > 0.8)
+    for number, name in enumerate(objects, 1):
+        seen = (outputs["label"][..., 0] == number) & (outputs["confidence"][..., 0] > 0.8)
         if seen.sum() > 20:
             shown = outputs["accumulation"][..., 0][seen].mean()
             assert outputs[f"{name}_mask"][..., 0][seen].mean() > 0.85 * shown
@@ -90,70 +92,55 @@ def test_an_object_alone_is_as_opaque_as_where_the_scene_shows_it(pipeline, obje
 
 
 def test_an_object_owns_nothing_outside_of_its_box(pipeline) -> None:
-    from disconerf_ns import rendering
-
-    model = pipeline.model
-    places = torch.tensor([[0.0, 0.0, 0.0], [0.5, 0.0, 0.0], [0.0, 0.9, 0.0]])
-    boxes = torch.tensor([[[-0.1] * 3, [0.1] * 3], [[-0.1] * 3, [0.6] * 3]])
-    boxes = torch.cat([boxes, boxes[:1].expand(len(model.object_slots) - 2, 2, 3)])
-    free = model.object_field(rendering.contract(model, places))[:, model.object_slots]
-    found, model.object_boxes = model.object_boxes, boxes
-    try:
-        owned = model.object_probabilities(rendering.contract(model, places))[:, model.object_slots]
-    finally:
-        model.object_boxes = found
-    factor = torch.full((3, len(boxes)), 1e-6)
+    trained = pipeline.model.current.value.trained
+    places = trained.contraction(torch.tensor([[0.0, 0.0, 0.0], [0.5, 0.0, 0.0], [0.0, 0.9, 0.0]]))
+    small, large = ((-0.1,) * 3, (0.1,) * 3), ((-0.1,) * 3, (0.6,) * 3)
+    first, second, *others = trained.discovered
+    boxed = (replace(first, box=small), replace(second, box=large), *(replace(each, box=small) for each in others))
+    slots = [each.slot for each in boxed]
+    owned = replace(trained, discovered=boxed).slot_probabilities(places)[:, slots]
+    factor = torch.full((3, len(boxed)), 1e-6)
     factor[0], factor[1, 1] = 1.0, 1.0
-    seen = model.vicinity(rendering.contract(model, places))[:, model.object_slots].float().clamp(min=1e-6)
-    assert_close(owned, (free + 1e-9) * factor * seen)
+    seen = trained.seen_voxels(places)[:, slots].float().clamp(min=1e-6)
+    assert_close(owned, (trained.object_field(places)[:, slots] + 1e-9) * factor * seen)
 
 
 def test_an_object_owns_what_the_masks_saw_around_there(pipeline) -> None:
-    from disconerf_ns.consensus import Consensus
-
-    model = pipeline.model
+    trained = pipeline.model.current.value.trained
     points = torch.tensor([[0.4, 0.5, 0.5], [0.6, 0.5, 0.5]])
-    saved = model.consensus
-    try:
-        assert not model.slots_by_masks
-        model.agree_on(Consensus.of(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long)))
-        free = model.object_probabilities(points)
-        model.agree_on(Consensus.of(points, torch.tensor([0, 1])))
-        owned = model.object_probabilities(points)
-    finally:
-        model.agree_on(saved)
+    free = replace(trained, agreed_points=None, agreed_slots=None).slot_probabilities(points)
+    owned = replace(trained, agreed_points=points, agreed_slots=torch.tensor([0, 1])).slot_probabilities(points)
     factor = torch.full_like(free, 1e-6)
     factor[0, 0] = factor[1, 1] = 1.0
     assert_close(owned, free * factor)
 
 
 def test_confidence_is_the_share_of_the_largest_among_those_who_may_own_a_pixel(pipeline) -> None:
-    model = pipeline.model
+    scene = pipeline.model.current.value
     points, opacity = torch.rand(64, 1, 3) * 0.5 + 0.25, torch.linspace(0.1, 1, 64)
-    weights = model.object_probabilities(points[:, 0])
-    shown = label_pixels(model, points.flatten(0, 1), opacity)["confidence"]
+    weights = scene.probabilities(points[:, 0])
+    shown = label_pixels(scene, points, opacity).confidence
     expected = weights.max(-1).values * opacity / (weights.sum(-1) * opacity).clamp(min=1e-5) * opacity
     assert_close(shown, expected)
 
 
 def test_edit_hides_and_recolours(pipeline) -> None:
-    from disconerf_ns.edit import Edit
-
-    model = pipeline.model
+    model, plain = pipeline.model, pipeline.model.current.value
     camera = pipeline.datamanager.eval_dataset.cameras[0:1].to(pipeline.device)
-    slot = int(model.object_slots[0])
+    first = plain.objects[0]
     before = model.get_outputs_for_camera(camera)
-    seen = (before["label"][..., 0] == slot + 1) & (before["confidence"][..., 0] > 0.9)
+    seen = (before["label"][..., 0] == 1) & (before["confidence"][..., 0] > 0.9)
     assert torch.equal(before["edited"], before["rgb"])
     try:
-        model.edit = Edit().recolor(slot, (1.0, 0.0, 0.0))
+        edit_scene(model, Edit().recolor(first.id, (1.0, 0.0, 0.0)))
         red = model.get_outputs_for_camera(camera)["edited"][seen].mean(0)
         assert red[0] > 2 * red[1] and red[0] > 2 * red[2]
-        model.edit = Edit().hide(slot)
+        edit_scene(model, Edit().hide(first.id))
         gone = model.get_outputs_for_camera(camera)
         assert (gone["edited"] - before["rgb"])[seen].abs().mean() > 0.05
+        assert torch.equal(gone["label"], before["label"]), "true labels are compared with the discovered objects"
     finally:
-        model.edit = Edit()
+        model.current.replace(lambda _: plain)
 
 
 def test_eval(run: Run, tmp_path: Path) -> None:
@@ -210,7 +197,7 @@ def test_render_dataset_by_default_renders_every_output(run: Run, objects: list[
 
 def test_export_pointcloud_of_an_object(run: Run, tmp_path: Path) -> None:
     exporter = pytest.importorskip("nerfstudio.scripts.exporter", exc_type=ImportError)
-    found = [o for o in load_manifest(run.folder / "objects.json") if o.share > 0.04][-1]
+    found = [o for o in objects_of(run.config) if o.share > 0.04][-1]
     for output in ("rgb", found.name):
         depth = "depth" if output == "rgb" else f"{output}_depth"
         exporter.ExportPointCloud(
@@ -236,6 +223,13 @@ def test_rgba_of_an_object_has_its_own_alpha(pipeline) -> None:
     composed = rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:]
     solid = rgba[..., 3] > 0.1
     assert (composed - outputs["object_01"])[solid].abs().max() < 1e-3
+
+
+def test_rgba_of_a_mask_is_white_with_the_mask_as_alpha(pipeline) -> None:
+    """It asked for `object_01_mask_mask`."""
+    outputs = pipeline.model.get_outputs_for_camera(pipeline.datamanager.eval_dataset.cameras[0:1].to(pipeline.device))
+    rgba = pipeline.model.get_rgba_image(outputs, "object_01_mask")
+    assert torch.equal(rgba[..., 3:], outputs["object_01_mask"]) and (rgba[..., :3] == 1).all()
 
 
 @pytest.mark.parametrize("program", [["ns-render", "interpolate", "--rendered-output-names", "object_00"]])

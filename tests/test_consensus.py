@@ -10,28 +10,28 @@ import torch
 from helpers import assert_close
 from torch import Tensor
 
-from disconerf_ns import objective
-from disconerf_ns.consensus import (
+from disconerf_ns.discovery.cells import Cells, Observation, observe, similarity
+from disconerf_ns.discovery.consensus import (
     Consensus,
     agreement,
     by_size,
     collect,
     draw_cells,
     find_consensus,
-    images,
+    group_weights,
     likeness,
     linkage,
     prune,
     reassign,
     support,
 )
-from disconerf_ns.evidence import Cells, Observation, observe, similarity
-from disconerf_ns.explanation import Explanation, explain
-from disconerf_ns.mask_report import ObjectReport, ViewReport, load_report, report_masks, save_report
-from disconerf_ns.metrics import labels_table, weighted_iou
-from disconerf_ns.objective import Matched
-from disconerf_ns.objects import SceneObject
-from disconerf_ns.surface import SurfaceSamples
+from disconerf_ns.discovery.explanation import Explanation, explain
+from disconerf_ns.discovery.report import ObjectReport, ViewReport, load_report, report_masks, save_report
+from disconerf_ns.evaluation.metrics import labels_table, weighted_iou
+from disconerf_ns.scene.objects import ObjectId, SceneObject
+from disconerf_ns.surface.samples import SurfaceSamples
+from disconerf_ns.training import objective
+from disconerf_ns.training.objective import MaskTargets
 
 BALLS = torch.tensor([[0.3, 0.3, 0.3], [0.36, 0.3, 0.3], [0.7, 0.6, 0.4], [0.5, 0.7, 0.7]])
 """Middles of four balls of radius 0.03; the first two touch."""
@@ -196,8 +196,8 @@ def test_cells_are_drawn_again_where_doubt_makes_a_difference(
         drawn.append(seed)
         return draw_cells(views, seed)
 
-    monkeypatch.setattr("disconerf_ns.consensus.draw_cells", draw)
-    monkeypatch.setattr("disconerf_ns.consensus.likeness", lambda *groups: same)
+    monkeypatch.setattr("disconerf_ns.discovery.consensus.draw_cells", draw)
+    monkeypatch.setattr("disconerf_ns.discovery.consensus.likeness", lambda *groups: same)
     find_consensus(noisy_world())
     assert drawn == draws
 
@@ -215,7 +215,7 @@ def test_samples_lie_between_cells_of_one_object() -> None:
     consensus = Consensus.of(points, groups)
     distance = torch.cdist(points, points).fill_diagonal_(torch.inf)
     assert_close(consensus.neighbours.sort(1).values, distance.topk(8, largest=False).indices.sort(1).values)
-    positions, objects = consensus.sample(4000)
+    positions, objects = consensus.draw_points(4000)
     assert len(positions) == 4000 and 2000 < int((objects >= 0).sum()) < 4000
     for number in (0, 1):
         own, nearest = points[groups == number], torch.cdist(positions[objects == number], points[groups == number])
@@ -229,7 +229,7 @@ def test_few_cells_have_the_neighbours_that_there_are(count: int) -> None:
     consensus = Consensus.of(torch.rand(count, 3), torch.zeros(count, dtype=torch.long))
     assert consensus.neighbours.shape == (count, 1)
     if count:
-        positions, objects = consensus.sample(5)
+        positions, objects = consensus.draw_points(5)
         assert len(positions) == len(objects) == 5
 
 
@@ -262,19 +262,19 @@ def test_losses_and_gradients_equal_loops(seed: int) -> None:
         matching = matching + ((masks[:, m] - union) ** 2).sum() / 4 / 30
         others = [n for n in range(5) if not sets[m, n]]
         positive = positive + sum(((masks[:, m] * slow[:, n]) ** 2).sum() for n in others) / 4 / 30
-    matched = Matched(about.sets[None], about.affinity[None], about.explained[None])
-    found = objective.losses(fast[None], masks[None], matched, torch.tensor([4]), torch.tensor([30]))
+    targets = MaskTargets(about.sets[None], about.affinity[None], about.explained[None])
+    found = objective.mask_losses(fast[None], masks[None], targets, torch.tensor([4]), torch.tensor([30]))
     assert_close(found.matching, matching)
     assert_close(found.false_positive, positive)
     (found.matching + 0.3 * found.false_positive).backward()
     (matching + 0.3 * positive).backward()
     assert_close(fast.grad, slow.grad)
-    assert matched.used.tolist() == sets[[0, 2, 3]].any(0).tolist()
+    assert targets.used.tolist() == sets[[0, 2, 3]].any(0).tolist()
 
 
-def test_images_put_each_cell_into_its_group() -> None:
+def test_each_cell_weighs_in_the_column_of_its_group() -> None:
     view = Observation(torch.tensor([0, 2, 3]), torch.tensor([2.0, 3.0, 5.0]), torch.zeros(3, 1))
-    assert images(view, torch.tensor([1, 0, -1, 0]), 2).tolist() == [[0, 2], [0, 0], [5, 0]]
+    assert group_weights(view, torch.tensor([1, 0, -1, 0]), 2).tolist() == [[0, 2], [0, 0], [5, 0]]
 
 
 def test_report_has_the_worst_first(tmp_path: Path) -> None:
@@ -285,7 +285,10 @@ def test_report_has_the_worst_first(tmp_path: Path) -> None:
         Explanation(piece[None], torch.tensor([0.25])),
     ]
     box = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    objects = [SceneObject(f"object_0{i}", i, (0.0, 0.0, 0.0), 0.3, 0.9, 3, box) for i in range(3)]
+    objects = [
+        SceneObject(ObjectId(i), f"object_0{i}", "", (0.0, 0.0, 0.0), 0.3, 0.9, 3, box, frozenset({i}), whole=True)
+        for i in range(3)
+    ]
     save_report(report_masks(["a", "b", "c"], views, objects), tmp_path / "masks.json")
     report = load_report(tmp_path / "masks.json")
     assert report.views == [ViewReport("b", 0, 0, 0.0), ViewReport("c", 1, 0, 0.25), ViewReport("a", 2, 2, 0.75)]

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from conftest import Run
 from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
 from PIL import Image
 
-from disconerf_ns import evaluation
 from disconerf_ns.errors import UserError
-from disconerf_ns.labels import label_files
+from disconerf_ns.evaluation import scores as evaluation
+from disconerf_ns.evaluation.label_files import label_files
+from disconerf_ns.evaluation.predictions import predict_labels
+from disconerf_ns.evaluation.views import View, masks_of, views_of
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.label_image import read_label_image, write_label_image
 from disconerf_ns.masks.store import MaskStore
-from disconerf_ns.views import View, masks_of, views_of
+from disconerf_ns.rendering.frame import Frame
+from disconerf_ns.scene.edit import Edit
 
 
 @pytest.fixture
@@ -70,23 +73,37 @@ def test_field_is_scored_at_any_resolution(pipeline, scene: Path) -> None:
 
 
 def test_predicted_labels_are_the_numbers_of_objects(pipeline) -> None:
-    model = pipeline.model
+    scene = pipeline.model.current.value
     camera = pipeline.datamanager.eval_dataset.cameras[0:1].to(pipeline.device)
-    slots = model.get_outputs_for_camera(camera)["label"][..., 0].long().numpy()
-    by_slot = {slot + 1: number + 1 for number, slot in enumerate(model.object_slots.tolist())} | {0: 0}
-    predicted = evaluation.predict_labels(pipeline, 0)
-    assert (predicted == np.vectorize(by_slot.get)(slots)).all() and len(np.unique(predicted)) > 3
-    label = torch.tensor([[[0.0], [float(model.object_slots[-1] + 1)]]])
-    assert evaluation.number_objects(pipeline, label).tolist() == [[0, len(model.object_slots)]]
+    rays = camera.generate_rays(0, keep_shape=True)
+    ids = Frame(scene, rays.flatten(), tuple(rays.shape)).labels().id.view(rays.shape).numpy()
+    by_id = {each.id: number for number, each in enumerate(scene.objects, 1)} | {-1: 0}
+    predicted = predict_labels(pipeline, 0)
+    assert (predicted == np.vectorize(by_id.get)(ids)).all() and len(np.unique(predicted)) > 3
+
+
+def test_a_persons_edit_stays_and_is_not_scored(pipeline, scene: Path) -> None:
+    """Evaluating a run forgot the edit for good."""
+    current, plain = pipeline.model.current, predict_labels(pipeline, 0)
+    before = current.value
+    one, other = (each.id for each in before.objects[1:3])
+    edited = current.replace(lambda now: now.with_edit(Edit().merge([one], other).hide(other)))
+    try:
+        assert (predict_labels(pipeline, 0) == plain).all()
+        evaluation.evaluate(pipeline, scene / "labels", MaskStore.find(scene), downscale=4)
+        pipeline.get_average_eval_image_metrics()
+        assert current.value is edited
+    finally:
+        current.replace(lambda _: before)
 
 
 def test_training_views_are_seen_from_the_poses_that_were_found(pipeline) -> None:
-    before = [evaluation.predict_labels(pipeline, view, split="train") for view in (2, 3)]
+    before = [predict_labels(pipeline, view, split="train") for view in (2, 3)]
     optimizer = CameraOptimizerConfig(mode="SO3xR3").setup(num_cameras=14, device="cpu")
     optimizer.pose_adjustment.data[3, 0] = 0.5
     given, pipeline.model.camera_optimizer = pipeline.model.camera_optimizer, optimizer
     try:
-        after = [evaluation.predict_labels(pipeline, view, split="train") for view in (2, 3)]
+        after = [predict_labels(pipeline, view, split="train") for view in (2, 3)]
     finally:
         pipeline.model.camera_optimizer = given
     unlike = [(a != b).mean() for a, b in zip(before, after)]
@@ -184,13 +201,13 @@ def test_missing_labels_are_named(pipeline, scene: Path, tmp_path: Path) -> None
 
 
 def test_no_objects_and_no_held_out_views_are_said(pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    slots = pipeline.model.object_slots
-    pipeline.model.object_slots = slots[:0]
+    before = pipeline.model.current.value
+    pipeline.model.current.replace(lambda scene: scene.with_trained(replace(scene.trained, discovered=())))
     try:
         with pytest.raises(UserError, match="no objects yet"):
-            evaluation.predict_labels(pipeline, 0)
+            predict_labels(pipeline, 0)
     finally:
-        pipeline.model.object_slots = slots
+        pipeline.model.current.replace(lambda _: before)
     monkeypatch.setattr(pipeline.datamanager.eval_dataset._dataparser_outputs, "image_filenames", [])
     with pytest.raises(UserError, match="holds no view out"):
         views_of(pipeline)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from disconerf_ns import ffmpeg
+from disconerf_ns.compat import ffmpeg
 
 REPORT = """
 import shutil, sys
-from disconerf_ns.ffmpeg import ensure_ffmpeg
+from disconerf_ns.compat.ffmpeg import ensure_ffmpeg
 ensure_ffmpeg()
 print(shutil.which("ffmpeg"), "imageio_ffmpeg" in sys.modules)
 """

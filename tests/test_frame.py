@@ -7,16 +7,23 @@ import torch
 from conftest import Run
 from helpers import assert_close
 
-from disconerf_ns import rendering
-from disconerf_ns.edit import Edit
-from disconerf_ns.frame import SEEN, Frame
-from disconerf_ns.model import DiscoNerfModel
+from disconerf_ns.rendering import rays as tracing
+from disconerf_ns.rendering.frame import SEEN, Frame
+from disconerf_ns.rendering.outputs import frame_outputs, output_table
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.edit import Edit
 
 
-def frame_of(model: DiscoNerfModel, run: Run, keep: bool) -> Frame:
-    camera = run.trainer.pipeline.datamanager.eval_dataset.cameras[0:1].to(model.device)
-    rays = camera.generate_rays(0, keep_shape=True)
-    return Frame(model, rays.flatten(), rays.origins.shape[:2], keep)
+@pytest.fixture
+def frame_of(run: Run):
+    """Makes the frame of a held-out view."""
+
+    def make(scene: ArrangedScene, keep: bool = False) -> Frame:
+        camera = run.trainer.pipeline.datamanager.eval_dataset.cameras[0:1].to(scene.trained.radiance.device)
+        rays = camera.generate_rays(0, keep_shape=True)
+        return Frame(scene, rays.flatten(), rays.origins.shape[:2], keep)
+
+    return make
 
 
 def assert_alike(one: torch.Tensor, other: torch.Tensor) -> None:
@@ -28,158 +35,196 @@ def assert_alike(one: torch.Tensor, other: torch.Tensor) -> None:
     assert (one - other).abs().mean() < SEEN
 
 
-def ids(model: DiscoNerfModel) -> list[int]:
-    return [found.slot for found in model.objects]
+def ids(scene: ArrangedScene) -> list[int]:
+    return [each.id for each in scene.objects]
 
 
-def test_without_an_edit_both_are_the_scene(model: DiscoNerfModel, run: Run) -> None:
-    kept, plain = frame_of(model, run, True), frame_of(model, run, False)
-    assert torch.equal(kept.outputs()["edited"], plain.outputs()["rgb"])
-    samples, owners = kept._base()
-    table = Edit().table(model.object_field.slots, model.device)
-    assert_close(rendering.compose(model, samples, table, owners, 1.0), plain.scene()["rgb"], 1e-5)
+def waiting(frame: Frame, name: str) -> int:
+    return output_table(frame.scene)[name].waiting(frame)
+
+
+def test_without_an_edit_both_are_the_scene(scene_now: ArrangedScene, frame_of) -> None:
+    kept, plain = frame_of(scene_now, True), frame_of(scene_now)
+    assert torch.equal(frame_outputs(kept)["edited"], frame_outputs(plain)["rgb"])
+    assert_close(tracing.compose(scene_now, *kept.unedited()), plain.images()["rgb"], 1e-5)
 
 
 def test_colours_are_mixed_anew_without_any_network(
-    model: DiscoNerfModel, run: Run, monkeypatch: pytest.MonkeyPatch
+    scene_now: ArrangedScene, frame_of, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept, plain = frame_of(model, run, True), frame_of(model, run, False)
-    model.edit = Edit().recolor(ids(model)[0], (1.0, 0.0, 0.0))
-    kept.outputs()["edited"]
-    model.edit = model.edit.recolor(ids(model)[1], (0.0, 0.0, 1.0))
-    expected = plain.outputs()["edited"]
-    monkeypatch.setattr(model.field, "forward", None)
-    monkeypatch.setattr(model.object_field, "forward", None)
-    assert kept.waiting(["edited"]) == 0
-    assert_close(kept.outputs()["edited"], expected, 1e-5)
+    one, other = ids(scene_now)[:2]
+    red = scene_now.with_edit(Edit().recolor(one, (1.0, 0.0, 0.0)))
+    kept = frame_of(red, True)
+    kept.edited()
+    both = red.with_edit(red.edit.recolor(other, (0.0, 0.0, 1.0)))
+    expected = frame_of(both).edited()
+    monkeypatch.setattr(run.trainer.pipeline.model.field, "forward", None)
+    monkeypatch.setattr(run.trainer.pipeline.model.object_field, "forward", None)
+    frame = kept.under(both)
+    assert waiting(frame, "edited") == 0
+    assert_close(frame.edited(), expected, 1e-5)
 
 
 def test_hiding_samples_the_rays_that_met_the_object(
-    model: DiscoNerfModel, run: Run, monkeypatch: pytest.MonkeyPatch
+    scene_now: ArrangedScene, frame_of, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = frame_of(model, run, True)
-    kept.outputs()["edited"]
+    kept = frame_of(scene_now, True)
     sampled = []
-    original = rendering.sample_edited
+    original = tracing.sample_edited
     monkeypatch.setattr(
-        rendering, "sample_edited", lambda m, rays, *a, **k: sampled.append(len(rays)) or original(m, rays, *a, **k)
+        tracing, "sample_edited", lambda scene, rays: sampled.append(len(rays)) or original(scene, rays)
     )
 
     def check(edit: Edit) -> int:
-        model.edit = edit
+        nonlocal kept
+        kept = kept.under(scene_now.with_edit(edit))
         sampled.clear()
-        seen = kept.outputs()["edited"]
+        seen = kept.edited()
         count = sum(sampled)
-        assert_alike(seen, frame_of(model, run, False).outputs()["edited"])
+        assert_alike(seen, frame_of(kept.scene).edited())
         return count
 
-    one, other = ids(model)[1:3]
+    one, other = ids(scene_now)[1:3]
     assert 0 < check(Edit().hide(one)) < len(kept.rays)
-    base, owners = kept._base()
+    base, owners = kept.unedited()
     met = ((base.weights * (owners == one)).sum(-1) > SEEN)[:, None]
-    expected = torch.where(met, frame_of(model, run, False).edited(), kept.scene()["rgb"])
+    expected = torch.where(met, frame_of(kept.scene).edited(), kept.images()["rgb"])
     assert_close(kept.edited(), expected, 1e-5)
     assert check(Edit().hide(one).recolor(other, (0.0, 1.0, 0.0))) == 0
     assert 0 < check(Edit().hide(one, other)) < len(kept.rays)
     check(Edit().hide(other))
     assert check(Edit()) == 0
-    assert check(Edit().hide(*ids(model))) > 0
+    assert check(Edit().hide(*ids(scene_now))) > 0
 
 
-def test_a_mix_of_samples_of_two_edits_is_what_a_fresh_frame_shows(model: DiscoNerfModel, run: Run) -> None:
-    kept, (one, other) = frame_of(model, run, True), ids(model)[1:3]
+def test_a_mix_of_samples_of_two_edits_is_what_a_fresh_frame_shows(scene_now: ArrangedScene, frame_of) -> None:
+    kept, (one, other) = frame_of(scene_now, True), ids(scene_now)[1:3]
     for edit in (Edit().hide(one), Edit().hide(one, other), Edit().hide(other), Edit()):
-        model.edit = edit
-        kept.edited()
-        fresh = frame_of(model, run, True)
-        assert_alike(kept.edited(), fresh.edited())
+        kept = kept.under(scene_now.with_edit(edit))
+        assert_alike(kept.edited(), frame_of(kept.scene, True).edited())
         if edit.repaints:
             assert not torch.isin(kept.edited_ids(), torch.tensor(sorted(edit.hidden))).any()
 
 
-def test_merged_and_split_objects_in_the_labels(model: DiscoNerfModel, run: Run) -> None:
-    kept, before = frame_of(model, run, True), frame_of(model, run, False).labels()["id"]
-    (one, other), slots = ids(model)[1:3], model.object_field.slots
-    model.edit = Edit().merge([one], other)
-    merged = kept.labels()["id"]
+def test_a_frame_keeps_its_scene_whatever_becomes_current(scene_now: ArrangedScene, frame_of, model) -> None:
+    """A split that lands between two readings of a picture used to end in an IndexError, or in a mix of both edits."""
+    slot = ids(scene_now)[1]
+    split = scene_now.with_edit(Edit().divide(slot, 2).hide(slot))
+    frame = frame_of(split, True)
+    before = frame_outputs(frame_of(split, True))
+    expected = before["edited"], before["objects"], before["label"]
+    outputs = frame_outputs(frame)
+    outputs["objects"]
+    model.current.replace(lambda _: scene_now)  # the split is undone while the picture is drawn
+    assert all(torch.equal(outputs[name], image) for name, image in zip(("edited", "objects", "label"), expected))
+    undone = frame_outputs(frame.under(scene_now))
+    fresh = frame_outputs(frame_of(scene_now, True))
+    assert all(torch.equal(undone[name], fresh[name]) for name in ("edited", "objects", "label"))
+
+
+def test_merged_and_split_objects_in_the_labels(scene_now: ArrangedScene, frame_of) -> None:
+    kept, before = frame_of(scene_now, True), frame_of(scene_now).labels().id
+    (one, other), slots = ids(scene_now)[1:3], scene_now.trained.slots
+    merging = scene_now.with_edit(Edit().merge([one], other))
+    merged = kept.under(merging).labels().id
     assert not (merged == one).any()
     assert (merged == other).sum() >= ((before == one) | (before == other)).sum()
-    assert [found.name for found in model.objects][1:3] == ["object_02", "object_03"]
+    assert [each.name for each in merging.objects][1:3] == ["object_02", "object_03"]
 
-    model.edit = Edit().divide(one, 2)
-    divided = kept.labels()["id"]
-    assert model.ids == slots + 1
+    dividing = scene_now.with_edit(Edit().divide(one, 2))
+    divided = kept.under(dividing).labels().id
+    assert dividing.ids == slots + 1
     assert ((divided == one) | (divided == slots)).sum() == (before == one).sum()
-    model.edit = model.edit.merge([slots], one)
-    assert torch.equal(kept.labels()["id"] == one, before == one)
+    joined = dividing.with_edit(dividing.edit.merge([slots], one))
+    assert torch.equal(kept.under(joined).labels().id == one, before == one)
 
 
-def test_an_object_of_merged_ones_is_rendered_as_both(model: DiscoNerfModel, run: Run) -> None:
-    plain, (one, other) = frame_of(model, run, False), ids(model)[1:3]
-    alone = [plain.alone(id)["accumulation"] for id in (one, other)]
-    model.edit = Edit().merge([one], other)
-    both = plain.alone(other)["accumulation"]
+def test_an_object_of_merged_ones_is_rendered_as_both(scene_now: ArrangedScene, frame_of) -> None:
+    one, other = ids(scene_now)[1:3]
+    alone = [frame_of(scene_now).alone(id)["accumulation"] for id in (one, other)]
+    both = frame_of(scene_now.with_edit(Edit().merge([one], other))).alone(other)["accumulation"]
     apart = (alone[0] == 0) | (alone[1] == 0)
     assert (both[apart] > 0.5).sum() >= 0.9 * (torch.maximum(*alone)[apart] > 0.5).sum() > 0
 
 
-def test_unsure_pixels_are_nobodys(model: DiscoNerfModel, run: Run) -> None:
-    frame = frame_of(model, run, False)
-    sure = frame.labels()["confidence"] >= 0.9
+def test_an_object_alone_has_the_colour_that_a_person_gave_it(scene_now: ArrangedScene, frame_of) -> None:
+    id = ids(scene_now)[1]
+    kept = frame_of(scene_now, True)
+    plain = kept.alone(id)
+    blue = kept.under(scene_now.with_edit(Edit().recolor(id, (0.0, 0.0, 1.0)))).alone(id)
+    solid = plain["accumulation"][:, 0] > 0.9
+    assert solid.sum() > 20 and torch.equal(plain["accumulation"], blue["accumulation"])
+    mean = blue["rgb"][solid].mean(0)
+    assert mean[2] > 3 * mean[0] and mean[2] > 3 * mean[1]
+    assert (plain["rgb"][solid].mean(0) - mean).abs().max() > 0.1
+
+
+def test_unsure_pixels_are_nobodys(scene_now: ArrangedScene, frame_of) -> None:
+    sure = frame_of(scene_now).labels().confidence >= 0.9
     assert 0 < sure.sum() < len(sure)
-    model.config.min_confidence = 0.9
-    assert (frame.outputs()["label"].flatten()[~sure] == 0).all()
+    frame = frame_of(scene_now.with_options(min_confidence=0.9))
+    assert (frame_outputs(frame)["label"].flatten()[~sure] == 0).all()
     assert (frame.colors()[~sure] == 0).all() and (frame.colors()[sure].sum(-1) > 0).any()
 
 
-def test_soft_extraction_is_rendered_anew(model: DiscoNerfModel, run: Run) -> None:
-    model.config.extraction = "soft"
-    kept, plain = frame_of(model, run, True), frame_of(model, run, False)
+def test_soft_extraction_is_rendered_anew(scene_now: ArrangedScene, frame_of) -> None:
+    soft = scene_now.with_options(extraction="soft").with_edit(Edit().hide(ids(scene_now)[1]))
+    kept = frame_of(soft, True)
     assert not kept.remembers_owners
-    model.edit = Edit().hide(ids(model)[1])
-    assert_close(kept.outputs()["edited"], plain.outputs()["edited"])
+    assert_close(kept.edited(), frame_of(soft).edited())
 
 
 @pytest.mark.parametrize("extraction", ["hard", "soft"])
 def test_rays_that_pass_by_what_is_left_need_no_network(
-    model: DiscoNerfModel, run: Run, monkeypatch: pytest.MonkeyPatch, extraction: str
+    scene_now: ArrangedScene, frame_of, monkeypatch: pytest.MonkeyPatch, extraction: str
 ) -> None:
     """One ball alone looks the same whether or not the rays beside its box are asked about."""
-    model.config.extraction = extraction
-    smallest = min(model.objects, key=lambda one: one.share)
-    model.edit = Edit().isolate([smallest.slot], range(model.ids))
+    smallest = min(scene_now.objects, key=lambda each: each.share)
+    alone = Edit().isolate([smallest.id], range(scene_now.ids))
+    scene = scene_now.with_options(extraction=extraction).with_edit(alone)
     asked = []
-    sample = rendering._sample_edited
-    monkeypatch.setattr(
-        rendering, "_sample_edited", lambda model, rays, *rest: asked.append(len(rays)) or sample(model, rays, *rest)
-    )
-    few = frame_of(model, run, False).edited()
-    monkeypatch.setattr(rendering, "passes_something", lambda model, rays, _: torch.ones(len(rays), dtype=torch.bool))
-    every = frame_of(model, run, False).edited()
+    sample = tracing._sample_edited
+    monkeypatch.setattr(tracing, "_sample_edited", lambda scene, rays: asked.append(len(rays)) or sample(scene, rays))
+    few = frame_of(scene).edited()
+    monkeypatch.setattr(tracing, "passes_something", lambda scene, rays: torch.ones(len(rays), dtype=torch.bool))
+    every = frame_of(scene).edited()
     assert asked[0] < 0.5 * asked[1]
     assert (few - every).abs().mean() < 0.01
     assert (few < 0.7).any(), "the ball is there"
 
 
-def test_nothing_left_is_a_plain_background(model: DiscoNerfModel, run: Run) -> None:
-    model.edit = Edit().isolate([], range(model.ids))
+def test_nothing_left_is_a_plain_background(scene_now: ArrangedScene, frame_of) -> None:
+    nothing = scene_now.with_edit(Edit().isolate([], range(scene_now.ids)))
     for keep in (False, True):
-        assert (frame_of(model, run, keep).edited() == 1.0).all()
+        assert (frame_of(nothing, keep).edited() == 1.0).all()
 
 
 @pytest.mark.parametrize("alone", [False, True])
-def test_the_object_field_is_asked_only_where_boxes_leave_it_open(model: DiscoNerfModel, run: Run, alone: bool) -> None:
-    smallest = min(model.objects, key=lambda one: one.share).slot
-    model.edit = Edit().isolate([smallest], range(model.ids)) if alone else Edit().hide(smallest)
-    table = model.edit.table(model.object_field.slots, model.device)
-    _, samples = frame_of(model, run, True)._scene()
-    asked = []
-
-    def owners(positions: torch.Tensor) -> torch.Tensor:
-        asked.append(len(positions))
-        return model.owners(positions)
-
-    kept = rendering.kept_density(model, table.density, owners)(samples.positions)[..., 0]
-    everywhere = table.density[model.owners(samples.positions)]
+def test_the_object_field_is_asked_only_where_boxes_leave_it_open(
+    scene_now: ArrangedScene, frame_of, monkeypatch: pytest.MonkeyPatch, alone: bool
+) -> None:
+    smallest = min(scene_now.objects, key=lambda each: each.share).id
+    edit = Edit().isolate([smallest], range(scene_now.ids)) if alone else Edit().hide(smallest)
+    scene = scene_now.with_edit(edit)
+    samples = frame_of(scene, True).scene_samples()
+    everywhere = scene.table.density[scene.owners(samples.positions)]
+    asked, owners = [], ArrangedScene.owners
+    monkeypatch.setattr(ArrangedScene, "owners", lambda scene, x: asked.append(len(x)) or owners(scene, x))
+    kept = tracing.kept_density(scene)(samples.positions)[..., 0]
     assert (kept - everywhere).abs().mean() < 0.01, "where no box is, the likeliest slot owns a point after all"
     assert sum(asked) < 0.3 * samples.positions[..., 0].numel()
+
+
+def test_rays_beside_a_crop_box_show_no_object(scene_now: ArrangedScene, run: Run) -> None:
+    """A crop box leaves rays without samples, whose surface points are not finite: background, and confidence 0."""
+    from nerfstudio.data.scene_box import OrientedBox
+
+    low, high = torch.tensor(min(scene_now.objects, key=lambda each: each.share).box)
+    box = OrientedBox(torch.eye(3), (low + high) / 2, 2 * (high - low))
+    camera = run.trainer.pipeline.datamanager.eval_dataset.cameras[0:1].to(scene_now.trained.radiance.device)
+    outputs = run.trainer.pipeline.model.get_outputs_for_camera(camera, obb_box=box)
+    rays = camera.generate_rays(0, keep_shape=True, obb_box=box)
+    missed = rays.nears[..., 0] >= rays.fars[..., 0] - 1e-6
+    assert 0 < missed.sum() < missed.numel()
+    assert (outputs["confidence"][missed] == 0).all() and (outputs["objects"][missed] == 0).all()
+    assert (outputs["label"][~missed] > 0).any()

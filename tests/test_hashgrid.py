@@ -12,7 +12,7 @@ from helpers import assert_close, grid_by_loops, total_variation_by_loops
 from torch import nn
 
 from disconerf_ns.field import ObjectField, ObjectFieldConfig
-from disconerf_ns.hashgrid import TcnnHashGrid, TorchHashGrid, level_resolutions, total_variation
+from disconerf_ns.kernels.hash_grid import TcnnHashGrid, TorchHashGrid, level_resolutions, total_variation
 
 
 @pytest.fixture

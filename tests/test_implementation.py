@@ -14,9 +14,9 @@ import torch
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.field import ObjectField, ObjectFieldConfig
-from disconerf_ns.hashgrid import TorchHashGrid
 from disconerf_ns.kernels import check, choice, composite
 from disconerf_ns.kernels.choice import choose
+from disconerf_ns.kernels.hash_grid import TorchHashGrid
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from disconerf_ns.field import ObjectField, ObjectFieldConfig
-from disconerf_ns.hashgrid import TorchHashGrid
 from disconerf_ns.kernels import composite as twin
-from disconerf_ns.surface import render_slots
+from disconerf_ns.kernels.hash_grid import TorchHashGrid
+from disconerf_ns.surface.samples import render_slots
 
 pytest.importorskip("triton")
 from disconerf_ns.kernels import composite_triton, launch

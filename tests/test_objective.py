@@ -14,9 +14,9 @@ from helpers import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from disconerf_ns import objective
-from disconerf_ns.batch import stacked
-from disconerf_ns.objective import Matched
+from disconerf_ns.training import objective
+from disconerf_ns.training.batch import stacked
+from disconerf_ns.training.objective import MaskLosses, MaskTargets
 
 
 def random_view(seed: int, pixels: int = 40, slots: int = 6, masks: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
@@ -29,17 +29,17 @@ def random_view(seed: int, pixels: int = 40, slots: int = 6, masks: int = 4) -> 
     return probabilities * opacity, (torch.rand(pixels, masks, generator=generator) < chance).float()
 
 
-def see(slots: torch.Tensor, masks: torch.Tensor) -> tuple[Matched, objective.Losses]:
+def see(slots: torch.Tensor, masks: torch.Tensor) -> tuple[MaskTargets, MaskLosses]:
     """One view's masks matched one to one with its slots, and the losses."""
     count = masks.shape[1]
     alpha = objective.affinity(slots[None], masks[None])
-    matched = objective.Matching(alpha, torch.ones(1, count, dtype=torch.bool)).result([count])
+    targets = objective.PendingMatching(alpha, torch.ones(1, count, dtype=torch.bool)).result([count])
     sizes = torch.tensor([count]), torch.tensor([len(slots)])
-    return matched, objective.losses(slots[None], masks[None], matched, *sizes)
+    return targets, objective.mask_losses(slots[None], masks[None], targets, *sizes)
 
 
-def slots_of(matched: Matched, view: int = 0) -> list[int]:
-    return matched.sets[view].argmax(1).tolist()
+def slots_of(targets: MaskTargets, view: int = 0) -> list[int]:
+    return targets.sets[view].argmax(1).tolist()
 
 
 @given(seed=st.integers(0, 10_000))
@@ -50,12 +50,12 @@ def test_losses_and_gradients_equal_the_formulas(seed: int) -> None:
     alpha = affinity_by_loops(slots, masks)
     assert_close(objective.affinity(slots[None], masks[None])[0], alpha)
 
-    matched, found = see(fast, masks)
-    chosen = tuple(slots_of(matched))
+    targets, found = see(fast, masks)
+    chosen = tuple(slots_of(targets))
     assert len(set(chosen)) == masks.shape[1]
     total = sum(float(alpha[m, n]) for m, n in enumerate(chosen))
     assert total == pytest.approx(sum(float(alpha[m, n]) for m, n in enumerate(best_assignment(alpha))), abs=1e-5)
-    assert_close(matched.affinity[0], alpha[range(len(chosen)), chosen])
+    assert_close(targets.affinity[0], alpha[range(len(chosen)), chosen])
 
     for value, twin in zip(found, (matching_loss_by_loops, false_positive_loss_by_loops)):
         expected = twin(slow, masks, chosen)
@@ -72,20 +72,20 @@ def test_views_of_a_batch_do_not_see_each_other_and_filling_counts_for_nothing()
     counts, pixels = ([view[1].shape[1] for view in views], [len(view[0]) for view in views])
     real = torch.arange(batch[1].shape[2]) < torch.tensor(counts)[:, None]
     slots = batch[0].requires_grad_()
-    matched = objective.Matching(objective.affinity(slots, batch[1]), real).result(counts)
-    found = objective.losses(slots, batch[1], matched, torch.tensor(counts), torch.tensor(pixels))
+    targets = objective.PendingMatching(objective.affinity(slots, batch[1]), real).result(counts)
+    found = objective.mask_losses(slots, batch[1], targets, torch.tensor(counts), torch.tensor(pixels))
     (found.matching + 3 * found.false_positive).backward()
     alone = [(view[0].clone().requires_grad_(), view[1]) for view in views]
     seen = [see(*view) for view in alone]
     for loss in (0, 1):
         assert_close(found[loss], sum(one[loss] for _, one in seen) / 3)
-    for number, ((own, _), (own_matched, one)) in enumerate(zip(alone, seen)):
+    for number, ((own, _), (own_targets, one)) in enumerate(zip(alone, seen)):
         ((one.matching + 3 * one.false_positive) / 3).backward()
         assert_close(slots.grad[number, : len(own)], own.grad)
         assert slots.grad[number, len(own) :].abs().sum() == 0
-        assert slots_of(matched, number)[: counts[number]] == slots_of(own_matched)
-    assert matched.counted.sum() == sum(counts)
-    assert matched.used.tolist() == torch.stack([own.used for own, _ in seen]).any(0).tolist()
+        assert slots_of(targets, number)[: counts[number]] == slots_of(own_targets)
+    assert targets.counted.sum() == sum(counts)
+    assert targets.used.tolist() == torch.stack([own.used for own, _ in seen]).any(0).tolist()
 
 
 def test_half_precision_of_the_products_costs_little() -> None:
@@ -94,9 +94,9 @@ def test_half_precision_of_the_products_costs_little() -> None:
     results = []
     for kind in (torch.float32, torch.float16):
         own = slots.clone().requires_grad_()
-        matched, _ = see(own.detach(), masks)
+        targets, _ = see(own.detach(), masks)
         sizes = torch.tensor([12]), torch.tensor([4000])
-        found = objective.losses(own[None], masks[None].to(kind), matched, *sizes)
+        found = objective.mask_losses(own[None], masks[None].to(kind), targets, *sizes)
         (1e-4 * (found.matching + found.false_positive)).backward()
         assert own.grad.dtype == torch.float32
         results.append([torch.stack(found).detach(), own.grad])
@@ -111,8 +111,8 @@ def test_two_masks_three_slots_by_hand() -> None:
     # mask 1 covers pixels 2, 3. Slot 0: 0. Slot 1: 0.5 over 0.5 + 1 + 1. Slot 2: 1.5 over 2.
     expected = torch.tensor([[1.5 / 2, 0.5 / 2.5, 0.0], [0.0, 0.5 / 2.5, 1.5 / 2]])
     assert_close(objective.affinity(slots[None], masks[None])[0], expected)
-    matched, found = see(slots, masks)
-    assert slots_of(matched) == [0, 2]
+    targets, found = see(slots, masks)
+    assert slots_of(targets) == [0, 2]
     # each mask differs from its slot by 1/2 in one pixel: (1/2) (1/4 + 1/4) / 4 pixels
     assert float(found.matching) == pytest.approx(0.25 / 4)
     # slot 1 leaks 1/2 into one pixel of each mask
@@ -139,10 +139,10 @@ def test_perfect_slots_cost_nothing() -> None:
 
 def test_a_view_without_masks_costs_nothing_and_keeps_the_graph() -> None:
     slots = torch.rand(10, 3, requires_grad=True)
-    matched, found = see(slots, torch.zeros(10, 0))
+    targets, found = see(slots, torch.zeros(10, 0))
     (found.matching + found.false_positive).backward()
     assert float(found.matching) == 0 and float(slots.grad.abs().max()) == 0
-    assert not matched.used.any()
+    assert not targets.used.any()
 
 
 def test_affinity_has_no_gradient() -> None:
@@ -151,4 +151,4 @@ def test_affinity_has_no_gradient() -> None:
 
 def test_more_masks_than_slots_are_refused() -> None:
     with pytest.raises(ValueError, match="3 masks .* 2 slots"):
-        objective.match(torch.rand(3, 2))
+        objective.assign(torch.rand(3, 2))

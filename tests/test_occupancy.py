@@ -7,7 +7,7 @@ from helpers import assert_close
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.field_components.spatial_distortions import SceneContraction
 
-from disconerf_ns.occupancy import Occupancy, intersect_box, piecewise, piecewise_inverse
+from disconerf_ns.scene.occupancy import Occupancy, intersect_box, piecewise, piecewise_inverse
 
 CENTRE, RADIUS = torch.tensor([0.2, -0.1, 0.3]), 0.25
 

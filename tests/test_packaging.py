@@ -81,7 +81,7 @@ def test_constraints_are_names_and_versions_only():
     assert not any("://" in line or "@ file" in line for line in lines)
 
 
-@pytest.mark.parametrize("module", ["disconerf_ns", "disconerf_ns.ffmpeg"])
+@pytest.mark.parametrize("module", ["disconerf_ns", "disconerf_ns.compat.ffmpeg"])
 def test_what_every_command_imports_is_light(module: str):
     code = f"import sys, {module}; print(*sys.modules)"
     loaded = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT).split()

@@ -9,7 +9,7 @@ from helpers import assert_close
 from nerfstudio.cameras.cameras import Cameras
 
 from disconerf_ns.masks.image_masks import resample, sampled
-from disconerf_ns.rays import sampled_rays
+from disconerf_ns.surface.rays import sampled_rays
 
 WIDTH, HEIGHT, FOCAL = 24, 18, 20.0
 

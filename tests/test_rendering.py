@@ -10,29 +10,32 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.field_components.field_heads import FieldHeadNames
 
 from benchmarks.surface import images, moved
-from disconerf_ns.edit import belonging
 from disconerf_ns.model import DiscoNerfModel
-from disconerf_ns.rendering import render_object
+from disconerf_ns.rendering.rays import OCCUPANCY_STEPS, render_object
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.edit import belonging
+from disconerf_ns.scene.objects import ObjectId
 
 
 @pytest.fixture
-def model(run: Run, monkeypatch: pytest.MonkeyPatch) -> DiscoNerfModel:
+def model(run: Run, model: DiscoNerfModel) -> DiscoNerfModel:
     run.trainer.pipeline.eval()
-    monkeypatch.setattr(run.trainer.pipeline.model.config, "extraction", "hard")
-    return run.trainer.pipeline.model
+    return model
 
 
 @pytest.fixture
-def rays(run: Run, model: DiscoNerfModel) -> RayBundle:
+def rays(run: Run) -> RayBundle:
     return run.trainer.pipeline.datamanager.view_rays(0)[::3]
 
 
-def render_everywhere(model: DiscoNerfModel, rays: RayBundle, id: int) -> tuple[torch.Tensor, torch.Tensor]:
+def render_everywhere(
+    model: DiscoNerfModel, scene: ArrangedScene, rays: RayBundle, id: ObjectId
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Eq. 1 with the densities of one object: colour on white, and opacity."""
     rgb, accumulation = torch.ones(len(rays), 3), torch.zeros(len(rays), 1)
-    hit, samples = model.occupancy(id).sample(rays, steps=64, count=model.config.object_samples)
+    hit, samples = scene.occupancy(id).ray_samples(rays, OCCUPANCY_STEPS, scene.options.object_samples)
     outputs = model.field(samples)
-    own = belonging(model.owners(samples.frustums.get_positions()), id)[..., None]
+    own = belonging(scene.owners(samples.frustums.get_positions()), id)[..., None]
     weights = samples.get_weights(outputs[FieldHeadNames.DENSITY] * own)
     accumulation[hit] = weights.sum(1)
     rgb[hit] = (weights * outputs[FieldHeadNames.RGB]).sum(1) + 1 - accumulation[hit]
@@ -41,34 +44,33 @@ def render_everywhere(model: DiscoNerfModel, rays: RayBundle, id: int) -> tuple[
 
 @pytest.mark.parametrize("extraction", ["hard", "soft"])
 @torch.no_grad()
-def test_an_object_is_the_same_where_only_its_own_samples_are_computed(model, rays, extraction: str) -> None:
-    model.config.extraction = extraction
-    model._occupancies.clear()
-    for found in model.objects:
-        rgb, accumulation = render_everywhere(model, rays, found.slot)
-        images = render_object(model, rays, found.slot, model.occupancy(found.slot), 1.0)
+def test_an_object_is_the_same_where_only_its_own_samples_are_computed(model, scene_now, rays, extraction: str) -> None:
+    scene = scene_now.with_options(extraction=extraction)
+    for each in scene.objects:
+        rgb, accumulation = render_everywhere(model, scene, rays, each.id)
+        images = render_object(scene, rays, each.id)
         assert (accumulation > 0.5).any()
         assert_close(images["rgb"], rgb, 1e-4)
         assert_close(images["accumulation"], accumulation, 1e-4)
-    model._occupancies.clear()
 
 
 @torch.no_grad()
-def test_the_field_is_asked_at_the_objects_own_samples_alone(model, rays, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = model.objects[0]
-    occupancy, asked, forward = model.occupancy(found.slot), [], model.field.forward
+def test_the_field_is_asked_at_the_objects_own_samples_alone(
+    model, scene_now, rays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id, asked, forward = scene_now.objects[0].id, [], model.field.forward
     monkeypatch.setattr(model.field, "forward", lambda samples: asked.append(samples) or forward(samples))
-    render_object(model, rays, found.slot, occupancy, 1.0)
+    render_object(scene_now, rays, id)
     (samples,) = asked
-    assert (model.owners(samples.frustums.get_positions()) == found.slot).all()
+    assert (scene_now.owners(samples.frustums.get_positions()) == id).all()
 
 
 @torch.no_grad()
-def test_an_object_that_owns_nothing_is_the_background(model, rays, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = model.objects[0]
-    occupancy = model.occupancy(found.slot)
-    monkeypatch.setattr(model, "owners", lambda positions: torch.full(positions.shape[:-1], found.slot + 1))
-    images = render_object(model, rays, found.slot, occupancy, 1.0)
+def test_an_object_that_owns_nothing_is_the_background(scene_now, rays, monkeypatch: pytest.MonkeyPatch) -> None:
+    id = scene_now.objects[0].id
+    scene_now.occupancy(id)
+    monkeypatch.setattr(ArrangedScene, "owners", lambda scene, positions: torch.full(positions.shape[:-1], id + 1))
+    images = render_object(scene_now, rays, id)
     assert (images["rgb"] == 1).all() and (images["accumulation"] == 0).all()
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from disconerf_ns.late import Late
+from disconerf_ns.compat.deferred import Deferred
 from disconerf_ns.method import disconerf_small
 from disconerf_ns.pipeline import DiscoNerfPipeline, DiscoNerfPipelineConfig
 
@@ -67,7 +67,7 @@ class Options:
         Options.asked += 1
         return 7
 
-    size: int = field(default=Late(lambda: Options._ask()), repr=False)
+    size: int = field(default=Deferred(lambda: Options._ask()), repr=False)
     other: str = "x"
 
 

@@ -8,7 +8,7 @@ from helpers import assert_close
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from disconerf_ns.surface import SurfaceSamples, render_slots, weight_quantiles
+from disconerf_ns.surface.samples import SurfaceSamples, render_slots, weight_quantiles
 
 
 def test_quantiles_by_hand() -> None:

@@ -11,9 +11,9 @@ import torch
 from conftest import Run, tiny_config, train
 from PIL import Image
 
+from disconerf_ns.cli.runs import objects_of
 from disconerf_ns.errors import UserError
-from disconerf_ns.objects import load_manifest
-from disconerf_ns.schedule import Stage
+from disconerf_ns.training.schedule import Stage
 
 
 def checkpoints(run: Run) -> list[Path]:
@@ -23,7 +23,7 @@ def checkpoints(run: Run) -> list[Path]:
 def test_the_field_finds_the_balls_and_the_floor(run: Run, scene: Path) -> None:
     import numpy as np
 
-    from disconerf_ns.metrics import labels_table, weighted_iou
+    from disconerf_ns.evaluation.metrics import labels_table, weighted_iou
 
     pipeline = run.trainer.pipeline
     pipeline.eval()
@@ -37,11 +37,11 @@ def test_the_field_finds_the_balls_and_the_floor(run: Run, scene: Path) -> None:
 
 
 def test_manifest_lists_the_objects_that_the_outputs_show(run: Run) -> None:
-    objects = load_manifest(run.folder / "objects.json")
+    objects = objects_of(run.config)
     assert 3 <= len(objects) <= 8
     assert [o.name for o in objects] == [f"object_{i:02d}" for i in range(len(objects))]
     assert 0.9 < sum(o.share for o in objects) <= 1.0001
-    assert run.trainer.pipeline.model.object_slots.tolist() == [o.slot for o in objects]
+    assert run.trainer.pipeline.model.object_slots.tolist() == [o.id for o in objects]
     assert all(0 < o.confidence <= 1 and o.views > 0 for o in objects)
 
 
@@ -150,7 +150,7 @@ def test_objects_alone_over_a_trained_radiance_field(run: Run, scene: Path, tmp_
 def test_objects_over_stock_nerfacto(scene: Path, tmp_path: Path) -> None:
     from nerfstudio.configs.method_configs import all_methods
 
-    from disconerf_ns.lpips import without_download
+    from disconerf_ns.compat.lpips import without_download
 
     small = tiny_config(scene, tmp_path / "x").pipeline
     config = copy.deepcopy(all_methods["nerfacto"])

@@ -13,39 +13,46 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scene import camera_pose
 
-from disconerf_ns.arrangement import arrange
-from disconerf_ns.edit import Edit
+from disconerf_ns.compat.lpips import weights_path, without_download
+from disconerf_ns.discovery.objects import discover, robust_box, without_strays
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import ABANDONED, sweep, write_new, write_whole
-from disconerf_ns.film import FIELD_OF_VIEW, orbit
-from disconerf_ns.lpips import weights_path, without_download
-from disconerf_ns.objects import SceneObject, discover, load_manifest, robust_box, save_manifest, without_strays
-from disconerf_ns.occupancy import Occupancy
-from disconerf_ns.outputs import LazyOutputs
-from disconerf_ns.parts import Parts
-from disconerf_ns.schedule import Schedule, Stage, resplit, split
-from disconerf_ns.surface import SurfaceSamples
+from disconerf_ns.rendering.film import FIELD_OF_VIEW, orbit
+from disconerf_ns.rendering.lazy_outputs import LazyOutputs
+from disconerf_ns.scene.arrangement import arrange
+from disconerf_ns.scene.connected_parts import ConnectedParts
+from disconerf_ns.scene.contraction import Contraction
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.objects import DiscoveredObject, Manifest, find_object, load_manifest, save_manifest
+from disconerf_ns.scene.occupancy import Occupancy
+from disconerf_ns.surface.samples import SurfaceSamples
+from disconerf_ns.training.schedule import Resumed, Schedule, Stage, plan_stages
 
 # ---------------------------------------------------------------- schedule
 
 
 def test_split_by_hand() -> None:
-    assert split(12_000, 2000, radiance_given=False) == Schedule(10_000, 12_000)  # the paper's
-    assert split(1200, 2000, radiance_given=False) == Schedule(800, 1200)
-    assert split(12_000, 2000, radiance_given=True) == Schedule(0, 2000)
-    assert split(1, 2000, radiance_given=False) == Schedule(0, 1)
+    assert plan_stages(12_000, 2000, radiance_given=False) == Schedule(10_000, 12_000)  # the paper's
+    assert plan_stages(1200, 2000, radiance_given=False) == Schedule(800, 1200)
+    assert plan_stages(12_000, 2000, radiance_given=True) == Schedule(0, 2000)
+    assert plan_stages(1, 2000, radiance_given=False) == Schedule(0, 1)
 
 
 @given(total=st.integers(1, 30_000), wanted=st.integers(1, 5000), data=st.data())
 def test_a_resumed_run_agrees_with_the_whole_one(total: int, wanted: int, data: st.DataObject) -> None:
-    whole = split(total, wanted, radiance_given=False)
+    whole = plan_stages(total, wanted, radiance_given=False)
     start = data.draw(st.integers(1, total))
-    assert resplit(whole, whole.object_start, start) == whole
+    assert plan_stages(total, wanted, False, Resumed(start, whole.object_start)) == whole
 
 
 def test_a_begun_object_stage_keeps_its_first_step() -> None:
-    assert resplit(split(4000, 2000, False), resumed_object_start=900, start_step=1000) == Schedule(900, 4000)
-    assert resplit(split(600, 2000, False), resumed_object_start=900, start_step=500) == Schedule(500, 600)
+    assert plan_stages(4000, 2000, False, Resumed(step=1000, object_start=900)) == Schedule(900, 4000)
+    assert plan_stages(600, 2000, False, Resumed(step=500, object_start=900)) == Schedule(500, 600)
+
+
+def test_objects_are_looked_for_at_every_tenth_of_their_stage() -> None:
+    schedule = Schedule(100, 140)
+    assert [step for step in range(140) if schedule.completes_tenth(step)] == list(range(103, 140, 4))
 
 
 @given(step=st.integers(0, 1199))
@@ -156,13 +163,19 @@ def test_merging_and_splitting_by_hand() -> None:
     assert edit.merge([2], 4).merged == {0: 4, 6: 4, 2: 4}, "what is part of a part moves with it"
     assert edit.merge([4], 0).merged == {6: 2, 4: 0}, "the target is an object of its own"
     assert edit.take_apart(2).merged == {}
-    assert edit.fits(5) and not edit.fits(3) and not edit.hide(8).fits(5)
+    assert edit._fits(5) and not edit._fits(3) and not edit.hide(8)._fits(5)
     assert edit.isolate([2], range(4)).hidden == {0, 1, 3}
     assert edit.rename(2, "mug").names == {2: "mug"} and edit.rename(2, "mug").rename(2, "").names == {}
 
 
-BOXED = {"color": (0.0, 0.0, 0.0), "confidence": 0.5, "views": 3, "box": ((0.0,) * 3, (1.0,) * 3)}
-FOUND = [SceneObject("", slot, share=share, **BOXED) for slot, share in ((4, 0.5), (0, 0.3), (2, 0.2))]
+DISCOVERED = [
+    DiscoveredObject(slot, share, confidence=0.5, views=3, box=((0.0,) * 3, (1.0,) * 3))
+    for slot, share in ((4, 0.5), (0, 0.3), (2, 0.2))
+]
+
+
+def no_parts(slot: int) -> ConnectedParts:
+    raise AssertionError(slot)
 
 
 def cells(*blocks: tuple[slice, slice, slice]) -> Occupancy:
@@ -171,38 +184,38 @@ def cells(*blocks: tuple[slice, slice, slice]) -> Occupancy:
     for block in blocks:
         occupied[block] = True
     cube = torch.tensor([[0.0] * 3, [1.0] * 3])
-    return Occupancy(cube, cube[0], cube[1], occupied, lambda x: x, lambda x: x)
+    return Occupancy(cube, cube[0], cube[1], occupied, Contraction(cube, None))
 
 
 def test_parts_of_an_object() -> None:
     """Blocks of 64, 16 and 1 cells: the smallest is too small and joins the one that is nearest to it."""
     four, all_of_it = slice(0, 4), slice(None)
     grid = cells((four, four, four), (slice(6, 8), slice(6, 8), slice(0, 4)), (slice(7, 8), slice(7, 8), slice(7, 8)))
-    parts = Parts.of(grid)
+    parts = ConnectedParts.of(grid)
     assert len(parts) == 2 and parts.shares == (0.8, 0.2)
     points = torch.tensor([[0.1, 0.1, 0.1], [0.9, 0.9, 0.1], [0.95, 0.95, 0.95], [0.1, 0.6, 0.1], [2.0, 2.0, 0.0]])
     assert parts.at(points).tolist() == [0, 1, 1, 0, 1]
     assert parts.box(0).tolist() == [[0, 0, 0], [0.5, 0.5, 0.5]]
     assert parts.box(1).tolist() == [[0.75, 0.75, 0], [1, 1, 1]]
-    assert len(Parts.of(cells())) == len(Parts.of(cells((all_of_it,) * 3))) == 1
+    assert len(ConnectedParts.of(cells())) == len(ConnectedParts.of(cells((all_of_it,) * 3))) == 1
 
 
 def test_objects_under_an_edit() -> None:
-    parts = lambda slot: Parts.of(cells((slice(0, 4),) * 3, (slice(6, 8),) * 3))  # noqa: E731
-    plain = arrange(FOUND, Edit(), 5, parts)
-    assert [(one.name, one.slot) for one in plain] == [("object_00", 4), ("object_01", 0), ("object_02", 2)]
+    parts = lambda slot: ConnectedParts.of(cells((slice(0, 4),) * 3, (slice(6, 8),) * 3))  # noqa: E731
+    plain = arrange(DISCOVERED, Edit(), 5, parts)
+    assert [(one.name, one.id) for one in plain] == [("object_00", 4), ("object_01", 0), ("object_02", 2)]
     assert len({one.color for one in plain}) == 3
 
     edit = Edit().divide(0, 2).merge([4], 2).rename(5, "lid").recolor(0, (1.0, 0.0, 0.0))
-    arranged = arrange(FOUND, edit, 5, parts)
-    assert [(one.name, one.slot, one.title) for one in arranged] == [
+    arranged = arrange(DISCOVERED, edit, 5, parts)
+    assert [(one.name, one.id, one.title) for one in arranged] == [
         ("object_01", 0, ""),
         ("object_02", 2, ""),
         ("object_03", 5, "lid"),
     ]
     assert [one.share for one in arranged] == pytest.approx([0.3 * 64 / 72, 0.7, 0.3 * 8 / 72])
     assert arranged[0].color == (1.0, 0.0, 0.0) and arranged[1].color == plain[2].color
-    assert arranged[0].box == ((0, 0, 0), (0.5, 0.5, 0.5)) and arranged[1].box == FOUND[0].box
+    assert arranged[0].box == ((0, 0, 0), (0.5, 0.5, 0.5)) and arranged[1].box == DISCOVERED[0].box
 
 
 def test_edits_are_values_and_survive_a_file(tmp_path: Path) -> None:
@@ -211,17 +224,17 @@ def test_edits_are_values_and_survive_a_file(tmp_path: Path) -> None:
     assert edit.hide(3) == edit and edit.show(3).hidden == frozenset()
     assert edit.table(5, "cpu").density.tolist() == [1, 1, 1, 0, 1]
     edit.save(tmp_path / "edit.json")
-    assert Edit.load(tmp_path / "edit.json") == edit
+    assert Edit.load(tmp_path / "edit.json", 5) == edit
     rich = edit.divide(1, 3).merge([0], 2).rename(2, "mug ü")
     rich.save(tmp_path / "edit.json")
-    assert Edit.load(tmp_path / "edit.json") == rich
+    assert Edit.load(tmp_path / "edit.json", 5) == rich
     for content in ('{"merged": {"1": 2, "2": 3}}', '{"split": {"1": 1}}', '{"colors": {"1": [1, 2]}}'):
         (tmp_path / "bad.json").write_text(content)
         with pytest.raises(UserError, match=r"bad\.json: not an edit"):
-            Edit.load(tmp_path / "bad.json")
+            Edit.load(tmp_path / "bad.json", 5)
     (tmp_path / "bad.json").write_text("[1, 2]")
     with pytest.raises(UserError, match=r"bad\.json: not an edit"):
-        Edit.load(tmp_path / "bad.json")
+        Edit.load(tmp_path / "bad.json", 5)
 
 
 # ---------------------------------------------------------------- objects
@@ -237,14 +250,14 @@ def test_discovery_by_hand() -> None:
     first = SurfaceSamples.pack(left.expand(4, 2, 3), torch.tensor([1.0, 1, 1, 0.2]))
     second = SurfaceSamples.pack(torch.stack([left] * 3 + [right] * 3)[:, None].expand(-1, 2, 3), torch.ones(6))
     objects = discover(field, [first, second], lambda x: 4 * x - 2, slots=3, min_share=0.1)
-    assert [(o.name, o.slot, o.views) for o in objects] == [("object_00", 0, 2), ("object_01", 1, 1)]
+    assert [(o.slot, o.views) for o in objects] == [(0, 2), (1, 1)]
     assert [o.share for o in objects] == pytest.approx([6 / 9, 3 / 9])
     assert [o.confidence for o in objects] == pytest.approx([0.9, 0.8], abs=1e-3)
     assert objects[0].box[0][0] == pytest.approx(-1, abs=1e-3)
     assert len(discover(field, [first, second], lambda x: x, slots=3, min_share=0.5)) == 1
     slots = [o.slot for o in objects]
     again = discover(field, [first, second], lambda x: 4 * x - 2, slots=3, min_share=0.1, known=[7, *slots[::-1]])
-    assert [o.slot for o in again] == slots[::-1] and [o.name for o in again] == [o.name for o in objects]
+    assert [o.slot for o in again] == slots[::-1]
 
 
 def test_robust_box_leaves_outliers_out() -> None:
@@ -266,11 +279,33 @@ def test_strays_are_left_out_and_large_parts_stay() -> None:
 
 
 def test_manifest_survives_a_file(tmp_path: Path) -> None:
-    samples = SurfaceSamples.pack(torch.rand(50, 2, 3), torch.ones(50))
-    objects = discover(lambda x: torch.ones(len(x), 1), [samples], lambda x: x, slots=1, min_share=0.0)
-    save_manifest(objects, 1, 7, tmp_path / "run" / "objects.json")
-    assert load_manifest(tmp_path / "run" / "objects.json") == objects
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["objects.json"]
+    path = tmp_path / "run" / "objects.json"
+    objects = arrange(DISCOVERED, Edit(), 5, no_parts)
+    save_manifest(objects, 5, 7, path)
+    assert load_manifest(path) == Manifest(tuple(DISCOVERED), 5)
+    assert [each.name for each in path.parent.iterdir()] == ["objects.json"]
+    path.write_text('{"objects": [{"slot": 1}]}')
+    with pytest.raises(UserError, match=r"objects\.json: not a list of objects \(KeyError\('share'\)\)"):
+        load_manifest(path)
+
+
+def test_objects_are_found_by_either_name() -> None:
+    edit = Edit().rename(0, "mug").rename(2, "teapot")
+    objects = arrange(DISCOVERED, edit, 5, no_parts)
+    assert find_object(objects, "object_01").id == find_object(objects, "mug").id == 0
+    with pytest.raises(UserError, match=r"there is no cup; the scene has object_00, object_01 \(mug\), object_02"):
+        find_object(objects, "cup")
+    twins = arrange(DISCOVERED, edit.rename(2, "mug"), 5, no_parts)
+    with pytest.raises(UserError, match="object_01 and object_02 are both called mug"):
+        find_object(twins, "mug")
+
+
+@pytest.mark.parametrize("title", ["a/b", "..", "x" * 5000, "mug ü", ""])
+def test_files_of_an_object_have_names_that_every_file_system_takes(title: str, tmp_path: Path) -> None:
+    each, twin, _ = arrange(DISCOVERED, Edit().rename(4, title).rename(0, title), 5, no_parts)
+    (tmp_path / f"{each.file_name}.mp4").write_text("")
+    assert each.file_name != twin.file_name and each.file_name.startswith("object_00")
+    assert [path.name for path in tmp_path.iterdir()] == [f"{each.file_name}.mp4"]
 
 
 # ---------------------------------------------------------------- orbit

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from disconerf_ns.datamanager import MaskedView
+from disconerf_ns.masks.masked_view import MaskedView
 from disconerf_ns.pipeline import DiscoNerfPipeline
 
 from .features import FeatureField, NearestCentroid, density_clusters, random_points, render

@@ -15,8 +15,8 @@ from jaxtyping import Float
 from timm.models.vision_transformer import VisionTransformer, resize_pos_embed
 from torch import Tensor, nn
 
-from disconerf_ns.datamanager import MaskedView
 from disconerf_ns.errors import UserError
+from disconerf_ns.masks.masked_view import MaskedView
 from disconerf_ns.pipeline import DiscoNerfPipeline
 
 from .features import FeatureField, NearestCentroid, mean_clusters, random_points, render

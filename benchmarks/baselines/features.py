@@ -11,7 +11,7 @@ from sklearn.cluster import HDBSCAN, KMeans
 from torch import Tensor, nn
 
 from disconerf_ns.field import ObjectField, ObjectFieldConfig
-from disconerf_ns.surface import SurfaceSamples
+from disconerf_ns.surface.samples import SurfaceSamples
 
 
 class FeatureField(ObjectField):

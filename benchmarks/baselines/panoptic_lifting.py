@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from disconerf_ns import objective
 from disconerf_ns.field import ObjectField
 from disconerf_ns.pipeline import DiscoNerfPipeline
-from disconerf_ns.surface import SurfaceSamples, render_slots
+from disconerf_ns.surface.samples import SurfaceSamples, render_slots
+from disconerf_ns.training import objective
 
 from .training import next_views, optimize, smallest_masks
 
@@ -30,7 +30,7 @@ def assign(slots: Float[Tensor, "pixels slots"], labels: Int[Tensor, "pixels"], 
     """
     sums = slots.detach().new_zeros(masks, slots.shape[1]).index_add_(0, labels, slots.detach())
     pixels = torch.bincount(labels, minlength=masks)
-    return objective.match(sums / pixels.clamp(min=1)[:, None])
+    return objective.assign(sums / pixels.clamp(min=1)[:, None])
 
 
 def instance_loss(slots: Float[Tensor, "pixels slots"], labels: Int[Tensor, "pixels"], masks: int) -> Float[Tensor, ""]:

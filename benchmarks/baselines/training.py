@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from disconerf_ns.datamanager import MaskedView
+from disconerf_ns.masks.masked_view import MaskedView
 from disconerf_ns.method import disconerf
 from disconerf_ns.pipeline import DiscoNerfPipeline
-from disconerf_ns.schedule import Schedule
+from disconerf_ns.training.schedule import Schedule
 
 OPTIMIZER = disconerf.config.optimizers["object_field"]["optimizer"]
 OBJECT_RATE = OPTIMIZER.lr

@@ -13,8 +13,9 @@ import tyro
 from disconerf_ns import __version__
 from disconerf_ns.cli.masks import progress_bar
 from disconerf_ns.errors import MaskError, UserError
-from disconerf_ns.masks.formats import FORMATS, TARGETS, Images, Loaders, format_of, recognise
+from disconerf_ns.masks.formats import FORMATS, TARGETS, format_of, recognise
 from disconerf_ns.masks.formats.files import image_size
+from disconerf_ns.masks.formats.format import Images, Loaders
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
 from disconerf_ns.masks.images import find_images
 from disconerf_ns.masks.report import describe, measure

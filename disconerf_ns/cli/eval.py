@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from disconerf_ns.cli.objects import manifest_of
+from disconerf_ns.cli.runs import manifest_of
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
 
@@ -46,12 +46,13 @@ class Eval:
         from nerfstudio.utils.eval_utils import eval_setup
         from rich.progress import track
 
-        from disconerf_ns import evaluation
-        from disconerf_ns.labels import label_files
+        from disconerf_ns.evaluation import scores as evaluation
+        from disconerf_ns.evaluation.label_files import label_files
+        from disconerf_ns.evaluation.predictions import predict_labels
+        from disconerf_ns.evaluation.provenance import machine, versions
+        from disconerf_ns.evaluation.views import masks_of, views_of
         from disconerf_ns.masks.image_masks import resample
         from disconerf_ns.masks.label_image import read_label_image, write_label_image
-        from disconerf_ns.provenance import machine, versions
-        from disconerf_ns.views import masks_of, views_of
 
         config, pipeline, _, step = eval_setup(self.load_config, test_mode="test")
         views = views_of(pipeline, self.split)
@@ -61,7 +62,7 @@ class Eval:
 
         compared = {}
         for view, file in track(list(zip(views, files)), "rendering label maps"):
-            predicted = evaluation.predict_labels(pipeline, view.index, self.downscale, view.split)
+            predicted = predict_labels(pipeline, view.index, self.downscale, view.split)
             if self.save is not None:
                 write_label_image(resample(predicted, view.height, view.width), self.save / f"{view.key}.png")
             if file is not None:
@@ -82,7 +83,7 @@ class Eval:
             "seed": config.machine.seed,
             "iterations": step + 1,
             "slots": pipeline.model.object_field.slots,
-            "objects": len(pipeline.model.object_slots),
+            "objects": len(pipeline.model.current.value.trained.discovered),
         }
         options = {
             "ground_truth": str(self.ground_truth),
@@ -120,7 +121,7 @@ def print_scores(scores: Mapping[str, Mapping[str, float]], views: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from disconerf_ns.metrics import COUNTS, FRACTIONS
+    from disconerf_ns.evaluation.metrics import COUNTS, FRACTIONS
 
     table = Table(
         title=f"Objects in {views} views", caption=CAPTION, box=SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1)

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from disconerf_ns.errors import UserError
-from disconerf_ns.objects import load_manifest
+from disconerf_ns.cli.runs import objects_of
 
 if TYPE_CHECKING:
-    from disconerf_ns.mask_report import MaskReport
+    from disconerf_ns.discovery.report import MaskReport
 
 
 @dataclass
 class Objects:
-    """List the objects that a run discovered."""
+    """List the objects of a run, as they were edited in the viewer."""
 
     load_config: Path
     """config.yml of the run."""
@@ -24,22 +23,22 @@ class Objects:
         """Print one row per object, largest first, and the views and objects whose masks agree least.
 
         Raises:
-            UserError: the run has no objects.json.
+            UserError: the run has no objects, or its files cannot be read.
         """
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
-        from disconerf_ns.mask_report import load_report
+        from disconerf_ns.discovery.report import load_report
 
         table = Table()
-        for column in ("object", "colour", "share of surface", "confidence", "views", "size"):
-            table.add_column(column, justify="left" if column in ("object", "colour") else "right")
-        for found in sorted(load_manifest(manifest_of(self.load_config)), key=lambda one: -one.share):
-            swatch = Text("████", style=f"rgb({','.join(str(round(255 * c)) for c in found.color)})")
-            size = " x ".join(f"{high - low:.2f}" for low, high in zip(*found.box))
-            share, confidence = f"{100 * found.share:.1f} %", f"{100 * found.confidence:.0f} %"
-            table.add_row(found.name, swatch, share, confidence, str(found.views), size)
+        for column in ("object", "name", "colour", "share of surface", "confidence", "views", "size"):
+            table.add_column(column, justify="left" if column in ("object", "name", "colour") else "right")
+        for each in sorted(objects_of(self.load_config), key=lambda each: -each.share):
+            swatch = Text("████", style=f"rgb({','.join(str(round(255 * c)) for c in each.color)})")
+            size = " x ".join(f"{high - low:.2f}" for low, high in zip(*each.box))
+            share, confidence = f"{100 * each.share:.1f} %", f"{100 * each.confidence:.0f} %"
+            table.add_row(each.name, each.title, swatch, share, confidence, str(each.views), size)
         Console().print(table)
         report = self.load_config.parent / "masks.json"
         if report.exists():
@@ -61,18 +60,3 @@ def _worst(report: MaskReport, most: int = 5):
     for found in report.objects[:most]:
         objects.add_row(found.name, str(found.masks), str(found.joined), f"{found.affinity:.2f}")
     return views, objects
-
-
-def manifest_of(config: Path) -> Path:
-    """The objects.json of a run.
-
-    Raises:
-        UserError: it is not there.
-    """
-    path = config.parent / "objects.json"
-    if not path.exists():
-        raise UserError(
-            f"objects: there is no {path}; pass the config.yml of a disconerf run whose object stage has begun "
-            "with --load-config."
-        )
-    return path

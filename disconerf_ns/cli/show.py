@@ -13,7 +13,7 @@ from disconerf_ns.cli.masks import progress_bar
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks.images import find_images, read_image
-from disconerf_ns.masks.report import FEW, ViewReport, describe, measure
+from disconerf_ns.masks.report import FEW, ViewMasks, describe, measure
 from disconerf_ns.masks.sheet import sheet, tile
 from disconerf_ns.masks.store import MaskStore
 
@@ -57,7 +57,7 @@ class Show:
             )
         images = find_images(self.data, self.images)
         store = MaskStore.find(self.data) if self.masks is None else MaskStore.open(self.masks)
-        stored = store.match(images)
+        stored = store.files_for(images)
         keys = [key for key in images if key in stored]
         if not keys:
             raise UserError(f"masks: {store.root} holds masks of none of the {len(images)} images of {self.data}.")
@@ -92,7 +92,7 @@ class Show:
             raise UserError(f"masks: {len(unread)} photographs could not be shown: {'; '.join(unread)}.")
 
 
-def caption(view: ViewReport) -> tuple[str, bool]:
+def caption(view: ViewMasks) -> tuple[str, bool]:
     """The line under a view, and whether it is a warning; of a long name the end is shown."""
     name = view.key if len(view.key) <= NAME else f"...{view.key[-NAME:]}"
     return f"{view.count} masks, {view.coverage:.0%} covered: {name}", view.count < FEW

@@ -11,8 +11,8 @@ from typing import Literal
 import torch
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.hashgrid import TcnnHashGrid, TorchHashGrid
 from disconerf_ns.kernels import composite
+from disconerf_ns.kernels.hash_grid import TcnnHashGrid, TorchHashGrid
 
 Implementation = Literal["torch", "tcnn", "triton"]
 REMEDY = "Choose auto or torch with --pipeline.model.object-field.implementation"

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from disconerf_ns.hashgrid import TorchHashGrid
 from disconerf_ns.kernels.encode import encode
+from disconerf_ns.kernels.hash_grid import TorchHashGrid
 from disconerf_ns.kernels.launch import runs_on
 from disconerf_ns.kernels.variation import variation
 

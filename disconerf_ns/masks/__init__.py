@@ -1,1 +1,1 @@
-"""2D masks of the photographs: where they are kept, what is done to them, and what proposes them."""
+"""2D masks of the photographs: proposers that make them, filters, file formats, and the store on disk."""

@@ -1,11 +1,12 @@
-"""Masks of many images, made by one worker here, by several processes, or on a Ray cluster.
+"""Workers that make the masks of many images: this process, several processes, or the actors of a Ray cluster.
 
-Images are handed out one at a time. A worker that ends, for want of memory or with its machine, costs the image at hand
-another try by another worker; an image at which two workers ended is reported, and the others are done.
+Images are handed out one at a time. If a worker dies (out of memory, or with its machine), another worker tries its
+image once more. An image on which two workers die is reported as failed, and the run goes on with the others.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections import deque
@@ -21,15 +22,18 @@ from typing import Any, Protocol
 from disconerf_ns.errors import UserError
 from disconerf_ns.masks.freshness import fingerprint
 from disconerf_ns.masks.images import read_image
+from disconerf_ns.masks.reason import reason
 from disconerf_ns.masks.store import MaskStore
 
 TRIES = 2
-"""Workers that may end over one image."""
+"""Workers that may die on one image before it is reported as failed."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Job:
-    """An image that wants masks."""
+    """An image to make masks of."""
 
     key: str
     image: Path
@@ -37,21 +41,22 @@ class Job:
 
 @dataclass(frozen=True)
 class Done:
-    """An image that has its masks, or not."""
+    """The outcome of a job."""
 
     job: Job
     error: str | None
+    """None if the masks are stored, otherwise one sentence that says why they are not."""
 
 
 class Displaced(UserError):
-    """Another run replaced the set of masks."""
+    """Another run has replaced the set of masks that this run writes to."""
 
 
 class Maker:
-    """Makes and stores the masks of one image after the other.
+    """Makes and stores the masks of images, one image per call.
 
     Args:
-        config: of a proposer.
+        config: config of a proposer, see `masks.proposers`.
         root: folder of the masks.
     Raises:
         UserError: the proposer cannot run.
@@ -61,54 +66,58 @@ class Maker:
         self.propose, self.store, self.identity = config.setup(), MaskStore(root), ""
 
     def __call__(self, job: Job) -> str | None:
-        """Store an image's masks; what is wrong, where there are none.
+        """Make and store the masks of one image.
 
+        Returns:
+            None, or one sentence that says why the image has no masks.
         Raises:
-            Displaced: another run has begun the set anew.
+            Displaced: another run has replaced the set of masks.
         """
         self.identity = self.identity or self.store.identity()
         try:
-            about = {"file_name": job.image.name, **fingerprint(job.image)}
+            facts = {"file_name": job.image.name, **fingerprint(job.image)}
             masks = self.propose(read_image(job.image))
             if self.store.identity() != self.identity:
-                raise Displaced(f"masks: another run began {self.store.root} anew; this one stops.")
-            self.store.save(job.key, masks, about)
+                raise Displaced(f"masks: another run has replaced the masks in {self.store.root}; this run stops.")
+            self.store.save(job.key, masks, facts)
         except Displaced:
             raise
         except (UserError, OSError) as error:
+            _log.debug("no masks of %s", job.image, exc_info=True)
             return str(error)
-        except Exception as error:  # of the model or its libraries: the other images may do
+        except Exception as error:  # a model may raise anything at one image, and the others must still get their masks
+            _log.exception("no masks of %s", job.image)
             return f"{job.image}: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         return None
 
 
 class Ended(Exception):
-    """A worker is no longer there."""
+    """A worker has died."""
 
 
 class Worker(Protocol):
-    """Another process that makes masks; it is busy with its start at first."""
+    """A process elsewhere that makes masks; after its creation it is busy until its proposer is set up."""
 
     def start(self, job: Job) -> None:
-        """Begin with an image."""
+        """Begin the masks of an image."""
 
     def result(self) -> str | None:
-        """What a `Maker` said, once the worker is ready; None after its start.
+        """The result of `Maker` for the current image, or None once the proposer is set up; waits for it.
 
         Raises:
-            Ended: there is no worker any more.
-            UserError: the proposer cannot run.
+            Ended: the worker has died.
+            UserError: the proposer cannot run, or another run has replaced the set of masks.
         """
 
     def close(self) -> None:
-        """Let the worker go."""
+        """End the worker."""
 
 
 def alone(config: Any, root: Path, jobs: Sequence[Job], stop: Event, begin: Callable[[], None]) -> Iterator[Done]:
-    """Make masks in this process, until there are no jobs or `stop` is set.
+    """Make masks in this process until all jobs are done or `stop` is set.
 
     Args:
-        begin: called when the proposer is there, before any masks are stored.
+        begin: called once, after the proposer is set up and before the first masks are stored.
     """
     make = Maker(config, root)
     begin()
@@ -126,14 +135,14 @@ def dispatch(
     stop: Event,
     begin: Callable[[], None],
 ) -> Iterator[Done]:
-    """Hand jobs out to workers, as they come, until there are none or `stop` is set; images at hand are finished.
+    """Hand jobs to workers in order until none is left or `stop` is set; images in progress are always finished.
 
     Args:
-        hire: starts the worker of a number.
-        ready: waits for some of the busy workers, and gives those that are ready or have ended.
-        begin: called when the first worker is there.
+        hire: starts the worker with this number.
+        ready: waits until at least one of the busy workers has a result or has died, and returns all that have.
+        begin: called once, when the first worker is ready.
     Raises:
-        UserError: the proposer cannot run, or workers end before they start.
+        UserError: the proposer cannot run, or more than `workers` workers died while they started.
     """
     todo = deque((job, 1) for job in jobs)
     busy: dict[Worker, tuple[Job, int] | None] = {hire(n): None for n in range(min(workers, len(jobs)))}
@@ -144,16 +153,19 @@ def dispatch(
                 task = busy.pop(worker)
                 try:
                     error = worker.result()
-                except Ended as reason:
+                except Ended as end:
                     worker.close()
                     if task is None:
                         lost += 1
                         if lost > workers:
-                            raise UserError(f"masks: workers end before they start ({reason}).") from None
+                            raise UserError(
+                                f"masks: the workers die while they start ({end}); run the command without --workers "
+                                "and --ray to see why."
+                            ) from end
                     elif task[1] < TRIES:
                         todo.appendleft((task[0], task[1] + 1))
                     else:
-                        yield Done(task[0], f"{task[0].image}: {TRIES} workers ended over it ({reason})")
+                        yield Done(task[0], f"{task[0].image}: {TRIES} workers died while they made its masks ({end})")
                     if todo and not stop.is_set():
                         busy[hire(hired)] = None
                         hired += 1
@@ -179,7 +191,7 @@ def dispatch(
 def processes(
     config: Any, root: Path, jobs: Sequence[Job], stop: Event, begin: Callable[[], None], workers: int
 ) -> Iterator[Done]:
-    """Make masks with several processes of this machine, which share its GPUs."""
+    """Make masks with several processes on this machine, which take its GPUs in turn."""
     import torch
 
     gpus = torch.cuda.device_count()
@@ -188,7 +200,12 @@ def processes(
 
 
 class Process:
-    """A worker on this machine."""
+    """A worker process on this machine.
+
+    Args:
+        config, root: as for `Maker`.
+        gpu: index of the only GPU that the process sees; None leaves them all visible.
+    """
 
     def __init__(self, config: Any, root: Path, gpu: int | None):
         context = get_context("spawn")
@@ -198,41 +215,42 @@ class Process:
         theirs.close()
 
     def start(self, job: Job) -> None:
-        """Send an image's name over."""
+        """Send a job to the process."""
         self.pipe.send(job)
 
     def result(self) -> str | None:
-        """What came back."""
+        """Wait for the reply of the process, see `Worker.result`."""
         try:
-            failed, said = self.pipe.recv()
-        except (EOFError, OSError):
+            failed, sentence = self.pipe.recv()
+        except (EOFError, OSError) as error:
             self.process.join(5)
-            raise Ended(f"exit code {self.process.exitcode}") from None
+            raise Ended(f"exit code {self.process.exitcode}") from error
         if failed:
-            raise UserError(said)
-        return said
+            raise UserError(sentence)
+        return sentence
 
     def close(self) -> None:
-        """End the process; at once, if it is busy."""
+        """End the process, even if it is busy."""
         self.pipe.close()
         self.process.terminate()
         self.process.join()
 
 
 def ready_processes(workers: list[Process]) -> list[Process]:
-    """Wait for processes."""
-    found = wait([worker.pipe for worker in workers])
-    return [worker for worker in workers if worker.pipe in found]
+    """Wait until processes have replied or died, and return them."""
+    readable = wait([worker.pipe for worker in workers])
+    return [worker for worker in workers if worker.pipe in readable]
 
 
 def _serve(pipe: Connection, config: Any, root: Path, gpu: int | None) -> None:
-    """The other side of `Process`: the parent decides when to stop, so Ctrl-C is left to it."""
+    """Main function of a `Process`; it ignores Ctrl-C because the parent decides when to stop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
     try:
         make = Maker(config, root)
     except UserError as error:
+        _log.debug("the proposer cannot run", exc_info=True)
         pipe.send((True, str(error)))
         return
     pipe.send((False, None))
@@ -254,13 +272,13 @@ def _serve(pipe: Connection, config: Any, root: Path, gpu: int | None) -> None:
 def on_ray(
     config: Any, root: Path, jobs: Sequence[Job], stop: Event, begin: Callable[[], None], workers: int, address: str
 ) -> Iterator[Done]:
-    """Make masks on the machines of a Ray cluster, which have the dataset at the same path.
+    """Make masks on the machines of a Ray cluster, all of which must see the dataset at the same path.
 
     Args:
-        workers: actors, each with a GPU where the cluster has some, with a CPU otherwise.
-        address: of the cluster, as `ray.init` takes it; "local" starts one here.
+        workers: number of actors; each takes one GPU if the cluster has GPUs, otherwise one CPU.
+        address: of the cluster, as `ray.init` takes it; "local" starts a cluster on this machine.
     Raises:
-        UserError: Ray is not installed, or there is no such cluster.
+        UserError: Ray is not installed, or no cluster answers at the address.
     """
     try:
         import ray
@@ -270,28 +288,32 @@ def on_ray(
         if not ray.is_initialized():
             ray.init(address=address, log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise UserError(f"masks: there is no Ray cluster at {address} ({str(error).splitlines()[0]}).") from None
+        _log.debug("no Ray cluster at %s", address, exc_info=True)
+        raise UserError(
+            f"masks: no Ray cluster answers at {address} ({reason(error)}); start one, or pass --ray local."
+        ) from error
     share = {"num_gpus": 1} if ray.cluster_resources().get("GPU", 0) else {"num_cpus": 1}
     actor = ray.remote(Remote).options(max_restarts=0, **share)
     return dispatch(jobs, workers, lambda _: RayWorker(actor, config, root), ready_on_ray, stop, begin)
 
 
 class Remote:
-    """The other side of `RayWorker`."""
+    """The actor that a `RayWorker` talks to."""
 
     def __init__(self, config: Any, root: Path):
         self.config, self.root = config, root
 
     def prepare(self) -> tuple[bool, str | None]:
-        """Set the proposer up; whether the work has to end, and why."""
+        """Set up the proposer. Returns whether the whole run must end, and the sentence that says why."""
         try:
             self.make = Maker(self.config, self.root)
         except UserError as error:
+            _log.debug("the proposer cannot run", exc_info=True)
             return True, str(error)
         return False, None
 
     def work(self, job: Job) -> tuple[bool, str | None]:
-        """Make the masks of an image; whether the work has to end, and what is wrong."""
+        """Make the masks of an image. Returns whether the whole run must end, and the sentence that says why."""
         try:
             return False, self.make(job)
         except Displaced as error:
@@ -299,27 +321,28 @@ class Remote:
 
 
 class RayWorker:
-    """An actor somewhere on the cluster."""
+    """A worker that is an actor on a Ray cluster."""
 
     def __init__(self, actor: Any, config: Any, root: Path):
         self.actor = actor.remote(config, Path(root).absolute())
         self.pending = self.actor.prepare.remote()
 
     def start(self, job: Job) -> None:
-        """Ask for an image's masks."""
+        """Send a job to the actor."""
         self.pending = self.actor.work.remote(Job(job.key, job.image.absolute()))
 
     def result(self) -> str | None:
-        """What came back."""
+        """Wait for the reply of the actor, see `Worker.result`."""
         import ray
 
         try:
-            failed, said = ray.get(self.pending)
+            failed, sentence = ray.get(self.pending)
         except ray.exceptions.RayError as error:
-            raise Ended(str(error).strip().splitlines()[0]) from None
+            _log.debug("a Ray actor died", exc_info=True)
+            raise Ended(reason(error)) from error
         if failed:
-            raise UserError(said)
-        return said
+            raise UserError(sentence)
+        return sentence
 
     def close(self) -> None:
         """End the actor."""
@@ -329,15 +352,15 @@ class RayWorker:
 
 
 def ready_on_ray(workers: list[RayWorker]) -> list[RayWorker]:
-    """Wait for actors."""
+    """Wait until an actor has replied or died, and return it."""
     import ray
 
-    found, _ = ray.wait([worker.pending for worker in workers], num_returns=1)
-    return [worker for worker in workers if worker.pending in found]
+    finished, _ = ray.wait([worker.pending for worker in workers], num_returns=1)
+    return [worker for worker in workers if worker.pending in finished]
 
 
 def crew(workers: int, ray: str | None) -> Callable[..., Iterator[Done]]:
-    """What makes masks with this many workers, here or on a Ray cluster."""
+    """The function that makes masks with this many workers: `alone`, `processes`, or `on_ray` at the address `ray`."""
     if ray is not None:
         return partial(on_ray, workers=workers, address=ray)
     return alone if workers == 1 else partial(processes, workers=workers)

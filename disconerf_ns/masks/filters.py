@@ -1,4 +1,4 @@
-"""What is done to proposed masks before they are kept: pure functions on stacks of binary masks."""
+"""Filters for proposed masks: pure functions on stacks of binary masks."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from jaxtyping import Bool, Shaped
 
 
 def large_enough(masks: Bool[np.ndarray, "masks height width"], fraction: float) -> Bool[np.ndarray, " masks"]:
-    """Which masks cover at least a fraction in [0, 1] of the image."""
+    """True for masks that cover at least this fraction, in [0, 1], of the image."""
     return masks.sum((1, 2)) >= fraction * masks[0].size if len(masks) else np.zeros(0, dtype=bool)
 
 
 def not_contained(masks: Bool[np.ndarray, "masks height width"], share: float = 0.95) -> Bool[np.ndarray, " masks"]:
-    """Which masks lie inside no other.
+    """True for masks that lie inside no other mask.
 
-    Mask a lies inside mask b when b is larger, or as large and earlier, and covers at least `share` of a's pixels. So
-    of several equal masks the first one stays, and an empty mask never does where there is another.
+    Mask a lies inside mask b if b covers at least `share` of a's pixels and is larger, or equally large and earlier.
+    The first of several equal masks therefore stays; an empty mask stays only if no mask precedes it and all are empty.
 
     Args:
-        share: in (0, 1]; 1 asks that every pixel of a be in b.
+        share: fraction of a's pixels, in (0, 1]; 1 requires that b cover all of them.
     """
     area = masks.sum((1, 2))
     flat = masks.reshape(len(masks), masks.shape[1] * masks.shape[2]).astype(np.float32)
@@ -32,7 +32,7 @@ def not_contained(masks: Bool[np.ndarray, "masks height width"], share: float = 
 
 
 def dilate(masks: Bool[np.ndarray, "masks height width"], pixels: int) -> Bool[np.ndarray, "masks height width"]:
-    """Every mask grown by all pixels whose centres lie within `pixels` of one of its own."""
+    """Each mask grown by all pixels whose centres lie within `pixels` of the centre of one of its pixels."""
     reach = np.arange(-pixels, pixels + 1)
     disk = (reach[:, None] ** 2 + reach**2 <= pixels**2).astype(np.uint8)
     grown = [cv2.dilate(mask.view(np.uint8), disk).astype(bool) for mask in np.ascontiguousarray(masks)]
@@ -40,24 +40,24 @@ def dilate(masks: Bool[np.ndarray, "masks height width"], pixels: int) -> Bool[n
 
 
 def crops(height: int, width: int, kind: Literal["centre", "two", "none"]) -> list[tuple[slice, slice]]:
-    """Rows and columns of the parts of an image that are looked at.
+    """Rows and columns of the crops of an image that a proposer looks at.
 
     Args:
-        kind: "centre", the largest square in the middle; "two", such squares at both ends of the longer side, which
-            leave the middle out where that is more than twice the shorter; "none", all of the image.
+        kind: "centre" is the largest square in the middle; "two" is one such square at each end of the longer side,
+            with a gap between them if that side is more than twice the shorter; "none" is the whole image.
     """
     if kind == "none" or height == width:
         return [(slice(0, height), slice(0, width))]
     side, rest = min(height, width), abs(height - width)
     starts = [rest // 2] if kind == "centre" else [0, rest]
     along = [slice(start, start + side) for start in starts]
-    return [(slice(0, side), part) if width > height else (part, slice(0, side)) for part in along]
+    return [(slice(0, side), span) if width > height else (span, slice(0, side)) for span in along]
 
 
 def uncrop(
     cropped: Shaped[np.ndarray, "*masks h w"], crop: tuple[slice, slice], height: int, width: int
 ) -> Shaped[np.ndarray, "*masks height width"]:
-    """Masks of a crop, placed in the image that it was cut from; zero outside."""
+    """Masks of a crop, padded with zeros to the image that it was cut from."""
     whole = np.zeros((*cropped.shape[:-2], height, width), dtype=cropped.dtype)
     whole[(..., *crop)] = cropped
     return whole

@@ -1,4 +1,4 @@
-"""Whether masks are of the image that is there now."""
+"""Detection of masks whose image file has changed since they were made."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from disconerf_ns.masks.store import MaskStore
 
 
 def fingerprint(image: Path) -> dict[str, Any]:
-    """What a file of masks says of its image's file: `bytes` and `sha256`."""
+    """Size (`bytes`) and SHA-256 (`sha256`) of an image's file, which are stored with its masks."""
     content = image.read_bytes()
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def changed(store: MaskStore, key: str, image: Path) -> bool:
-    """Whether an image is another than the one that the stored masks were made of; False where that is not known.
+    """Whether an image file differs from the one that its stored masks were made of; False if they do not record it.
 
-    An image that is as large as then and older than its masks is taken to be the same, without reading it.
+    A file of the recorded size that is older than its masks counts as unchanged, without reading it.
     """
-    about = store.about(key)
-    if not {"bytes", "sha256"} <= about.keys():
+    recorded = store.about(key)
+    if not {"bytes", "sha256"} <= recorded.keys():
         return False
     now = image.stat()
-    if now.st_size == about["bytes"] and now.st_mtime <= store.written(key):
+    if now.st_size == recorded["bytes"] and now.st_mtime <= store.written(key):
         return False
-    return fingerprint(image) != {name: about[name] for name in ("bytes", "sha256")}
+    return fingerprint(image) != {name: recorded[name] for name in ("bytes", "sha256")}

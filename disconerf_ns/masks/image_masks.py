@@ -1,4 +1,4 @@
-"""The masks of one image, compressed until they are looked at."""
+"""The masks of one image, kept run-length encoded and decoded on demand."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from disconerf_ns.masks.rle import Rle
 
 @dataclass(frozen=True)
 class Mask:
-    """One binary mask of one image, compressed."""
+    """One binary mask of one image, run-length encoded."""
 
     rle: Rle
     area: int
-    """Pixels."""
+    """Number of pixels."""
     bbox: tuple[float, float, float, float]
     """(x, y, width, height) in pixels."""
     predicted_iou: float | None = None
-    """The proposer's own estimate of the mask's quality."""
+    """Quality of the mask (IoU), as the proposer predicts it."""
     stability_score: float | None = None
-    """How little the mask changes with the threshold that cut it out (IoU in [0, 1])."""
+    """IoU in [0, 1] of the masks at a slightly raised and a slightly lowered threshold."""
     level: int | None = None
-    """Granularity: 0 is whole objects, higher is finer; None where the proposer has no levels."""
+    """Granularity: 0 is whole objects, higher is finer; None if the proposer has no levels."""
 
     @classmethod
     def from_rle(
@@ -36,13 +36,13 @@ class Mask:
         stability_score: float | None = None,
         level: int | None = None,
     ) -> Mask:
-        """A mask whose area and box follow from a valid RLE."""
+        """A mask from a valid RLE, which gives its area and box."""
         return cls(rle, run_length.area(rle), run_length.bounding_box(rle), predicted_iou, stability_score, level)
 
 
 @dataclass(frozen=True)
 class ImageMasks:
-    """All masks of one image. They may overlap, leave pixels uncovered, be none at all; they are decoded on demand."""
+    """All masks of one image. Masks may overlap and leave pixels uncovered; there may be none."""
 
     height: int
     width: int
@@ -54,7 +54,7 @@ class ImageMasks:
         return len(self.annotations)
 
     def decode(self, height: int | None = None, width: int | None = None) -> Bool[np.ndarray, "masks height width"]:
-        """The masks as arrays, at their own size or resampled to another (nearest, at pixel centres)."""
+        """The masks as arrays, at their own size or resampled to another (nearest neighbour at pixel centres)."""
         height, width = height or self.height, width or self.width
         masks = np.empty((len(self), height, width), dtype=bool)
         for mask, annotation in zip(masks, self.annotations, strict=True):
@@ -62,14 +62,14 @@ class ImageMasks:
         return masks
 
     def packed(self, height: int, width: int) -> UInt8[np.ndarray, "masks bytes"]:
-        """The masks resampled as `decode` does, a bit a pixel: row by row, the first in a byte's highest bit."""
+        """The masks resampled as by `decode`, one bit per pixel, row by row, the first pixel in a byte's highest bit."""
         bits = np.empty((len(self), (height * width + 7) // 8), dtype=np.uint8)
         for row, annotation in zip(bits, self.annotations, strict=True):
             row[:] = np.packbits(resample(run_length.decode(annotation.rle), height, width))
         return bits
 
     def decode_looked_at(self, height: int | None = None, width: int | None = None) -> Bool[np.ndarray, "height width"]:
-        """The pixels that the proposer looked at, resampled as the masks are."""
+        """The pixels that the proposer looked at, resampled like the masks."""
         height, width = height or self.height, width or self.width
         if self.looked_at is None:
             return np.ones((height, width), dtype=bool)
@@ -84,15 +84,15 @@ class ImageMasks:
         level: Sequence[int | None] | int | None = None,
         looked_at: Bool[np.ndarray, "height width"] | None = None,
     ) -> ImageMasks:
-        """Compress masks.
+        """Run-length encode masks.
 
         Args:
-            masks: one array, also when there are no masks: its shape gives the image's size.
+            masks: one array, even without masks: its shape gives the image's size.
             predicted_iou, stability_score: one value per mask.
             level: one value per mask, or one for all.
             looked_at: pixels that the proposer looked at; None means all.
         Raises:
-            ValueError: the arguments' lengths or sizes disagree.
+            ValueError: the lengths or sizes of the arguments disagree.
         """
         if masks.ndim != 3 or (looked_at is not None and looked_at.shape != masks.shape[1:]):
             raise ValueError(f"masks have shape {masks.shape}, expected (K, H, W) and looked_at of shape (H, W)")
@@ -113,17 +113,17 @@ class ImageMasks:
 
 
 def resample(mask: Shaped[np.ndarray, "h w"], height: int, width: int) -> Shaped[np.ndarray, "height width"]:
-    """Those pixels of an image that are `sampled` in its height and width."""
+    """An image resampled by nearest neighbour: the rows and columns that `sampled` gives."""
     if mask.shape == (height, width):
         return mask
     return mask.T[sampled(mask.shape[1], width)][:, sampled(mask.shape[0], height)].T
 
 
 def sampled(pixels: int, count: int) -> Int[np.ndarray, "count"]:
-    """`count` evenly spaced ones of the pixels 0, ..., pixels - 1: those that hold (i + 0.5) pixels / count."""
+    """Indices of `count` evenly spaced pixels among 0, ..., pixels - 1: entry i is floor((i + 0.5) pixels / count)."""
     return (2 * np.arange(count) + 1) * pixels // (2 * count)
 
 
 def same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Whether two images of (height, width) pixels may be one picture at two sizes, but for a pixel of rounding."""
+    """Whether two sizes (height, width) have the same aspect ratio, up to one pixel of rounding."""
     return abs(one[1] * other[0] - one[0] * other[1]) <= max(*one, *other)

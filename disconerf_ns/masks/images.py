@@ -1,4 +1,4 @@
-"""The photographs of a dataset, whichever of nerfstudio's formats it is in."""
+"""The photographs of a nerfstudio dataset, found by its transforms file or its folders."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ TRANSFORMS = ("transforms.json", "transforms_train.json")
 
 
 def find_images(data: Path, folder: Path | None = None) -> dict[str, Path]:
-    """The images that a scene is trained on, by key.
+    """The training images of a scene, by key.
 
-    They are the frames of the dataset's transforms.json or transforms_train.json, or else all in `images/` and below,
-    or else those in the dataset's own folder.
+    They are the frames of the dataset's transforms.json or transforms_train.json. Without such a file they are all
+    images in and below `images/`, and without that folder the images directly in the dataset's folder.
 
     Args:
         data: the dataset's folder, or its transforms file.
-        folder: take all images in this folder and below instead; a relative one is looked up in `data`.
+        folder: take all images in and below this folder instead; a relative path is relative to the dataset's folder.
     Raises:
-        UserError: no images, a broken transforms file, or two images of one key.
+        UserError: no images, a broken transforms file, or two images with the same key.
     """
     if not data.exists():
         raise UserError(f"data: there is no {data}; pass the dataset's folder with --data.")
@@ -45,23 +45,25 @@ def find_images(data: Path, folder: Path | None = None) -> dict[str, Path]:
         looked_in = root
         paths = [path for path in _below(root) if path.parent == root]
     if not looked_in.exists():
-        raise UserError(f"data: there is no folder {looked_in}; name the one of the images, within {root}.")
+        raise UserError(f"data: there is no folder {looked_in}; name the folder of the images, relative to {root}.")
     if not paths:
         raise UserError(f"data: {looked_in} has no images; name the folder of the images with --images.")
 
     images: dict[str, Path] = {}
     for path in paths:
-        other = images.setdefault(image_key(path, data), path)
-        if other != path:
-            raise UserError(f"data: {other} and {path} would share one file of masks; rename one of them.")
+        first = images.setdefault(image_key(path, data), path)
+        if first != path:
+            raise UserError(f"data: {first} and {path} would share one file of masks; rename one of them.")
     return images
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
-    """An image's colours, on white where it is transparent, as it is stored (nerfstudio ignores EXIF orientation too).
+    """The colours of an image file, with transparent pixels blended onto white.
+
+    The pixels stay as they are stored: like nerfstudio, this ignores EXIF orientation.
 
     Raises:
-        UserError: the file is missing or no image; says which and why.
+        UserError: the file is missing or is not an image; names the file and the reason.
     """
     try:
         with Image.open(path) as image:
@@ -71,23 +73,32 @@ def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
     except FileNotFoundError:
         raise UserError(f"{path} is missing") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} cannot be read ({error})") from None
+        raise UserError(f"{path} cannot be read ({error})") from error
 
 
 def _below(folder: Path) -> list[Path]:
-    """Images in a folder and below, but for hidden ones, such as those that macOS leaves on other disks."""
+    """Images in and below a folder, without hidden files such as the `._*` copies that macOS writes to other disks."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
 def _frames(transforms: Path) -> list[Path]:
+    """The images that a transforms file lists; a name without a suffix is a PNG."""
     try:
-        names = [frame["file_path"] for frame in json.loads(transforms.read_bytes())["frames"]]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"data: {transforms} is not a nerfstudio transforms file ({reason}).") from None
+        content = json.loads(transforms.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"data: {transforms} is not a nerfstudio transforms file ({type(error).__name__}: {error})."
+        ) from error
+    frames = content.get("frames") if isinstance(content, dict) else None
+    if not isinstance(frames, list) or not all(isinstance(frame, dict) and "file_path" in frame for frame in frames):
+        raise UserError(
+            f"data: {transforms} is not a nerfstudio transforms file (it has no list `frames` of objects with a "
+            "`file_path`)."
+        )
+    names = [frame["file_path"] for frame in frames]
     for name in names:
         if not isinstance(name, str) or not Path(name).name or "\0" in name:
-            raise UserError(f"data: {transforms} has a frame whose `file_path` {name!r} is no file.")
+            raise UserError(f"data: {transforms} has a frame whose `file_path` {name!r} is not the path of a file.")
     paths = map(Path, names)
     return [transforms.parent / (path if path.suffix else path.with_suffix(".png")) for path in paths]

@@ -1,4 +1,4 @@
-"""Label images: one channel of 8 or 16 bit."""
+"""Label images: a whole number per pixel, in one channel of 8 or 16 bit."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from disconerf_ns.files import write_whole
 
 
 def read_label_image(path: Path) -> Int[np.ndarray, "h w"]:
-    """Labels of an 8 or 16 bit image with one channel."""
+    """Labels of an image with one channel of 8 or 16 bit."""
     with Image.open(path) as image:
         return np.asarray(image).astype(np.int64)
 
 
 def write_label_image(labels: Int[np.ndarray, "h w"], path: Path) -> None:
-    """Write labels in [0, 65535] as a 16-bit PNG, whole or not at all."""
+    """Write labels in [0, 65535] as a 16-bit PNG; a failure leaves no half-written file."""
     content = BytesIO()
     Image.fromarray(labels.astype(np.uint16)).save(content, format="PNG")
     write_whole(path, content.getvalue())

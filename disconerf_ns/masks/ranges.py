@@ -1,4 +1,4 @@
-"""Options that make sense within bounds only."""
+"""Range checks for numeric options."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from disconerf_ns.errors import MaskError
 
 
 def check_ranges(options: Any, **ranges: tuple[float | int, float | int]) -> None:
-    """Refuse numbers outside of their range, and those that are none.
+    """Refuse option values that are out of range or NaN.
 
     Args:
-        ranges: least and largest value of some fields of `options`; of a tuple, each value has to lie between them.
+        options: an object with an attribute per option.
+        ranges: smallest and largest value by the option's name; each value of a tuple must lie between them.
     Raises:
-        MaskError: names the option, its value and the range.
+        MaskError: a value is out of range; names the option, its value and the range.
     """
     for name, (low, high) in ranges.items():
         value = getattr(options, name)
         values = value if isinstance(value, tuple) else (value,)
-        if not values or not all(low <= one <= high for one in values):
+        if not values or not all(low <= number <= high for number in values):
             typed = " ".join(map(str, values)) or "without a value"
-            upper = "no upper bound" if math.isinf(high) else f"at most {high:g}"
-            raise MaskError(f"masks: --{name.replace('_', '-')} {typed} makes no sense; at least {low:g}, {upper}.")
+            bounds = [f"{side} {bound:g}" for side, bound in (("at least", low), ("at most", high)) if math.isfinite(bound)]
+            raise MaskError(
+                f"masks: --{name.replace('_', '-')} {typed} is out of range; it must be "
+                f"{' and '.join(bounds) or 'a number'}."
+            )

@@ -17,7 +17,7 @@ LISTED = 5
 
 
 @dataclass(frozen=True)
-class ViewReport:
+class ViewMasks:
     """The masks of one view in numbers."""
 
     key: str
@@ -28,7 +28,7 @@ class ViewReport:
     """Part of what was looked at that each mask covers."""
 
 
-def measure(store: MaskStore, keys: Iterable[str]) -> list[ViewReport]:
+def measure(store: MaskStore, keys: Iterable[str]) -> list[ViewMasks]:
     """Look at the masks of views, one view at a time.
 
     Raises:
@@ -40,11 +40,11 @@ def measure(store: MaskStore, keys: Iterable[str]) -> list[ViewReport]:
         pixels = view.height * view.width if view.looked_at is None else rle.area(view.looked_at)
         sizes = tuple(mask.area / max(pixels, 1) for mask in view.annotations if mask.area > 0)
         coverage = rle.union_area([mask.rle for mask in view.annotations]) / max(pixels, 1)
-        views.append(ViewReport(key, len(sizes), coverage, sizes))
+        views.append(ViewMasks(key, len(sizes), coverage, sizes))
     return views
 
 
-def disagreement(one: ViewReport, other: ViewReport) -> float:
+def disagreement(one: ViewMasks, other: ViewMasks) -> float:
     """Part of two views' masks, by area, that has no counterpart of its size in the other view.
 
     1 - sum_i min(a_i, b_i) / sum_i max(a_i, b_i) over the sizes from the largest down: 0 where they are the same, 1
@@ -55,7 +55,7 @@ def disagreement(one: ViewReport, other: ViewReport) -> float:
     return 1 - sum(map(min, ranked)) / most if most else 0.0
 
 
-def describe(root: object, views: Sequence[ViewReport]) -> str:
+def describe(root: object, views: Sequence[ViewMasks]) -> str:
     """Masks per view, their sizes and coverage, views that stand out, and the slots of matching by view."""
     if not views:
         return f"masks: {root} holds none of the images."

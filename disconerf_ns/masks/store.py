@@ -14,7 +14,7 @@ from disconerf_ns.errors import MaskError
 from disconerf_ns.files import write_new, write_whole
 from disconerf_ns.masks import sa1b
 from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.keys import match
+from disconerf_ns.masks.keys import pair_names
 
 MANIFEST = "manifest.json"
 BEGINNING = '{"image": '
@@ -179,10 +179,10 @@ class MaskStore:
         path = self.root / MANIFEST
         return path.read_text() if path.is_file() else ""
 
-    def match(self, keys: Iterable[str]) -> dict[str, str]:
+    def files_for(self, keys: Iterable[str]) -> dict[str, str]:
         """The stored keys of images, by the images' keys; an image without masks is not there.
 
-        A file under exactly an image's key is that image's; the others are found as `keys.match` says.
+        A file under exactly an image's key is that image's; the others are found as `keys.pair_names` says.
 
         Args:
             keys: those of all images, since one that is left out cannot be seen to fit the same file.
@@ -194,16 +194,16 @@ class MaskStore:
         if len(exact) == len(set(keys)):
             return exact
         names = [f"{name}.json" for name in self._stored if name not in exact]
-        near = match(names, [key for key in keys if key not in exact], self.root)
+        near = pair_names(names, [key for key in keys if key not in exact], self.root)
         return exact | {key: name.removesuffix(".json") for key, name in near.items()}
 
     def resolve(self, key: str) -> str | None:
-        """The stored key of one image, None where there is none; `match` also sees what fits several images.
+        """The stored key of one image, None where there is none; `files_for` also sees what fits several images.
 
         Raises:
             MaskError: several stored keys fit.
         """
-        return self.match([key]).get(key)
+        return self.files_for([key]).get(key)
 
     def holds(self, key: str) -> bool:
         """Whether there is a file under exactly this key."""
@@ -212,7 +212,7 @@ class MaskStore:
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Those of the images' keys that have no masks."""
         keys = list(keys)
-        found = self.match(keys)
+        found = self.files_for(keys)
         return [key for key in keys if key not in found]
 
     def load(self, key: str) -> ImageMasks:

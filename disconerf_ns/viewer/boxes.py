@@ -9,11 +9,11 @@ import numpy as np
 import viser
 import viser.transforms as vtf
 from jaxtyping import Float, Int
-from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO as SCALE
 
-from disconerf_ns.model import DiscoNerfModel
-from disconerf_ns.objects import SceneObject
-from disconerf_ns.rendering import uncontract
+from disconerf_ns.compat.viewer import SCALE
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.objects import ObjectId, SceneObject
+from disconerf_ns.scene.trained import TrainedScene
 
 POINTS = 2000
 """Most surface points that a box is fitted to."""
@@ -51,13 +51,12 @@ def fit(points: Float[np.ndarray, "n 3"]) -> Box:
     return Box(centre, np.array([*(high - low)[:, best], top - bottom]), angle)
 
 
-def box_of(model: DiscoNerfModel, one: SceneObject) -> Box:
-    """The box of an object: of the points at which the masks agree on its slot, or else along the axes."""
-    points = model.consensus_points[model.consensus_groups == one.slot]
-    whole = one.slot not in model.edit.split and one.slot not in model.edit.merged.values()
-    low, high = np.array(one.box)
-    if whole and len(points) >= 10:
-        points = uncontract(model, points[:: -(-len(points) // POINTS)]).cpu().numpy()
+def box_of(trained: TrainedScene, shown: SceneObject) -> Box:
+    """The box of an object: of the points at which the masks agree on its slots, or else along the axes."""
+    low, high = np.array(shown.box)
+    points = trained.agreed_on(shown.slots) if shown.whole else None
+    if points is not None and len(points) >= 10:
+        points = trained.contraction.inverse(points[:: -(-len(points) // POINTS)]).cpu().numpy()
         points = points[((points >= low) & (points <= high)).all(-1)]
         if len(points) >= 10:
             return fit(points)
@@ -88,40 +87,39 @@ class Boxes:
         select: called with the id of a box that is clicked.
     """
 
-    def __init__(self, server: viser.ViserServer, model: DiscoNerfModel, select: Callable[[int], None]):
-        self.server, self.model, self.select = server, model, select
+    def __init__(self, server: viser.ViserServer, select: Callable[[ObjectId], None]):
+        self.server, self.select = server, select
         self.boxes = self.names = False
         """Whether boxes and names are shown."""
-        self._shown: dict[int, tuple[tuple, list]] = {}
+        self._shown: dict[ObjectId, tuple[tuple, list]] = {}
 
-    def update(self, selected: frozenset[int]) -> None:
-        """Show what is asked for, of objects that are not hidden; the boxes of selected ones are white."""
-        hidden = self.model.edit.hidden
+    def update(self, scene: ArrangedScene, selected: frozenset[ObjectId]) -> None:
+        """Show what is switched on, of objects that are not hidden; the boxes of selected ones are white."""
         wanted = {}
         if self.boxes or self.names:
-            for one in self.model.objects:
-                if one.slot not in hidden:
-                    color = (255, 255, 255) if one.slot in selected else tuple(round(255 * c) for c in one.color)
-                    wanted[one.slot] = one.title or one.name, color, one.box, self.boxes, self.names
+            for each in scene.objects:
+                if each.id not in scene.edit.hidden:
+                    color = (255, 255, 255) if each.id in selected else tuple(round(255 * c) for c in each.color)
+                    wanted[each.id] = each.label, color, each.box, self.boxes, self.names
         for id in list(self._shown):
             if self._shown[id][0] != wanted.get(id):
                 for handle in self._shown.pop(id)[1]:
                     handle.remove()
-        for one in self.model.objects:
-            if one.slot in wanted and one.slot not in self._shown:
-                self._shown[one.slot] = wanted[one.slot], self._draw(one, *wanted[one.slot][:2])
+        for id in wanted.keys() - self._shown.keys():
+            handles = self._draw(scene.trained, scene.by_id[id], *wanted[id][:2])
+            self._shown[id] = wanted[id], handles
 
-    def _draw(self, one: SceneObject, name: str, color: tuple[int, int, int]) -> list:
-        box, handles = box_of(self.model, one), []
+    def _draw(self, trained: TrainedScene, shown: SceneObject, name: str, color: tuple[int, int, int]) -> list:
+        box, handles = box_of(trained, shown), []
         if self.boxes:
             vertices, faces = beams(box.size * SCALE)
             mesh = self.server.scene.add_mesh_simple(
-                f"/objects/{one.name}/box", vertices, faces, color=color, flat_shading=True, side="double",
+                f"/objects/{shown.name}/box", vertices, faces, color=color, flat_shading=True, side="double",
                 wxyz=vtf.SO3.from_z_radians(box.angle).wxyz, position=box.centre * SCALE,
             )  # fmt: skip
-            mesh.on_click(lambda _: self.select(one.slot))
+            mesh.on_click(lambda _: self.select(shown.id))
             handles.append(mesh)
         if self.names:
             top = box.centre + np.array([0, 0, 0.55 * box.size[2]])
-            handles.append(self.server.scene.add_label(f"/objects/{one.name}/name", name, position=top * SCALE))
+            handles.append(self.server.scene.add_label(f"/objects/{shown.name}/name", name, position=top * SCALE))
         return handles

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,26 +14,39 @@ import numpy as np
 import torch
 import viser
 from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.utils.rich_utils import CONSOLE
-from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO as SCALE
 from nerfstudio.viewer.viewer_elements import ViewerClick, ViewerControl
+from torch import Tensor
 
-from disconerf_ns.edit import Edit
+from disconerf_ns.compat.viewer import (
+    SCALE,
+    add_tab,
+    displayed_outputs,
+    output_dropdown,
+    redraw,
+    rendering_client,
+    set_still_resolution,
+)
 from disconerf_ns.errors import UserError
-from disconerf_ns.film import circle
-from disconerf_ns.frame import Frame
-from disconerf_ns.model import DiscoNerfModel
+from disconerf_ns.rendering.film import circle, film
+from disconerf_ns.rendering.frame import Frame
+from disconerf_ns.rendering.lazy_outputs import LazyOutputs
+from disconerf_ns.rendering.outputs import output_table
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.current import CurrentScene
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.viewer.boxes import Box, box_of
-from disconerf_ns.viewer.displays import shown_names
 from disconerf_ns.viewer.editor import Editor
 from disconerf_ns.viewer.panel import Panel
+from disconerf_ns.viewer.pictures import Pictures
 from disconerf_ns.viewer.status import Report
 
 if TYPE_CHECKING:
     from nerfstudio.viewer.viewer import Viewer
-
-    from disconerf_ns.pipeline import DiscoNerfPipeline
 
 PATIENCE = 0.5
 """Seconds that changes wait for a training step to begin."""
@@ -47,57 +62,84 @@ FILM_FRAMES, FILM_SIZE, FILM_RATE = 48, 256, 24
 """Frames of a film, its side in pixels, and frames per second."""
 
 
-class ObjectControl(ViewerControl):
-    """Sets the panel up when nerfstudio opens a viewer, and keeps it and the training in step."""
+_log = logging.getLogger(__name__)
 
-    def __init__(self, pipeline: DiscoNerfPipeline):
-        self.pipeline = pipeline
+
+class ObjectControl(ViewerControl):
+    """Sets the panel up when nerfstudio opens a viewer, and keeps it and the training in step.
+
+    Args:
+        current: the scene that is shown and edited.
+        poses: gives the camera-to-world matrices of the training images.
+        edit_file: gives the file of the run's edit; None where it is edit.json beside the viewer's log.
+    """
+
+    def __init__(
+        self,
+        current: CurrentScene,
+        poses: Callable[[], Float[Tensor, "cameras 3 4"]],
+        edit_file: Callable[[], Path | None],
+    ):
+        self.current, self._poses, self._edit_file = current, poses, edit_file
         self.panel: Panel | None = None
 
     def _setup(self, viewer: Viewer) -> None:
         """Called by nerfstudio when its viewer is there."""
         super()._setup(viewer)
-        self.editor = Editor(self.pipeline.model)
-        self.panel = Panel(self.viser_server, add_tab(self.viser_server, "Objects"), self.editor, self)
-        self.editor.tell = self.panel.tell
-        self.editor.listeners += [self.refresh, self._redraw]
-        if self.pipeline.device.type == "cpu":
-            viewer.control_panel._max_res.value = CPU_RESOLUTION
-        self._painted = self.pipeline.model.edit.paint
+        self.editor = Editor(self.current)
+        panel = Panel(self.viser_server, add_tab(self.viser_server, "Objects"), self.editor, self)
+        self.editor.tell = panel.tell
+        self.pictures = Pictures(self.current, panel.tell)
+        self.panel = panel
+        self.editor.listeners += [self.refresh, lambda: redraw(viewer, self.pictures.drawing)]
+        if self.current.value.trained.radiance.device.type == "cpu":
+            set_still_resolution(viewer, CPU_RESOLUTION)
+        self._painted = self.current.value.edit.paint
         if viewer.trainer is None:
             viewer.pause_train.visible = viewer.resume_train.visible = False
             self._open_edit()
-            self.panel.status.finish(len(self.pipeline.model.objects))
+            panel.status.finish(len(self.current.value.objects))
         self.viser_server.on_client_connect(self._welcome)
         self.refresh()
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _open_edit(self) -> None:
-        if self.pipeline.model.edit == Edit() and self.file.exists():
+        scene = self.current.value
+        if scene.edit == Edit() and self.file.exists():
             try:
-                self.pipeline.open_edit(self.file)
+                edit = Edit.load(self.file, scene.trained.slots)
             except UserError as error:
                 CONSOLE.log(str(error))
+            else:
+                self.current.replace(lambda scene: scene.with_edit(edit))
 
     @property
     def file(self) -> Path:
         """Where the edit is saved."""
-        return self.pipeline.config.edit or self.viewer.log_filename.parent / "edit.json"
+        return self._edit_file() or self.viewer.log_filename.parent / "edit.json"
 
     def _welcome(self, client: viser.ClientHandle) -> None:
         """Let a new client look as the first photograph does, from just in front of its picture in the 3D scene."""
-        pose = self.pipeline.datamanager.train_dataset.cameras.camera_to_worlds[0].cpu().double().numpy()
+        pose = self._poses()[0].double().numpy()
         position, forward = pose[:, 3], -pose[:, 2]
         ahead = max(float(-position @ forward), LEAST_AHEAD) * forward
         client.camera.position = SCALE * (position + STEP_FORWARD * ahead)
         client.camera.look_at = SCALE * (position + ahead)
 
+    def present(self, camera: Cameras, obb_box: OrientedBox | None) -> LazyOutputs | None:
+        """Every output for a camera, where a client of the viewer asks for it; None for everybody else."""
+        client = rendering_client()
+        if client is None or self.panel is None:
+            return None
+        return self.pictures.show(client, camera, displayed_outputs(client), obb_box)
+
     # ---------------------------------------------------------------- training
 
-    def drain(self) -> None:
-        """Make the changes that were asked for; the training calls this before each step."""
+    def enter_step(self, step: int) -> None:
+        """Make the changes that people asked for; the training calls this before each step."""
         if self.panel is not None:
             self.editor.drain()
+            self.pictures.step = step
 
     def _serve(self) -> None:
         """Make changes where no training step does it: it is over, paused, or busy."""
@@ -121,42 +163,31 @@ class ObjectControl(ViewerControl):
     def refresh(self) -> None:
         """Show the objects as they are now."""
         if self.panel is not None:
+            self.pictures.selected = frozenset(self.editor.selected)
             self.panel.refresh()
             self._follow_names()
             self._follow_edit()
 
-    def _redraw(self) -> None:
-        """Draw what every client sees anew.
-
-        nerfstudio asks for an interruption even where nothing is being drawn; it would be the new picture that is
-        interrupted then, and drawn a fifth of a second later.
-        """
-        self.viewer._trigger_rerender()
-        for client in self.viewer.render_statemachines.values():
-            if client not in self.pipeline.model.displays.drawing:
-                client.interrupt_render_flag = False
-
     def _follow_edit(self) -> None:
         """Draw the edited scene instead of the scene when something is hidden or recoloured."""
-        before, self._painted = self._painted, self.pipeline.model.edit.paint
+        before, self._painted = self._painted, self.current.value.edit.paint
         if before != self._painted and self.viewer.control_panel.output_render == "rgb":
             self.show_output("edited")
 
     def _follow_names(self) -> None:
         """Keep the output that is drawn when its object gets another name."""
-        dropdown = self.viewer.control_panel._output_render
-        names = shown_names(self.pipeline.model.objects)
+        dropdown = output_dropdown(self.viewer)
         plain, *_ = dropdown.value.split(" ")
-        shown = names.get(plain)
-        if shown is not None and shown != dropdown.value and dropdown.value in dropdown.options:
-            dropdown.set_options([shown if option == dropdown.value else option for option in dropdown.options])
-            dropdown.value = shown
+        output = output_table(self.current.value).get(plain)
+        if output is not None and output.caption != dropdown.value and dropdown.value in dropdown.options:
+            dropdown.set_options([output.caption if name == dropdown.value else name for name in dropdown.options])
+            dropdown.value = output.caption
 
     # ---------------------------------------------------------------- what the panel's buttons do
 
     def show_output(self, name: str) -> None:
         """Draw another output, if there is such a one yet."""
-        dropdown = self.viewer.control_panel._output_render
+        dropdown = output_dropdown(self.viewer)
         if name in dropdown.options:
             dropdown.value = name
             self.panel.show_as_drawn(name)
@@ -180,7 +211,7 @@ class ObjectControl(ViewerControl):
 
     def _pick(self, click: ViewerClick) -> None:
         edited = self.viewer.control_panel.output_render == "edited"
-        id = object_at(self.pipeline.model, click.origin, click.direction, edited)
+        id = object_at(self.current.value, click.origin, click.direction, edited)
         if id is not None:
             self.editor.select([id], self.panel.several)
         elif not self.panel.several:
@@ -191,8 +222,8 @@ class ObjectControl(ViewerControl):
         self.editor.ask(self._fly, client)
 
     def _fly(self, client: viser.ClientHandle) -> None:
-        one = self.editor.found(self.editor.selection()[0])
-        goal = view_of(box_of(self.pipeline.model, one), client.camera.position / SCALE, client.camera.fov)
+        box = box_of(self.current.value.trained, self.editor.first_selected())
+        goal = view_of(box, client.camera.position / SCALE, client.camera.fov)
         threading.Thread(target=fly, args=(client, *(point * SCALE for point in goal)), daemon=True).start()
 
     def film(self, client: viser.ClientHandle) -> None:
@@ -202,59 +233,54 @@ class ObjectControl(ViewerControl):
     def _film(self, client: viser.ClientHandle) -> None:
         if self.panel.film.visible:
             raise UserError("A film is being made; the next one can be asked for when it is there.")
-        one = self.editor.found(self.editor.selection()[0])
-        centre = torch.from_numpy(box_of(self.pipeline.model, one).centre).float()
+        scene, filmed = self.current.value, self.editor.first_selected()
+        centre = torch.from_numpy(box_of(scene.trained, filmed).centre).float()
         start = torch.from_numpy(client.camera.position / SCALE).float()
         cameras = circle(centre, start, FILM_FRAMES, FILM_SIZE, client.camera.fov)
-        path = self.file.parent / "videos" / f"{(one.title or one.name).replace('/', '_')}.mp4"
         self.panel.film.value, self.panel.film.visible = 0.0, True
-        threading.Thread(target=self._write_film, args=(one.slot, cameras, path), daemon=True).start()
+        threading.Thread(target=self._write_film, args=(scene, filmed, cameras), daemon=True).start()
 
-    def _write_film(self, id: int, cameras, path: Path) -> None:
+    def _write_film(self, scene: ArrangedScene, filmed: SceneObject, cameras: Cameras) -> None:
         import mediapy
 
-        frames = []
+        path, frames = self.file.parent / "videos" / f"{filmed.file_name}.mp4", []
         try:
-            for number in range(len(cameras)):
-                rays = cameras[number : number + 1].to(self.pipeline.device).generate_rays(0, keep_shape=True)
-                frame = Frame(self.pipeline.model, rays.flatten(), tuple(rays.origins.shape[:2]))
-                frames.append(frame.image(frame.alone(id)["rgb"]).cpu().numpy())
-                self.panel.film.value = 100 * (number + 1) / len(cameras)
+            for number, frame in enumerate(film(scene, cameras, filmed.id), 1):
+                frames.append(frame.numpy())
+                self.panel.film.value = 100 * number / len(cameras)
             path.parent.mkdir(parents=True, exist_ok=True)
             mediapy.write_video(path, np.stack(frames), fps=FILM_RATE)
             self.editor.tell(f"The film is in {path}.")
         except Exception as error:
-            self.editor.tell(f"The film could not be made: {error!r}")
+            _log.exception("a film failed")
+            self.editor.tell(f"The film of {filmed.label} failed ({type(error).__name__}: {error}); see the log.")
         finally:
             self.panel.film.visible = False
 
 
-def add_tab(server: viser.ViserServer, label: str) -> viser.GuiTabHandle:
-    """A tab beside those of nerfstudio, whose group of tabs is not handed out; in a group of its own without one."""
-    containers = server.gui._container_handle_from_id.values()
-    groups = [handle._parent for handle in containers if isinstance(handle, viser.GuiTabHandle)]
-    group = groups[0] if groups else server.gui.add_tab_group()
-    return group.add_tab(label, viser.Icon.STACK_2)
-
-
 def object_at(
-    model: DiscoNerfModel, origin: tuple[float, ...], direction: tuple[float, ...], edited: bool
-) -> int | None:
+    scene: ArrangedScene, origin: tuple[float, ...], direction: tuple[float, ...], edited: bool
+) -> ObjectId | None:
     """The id of the object that a ray meets first; None where it meets none.
 
     Args:
         origin, direction: of the ray, in scene coordinates.
         edited: whether hidden objects are in nobody's way.
     """
-    directions = torch.nn.functional.normalize(torch.tensor([direction], device=model.device), dim=-1)
-    one = torch.ones(1, 1, device=model.device)
+    if not scene.objects:
+        return None
+    device = scene.trained.radiance.device
+    unit = torch.ones(1, 1, device=device)
     rays = RayBundle(
-        torch.tensor([origin], device=model.device), directions, 1e-6 * one,
-        camera_indices=torch.zeros_like(one, dtype=torch.long), metadata={"directions_norm": one},
-    )  # fmt: skip
-    frame = Frame(model, rays, (1,), keep=True)
-    ids = frame.edited_ids() if edited and frame.remembers_owners else frame.labels()["id"]
-    return int(ids) if len(model.objects) > 0 and int(ids) >= 0 else None
+        torch.tensor([origin], device=device),
+        torch.nn.functional.normalize(torch.tensor([direction], device=device), dim=-1),
+        1e-6 * unit,
+        camera_indices=torch.zeros_like(unit, dtype=torch.long),
+        metadata={"directions_norm": unit},
+    )
+    frame = Frame(scene, rays, (1,), keep=True)
+    id = int(frame.edited_ids() if edited and frame.remembers_owners else frame.labels().id)
+    return ObjectId(id) if id >= 0 else None
 
 
 def view_of(

@@ -1,7 +1,8 @@
-"""The one that changes a model's edit: any thread may ask, changes are made one after the other and can be undone."""
+"""The one that edits the current scene: any thread may ask, changes are made one by one and can be undone."""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable
@@ -12,10 +13,13 @@ from queue import Empty, SimpleQueue
 
 from nerfstudio.utils.rich_utils import CONSOLE
 
-from disconerf_ns.edit import Edit
 from disconerf_ns.errors import UserError
-from disconerf_ns.model import DiscoNerfModel
-from disconerf_ns.objects import SceneObject
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.current import CurrentScene
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.objects import ObjectId, SceneObject
+
+_log = logging.getLogger(__name__)
 
 STEPS = 100
 """Changes that can be undone."""
@@ -24,16 +28,16 @@ TOGETHER = 1.0
 
 
 class Editor:
-    """A model's edit, the selected objects, and the changes before and after.
+    """Edits of the current scene, the selected objects, and the changes before and after.
 
     Args:
-        model: what is edited; each change gives it a new edit.
+        current: what is edited; each change makes another scene current.
         tell: shows a person a sentence.
     """
 
-    def __init__(self, model: DiscoNerfModel, tell: Callable[[str], None] = CONSOLE.log):
-        self.model, self.tell = model, tell
-        self.selected: tuple[int, ...] = ()
+    def __init__(self, current: CurrentScene, tell: Callable[[str], None] = CONSOLE.log):
+        self.current, self.tell = current, tell
+        self.selected: tuple[ObjectId, ...] = ()
         """Ids of the selected objects, in the order in which they were chosen."""
         self.listeners: list[Callable[[], None]] = []
         """Called after changes."""
@@ -68,21 +72,35 @@ class Editor:
                     except UserError as error:
                         self.tell(str(error))
                     except Exception as error:
-                        self.tell(f"That did not work: {error!r}")
+                        _log.exception("a change failed")
+                        self.tell(f"That did not work ({type(error).__name__}: {error}); the log has the details.")
             if done:
-                self.model.displays.selected = frozenset(self.selected)
                 for listener in self.listeners:
                     listener()
 
     # ---------------------------------------------------------------- what can be asked for
 
+    @property
+    def scene(self) -> ArrangedScene:
+        """The scene as it is now."""
+        return self.current.value
+
+    @property
+    def edit(self) -> Edit:
+        """The edit as it is now."""
+        return self.scene.edit
+
+    def look(self, **options) -> None:
+        """Look at the scene in another way; `options` are fields of `SceneOptions`."""
+        self.current.replace(lambda scene: scene.with_options(**options))
+
     def change(self, edit: Edit, what: Hashable = None) -> None:
         """Take a new edit; `what` names the thing that changes if its changes are undone together."""
         now = time.monotonic()
         if what is None or self._last[0] != what or now - self._last[1] > TOGETHER:
-            self._past = [*self._past[-STEPS + 1 :], self.model.edit]
+            self._past = [*self._past[-STEPS + 1 :], self.edit]
         self._last, self._future = (what, now), []
-        self.model.edit = edit
+        self.current.replace(lambda scene: scene.with_edit(edit))
 
     def undo(self) -> None:
         """Take the last change back."""
@@ -95,12 +113,13 @@ class Editor:
     def _travel(self, source: list[Edit], other: list[Edit]) -> None:
         if not source:
             raise UserError("There is nothing more to undo or redo.")
-        other.append(self.model.edit)
-        self.model.edit = source.pop()
+        other.append(self.edit)
+        edit = source.pop()
+        self.current.replace(lambda scene: scene.with_edit(edit))
         self._last = None, 0.0
         self._keep_selection()
 
-    def select(self, ids: Iterable[int], add: bool = False) -> None:
+    def select(self, ids: Iterable[ObjectId], add: bool = False) -> None:
         """Select objects instead of the others, or besides them; one that is selected already is let go with `add`."""
         chosen = list(self.selected) if add else []
         for id in ids:
@@ -112,29 +131,29 @@ class Editor:
 
     def toggle(self) -> None:
         """Hide the selected objects, or show them if all of them are hidden."""
-        ids, edit = self.selection(), self.model.edit
+        ids, edit = self.selection(), self.edit
         self.change(edit.show(*ids) if edit.hidden.issuperset(ids) else edit.hide(*ids))
 
     def isolate(self) -> None:
         """Show the selected objects alone; everything again, if they are alone."""
-        ids, edit = self.selection(), self.model.edit
-        alone = edit.isolate(ids, range(self.model.ids))
+        ids, edit = self.selection(), self.edit
+        alone = edit.isolate(ids, range(self.scene.ids))
         self.change(replace(edit, hidden=frozenset()) if alone.hidden == edit.hidden else alone)
 
     def show_all(self) -> None:
         """Hide nothing."""
-        self.change(replace(self.model.edit, hidden=frozenset()))
+        self.change(replace(self.edit, hidden=frozenset()))
 
     def recolor(self, rgb: tuple[float, float, float]) -> None:
         """Give the selected objects a colour, RGB in [0, 1]."""
-        edit, ids = self.model.edit, self.selection()
+        edit, ids = self.edit, self.selection()
         for id in ids:
             edit = edit.recolor(id, rgb)
         self.change(edit, ("color", ids))
 
     def reset_colors(self) -> None:
         """Give the selected objects their own colours back."""
-        edit, ids = self.model.edit, self.selection()
+        edit, ids = self.edit, self.selection()
         self.change(replace(edit, colors={id: rgb for id, rgb in edit.colors.items() if id not in ids}))
 
     def rename(self, name: str) -> None:
@@ -142,26 +161,26 @@ class Editor:
         one, *others = self.selection()
         if others:
             raise UserError("Several objects are selected; select one to name it.")
-        self.change(self.model.edit.rename(one, name.strip()), ("name", one))
+        self.change(self.edit.rename(one, name.strip()), ("name", one))
 
     def merge(self) -> None:
         """Make the selected objects one; it is called as the one that was selected first."""
         first, *others = self.selection()
         if not others:
             raise UserError("Select two objects or more to merge them.")
-        self.change(self.model.edit.merge(others, first))
+        self.change(self.edit.merge(others, first))
         self.selected = (first,)
 
     def split(self) -> None:
         """Take a merged object apart again; or else split the selected slots into their connected parts."""
-        edit, pieces = self.model.edit, []
+        scene, edit, pieces = self.scene, self.edit, []
         for id in self.selection():
             if id in edit.merged.values():
                 pieces += [id, *(part for part, into in edit.merged.items() if into == id)]
                 edit = edit.take_apart(id)
-            elif id < self.model.object_field.slots and id not in edit.split and len(self.model.parts(id)) > 1:
-                edit = edit.divide(id, len(self.model.parts(id)))
-                pieces += edit.part_ids(id, self.model.object_field.slots)
+            elif id < scene.trained.slots and id not in edit.split and len(scene.parts(id)) > 1:
+                edit = edit.divide(id, len(scene.parts(id)))
+                pieces += edit.part_ids(id, scene.trained.slots)
         if not pieces:
             raise UserError("The selection is in one piece.")
         self.change(edit)
@@ -169,20 +188,18 @@ class Editor:
 
     def save(self, path: Path) -> None:
         """Write the edit to a file."""
-        self.model.edit.save(path)
+        self.edit.save(path)
         self.tell(f"The edit is in {path}; `ns-render` shows it as the output `edited`.")
 
     def load(self, path: Path) -> None:
         """Take the edit of a file, which can be undone."""
         if not path.exists():
             raise UserError(f"There is no {path} yet; save an edit first.")
-        edit = Edit.load(path)
-        if not edit.fits(self.model.object_field.slots):
-            raise UserError(f"{path} is about objects that this run does not have.")
+        edit = Edit.load(path, self.scene.trained.slots)
         self.change(edit)
         self._keep_selection()
 
-    def selection(self) -> tuple[int, ...]:
+    def selection(self) -> tuple[ObjectId, ...]:
         """The selected objects.
 
         Raises:
@@ -193,10 +210,13 @@ class Editor:
             raise UserError("Select an object first: in the list, or in the picture with Clicks on “select an object”.")
         return self.selected
 
-    def _keep_selection(self) -> None:
-        there = {found.slot for found in self.model.objects}
-        self.selected = tuple(id for id in self.selected if id in there)
+    def first_selected(self) -> SceneObject:
+        """The object that was selected first.
 
-    def found(self, id: int) -> SceneObject | None:
-        """An object by its id."""
-        return next((found for found in self.model.objects if found.slot == id), None)
+        Raises:
+            UserError: there is none.
+        """
+        return self.scene.by_id[self.selection()[0]]
+
+    def _keep_selection(self) -> None:
+        self.selected = tuple(id for id in self.selected if id in self.scene.by_id)

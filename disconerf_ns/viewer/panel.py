@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import viser
 
-from disconerf_ns.objects import SceneObject
+from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.viewer.boxes import Boxes
 from disconerf_ns.viewer.editor import Editor
 from disconerf_ns.viewer.rows import ORDERS, Rows
@@ -63,7 +63,7 @@ class Panel:
 
     def __init__(self, server: viser.ViserServer, tab: viser.GuiTabHandle, editor: Editor, actions: Actions):
         self.server, self.editor, self.actions = server, editor, actions
-        self.boxes = Boxes(server, editor.model, self._select)
+        self.boxes = Boxes(server, self._select)
         gui = server.gui
         self.status = Status(server, tab)
         with tab:
@@ -99,11 +99,11 @@ class Panel:
                     "Colours", {"reset": editor.reset_colors}, "Give the selected objects their own colours back"
                 )
                 self.extraction = gui.add_dropdown(
-                    "Extraction", ("hard", "soft"), editor.model.config.extraction,
+                    "Extraction", ("hard", "soft"), editor.scene.options.extraction,
                     hint="An object is where its slot rules, or as far as its slot is probable",
                 )  # fmt: skip
                 self.threshold = gui.add_slider(
-                    "Confidence", 0.0, 1.0, 0.05, editor.model.config.min_confidence,
+                    "Confidence", 0.0, 1.0, 0.05, editor.scene.options.min_confidence,
                     hint="Pixels whose object is less sure than this are drawn as nobody's",
                 )  # fmt: skip
                 self.show_boxes = gui.add_checkbox("Boxes", False, hint="Boxes of the objects in the 3D scene")
@@ -133,7 +133,7 @@ class Panel:
 
     def _connect(self) -> None:
         """A change that a program made, such as `refresh`, has no client and asks for nothing."""
-        editor, config = self.editor, self.editor.model.config
+        editor = self.editor
 
         def on(element, wish: Callable) -> None:
             element.on_update(lambda event: event.client_id is not None and editor.ask(wish, event.target.value))
@@ -143,16 +143,16 @@ class Panel:
 
         on(self.name, editor.rename)
         on(self.color, lambda rgb: editor.recolor(tuple(channel / 255 for channel in rgb)))
-        on(self.extraction, lambda value: setattr(config, "extraction", value))
-        on(self.threshold, lambda value: setattr(config, "min_confidence", value))
+        on(self.extraction, lambda value: editor.look(extraction=value))
+        on(self.threshold, lambda value: editor.look(min_confidence=value))
         on(self.shown, lambda name: self.actions.show_output(SHOWN[name]))
         on(self.search, lambda _: None)
-        on(self.order, lambda by: self.rows.sort(editor.model.objects, by))
+        on(self.order, lambda by: self.rows.sort(editor.scene.objects, by))
         on(self.show_boxes, boxes)
         on(self.show_names, boxes)
         self.clicks.on_update(lambda event: self.actions.pick(event.target.value != CLICKS[0]))
 
-    def _select(self, id: int) -> None:
+    def _select(self, id: ObjectId) -> None:
         self.editor.ask(lambda: self.editor.select([id], self.several))
 
     @property
@@ -164,15 +164,15 @@ class Panel:
 
     def refresh(self) -> None:
         """Show the objects and the edit as they are."""
-        objects, edit = self.editor.model.objects, self.editor.model.edit
-        chosen = [one for one in objects if one.slot in self.editor.selected]
-        self.search.visible = len(objects) > MANY
-        self.rows.update(objects, edit.hidden, self.editor.selected, self.search.value)
-        self.boxes.update(frozenset(self.editor.selected))
+        scene, selected = self.editor.scene, self.editor.selected
+        chosen = [each for each in scene.objects if each.id in selected]
+        self.search.visible = len(scene.objects) > MANY
+        self.rows.update(scene.objects, scene.edit.hidden, selected, self.search.value)
+        self.boxes.update(scene, frozenset(selected))
         self._show_selection(chosen)
 
     def _show_selection(self, chosen: list[SceneObject]) -> None:
-        name = chosen[0].title or chosen[0].name if len(chosen) == 1 else f"{len(chosen)} objects" if chosen else ""
+        name = chosen[0].label if len(chosen) == 1 else f"{len(chosen)} objects" if chosen else ""
         if self.name.value != name:
             self.name.value = name
         self.name.disabled = len(chosen) != 1

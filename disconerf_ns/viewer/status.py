@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import viser
 
-from disconerf_ns.schedule import Stage
+from disconerf_ns.training.schedule import Stage
 
 EVERY = 0.5
 """Seconds between two updates."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from disconerf_ns.errors import MaskError
-from disconerf_ns.masks.keys import match
+from disconerf_ns.masks.keys import pair_names
 
 ROOT = Path("set")
 
@@ -32,20 +32,20 @@ ROOT = Path("set")
     ],
 )
 def test_spellings_of_one_image(name: str, key: str) -> None:
-    assert match([name, "elsewhere.png"], [key, "others"], ROOT) == {key: name}
+    assert pair_names([name, "elsewhere.png"], [key, "others"], ROOT) == {key: name}
 
 
 @pytest.mark.parametrize(
     ("name", "key"), [("right/1.png", "left/1"), ("11.png", "1"), ("x_label_2.png", "x"), ("", "1")]
 )
 def test_other_images(name: str, key: str) -> None:
-    assert match([name], [key], ROOT) == {}
+    assert pair_names([name], [key], ROOT) == {}
 
 
 def test_images_with_an_ending_of_their_own() -> None:
     """Where the names themselves fit, nothing is taken off them."""
     names = ["x.png", "x_label.png", "x.png.png"]
-    assert match(names, ["x", "x_label", "x.png"], ROOT) == {
+    assert pair_names(names, ["x", "x_label", "x.png"], ROOT) == {
         "x": "x.png",
         "x_label": "x_label.png",
         "x.png": "x.png.png",
@@ -57,15 +57,15 @@ def test_two_names_for_one_image(names: list[str]) -> None:
     with pytest.raises(
         MaskError, match=rf"set has 2 candidates for image a \({names[0]}, {names[1]}\); keep one of them"
     ):
-        match(names, ["a"], ROOT)
+        pair_names(names, ["a"], ROOT)
 
 
 def test_one_name_for_two_images() -> None:
     with pytest.raises(
         MaskError, match=r"a\.png in set fits two images, left/a and right/a; keep the images' subfolders"
     ):
-        match(["a.png"], ["left/a", "right/a"], ROOT)
-    assert match(["a.png"], ["left/a", "a"], ROOT) == {"a": "a.png"}
+        pair_names(["a.png"], ["left/a", "right/a"], ROOT)
+    assert pair_names(["a.png"], ["left/a", "a"], ROOT) == {"a": "a.png"}
 
 
 paths = st.lists(st.sampled_from("ab"), min_size=1, max_size=3).map("/".join)
@@ -74,7 +74,7 @@ paths = st.lists(st.sampled_from("ab"), min_size=1, max_size=3).map("/".join)
 @given(st.sets(paths), st.sets(paths))
 def test_a_match_is_one_to_one_or_refused(names: set[str], keys: set[str]) -> None:
     try:
-        found = match([f"{name}.png" for name in names], keys, ROOT)
+        found = pair_names([f"{name}.png" for name in names], keys, ROOT)
     except MaskError:
         return
     assert len(set(found.values())) == len(found)

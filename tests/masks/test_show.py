@@ -10,7 +10,7 @@ from PIL import Image
 
 from disconerf_ns.cli import main
 from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.report import ViewReport, describe, disagreement, measure
+from disconerf_ns.masks.report import ViewMasks, describe, disagreement, measure
 from disconerf_ns.masks.sheet import overlay, sheet
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.palette import object_colors
@@ -34,7 +34,7 @@ def test_report(data: Path) -> None:
     assert [view.coverage for view in views] == pytest.approx([0.6, 0.2, 0.0, 0.1])
     assert disagreement(views[0], views[1]) == pytest.approx(4 / 6)
     assert disagreement(views[2], views[2]) == 0
-    one, two = ViewReport("one", 2, 0.5, (0.1, 0.4)), ViewReport("two", 3, 0.5, (0.3, 0.1, 0.1))
+    one, two = ViewMasks("one", 2, 0.5, (0.1, 0.4)), ViewMasks("two", 3, 0.5, (0.3, 0.1, 0.1))
     assert disagreement(one, two) == disagreement(two, one) == pytest.approx(1 - 0.4 / 0.6)
     text = describe("here", views)
     few = "3 views have less than 5: b, c, d"

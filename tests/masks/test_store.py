@@ -156,8 +156,8 @@ def test_resolving_images_whose_subfolders_were_dropped(tmp_path: Path) -> None:
 
 def test_one_flat_file_is_not_given_to_several_images(tmp_path: Path) -> None:
     store = store_with(tmp_path, "1")
-    assert store.match(["left/1"]) == {"left/1": "1"}
-    assert store.match(["left/1", "1"]) == {"1": "1"}
+    assert store.files_for(["left/1"]) == {"left/1": "1"}
+    assert store.files_for(["left/1", "1"]) == {"1": "1"}
     for look in (store.match, store.missing):
         with pytest.raises(MaskError, match=r"1\.json in .* fits two images, left/1 and right/1; keep the images' sub"):
             look(["left/1", "right/1"])

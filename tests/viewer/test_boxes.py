@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from viewer_presses import presses
 
-from disconerf_ns.model import DiscoNerfModel
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.edit import Edit
 from disconerf_ns.viewer.boxes import ANGLES, BEAM, Box, Boxes, beams, box_of, fit
 
 
@@ -55,29 +56,38 @@ def test_edges_reach_from_corner_to_corner() -> None:
     assert ((triangles.mean(1) - middles) * normals).sum(1).min() > 0, "all look outwards"
 
 
-def test_boxes_hold_their_objects(model: DiscoNerfModel) -> None:
-    for one in model.objects:
-        box = box_of(model, one)
-        low, high = np.array(one.box)
+def test_boxes_hold_their_objects(scene_now: ArrangedScene) -> None:
+    for each in scene_now.objects:
+        box = box_of(scene_now.trained, each)
+        low, high = np.array(each.box)
         assert (np.abs(box.centre - (low + high) / 2) <= (high - low) / 2).all()
         assert (box.size > 0).all() and box.size.prod() <= 1.1 * 2 * (high - low).prod()
+
+
+def test_the_box_of_merged_objects_holds_them_all(scene_now: ArrangedScene) -> None:
+    """A merged object was framed by its first member alone: the others left the picture."""
+    one, other = (each.id for each in scene_now.objects[1:3])
+    apart = [box_of(scene_now.trained, scene_now.by_id[id]) for id in (one, other)]
+    merged = scene_now.with_edit(Edit().merge([other], one)).by_id[one]
+    box = box_of(scene_now.trained, merged)
+    assert inside(box, np.stack([member.centre for member in apart])).all()
+    assert box.size.max() > max(member.size.max() for member in apart)
 
 
 def test_shown_boxes_follow_the_edit(viewer) -> None:
     panel = viewer.pipeline.object_control.panel
     boxes: Boxes = panel.boxes
-    model = boxes.model
-    every = {one.slot for one in model.objects}
+    scene = panel.editor.scene
+    every = {each.id for each in scene.objects}
     assert boxes._shown == {}
     presses(viewer, panel.show_boxes, True)
     assert boxes._shown.keys() == every
-    handles = {slot: drawn for slot, (_, drawn) in boxes._shown.items()}
-    first = model.objects[0].slot
+    handles = {id: drawn for id, (_, drawn) in boxes._shown.items()}
+    first = scene.objects[0].id
     presses(viewer, panel.show_names, True)
     assert all(len(drawn) == 2 for _, drawn in boxes._shown.values())
     presses(viewer, panel.show_names, False)
-    model.edit = model.edit.hide(first)
-    boxes.update(frozenset())
+    boxes.update(scene.with_edit(Edit().hide(first)), frozenset())
     assert boxes._shown.keys() == every - {first}
     assert handles.keys() == every
     presses(viewer, panel.show_boxes, False)

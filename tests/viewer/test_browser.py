@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from browser import Page, find_chromium, open_page, wait_for
 
-from disconerf_ns.edit import Edit
+from disconerf_ns.scene.edit import Edit
 
 PICTURES = Path("outputs/screenshots")
 """Where the screenshots are kept."""
@@ -44,13 +44,13 @@ def steady_sizes(page: Page) -> dict[str, int] | None:
 
 @pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine")
 def test_objects_are_picked_hidden_isolated_and_named(viewer, tmp_path: Path) -> None:
-    model, editor = viewer.pipeline.model, viewer.pipeline.object_control.editor
+    current, editor = viewer.pipeline.model.current, viewer.pipeline.object_control.editor
     viewer.control_panel._max_res.value = 128
     url = f"http://127.0.0.1:{viewer.viser_server.get_port()}/"
     PICTURES.mkdir(parents=True, exist_ok=True)
     with open_page(url, tmp_path / "profile", PICTURES / "failure.png") as page:
         page.press("Objects")
-        names = [one.name for one in model.objects]
+        names = [one.name for one in current.value.objects]
         wait_for(lambda: all(page.shows(name) for name in names), "a row for every object")
         wait_for(lambda: page.shows("Resolution: 128x"), "a sharp picture", 120)
         sizes = wait_for(lambda: steady_sizes(page), "the three balls")
@@ -59,32 +59,35 @@ def test_objects_are_picked_hidden_isolated_and_named(viewer, tmp_path: Path) ->
         wait_for(lambda: viewer.viser_server.scene._scene_pointer_cb is not None, "clicks that select")
         page.click(*np.median(places(page, "red"), axis=0).tolist())
         (red,) = wait_for(lambda: editor.selected, "a selected object")
-        (name,) = (one.name for one in model.objects if one.slot == red)
+        (name,) = (one.name for one in current.value.objects if one.id == red)
         wait_for(lambda: page.shows(f"✓ {name}"), "its mark in the list")
         wait_for(lambda: page.value("Name") == name, "its name in the field")
 
         page.press("hide")
         wait_for(lambda: len(places(page, "red")) < GONE * sizes["red"], "the red ball to go")
-        assert model.edit == Edit(hidden=frozenset({red}))
+        assert current.value.edit == Edit(hidden=frozenset({red}))
         assert len(places(page, "green", "2 hidden")) > SEEN * sizes["green"]
         wait_for(lambda: page.shows(f"{name}") and page.shows("hidden"), "the row to say so")
 
         page.press("undo")
         wait_for(lambda: len(places(page, "red")) > SEEN * sizes["red"], "the red ball to come back")
-        assert model.edit == Edit()
+        assert current.value.edit == Edit()
 
         page.press("only")
         wait_for(lambda: len(places(page, "blue")) < GONE * sizes["blue"], "the blue ball to go")
         wait_for(lambda: len(places(page, "red", "3 alone")) > SEEN * sizes["red"], "the red ball alone")
         assert len(places(page, "green")) < GONE * sizes["green"]
-        assert red not in model.edit.hidden and {one.slot for one in model.objects} - {red} <= model.edit.hidden
+        assert (
+            red not in current.value.edit.hidden
+            and {one.id for one in current.value.objects} - {red} <= current.value.edit.hidden
+        )
 
         page.press("undo")
         page.write("Name", "red ball")
         wait_for(lambda: page.shows("✓ red ball"), "the new name in the list")
-        assert model.edit == Edit(names={red: "red ball"})
+        assert current.value.edit == Edit(names={red: "red ball"})
         wait_for(lambda: f"{name} red ball" in viewer.control_panel._output_render.options, "its output's name")
         places(page, "red", "4 named")
         page.press("undo")
         wait_for(lambda: not page.shows("red ball") and page.shows(name), "the old name in the list")
-        assert model.edit == Edit()
+        assert current.value.edit == Edit()

@@ -12,11 +12,13 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import viser
+from helpers import edit_scene
 from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO as SCALE
 from scene import BALLS
 from viewer_presses import presses, send
 
-from disconerf_ns.edit import Edit
+from disconerf_ns.compat.viewer import redraw
+from disconerf_ns.scene.edit import Edit
 from disconerf_ns.viewer import control
 from disconerf_ns.viewer.boxes import Box, box_of
 from disconerf_ns.viewer.control import object_at, view_of
@@ -51,9 +53,12 @@ def towards(viewer, point: np.ndarray):
 
 def test_a_ray_meets_the_object_that_it_is_aimed_at(viewer) -> None:
     model = viewer.pipeline.model
-    met = [object_at(model, *towards(viewer, centre), edited=False) for centre in scene_frame(viewer.pipeline)]
+    met = [
+        object_at(model.current.value, *towards(viewer, centre), edited=False)
+        for centre in scene_frame(viewer.pipeline)
+    ]
     assert len(set(met)) == 3 and None not in met
-    boxes = {one.slot: np.array(one.box) for one in model.objects}
+    boxes = {each.id: np.array(each.box) for each in model.current.value.objects}
     for id, centre in zip(met, scene_frame(viewer.pipeline)):
         assert (boxes[id][0] < centre).all() and (centre < boxes[id][1]).all()
 
@@ -61,15 +66,15 @@ def test_a_ray_meets_the_object_that_it_is_aimed_at(viewer) -> None:
 def test_hidden_objects_are_in_nobodys_way(viewer) -> None:
     model = viewer.pipeline.model
     ray = towards(viewer, scene_frame(viewer.pipeline)[0])
-    first = object_at(model, *ray, edited=True)
-    model.edit = model.edit.hide(first)
-    assert object_at(model, *ray, edited=True) != first
-    assert object_at(model, *ray, edited=False) == first
+    first = object_at(model.current.value, *ray, edited=True)
+    edit_scene(model, Edit().hide(first))
+    assert object_at(model.current.value, *ray, edited=True) != first
+    assert object_at(model.current.value, *ray, edited=False) == first
 
 
 def test_clicks_into_the_picture_select(viewer, panel) -> None:
     model, rays = viewer.pipeline.model, [towards(viewer, centre) for centre in scene_frame(viewer.pipeline)]
-    ids = [object_at(model, *ray, edited=False) for ray in rays]
+    ids = [object_at(model.current.value, *ray, edited=False) for ray in rays]
 
     def click(ray) -> None:
         callback = viewer.viser_server.scene._scene_pointer_cb
@@ -95,32 +100,33 @@ def test_clicks_into_the_picture_select(viewer, panel) -> None:
 def test_buttons_do_what_they_say(viewer, panel, told) -> None:
     """Each group of buttons is found by its label and pressed, twice in a row too."""
     model = viewer.pipeline.model
-    first, second = (one.slot for one in model.objects[:2])
+    first, second = (each.id for each in model.current.value.objects[:2])
     groups = groups_by_label(viewer)
     panel._select(first)
     panel.editor.drain()
     presses(viewer, groups["Visible"], "hide")
-    assert model.edit.hidden == {first}
+    assert model.current.value.edit.hidden == {first}
     presses(viewer, groups["Visible"], "hide")
-    assert model.edit.hidden == set()
+    assert model.current.value.edit.hidden == set()
     presses(viewer, groups["Visible"], "only")
-    assert model.edit.hidden >= {second} and first not in model.edit.hidden
+    assert model.current.value.edit.hidden >= {second} and first not in model.current.value.edit.hidden
     presses(viewer, groups["Visible"], "all")
     presses(viewer, panel.name, "ball")
     presses(viewer, panel.color, (255, 0, 0))
-    assert model.edit == Edit(names={first: "ball"}, colors={first: (1.0, 0.0, 0.0)})
+    assert model.current.value.edit == Edit(names={first: "ball"}, colors={first: (1.0, 0.0, 0.0)})
     presses(viewer, groups["Changes"], "undo")
     presses(viewer, groups["Changes"], "undo")
     presses(viewer, groups["Changes"], "redo")
-    assert model.edit == Edit(names={first: "ball"})
+    assert model.current.value.edit == Edit(names={first: "ball"})
     presses(viewer, groups["Edit"], "save")
-    assert Edit.load(viewer.pipeline.object_control.file) == model.edit
+    assert Edit.load(viewer.pipeline.object_control.file, model.object_field.slots) == model.current.value.edit
     viewer.pipeline.object_control.file.unlink()
     presses(viewer, groups["Parts"], "merge")
     assert told[-1] == "Select two objects or more to merge them."
     presses(viewer, panel.extraction, "soft")
     presses(viewer, panel.threshold, 0.4)
-    assert (model.config.extraction, model.config.min_confidence) == ("soft", 0.4)
+    options = model.current.value.options
+    assert (options.extraction, options.min_confidence) == ("soft", 0.4)
 
 
 def groups_of(viewer):
@@ -147,21 +153,21 @@ def test_everything_but_plain_buttons_has_a_tooltip(viewer) -> None:
 
 def test_what_is_changed_is_drawn(viewer, panel, told) -> None:
     """Hiding something shows the edited scene; a name follows into the dropdown of outputs."""
-    outputs, one = viewer.control_panel._output_render, viewer.pipeline.model.objects[0]
+    outputs, first = viewer.control_panel._output_render, viewer.pipeline.model.current.value.objects[0]
     presses(viewer, panel.shown, "objects")
     assert told[-1].startswith("There are no objects yet"), "nothing has been drawn, so the viewer knows no output"
-    outputs.set_options(["rgb", "objects", "edited", one.name])
-    panel._select(one.slot)
+    outputs.set_options(["rgb", "objects", "edited", first.name])
+    panel._select(first.id)
     panel.editor.drain()
     presses(viewer, groups_by_label(viewer)["Visible"], "hide")
     assert outputs.value == "edited" and panel.shown.value == "the edited scene"
     presses(viewer, panel.shown, "objects")
     assert outputs.value == "objects"
-    outputs.value = one.name
+    outputs.value = first.name
     presses(viewer, panel.name, "ball")
-    assert outputs.value == f"{one.name} ball" and one.name not in outputs.options
+    assert outputs.value == f"{first.name} ball" and first.name not in outputs.options
     presses(viewer, panel.name, "")
-    assert outputs.value == one.name
+    assert outputs.value == first.name
 
 
 def groups_by_label(viewer) -> dict:
@@ -170,12 +176,14 @@ def groups_by_label(viewer) -> dict:
 
 def test_the_selection_is_shown(viewer, panel) -> None:
     model = viewer.pipeline.model
-    panel._select(model.objects[0].slot)
+    panel._select(model.current.value.objects[0].id)
     panel.editor.drain()
-    assert panel.name.value == model.objects[0].name and not panel.name.disabled and not panel.color.disabled
-    assert panel.color.value == tuple(round(255 * c) for c in model.objects[0].color)
+    assert (
+        panel.name.value == model.current.value.objects[0].name and not panel.name.disabled and not panel.color.disabled
+    )
+    assert panel.color.value == tuple(round(255 * c) for c in model.current.value.objects[0].color)
     presses(viewer, panel.clicks, "select several")
-    panel._select(model.objects[1].slot)
+    panel._select(model.current.value.objects[1].id)
     panel.editor.drain()
     assert panel.name.value == "2 objects" and panel.name.disabled and not panel.color.disabled
 
@@ -203,9 +211,9 @@ class Client(viser.ClientHandle):
 
 def test_flying_ends_before_the_object(viewer, panel) -> None:
     model, client = viewer.pipeline.model, Client((20.0, 5.0, 8.0), (0.0, 0.0, 0.0))
-    panel._select(model.objects[1].slot)
+    panel._select(model.current.value.objects[1].id)
     presses(viewer, groups_by_label(viewer)["Camera"], "fly to", client)
-    goal = SCALE * box_of(model, model.objects[1]).centre
+    goal = SCALE * box_of(model.current.value.trained, model.current.value.objects[1]).centre
     deadline = time.monotonic() + 10
     while np.linalg.norm(client.camera.look_at - goal) > 1e-6 and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -218,17 +226,68 @@ def test_a_film_of_the_selection(viewer, panel, told, monkeypatch, tmp_path: Pat
     viewer.log_filename = tmp_path / "viewer.log"
     model, client = viewer.pipeline.model, Client((10.0, 5.0, 8.0), (0.0, 0.0, 0.0))
     monkeypatch.setattr(viewer.pipeline.config, "edit", tmp_path / "edit.json")
-    model.edit = model.edit.rename(model.objects[1].slot, "red/ball")
-    panel._select(model.objects[1].slot)
+    edit_scene(
+        model,
+        Edit()
+        .rename(model.current.value.objects[1].id, "red/ball")
+        .recolor(model.current.value.objects[1].id, (0.0, 0.0, 1.0)),
+    )
+    panel._select(model.current.value.objects[1].id)
     presses(viewer, groups_by_label(viewer)["Camera"], "film", client)
     deadline = time.monotonic() + 60
     while not told and time.monotonic() < deadline:
         time.sleep(0.1)
-    path = tmp_path / "videos" / "red_ball.mp4"
+    path = tmp_path / "videos" / "object_01_red_ball.mp4"
     assert told == [f"The film is in {path}."]
     frames = iio.imread(path)
     assert frames.shape == (6, 32, 32, 3)
     assert all(frame.min() < 200 and frame.max() > 240 for frame in frames), "an object on white, in every frame"
+    dark = frames[frames.min(-1) < 100].astype(float).mean(0)
+    assert dark[2] > 1.5 * dark[0] and dark[2] > 1.5 * dark[1], "in the colour that it was given"
+
+
+def test_a_film_is_of_the_scene_as_it_was_asked_for(viewer, panel, told, monkeypatch, tmp_path: Path) -> None:
+    """Merging the filmed object away ended the film with `StopIteration()`; merging into it changed it half-way."""
+    monkeypatch.setattr(control, "FILM_FRAMES", 3)
+    monkeypatch.setattr(control, "FILM_SIZE", 24)
+    monkeypatch.setattr(viewer.pipeline.config, "edit", tmp_path / "edit.json")
+    model, client = viewer.pipeline.model, Client((10.0, 5.0, 8.0), (0.0, 0.0, 0.0))
+    one, other = (each.id for each in model.current.value.objects[1:3])
+    original = control.film
+
+    def merging(scene, cameras, id):
+        for frame in original(scene, cameras, id):
+            edit_scene(model, Edit().merge([id], other))
+            yield frame
+
+    def film_of(maker) -> np.ndarray:
+        monkeypatch.setattr(control, "film", maker)
+        told.clear()
+        edit_scene(model, Edit())
+        panel.editor.select([one])
+        presses(viewer, groups_by_label(viewer)["Camera"], "film", client)
+        deadline = time.monotonic() + 60
+        while not told and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert told[0].startswith("The film is in"), told
+        return iio.imread(tmp_path / "videos" / "object_01.mp4")
+
+    assert np.array_equal(film_of(merging), film_of(original))
+
+
+def test_a_film_that_fails_is_said_with_its_reason_in_the_log(viewer, panel, told, monkeypatch, caplog) -> None:
+    def fail(scene, cameras, id):
+        raise ZeroDivisionError
+        yield
+
+    monkeypatch.setattr(control, "film", fail)
+    panel.editor.select([viewer.pipeline.model.current.value.objects[1].id])
+    presses(viewer, groups_by_label(viewer)["Camera"], "film", Client((10.0, 5.0, 8.0), (0.0, 0.0, 0.0)))
+    deadline = time.monotonic() + 30
+    while not told and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert told == ["The film of object_01 failed (ZeroDivisionError: ); see the log."]
+    assert "in fail" in caplog.text
 
 
 def test_a_new_client_sees_what_the_first_photograph_shows(viewer) -> None:
@@ -246,30 +305,29 @@ def test_an_edit_that_does_not_fit_is_told_and_left(viewer, told) -> None:
     Edit(hidden=frozenset({10**6})).save(file)
     presses(viewer, groups_by_label(viewer)["Edit"], "load")
     file.unlink()
-    assert "does not have" in told[-1] and viewer.pipeline.model.edit == Edit()
+    assert "does not have" in told[-1] and viewer.pipeline.model.current.value.edit == Edit()
 
 
 def test_only_who_draws_is_interrupted(viewer) -> None:
-    control = viewer.pipeline.object_control
-    displays = control.pipeline.model.displays
+    drawing = viewer.pipeline.object_control.pictures.drawing
     idle, busy = Mock(interrupt_render_flag=True), Mock(interrupt_render_flag=True)
     viewer.render_statemachines.update({-1: idle, -2: busy})
-    displays.drawing.add(busy)
+    drawing.add(busy)
     try:
-        control._redraw()
+        redraw(viewer, drawing)
     finally:
-        displays.drawing.discard(busy)
+        drawing.discard(busy)
         del viewer.render_statemachines[-1], viewer.render_statemachines[-2]
     assert (idle.interrupt_render_flag, busy.interrupt_render_flag) == (False, True)
 
 
 def test_changes_are_made_without_training_too(viewer, panel) -> None:
     """A thread of the viewer makes them where no training step comes by."""
-    first = viewer.pipeline.model.objects[0].slot
+    first = viewer.pipeline.model.current.value.objects[0].id
     send(panel.clicks, "turn the camera")
     panel._select(first)
     panel.editor.ask(panel.editor.toggle)
     deadline = time.monotonic() + 10
-    while viewer.pipeline.model.edit == Edit() and time.monotonic() < deadline:
+    while viewer.pipeline.model.current.value.edit == Edit() and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert viewer.pipeline.model.edit.hidden == {first}
+    assert viewer.pipeline.model.current.value.edit.hidden == {first}

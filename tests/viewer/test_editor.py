@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from disconerf_ns.edit import Edit
 from disconerf_ns.errors import UserError
 from disconerf_ns.model import DiscoNerfModel
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.edit import Edit
 from disconerf_ns.viewer.editor import STEPS, Editor
 
 
 @pytest.fixture
 def editor(model: DiscoNerfModel) -> Editor:
-    editor = Editor(model)
+    editor = Editor(model.current)
     editor.told = []
     editor.tell = editor.told.append
     return editor
@@ -30,12 +31,12 @@ def do(editor: Editor, wish, *arguments) -> None:
 
 
 def ids(editor: Editor) -> list[int]:
-    return [one.slot for one in editor.model.objects]
+    return [each.id for each in editor.scene.objects]
 
 
 def test_every_change_can_be_taken_back_and_made_again(editor: Editor) -> None:
     first, second, *_ = ids(editor)
-    edits = [editor.model.edit]
+    edits = [editor.edit]
     for selected, change in (
         ([first], editor.toggle),
         ([second], editor.isolate),
@@ -48,15 +49,15 @@ def test_every_change_can_be_taken_back_and_made_again(editor: Editor) -> None:
     ):
         do(editor, editor.select, selected)
         do(editor, change)
-        edits.append(editor.model.edit)
+        edits.append(editor.edit)
     assert editor.told == []
     assert all(one != other for one, other in itertools.pairwise(edits))
     for edit in reversed(edits[:-1]):
         do(editor, editor.undo)
-        assert editor.model.edit == edit
+        assert editor.edit == edit
     for edit in edits[1:]:
         do(editor, editor.redo)
-        assert editor.model.edit == edit
+        assert editor.edit == edit
 
 
 def test_a_new_change_forgets_what_was_taken_back(editor: Editor) -> None:
@@ -66,7 +67,7 @@ def test_a_new_change_forgets_what_was_taken_back(editor: Editor) -> None:
     do(editor, editor.rename, "ball")
     do(editor, editor.redo)
     assert editor.told == ["There is nothing more to undo or redo."]
-    assert editor.model.edit == Edit(names={ids(editor)[0]: "ball"})
+    assert editor.edit == Edit(names={ids(editor)[0]: "ball"})
 
 
 def test_a_colour_that_is_dragged_is_one_change(editor: Editor) -> None:
@@ -74,7 +75,7 @@ def test_a_colour_that_is_dragged_is_one_change(editor: Editor) -> None:
     for red in range(10):
         do(editor, editor.recolor, (red / 10, 0.0, 0.0))
     do(editor, editor.undo)
-    assert editor.model.edit == Edit()
+    assert editor.edit == Edit()
 
 
 def test_changes_are_kept_up_to_a_number(editor: Editor) -> None:
@@ -96,44 +97,44 @@ def test_selecting_replaces_adds_and_lets_go(editor: Editor) -> None:
     do(editor, editor.select, [b], True)
     assert editor.selected == (a, c)
     do(editor, editor.select, [b])
-    assert editor.selected == (b,) and editor.model.displays.selected == {b}
+    assert editor.selected == (b,)
 
 
 def test_hiding_and_isolating_twice_show_again(editor: Editor) -> None:
     a, b, *_ = ids(editor)
     do(editor, editor.select, [a])
     do(editor, editor.toggle)
-    assert editor.model.edit.hidden == {a}
+    assert editor.edit.hidden == {a}
     do(editor, editor.select, [b], True)
     do(editor, editor.toggle)
-    assert editor.model.edit.hidden == {a, b}, "one was shown, so all are hidden"
+    assert editor.edit.hidden == {a, b}, "one was shown, so all are hidden"
     do(editor, editor.toggle)
-    assert editor.model.edit.hidden == set()
+    assert editor.edit.hidden == set()
     do(editor, editor.isolate)
-    assert set(ids(editor)) - editor.model.edit.hidden == {a, b}
+    assert set(ids(editor)) - editor.edit.hidden == {a, b}
     do(editor, editor.isolate)
-    assert editor.model.edit.hidden == set()
+    assert editor.edit.hidden == set()
 
 
 def test_merging_and_splitting_undo_each_other(editor: Editor) -> None:
     a, b, c, *_ = ids(editor)
     do(editor, editor.select, [b, a, c])
     do(editor, editor.merge)
-    assert editor.model.edit.merged == {a: b, c: b} and editor.selected == (b,)
+    assert editor.edit.merged == {a: b, c: b} and editor.selected == (b,)
     assert b in ids(editor) and a not in ids(editor)
     do(editor, editor.split)
-    assert editor.model.edit == Edit() and set(editor.selected) == {a, b, c}
+    assert editor.edit == Edit() and set(editor.selected) == {a, b, c}
 
 
 def test_parts_of_a_slot_become_objects(editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
     slot, before = ids(editor)[0], len(ids(editor))
-    monkeypatch.setattr(editor.model, "parts", lambda _: [None] * 3)
+    monkeypatch.setattr(ArrangedScene, "parts", lambda scene, slot: [None] * 3)
     do(editor, editor.select, [slot])
     do(editor, editor.split)
-    slots = editor.model.object_field.slots
-    assert editor.model.edit.split == {slot: 3} and editor.selected == (slot, slots, slots + 1)
+    slots = editor.scene.trained.slots
+    assert editor.edit.split == {slot: 3} and editor.selected == (slot, slots, slots + 1)
     monkeypatch.undo()
-    assert editor.model.ids == slots + 2
+    assert editor.scene.ids == slots + 2
     do(editor, editor.undo)
     assert len(ids(editor)) == before and editor.selected == (slot,)
 
@@ -147,10 +148,10 @@ def test_what_cannot_be_done_is_said(editor: Editor) -> None:
         do(editor, editor.select, selected)
         do(editor, change)
     assert len(editor.told) == 7 and all(sentence.endswith(".") for sentence in editor.told)
-    assert editor.model.edit == Edit()
+    assert editor.edit == Edit()
 
 
-def test_one_that_fails_does_not_stop_the_others(editor: Editor) -> None:
+def test_one_that_fails_does_not_stop_the_others(editor: Editor, caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> None:
         raise ZeroDivisionError
 
@@ -160,6 +161,7 @@ def test_one_that_fails_does_not_stop_the_others(editor: Editor) -> None:
     editor.ask(editor.select, ids(editor)[:1])
     editor.drain()
     assert len(editor.told) == 1 and "ZeroDivisionError" in editor.told[0]
+    assert "in fail" in caplog.text, "the log has the traceback"
     assert shown == [tuple(ids(editor)[:1])], "shown once, after all"
     editor.drain()
     assert len(shown) == 1, "nothing was asked for, so there is nothing to show"
@@ -171,18 +173,18 @@ def test_edits_are_saved_and_loaded(editor: Editor, tmp_path: Path) -> None:
     do(editor, editor.select, ids(editor)[:1])
     do(editor, editor.toggle)
     do(editor, editor.save, path)
-    saved = editor.model.edit
+    saved = editor.edit
     do(editor, editor.undo)
     do(editor, editor.load, path)
-    assert editor.model.edit == saved
+    assert editor.edit == saved
     do(editor, editor.undo)
-    assert editor.model.edit == Edit(), "loading can be undone"
+    assert editor.edit == Edit(), "loading can be undone"
     Edit(hidden=frozenset({10**6})).save(path)
     do(editor, editor.load, path)
     path.write_text("[]")
     do(editor, editor.load, path)
-    assert [sentence.split(" ")[0] for sentence in editor.told] == ["There", "The", str(path), f"{path}:"]
-    assert editor.model.edit == Edit()
+    assert [sentence.split(" ")[0] for sentence in editor.told] == ["There", "The", f"{path}:", f"{path}:"]
+    assert editor.edit == Edit()
 
 
 def test_many_threads_ask_and_nothing_is_lost(editor: Editor) -> None:
@@ -207,6 +209,6 @@ def test_many_threads_ask_and_nothing_is_lost(editor: Editor) -> None:
 def test_what_is_gone_is_no_longer_selected(editor: Editor) -> None:
     a, b, *_ = ids(editor)
     do(editor, editor.select, [a])
-    editor.model.edit = Edit().merge([a], b)
+    editor.change(Edit().merge([a], b))
     with pytest.raises(UserError, match="Select an object first"):
         editor.selection()

@@ -6,25 +6,29 @@ import threading
 
 import pytest
 import torch
-from test_displays import camera_of
+from helpers import edit_scene
+from test_pictures import camera_of
 
-from disconerf_ns.edit import Edit
-from disconerf_ns.frame import Frame
 from disconerf_ns.model import DiscoNerfModel
-from disconerf_ns.viewer import displays
-from disconerf_ns.viewer.preview import Preview, blocks
+from disconerf_ns.rendering.frame import Frame
+from disconerf_ns.rendering.preview import Preview, blocks
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.viewer import pictures
 
 SIZE = 36, 48
 
 
+def new_frame(run, scene: ArrangedScene) -> Frame:
+    return Frame(scene, camera_of(run, SIZE[0]).generate_rays(0, keep_shape=True).flatten(), SIZE, keep=True)
+
+
 @pytest.fixture
-def frame(run, model: DiscoNerfModel) -> Frame:
+def frame(run, scene_now: ArrangedScene) -> Frame:
     """A picture that was looked at, edited and as it is."""
-    frame = Frame(model, camera_of(run, SIZE[0]).generate_rays(0, keep_shape=True).flatten(), SIZE, keep=True)
-    model.edit = Edit().recolor(model.objects[0].slot, (1.0, 0.0, 0.0))
-    frame.edited()
-    model.edit = Edit()
-    return frame
+    red = new_frame(run, scene_now.with_edit(Edit().recolor(scene_now.objects[0].id, (1.0, 0.0, 0.0))))
+    red.edited()
+    return red.under(scene_now)
 
 
 @pytest.fixture
@@ -42,7 +46,7 @@ def sampled(model: DiscoNerfModel, monkeypatch: pytest.MonkeyPatch) -> list[int]
 
 def largest(frame: Frame) -> int:
     """The object with most pixels."""
-    return int(frame.labels()["id"].clamp(min=0).bincount().argmax())
+    return int(frame.labels().id.clamp(min=0).bincount().argmax())
 
 
 def test_pixels_of_a_block_share_its_first() -> None:
@@ -54,14 +58,14 @@ def test_pixels_of_a_block_share_its_first() -> None:
     assert alone.tolist() == each.tolist() == list(range(6))
 
 
-def test_what_comes_to_light_is_the_exact_picture_where_all_rays_are_sampled(frame, model) -> None:
-    scene, counts = frame.scene()["rgb"], frame.labels()["id"].clamp(min=0).bincount()
+def test_what_comes_to_light_is_the_exact_picture_where_all_rays_are_sampled(frame, scene_now) -> None:
+    scene, counts = frame.images()["rgb"], frame.labels().id.clamp(min=0).bincount()
     id = int(counts.masked_fill(counts < 100, 10**6).argmin())
-    model.edit = Edit().hide(id)
-    preview = Preview(frame, most=10**6).edited()
-    samples, owners = frame._base()
+    edited = frame.under(scene_now.with_edit(Edit().hide(id)))
+    preview = edited.previewed(Preview(most=10**6)).edited()
+    samples, owners = edited.unedited()
     hidden = (samples.weights * (owners == id)).sum(-1) / samples.weights.sum(-1)
-    exact = frame.edited()
+    exact = edited.edited()
     assert (hidden > 0.55).sum() > 50
     assert torch.allclose(preview[hidden > 0.55], exact[hidden > 0.55], atol=1e-5)
     assert (preview - scene)[hidden < 1e-3].abs().max() < 2e-3
@@ -69,66 +73,65 @@ def test_what_comes_to_light_is_the_exact_picture_where_all_rays_are_sampled(fra
 
 
 @pytest.mark.parametrize("edit", ["hide", "isolate"])
-def test_few_rays_are_sampled_and_the_picture_is_close(frame, model, sampled, edit) -> None:
-    ids = [one.slot for one in model.objects]
-    model.edit = Edit().hide(largest(frame)) if edit == "hide" else Edit().isolate([largest(frame)], ids)
+def test_few_rays_are_sampled_and_the_picture_is_close(frame, scene_now, sampled, edit) -> None:
+    id, ids = largest(frame), [each.id for each in scene_now.objects]
+    edited = frame.under(scene_now.with_edit(Edit().hide(id) if edit == "hide" else Edit().isolate([id], ids)))
     sampled.clear()
-    preview = Preview(frame, most=150).edited()
+    preview = edited.previewed(Preview(most=150)).edited()
     few = sum(sampled)
     sampled.clear()
-    exact = frame.edited()
+    exact = edited.edited()
     assert few < 300 < sum(sampled) / 2
-    assert (preview - exact).abs().mean() < 0.5 * (frame.scene()["rgb"] - exact).abs().mean()
+    assert (preview - exact).abs().mean() < 0.5 * (frame.images()["rgb"] - exact).abs().mean()
 
 
-def test_a_preview_leaves_the_frame_alone(frame, model) -> None:
-    id, before = largest(frame), dict(frame._kept)
-    model.edit = Edit().hide(id)
-    preview = Preview(frame, most=20)
+def test_a_preview_leaves_the_frame_alone(frame, scene_now) -> None:
+    edited = frame.under(scene_now.with_edit(Edit().hide(largest(frame))))
+    before = dict(edited._kept)
+    preview = edited.previewed(Preview(most=20))
     preview.edited()
     assert torch.equal(preview.edited_ids(), preview.edited_ids())
-    assert frame._kept.keys() == before.keys() and all(frame._kept[name] is before[name] for name in before)
+    assert edited._kept.keys() == before.keys() and all(edited._kept[name] is before[name] for name in before)
 
 
-def test_objects_are_seen_from_one_point_a_ray_and_edits_before_owners_are_known(run, model, sampled) -> None:
-    frame = Frame(model, camera_of(run, SIZE[0]).generate_rays(0, keep_shape=True).flatten(), SIZE, keep=True)
-    frame.scene()
-    labels = Preview(frame, most=150).labels()["id"]
-    id = int(labels.clamp(min=0).bincount().argmax())
-    model.edit = Edit().hide(id)
-    preview = Preview(frame, most=150)
+def test_objects_are_seen_from_one_point_a_ray_and_edits_before_owners_are_known(run, scene_now, sampled) -> None:
+    frame = new_frame(run, scene_now)
+    frame.images()
+    labels = frame.previewed(Preview(most=150)).labels().id
+    edited = frame.under(scene_now.with_edit(Edit().hide(int(labels.clamp(min=0).bincount().argmax()))))
     sampled.clear()
-    edited = preview.edited()
-    assert 0 < sum(sampled) < 300 and "labels" not in frame._kept and not frame.knows_owners
-    assert (frame.labels()["id"] == labels).float().mean() > 0.9
-    assert (edited - frame.edited()).abs().mean() < 0.5 * (frame.scene()["rgb"] - frame.edited()).abs().mean()
+    quick = edited.previewed(Preview(most=150)).edited()
+    assert 0 < sum(sampled) < 300 and not edited.has_labels and not edited.knows_owners
+    assert (edited.labels().id == labels).float().mean() > 0.9
+    exact = edited.edited()
+    assert (quick - exact).abs().mean() < 0.5 * (frame.images()["rgb"] - exact).abs().mean()
 
 
-def test_the_coarse_picture_is_the_preview_and_the_sharp_one_is_exact(run, model, monkeypatch) -> None:
-    monkeypatch.setattr(displays, "QUICK", 20)
+def test_the_coarse_picture_is_the_preview_and_the_sharp_one_is_exact(run, model, shown, monkeypatch) -> None:
+    monkeypatch.setattr(pictures, "QUICK", 20)
     client, coarse, sharp = threading.Thread(), camera_of(run, 12), camera_of(run, SIZE[0])
 
     def show(camera, name):
-        return model.displays.show(client, camera, [name])[name]
+        return shown.show(client, camera, [name])[name]
 
     assert show(coarse, "rgb").shape[:2] == (12, 16)
     show(sharp, "rgb")
-    first = model.objects[0]
+    first, *_ = objects = model.current.value.objects
     assert show(coarse, "objects").shape[:2] == SIZE, "though a coarse picture of that very size is kept"
-    model.edit = Edit().hide(first.slot)
+    edit_scene(model, Edit().hide(first.id))
     assert show(coarse, "edited").shape[:2] == SIZE
     exact = show(sharp, "edited")
-    model.edit = Edit().isolate([first.slot], [one.slot for one in model.objects])
+    edit_scene(model, Edit().isolate([first.id], [each.id for each in objects]))
     assert show(coarse, "edited").shape[:2] == SIZE
-    model.edit = Edit().hide(first.slot)
+    edit_scene(model, Edit().hide(first.id))
     assert torch.allclose(show(sharp, "edited"), exact)
     assert show(coarse, first.name).shape[:2] == (12, 16)
 
 
-def test_a_soft_edit_has_no_preview(run, model, monkeypatch) -> None:
-    monkeypatch.setattr(displays, "QUICK", 20)
-    monkeypatch.setattr(model.config, "extraction", "soft")
+def test_a_soft_edit_has_no_preview(run, model, shown, monkeypatch) -> None:
+    monkeypatch.setattr(pictures, "QUICK", 20)
+    model.current.replace(lambda scene: scene.with_options(extraction="soft"))
     client, coarse, sharp = threading.Thread(), camera_of(run, 12), camera_of(run, SIZE[0])
-    model.displays.show(client, sharp, ["rgb"])
-    model.edit = Edit().hide(model.objects[0].slot)
-    assert model.displays.show(client, coarse, ["edited"])["edited"].shape[:2] == (12, 16)
+    shown.show(client, sharp, ["rgb"])
+    edit_scene(model, Edit().hide(model.current.value.objects[0].id))
+    assert shown.show(client, coarse, ["edited"])["edited"].shape[:2] == (12, 16)

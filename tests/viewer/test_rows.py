@@ -12,8 +12,8 @@ import viser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from disconerf_ns.edit import LUMA
-from disconerf_ns.objects import SceneObject
+from disconerf_ns.scene.edit import LUMA
+from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.viewer.rows import Rows, look
 
 NOBODY: frozenset[int] = frozenset()
@@ -22,7 +22,16 @@ NOBODY: frozenset[int] = frozenset()
 def thing(slot: int, share: float, confidence: float = 0.5, title: str = "") -> SceneObject:
     color = colorsys.hsv_to_rgb(slot / 200, 0.6, 0.8)
     return SceneObject(
-        f"object_{slot:02d}", slot, color, share, confidence, 3, ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), title
+        ObjectId(slot),
+        f"object_{slot:02d}",
+        title,
+        color,
+        share,
+        confidence,
+        3,
+        ((0.0,) * 3, (1.0,) * 3),
+        slots=frozenset([slot]),
+        whole=True,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import viser
 
-from disconerf_ns.schedule import Stage
+from disconerf_ns.training.schedule import Stage
 from disconerf_ns.viewer import status
 from disconerf_ns.viewer.status import CURVE, Report, Status
 

@@ -13,7 +13,7 @@ import viser
 from conftest import tiny_config
 from viewer_presses import send
 
-from disconerf_ns.schedule import Stage
+from disconerf_ns.training.schedule import Stage
 
 ITERATIONS = 160
 SLOW = ("film", "fly to")
@@ -64,9 +64,9 @@ def test_nothing_raises_or_stops_the_training(scene: Path, tmp_path: Path, monke
             label = dice.choice(sorted(elements))
             handle, values = elements[label]
             send(handle, dice.choice(values))
-            objects = model.objects
+            objects = model.current.value.objects
             for one in dice.sample(objects, min(2, len(objects))):
-                panel._select(one.slot)
+                panel._select(one.id)
             next(pressed)
             time.sleep(0.02)
 
@@ -82,9 +82,9 @@ def test_nothing_raises_or_stops_the_training(scene: Path, tmp_path: Path, monke
     assert not any(thread.is_alive() for thread in threads)
     control.editor.drain()
     assert raised == []
-    assert trainer.pipeline.stage is Stage.OBJECTS and len(model.objects) > 0
+    assert trainer.pipeline.stage is Stage.OBJECTS and len(model.current.value.objects) > 0
     assert next(pressed) > ITERATIONS, "it was a storm"
     assert not any(sentence.startswith("That did not work") for sentence in told), set(told)
-    assert model.edit.fits(model.object_field.slots)
+    assert model.current.value.edit._fits(model.object_field.slots)
     assert all(torch.isfinite(value).all() for value in model.object_field.parameters())
     assert panel.status.bar.value == 100 and panel.status.plot is not None

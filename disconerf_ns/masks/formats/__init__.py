@@ -1,102 +1,70 @@
-"""What other programs keep masks in: a module per format, and how the format of a path is recognised.
+"""File formats of other programs' masks: one module per format, and the recognition of a path's format.
 
-To add one, write a module with the functions of `Format` and name it in `FORMATS`.
+To add a format, write a module with the functions of `Format` and name it in `FORMATS`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from disconerf_ns.errors import MaskError
-from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.formats.files import below
+from disconerf_ns.masks.formats.format import Format
 
 FORMATS = {
-    "sa1b": "SA-1B's JSON, a file per image: what `disconerf masks` writes",
-    "amg": "lists of segment-anything's automatic mask generator, a JSON file per image",
-    "amg_folder": "folders of that generator: a PNG per mask and metadata.csv",
+    "sa1b": "SA-1B's JSON, one file per image, as `disconerf masks` writes it",
+    "amg": "lists of segment-anything's automatic mask generator, one JSON file per image",
+    "amg_folder": "folders of segment-anything's amg.py, one per image: a PNG per mask and metadata.csv",
     "coco": "COCO instances: one JSON file with polygons or RLE",
     "labels": "label images: PNGs of 8 or 16 bit, 0 is no mask (Gaussian Grouping's object_mask too)",
     "object_mask": "label images of 8 bit, as Gaussian Grouping reads them",
-    "color": "PNGs with a colour per mask, black is none",
-    "panoptic": "COCO panoptic: PNGs with ids as colours, and their JSON file",
-    "arrays": ".npy, .npz or .pt per image: stacks of binary masks, or label maps",
+    "color": "PNGs with one colour per mask, black is no mask",
+    "panoptic": "COCO panoptic: PNGs with ids as colours, and one JSON file",
+    "arrays": ".npy, .npz or .pt files, one per image: stacks of binary masks, or label maps",
     "garfield": "GARField's sam_data.hdf5",
 }
-"""Name and description of every format; its module is imported when it is asked for."""
+"""Name and description of every format; a format's module is imported when it is used."""
 TARGETS = tuple(name for name in FORMATS if name != "garfield")
 """Formats that masks can be written in."""
-
-Images = Mapping[str, Path]
-"""The images of a dataset by key."""
-Loaders = Mapping[str, Callable[[], ImageMasks]]
-"""What gives the masks of the images that there are some of, by the images' keys."""
-Losses = Counter[str]
-"""What was not kept, and of how many masks or images."""
-
-
-@runtime_checkable
-class Format(Protocol):
-    """The functions of a format's module."""
-
-    def recognises(self, path: Path) -> bool:
-        """Whether a file or folder is in this format, by what it holds."""
-
-    def read(self, path: Path, images: Images) -> Loaders:
-        """Find the masks of images; they are read one image at a time.
-
-        Raises:
-            MaskError: what all images share is broken, or two files fit one image; so does a loader whose file is
-                broken.
-        """
-
-    def write(self, path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
-        """Write the masks of images, given by key, one image at a time; what of them the format does not hold.
-
-        Raises:
-            MaskError: the format cannot hold them.
-        """
 
 
 def format_of(name: str) -> Format:
     """The module of a format.
 
     Raises:
-        MaskError: there is none.
+        MaskError: there is no such format.
     """
     if name not in FORMATS:
-        raise MaskError(f"masks: there is no format {name}; the ones there are: {', '.join(FORMATS)}.")
+        raise MaskError(f"masks: there is no format {name}; choose one of {', '.join(FORMATS)}.")
     return import_module(f"{__name__}.{name}")
 
 
 def recognise(path: Path) -> str:
-    """The name of the format that a file or folder is in.
+    """The name of the format of a file or folder.
 
     Raises:
-        MaskError: it is in none, or might be in several.
+        MaskError: the format is unknown or ambiguous.
     """
-    found = [name for name in FORMATS if format_of(name).recognises(path)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise MaskError(f"masks: {path} might be {' or '.join(found)}; say which with --source-format.")
+    names = [name for name in FORMATS if format_of(name).recognises(path)]
+    if len(names) == 1:
+        return names[0]
+    if names:
+        raise MaskError(f"masks: {path} might be {' or '.join(names)}; say which with --source-format.")
     if path.is_file():
         raise MaskError(
-            f"masks: {path} is one file, but in none of the formats that keep all images in one (coco, panoptic, "
-            f"garfield); name the folder with the files of all images, such as {path.parent}."
+            f"masks: {path} is a single file, but in none of the formats that keep all images in one file (coco, "
+            f"panoptic, garfield); name the folder with the files of all images, such as {path.parent}."
         )
     raise MaskError(
-        f"masks: {path} is in no format that is known ({', '.join(FORMATS)}), {_held(path)}; see `disconerf masks "
-        "convert --help`."
+        f"masks: {path} is in no known format ({', '.join(FORMATS)}): {_summary(path)}; see `disconerf masks convert "
+        "--help`."
     )
 
 
-def _held(path: Path) -> str:
-    from disconerf_ns.masks.formats.files import below
-
+def _summary(path: Path) -> str:
+    """The kinds of files in a folder, for a message."""
     files = below(path)
     if not files:
         return "it has no files"

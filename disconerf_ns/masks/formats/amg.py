@@ -1,4 +1,4 @@
-"""The list that segment-anything's automatic mask generator gives, as JSON: `amg.py --convert-to-rle`."""
+"""Lists of segment-anything's automatic mask generator as JSON, which `amg.py --convert-to-rle` writes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from disconerf_ns.files import write_whole
+from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks import sa1b
-from disconerf_ns.masks.formats import Images, Loaders, Losses
 from disconerf_ns.masks.formats.files import below, by_image, image_size, peek_json, read_json, sample, unsaid
+from disconerf_ns.masks.formats.format import Images, Loaders, Losses
 from disconerf_ns.masks.image_masks import ImageMasks
 
 
@@ -19,22 +20,25 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, images: Images) -> Loaders:
-    """Lists of annotations; an empty one is as large as its image."""
+    """Lists of annotations; an empty list takes its size from the image."""
     return by_image(below(path, ".json"), path, images, _load)
 
 
 def _load(path: Path, image: Path) -> ImageMasks:
     annotations = read_json(path)
-    if not isinstance(annotations, list):
-        raise ValueError("it holds no list of masks")
-    height, width = annotations[0]["segmentation"]["size"] if annotations else image_size(image)
+    if not isinstance(annotations, list) or not all(isinstance(annotation, dict) for annotation in annotations):
+        raise ValueError("it is not a list of annotations")
+    if annotations:
+        height, width = run_length.checked(annotations[0].get("segmentation"))["size"]
+    else:
+        height, width = image_size(image)
     return sa1b.parse({"image": {"height": height, "width": width}, "annotations": annotations})
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
-    """Write the generator's lists, as far as masks remember what it said."""
+    """Write the generator's lists, with the scores that the masks have."""
     lost = Losses()
-    for key, found in masks:
-        lost += unsaid(found, "looked_at")
-        write_whole(path / f"{key}.json", json.dumps(sa1b.record(found, {})["annotations"]))
+    for key, image_masks in masks:
+        lost += unsaid(image_masks, "looked_at")
+        write_whole(path / f"{key}.json", json.dumps(sa1b.record(image_masks, {})["annotations"]))
     return lost

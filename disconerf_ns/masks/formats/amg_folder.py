@@ -1,4 +1,4 @@
-"""The folder per image that segment-anything's `amg.py` writes: a PNG per mask, and metadata.csv."""
+"""Folders of segment-anything's `amg.py`, one per image: a PNG per mask, and metadata.csv."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from PIL import Image
 
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks import rle as run_length
-from disconerf_ns.masks.formats import Images, Loaders, Losses
 from disconerf_ns.masks.formats.files import below, by_image, image_size, sample, unsaid
+from disconerf_ns.masks.formats.format import Images, Loaders, Losses
 from disconerf_ns.masks.image_masks import ImageMasks, Mask
 
 TABLE = "metadata.csv"
@@ -23,7 +23,7 @@ COLUMNS = ("id", "area", *BOX, "point_input_x", "point_input_y", "predicted_iou"
 
 
 def recognises(path: Path) -> bool:
-    """A folder with a metadata.csv of these columns somewhere below."""
+    """A folder with a metadata.csv of these columns at any depth."""
     return any(table.read_text(errors="replace").startswith("id,area,") for table in sample(tables(path)))
 
 
@@ -33,7 +33,7 @@ def tables(path: Path) -> list[Path]:
 
 
 def read(path: Path, images: Images) -> Loaders:
-    """Folders named after images."""
+    """Folders by the images' names."""
     return by_image([table.parent for table in tables(path)], path, images, _load)
 
 
@@ -44,7 +44,7 @@ def _load(folder: Path, image: Path) -> ImageMasks:
     rles = [run_length.encode(_mask(folder / f"{row['id']}.png")) for row in rows]
     sizes = [rle["size"] for rle in rles] or [list(image_size(image))]
     if sizes.count(sizes[0]) < len(sizes):
-        raise ValueError("its masks are of different sizes")
+        raise ValueError("its masks have different sizes")
     return ImageMasks(*sizes[0], tuple(map(Mask.from_rle, rles, ious, stabilities)))
 
 
@@ -58,22 +58,21 @@ def _number(text: str) -> float | None:
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
-    """Write folders as `amg.py` does; the points that it asked SAM about are not known."""
+    """Write folders as `amg.py` does; the columns of SAM's prompt points stay empty, since masks do not record them."""
     lost = Losses()
-    for key, found in masks:
-        lost += unsaid(found, "looked_at", "level")
+    for key, image_masks in masks:
+        lost += unsaid(image_masks, "looked_at", "level")
         table = StringIO(newline="")
         rows = csv.DictWriter(table, COLUMNS, restval="", lineterminator="\n")
         rows.writeheader()
-        for number, about in enumerate(found.annotations):
-            mask = run_length.decode(about.rle)
+        for number, mask in enumerate(image_masks.annotations):
             content = BytesIO()
-            Image.fromarray(255 * mask.astype(np.uint8)).save(content, format="PNG")
+            Image.fromarray(255 * run_length.decode(mask.rle).astype(np.uint8)).save(content, format="PNG")
             write_whole(path / key / f"{number}.png", content.getvalue())
-            scores = {"predicted_iou": about.predicted_iou, "stability_score": about.stability_score}
+            scores = {"predicted_iou": mask.predicted_iou, "stability_score": mask.stability_score}
             rows.writerow(
-                {"id": number, "area": about.area, **dict(zip(BOX, about.bbox)), **scores}
-                | dict(zip(CROP, (0, 0, found.width, found.height)))
+                {"id": number, "area": mask.area, **dict(zip(BOX, mask.bbox)), **scores}
+                | dict(zip(CROP, (0, 0, image_masks.width, image_masks.height)))
             )
         write_whole(path / key / TABLE, table.getvalue())
     return lost

@@ -1,9 +1,8 @@
-"""COCO instances: all images and their masks in one JSON file, as polygons or RLE; masks may overlap."""
+"""COCO instances: one JSON file with the masks of all images, as polygons or RLE; masks may overlap."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,13 +14,25 @@ from pycocotools import mask as coco
 
 from disconerf_ns.errors import MaskError
 from disconerf_ns.files import write_whole
+from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks import sa1b
-from disconerf_ns.masks.formats import Images, Loaders, Losses
-from disconerf_ns.masks.formats.files import below, match_images, peek_json, read_json, reading, sample
+from disconerf_ns.masks.formats.files import (
+    below,
+    match_images,
+    objects_in,
+    peek_json,
+    read_json,
+    reading,
+    sample,
+    value_in,
+)
+from disconerf_ns.masks.formats.format import Images, Loaders, Losses
 from disconerf_ns.masks.image_masks import ImageMasks
 
 MOST_PIXELS = 2**28
-"""Pixels of an image up to which polygons are drawn."""
+"""Largest image, in pixels, in which polygons are drawn."""
+ID = (int, float, str, type(None))
+"""JSON types of an image's id."""
 
 
 def recognises(path: Path) -> bool:
@@ -44,7 +55,7 @@ def _is_coco(file: Path) -> bool:
 
 
 def read(path: Path, images: Images) -> Loaders:
-    """Images by their `file_name`; annotations without a segmentation are left out, and counted on the terminal."""
+    """Images by their `file_name`; annotations without a segmentation are left out, and their number is printed."""
     files = _files(path)
     if not files:
         raise MaskError(f"masks: {path} has no JSON file.")
@@ -55,18 +66,19 @@ def read(path: Path, images: Images) -> Loaders:
     file = files[0]
     content = read_json(file)
     with reading(file):
-        entries = {entry["file_name"]: entry for entry in content["images"]}
-        if len(entries) < len(content["images"]):
-            raise ValueError("two of its images have one `file_name`")
+        image_list, annotations = objects_in(content, "images"), objects_in(content, "annotations")
+        entries = {value_in(entry, "file_name", str): entry for entry in image_list}
+        if len(entries) < len(image_list):
+            raise ValueError("two of its images have the same `file_name`")
         of_image: dict[Any, list[dict]] = defaultdict(list)
-        for annotation in content["annotations"]:
-            of_image[annotation["image_id"]].append(annotation)
-        bare = [annotation for annotation in content["annotations"] if not annotation.get("segmentation")]
+        for annotation in annotations:
+            of_image[value_in(annotation, "image_id", *ID)].append(annotation)
+        bare = sum(not annotation.get("segmentation") for annotation in annotations)
         if bare:
-            count = len(content["annotations"])
-            print(f"masks: {len(bare)} of {count} annotations in {file} have no segmentation and are left out.")
-        found = match_images(entries, images, file)
-        return {key: partial(_load, file, entries[name], of_image[entries[name]["id"]]) for key, name in found.items()}
+            print(f"masks: {bare} of {len(annotations)} annotations in {file} have no segmentation and are left out.")
+        names = match_images(entries, images, file)
+        ids = {key: value_in(entries[name], "id", *ID) for key, name in names.items()}
+        return {key: partial(_load, file, entries[name], of_image[ids[key]]) for key, name in names.items()}
 
 
 def _load(file: Path, entry: dict[str, Any], annotations: list[dict[str, Any]]) -> ImageMasks:
@@ -83,36 +95,36 @@ def _drawn(annotation: dict[str, Any], height: int, width: int) -> dict[str, Any
 
 @contextmanager
 def about(what: str) -> Iterator[None]:
-    """Name what is broken."""
+    """Begin the message of a ValueError with the place of the fault."""
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"{what}: {error}") from None
+        raise ValueError(f"{what}: {error}") from error
 
 
 def _as_rle(segmentation: Any, height: int, width: int) -> Any:
-    """RLE as it is, or polygons drawn together as COCO draws them."""
+    """RLE unchanged, or the union of polygons as pycocotools draws it."""
     if not isinstance(segmentation, list):
         return segmentation
     if not (type(height) is type(width) is int and 0 < height * width <= MOST_PIXELS):
-        raise ValueError("an image's `height` and `width` are not those of a photograph")
+        raise ValueError("the image's `height` and `width` are not the size of a photograph")
     for polygon in segmentation:
         if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
-            raise ValueError("a polygon is not x, y, x, y, ... of three points or more")
-        if not all(type(v) in (int, float) and math.isfinite(v) for v in polygon):
-            raise ValueError("a polygon has coordinates that are no numbers")
-        if not all(-side <= v <= 2 * side for side, part in ((width, 0), (height, 1)) for v in polygon[part::2]):
-            raise ValueError("a polygon lies far outside of its image")
+            raise ValueError("a polygon is not a list x, y, x, y, ... of at least three points")
+        if not all(map(run_length.is_number, polygon)):
+            raise ValueError("a polygon has coordinates that are not finite numbers")
+        if not all(-side <= v <= 2 * side for side, axis in ((width, 0), (height, 1)) for v in polygon[axis::2]):
+            raise ValueError("a polygon lies far outside its image")
     merged = coco.merge(coco.frPyObjects(segmentation, height, width))
     return {"size": [height, width], "counts": merged["counts"].decode("ascii")}
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
-    """Write one file of compressed RLE; an existing folder gets `masks.json`."""
+    """Write one file of compressed RLE: `path` if it ends in .json, otherwise `masks.json` in the folder `path`."""
     entries, annotations = [], []
-    for number, (key, found) in enumerate(masks, 1):
-        record = sa1b.record(found, {"id": number, "file_name": f"{key}{images[key].suffix}"})
-        looked_at = {"looked_at": found.looked_at} if found.looked_at is not None else {}
+    for number, (key, image_masks) in enumerate(masks, 1):
+        record = sa1b.record(image_masks, {"id": number, "file_name": f"{key}{images[key].suffix}"})
+        looked_at = {"looked_at": image_masks.looked_at} if image_masks.looked_at is not None else {}
         entries.append(record["image"] | looked_at)
         for annotation in record["annotations"]:
             entry = {"id": len(annotations) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}

@@ -1,8 +1,10 @@
-"""What formats share: files found by the images that they are about, and damage told in one sentence."""
+"""Helpers of all formats: files are paired with images, and a broken file is reported in one sentence."""
 
 from __future__ import annotations
 
+import csv
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,69 +15,79 @@ from typing import Any
 from PIL import Image
 
 from disconerf_ns.errors import MaskError
-from disconerf_ns.masks.formats import Images, Loaders, Losses
+from disconerf_ns.masks.formats.format import Images, Loaders, Losses
 from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.keys import match
+from disconerf_ns.masks.keys import pair_names
+from disconerf_ns.masks.reason import reason
 
 SAMPLED = 16
-"""Files of many that are looked at to see what they are."""
+"""Largest number of files that are opened to recognise a format."""
+BROKEN = (OSError, ValueError, KeyError, SyntaxError, RuntimeError, csv.Error, Image.DecompressionBombError)
+"""Errors that json, csv, Pillow and h5py raise over a broken file, and ours over one that lacks something. Any other
+error, such as AttributeError, TypeError or IndexError, is a bug."""
+
+_log = logging.getLogger(__name__)
 
 
 def below(root: Path, *suffixes: str) -> list[Path]:
-    """The files below a folder with these suffixes, in either case, or all; hidden files and folders are left aside."""
+    """The files below a folder, sorted, without hidden files and folders.
+
+    Args:
+        suffixes: keep files with these suffixes only, given in lower case and compared in any case.
+    """
     files = (path for path in sorted(root.rglob("*")) if path.is_file())
-    seen = (path for path in files if not any(part.startswith(".") for part in path.relative_to(root).parts))
-    return [path for path in seen if not suffixes or path.suffix.lower() in suffixes]
+    visible = (path for path in files if not any(part.startswith(".") for part in path.relative_to(root).parts))
+    return [path for path in visible if not suffixes or path.suffix.lower() in suffixes]
 
 
 def sample(files: list[Path]) -> list[Path]:
-    """Some of many files, enough that what is half of them is among these."""
+    """At most SAMPLED of the files, drawn at random, always the same; a kind that half of them are is among these."""
     return files if len(files) <= SAMPLED else Random(0).sample(files, SAMPLED)
 
 
 def by_image(files: Iterable[Path], root: Path, images: Images, load: Callable[[Path, Path], ImageMasks]) -> Loaders:
-    """Loaders of the files or folders below a folder that belong to images, by their relative paths.
+    """Loaders of the files (or folders) below `root` that belong to images by their relative paths.
 
     Args:
-        load: gives the masks in a file, the first argument, of an image, the second.
+        load: called with a file and its image, returns the image's masks.
     Raises:
-        MaskError: no file belongs to an image, two to one, or one to two; or the folder is a file.
+        MaskError: no file belongs to an image, two files belong to one image, one file to two, or `root` is a file.
     """
     if root.is_file():
-        raise MaskError(f"masks: {root} is one file; name the folder with the files of all images.")
-    names = {path.relative_to(root).as_posix(): path for path in files}
-    found = match_images(names, images, root)
-    return {key: partial(_load, load, names[name], images[key]) for key, name in found.items()}
+        raise MaskError(f"masks: {root} is a single file; name the folder with the files of all images.")
+    paths = {path.relative_to(root).as_posix(): path for path in files}
+    names = match_images(paths, images, root)
+    return {key: partial(_load, load, paths[name], images[key]) for key, name in names.items()}
 
 
 def match_images(names: Iterable[str], images: Images, root: Path) -> dict[str, str]:
-    """Which name belongs to which image, by the images' keys.
+    """Names by the keys of the images that they belong to, as `keys.pair_names` pairs them.
 
     Raises:
-        MaskError: no name belongs to an image, two to one, or one to two.
+        MaskError: no name belongs to an image, two names belong to one image, or one name to two.
     """
     names = list(names)
-    found = match(names, images, root)
-    if not found:
-        there = f"of {len(names)} others, such as {names[0]}" if names else "of no image at all"
+    pairs = pair_names(names, images, root)
+    if not pairs:
+        fault = f"its {len(names)} names, such as {names[0]}, do not fit" if names else "it has no names to compare with"
         raise MaskError(
-            f"masks: {root} has masks of none of the {len(images)} images, which are found by names such as "
-            f"{next(iter(images))}, but {there}."
+            f"masks: {root} has masks of none of the {len(images)} images: {fault} the images' keys, such as "
+            f"{next(iter(images))}; name the masks like the images."
         )
-    return found
+    return pairs
 
 
 def unsaid(masks: ImageMasks, *fields: str) -> Losses:
-    """What a format without these fields does not keep of an image's masks.
+    """Count the information of an image's masks that a format without these fields loses.
 
     Args:
-        fields: some of `looked_at`, `scores`, `level`.
+        fields: names among `looked_at`, `scores`, `level`.
     """
     scored = [mask.predicted_iou is not None or mask.stability_score is not None for mask in masks.annotations]
     counts = {
-        "looked_at": ("images' parts that were not looked at", int(masks.looked_at is not None)),
-        "scores": ("masks' scores", sum(scored)),
-        "level": ("masks' levels", sum(mask.level is not None for mask in masks.annotations)),
+        "looked_at": ("regions that were not looked at", int(masks.looked_at is not None)),
+        "scores": ("scores of masks", sum(scored)),
+        "level": ("levels of masks", sum(mask.level is not None for mask in masks.annotations)),
     }
     return +Losses(dict(counts[field] for field in fields))
 
@@ -87,40 +99,84 @@ def _load(load: Callable[[Path, Path], ImageMasks], path: Path, image: Path) -> 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Say which file is broken, and why, whatever the library that reads it raises."""
+    """Turn the errors of a broken file into one sentence; the traceback goes to the log, at level DEBUG.
+
+    Raises:
+        MaskError: names the file and the reason.
+    """
     try:
         yield
     except MaskError:
         raise
     except MemoryError:
-        raise MaskError(f"masks: {path} takes more memory than there is.") from None
-    except KeyError as error:
-        raise MaskError(f"masks: {path} is broken (it lacks {error}).") from None
-    except Exception as error:
-        reason = str(error).strip().splitlines()
-        raise MaskError(f"masks: {path} is broken ({reason[0][:160] if reason else type(error).__name__}).") from None
+        _log.debug("%s does not fit in memory", path, exc_info=True)
+        raise MaskError(f"masks: {path} does not fit in memory.") from None
+    except BROKEN as error:
+        _log.debug("%s is broken", path, exc_info=True)
+        fault = f"it lacks {error}" if isinstance(error, KeyError) else reason(error)
+        raise MaskError(f"masks: {path} is broken ({fault}).") from error
+
+
+@contextmanager
+def decoding(library: str) -> Iterator[None]:
+    """Turn a library's unusual errors over a broken file into a ValueError; put it around the library's calls only.
+
+    Raises:
+        ValueError: names the library and the reason.
+    """
+    try:
+        yield
+    except (MemoryError, OSError, ValueError, RuntimeError):
+        raise
+    except Exception as error:  # over damaged files Pillow, NumPy and torch also raise TypeError, IndexError, zlib.error
+        raise ValueError(f"{library} cannot read it: {reason(error)}") from error
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds.
+    """The content of a JSON file.
 
     Raises:
-        MaskError: it is not JSON.
+        MaskError: the file is not JSON.
     """
     with reading(path):
         return json.loads(path.read_bytes())
 
 
 def peek_json(path: Path) -> Any:
-    """What a JSON file holds, None where that cannot be said."""
+    """The content of a JSON file, or None if the file cannot be read."""
     try:
         return read_json(path)
     except MaskError:
         return None
 
 
+def objects_in(content: Any, name: str) -> list[dict[str, Any]]:
+    """The list of objects under a name of a JSON object.
+
+    Raises:
+        ValueError: there is no such list.
+    """
+    objects = content.get(name) if isinstance(content, dict) else None
+    if not isinstance(objects, list) or not all(isinstance(entry, dict) for entry in objects):
+        raise ValueError(f"it lacks a list `{name}` of JSON objects")
+    return objects
+
+
+def value_in(entry: dict[str, Any], name: str, *kinds: type) -> Any:
+    """The value under a name of a JSON object, of one of these types.
+
+    Raises:
+        KeyError: the name is missing.
+        ValueError: the value is of another type.
+    """
+    value = entry[name]
+    if not isinstance(value, kinds):
+        raise ValueError(f"a `{name}` is of the JSON type {type(value).__name__}")
+    return value
+
+
 def modes_of(files: list[Path]) -> set[str]:
-    """Pillow's names for the kinds of pixels of a sample of images."""
+    """Pillow's pixel modes that occur in a sample of images."""
     return {mode for path in sample(files) if (mode := _mode(path)) is not None}
 
 
@@ -128,7 +184,7 @@ def _mode(path: Path) -> str | None:
     try:
         with Image.open(path) as image:
             return image.mode
-    except (OSError, ValueError, SyntaxError):
+    except BROKEN:
         return None
 
 
@@ -136,7 +192,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """Height and width of an image.
 
     Raises:
-        MaskError: it cannot be read.
+        MaskError: the file cannot be read.
     """
     with reading(path), Image.open(path) as image:
         return image.height, image.width

@@ -1,6 +1,6 @@
-"""GARField's sam_data.hdf5: `<model>/pixel_level_keys/<number of the training image>`, the masks of every pixel.
+"""GARField's sam_data.hdf5: `<model>/pixel_level_keys/<image number>` holds the numbers of each pixel's masks.
 
-Images have numbers there and no names: those of nerfstudio's training images, sorted by path.
+Images have no names in the file. They are numbered like nerfstudio's training images, sorted by path.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 
 from disconerf_ns.errors import MaskError
-from disconerf_ns.masks.formats import Images, Loaders, Losses
-from disconerf_ns.masks.formats.files import below, reading
+from disconerf_ns.masks.formats.files import BROKEN, below, reading
+from disconerf_ns.masks.formats.format import Images, Loaders, Losses
 from disconerf_ns.masks.formats.partition import gather
 from disconerf_ns.masks.image_masks import ImageMasks
 
@@ -22,13 +22,20 @@ KEYS = "pixel_level_keys"
 
 
 def recognises(path: Path) -> bool:
-    """An HDF5 file, or a folder with one, that has these keys."""
+    """An HDF5 file with these keys, or a folder with such a file."""
     file = _file(path)
+    if file is None:
+        return False
     try:
         with h5py.File(file) as content:
-            return any(KEYS in group for group in content.values())
-    except (OSError, TypeError, AttributeError):
+            return bool(_models(content))
+    except BROKEN:
         return False
+
+
+def _models(content: h5py.File) -> list[str]:
+    """Names of the groups that hold masks."""
+    return [name for name in content if isinstance(content[name], h5py.Group) and KEYS in content[name]]
 
 
 def _file(path: Path) -> Path | None:
@@ -41,29 +48,32 @@ def read(path: Path, images: Images) -> Loaders:
     if file is None:
         raise MaskError(f"masks: {path} has no HDF5 file.")
     with reading(file), h5py.File(file) as content:
-        models = [name for name in content if KEYS in content[name]]
+        models = _models(content)
         if len(models) != 1:
-            raise ValueError(f"it has the masks of {len(models)} models; one is read")
-        numbers = set(content[models[0]][KEYS])
+            raise ValueError(f"it has the masks of {len(models)} models instead of one")
+        by_number = content[models[0]][KEYS]
+        if not isinstance(by_number, h5py.Group):
+            raise ValueError(f"{models[0]}/{KEYS} is not a group")
+        numbers = set(by_number)
     count = len(numbers)
     if not count:
         raise MaskError(f"masks: {file} has no images.")
     absent = [number for number in range(count) if str(number) not in numbers]
     if absent:
         raise MaskError(
-            f"masks: {file} has {count} images, but none of number {absent[0]}; only where they are numbered 0 to "
-            f"{count - 1} can it be said which ones they are."
+            f"masks: {file} has {count} images, but none with the number {absent[0]}; they can be identified only if "
+            f"they are numbered 0 to {count - 1}."
         )
     keys = training_keys(images, count, file)
-    print(f"masks: images have no names in {file}; its first is taken to be {keys[0]}, its last {keys[-1]}.")
+    print(f"masks: images have no names in {file}; the first is taken to be {keys[0]}, and the last {keys[-1]}.")
     return {key: partial(_load, file, f"{models[0]}/{KEYS}/{number}") for number, key in enumerate(keys)}
 
 
 def training_keys(images: Images, count: int, file: Path) -> list[str]:
-    """Which `count` of a dataset's images nerfstudio trains on, where the rest is held out evenly spaced.
+    """Keys of the `count` images that nerfstudio trains on if it holds out the others at even spacing.
 
     Raises:
-        MaskError: there are fewer images than that.
+        MaskError: the dataset has fewer than `count` images.
     """
     ordered = sorted(images, key=lambda key: images[key])
     if count > len(ordered):
@@ -73,7 +83,10 @@ def training_keys(images: Images, count: int, file: Path) -> list[str]:
 
 def _load(file: Path, name: str) -> ImageMasks:
     with reading(file), h5py.File(file) as content:
-        masks_of_pixel = content[name][...]
+        dataset = content[name]
+        if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "biuf":
+            raise ValueError(f"{name} is not an array of numbers")
+        masks_of_pixel = dataset[...]
         if masks_of_pixel.ndim != 3:
             raise ValueError(f"{name} has shape {masks_of_pixel.shape}, not (height, width, masks of a pixel)")
     numbers = [number for number in np.unique(masks_of_pixel) if number >= 0]
@@ -81,5 +94,11 @@ def _load(file: Path, name: str) -> ImageMasks:
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
-    """Refused: GARField's file needs the masks' sizes in 3D, which come from its radiance field."""
-    raise MaskError("masks: GARField's file also holds sizes in 3D, which masks do not have; choose another format.")
+    """Refuse: GARField's file needs the masks' sizes in 3D, which come from its radiance field.
+
+    Raises:
+        MaskError: always.
+    """
+    raise MaskError(
+        "masks: GARField's file also needs the masks' sizes in 3D, which 2D masks do not have; choose another format."
+    )

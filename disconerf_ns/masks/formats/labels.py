@@ -1,4 +1,4 @@
-"""Label images: a PNG of 8 or 16 bit per image whose values are masks, 0 is none."""
+"""Label images: a PNG of 8 or 16 bit per image in which each value but 0 is a mask."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from disconerf_ns.masks.formats import Images, Loaders, Losses
 from disconerf_ns.masks.formats.amg_folder import recognises as is_amg_folder
-from disconerf_ns.masks.formats.files import below, by_image, modes_of
-from disconerf_ns.masks.formats.partition import flatten, split
+from disconerf_ns.masks.formats.files import below, by_image, decoding, modes_of
+from disconerf_ns.masks.formats.format import Images, Loaders, Losses
+from disconerf_ns.masks.formats.partition import flatten, masks_of_labels
 from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.label_image import read_label_image, write_label_image
+from disconerf_ns.masks.label_image import write_label_image
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
 ONE_CHANNEL = {"L", "LA", "I", "I;16", "I;16B", "P", "1"}
-"""Pillow's kinds of images with one number per pixel, beside transparency."""
+"""Pillow's modes of images with one number per pixel, with or without transparency."""
 
 
 def recognises(path: Path) -> bool:
-    """A folder of PNGs with one channel, but not one of single masks."""
+    """A folder of images with one channel that does not hold a PNG per mask."""
     return bool(modes_of(below(path, *SUFFIXES)) & ONE_CHANNEL) and not is_amg_folder(path)
 
 
@@ -33,18 +33,18 @@ def read(path: Path, images: Images) -> Loaders:
 def _load(path: Path, image: Path) -> ImageMasks:
     with Image.open(path) as content:
         if content.mode not in ONE_CHANNEL:
-            raise ValueError(f"it has {len(content.getbands())} channels, a label image has one")
-        if content.mode == "LA":
-            values, alpha = np.asarray(content).astype(np.int64).transpose(2, 0, 1)
-            return split(values * (alpha > 0))
-    return split(read_label_image(path))
+            raise ValueError(f"it has {len(content.getbands())} channels, but a label image has one")
+        with decoding("Pillow"):
+            content.load()
+        labels = np.asarray(content).astype(np.int64)
+    return masks_of_labels(labels if labels.ndim == 2 else labels[..., 0] * (labels[..., 1] > 0))
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
-    """Write 16 bit; where masks overlap, the smallest shows."""
+    """Write 16 bit; the smallest of overlapping masks covers the others."""
     lost = Losses()
-    for key, found in masks:
-        labels, hidden = flatten(found, np.iinfo(np.uint16).max, key, "a 16-bit label image")
+    for key, image_masks in masks:
+        labels, hidden = flatten(image_masks, np.iinfo(np.uint16).max, key, "a 16-bit label image")
         write_label_image(labels, path / f"{key}.png")
         lost += hidden
     return lost

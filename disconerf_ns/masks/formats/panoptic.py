@@ -1,4 +1,4 @@
-"""COCO panoptic: PNGs whose colours are R + 256 G + 65536 B = id, and one JSON file that lists the ids."""
+"""COCO panoptic: a PNG per image with the ids of segments as colours, R + 256 G + 65536 B, and one JSON file."""
 
 from __future__ import annotations
 
@@ -9,16 +9,26 @@ from pathlib import Path
 
 from disconerf_ns.errors import MaskError
 from disconerf_ns.files import write_whole
-from disconerf_ns.masks.formats import Images, Loaders, Losses
-from disconerf_ns.masks.formats.files import below, match_images, peek_json, read_json, reading, sample
+from disconerf_ns.masks.formats.files import (
+    below,
+    match_images,
+    objects_in,
+    peek_json,
+    read_json,
+    reading,
+    sample,
+    value_in,
+)
+from disconerf_ns.masks.formats.format import Images, Loaders, Losses
 from disconerf_ns.masks.formats.partition import SPREAD, flatten, gather, read_colors, write_colors
 from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.rle import is_number
 
 FILE, FOLDER = "panoptic.json", "panoptic"
 
 
 def recognises(path: Path) -> bool:
-    """A JSON file whose annotations have `segments_info`, or a folder with such a file."""
+    """A JSON file with annotations that have `segments_info`, or a folder with such a file."""
     return any(map(_lists_segments, sample(_files(path))))
 
 
@@ -33,7 +43,7 @@ def _lists_segments(file: Path) -> bool:
 
 
 def read(path: Path, images: Images) -> Loaders:
-    """PNGs by the `file_name` of annotations; they lie in a folder of the JSON file's name, or beside it."""
+    """PNGs by the `file_name` of annotations, in the folder with the JSON file's name or beside the file."""
     files = _files(path)
     if not files:
         raise MaskError(f"masks: {path} has no JSON file.")
@@ -41,34 +51,37 @@ def read(path: Path, images: Images) -> Loaders:
     content = read_json(file)
     folder = file.with_suffix("") if file.with_suffix("").is_dir() else file.parent
     with reading(file):
-        entries = {a["file_name"]: a["segments_info"] for a in content["annotations"]}
-        if len(entries) < len(content["annotations"]):
-            raise ValueError("two of its images have one `file_name`")
-        found = match_images(entries, images, file)
-        return {key: partial(_load, folder / name.replace("\\", "/"), entries[name]) for key, name in found.items()}
+        annotations = objects_in(content, "annotations")
+        segments = {value_in(a, "file_name", str): objects_in(a, "segments_info") for a in annotations}
+        if len(segments) < len(annotations):
+            raise ValueError("two of its images have the same `file_name`")
+        names = match_images(segments, images, file)
+        return {key: partial(_load, folder / name.replace("\\", "/"), segments[name]) for key, name in names.items()}
 
 
 def _load(png: Path, segments: list[dict]) -> ImageMasks:
     with reading(png):
-        numbers = read_colors(png)
-        return gather((numbers == int(segment["id"]) for segment in segments), *numbers.shape)
+        ids = [value_in(segment, "id", int, float, str) for segment in segments]
+        if not all(isinstance(number, str) or is_number(number) for number in ids):
+            raise ValueError("the `id` of a segment is not a number")
+        colors = read_colors(png)
+        return gather((colors == int(number) for number in ids), *colors.shape)
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
-    """Write `panoptic.json` and the PNGs in `panoptic/`; where masks overlap, the smallest shows."""
+    """Write `panoptic.json` and the PNGs in `panoptic/`; the smallest of overlapping masks covers the others."""
     entries, annotations, lost = [], [], Losses()
-    for number, (key, found) in enumerate(masks, 1):
-        labels, hidden = flatten(found, 2**24 - 1, key, "a panoptic image")
+    for number, (key, image_masks) in enumerate(masks, 1):
+        labels, hidden = flatten(image_masks, 2**24 - 1, key, "a panoptic image")
         lost += hidden
         write_colors(labels * SPREAD % 2**24, path / FOLDER / f"{key}.png")
         segments = [
             {"id": (i + 1) * SPREAD % 2**24, "category_id": 1, "iscrowd": 0, "area": area, "bbox": list(mask.bbox)}
-            for i, mask in enumerate(found.annotations)
+            for i, mask in enumerate(image_masks.annotations)
             if (area := int((labels == i + 1).sum()))
         ]
-        entries.append(
-            {"id": number, "file_name": f"{key}{images[key].suffix}", "height": found.height, "width": found.width}
-        )
+        size = {"height": image_masks.height, "width": image_masks.width}
+        entries.append({"id": number, "file_name": f"{key}{images[key].suffix}", **size})
         annotations.append({"image_id": number, "file_name": f"{key}.png", "segments_info": segments})
     categories = [{"id": 1, "name": "object", "isthing": 1}]
     write_whole(path / FILE, json.dumps({"images": entries, "annotations": annotations, "categories": categories}))

@@ -1,19 +1,19 @@
-"""SA-1B's JSON file per image, the format of `MaskStore`."""
+"""SA-1B's format, one JSON file per image, which is also the format of `MaskStore`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
-from disconerf_ns.masks.formats import Images, Loaders, Losses
 from disconerf_ns.masks.formats.files import below, by_image, peek_json, read_json, sample
+from disconerf_ns.masks.formats.format import Images, Loaders, Losses
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.sa1b import parse
 from disconerf_ns.masks.store import MANIFEST, MaskStore
 
 
 def recognises(path: Path) -> bool:
-    """A folder whose JSON files have an `image` and `annotations`."""
+    """A folder with JSON files that have `image` and `annotations`."""
     contents = map(peek_json, sample(_files(path)))
     return any(isinstance(content, dict) and {"image", "annotations"} <= content.keys() for content in contents)
 
@@ -30,13 +30,13 @@ def read(path: Path, images: Images) -> Loaders:
 def _load(path: Path, image: Path) -> ImageMasks:
     content = read_json(path)
     if not isinstance(content, dict):
-        raise ValueError("it does not hold a JSON object")
+        raise ValueError("it is not a JSON object")
     return parse(content)
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
-    """Save masks in a store."""
+    """Save masks in a `MaskStore`."""
     store = MaskStore(path)
-    for key, found in masks:
-        store.save(key, found, {"file_name": images[key].name})
+    for key, image_masks in masks:
+        store.save(key, image_masks, {"file_name": images[key].name})
     return Losses()

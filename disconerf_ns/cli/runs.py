@@ -1,0 +1,79 @@
+"""Finished runs, as commands find them: their manifest, their edit, their scene."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.scene.arrangement import arrange
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.objects import SceneObject, load_manifest
+
+if TYPE_CHECKING:
+    from disconerf_ns.pipeline import DiscoNerfPipeline
+    from disconerf_ns.scene.connected_parts import ConnectedParts
+
+
+EDIT = "edit.json"
+"""File of a run's edit, beside its config.yml."""
+
+
+def manifest_of(config: Path) -> Path:
+    """The `objects.json` of a run, which is beside its config.yml.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = config.parent / "objects.json"
+    if not path.exists():
+        raise UserError(
+            f"objects: there is no {path}; pass the config.yml of a disconerf run whose object stage has begun "
+            "with --load-config."
+        )
+    return path
+
+
+def edit_of(config: Path, slots: int) -> Edit:
+    """The edit that a person saved in a run's folder; the empty one where there is none.
+
+    Raises:
+        UserError: the file is no edit of this run.
+    """
+    path = config.parent / EDIT
+    return Edit.load(path, slots) if path.exists() else Edit()
+
+
+def load_pipeline(config: Path, test_mode: str = "inference") -> DiscoNerfPipeline:
+    """A run's pipeline with its newest checkpoint and its edit.
+
+    Args:
+        config: the run's config.yml.
+        test_mode: which images are loaded beside those of training, as nerfstudio names it.
+    Raises:
+        UserError: there is no such file, or its run has no objects.
+    """
+    manifest_of(config)
+    from nerfstudio.utils.eval_utils import eval_setup
+
+    _, pipeline, _, _ = eval_setup(config, test_mode=test_mode)
+    if (config.parent / EDIT).exists():
+        pipeline.open_edit(config.parent / EDIT)
+    return pipeline
+
+
+def objects_of(config: Path) -> tuple[SceneObject, ...]:
+    """A run's objects under its edit, from its small files alone; the run is loaded only where an object is split.
+
+    Raises:
+        UserError: the run has no objects, or its files cannot be read.
+    """
+    discovered, slots = load_manifest(manifest_of(config))
+    edit = edit_of(config, slots)
+    if edit.split:
+        return load_pipeline(config).model.current.value.with_edit(edit).objects
+
+    def whole(slot: int) -> ConnectedParts:
+        raise AssertionError(f"slot {slot} is not split")
+
+    return arrange(discovered, edit, slots, whole)

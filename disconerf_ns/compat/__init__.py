@@ -1,0 +1,1 @@
+"""What nerfstudio and viser make necessary, and their private names, in one place."""

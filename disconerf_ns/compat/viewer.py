@@ -1,0 +1,69 @@
+"""Private names of nerfstudio's viewer and of viser, in one place."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Container
+
+import viser
+from nerfstudio.viewer.render_state_machine import RenderStateMachine
+from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO as SCALE
+from nerfstudio.viewer.viewer import Viewer
+from nerfstudio.viewer.viewer_elements import ViewerDropdown
+from nerfstudio.viewer_legacy.server.viewer_utils import IOChangeException
+
+__all__ = ["SCALE", "IOChangeException"]
+
+
+def rendering_client() -> RenderStateMachine | None:
+    """The viewer's render thread that calls this; None in any other thread."""
+    thread = threading.current_thread()
+    return thread if isinstance(thread, RenderStateMachine) else None
+
+
+def displayed_outputs(client: RenderStateMachine) -> list[str]:
+    """Names of the outputs that a render thread is about to draw.
+
+    The viewer holds its lock, measures its speed and can be interrupted only while it asks for a camera's outputs, and
+    reads them afterwards. So the outputs that it draws have to be computed before it gets them.
+    """
+    panel = client.viewer.control_panel
+    names = [panel.output_render]
+    if panel.split:
+        names.append(panel.split_output_render)
+    if panel.layer_depth:
+        names.append("depth")
+    return names
+
+
+def output_dropdown(viewer: Viewer) -> ViewerDropdown:
+    """The dropdown that chooses the drawn output."""
+    return viewer.control_panel._output_render
+
+
+def set_still_resolution(viewer: Viewer, pixels: int) -> None:
+    """Set the height of still pictures, until another one is chosen in the tab Control."""
+    viewer.control_panel._max_res.value = pixels
+
+
+def redraw(viewer: Viewer, drawing: Container[object]) -> None:
+    """Draw the picture of every client anew.
+
+    nerfstudio asks for an interruption even where nothing is being drawn; it would be the new picture that is
+    interrupted then, and drawn a fifth of a second later.
+
+    Args:
+        drawing: the render threads that are computing a picture.
+    """
+    viewer._trigger_rerender()
+    for client in viewer.render_statemachines.values():
+        if client not in drawing:
+            client.interrupt_render_flag = False
+
+
+def add_tab(server: viser.ViserServer, label: str) -> viser.GuiTabHandle:
+    """A tab beside nerfstudio's own, whose group of tabs is not handed out; in a group of its own without one."""
+    containers = server.gui._container_handle_from_id.values()
+    groups = [handle._parent for handle in containers if isinstance(handle, viser.GuiTabHandle)]
+    group = groups[0] if groups else server.gui.add_tab_group()
+    return group.add_tab(label, viser.Icon.STACK_2)

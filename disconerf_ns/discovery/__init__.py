@@ -1,0 +1,1 @@
+"""The objects that the masks of all views agree on: cells, consensus, explanations of masks, objects, reports."""

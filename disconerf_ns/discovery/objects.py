@@ -1,0 +1,99 @@
+"""Slots that rule a visible part of the surface are objects: where they are, how large and how sure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy import ndimage
+from torch import Tensor
+
+from disconerf_ns.scene.objects import Box, DiscoveredObject
+from disconerf_ns.surface.samples import SurfaceSamples, render_slots
+
+
+@torch.no_grad()
+def discover(
+    field: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n slots"]],
+    views: Iterable[SurfaceSamples],
+    to_scene: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n 3"]],
+    slots: int,
+    min_share: float,
+    known: Sequence[int] = (),
+) -> list[DiscoveredObject]:
+    """Slots that rule a share of the visible surface: known ones in their order, then others, the largest first.
+
+    A ray belongs to the slot with the largest O; rays that see little of anything (A < 1/2) belong to none.
+
+    Args:
+        field: slot probabilities at contracted positions.
+        views: surface samples of every training view, or evenly spaced ones.
+        to_scene: contracted positions to scene positions.
+        slots: number N of slots.
+        min_share: smallest share of the visible surface that is an object, in [0, 1].
+        known: slots discovered before, whose names and colours are to stay.
+    """
+    rays, confidence = torch.zeros(slots), torch.zeros(slots)
+    seen = torch.zeros(slots, dtype=torch.long)
+    points: list[list[Tensor]] = [[] for _ in range(slots)]
+    for view in views:
+        positions = view.positions
+        image = render_slots(field(positions.flatten(0, 1)), view.accumulation.float())
+        best, label = image.max(-1)
+        solid = view.solid
+        best, label, positions = best[solid].cpu(), label[solid].cpu(), positions[solid]
+        count = torch.bincount(label, minlength=slots)
+        rays += count
+        confidence += torch.bincount(label, weights=best, minlength=slots)
+        seen += count > 0
+        for slot in label.unique().tolist():
+            points[slot].append(positions[(label == slot).to(positions.device)].flatten(0, 1).cpu())
+    share = rays / rays.sum().clamp(min=1)
+    order = dict.fromkeys([*known, *share.argsort(descending=True).tolist()])
+    real = [slot for slot in order if slot < slots and rays[slot] > 0 and share[slot] >= min_share]
+    return [
+        DiscoveredObject(
+            slot=slot,
+            share=float(share[slot]),
+            confidence=float(confidence[slot] / rays[slot]),
+            views=int(seen[slot]),
+            box=robust_box(to_scene(without_strays(torch.cat(points[slot])))),
+        )
+        for slot in real
+    ]
+
+
+def without_strays(
+    points: Float[Tensor, "n 3"], resolution: int = 64, smallest: float = 0.1
+) -> Float[Tensor, "kept 3"]:
+    """Points of an object in its large connected parts; all points if no part is large.
+
+    Args:
+        points: contracted positions in [0, 1]^3.
+        resolution: cells per axis of the grid in which occupied neighbours, also diagonal ones, are connected.
+        smallest: least fraction of all points that makes a connected part large.
+    """
+    cells = (points.clamp(0, 1) * (resolution - 1)).long().unbind(-1)
+    occupied = np.zeros((resolution,) * 3, bool)
+    occupied[tuple(axis.numpy() for axis in cells)] = True
+    parts, _ = ndimage.label(occupied, np.ones((3, 3, 3)))
+    part = torch.from_numpy(parts.astype(np.int64))[cells]
+    large = torch.bincount(part) >= smallest * len(points)
+    return points[large[part]] if large.any() else points
+
+
+def robust_box(points: Float[Tensor, "n 3"], outliers: float = 0.005, margin: float = 0.05) -> Box:
+    """Axis-aligned box of points without the outermost ones on each side of an axis, and a margin added.
+
+    Args:
+        points: scene positions.
+        outliers: fraction of the points left out at each end, in [0, 1/2).
+        margin: fraction of the box's size added at each side.
+    """
+    ordered = points.sort(0).values
+    skip = int(outliers * (len(ordered) - 1))
+    low, high = ordered[skip], ordered[len(ordered) - 1 - skip]
+    pad = margin * (high - low).clamp(min=0.1 * (high - low).max())
+    return tuple((low - pad).tolist()), tuple((high + pad).tolist())

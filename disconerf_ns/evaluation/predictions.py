@@ -1,0 +1,71 @@
+"""The label maps that a run predicts: for every pixel the number of the object that is seen there."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from nerfstudio.cameras.rays import RayBundle
+from torch import Tensor
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of
+from disconerf_ns.rendering.frame import Frame
+from disconerf_ns.rendering.lazy_outputs import LazyOutputs
+from disconerf_ns.rendering.outputs import frame_outputs
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.surface.rays import sampled_rays
+
+NOTHING = 0
+"""Predicted label of pixels that show no object."""
+
+
+def render_view(
+    run: EvaluatedRun, view: int, downscale: int = 1, split: Literal["train", "test"] = "test"
+) -> LazyOutputs:
+    """The outputs of a view, (H, W, C), through pixels of the full-size image, of the scene without a person's edit.
+
+    Args:
+        run: a loaded or trained run; its current scene stays as it is.
+        view: index in the split; a training view is seen from the pose that the camera optimizer found.
+        downscale: the view is rendered at 1 / downscale of its size.
+    """
+    camera = dataset_of(run, split).cameras[view : view + 1].to(run.device)
+    height, width = (max(int(side) // downscale, 1) for side in (camera.height, camera.width))
+    rays = sampled_rays(camera, 0, height, width).flatten()
+    if split == "train":
+        rays = as_trained(run, rays, view)
+    return frame_outputs(Frame(run.model.current.value.with_edit(Edit()), rays, (height, width)))
+
+
+def predict_labels(
+    run: EvaluatedRun, view: int, downscale: int = 1, split: Literal["train", "test"] = "test"
+) -> Int[np.ndarray, "h w"]:
+    """The number of the object that each pixel of a view belongs to, + 1; 0 where there is no surface.
+
+    Args:
+        view, downscale, split: as in `render_view`.
+    Raises:
+        UserError: the run has no objects.
+    """
+    if not run.model.current.value.trained.discovered:
+        raise UserError(
+            "evaluation: the run has no objects yet; train it until its object stage has begun, with a larger "
+            "--max-num-iterations."
+        )
+    return label_map(render_view(run, view, downscale, split)["label"])
+
+
+def label_map(label: Tensor) -> Int[np.ndarray, "h w"]:
+    """The output `label`, (H, W, 1), as whole numbers."""
+    return label[..., 0].long().cpu().numpy()
+
+
+@torch.no_grad()
+def as_trained(run: EvaluatedRun, rays: RayBundle, view: int) -> RayBundle:
+    """A training view's flat rays from the pose that the camera optimizer found."""
+    rays.camera_indices = torch.full_like(rays.camera_indices, view)
+    run.model.camera_optimizer.apply_to_raybundle(rays)
+    return rays

@@ -1,0 +1,61 @@
+"""nerfstudio's hash encodings without gradients on a CPU: the same numbers in less than half the time.
+
+A frozen radiance field is only ever evaluated, for the surface of every training view and for every image, and where
+there is no tinycudann nearly all of that time is the encodings'.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from nerfstudio.field_components.encodings import HashEncoding
+from torch import Tensor, nn
+
+from disconerf_ns.kernels.hash_grid import PRIMES, gather
+
+POINTS_AT_ONCE = 2**14
+"""Points whose corners a cache holds."""
+
+
+def quicken(model: nn.Module) -> None:
+    """Make a model's encodings quick on a CPU in evaluation mode without gradients; all else stays nerfstudio's."""
+    for encoding in encodings(model):
+        encoding.pytorch_fwd = partial(encode, encoding)
+
+
+def slow_down(model: nn.Module) -> None:
+    """Undo `quicken`."""
+    for encoding in encodings(model):
+        del encoding.pytorch_fwd
+
+
+def encodings(model: nn.Module) -> list[HashEncoding]:
+    """The encodings that torch computes."""
+    return [module for module in model.modules() if isinstance(module, HashEncoding) and module.tcnn_encoding is None]
+
+
+def encode(encoding: HashEncoding, positions: Float[Tensor, "*bs 3"]) -> Float[Tensor, "*bs out"]:
+    """`HashEncoding.pytorch_fwd`, some points and one level at a time, points last in memory."""
+    if torch.is_grad_enabled() or encoding.training or positions.device.type != "cpu":
+        return HashEncoding.pytorch_fwd(encoding, positions)
+    axes = positions.reshape(-1, 3).T.contiguous()
+    parts = [_encode(encoding, some) for some in axes.split(POINTS_AT_ONCE, 1)]
+    return torch.cat(parts, 1).T.reshape(*positions.shape[:-1], -1)
+
+
+def _encode(encoding: HashEncoding, positions: Float[Tensor, "3 n"]) -> Float[Tensor, "out n"]:
+    size, levels = encoding.hash_table_size, []
+    for scale, table in zip(encoding.scalings.tolist(), encoding.hash_table.split(size)):
+        scaled = positions * scale
+        low = scaled.floor()
+        fraction = scaled - low
+        # per axis the vertices below and above, and their weights; as (z, y, x) they span the cell's eight corners
+        x, y, z = torch.stack([low, scaled.ceil()], 1).int()
+        wx, wy, wz = torch.stack([1 - fraction, fraction], 1)
+        rows = (x * PRIMES[0])[None, None] ^ (y * PRIMES[1])[None, :, None] ^ (z * PRIMES[2])[:, None, None]
+        weights = wz[:, None, None] * (wy[None, :, None] * wx[None, None])
+        corners = gather(table, (rows & (size - 1)).flatten()).unflatten(1, rows.shape)
+        levels.append((corners * weights).sum((1, 2, 3)))
+    return torch.cat(levels)

@@ -1,0 +1,317 @@
+"""The images of one camera, each computed when it is first asked for.
+
+A frame belongs to one arranged scene. The same camera's frame of another edit (`under`) takes over what the edit leaves
+as it was: colours are mixed anew from the samples that the rays met, and only the rays that met something whose density
+changed are sampled again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from nerfstudio.cameras.rays import RayBundle
+from torch import Tensor
+
+from disconerf_ns.rendering import rays as tracing
+from disconerf_ns.rendering.rays import ColoredSamples
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.objects import ObjectId
+from disconerf_ns.surface.samples import SOLID, render_slots
+
+OWNED = 1e-5
+"""Probability, summed over the objects that may own a pixel, below which it is nobody's and confidence falls to 0."""
+SEEN = 1 / 512
+"""Smallest weight that changes an 8-bit pixel."""
+HIDDEN = (0.1, 0.1, 0.1)
+"""Colour of hidden objects where objects are drawn in their colours."""
+
+
+class Labels(NamedTuple):
+    """Per ray the object that is seen."""
+
+    id: Int[Tensor, "rays"]
+    """Id of the object with the largest O; -1 where there is no surface."""
+    confidence: Float[Tensor, "rays"]
+    """That O as a fraction of all who may own the ray, times the opacity; next to nothing if nobody may."""
+    opacity: Float[Tensor, "rays"]
+
+
+class OwnedSamples(NamedTuple):
+    """What rays met, and whose it is."""
+
+    samples: ColoredSamples
+    ids: Int[Tensor, "rays samples"]
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """How a frame finds out what takes long: exactly, or as a preview."""
+
+    def labels(self, frame: Frame) -> Labels:
+        """The object that each ray sees."""
+
+    def edited(self, frame: Frame) -> OwnedSamples:
+        """What the rays meet under the edit, in a frame that keeps samples."""
+
+
+class Frame:
+    """What one camera sees of an arranged scene.
+
+    Args:
+        scene: the scene.
+        rays: the camera's rays, flat.
+        shape: (height, width) of the images, or the number of rays.
+        keep: hold the rays' samples, so that the images of another edit come quickly; 200 bytes a ray and more.
+        strategy: how objects are looked up; exactly by default.
+    """
+
+    def __init__(
+        self,
+        scene: ArrangedScene,
+        rays: RayBundle,
+        shape: tuple[int, ...],
+        keep: bool = False,
+        strategy: Strategy | None = None,
+    ):
+        self.scene, self.rays, self.shape, self.keep = scene, rays, shape, keep
+        self.strategy = strategy or Exact()
+        self._kept: dict[str, tuple[Hashable, Any]] = {}
+
+    def under(self, scene: ArrangedScene) -> Frame:
+        """The same camera's frame of another arranged scene; what is still valid there is taken over."""
+        return self._copy(scene, self.strategy)
+
+    def previewed(self, strategy: Strategy) -> Frame:
+        """The same frame with another strategy; what that computes does not get into this frame."""
+        return self._copy(self.scene, strategy)
+
+    def _copy(self, scene: ArrangedScene, strategy: Strategy) -> Frame:
+        frame = Frame(scene, self.rays, self.shape, self.keep, strategy)
+        frame._kept = dict(self._kept)
+        return frame
+
+    # ---------------------------------------------------------------- what is kept
+
+    def once(self, name: str, key: Hashable, compute: Callable[[], Any]) -> Any:
+        """Compute a result, unless it is kept under the same key: `key` is all that it depends on."""
+        if not self.has(name, key):
+            with self.scene.trained.radiance.still():
+                self._kept[name] = key, compute()
+        return self._kept[name][1]
+
+    def has(self, name: str, key: Hashable) -> bool:
+        """Whether a result is kept under the same key."""
+        return name in self._kept and self._kept[name][0] == key
+
+    def chunks(self, render: Callable[[RayBundle], Any]) -> list[Any]:
+        """Apply `render` to all rays, a number of them at a time."""
+        size, device = self.scene.options.rays_at_once, self.scene.trained.radiance.device
+        return [render(self.rays[i : i + size].to(device)) for i in range(0, len(self.rays), size)]
+
+    # ---------------------------------------------------------------- images, flat
+
+    def images(self) -> dict[str, Tensor]:
+        """nerfacto's images of the whole scene, and the points at which objects are looked up."""
+        return self._scene()[0]
+
+    def _scene(self) -> tuple[dict[str, Tensor], ColoredSamples | None]:
+        count = self.scene.options.surface_points
+
+        def compute():
+            parts = self.chunks(self._render_scene)
+            images, samples = zip(*parts)
+            return _joined(images), ColoredSamples.cat(samples) if self.keep else None
+
+        return self.once("scene", (self.scene.trained, count), compute)
+
+    def _render_scene(self, rays: RayBundle) -> tuple[dict[str, Tensor], ColoredSamples | None]:
+        images, samples = tracing.render_scene(self.scene.trained.radiance, rays, self.scene.options.surface_points)
+        return images, samples if self.keep else None
+
+    def labels(self) -> Labels:
+        """The object that each ray sees."""
+        return self.strategy.labels(self)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether `labels` are kept."""
+        return self.has("labels", self.scene.ownership)
+
+    def sure_ids(self) -> Int[Tensor, "rays"]:
+        """The id of the object that each ray sees; -1 where there is none, or confidence is below the limit."""
+        labels = self.labels()
+        return torch.where(labels.confidence >= self.scene.options.min_confidence, labels.id, -1)
+
+    def colors(self) -> Float[Tensor, "rays 3"]:
+        """The colours of the objects; black where there is none, or confidence is below the limit."""
+        device = self.scene.trained.radiance.device
+        table = torch.zeros(self.scene.ids + 1, 3, device=device)
+        for each in self.scene.objects:
+            color = HIDDEN if each.id in self.scene.edit.hidden else each.color
+            table[each.id] = torch.tensor(color, device=device)
+        return table[self.sure_ids()] * self.labels().opacity[:, None]
+
+    def edited(self) -> Float[Tensor, "rays 3"]:
+        """The scene under the edit."""
+        scene = self.scene
+        if not scene.edit.repaints:
+            return self.images()["rgb"]
+        if self.remembers_owners:
+            return tracing.compose(scene, *self.strategy.edited(self))
+        hidden, colors = scene.edit.paint
+        key = scene.ownership, hidden, tuple(colors.items()), scene.options.background
+        return self.once("edited without samples", key, lambda: torch.cat(self.chunks(self._render_edited)))
+
+    def _render_edited(self, rays: RayBundle) -> Float[Tensor, "rays 3"]:
+        return tracing.compose(self.scene, *tracing.sample_edited(self.scene, rays))
+
+    def edited_ids(self) -> Int[Tensor, "rays"]:
+        """Per ray of a frame that remembers owners the id that weighs most under the edit; -1 where little is left."""
+        samples, ids = self.strategy.edited(self)
+        weights = torch.zeros(len(ids), self.scene.ids, device=ids.device).scatter_add_(1, ids, samples.weights)
+        largest, id = weights.max(-1)
+        return torch.where(largest > SOLID / 2, id, -1)
+
+    def alone(self, id: ObjectId) -> dict[str, Tensor]:
+        """One object on a plain background: `rgb` in the edit's colour, `accumulation` and `depth`."""
+        scene = self.scene
+        return self.once(
+            f"alone {id}",
+            self._alone_key(id),
+            lambda: _joined(self.chunks(lambda rays: tracing.render_object(scene, rays, id))),
+        )
+
+    def has_alone(self, id: ObjectId) -> bool:
+        """Whether the object's own images are kept."""
+        return self.has(f"alone {id}", self._alone_key(id))
+
+    def _alone_key(self, id: ObjectId) -> Hashable:
+        options = self.scene.options
+        return self.scene.ownership, self.scene.edit.colors.get(id), options.background, options.object_samples
+
+    # ---------------------------------------------------------------- samples and their owners
+
+    @property
+    def remembers_owners(self) -> bool:
+        """Whether edits are answered from samples that are kept with their owners."""
+        return self.keep and self.scene.options.extraction == "hard"
+
+    @property
+    def knows_owners(self) -> bool:
+        """Whether such samples are at hand."""
+        return self.remembers_owners and self.has("owners", self.scene.ownership)
+
+    def scene_samples(self) -> ColoredSamples:
+        """What the rays of a frame that keeps samples meet in the scene as it is."""
+        return self._scene()[1]
+
+    def unedited(self) -> OwnedSamples:
+        """What the rays of a frame that keeps samples meet in the scene as it is, and its owners."""
+        samples = self.scene_samples()
+        return OwnedSamples(
+            samples, self.once("owners", self.scene.ownership, lambda: self.scene.owners(samples.positions))
+        )
+
+    def start(self, unedited: Callable[[], OwnedSamples]) -> tuple[OwnedSamples, Int[Tensor, "affected"]]:
+        """Samples that are at hand, their owners, and the rays that have to be sampled again without what is hidden.
+
+        If more is hidden than in the last edit, rays change that met it; otherwise all start from the scene's own.
+
+        Args:
+            unedited: gives the scene's own samples.
+        """
+        hidden = self.scene.table.density < 1
+        before: _Edited | None = self._kept["edited"][1] if self.has("edited", self.scene.ownership) else None
+        if before is not None and not (before.hidden & ~hidden).any():
+            owned, changed = before.owned, hidden & ~before.hidden
+        else:
+            owned, changed = unedited(), hidden
+        return owned, seen(owned, changed).nonzero()[:, 0]
+
+    def settle(self, owned: OwnedSamples) -> OwnedSamples:
+        """Keep what the rays meet under the edit, as a start for further edits."""
+        self._kept["edited"] = self.scene.ownership, _Edited(self.scene.table.density < 1, owned)
+        return owned
+
+    def resample(self, rays: Int[Tensor, "some"]) -> OwnedSamples:
+        """What some rays, by index, meet under the edit, and its owners."""
+        with self.scene.trained.radiance.still():
+            chosen = self.rays[rays.to(self.rays.origins.device)].to(self.scene.trained.radiance.device)
+            return OwnedSamples(*tracing.sample_edited(self.scene, chosen))
+
+    # ---------------------------------------------------------------- how much there is to do
+
+    @property
+    def has_images(self) -> bool:
+        """Whether the whole scene's images are kept."""
+        return self.has("scene", (self.scene.trained, self.scene.options.surface_points))
+
+    def rays_to_edit(self) -> int:
+        """Rays that the networks have to be asked about before the edited scene can be drawn."""
+        if not self.scene.edit.repaints:
+            return 0
+        return len(self.start(self.unedited)[1]) if self.knows_owners else len(self.rays)
+
+    def image(self, flat: Shaped[Tensor, "rays *c"]) -> Shaped[Tensor, "..."]:
+        """An image of the frame's shape on the rays' device."""
+        return flat.to(self.rays.origins.device).reshape(*self.shape, -1)
+
+
+class _Edited(NamedTuple):
+    hidden: Bool[Tensor, "ids"]
+    owned: OwnedSamples
+
+
+class Exact:
+    """Objects are looked up at all surface points, edits on all rays that they change."""
+
+    def labels(self, frame: Frame) -> Labels:
+        """The object that each ray sees, from all of its surface points."""
+
+        def compute() -> Labels:
+            images = frame.images()
+            return label_pixels(frame.scene, images["points"], images["surface_opacity"])
+
+        return frame.once("labels", frame.scene.ownership, compute)
+
+    def edited(self, frame: Frame) -> OwnedSamples:
+        """What the rays meet under the edit: those that met something hidden are sampled again."""
+        (samples, ids), affected = frame.start(frame.unedited)
+        if len(affected) > 0:
+            fresh, fresh_ids = frame.resample(affected)
+            samples, ids = samples.replaced(affected, fresh), ids.index_copy(0, affected, fresh_ids)
+        return frame.settle(OwnedSamples(samples, ids))
+
+
+def seen(owned: OwnedSamples, changed: Bool[Tensor, "ids"]) -> Bool[Tensor, "rays"]:
+    """Rays in which a change of some objects' densities is seen."""
+    return (owned.samples.weights * changed[owned.ids]).sum(-1) > SEEN
+
+
+def label_pixels(
+    scene: ArrangedScene, points: Float[Tensor, "rays points 3"], opacity: Float[Tensor, "rays"]
+) -> Labels:
+    """The object that each ray sees. Rays whose points are not finite miss the scene and see none.
+
+    Args:
+        points: contracted surface points of each ray, of equal weight.
+        opacity: accumulation of the rays.
+    """
+    chunk, device, parts = scene.options.rays_at_once, scene.trained.radiance.device, []
+    for of_rays, solid in zip(points.split(chunk), opacity.split(chunk)):
+        of_rays, solid = of_rays.to(device), solid.to(device)
+        finite = of_rays.isfinite().all(-1).all(-1)
+        solid = torch.where(finite, solid, 0.0)
+        of_rays = torch.where(finite[:, None, None], of_rays, 0.5)
+        image = render_slots(scene.probabilities(of_rays.flatten(0, 1)), solid)
+        largest, id = image.max(-1)
+        confidence = (largest / image.sum(-1).clamp(min=OWNED) * solid).clamp(0, 1)
+        parts.append(Labels(torch.where(solid > SOLID, id, -1), confidence, solid))
+    return Labels(*(torch.cat(column) for column in zip(*parts)))
+
+
+def _joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,141 @@
+"""The outputs of a scene, one table: what each is called, how it is drawn, what it needs, and how it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from disconerf_ns.rendering.frame import Frame
+from disconerf_ns.rendering.lazy_outputs import LazyOutputs
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.objects import ObjectId, SceneObject
+
+OVERLAY = 0.6
+"""How much of an object's colour is laid over the scene, in [0, 1]."""
+
+
+class Needs(Enum):
+    """What a frame has to find out before an output can be drawn."""
+
+    SCENE = "the whole scene"
+    LABELS = "the object that each ray sees"
+    EDITED = "the scene under the edit"
+    ALONE = "one object alone"
+
+
+class Shown(Enum):
+    """How people see an output's numbers."""
+
+    COLORS = "as they are"
+    GRAY = "as grey"
+    CONFIDENCE = "through nerfstudio's colormap"
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output of a scene."""
+
+    name: str
+    draw: Callable[[Frame], Float[Tensor, "rays _"]]
+    """The values of a frame's rays."""
+    needs: Needs = Needs.SCENE
+    object: SceneObject | None = None
+    """The object that it shows alone."""
+    shown: Shown = Shown.COLORS
+    outlined: bool = False
+    """Whether selected objects are outlined in it."""
+    listed: bool = True
+    """Whether it is among the names that nerfstudio lists; otherwise it is there for those who know its name."""
+    alpha: str | None = None
+    """Output that holds its opacity, for images with transparency."""
+
+    @property
+    def caption(self) -> str:
+        """The name that people see: with the name that a person gave the object."""
+        return f"{self.name} {self.object.title}".strip() if self.object else self.name
+
+    def waiting(self, frame: Frame) -> int:
+        """Rays that the networks have to be asked about, once or more often, before this can be drawn."""
+        ready = {
+            Needs.SCENE: lambda: True,
+            Needs.LABELS: lambda: frame.has_labels,
+            Needs.EDITED: lambda: frame.rays_to_edit() == 0,
+            Needs.ALONE: lambda: frame.has_alone(self.object.id),
+        }
+        if frame.has_images and ready[self.needs]():
+            return 0
+        return frame.rays_to_edit() if frame.has_images and self.needs is Needs.EDITED else len(frame.rays)
+
+    def ids(self, frame: Frame) -> Int[Tensor, "rays"]:
+        """The object that each ray of this output shows, for outlines; -1 for none."""
+        if self.needs is Needs.EDITED and frame.remembers_owners:
+            return frame.edited_ids()
+        return frame.labels().id
+
+
+def output_table(scene: ArrangedScene) -> dict[str, Output]:
+    """Every output of a scene by name, in the order in which they are listed."""
+    rows = [
+        Output("rgb", lambda frame: frame.images()["rgb"], outlined=True),
+        *(Output(name, lambda frame, name=name: frame.images()[name]) for name in ("accumulation", "depth")),
+        Output("expected_depth", lambda frame: frame.images()["expected_depth"]),
+    ]
+    if scene.objects:
+        rows += [
+            Output("objects", Frame.colors, Needs.LABELS, outlined=True),
+            Output("objects_overlay", _overlay, Needs.LABELS, outlined=True),
+            Output("confidence", _confidence, Needs.LABELS, shown=Shown.CONFIDENCE),
+            Output("edited", Frame.edited, Needs.EDITED, outlined=True),
+            Output("label", _label, Needs.LABELS, listed=False),
+            *(output for each in scene.objects for output in _of_object(each)),
+        ]
+    return {output.name: output for output in rows}
+
+
+def frame_outputs(frame: Frame) -> LazyOutputs:
+    """Every output of a frame by name, (H, W, C), computed when it is read."""
+    return lazily(output_table(frame.scene).values(), lambda output: frame.image(output.draw(frame)))
+
+
+def lazily(outputs: Iterable[Output], draw: Callable[[Output], Tensor]) -> LazyOutputs:
+    """Outputs by name, those that are listed and those that are not."""
+    listed: dict[str, Callable[[], Tensor]] = {}
+    unlisted: dict[str, Callable[[], Tensor]] = {}
+    for output in outputs:
+        (listed if output.listed else unlisted)[output.name] = lambda output=output: draw(output)
+    return LazyOutputs(listed, unlisted)
+
+
+def _overlay(frame: Frame) -> Float[Tensor, "rays 3"]:
+    return (1 - OVERLAY) * frame.images()["rgb"] + OVERLAY * frame.colors()
+
+
+def _confidence(frame: Frame) -> Float[Tensor, "rays 1"]:
+    return frame.labels().confidence[:, None]
+
+
+def _label(frame: Frame) -> Float[Tensor, "rays 1"]:
+    """1 for object_00 and so on, 0 for nothing; the discovered objects, whatever a person edited."""
+    discovered = frame.under(frame.scene.with_edit(Edit()))
+    numbers = torch.zeros(discovered.scene.ids + 1, device=discovered.scene.trained.radiance.device)
+    for number, each in enumerate(discovered.scene.objects, 1):
+        numbers[each.id] = number
+    return numbers[discovered.sure_ids()][:, None]
+
+
+def _of_object(each: SceneObject) -> list[Output]:
+    def part(name: str, id: ObjectId = each.id) -> Callable[[Frame], Tensor]:
+        return lambda frame: frame.alone(id)[name]
+
+    mask = f"{each.name}_mask"
+    return [
+        Output(each.name, part("rgb"), Needs.ALONE, each, alpha=mask),
+        Output(mask, part("accumulation"), Needs.ALONE, each, shown=Shown.GRAY, alpha=mask),
+        Output(f"{each.name}_depth", part("depth"), Needs.ALONE, each, listed=False),
+    ]

@@ -1,0 +1,69 @@
+"""Objects and edits at once, from one point a ray and in blocks of pixels, until there is time for all of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from disconerf_ns.rendering.frame import Exact, Frame, Labels, OwnedSamples, label_pixels
+from disconerf_ns.rendering.rays import passes_something
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Answers questions about objects with one point a ray, edits with few rays; the frame's scene is at hand.
+
+    Pixels that showed mostly what is hidden now share the samples of one of their block; the others show what is left
+    of their own. Samples whose owners are not known yet are taken for those of the pixel's object.
+    """
+
+    most: int
+    """Rays that are sampled, a few more where blocks are cut by outlines."""
+
+    def labels(self, frame: Frame) -> Labels:
+        """The object that each ray sees, from the middle one of its surface points."""
+        if frame.has_labels:
+            return Exact().labels(frame)
+        images = frame.images()
+        middle = images["points"][:, images["points"].shape[1] // 2, None]
+        compute = lambda: label_pixels(frame.scene, middle, images["surface_opacity"])  # noqa: E731
+        return frame.once("quick labels", frame.scene.ownership, compute)
+
+    def edited(self, frame: Frame) -> OwnedSamples:
+        """About what the rays meet under the edit."""
+        return frame.once("preview", frame.scene, lambda: self._edited(frame))
+
+    def _edited(self, frame: Frame) -> OwnedSamples:
+        (samples, ids), affected = frame.start(lambda: self._unedited(frame))
+        hidden = frame.scene.table.density < 1
+        before, left = samples.weights.sum(-1), samples.weights * ~hidden[ids]
+        after = left.sum(-1)
+        samples = samples._replace(weights=left * (before / after.clamp(min=1e-6))[:, None])
+        revealed = affected[after[affected] < before[affected] / 2]
+        if len(revealed) == 0:
+            return OwnedSamples(samples, ids)
+        rays = frame.rays[revealed.to(frame.rays.origins.device)].to(hidden.device)
+        met = passes_something(frame.scene, rays)
+        side = math.ceil(math.sqrt(int(met.sum()) / self.most)) or 1
+        block, first = blocks(revealed, frame.shape[1], side)
+        fresh, fresh_ids = frame.resample(revealed[first])
+        return OwnedSamples(samples.replaced(revealed, fresh.at(block)), ids.index_copy(0, revealed, fresh_ids[block]))
+
+    def _unedited(self, frame: Frame) -> OwnedSamples:
+        if frame.knows_owners:
+            return frame.unedited()
+        samples = frame.scene_samples()
+        return OwnedSamples(samples, self.labels(frame).id.clamp(min=0)[:, None].expand_as(samples.weights))
+
+
+def blocks(pixels: Int[Tensor, "pixels"], width: int, side: int) -> tuple[Int[Tensor, "pixels"], Int[Tensor, "blocks"]]:
+    """The square block in which each of some pixels of an image lies, and the first of these pixels in each block."""
+    corner = pixels // width // side * width + pixels % width // side
+    _, block = corner.unique(return_inverse=True)
+    place = torch.arange(len(pixels), device=pixels.device)
+    first = torch.full((int(block.max()) + 1,), len(pixels), device=pixels.device)
+    return block, first.scatter_reduce(0, block, place, "amin")

@@ -1,0 +1,178 @@
+"""A trained scene as a person arranged it: one value that viewer, commands, films and scores share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from disconerf_ns.scene.arrangement import arrange
+from disconerf_ns.scene.connected_parts import ConnectedParts
+from disconerf_ns.scene.edit import Edit, EditTable, belonging
+from disconerf_ns.scene.objects import ObjectId, SceneObject, find_object
+from disconerf_ns.scene.occupancy import Occupancy
+from disconerf_ns.scene.trained import TrainedScene
+
+POINTS_AT_ONCE = 2**18
+"""Most points whose slot probabilities are in memory together."""
+
+
+@dataclass(frozen=True)
+class SceneOptions:
+    """How a scene is looked at."""
+
+    extraction: Literal["hard", "soft"] = "hard"
+    """How an object conditions the density: by the slot that rules at a point, or by the slot's probability there."""
+    min_confidence: float = 0.0
+    """Confidence in [0, 1] below which a pixel is shown as nobody's."""
+    background: float = 1.0
+    """Grey value in [0, 1] of the surroundings of an object that is rendered alone."""
+    surface_points: int = 8
+    """Points per ray at which a picture's objects are looked up."""
+    object_samples: int = 32
+    """Samples along the part of a ray that an object occupies, where the object is rendered alone."""
+    rays_at_once: int = 4096
+    """Most rays that are rendered together."""
+
+
+@dataclass
+class _Computed:
+    """Results that take time, kept for values that share them."""
+
+    parts: dict[int, ConnectedParts] = field(default_factory=dict)
+    occupancies: dict[ObjectId, Occupancy] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class ArrangedScene:
+    """A trained scene, an edit of it, and how it is looked at. It never changes: `with_edit` makes another one."""
+
+    trained: TrainedScene
+    edit: Edit = field(default_factory=Edit)
+    options: SceneOptions = SceneOptions()
+    _computed: _Computed = field(default_factory=_Computed, repr=False)
+
+    # ---------------------------------------------------------------- other values
+
+    def with_edit(self, edit: Edit) -> ArrangedScene:
+        """The same scene under another edit; results that the edit leaves as they were are taken over."""
+        same = edit.structure == self.edit.structure
+        computed = self._computed if same else _Computed(parts=self._computed.parts)
+        return replace(self, edit=edit, _computed=computed)
+
+    def with_options(self, **changes) -> ArrangedScene:
+        """The same scene looked at in another way; `changes` are fields of `SceneOptions`."""
+        options = replace(self.options, **changes)
+        same = options.extraction == self.options.extraction
+        return replace(self, options=options, _computed=self._computed if same else _Computed())
+
+    def with_trained(self, trained: TrainedScene) -> ArrangedScene:
+        """The same edit and options of a scene that was trained further."""
+        return replace(self, trained=trained, _computed=_Computed())
+
+    @property
+    def ownership(self) -> Hashable:
+        """Values with the same ownership say the same of every point's owner, for the same trained scene."""
+        return self.trained, self.edit.structure, self.options.extraction
+
+    # ---------------------------------------------------------------- objects
+
+    @cached_property
+    def objects(self) -> tuple[SceneObject, ...]:
+        """The objects, in the order of their names."""
+        return arrange(self.trained.discovered, self.edit, self.trained.slots, self.parts)
+
+    @cached_property
+    def by_id(self) -> dict[ObjectId, SceneObject]:
+        """The objects by their ids."""
+        return {each.id: each for each in self.objects}
+
+    def find(self, name: str) -> SceneObject:
+        """The object of an output name, or of a name that a person gave.
+
+        Raises:
+            UserError: no object, or more than one, has that name.
+        """
+        return find_object(self.objects, name)
+
+    @property
+    def ids(self) -> int:
+        """Number of ids: slots, and further parts of split slots."""
+        return self.edit.ids(self.trained.slots)
+
+    @cached_property
+    def table(self) -> EditTable:
+        """The edit as factors on the density and as tints, by id."""
+        return self.edit.table(self.trained.slots, self.trained.radiance.device)
+
+    def boxes(self, ids: Shaped[Tensor, "ids"]) -> Float[Tensor, "boxes 2 3"] | None:
+        """Boxes of the objects whose ids are True; None if one of them has no box."""
+        wanted = set(ids.nonzero()[:, 0].tolist()) - self.edit.merged.keys()
+        if wanted - self.by_id.keys():
+            return None
+        boxes = [self.by_id[id].box for id in sorted(wanted)]
+        return torch.tensor(boxes, device=self.trained.radiance.device).view(-1, 2, 3)
+
+    # ---------------------------------------------------------------- whose a point is
+
+    def owners(self, positions: Float[Tensor, "*n 3"]) -> Shaped[Tensor, "..."]:
+        """The id that rules at scene positions (*n), or for soft extraction the probabilities (*n, ids)."""
+        return self._owners(positions, self.probabilities)
+
+    def probabilities(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n ids"]:
+        """Probabilities of the objects at contracted positions, times who may own them.
+
+        These are the slots' probabilities, divided among the parts of split slots, summed where objects are merged.
+        """
+        probabilities = self.trained.slot_probabilities(positions)
+        further = []
+        for slot, count in self.edit.split.items():
+            part = self.parts(slot).at(positions).clamp(max=count - 1)
+            pieces = probabilities[:, slot, None] * (part[:, None] == torch.arange(count, device=part.device))
+            probabilities[:, slot] = pieces[:, 0]
+            further.append(pieces[:, 1:])
+        probabilities = torch.cat([probabilities, *further], -1)
+        for id, into in self.edit.merged.items():
+            probabilities[:, into] += probabilities[:, id]
+            probabilities[:, id] = 0
+        return probabilities
+
+    def occupancy(self, id: ObjectId) -> Occupancy:
+        """The voxels in which an object absorbs light."""
+        kept = self._computed.occupancies
+        if id not in kept:
+            box = torch.tensor(self.by_id[id].box, device=self.trained.radiance.device)
+            with self.trained.radiance.still():
+                kept[id] = self._occupied(box, lambda x: belonging(self.owners(x), id))
+        return kept[id]
+
+    def parts(self, slot: int) -> ConnectedParts:
+        """The connected parts of a slot, whether it is split or not."""
+        kept = self._computed.parts
+        if slot not in kept:
+            box = next(each.box for each in self.trained.discovered if each.slot == slot)
+            own = lambda x: belonging(self._owners(x, self.trained.slot_probabilities), slot)  # noqa: E731
+            with self.trained.radiance.still():
+                kept[slot] = ConnectedParts.of(
+                    self._occupied(torch.tensor(box, device=self.trained.radiance.device), own)
+                )
+        return kept[slot]
+
+    def _occupied(self, box: Float[Tensor, "2 3"], own: Callable[[Tensor], Tensor]) -> Occupancy:
+        radiance = self.trained.radiance
+        return Occupancy.build(lambda x: radiance.density(x) * own(x), radiance.contraction, box)
+
+    def _owners(self, positions: Float[Tensor, "*n 3"], of: Callable[[Tensor], Tensor]) -> Shaped[Tensor, "..."]:
+        def own(points: Tensor) -> Tensor:
+            probabilities = of(self.trained.contraction(points))
+            if self.options.extraction == "hard":
+                return probabilities.argmax(-1)
+            return probabilities / probabilities.sum(-1, keepdim=True)
+
+        owners = torch.cat([own(points) for points in positions.reshape(-1, 3).split(POINTS_AT_ONCE)])
+        return owners.view(*positions.shape[:-1], *owners.shape[1:])

@@ -1,0 +1,36 @@
+"""Scene positions to the unit cube in which the radiance field and the object field live, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """nerfacto's map of the scene into [0, 1]^3: unbounded space is contracted, a bounded box is scaled."""
+
+    box: Float[Tensor, "2 3"]
+    """The scene's box, which is scaled where nothing is contracted."""
+    distort: Callable[[Float[Tensor, "*n 3"]], Float[Tensor, "*n 3"]] | None
+    """Contraction of unbounded space into [-2, 2]^3 with the maximum norm (mip-NeRF 360, Eq. 10); None scales `box`."""
+
+    def __call__(self, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
+        """Contracted positions in [0, 1]^3 of scene positions."""
+        if self.distort is None:
+            low, high = self.box
+            return ((positions - low) / (high - low)).clamp(0, 1)
+        return (self.distort(positions) + 2) / 4
+
+    def inverse(self, contracted: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
+        """Scene positions of contracted positions in [0, 1]^3."""
+        if self.distort is None:
+            low, high = self.box
+            return low + contracted * (high - low)
+        y = contracted * 4 - 2
+        norm = y.abs().amax(-1, keepdim=True)
+        return torch.where(norm > 1, y / (norm * (2 - norm).clamp(min=1e-3)), y)

@@ -1,0 +1,199 @@
+"""What a person changed of a scene's objects, as one value that model outputs, viewer and commands share.
+
+Objects go by an id: the slot of the object field, or for the second and further parts of a slot that was split an id
+above all slots. Isolating, removing and recolouring are the same operation with other numbers: how much of an object's
+density stays, and how far its colour moves towards another.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.files import write_whole
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in the luma of ITU-R BT.601."""
+
+MIDDLE_LUMA = 0.6
+"""Luma of a surface that takes on a new colour as it is."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What a person changed: objects hidden, recoloured, named, merged and split, by id."""
+
+    hidden: frozenset[int] = frozenset()
+    colors: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
+    """RGB in [0, 1] that an object takes on, its shading kept."""
+    names: Mapping[int, str] = field(default_factory=dict)
+    merged: Mapping[int, int] = field(default_factory=dict)
+    """Objects that are part of another one now; those are part of none."""
+    split: Mapping[int, int] = field(default_factory=dict)
+    """Slots in connected parts, and the number of parts, at least 2; the largest part keeps the slot's id."""
+
+    @property
+    def paint(self) -> tuple[frozenset[int], Mapping[int, tuple[float, float, float]]]:
+        """What the edited scene's looks depend on, besides which point belongs to which object."""
+        return self.hidden, self.colors
+
+    @property
+    def structure(self) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]:
+        """Which points belong to which object; edits with the same structure agree on that."""
+        return tuple(self.merged.items()), tuple(self.split.items())
+
+    @property
+    def repaints(self) -> bool:
+        """Whether the edited scene looks different from the scene."""
+        return any(self.paint)
+
+    def hide(self, *ids: int) -> Edit:
+        """The same edit with more objects removed."""
+        return replace(self, hidden=self.hidden | set(ids))
+
+    def show(self, *ids: int) -> Edit:
+        """The same edit with objects back in the scene."""
+        return replace(self, hidden=self.hidden - set(ids))
+
+    def isolate(self, ids: Iterable[int], everything: Iterable[int]) -> Edit:
+        """The same edit with these objects alone, of everything that there is."""
+        return replace(self, hidden=frozenset(everything) - frozenset(ids))
+
+    def recolor(self, id: int, rgb: tuple[float, float, float]) -> Edit:
+        """The same edit with an object in another colour."""
+        return replace(self, colors={**self.colors, id: rgb})
+
+    def rename(self, id: int, name: str) -> Edit:
+        """The same edit with an object under a name of its own; under the old one where the name is empty."""
+        others = {key: value for key, value in self.names.items() if key != id}
+        return replace(self, names={**others, id: name} if name else others)
+
+    def merge(self, ids: Iterable[int], target: int) -> Edit:
+        """The same edit with objects, and what is part of them, as parts of another."""
+        moved = {id for id in ids if id != target}
+        merged = {id: target if into in moved else into for id, into in self.merged.items() if id != target}
+        return replace(self, merged={**merged, **dict.fromkeys(moved, target)}, hidden=self.hidden - moved)
+
+    def take_apart(self, id: int) -> Edit:
+        """The same edit with what was merged into an object as objects of their own again."""
+        return replace(self, merged={part: into for part, into in self.merged.items() if into != id})
+
+    def divide(self, slot: int, parts: int) -> Edit:
+        """The same edit with one more slot in parts."""
+        return replace(self, split={**self.split, slot: parts})
+
+    def part_ids(self, slot: int, slots: int) -> list[int]:
+        """The ids of a slot's parts, largest first.
+
+        Args:
+            slot: a slot of the field.
+            slots: number N of slots.
+        """
+        start = slots
+        for other, parts in self.split.items():
+            if other == slot:
+                return [slot, *range(start, start + parts - 1)]
+            start += parts - 1
+        return [slot]
+
+    def ids(self, slots: int) -> int:
+        """Number of ids: slots and further parts."""
+        return slots + sum(parts - 1 for parts in self.split.values())
+
+    def _fits(self, slots: int) -> bool:
+        """Whether all objects that it names are among N slots and their parts."""
+        named = {*self.hidden, *self.colors, *self.names, *self.merged, *self.merged.values()}
+        return all(0 <= id < self.ids(slots) for id in named) and all(0 <= slot < slots for slot in self.split)
+
+    def save(self, path: Path) -> None:
+        """Write the edit as JSON."""
+        content = {
+            "hidden": sorted(self.hidden),
+            **{name: {str(id): value for id, value in getattr(self, name).items()} for name in MAPPINGS},
+        }
+        write_whole(path, json.dumps(content, indent=2))
+
+    @classmethod
+    def load(cls, path: Path, slots: int) -> Edit:
+        """Read an edit of a scene with N slots from JSON.
+
+        Raises:
+            UserError: there is no such file, it is no edit, or it is about objects that the scene does not have.
+        """
+        try:
+            content = json.loads(path.read_text())
+            maps = {name: {int(id): of(v) for id, v in content.get(name, {}).items()} for name, of in MAPPINGS.items()}
+            edit = cls(frozenset(int(id) for id in content.get("hidden", [])), **maps)
+            if any(into in edit.merged for into in edit.merged.values()) or min(edit.split.values(), default=2) < 2:
+                raise ValueError("objects are merged in a chain, or split into less than 2 parts")
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            raise UserError(f'{path}: not an edit ({error}); it holds {{"hidden": [ids], "colors": {{}}}}.') from error
+        if not edit._fits(slots):
+            raise UserError(f"{path}: the edit is about objects that this run does not have; load another one.")
+        return edit
+
+    def table(self, slots: int, device: torch.device | str) -> EditTable:
+        """The edit as tensors over the ids of N slots and their parts."""
+        table = EditTable.identity(self.ids(slots), device)
+        for id in self.hidden:
+            table.density[id] = 0.0
+        for id, rgb in self.colors.items():
+            table.color[id] = torch.tensor(rgb, device=device)
+            table.mix[id] = 1.0
+        return table
+
+
+def _rgb(value: Iterable[float]) -> tuple[float, float, float]:
+    red, green, blue = (float(channel) for channel in value)
+    return red, green, blue
+
+
+MAPPINGS = {"colors": _rgb, "names": str, "merged": int, "split": int}
+"""Entries of an edit's file that map ids, and what their values are."""
+
+
+@dataclass
+class EditTable:
+    """An edit as it conditions the radiance field."""
+
+    density: Float[Tensor, "ids"]
+    """Factor on the density where an object is, in [0, 1]."""
+    color: Float[Tensor, "ids 3"]
+    """Colour that an object moves towards."""
+    mix: Float[Tensor, "ids"]
+    """How far, in [0, 1]."""
+
+    @classmethod
+    def identity(cls, ids: int, device: torch.device | str) -> EditTable:
+        """The edit that changes nothing."""
+        zeros = torch.zeros(ids, device=device)
+        return cls(zeros + 1, torch.zeros(ids, 3, device=device), zeros)
+
+    def tint(self, rgb: Float[Tensor, "*n 3"], ids: Shaped[Tensor, "..."]) -> Float[Tensor, "*n 3"]:
+        """Colours after the edit: the new colour, lighter or darker by the old one's luma; shading stays."""
+        luma = rgb @ torch.tensor(LUMA, device=rgb.device)
+        mix = weigh(self.mix[:, None], ids)
+        color = weigh(self.mix[:, None] * self.color, ids) / mix.clamp(min=1e-6)
+        return rgb + mix * ((color * (luma / MIDDLE_LUMA)[..., None]).clamp(0, 1) - rgb)
+
+
+def weigh(values: Float[Tensor, "ids c"], ids: Shaped[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Values of the objects that own points, (*points, c): looked up for labels (*points), averaged for probabilities.
+
+    Args:
+        values: one row per id.
+        ids: integer ids (*points), or probabilities (*points, ids) with rows summing to 1.
+    """
+    return ids @ values if ids.is_floating_point() else values[ids]
+
+
+def belonging(ids: Shaped[Tensor, "..."], id: int) -> Float[Tensor, "*n"]:
+    """How much of points belongs to one object, in [0, 1]; the owners as `weigh` takes them."""
+    return ids[..., id] if ids.is_floating_point() else (ids == id).float()

@@ -1,0 +1,141 @@
+"""The objects of a scene: as they were discovered, slot by slot, and as a person sees them, by an id of their own."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, NewType
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.files import write_whole
+
+ObjectId = NewType("ObjectId", int)
+"""An object of an arranged scene: the slot of its largest part, or N and above for further parts of a split slot."""
+
+Box = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""Lower and upper corner of an axis-aligned box in scene coordinates."""
+
+
+LONGEST_TITLE = 60
+"""Characters of a person's name for an object that get into a file's name, at most."""
+
+
+@dataclass(frozen=True)
+class DiscoveredObject:
+    """A slot that rules part of the visible surface."""
+
+    slot: int
+    """Object slot of the field."""
+    share: float
+    """Fraction of the visible surface of all training views that it covers, in [0, 1]."""
+    confidence: float
+    """Mean probability of its slot where it is seen, in [0, 1]."""
+    views: int
+    """Training views that see it."""
+    box: Box
+    """Box of its visible surface without strays."""
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """An object of an arranged scene."""
+
+    id: ObjectId
+    name: str
+    """Output name, `object_00` for the largest discovered object."""
+    title: str
+    """Name that a person gave it; empty without one."""
+    color: tuple[float, float, float]
+    """RGB in [0, 1] in which the outputs draw it."""
+    share: float
+    """Fraction of the visible surface of all training views that it covers, in [0, 1]."""
+    confidence: float
+    """Mean probability of its slots where they are seen, in [0, 1]."""
+    views: int
+    """Training views that see it."""
+    box: Box
+    """Box of its visible surface without strays."""
+    slots: frozenset[int]
+    """Slots of the object field that it is made of."""
+    whole: bool
+    """False if it is, or holds, only a part of a slot."""
+
+    @property
+    def label(self) -> str:
+        """How people know it: by the name that a person gave it, or its output name."""
+        return self.title or self.name
+
+    @property
+    def file_name(self) -> str:
+        """A name for its files: unique in the scene, without a suffix, and one that every file system takes."""
+        title = re.sub(r"[^\w-]+", "_", self.title).strip("_")[:LONGEST_TITLE]
+        return f"{self.name}_{title}" if title else self.name
+
+
+def find_object(objects: Sequence[SceneObject], name: str) -> SceneObject:
+    """The object of an output name, or of a name that a person gave.
+
+    Raises:
+        UserError: no object, or more than one, has that name.
+    """
+    found = [each for each in objects if name == each.name] or [each for each in objects if name == each.title]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        known = ", ".join(each.name + (f" ({each.title})" if each.title else "") for each in objects)
+        raise UserError(f"objects: there is no {name}; the scene has {known or 'no objects yet'}.")
+    several = " and ".join(each.name for each in found)
+    raise UserError(f"objects: {several} are both called {name}; use the output name of one of them.")
+
+
+class Manifest(NamedTuple):
+    """The discovered objects of a run, as `objects.json` lists them."""
+
+    discovered: tuple[DiscoveredObject, ...]
+    slots: int
+    """Number N of slots."""
+
+
+def save_manifest(objects: Sequence[SceneObject], slots: int, step: int, path: Path) -> None:
+    """Write `objects.json`, whole or not at all.
+
+    Args:
+        objects: the discovered objects, as they are without an edit.
+        slots: number N of slots.
+        step: training step at which they were discovered.
+    """
+    rows = [
+        {
+            "name": each.name,
+            "slot": each.id,
+            "color": each.color,
+            "share": each.share,
+            "confidence": each.confidence,
+            "views": each.views,
+            "box": each.box,
+        }
+        for each in objects
+    ]
+    write_whole(path, json.dumps({"version": 1, "step": step, "slots": slots, "objects": rows}, indent=2))
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read `objects.json`.
+
+    Raises:
+        UserError: the file is no manifest.
+    """
+    try:
+        content = json.loads(path.read_text())
+        rows = [
+            DiscoveredObject(
+                row["slot"], row["share"], row["confidence"], row["views"], tuple(tuple(c) for c in row["box"])
+            )
+            for row in content["objects"]
+        ]
+        return Manifest(tuple(rows), int(content["slots"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a list of objects ({error!r}); a run of ns-train writes it.") from error

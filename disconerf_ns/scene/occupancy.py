@@ -1,0 +1,122 @@
+"""Where an object is: a coarse grid over its box that lets a ray spend its samples on that object alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from nerfstudio.cameras.rays import RayBundle, RaySamples
+from torch import Tensor
+
+from disconerf_ns.scene.contraction import Contraction
+from disconerf_ns.surface.samples import weight_quantiles
+
+
+def piecewise(distance: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    """nerfacto's spacing of a ray: linear up to distance 1, in disparity beyond; [0, inf) to [0, 1)."""
+    return torch.where(distance < 1, distance / 2, 1 - 1 / (2 * distance.clamp(min=1)))
+
+
+def piecewise_inverse(spacing: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    """Distance of a spacing."""
+    return torch.where(spacing < 0.5, 2 * spacing, 1 / (2 - 2 * spacing).clamp(min=1e-6))
+
+
+def intersect_box(
+    origins: Float[Tensor, "rays 3"], directions: Float[Tensor, "rays 3"], box: Float[Tensor, "2 3"]
+) -> tuple[Float[Tensor, "rays"], Float[Tensor, "rays"]]:
+    """Distances at which rays enter and leave an axis-aligned box; enter >= leave where they miss it."""
+    directions = torch.where(directions.abs() < 1e-9, 1e-9, directions)
+    bounds = (box[:, None] - origins) / directions
+    return bounds.amin(0).amax(-1).clamp(min=0), bounds.amax(0).amin(-1)
+
+
+@dataclass
+class Occupancy:
+    """Cells of a grid over a box in contracted space that hold some of an object."""
+
+    box: Float[Tensor, "2 3"]
+    """Box in scene coordinates."""
+    low: Float[Tensor, "3"]
+    size: Float[Tensor, "3"]
+    """Lower corner and size of the same box in contracted coordinates, where the cells are."""
+    occupied: Bool[Tensor, "x y z"]
+    contraction: Contraction
+
+    @classmethod
+    def build(
+        cls,
+        density: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n"]],
+        contraction: Contraction,
+        box: Float[Tensor, "2 3"],
+        resolution: int = 32,
+        probes: int = 2,
+        threshold: float = 0.01,
+    ) -> Occupancy:
+        """Mark the cells in which the object absorbs light, and their neighbours.
+
+        Args:
+            density: the object's density at scene positions.
+            contraction: scene positions to the unit cube and back.
+            box: the object's box in scene coordinates.
+            resolution: cells per axis.
+            probes: random points looked at in each cell.
+            threshold: least opacity of a ray across a cell that makes the cell occupied.
+        """
+        # per axis the contraction is extreme at an end of the box or where the axis is nearest to 0
+        nearest = torch.zeros_like(box[:1]).clamp(box[:1], box[1:])
+        corners = contraction(torch.cartesian_prod(*torch.cat([box, nearest]).T))
+        low, size = corners.amin(0), (corners.amax(0) - corners.amin(0)).clamp(min=1e-4)
+        side = torch.arange(resolution, device=box.device)
+        cells = torch.cartesian_prod(side, side, side)
+        occupied = torch.zeros(len(cells), dtype=torch.bool, device=box.device)
+        generator = torch.Generator(device=box.device).manual_seed(0)
+        for _ in range(probes):
+            jitter = torch.rand(cells.shape, device=box.device, generator=generator)
+            points = low + (cells + jitter) / resolution * size
+            here, there = contraction.inverse(points), contraction.inverse(points + size / resolution)
+            occupied |= 1 - torch.exp(-density(here) * (there - here).norm(dim=-1)) > threshold
+        grid = occupied.view(1, 1, resolution, resolution, resolution).float()
+        grown = torch.nn.functional.max_pool3d(grid, 3, stride=1, padding=1)
+        return cls(box, low, size, grown[0, 0] > 0, contraction)
+
+    def cell(self, contracted: Float[Tensor, "*n 3"]) -> Int[Tensor, "*n 3"]:
+        """Cells of contracted positions; outside of the box they are beyond the grid."""
+        return ((contracted - self.low) / self.size * len(self.occupied)).floor().long()
+
+    def holds(self, positions: Float[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:
+        """Whether scene positions lie in occupied cells."""
+        cell = self.cell(self.contraction(positions))
+        inside = ((cell >= 0) & (cell < len(self.occupied))).all(-1)
+        x, y, z = cell.clamp(0, len(self.occupied) - 1).unbind(-1)
+        return self.occupied[x, y, z] & inside
+
+    def ray_samples(self, rays: RayBundle, steps: int, count: int) -> tuple[Tensor, RaySamples | None]:
+        """Samples that divide the occupied part of each ray evenly.
+
+        Args:
+            rays: flat rays.
+            steps: points along the box at which the grid is looked up.
+            count: samples per ray.
+        Returns:
+            Indices of the rays that meet an occupied cell, and their samples; None where no ray does.
+        """
+        enter, leave = intersect_box(rays.origins, rays.directions, self.box)
+        if rays.nears is not None and rays.fars is not None:
+            enter, leave = enter.maximum(rays.nears[:, 0]), leave.minimum(rays.fars[:, 0])
+        hit = (enter < leave).nonzero()[:, 0]
+        near, far = piecewise(enter[hit]), piecewise(leave[hit])
+        fraction = torch.linspace(0, 1, steps + 1, device=near.device)
+        edges = piecewise_inverse(near[:, None] + (far - near)[:, None] * fraction)
+        middle = (edges[:, 1:] + edges[:, :-1]) / 2
+        occupied = self.holds(rays.origins[hit, None] + rays.directions[hit, None] * middle[..., None])
+        some = occupied.any(-1)
+        if not some.any():
+            return hit[:0], None
+        hit, occupied, edges = hit[some], occupied[some], edges[some]
+        weights = occupied * edges.diff(dim=-1)
+        weights = weights / weights.sum(-1, keepdim=True)
+        inner = weight_quantiles(weights, edges, count + 1)
+        return hit, rays[hit].get_ray_samples(inner[:, :-1, None], inner[:, 1:, None])

@@ -1,0 +1,56 @@
+"""The frozen radiance field, as rendering sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.rays import RayBundle, RaySamples
+from torch import Tensor
+
+from disconerf_ns.scene.contraction import Contraction
+
+Factor = Callable[[Float[Tensor, "*n 3"]], Float[Tensor, "*n 1"]]
+"""Scene positions to a factor on the density there, in [0, 1]."""
+
+
+@runtime_checkable
+class RadianceField(Protocol):
+    """Densities, colours and samples of a radiance field that does not change while it is looked at."""
+
+    last_sample_is_background: bool
+    """Whether light that passes every sample of a ray has the colour of the last one (nerfacto's default)."""
+
+    @property
+    def contraction(self) -> Contraction:
+        """Scene positions to the unit cube in which the fields live."""
+
+    @property
+    def device(self) -> torch.device:
+        """Device that the field computes on."""
+
+    def still(self) -> AbstractContextManager[None]:
+        """Context in which the field may be evaluated: without gradients, and not while a training step runs."""
+
+    def density(self, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
+        """Density at scene positions."""
+
+    def sample(self, rays: RayBundle, factor: Factor | None = None) -> RaySamples:
+        """Samples along flat rays, from the proposal networks; `factor` conditions their densities as well."""
+
+    def shade(self, samples: RaySamples) -> tuple[Float[Tensor, "*n 1"], Float[Tensor, "*n 3"]]:
+        """Density and colour of samples."""
+
+    def densities(self, samples: RaySamples) -> Float[Tensor, "*n 1"]:
+        """Density of samples."""
+
+    def images(
+        self, samples: RaySamples, weights: Float[Tensor, "rays samples 1"], rgb: Float[Tensor, "rays samples 3"]
+    ) -> dict[str, Float[Tensor, "rays _"]]:
+        """The images `rgb`, `accumulation`, `depth` and `expected_depth` of rendering weights and colours."""
+
+    def depth(self, samples: RaySamples, weights: Float[Tensor, "rays samples 1"]) -> Float[Tensor, "rays 1"]:
+        """Distance along each ray at which half of its weight is reached."""

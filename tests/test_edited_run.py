@@ -1,0 +1,87 @@
+"""Commands after an edit was saved in the viewer: names, ids, boxes and colours are those of the arranged scene."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from conftest import Run
+
+from disconerf_ns.cli import main
+from disconerf_ns.cli.runs import load_pipeline, objects_of
+from disconerf_ns.scene.edit import Edit
+
+
+@pytest.fixture
+def edited(run: Run):
+    """Saves an edit in the run's folder, as the viewer does; it is gone after the test."""
+    file = run.folder / "edit.json"
+    yield lambda edit: edit.save(file)
+    file.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def ids(run: Run) -> list[int]:
+    return [each.id for each in objects_of(run.config)]
+
+
+def render(run: Run, output: Path, *objects: str) -> int:
+    shutil.rmtree(output, ignore_errors=True)
+    options = ["--load-config", str(run.config), "--output-dir", str(output), "--frames", "2", "--size", "24"]
+    return main(["render", *options, *(["--objects", *objects] if objects else [])])
+
+
+def film(path: Path) -> np.ndarray:
+    return iio.imread(path).astype(float)
+
+
+def test_merged_objects_are_one_film_that_frames_them_all(run: Run, edited, ids, tmp_path: Path) -> None:
+    """Films 00 to 03, then KeyError: 'object_04'; the box was the first member's, so the others left the picture."""
+    one, other = ids[1:3]
+    apart = {each.id: np.array(each.box) for each in objects_of(run.config)}
+    edited(Edit().merge([one], other))
+    merged = next(each for each in objects_of(run.config) if each.id == other)
+    assert np.array(merged.box)[0] == pytest.approx(np.minimum(apart[one][0], apart[other][0]))
+    assert np.array(merged.box)[1] == pytest.approx(np.maximum(apart[one][1], apart[other][1]))
+    assert render(run, tmp_path / "films") == 0
+    names = {path.stem for path in (tmp_path / "films").iterdir()}
+    assert names == {f"object_{number:02d}" for number in range(len(ids)) if number != 1}
+
+
+def test_parts_of_a_split_object_are_filmed(run: Run, edited, ids, tmp_path: Path, capsys) -> None:
+    """There was "no object_13"."""
+    edited(Edit().divide(ids[0], 2))
+    part = f"object_{len(ids):02d}"
+    assert render(run, tmp_path / "films", part) == 0, capsys.readouterr().err
+    assert [path.stem for path in (tmp_path / "films").iterdir()] == [part]
+
+
+def test_a_film_has_the_name_and_colour_that_a_person_gave(run: Run, edited, ids, tmp_path: Path, capsys) -> None:
+    """A name was refused, and an object that is blue on the screen kept its own colour in its film."""
+    assert render(run, tmp_path / "before", "object_01") == 0
+    edited(Edit().rename(ids[1], "my ball").recolor(ids[1], (0.0, 0.0, 1.0)))
+    assert render(run, tmp_path / "films", "my ball") == 0, capsys.readouterr().err
+    (path,) = (tmp_path / "films").iterdir()
+    assert path.name == "object_01_my_ball.mp4"
+    before, after = film(tmp_path / "before" / "object_01.mp4"), film(path)
+    solid = (before.min(-1) < 150) & (after.min(-1) < 150)
+    assert solid.sum() > 50
+    blueness = [frames[solid][:, 2].mean() - frames[solid][:, :2].mean() for frames in (before, after)]
+    assert blueness[1] > blueness[0] + 50
+    assert main(["render", "--load-config", str(run.config), "--objects", "your ball"]) == 1
+    assert "there is no your ball; the scene has" in (error := capsys.readouterr().err) and "(my ball)" in error
+
+
+def test_the_table_of_objects_follows_the_edit(run: Run, edited, ids, capsys) -> None:
+    edited(Edit().merge([ids[1]], ids[2]).rename(ids[2], "two balls"))
+    assert main(["objects", "--load-config", str(run.config)]) == 0
+    table = capsys.readouterr().out.split("agree least")[0]
+    assert "two balls" in table and "object_01" not in table
+
+
+def test_files_alone_say_the_same_as_the_loaded_run(run: Run, edited, ids) -> None:
+    edited(Edit().merge([ids[1]], ids[2]).rename(ids[2], "two").recolor(ids[0], (1.0, 0.0, 0.0)))
+    assert objects_of(run.config) == load_pipeline(run.config).model.current.value.objects

@@ -1,0 +1,201 @@
+"""What the viewer draws: nothing that it does not show, nothing twice, under names that a person gave."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+import torch
+from nerfstudio.cameras.cameras import Cameras
+
+from disconerf_ns.model import DiscoNerfModel
+from disconerf_ns.rendering.frame import Frame
+from disconerf_ns.rendering.outputs import output_table
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.viewer.pictures import outline, presented
+
+DRAWN = ["rgb", "depth"]
+"""What the viewer is about to draw."""
+
+
+@pytest.fixture
+def networks(model: DiscoNerfModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many positions each call of the object field or rays of the radiance field was about."""
+    asked: list[int] = []
+    density, owners = model.field.get_density, ArrangedScene.owners
+
+    def count(of, size):
+        def call(*args, **kwargs):
+            asked.append(size(*args))
+            return of(*args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr(model.field, "get_density", count(density, lambda samples: samples.frustums.starts.shape[0]))
+    monkeypatch.setattr(ArrangedScene, "owners", count(owners, lambda scene, x: len(x)))
+    return asked
+
+
+def camera_of(run, height: int, aspect: float = 4 / 3) -> Cameras:
+    camera = run.trainer.pipeline.datamanager.eval_dataset.cameras[0:1]
+    scale = height / float(camera.height)
+    width = int(height * aspect)
+    return Cameras(
+        camera.camera_to_worlds.clone(), camera.fx * scale, camera.fy * scale, width / 2, height / 2, width, height
+    ).to(run.trainer.pipeline.device)
+
+
+def test_the_same_view_is_not_computed_twice(run, shown, networks) -> None:
+    client, camera = threading.Thread(), camera_of(run, 36)
+    first = shown.show(client, camera, DRAWN)["rgb"]
+    assert len(networks) > 0
+    networks.clear()
+    assert torch.equal(shown.show(client, camera, DRAWN)["rgb"], first) and networks == []
+
+
+def test_the_sharp_picture_answers_for_the_coarse_one(run, shown, networks) -> None:
+    client = threading.Thread()
+    shown.show(client, camera_of(run, 36), DRAWN)
+    networks.clear()
+    outputs = shown.show(client, camera_of(run, 12), DRAWN)
+    assert outputs["rgb"].shape[:2] == (36, 48) and networks == []
+    assert outputs["depth"].shape[:2] == (12, 16), "the viewer multiplies it by rays of the size that it asked for"
+
+
+def test_another_camera_step_or_client_gets_a_picture_of_its_own(run, shown, networks) -> None:
+    client, camera = threading.Thread(), camera_of(run, 12)
+    shown.show(client, camera, DRAWN)
+    moved = camera_of(run, 12)
+    moved.camera_to_worlds[..., 3] += 0.1
+    for ask in (
+        lambda: shown.show(client, moved, DRAWN),
+        lambda: shown.show(threading.Thread(), camera, DRAWN),
+    ):
+        networks.clear()
+        ask()
+        assert len(networks) > 0
+    networks.clear()
+    shown.step += 1
+    shown.show(client, camera, DRAWN)
+    shown.step -= 1
+    assert len(networks) > 0
+
+
+def test_only_what_is_drawn_is_computed(run, shown, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(Frame, "labels", lambda self: asked.append("labels"))
+    monkeypatch.setattr(Frame, "alone", lambda self, id: asked.append(id))
+    shown.show(threading.Thread(), camera_of(run, 12), DRAWN)
+    assert asked == []
+
+
+def named(scene: ArrangedScene) -> ArrangedScene:
+    return scene.with_edit(Edit().rename(scene.objects[0].id, "red ball"))
+
+
+def test_names_that_a_person_gave(scene_now) -> None:
+    table, first, second = output_table(named(scene_now)), *scene_now.objects[:2]
+    assert table[first.name].caption == f"{first.name} red ball"
+    assert table[f"{first.name}_mask"].caption == f"{first.name}_mask red ball"
+    assert table[second.name].caption == second.name
+
+
+def test_named_outputs_answer_to_both_names(run, scene_now) -> None:
+    first, rays = scene_now.objects[0], camera_of(run, 12).generate_rays(0, keep_shape=True)
+    outputs = presented(Frame(named(scene_now), rays.flatten(), (12, 16)), frozenset())
+    assert f"{first.name} red ball" in list(outputs.keys()) and first.name not in list(outputs.keys())
+    assert torch.equal(outputs[first.name], outputs[f"{first.name} red ball"])
+    for name in ("confidence", f"{first.name}_mask"):
+        assert outputs[name].shape == (12, 16, 3), "the colour map is chosen by itself"
+
+
+def test_an_output_that_is_gone_shows_the_scene(run, scene_now, shown) -> None:
+    """nerfstudio's render thread ended with a KeyError when the drawn object was merged into another one."""
+    one, other = scene_now.objects[1:3]
+    shown.current.replace(lambda scene: scene.with_edit(Edit().merge([one.id], other.id)))
+    outputs = shown.show(threading.Thread(), camera_of(run, 12), [one.name])
+    assert one.name not in outputs.keys() and torch.equal(outputs[one.name], outputs["rgb"])
+
+
+def test_a_picture_that_fails_is_said_and_the_next_one_is_drawn(run, shown, told, monkeypatch, caplog) -> None:
+    def fail(frame) -> None:
+        raise IndexError("index out of range in self")
+
+    client, camera = threading.Thread(), camera_of(run, 12)
+    with monkeypatch.context() as patch:
+        patch.setattr(Frame, "colors", fail)
+        outputs = shown.show(client, camera, ["objects"])
+    assert outputs["objects"].shape == (12, 16, 3) and (outputs["objects"] == 0.5).all()
+    assert len(told) == 1 and told[0].endswith("the log has the details.") and "in fail" in caplog.text
+    assert shown.drawing == set()
+    assert shown.show(client, camera, ["objects"])["objects"].std() > 0.01
+
+
+def test_an_interruption_by_nerfstudio_is_none_of_our_errors(run, shown, told, monkeypatch) -> None:
+    from disconerf_ns.compat.viewer import IOChangeException
+
+    def interrupt(frame) -> None:
+        raise IOChangeException
+
+    monkeypatch.setattr(Frame, "images", interrupt)
+    with pytest.raises(IOChangeException):
+        shown.show(threading.Thread(), camera_of(run, 12), DRAWN)
+    assert told == [] and shown.drawing == set()
+
+
+def test_a_picture_is_of_one_scene_whatever_becomes_current_meanwhile(run, scene_now, shown, monkeypatch) -> None:
+    """Splitting and undoing the split while a picture is drawn gave pictures that match neither edit."""
+    slot, client, camera = scene_now.objects[1].id, threading.Thread(), camera_of(run, 12)
+    split = scene_now.with_edit(Edit().divide(slot, 2).hide(slot))
+    expected = presented(Frame(split, camera.generate_rays(0, keep_shape=True).flatten(), (12, 16), True), frozenset())
+    labels = Frame.labels
+
+    def undo_first(frame: Frame):
+        shown.current.replace(lambda _: scene_now)
+        return labels(frame)
+
+    shown.current.replace(lambda _: split)
+    with monkeypatch.context() as patch:
+        patch.setattr(Frame, "labels", undo_first)
+        outputs = shown.show(client, camera, ["objects", "edited"])
+    assert all(torch.equal(outputs[name], expected[name]) for name in ("objects", "edited"))
+    fresh = presented(Frame(scene_now, camera.generate_rays(0, keep_shape=True).flatten(), (12, 16), True), frozenset())
+    after = shown.show(client, camera, ["objects", "edited"])
+    assert all(torch.equal(after[name], fresh[name]) for name in ("objects", "edited"))
+
+
+def test_object_10_is_not_waited_for_with_object_100(scene_now, run) -> None:
+    """Outputs were told apart by the beginning of their names."""
+    base = scene_now.trained.discovered[0]
+    trained = replace(scene_now.trained, slots=101, discovered=tuple(replace(base, slot=slot) for slot in range(101)))
+    table = output_table(scene_now.with_trained(trained))
+    assert table["object_10"].object.id == table["object_10_mask"].object.id == 10
+    assert table["object_100"].object.id == 100
+
+
+def test_the_outline_runs_around() -> None:
+    image = torch.full((200, 200, 3), 0.5)
+    inside = torch.zeros(200, 200, dtype=torch.bool)
+    inside[50:100, 60:120] = True
+    inside[150, 150] = True
+    shown = outline(image, inside)
+    assert torch.equal(shown[52:98, 62:118], image[52:98, 62:118]), "the object itself stays as it is"
+    assert (shown[75, 59] == 1).all() and (shown[75, 120] == 1).all() and (shown[49, 90] == 1).all()
+    assert (shown[75, 58] < 0.5).all(), "a dark line around the white one"
+    assert torch.equal(shown[140:160, 140:160], image[140:160, 140:160]), "a speck has no outline"
+
+
+def test_selected_objects_are_outlined_where_objects_are_seen(run, scene_now) -> None:
+    rays = camera_of(run, 36).generate_rays(0, keep_shape=True)
+    frame = Frame(scene_now, rays.flatten(), (36, 48), keep=True)
+    largest = int(frame.labels().id.clamp(min=0).bincount().argmax())
+    plain, selected = presented(frame, frozenset()), presented(frame, frozenset({largest}))
+    for name in ("rgb", "objects", "objects_overlay", "edited"):
+        assert output_table(scene_now)[name].outlined
+        assert (selected[name] - plain[name]).abs().max() > 0.1, name
+    assert torch.equal(selected["depth"], plain["depth"])
+    without = frame.under(scene_now.with_edit(Edit().hide(largest)))
+    hidden, outlined = presented(without, frozenset()), presented(without, frozenset({largest}))
+    assert (outlined["edited"] - hidden["edited"]).abs().mean() < 0.01, "what is hidden has no outline where it was"
