@@ -1,4 +1,4 @@
-"""What the machine can do: bytes copied, table entries gathered and added, and multiplications, in a second."""
+"""The machine's ceilings: bytes copied, table entries gathered and added, and multiplications, in a second."""
 
 from __future__ import annotations
 

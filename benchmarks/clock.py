@@ -16,7 +16,7 @@ import torch
 
 @dataclass
 class Lap:
-    """What a piece of work took."""
+    """Time that a piece of work took."""
 
     seconds: float = 0.0
     """Wall time."""

@@ -1,4 +1,4 @@
-"""How far the consensus depends on the cells that are drawn and on doubt, by the training views' true labels.
+"""The consensus over different draws of cells, with doubt and without, by the training views' true labels.
 
 python -m benchmarks.draws --run outputs/room/disconerf-small/TIME/config.yml --data data/room
 """
@@ -33,7 +33,7 @@ class Draws:
     draws: int = 8
     """Draws of cells."""
     results: Path = Path("benchmarks/results")
-    """Where the figures go."""
+    """Folder of the figures."""
 
 
 def main(trial: Draws) -> None:

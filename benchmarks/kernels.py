@@ -58,7 +58,7 @@ class Kernels:
     repeats: int = 20
     """Measurements, of which the median counts."""
     output: Path = Path("benchmarks/results/kernels.json")
-    """Where the figures go."""
+    """File of the figures."""
 
 
 def surface_points(rays: int, points: int, device: str) -> Tensor:
@@ -196,7 +196,7 @@ def copy_gb_s(trial: Kernels, device: str, elements: int = 2**28) -> float:
 
 
 def verdict(rows: list[dict]) -> str:
-    """Whether Triton's grid is near enough to tinycudann's, with points on surfaces as in training."""
+    """A sentence: is Triton's grid near enough to tinycudann's, with points on surfaces as in training?"""
     times = {
         row["by"]: row["forward_ms"] + row["backward_ms"]
         for row in rows

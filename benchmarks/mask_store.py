@@ -51,11 +51,11 @@ class Store:
     megapixel_images: int = 100
     """Images of one megapixel, with 40 masks each, whose masks are loaded."""
     output: Path = Path("benchmarks/results/mask_store.json")
-    """Where the figures go."""
+    """File of the figures."""
 
 
 def measured(code: str, *arguments: object) -> tuple[list[str], float, float]:
-    """What code prints in a process of its own, its seconds, and the most memory it had, in MiB."""
+    """Prints of code in a process of its own, its seconds, and the most memory it had, in MiB."""
     command = [sys.executable, "-c", MEASURED.format(code=code), *map(str, arguments)]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     seconds, memory = map(float, output[-1].split())

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from benchmarks.baselines.training import next_views, optimize
 from benchmarks.clock import Lap, timed
-from benchmarks.quality import show
+from benchmarks.quality import METRICS, show
 from benchmarks.runs import UNKNOWN, load
 from benchmarks.variants import VARIANTS, train
 from disconerf_ns.evaluation.provenance import machine, versions
@@ -60,7 +60,7 @@ class Naive:
     downscale: int = 2
     """Held-out views are scored at 1 / downscale of their size."""
     output: Path = Path("benchmarks/results/naive.json")
-    """Where the figures go, in a list with those of earlier runs."""
+    """File of the figures, a list with those of earlier runs."""
 
 
 # -------------------------------------------------------------------- the paper's way
@@ -162,9 +162,10 @@ def paper(pipeline: DiscoNerfPipeline, trial: Naive) -> Lap:
 
 
 def scores(pipeline: DiscoNerfPipeline, trial: Naive, method: str) -> dict:
-    """How good the field of a method is on the held-out views."""
+    """Objects of a method's field, and their scores on the held-out views."""
     objects = show(pipeline, method, pipeline.model.object_field)
-    found = evaluate(pipeline, trial.data / "labels", pipeline.datamanager.store, downscale=trial.downscale)
+    store = pipeline.datamanager.store
+    found = evaluate(pipeline, trial.data / "labels", store, downscale=trial.downscale, metrics=METRICS)
     return {"objects": objects, **asdict(found)}
 
 

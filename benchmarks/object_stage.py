@@ -1,4 +1,4 @@
-"""Where the object stage's time goes, part by part, beside what the machine could do at best.
+"""The object stage's time, part by part, beside what the machine could do at best.
 
     python -m benchmarks.object_stage --reference                              # a GPU: the reference scene at full size
     python -m benchmarks.object_stage --run outputs/table/disconerf-small/TIME/config.yml --data examples/table
@@ -52,7 +52,7 @@ class ObjectStage:
     size: Size = field(default_factory=Size)
     """Size of the synthesised scene."""
     matching: str = "scene"
-    """What masks are matched with, "scene" or "view"."""
+    """Partners of the masks in the matching, "scene" or "view"."""
     iterations: int = 2000
     """Iterations of the whole stage, whose time follows from those that are timed."""
     timed: int = 20
@@ -64,7 +64,7 @@ class ObjectStage:
     threads: int = 1
     """Threads on the CPU."""
     output: Path = Path("benchmarks/results/object_stage.json")
-    """Where the figures go, beside those of other scenes and machines."""
+    """File of the figures, beside those of other scenes and machines."""
 
 
 @dataclass
@@ -103,7 +103,7 @@ class Stage:
 
 
 def seconds(lap) -> float:
-    """What counts of a lap: processor time on a CPU, the clock on a GPU."""
+    """The time of a lap that counts: processor time on a CPU, the clock on a GPU."""
     return lap.seconds if torch.cuda.is_available() else lap.cpu_seconds
 
 

@@ -42,7 +42,7 @@ def head(*cells: str) -> list[str]:
 
 
 def about(facts: dict) -> str:
-    """Where figures come from."""
+    """Machine and versions that figures come from."""
     return f"{facts['machine']}; " + ", ".join(f"{name} {number}" for name, number in facts["versions"].items()) + "."
 
 
@@ -130,7 +130,7 @@ def viewer(facts: dict) -> list[str]:
 
 
 def startup(facts: dict) -> list[str]:
-    """What the plugin adds to `ns-train --help`."""
+    """Time that the plugin adds to `ns-train --help`."""
     added, looking, modules = facts["added_ms"], facts["looking_through_modules_ms"], facts["modules"]
     text = ["## Start-up", "", f"Milliseconds of processor time, {facts['turns']} turns. {about(facts)}", ""]
     text += head("`ns-train --help`", "without the plugin", "added by it")

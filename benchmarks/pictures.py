@@ -1,4 +1,4 @@
-"""What the objects of a scene look like beside the truth, at their best and at their worst, and how far to trust them.
+"""A scene's objects beside the truth, where they are best and where they are worst, and how far to trust them.
 
     python -m benchmarks.pictures --run outputs/room/disconerf-small/TIME/config.yml --data data/room
 
@@ -133,7 +133,7 @@ def draw(looks: list[Look], path: Path) -> None:
 
 
 def reliability(looks: list[Look]) -> tuple[float, list[dict]]:
-    """How often pixels are right by how sure the field is: the expected calibration error, and tenths of confidence."""
+    """Confidence beside the part of pixels that are right: the expected calibration error, and tenths of confidence."""
     counted = [view.truth != 0 for view in looks]
     confidence = np.concatenate([view.confidence[some] for view, some in zip(looks, counted)])
     correct = np.concatenate([(view.found == view.truth)[some] for view, some in zip(looks, counted)])

@@ -28,6 +28,7 @@ from benchmarks.runs import UNKNOWN, load
 from benchmarks.variants import VARIANTS, Variant, train
 from disconerf_ns.discovery.cells import Cells
 from disconerf_ns.evaluation.label_files import label_path
+from disconerf_ns.evaluation.metrics import FRACTIONS, Metrics
 from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.evaluation.scores import evaluate
 from disconerf_ns.files import write_whole
@@ -47,7 +48,7 @@ class Quality:
     masks: tuple[str, ...] = ("mild", "middle", "heavy")
     """Sets of masks."""
     methods: tuple[str, ...] = ("scene", "view", "consensus", "panoptic lifting", "contrastive")
-    """Which methods to score: those of benchmarks/variants.py, "consensus", "panoptic lifting", "contrastive", and
+    """Methods that are scored: those of benchmarks/variants.py, "consensus", "panoptic lifting", "contrastive", and
     "true labels", what the learned geometry leaves possible."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of each."""
@@ -58,7 +59,7 @@ class Quality:
     downscale: int = 2
     """Held-out views are scored at 1 / downscale of their size."""
     output: Path = Path("benchmarks/results/quality.json")
-    """Where the figures go."""
+    """File of the figures."""
 
 
 class NearestPoint(nn.Module):
@@ -109,8 +110,8 @@ BASELINES: dict[str, Callable[[DiscoNerfPipeline, int, int], nn.Module]] = {
 def show(pipeline: DiscoNerfPipeline, method: str, found: nn.Module) -> int:
     """Make what a method found the objects of the run; their number.
 
-    Where slots are not the objects that the masks agree on, that consensus says nothing about who owns a point; and
-    where there are spare slots, which leave slivers, the smallest object is larger.
+    The consensus is forgotten where slots are not the objects that the masks agree on, because it says nothing about
+    who owns a point then; the smallest object is larger where there are spare slots, which leave slivers.
     """
     kind = method.split(",")[0]
     pipeline.model.object_field = found
@@ -152,8 +153,10 @@ class Stage:
         return pipeline
 
 
+METRICS: Metrics = {name: FRACTIONS[name] for name in ("IoU", "BD", "BD (truth)", "SBD")}
+"""The paper's metrics, Best Dice both ways."""
 KEYS = ("scene", "surface", "masks", "method", "seed")
-"""What a row of figures is about."""
+"""Fields that say what a row of figures is about."""
 
 
 def main(trial: Quality) -> None:
@@ -190,7 +193,8 @@ def score(trial: Quality, stage: Stage, method: str, seed: int) -> dict:
         found = train(pipeline, variant, trial.iterations, seed)
     seconds = time.perf_counter() - start
     objects = show(pipeline, method, found)
-    scores = asdict(evaluate(pipeline, trial.data / "labels", pipeline.datamanager.store, downscale=trial.downscale))
+    store = pipeline.datamanager.store
+    scores = asdict(evaluate(pipeline, trial.data / "labels", store, downscale=trial.downscale, metrics=METRICS))
     shown = [" ".join(f"{100 * v:.1f}" for v in part.values()) for part in scores.values()]
     print(trial.data.name, stage.masks, method, seed, "masks, views, scene:", " | ".join(shown), flush=True)
     return {"objects": objects, "seconds": round(seconds, 1), "scores": scores}

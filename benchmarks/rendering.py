@@ -45,7 +45,7 @@ class Rendering:
     objects: int = 100
     """Objects that are drawn alone, the largest ones."""
     output: Path | None = None
-    """Where the figures go; by default benchmarks/results/rendering_SCENE.json."""
+    """File of the figures; by default benchmarks/results/rendering_SCENE.json."""
 
 
 def square(camera: Cameras, size: int) -> Cameras:
@@ -69,7 +69,7 @@ def nerfacto(model: DiscoNerfModel, rays: RayBundle) -> torch.Tensor:
 
 
 def images(model: DiscoNerfModel, rays: RayBundle, most: int) -> dict[str, Callable[[], torch.Tensor]]:
-    """What draws each image from nothing."""
+    """A function for each image, which draws it from nothing."""
     scene, draw = model.current.value, {"nerfacto rgb": lambda: nerfacto(model, rays)}
     for name in ["rgb", "objects", *(each.name for each in scene.objects[:most])]:
         draw[name] = lambda name=name: frame_outputs(Frame(scene, rays, (len(rays),)))[name]

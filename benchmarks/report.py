@@ -27,7 +27,7 @@ NAMES = {
     "true labels": "*true labels of the nearest training point*",
 }
 LEVELS = ("clean", "mild", "middle", "heavy")
-METRICS = ("IoU", "BD", "SBD")
+METRICS = ("IoU", "BD", "BD (truth)", "SBD")
 BRIEF = (("views", "IoU"), ("views", "SBD"), ("scene", "IoU"))
 SURFACES = ("learned", "true")
 BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"
@@ -52,6 +52,12 @@ def spread(values: list[float]) -> str:
     return mean if len(values) == 1 else f"{mean} ({100 * min(values):.1f} to {100 * max(values):.1f})"
 
 
+def measured(rows: Rows, part: str, metric: str) -> str:
+    """The spread of a metric of the masks, the views or the scene; empty where a row was not scored with it."""
+    values = [row["scores"][part].get(metric) for row in rows]
+    return " " if None in values else spread(values)
+
+
 def by(rows: Rows, key: str) -> dict[str, Rows]:
     """Rows by what they have under a key."""
     groups: dict[str, Rows] = defaultdict(list)
@@ -63,16 +69,14 @@ def by(rows: Rows, key: str) -> dict[str, Rows]:
 def table(rows: Rows) -> list[str]:
     """Lines of one scene with one set of masks."""
     methods = by(rows, "method")
-    lines = ["| | IoU | BD | SBD | scene IoU | scene BD | scene SBD | objects | seeds |", "|---" * 9 + "|"]
-    masks = rows[0]["scores"]["masks"]
-    lines.append("| " + " | ".join([NAMES["masks"], *(spread([v]) for v in masks.values()), *"     "]) + " |")
+    columns = [(part, metric) for part in ("views", "scene") for metric in METRICS]
+    heads = [metric if part == "views" else f"scene {metric}" for part, metric in columns]
+    lines = ["| | " + " | ".join(heads) + " | objects | seeds |", "|---" * (3 + len(heads)) + "|"]
+    masks = [measured(rows[:1], "masks", metric) for metric in METRICS]
+    lines.append("| " + " | ".join([NAMES["masks"], *masks, *[" "] * (2 + len(METRICS))]) + " |")
     for method, name in NAMES.items():
         if some := methods.get(method):
-            values = [
-                spread([row["scores"][part][metric] for row in some])
-                for part in ("views", "scene")
-                for metric in METRICS
-            ]
+            values = [measured(some, part, metric) for part, metric in columns]
             objects = "/".join(str(row["objects"]) for row in some)
             lines.append("| " + " | ".join([name, *values, objects, str(len(some))]) + " |")
     return lines

@@ -1,4 +1,4 @@
-"""How an iteration's time and memory, and the consensus' time, grow with each number that they depend on.
+"""Growth of an iteration's time and memory, and of the consensus' time, with each number that they depend on.
 
     python -m benchmarks.scaling               # minutes on a CPU
     python -m benchmarks.scaling --reference   # around the reference scene, on a GPU
@@ -27,9 +27,9 @@ from disconerf_ns.field import ObjectFieldConfig
 from disconerf_ns.files import write_whole
 
 SMALL = Size(40, 36, 48, 8, 16, 1, field=ObjectFieldConfig(finest=256, log2_table=17))
-"""Where a CPU starts; its surface has as many points as the consensus takes cells from."""
+"""Start on a CPU; its surface has as many points as the consensus takes cells from."""
 LARGE = Size(views=35, height=130, width=195, masks=15, slots=30, points=1)
-"""Where a GPU starts; the largest values are about the reference scene's."""
+"""Start on a GPU; the largest values are about the reference scene's."""
 LINEAR = 1.1
 """Exponent up to which growth counts as linear, measured as it is."""
 
@@ -41,7 +41,7 @@ class Scaling:
     reference: bool = False
     """Start at a size for a GPU."""
     doublings: int = 3
-    """How often each number is doubled."""
+    """Times that each number is doubled."""
     axes: tuple[str, ...] = ("views", "pixels", "masks", "slots", "points")
     """The numbers: views, pixels of a view, masks K of a view, slots N, surface points of a ray."""
     repeats: int = 9
@@ -51,7 +51,7 @@ class Scaling:
     threads: int = 1
     """Threads on the CPU."""
     output: Path = Path("benchmarks/results/scaling.json")
-    """Where the figures go."""
+    """File of the figures."""
 
 
 def grown(size: Size, axis: str, factor: int) -> Size:

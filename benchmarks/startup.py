@@ -1,4 +1,4 @@
-"""What the plugin adds to `ns-train --help`: the list of methods is made and printed with it and without.
+"""Time that the plugin adds to `ns-train --help`: the list of methods is made and printed with it and without.
 
     python -m benchmarks.startup
 
@@ -32,7 +32,7 @@ AGAIN = (
     "nerfstudio.plugins.registry",
     "nerfstudio.scripts.train",
 )
-"""What is imported anew each time, modules and what is in them."""
+"""Modules that are imported anew each time, with all that is in them."""
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Startup:
     turns: int = 15
     """Times with and without the plugin."""
     output: Path = Path("benchmarks/results/startup.json")
-    """Where the figures go."""
+    """File of the figures."""
 
 
 class Chosen:

@@ -48,7 +48,7 @@ class Surface:
     repeats: int = 5
     """Times that each time is taken; the least counts."""
     output: Path | None = None
-    """Where the figures go; by default benchmarks/results/surface_SCENE.json."""
+    """File of the figures; by default benchmarks/results/surface_SCENE.json."""
 
 
 @torch.no_grad()
@@ -123,7 +123,7 @@ def fetching(pipeline: DiscoNerfPipeline, trial: Surface) -> dict[str, float]:
 
 
 def decoding(trial: Surface, masks: int = 40, side: int = 1000, pixels: int = 405_000) -> dict[str, float]:
-    """What it takes to decode the masks of a view of a megapixel at the object stage's resolution."""
+    """Time and memory of decoding the masks of a megapixel's view at the object stage's resolution."""
     view, scaled = ragged_masks(np.random.default_rng(0), masks, side), round(pixels**0.5)
     seconds = least(trial.repeats, lambda: view.packed(scaled, scaled))
     encoded = sum(len(mask.rle["counts"]) for mask in view.annotations)

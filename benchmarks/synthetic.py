@@ -1,7 +1,7 @@
 """A scene for timing, of any size: a wavy sphere divided into objects, seen in patches, with exact masks.
 
-What is learned is of no interest; points lie on a surface, neighbouring pixels hit neighbouring places, and masks are
-as large as objects, which is what time and memory depend on.
+The learned objects are of no interest; points lie on a surface, neighbouring pixels hit neighbouring places, and masks
+are as large as objects, which is what time and memory depend on.
 """
 
 from __future__ import annotations

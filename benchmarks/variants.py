@@ -22,7 +22,7 @@ class Variant:
     """An object stage."""
 
     matching: str = "scene"
-    """What masks are matched with: the objects that all views agree on, or in each view the slots as they are."""
+    """Partners of masks in the matching: the objects that all views agree on, or in each view the slots as they are."""
     changes: dict = field(default_factory=dict)
     """Other values of the model's settings."""
     field: dict = field(default_factory=dict)

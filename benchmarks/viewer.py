@@ -1,4 +1,4 @@
-"""What a person waits for in the viewer: from a change to the first picture that shows it, and to the sharp one.
+"""A person's waiting time in the viewer: from a change to the first picture that shows it, and to the sharp one.
 
     python -m benchmarks.viewer --run outputs/demo/runs/table/disconerf-small/TIME/config.yml --data examples/table
 
@@ -49,7 +49,7 @@ class Wait:
     threads: int = 1
     """Threads on the CPU."""
     output: Path = Path("benchmarks/results/viewer.json")
-    """Where the figures go."""
+    """File of the figures."""
 
 
 class Waited(NamedTuple):

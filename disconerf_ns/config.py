@@ -1,4 +1,7 @@
-"""The options of a run. nerfstudio builds them with every command; what they are for is imported when a run starts."""
+"""The options of a run, as dataclasses that import their implementation only when a run starts.
+
+nerfstudio builds these dataclasses in every command, so building them has to be quick.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +22,17 @@ from disconerf_ns.field import ObjectFieldConfig
 
 @dataclass
 class DiscoNerfMachineConfig(MachineConfig):
-    """nerfstudio's machine, with the GPU where there is one."""
+    """nerfstudio's machine settings; the default device is a GPU if there is one."""
 
     device_type: Literal["cpu", "cuda", "mps"] = field(
         default=Deferred(lambda: "cuda" if torch.cuda.is_available() else "cpu"), repr=False
     )
-    """What the run is computed on; by default the GPU where there is one."""
+    """Device that computes the run; by default "cuda" if torch finds a GPU, otherwise "cpu"."""
 
 
 @dataclass
 class DiscoNerfDataManagerConfig(VanillaDataManagerConfig):
-    """nerfstudio's data manager, and the masks of the training views."""
+    """nerfstudio's data manager with masks for the training views."""
 
     _target: type = field(
         default=Deferred(lambda: resolve_name("disconerf_ns.datamanager:DiscoNerfDataManager")), repr=False
@@ -37,68 +40,74 @@ class DiscoNerfDataManagerConfig(VanillaDataManagerConfig):
     masks: Path | None = None
     """Folder of the masks; by default the newest set in DATA/masks/."""
     allow_missing_masks: bool = False
-    """Train with views that have no file of masks; they then teach the objects nothing."""
+    """Train although some views have no file of masks; the object field learns nothing from these views."""
     background_mask: bool = False
-    """Give every view one more mask: the pixels whose surface lies outside the unit sphere (for scenes that the
-    cameras circle)."""
+    """Add one mask to every view, which holds the pixels whose surface lies outside the unit sphere; for scenes that
+    the cameras circle."""
     views_per_batch: int = 5
-    """Whole views in one iteration of the object stage."""
+    """Number of whole views in one iteration of the object stage."""
     view_pixels: int = 405_000
-    """Most pixels of a view in the object stage; larger images are sampled more coarsely, evenly spaced."""
+    """Maximum number of pixels per view in the object stage; larger images are subsampled on an even grid."""
     image_memory_gb: float = 8.0
-    """Most memory in GiB for the photos of the radiance stage; where all of them take more, as many as fit are drawn
-    anew every 1000 iterations."""
+    """Maximum memory in GiB for the photos of the radiance stage. If all photos need more, a random subset that fits is
+    drawn every 1000 iterations."""
     mask_memory_gb: float = 2.0
-    """Most memory in GiB for masks that stay decoded, a bit a pixel; others are decoded for each batch."""
+    """Maximum memory in GiB for masks that stay decoded, at one bit per pixel and mask; the other masks are decoded for
+    each batch."""
 
 
 @dataclass
 class DiscoNerfModelConfig(NerfactoModelConfig):
-    """nerfacto and the object field over it."""
+    """nerfacto with an object field on top of it."""
 
     _target: type = field(default=Deferred(lambda: resolve_name("disconerf_ns.model:DiscoNerfModel")), repr=False)
     slots: int | Literal["auto"] = "auto"
-    """Number of object slots. "auto" is one for each object that the masks of all views agree on; matching by "view"
-    takes twice the most masks found in one training view."""
+    """Number of object slots, at least 1. "auto" gives one slot to each object that the masks of all views agree on;
+    with matching "view" it takes twice the largest number of masks in one training view."""
     object_field: ObjectFieldConfig = field(default_factory=ObjectFieldConfig)
-    """Size of the object field."""
+    """Architecture of the object field."""
     surface_points: int = 2
-    """Points kept per ray of the frozen surface, at equal steps of the rendering weights' cumulative distribution."""
+    """Number of points per ray of the frozen surface in training, at equal steps of the rendering weights' cumulative
+    distribution."""
     rendered_points: int = 8
-    """Such points per ray of an image; more than in training, where fuzzy surfaces average out over views."""
+    """Number of surface points per ray of a rendered image. An image needs more points than training, which averages
+    fuzzy surfaces over many views."""
     false_positive_mult: float = 0.01
     """Weight of the false positive loss (Eq. 6)."""
     tv_mult: float = 0.1
-    """Weight of the hash grid's total variation (Eq. 7), a mean over pairs of adjacent vertices (the paper's 0.01
-    weighs the sum over all of them)."""
+    """Weight of the hash grid's total variation (Eq. 7), here a mean over pairs of adjacent vertices; the paper's
+    weight of 0.01 applies to the sum over all pairs."""
     matching: Literal["scene", "view"] = "scene"
-    """What masks are matched with: "scene", once, the objects that the masks of all views agree on; "view", the paper's
-    way, at every iteration the slots as the field renders them in that view."""
+    """Targets of the masks. "scene" matches masks once, with the objects that the masks of all views agree on; "view"
+    matches them in every iteration with the slots rendered in the same view, as in the paper."""
     consensus_mult: float = 0.1
-    """Weight of the cross-entropy with the objects that the masks of all views agree on (matching "scene")."""
+    """Weight of the consensus loss: the cross-entropy of the object field with the objects that the masks of all views
+    agree on (matching "scene")."""
     consensus_batch: int = 4096
-    """Random points of that loss in one iteration."""
+    """Number of random points per iteration in the consensus loss."""
     tv_cells: int = 8192
-    """Cells per level whose vertices enter the total variation of one iteration."""
+    """Number of random hash grid cells per level whose vertices enter the total variation (Eq. 7) of one iteration."""
     use_gradient_scaling: bool = True
-    """Scale gradients of samples nearer than 1 by their squared distance, against fog in front of the cameras."""
+    """Multiply the gradients of samples nearer than 1 (in units of the normalised scene) by their squared distance to
+    the camera, which prevents fog in front of the cameras."""
     floater_mult: float = 1e-4
-    """Weight of the L1 loss on densities at random points, in the radiance stage."""
+    """Weight of the floater loss: the L1 norm of densities at random points, in the radiance stage (DiscoNeRF, 7.2)."""
     floater_points: int = 4096
-    """Random points of that loss in one iteration."""
+    """Number of random points per iteration in the floater loss."""
     extraction: Literal["hard", "soft"] = "hard"
-    """How an object conditions the density: by the slot that rules at a point, or by the slot's probability there."""
+    """Factor on the density when an object is rendered alone: "hard" is 1 where the object's slot has the largest
+    probability and 0 elsewhere, "soft" is the slot's probability."""
     object_samples: int = 32
-    """Samples along the part of a ray that an object occupies, where the object is rendered alone."""
+    """Number of samples on the segment of a ray that an object occupies, when the object is rendered alone."""
     object_background: Literal["white", "black"] = "white"
-    """What surrounds an object that is rendered alone."""
+    """Background colour of an object that is rendered alone."""
     min_confidence: float = 0.0
-    """Confidence in [0, 1] below which a pixel is shown as nobody's."""
+    """Confidence in [0, 1] below which a pixel is shown as belonging to no object."""
 
 
 @dataclass
 class DiscoNerfPipelineConfig(VanillaPipelineConfig):
-    """The run's two stages."""
+    """The two stages of a run: the radiance field, then the object field."""
 
     _target: type = field(default=Deferred(lambda: resolve_name("disconerf_ns.pipeline:DiscoNerfPipeline")), repr=False)
     datamanager: DiscoNerfDataManagerConfig = field(default_factory=DiscoNerfDataManagerConfig)
@@ -106,27 +115,31 @@ class DiscoNerfPipelineConfig(VanillaPipelineConfig):
     model: DiscoNerfModelConfig = field(default_factory=DiscoNerfModelConfig)
     """Radiance field and object field."""
     object_iterations: int = 2000
-    """Most iterations of the object stage; a short run spends a third of --max-num-iterations on it."""
+    """Maximum number of iterations of the object stage; a short run spends a third of --max-num-iterations on it."""
     radiance_field: Path | None = None
-    """config.yml or checkpoint of a trained nerfacto or disconerf run whose radiance field is taken."""
+    """config.yml or checkpoint of a trained nerfacto or disconerf run, whose radiance field is used instead of training
+    one."""
     object_warmup: int = 20
-    """Iterations over which the object field's learning rate rises."""
+    """Number of iterations over which the object field's learning rate rises from 0 to its full value."""
     object_decay: float = 0.005
-    """Part of the object field's learning rate that is left at the end."""
+    """Learning rate of the object field at the end of its stage, as a fraction of its full value, in (0, 1]."""
     radiance_decay: float = 0.1
-    """Part of the radiance field's learning rates that is left at the end of its stage."""
+    """Learning rates of the radiance field at the end of its stage, as a fraction of the first ones, in (0, 1]."""
     first_levels: int = 4
-    """Levels of the radiance field's hash grid that learn from the start, the coarsest ones."""
+    """Number of hash grid levels of the radiance field, counted from the coarsest, that learn from the start."""
     level_iterations: int = 50
-    """Iterations after which the next finer level learns too."""
+    """Number of iterations after which the next finer level of the radiance field starts to learn."""
     consensus_rays: int = 500_000
-    """Rays of all views together, evenly spaced, by which the objects that all masks agree on are found."""
+    """Number of evenly spaced rays, over all views, that enter the search for the objects that the masks of all views
+    agree on."""
     object_min_share: float = 0.0005
-    """Smallest part of the visible surface that counts as an object. Matching by view leaves slivers in spare slots,
-    for which 0.002 is better."""
+    """Smallest fraction of the visible surface, in [0, 1], that counts as an object. Matching "view" leaves slivers in
+    spare slots; 0.002 is better there."""
     surface_memory_gb: float = 8.0
-    """Most memory in GiB of the GPU for the frozen surface of the training views."""
+    """Maximum GPU memory in GiB for the frozen surface of the training views."""
     surface_host_memory_gb: float = 4.0
-    """Most memory in GiB of the host for what the GPU has no room for; the rest goes to a file in the run's folder."""
+    """Maximum host memory in GiB for the frozen surface that does not fit on the GPU; the rest goes to a file in the
+    run's folder."""
     edit: Path | None = None
-    """What a person changed in the viewer, shown by the output `edited`; by default edit.json in the run's folder."""
+    """File of the changes that a person saved in the viewer, shown by the output `edited`; by default edit.json in the
+    run's folder."""

@@ -1,4 +1,4 @@
-"""Data for both stages: nerfstudio's own ray batches, then whole views with their masks."""
+"""Data of both stages: ray batches from nerfstudio, then whole views with their masks."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.surface.rays import sampled_rays
 
 PHOTO_BYTES = 3 * 12
-"""Most bytes that nerfstudio takes for a pixel: three floats each in the photos in use and, while others are drawn, in
-those and in the stack that is made of them."""
+"""Maximum number of bytes that nerfstudio needs per pixel: three float32 values in the photos in use and, while a new
+subset is drawn, three more in the new photos and three more in the stack of them."""
 REDRAWN = 1000
-"""Iterations after which other photos are drawn, where not all of them are in memory."""
+"""Iterations after which a new subset of photos is drawn, if not all photos fit into memory."""
 
 
 class DiscoNerfDataManager(VanillaDataManager):
-    """nerfstudio's data manager whose training views have masks, found by each image's relative path."""
+    """nerfstudio's data manager with masks for the training views, found by each image's relative path."""
 
     config: DiscoNerfDataManagerConfig
 
@@ -46,10 +46,10 @@ class DiscoNerfDataManager(VanillaDataManager):
         super().__init__(config, *args, **kwargs)
 
     def setup_train(self) -> None:
-        """Where a run trains: read the masks, and tell the model how many slots they ask for.
+        """Set up nerfstudio's training data; a run that trains also reads the masks and tells the model their number.
 
         Raises:
-            UserError: masks are missing, broken or of another shape, or there is no mask at all.
+            UserError: masks are missing, broken or of another shape, or no training image has a mask.
         """
         self._limit_photos()
         super().setup_train()
@@ -58,24 +58,27 @@ class DiscoNerfDataManager(VanillaDataManager):
         self._warn_of_changed_images()
         most = max(len(masks) for masks in self.masks)
         if most == 0:
-            raise UserError(f"masks: {self.store.root} holds no mask for any training image; make others.")
+            raise UserError(
+                f"masks: {self.store.root} holds no mask for any training image; make masks with another proposer or "
+                "other parameters, see `disconerf masks --help`."
+            )
         self.train_dataset.metadata["most_masks"] = most + self.config.background_mask
         self.train_dataset.metadata["slots"] = 2 * self.train_dataset.metadata["most_masks"]
 
     def _limit_photos(self) -> None:
-        """Let nerfstudio hold as many photos at a time as the budget allows, unless their number was given."""
+        """Let nerfstudio hold as many photos as fit into `image_memory_gb`, unless the user set their number."""
         config, cameras = self.config, self.train_dataset.cameras
         if config.train_num_images_to_sample_from != -1:
             return
         largest = PHOTO_BYTES * int((cameras.height * cameras.width).max())
         fit = max(int(config.image_memory_gb * 2**30 / largest), 1)
         if fit < len(self.train_dataset):
-            CONSOLE.log(f"photos: {fit} of {len(self.train_dataset)} at a time, drawn anew every {REDRAWN} iterations")
+            CONSOLE.log(f"photos: {fit} of {len(self.train_dataset)} in memory, redrawn every {REDRAWN} iterations")
             config.train_num_images_to_sample_from, config.train_num_times_to_repeat_images = fit, REDRAWN
 
     @cached_property
     def store(self) -> MaskStore:
-        """The set of masks that is used."""
+        """The set of masks of this run."""
         if self.config.masks is not None:
             return MaskStore.open(self.config.masks)
         store = MaskStore.find(self._data)
@@ -91,7 +94,7 @@ class DiscoNerfDataManager(VanillaDataManager):
         if stale:
             CONSOLE.log(
                 f"masks: {len(stale)} images have changed since their masks were made, such as {stale[0]}; "
-                f"`disconerf masks --data {self._data}` makes them anew."
+                f"make new masks with `disconerf masks --data {self._data}`."
             )
 
     @property
@@ -100,7 +103,7 @@ class DiscoNerfDataManager(VanillaDataManager):
 
     @property
     def train_keys(self) -> list[str]:
-        """Relative paths of the training images without suffix, by which masks are found."""
+        """Relative paths of the training images without suffix, which are the keys of their masks."""
         return [image_key(name, self._data) for name in self.train_dataset.image_filenames]
 
     @cached_property
@@ -108,17 +111,17 @@ class DiscoNerfDataManager(VanillaDataManager):
         """Masks of every training image, run-length encoded.
 
         Raises:
-            UserError: images without masks, or masks whose shape is not the image's.
+            UserError: an image has no masks, or its masks have another shape.
         """
-        names = self.train_dataset.image_filenames
+        images = self.train_dataset.image_filenames
         held_out = [image_key(name, self._data) for name in self.eval_dataset.image_filenames]
-        found = self.store.files_for([*self.train_keys, *held_out])
-        keys = [found.get(key) for key in self.train_keys]
-        absent = [name.name for name, key in zip(names, keys) if key is None]
-        if absent and (len(absent) == len(names) or not self.config.allow_missing_masks):
+        stored = self.store.files_for([*self.train_keys, *held_out])
+        keys = [stored.get(key) for key in self.train_keys]
+        absent = [image.name for image, key in zip(images, keys) if key is None]
+        if absent and (len(absent) == len(images) or not self.config.allow_missing_masks):
             listed = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
             raise UserError(
-                f"masks: {self.store.root} has masks for {len(names) - len(absent)} of {len(names)} training images; "
+                f"masks: {self.store.root} has masks for {len(images) - len(absent)} of {len(images)} training images; "
                 f"missing: {listed}. Run `disconerf masks --data {self._data}` to add them, or pass "
                 "--pipeline.datamanager.allow-missing-masks True."
             )
@@ -133,7 +136,7 @@ class DiscoNerfDataManager(VanillaDataManager):
             raise UserError(
                 f"masks: {self.store.root / key}.json is for an image of {masks.width} x {masks.height}, but "
                 f"{self.train_dataset.image_filenames[index].name} is {width} x {height}, another shape; "
-                "make the masks from the images that are trained on."
+                "make the masks from the training images."
             )
         return masks
 
@@ -142,7 +145,7 @@ class DiscoNerfDataManager(VanillaDataManager):
         return int(cameras.height[index]), int(cameras.width[index])
 
     def view_size(self, index: int) -> tuple[int, int]:
-        """Height and width of a training view in the object stage."""
+        """Height and width of a training view in the object stage, in pixels."""
         height, width = self._image_size(index)
         scale = min(1.0, math.sqrt(self.config.view_pixels / (height * width)))
         return max(round(height * scale), 1), max(round(width * scale), 1)
@@ -156,7 +159,7 @@ class DiscoNerfDataManager(VanillaDataManager):
         return self.train_dataset.cameras.to(self.device)
 
     def view_masks(self, index: int) -> MaskedView:
-        """The masks of a training view, at the pixels of `view_rays`; decoded, unless they were kept."""
+        """Masks of a training view at the pixels of `view_rays`; decoded masks are kept while they fit into memory."""
         if index in self._kept:
             return self._kept[index]
         view = self._decoded(index)
@@ -170,7 +173,7 @@ class DiscoNerfDataManager(VanillaDataManager):
         return MaskedView(index, torch.from_numpy(masks.packed(height, width)), valid)
 
     def _unmasked(self, index: int) -> Bool[Tensor, "pixels"]:
-        """Pixels that nerfstudio's mask_path leaves in."""
+        """True for pixels that nerfstudio's `mask_path` does not exclude."""
         height, width = self.view_size(index)
         files = self.train_dataparser_outputs.mask_filenames
         if files is None:
@@ -179,11 +182,11 @@ class DiscoNerfDataManager(VanillaDataManager):
         return torch.from_numpy(resample(mask, height, width)).flatten() > 0
 
     def next_views(self) -> list[MaskedView]:
-        """The next views of the object stage."""
+        """Masks of the next views of the object stage."""
         return [self.view_masks(index) for index in self.draw_views()]
 
     def draw_views(self) -> tuple[int, ...]:
-        """The numbers of the next views of the object stage: every view once in random order, then again."""
+        """Indices of the next views of the object stage: every view once in random order, then again."""
         count = min(self.config.views_per_batch, len(self.train_dataset))
         if len(self.shuffled) < count:
             self.shuffled = self.shuffled + torch.randperm(len(self.train_dataset)).tolist()
@@ -192,6 +195,6 @@ class DiscoNerfDataManager(VanillaDataManager):
 
     @property
     def following_views(self) -> tuple[int, ...] | None:
-        """What is drawn next; None where that is not decided yet."""
+        """Indices that `draw_views` returns next; None if they are not shuffled yet."""
         count = min(self.config.views_per_batch, len(self.train_dataset))
         return tuple(self.shuffled[:count]) if len(self.shuffled) >= count else None

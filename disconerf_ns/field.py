@@ -1,4 +1,4 @@
-"""The object field: o(x) = softmax(MLP(hashgrid(x))) over N object slots, of position alone (DiscoNeRF, 3)."""
+"""The object field o(x) = softmax(MLP(hashgrid(x))): probabilities of N object slots at a position (DiscoNeRF, 3)."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from disconerf_ns.kernels.choice import choose, compositor, grid_class
 
 @dataclass
 class ObjectFieldConfig:
-    """Size of the object field."""
+    """Architecture of the object field."""
 
     levels: int = 8
-    """Levels of the hash grid."""
+    """Number of hash grid levels."""
     coarsest: int = 16
-    """Cells per axis of the coarsest level, over the whole contracted scene."""
+    """Number of cells per axis of the coarsest level, which covers the whole contracted scene."""
     finest: int = 512
-    """Cells per axis of the finest level."""
+    """Number of cells per axis of the finest level."""
     log2_table: int = 19
-    """Each level has at most 2^log2_table entries."""
+    """Base-2 logarithm of the maximum number of entries per level."""
     features_per_level: int = 2
-    """Features per entry."""
+    """Number of features per hash grid entry."""
     hidden_dim: int = 32
-    """Width of the two hidden layers."""
+    """Number of units in each of the two hidden layers."""
     random_levels: int = 3
-    """Coarsest levels that start at random, so that each slot starts as regions of space of its own. Where all slots
-    start the same everywhere, the first matches go by the masks' size and differ between views."""
+    """Number of coarsest levels with random initial entries, which give each slot its own regions of space. If all
+    slots start alike, the first matches depend on the masks' sizes and differ between views."""
     start_contrast: float = 10.0
-    """Factor on the initial last layer: how sharply those regions differ."""
+    """Factor on the initial weights of the last layer; larger factors separate the slots' regions more sharply."""
     implementation: Literal["auto", "torch", "tcnn", "triton"] = "auto"
-    """What computes the field. With a GPU, "auto" takes tinycudann where it is installed, else Triton, which comes with
-    torch on Linux; without a GPU, torch. Checkpoints of Triton and torch are the same."""
+    """Backend that computes the field. On a GPU, "auto" takes tinycudann if it is installed, otherwise Triton, which
+    comes with torch on Linux; on a CPU it takes torch. Triton and torch read each other's checkpoints."""
 
 
 class ObjectField(nn.Module):
@@ -61,7 +61,7 @@ class ObjectField(nn.Module):
         return self.mlp[-1].out_features
 
     def resize(self, slots: int) -> None:
-        """Start anew with another number of slots; the parameters stay the same objects, so optimizers keep them."""
+        """Set the number of slots and reset the last layer; its parameters stay the same objects for optimizers."""
         last = self.mlp[-1]
         fresh = nn.Linear(last.in_features, slots, device=last.weight.device)
         last.weight.data, last.bias.data = self.start_contrast * fresh.weight.data, fresh.bias.data
@@ -76,21 +76,21 @@ class ObjectField(nn.Module):
         return self.mlp(self.grid(positions)).float().softmax(-1)
 
     def hidden(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n width"]:
-        """What the last layer sees of contracted positions in [0, 1]^3."""
+        """Inputs of the last layer at contracted positions in [0, 1]^3."""
         return self.mlp[:-1](self.grid(positions))
 
     def composite(
         self, hidden: Float[Tensor, "points width"], accumulation: Float[Tensor, "rays"]
     ) -> Float[Tensor, "rays slots"]:
-        """Slots rendered along rays, `render_slots` of `forward`, without the probabilities of all points in memory.
+        """Slots rendered along rays: `render_slots` of `forward`, without the probabilities of all points in memory.
 
         Args:
-            hidden: `hidden` of a ray's points, one after the other, of equal weight.
+            hidden: values of `hidden` at points of equal weight, all points of a ray one after the other.
             accumulation: accumulation A in [0, 1], which gets no gradient.
         """
         last = self.mlp[-1]
         return self._composite(hidden, last.weight, last.bias, accumulation)
 
     def total_variation(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, ""]:
-        """Total variation of the hash grid (Eq. 7) over the cells that hold `positions`, a mean over vertex pairs."""
+        """Total variation of the hash grid (Eq. 7) in the cells that hold `positions`, as a mean over vertex pairs."""
         return self.grid.total_variation(positions)

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic file writes: a file holds all of its content or does not exist."""
 
 from __future__ import annotations
 
@@ -10,49 +10,50 @@ from pathlib import Path
 from uuid import uuid4
 
 ABANDONED = 3600.0
-"""Seconds after which a half-written file is taken to be what a killed run left."""
+"""Age in seconds at which a half-written file counts as left behind by a killed run."""
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file and the folders above it; readers see what was there before or all of the new, never half of it.
+    """Write a file and create its folders; readers see the old content or all of the new content, never half of it.
 
     Args:
-        path: the file, replaced where there is one.
+        path: the file, which is replaced if it exists.
         content: text, which is written as UTF-8, or bytes.
     Raises:
-        OSError: it cannot be written; what was there is still there, and nothing is left beside it.
+        OSError: the file cannot be written; the old file is unchanged, and no temporary file remains.
     """
-    with _beside(path, content) as whole:
-        os.replace(whole, path)
+    with _temporary_beside(path, content) as temporary:
+        os.replace(temporary, path)
 
 
 def write_new(path: Path, content: str | bytes) -> bool:
-    """Write a file as `write_whole` does, unless there is one: of several that try, one succeeds.
+    """Write a file as `write_whole` does, unless it exists; of several processes that try, one succeeds.
 
     Returns:
-        Whether this call wrote it.
+        True if this call wrote the file.
     """
-    with _beside(path, content) as whole:
+    with _temporary_beside(path, content) as temporary:
         try:
-            os.link(whole, path)
+            os.link(temporary, path)
         except FileExistsError:
             return False
-        except OSError:  # a file system without hard links
+        except OSError:  # the file system has no hard links
             if path.exists():
                 return False
-            os.replace(whole, path)
+            os.replace(temporary, path)
         return True
 
 
 def sweep(folder: Path) -> None:
-    """Delete the half-written files that killed runs left in a folder and below."""
+    """Delete the half-written files that killed runs left in a folder and its subfolders."""
     for part in folder.rglob(".*.part"):
         if time.time() - part.stat().st_mtime > ABANDONED:
             part.unlink(missing_ok=True)
 
 
 @contextmanager
-def _beside(path: Path, content: str | bytes) -> Iterator[Path]:
+def _temporary_beside(path: Path, content: str | bytes) -> Iterator[Path]:
+    """A temporary file of the content in the folder of `path`, deleted at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{uuid4().hex}.part")
     try:

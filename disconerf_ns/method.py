@@ -7,40 +7,26 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-import numpy as np
 from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
 from nerfstudio.configs.base_config import ViewerConfig
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from nerfstudio.engine.optimizers import AdamOptimizerConfig
 from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.plugins.types import MethodSpecification
-from torch.serialization import add_safe_globals
 
-from disconerf_ns.compat.ffmpeg import ensure_ffmpeg
+from disconerf_ns.compat.checkpoints import allow_numpy_scalars
 from disconerf_ns.config import (
     DiscoNerfDataManagerConfig,
     DiscoNerfMachineConfig,
     DiscoNerfModelConfig,
     DiscoNerfPipelineConfig,
 )
-from disconerf_ns.errors import show_user_errors_plainly
 from disconerf_ns.field import ObjectFieldConfig
 from disconerf_ns.optimizer import FusedAdamConfig
 
 IMPLEMENTATION = "tcnn" if find_spec("tinycudann") is not None else "torch"
 
-_SCALAR = np.float64(0).__reduce__()[0]
-# nerfstudio's schedulers leave numpy scalars in checkpoints, which torch.load refuses since 2.6 unless they are listed.
-add_safe_globals(
-    [
-        (_SCALAR, "numpy.core.multiarray.scalar"),
-        (_SCALAR, "numpy._core.multiarray.scalar"),
-        (np.dtype, "numpy.dtype"),
-        *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64")),
-    ]
-)
-ensure_ffmpeg()
-show_user_errors_plainly()
+allow_numpy_scalars()
 
 
 def _optimizers(radiance_lr: float = 1e-2) -> dict:

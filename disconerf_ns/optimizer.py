@@ -1,4 +1,4 @@
-"""Adam in one pass over its parameters."""
+"""Adam that updates all of its parameters in one fused kernel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nerfstudio.engine.optimizers import AdamOptimizerConfig
 
 @dataclass
 class FusedAdamConfig(AdamOptimizerConfig):
-    """nerfstudio's Adam, as one kernel, on a CPU too."""
+    """nerfstudio's Adam as one fused kernel, on a GPU and on a CPU."""
 
     fused: bool = True
-    """Update all moments and parameters in one pass, and with mixed precision without waiting for the GPU."""
+    """Update all moments and parameters in one pass; with mixed precision, this also avoids waiting for the GPU."""

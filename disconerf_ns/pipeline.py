@@ -17,6 +17,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from rich.progress import track
 from torch import Tensor
 
+from disconerf_ns.compat.process import prepare_process
 from disconerf_ns.config import DiscoNerfPipelineConfig
 from disconerf_ns.datamanager import DiscoNerfDataManager
 from disconerf_ns.discovery.cells import MaskedSurface
@@ -61,6 +62,7 @@ class DiscoNerfPipeline(VanillaPipeline):
     datamanager: DiscoNerfDataManager
 
     def __init__(self, config: DiscoNerfPipelineConfig, device: str | torch.device, test_mode: str = "val", **kwargs):
+        prepare_process()
         source = None
         if config.radiance_field is not None and test_mode == "val":
             source = radiance_source(config.radiance_field)

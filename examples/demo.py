@@ -41,7 +41,7 @@ class Demo:
     data: Path = HERE / "table"
     """A nerfstudio dataset with `masks/` and true labels in `labels/`."""
     output: Path = Path("outputs/demo")
-    """Where the run, the pictures and the videos go."""
+    """Folder of the run, the pictures and the videos."""
     iterations: int = 1200
     """Iterations of both stages together."""
     frames: int = 16

@@ -77,7 +77,7 @@ class World:
         return MaskedView(view, torch.from_numpy(np.packbits(found, axis=1)), torch.ones(SIDE**2, dtype=torch.bool))
 
     def iou(self, labels: torch.nn.Module) -> float:
-        """How well a module tells the blobs of all views apart."""
+        """Score of a module that tells the blobs of all views apart."""
         probabilities = labels(torch.cat([surface.positions[:, 0] for surface in self.surfaces]))
         assert probabilities.shape[1] == labels.slots
         assert_close(probabilities.sum(1), torch.ones(len(probabilities)))

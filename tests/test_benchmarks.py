@@ -23,8 +23,9 @@ from disconerf_ns.training import objective
 def row(
     method: str, seed: int, iou: float, masks: str = "middle", surface: str = "learned", scene: str = "room"
 ) -> dict:
-    values = {"IoU": iou, "BD": iou, "SBD": iou}
-    scores = {"masks": {"IoU": 0.5, "BD": 0.6, "SBD": 0.7}, "views": values, "scene": values}
+    views = {"IoU": iou, "BD (truth)": iou, "SBD": iou}
+    masks_alone = {"IoU": 0.5, "BD": 0.4, "BD (truth)": 0.6, "SBD": 0.7}
+    scores = {"masks": masks_alone, "views": views, "scene": views | ({"BD": iou / 2} if seed == 0 else {})}
     about = {"scene": scene, "surface": surface, "masks": masks, "method": method, "seed": seed}
     return about | {"objects": 4, "seconds": 1.0, "scores": scores}
 
@@ -40,8 +41,13 @@ def test_report_replaces_the_tables_and_nothing_else(tmp_path: Path) -> None:
     report.main(report.Report(tmp_path, tmp_path / "page.md"))
     page = (tmp_path / "page.md").read_text()
     assert page.startswith("before\n") and page.endswith("after\n") and "old" not in page
-    assert "| 2D masks alone | 50.0 | 60.0 | 70.0 |" in page
-    assert "| **as shipped** (matching by scene) | 85.0 (80.0 to 90.0) |" in page
+    assert "| | IoU | BD | BD (truth) | SBD | scene IoU | scene BD | scene BD (truth) | scene SBD | objects |" in page
+    assert "| 2D masks alone | 50.0 | 40.0 | 60.0 | 70.0 |   |   |   |   |   |   |\n" in page
+    both = "85.0 (80.0 to 90.0)"
+    shipped = f"| {both} |   | {both} | {both} | {both} |   | {both} | {both} | 4/4 | 2 |"
+    assert f"| **as shipped** (matching by scene) {shipped}\n" in page
+    of_one_seed = "| 70.0 |   | 70.0 | 70.0 | 70.0 | 35.0 | 70.0 | 70.0 | 4 | 1 |"
+    assert f"| matching by view (the paper's) {of_one_seed}\n" in page
     assert "| view, usual start | 60.0 | 60.0 | 60.0 | 4 |" in page
     swapped = "| room, middle: **as shipped** (matching by scene) | 90.0 | 90.0 | 90.0 | 4 | 99.0 | 99.0 | 99.0 | 4 |"
     assert swapped in page
@@ -131,6 +137,7 @@ def test_every_method_is_scored_once(run: Run, data: Path, tmp_path: Path) -> No
     first = json.loads(trial.output.read_text())["rows"]
     assert [r["method"] for r in first] == list(methods)
     assert {r["method"]: r["scores"]["scene"]["IoU"] for r in first}["true labels"] > 0.8
+    assert all(part.keys() == quality.METRICS.keys() for r in first for part in r["scores"].values())
     quality.main(trial)
     assert json.loads(trial.output.read_text())["rows"] == first
     assert set(VARIANTS) >= set(methods[:3])

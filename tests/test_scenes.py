@@ -86,7 +86,7 @@ def test_an_object_lies_in_the_projection_of_its_box(entry: dict, labels: dict[s
 
 @pytest.mark.parametrize("name", IN_SIGHT)
 def test_the_middle_of_an_object_projects_onto_it(name: str, labels: dict[str, np.ndarray]) -> None:
-    """Where something else is met, it stands in front: that happens in a minority of views."""
+    """Something else stands in front of it, and is met, in a minority of views."""
     entry = next(entry for entry in OBJECTS if entry["name"] == name)
     met = []
     for key, view in labels.items():
@@ -262,7 +262,7 @@ def test_the_carried_scene_is_what_its_layout_says(layouts: dict[str, Scene]) ->
 def test_a_layout_has_its_objects_and_none_sinks(
     name: str, count: int, on_the_ground: int, layouts: dict[str, Scene]
 ) -> None:
-    """What carries the rest (floor and walls, background and desk) comes first; everything else is above z = 0."""
+    """The first parts carry the rest (floor and walls, background and desk); everything else is above z = 0."""
     objects = layouts[name].objects
     assert len({item.name for item in objects}) == len(objects) == count
     assert min(item.box()[0, 2] for item in objects[on_the_ground:]) > 0

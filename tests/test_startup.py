@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,9 @@ from disconerf_ns.method import disconerf_small
 from disconerf_ns.pipeline import DiscoNerfPipeline, DiscoNerfPipelineConfig
 
 HELP = """
-import contextlib, importlib.metadata, io, json, sys
+import contextlib, importlib.metadata, io, json, os, sys
+
+path = os.environ["PATH"]
 
 found = importlib.metadata.entry_points
 
@@ -42,15 +45,23 @@ methods = {spec.config.method_name: spec.config for spec in (disconerf, disconer
 printed = io.StringIO()
 with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
     tyro.cli(tyro.extras.subcommand_type_from_defaults(methods), args=["--help"])
+assert sys.excepthook is sys.__excepthook__ and os.environ["PATH"] == path, "both are those of the process"
 print(json.dumps({"added": sorted(set(sys.modules) - before), "help": printed.getvalue()}))
 """
-OPTIONS = ("config", "errors", "ffmpeg", "field", "hashgrid", "late", "method", "optimizer")
+OPTIONS = (
+    "compat", "compat.checkpoints", "compat.deferred", "config", "errors", "field", "kernels.hash_grid", "method", "optimizer",
+)  # fmt: skip
 
 
-def test_the_list_of_methods_imports_options_alone_and_asks_for_no_gpu() -> None:
-    """nerfstudio itself imports scipy, so what is looked at is what the plugin adds."""
+def test_the_list_of_methods_imports_options_alone_and_changes_nothing() -> None:
+    """No GPU is asked for, and PATH and the hook for errors stay: both changed in every `ns-` command.
+
+    nerfstudio itself imports scipy, so the test looks at modules that the plugin adds.
+    """
     command = [sys.executable, "-c", HELP]
-    output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1]).stdout
+    without_ffmpeg = {**os.environ, "PATH": "/without-ffmpeg"}
+    root = Path(__file__).parents[1]
+    output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=root, env=without_ffmpeg).stdout
     seen = json.loads(output.splitlines()[-1])
     assert "disconerf-small" in seen["help"]
     kernels = {f"disconerf_ns.kernels{name}" for name in ("", ".choice", ".composite")}

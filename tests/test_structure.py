@@ -14,7 +14,7 @@ import disconerf_ns
 ROOT = Path(disconerf_ns.__file__).parent
 ORDER = (
     "errors", "files", "palette", "masks", "kernels", "field", "optimizer", "surface", "scene", "discovery", "training",
-    "compat", "config", "rendering", "evaluation", "viewer", "datamanager", "model", "pipeline", "method", "cli",
+    "compat", "config", "rendering", "evaluation", "viewer", "datamanager", "model", "pipeline", "method", "cli", "api",
 )  # fmt: skip
 """Rooms and the modules beside them, from the lowest to the highest; each imports itself and lower ones."""
 SAVED = (

@@ -27,7 +27,7 @@ VIT_S14 = {"patch_size": 14, "embed_dim": 384, "depth": 12, "num_heads": 6}
 SHORT_SIDE = 518
 """Pixels, about, of the shorter side of the images that it sees; its weights were last trained at that size."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""What its images are normalized by, per channel."""
+"""Mean and deviation by which its images are normalized, per channel."""
 FEATURES = 64
 """Principal components of the patches' features that the field learns."""
 RATE = 0.02

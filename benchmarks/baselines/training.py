@@ -1,4 +1,4 @@
-"""What every baseline shares with the object stage: its views, its optimizer and its learning rate's schedule."""
+"""Parts that every baseline shares with the object stage: its views, its optimizer, its learning rate's schedule."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def print_scores(scores: Mapping[str, Mapping[str, float]], views: int) -> None:
     )
     table.add_column("", no_wrap=True)
     for name in (*FRACTIONS, *COUNTS):
-        table.add_column(name, justify="right")
+        table.add_column(name.replace(" (", "\n("), justify="right", no_wrap=True)
     rows = {"masks": "2D masks, per view", "views": "field, per view", "scene": "field, whole scene"}
     for key, title in rows.items():
         if key in scores:
@@ -137,4 +137,6 @@ def print_scores(scores: Mapping[str, Mapping[str, float]], views: int) -> None:
     Console().print(table)
 
 
-CAPTION = "in %; splits: objects in pieces; merges: segments of several"
+CAPTION = """in %; IoU (best): with each object's best segment; BD: mean over
+predicted segments, BD (truth): over true objects, SBD: the smaller;
+splits: objects in pieces; merges: segments of several"""

@@ -1,1 +1,1 @@
-"""The objects that the masks of all views agree on: cells, consensus, explanations of masks, objects, reports."""
+"""Object discovery: surface cells, the consensus of the masks, explanations of masks, objects, reports."""

@@ -1,7 +1,7 @@
-"""What the masks of each view say about the surface: which of its cells lie together in a mask, and which do not.
+"""Surface cells, and the masks of each view as evidence of which cells belong together.
 
-The surface is divided into the Voronoi cells of some of its own points, drawn evenly over all pixels of all views, so
-that cells are small where objects look large, and a fuzzy background costs as many cells as its picture does.
+The surface is divided into the Voronoi cells of a random subset of its own points, drawn evenly over all pixels of all
+views. So cells are small where objects look large, and a fuzzy background gets cells only in proportion to its pixels.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from torch import Tensor
 from disconerf_ns.surface.samples import SurfaceSamples
 
 MaskedSurface = tuple[SurfaceSamples, Float[Tensor, "_ _"]]
-"""What is seen in a view, pixel by pixel, and the binary masks (pixels, masks) of the same pixels."""
+"""Surface samples of a view, pixel by pixel, and binary masks (pixels, masks) of the same pixels."""
 
 
 def solid_points(view: SurfaceSamples) -> Float[Tensor, "points 3"]:
-    """Contracted surface points of the rays that have a surface, all points of a ray one after the other."""
+    """Contracted surface points of the rays that have a surface, all points of a ray in a row, in main memory."""
     return view[view.solid].positions.flatten(0, 1).cpu()
 
 
 @dataclass
 class Cells:
-    """The surface in Voronoi cells."""
+    """The surface, divided into Voronoi cells."""
 
     seeds: Float[Tensor, "cells 3"]
-    """A contracted surface point for each cell."""
+    """One contracted surface point per cell, in [0, 1]^3."""
 
     def __post_init__(self):
         self._tree = cKDTree(self.seeds.numpy())
@@ -41,16 +41,16 @@ class Cells:
         return len(self.seeds)
 
     def at(self, points: Float[Tensor, "n 3"]) -> Int[Tensor, "n"]:
-        """The cell of each contracted point."""
+        """Index of the cell that holds each contracted point."""
         return torch.from_numpy(self._tree.query(points.numpy(), workers=-1)[1])
 
     def __getitem__(self, cells: slice | Bool[Tensor, "cells"]) -> Cells:
-        """Some of the seeds, with cells of their own."""
+        """New cells around the selected seeds."""
         return Cells(self.seeds[cells])
 
     @classmethod
     def draw(cls, views: Iterable[SurfaceSamples], count: int, seed: int = 0) -> Cells:
-        """At most `count` cells, their seeds drawn at random from the views' surface points; the same for a `seed`."""
+        """At most `count` cells around random surface points of the views; the same `seed` draws the same cells."""
         points = torch.cat([solid_points(view) for view in views])
         generator = torch.Generator().manual_seed(seed)
         return cls(points[torch.randperm(len(points), generator=generator)[:count]])
@@ -58,48 +58,49 @@ class Cells:
 
 @dataclass
 class Observation:
-    """The cells that one view sees, and the masks that they lie in."""
+    """The cells that one view sees, and the masks that hold them."""
 
     cells: Int[Tensor, "seen"]
-    """Cells, each once."""
+    """Indices of the cells that the view sees, each once."""
     weight: Float[Tensor, "seen"]
-    """Surface points of the view in each cell, a measure of its size in the picture."""
+    """Number of the view's surface points in each cell, a measure of the cell's size in the picture."""
     inside: Float[Tensor, "seen masks"]
-    """Part of those points that lie in each mask, in [0, 1]."""
+    """Fraction of these points that lies in each mask, in [0, 1]."""
 
     @cached_property
     def similarity(self) -> tuple[Int[Tensor, "seen"], Float[Tensor, "kinds kinds"], Bool[Tensor, "kinds"]]:
-        """How far the view's masks put two of its cells together, between kinds of cells; see `similarity`."""
+        """Similarity of the view's cells by its masks, as the function `similarity` returns it."""
         return similarity(self.inside)
 
 
 def observe(cells: Cells, views: Iterable[MaskedSurface]) -> Iterator[Observation]:
-    """Look at the cells from every view.
+    """Observe the cells in one view after the other.
 
     Args:
-        cells: the surface's cells.
+        cells: cells of the surface.
         views: surface samples and binary masks of each view, pixel by pixel.
     """
     for surface, masks in views:
-        found, where = cells.at(solid_points(surface)).unique(return_inverse=True)
+        seen, index = cells.at(solid_points(surface)).unique(return_inverse=True)
         masks = masks[surface.solid].cpu().repeat_interleave(surface.packed.shape[1], 0)
-        weight = torch.bincount(where, minlength=len(found)).float()
-        inside = torch.zeros(len(found), masks.shape[1]).index_add_(0, where, masks)
-        yield Observation(found, weight, inside / weight[:, None])
+        weight = torch.bincount(index, minlength=len(seen)).float()
+        inside = torch.zeros(len(seen), masks.shape[1]).index_add_(0, index, masks)
+        yield Observation(seen, weight, inside / weight[:, None])
 
 
 def similarity(
     inside: Float[Tensor, "seen masks"],
 ) -> tuple[Int[Tensor, "seen"], Float[Tensor, "kinds kinds"], Bool[Tensor, "kinds"]]:
-    """How far the masks of one view put two cells together: the Jaccard index of the sets of masks that they lie in.
+    """Similarity of cells by the masks of one view: the Jaccard index of the sets of masks that hold two cells.
 
-    Cells in the same set of masks are of one kind, so the index is computed between kinds only.
+    A mask holds a cell if more than half of the cell's points lie in it. Cells in the same set of masks are of one
+    kind, so the index is computed between kinds only.
 
     Returns:
-        The kind of each cell, the index between kinds in [0, 1], and the kinds that lie in any mask at all.
+        The kind of each cell, the index between kinds in [0, 1], and True for kinds that lie in at least one mask.
     """
     member = (inside > 0.5).numpy()
-    codes = np.packbits(np.pad(member, ((0, 0), (0, 1))), axis=1)  # the pad keeps a code where there are no masks
+    codes = np.packbits(np.pad(member, ((0, 0), (0, 1))), axis=1)  # the padding gives views without masks a code too
     _, first, kind = np.unique(codes.view(f"V{codes.shape[1]}")[:, 0], return_index=True, return_inverse=True)
     sets = torch.from_numpy(member[first]).float()
     shared, size = sets @ sets.T, sets.sum(1)

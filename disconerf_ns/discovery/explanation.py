@@ -1,8 +1,8 @@
-"""Masks explained by the objects that all views agree on: a matching that is made once and knows the other views.
+"""Explanations of masks: each mask is matched once with a set of the objects that all views agree on.
 
-Matching by what the slots look like now (DiscoNeRF, 3.1) gives every mask a slot, also a mask of half an object or of
-two objects at once, and pulls the slot there. Here a mask stands for the set of objects that lie mostly inside it. If
-the set's union looks like the mask, the union learns from the mask; if not, nothing does.
+Matching with the current slots (DiscoNeRF, 3.1) gives every mask a slot, even a mask of half an object or of two
+objects, and pulls the slot there. Here a mask stands for the set of objects that lie mostly inside it. If the set's
+union looks like the mask, the union learns from the mask; otherwise nothing does.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from disconerf_ns.discovery.cells import Cells, MaskedSurface, Observation, obse
 from disconerf_ns.discovery.consensus import Consensus, group_weights
 
 MOSTLY = 0.5
-"""Part of an object's picture that lies inside a mask from which on the mask is about it."""
+"""Fraction of an object's picture inside a mask, above which the mask is about the object."""
 LIKE = 0.5
-"""Affinity of a mask with its objects' union from which on they explain it."""
+"""Minimum affinity of a mask with the union of its objects, for the objects to explain the mask."""
 
 
 class Explanation(NamedTuple):
-    """What each mask of a view is about."""
+    """The set of slots that each mask of a view is about, and how well it explains the mask."""
 
     sets: Float[Tensor, "masks slots"]
     """1 for the slots whose union explains the mask."""
@@ -33,7 +33,7 @@ class Explanation(NamedTuple):
 
     @property
     def explained(self) -> Bool[Tensor, "masks"]:
-        """Masks that are like their union."""
+        """True for masks that resemble the union of their slots."""
         return self.affinity >= LIKE
 
     def to(self, device: torch.device | str) -> Explanation:
@@ -45,9 +45,9 @@ def explain(view: Observation, groups: Int[Tensor, "cells"], slots: int) -> Expl
     """Explain a view's masks by groups of cells.
 
     Args:
-        view: the cells that the view sees, and the masks that they lie in.
-        groups: slot of every cell of the surface.
-        slots: number N of slots, more than the largest group.
+        view: the cells that the view sees, and the masks that hold them.
+        groups: slot of every cell of the surface, -1 for none.
+        slots: number N of slots, more than the largest index in `groups`.
     """
     image = group_weights(view, groups, slots)
     shared, area, size = view.inside.T @ image, view.inside.T @ view.weight, image.sum(0)
@@ -58,5 +58,5 @@ def explain(view: Observation, groups: Int[Tensor, "cells"], slots: int) -> Expl
 
 
 def explain_all(views: Sequence[MaskedSurface], consensus: Consensus, slots: int) -> list[Explanation]:
-    """Explain the masks of every view by the objects of a consensus, which are the first of `slots` slots."""
-    return [explain(seen, consensus.groups, slots) for seen in observe(Cells(consensus.points), views)]
+    """Explain the masks of every view by the objects of a consensus; object i has slot i of `slots` slots."""
+    return [explain(view, consensus.groups, slots) for view in observe(Cells(consensus.points), views)]

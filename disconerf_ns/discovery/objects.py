@@ -1,4 +1,4 @@
-"""Slots that rule a visible part of the surface are objects: where they are, how large and how sure."""
+"""Discovered objects: the slots that rule a visible share of the surface, with size, confidence and box."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def discover(
     min_share: float,
     known: Sequence[int] = (),
 ) -> list[DiscoveredObject]:
-    """Slots that rule a share of the visible surface: known ones in their order, then others, the largest first.
+    """Objects whose slots rule a large enough share of the visible surface: known ones in order, then others by size.
 
-    A ray belongs to the slot with the largest O; rays that see little of anything (A < 1/2) belong to none.
+    A ray belongs to the slot with the largest rendered probability O; a ray with accumulation A <= 1/2 belongs to none.
 
     Args:
         field: slot probabilities at contracted positions.
         views: surface samples of every training view, or evenly spaced ones.
-        to_scene: contracted positions to scene positions.
+        to_scene: maps contracted positions to scene positions.
         slots: number N of slots.
         min_share: smallest share of the visible surface that is an object, in [0, 1].
-        known: slots discovered before, whose names and colours are to stay.
+        known: slots discovered before, which stay first so that objects keep their names and colours.
     """
     rays, confidence = torch.zeros(slots), torch.zeros(slots)
     seen = torch.zeros(slots, dtype=torch.long)
@@ -41,18 +41,18 @@ def discover(
     for view in views:
         positions = view.positions
         image = render_slots(field(positions.flatten(0, 1)), view.accumulation.float())
-        best, label = image.max(-1)
+        probability, label = image.max(-1)
         solid = view.solid
-        best, label, positions = best[solid].cpu(), label[solid].cpu(), positions[solid]
+        probability, label, positions = probability[solid].cpu(), label[solid].cpu(), positions[solid]
         count = torch.bincount(label, minlength=slots)
         rays += count
-        confidence += torch.bincount(label, weights=best, minlength=slots)
+        confidence += torch.bincount(label, weights=probability, minlength=slots)
         seen += count > 0
         for slot in label.unique().tolist():
             points[slot].append(positions[(label == slot).to(positions.device)].flatten(0, 1).cpu())
     share = rays / rays.sum().clamp(min=1)
     order = dict.fromkeys([*known, *share.argsort(descending=True).tolist()])
-    real = [slot for slot in order if slot < slots and rays[slot] > 0 and share[slot] >= min_share]
+    large = [slot for slot in order if slot < slots and rays[slot] > 0 and share[slot] >= min_share]
     return [
         DiscoveredObject(
             slot=slot,
@@ -61,19 +61,19 @@ def discover(
             views=int(seen[slot]),
             box=robust_box(to_scene(without_strays(torch.cat(points[slot])))),
         )
-        for slot in real
+        for slot in large
     ]
 
 
 def without_strays(
     points: Float[Tensor, "n 3"], resolution: int = 64, smallest: float = 0.1
 ) -> Float[Tensor, "kept 3"]:
-    """Points of an object in its large connected parts; all points if no part is large.
+    """The points of an object in its large connected parts; all points if no part is large.
 
     Args:
         points: contracted positions in [0, 1]^3.
-        resolution: cells per axis of the grid in which occupied neighbours, also diagonal ones, are connected.
-        smallest: least fraction of all points that makes a connected part large.
+        resolution: cells per axis of the voxel grid whose occupied neighbours, also diagonal ones, are connected.
+        smallest: minimum fraction of all points in a large part.
     """
     cells = (points.clamp(0, 1) * (resolution - 1)).long().unbind(-1)
     occupied = np.zeros((resolution,) * 3, bool)
@@ -85,7 +85,7 @@ def without_strays(
 
 
 def robust_box(points: Float[Tensor, "n 3"], outliers: float = 0.005, margin: float = 0.05) -> Box:
-    """Axis-aligned box of points without the outermost ones on each side of an axis, and a margin added.
+    """Axis-aligned box (low, high) of points without the outliers at both ends of each axis, plus a margin.
 
     Args:
         points: scene positions.

@@ -1,4 +1,4 @@
-"""Which views' and which objects' masks agree least with the scene: those to look at, and to make anew."""
+"""Report of the views and objects whose masks agree least with the scene, for a person to check or make anew."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from disconerf_ns.discovery.explanation import Explanation
 from disconerf_ns.files import write_whole
@@ -20,11 +22,11 @@ class ViewReport(NamedTuple):
     image: str
     """Key of the image."""
     masks: int
-    """Masks of the view."""
+    """Number of masks in the view."""
     explained: int
-    """Those that a union of objects explains."""
+    """Number of these masks that a union of objects explains."""
     affinity: float
-    """Mean affinity of its masks with their objects, in [0, 1]; 0 without masks."""
+    """Mean affinity of the masks with their objects, in [0, 1]; 0 without masks."""
 
 
 class ObjectReport(NamedTuple):
@@ -33,15 +35,15 @@ class ObjectReport(NamedTuple):
     name: str
     """Name of the object."""
     masks: int
-    """Masks of all views that are about this object alone."""
+    """Number of masks, over all views, that are about this object alone."""
     joined: int
-    """Masks that hold it together with others."""
+    """Number of masks that are about this object together with others."""
     affinity: float
-    """Mean affinity of the masks about it alone, in [0, 1]; 0 without any."""
+    """Mean affinity of the masks about this object alone, in [0, 1]; 0 without any."""
 
 
 class MaskReport(NamedTuple):
-    """Views and objects, those whose masks agree least first."""
+    """Reports of all views and objects, in order of increasing affinity."""
 
     views: list[ViewReport]
     objects: list[ObjectReport]
@@ -50,37 +52,42 @@ class MaskReport(NamedTuple):
 def report_masks(
     images: Sequence[str], explanations: Sequence[Explanation], objects: Sequence[SceneObject]
 ) -> MaskReport:
-    """Sum up how the masks are explained.
+    """Summarise the explanations of all masks.
 
     Args:
         images: keys of the views.
-        explanations: what the masks of each view are about.
-        objects: the discovered objects.
+        explanations: explanations of the masks of each view.
+        objects: discovered objects.
     """
     views = [
-        ViewReport(image, len(e.affinity), int(e.explained.sum()), float(e.affinity.sum()) / max(len(e.affinity), 1))
-        for image, e in zip(images, explanations)
+        ViewReport(image, len(view.affinity), int(view.explained.sum()), _mean(view.affinity))
+        for image, view in zip(images, explanations)
     ]
-    sets, affinity = torch.cat([e.sets for e in explanations]), torch.cat([e.affinity for e in explanations])
+    sets = torch.cat([view.sets for view in explanations])
+    affinity = torch.cat([view.affinity for view in explanations])
     alone = sets.sum(1) == 1
-    about = []
-    for found in objects:
-        holds = sets[:, found.id] > 0
+    reports = []
+    for each in objects:
+        holds = sets[:, each.id] > 0
         own = affinity[holds & alone]
-        about.append(
-            ObjectReport(found.name, len(own), int((holds & ~alone).sum()), float(own.sum()) / max(len(own), 1))
-        )
-    return MaskReport(sorted(views, key=lambda view: view.affinity), sorted(about, key=lambda one: one.affinity))
+        reports.append(ObjectReport(each.name, len(own), int((holds & ~alone).sum()), _mean(own)))
+    return MaskReport(
+        sorted(views, key=lambda report: report.affinity), sorted(reports, key=lambda report: report.affinity)
+    )
+
+
+def _mean(affinity: Float[Tensor, "masks"]) -> float:
+    return float(affinity.sum()) / max(len(affinity), 1)
 
 
 def save_report(report: MaskReport, path: Path) -> None:
     """Write a report as JSON."""
-    content = {part: [row._asdict() for row in rows] for part, rows in report._asdict().items()}
+    content = {section: [row._asdict() for row in rows] for section, rows in report._asdict().items()}
     write_whole(path, json.dumps(content, indent=1))
 
 
 def load_report(path: Path) -> MaskReport:
-    """Read what `save_report` wrote."""
+    """Read a report that `save_report` wrote."""
     content = json.loads(path.read_text())
     return MaskReport(
         [ViewReport(**row) for row in content["views"]], [ObjectReport(**row) for row in content["objects"]]

@@ -160,7 +160,7 @@ def report(views: Mapping[View, Comparison], void: int | None = 0) -> dict[str, 
 def evaluate(
     run: EvaluatedRun,
     labels: Path,
-    masks: MaskStore,
+    masks: MaskStore | None,
     void: int | None = 0,
     downscale: int = 1,
     metrics: Metrics = METRICS,
@@ -170,7 +170,7 @@ def evaluate(
     Args:
         run: a loaded or trained run; a person's edit takes no part.
         labels: folder of true labels by image key.
-        masks: 2D masks of the same views; a view without masks scores 0.
+        masks: 2D masks of the same views, of which a view without masks scores 0; None scores no masks.
         void: true label that counts nowhere.
         downscale: the field is rendered at 1 / downscale of the images' size.
         metrics: what is measured.
@@ -181,7 +181,7 @@ def evaluate(
     compared = []
     for view, path in zip(views, label_files(labels, views)):
         true = read_label_image(path)
-        of_masks = compare_masks(masks, view, true, void)
+        of_masks = None if masks is None else compare_masks(masks, view, true, void)
         compared.append(compare(predict_labels(run, view.index, downscale), true, of_masks, void))
     return summarize(compared, metrics, void)
 

@@ -1,4 +1,4 @@
-"""Which implementation computes the object field: tinycudann, Triton or torch. Each is imported where it is chosen."""
+"""Choice of the object field's implementation: tinycudann, Triton or torch, each imported only if it is chosen."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ REMEDY = "Choose auto or torch with --pipeline.model.object-field.implementation
 
 
 def choose(wanted: Literal["auto"] | Implementation) -> Implementation:
-    """What "auto" stands for on this machine, or the implementation that was asked for.
+    """The wanted implementation, or for "auto" the fastest one that works on this machine.
 
     Raises:
-        UserError: it can't be had here.
+        UserError: the wanted implementation cannot run here.
     """
     gpu = torch.cuda.is_available()
     if wanted == "auto":
@@ -31,8 +31,8 @@ def choose(wanted: Literal["auto"] | Implementation) -> Implementation:
         _import_tinycudann()
     if wanted == "triton" and not _installed("triton"):
         raise UserError(
-            f"The object field's implementation triton needs the package triton, which comes with torch "
-            f"on Linux. {REMEDY}."
+            "The object field's implementation triton needs the package triton, which comes with torch on Linux. "
+            f"{REMEDY}."
         )
     if wanted == "triton" and not (gpu or os.environ.get("TRITON_INTERPRET") == "1"):
         raise UserError(
@@ -43,7 +43,7 @@ def choose(wanted: Literal["auto"] | Implementation) -> Implementation:
 
 
 def grid_class(implementation: Implementation) -> type[TorchHashGrid | TcnnHashGrid]:
-    """The hash grid."""
+    """The hash grid's class."""
     if implementation == "triton":
         from disconerf_ns.kernels.grid import TritonHashGrid
 
@@ -52,7 +52,7 @@ def grid_class(implementation: Implementation) -> type[TorchHashGrid | TcnnHashG
 
 
 def compositor(implementation: Implementation) -> Callable:
-    """The last layer, softmax and sum along the ray in one; Triton's goes with tinycudann too, which has none."""
+    """The function for the last layer, the softmax and the sum along the ray; tinycudann has none and uses Triton's."""
     if implementation == "torch" or (implementation == "tcnn" and not _triton_works()):
         return composite.composite
     from disconerf_ns.kernels import composite_triton
@@ -61,7 +61,7 @@ def compositor(implementation: Implementation) -> Callable:
 
 
 def _triton_works() -> bool:
-    """Whether Triton is there and was seen to agree with torch."""
+    """Whether Triton is installed and agrees with torch."""
     if not _installed("triton"):
         return False
     from disconerf_ns.kernels.check import triton_agrees
@@ -74,7 +74,7 @@ def _installed(package: str) -> bool:
 
 
 def _import_tinycudann() -> None:
-    """Load the package, which refuses where there is no GPU that it was built for."""
+    """Import the package, which fails without a GPU that it was built for."""
     try:
         import tinycudann  # noqa: F401
     except (ImportError, OSError) as error:

@@ -1,7 +1,7 @@
-"""The object field's last layer, softmax and sum along the ray in one, in torch: O = A / k sum_j softmax(W h_j + b).
+"""The object field's last layer, softmax and sum along the ray in one function: O = A / k sum_j softmax(W h_j + b).
 
-Probabilities of all points, points x slots, are the object stage's largest tensor, and no one needs them: here they
-exist for some rays at a time, in the backward pass once more.
+The probabilities of all points, (points, slots), would be the object stage's largest tensor. Here they exist for a
+chunk of rays at a time, and the backward pass computes them again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 PROBABILITIES_AT_ONCE = {"cpu": 2**18, "gpu": 2**26}
-"""Most probabilities in memory together: what a cache holds, or what keeps a GPU busy."""
+"""Largest number of probabilities in memory at a time: as many as a CPU's cache holds, or as keep a GPU busy."""
 
 
 def composite(
@@ -23,18 +23,23 @@ def composite(
     bias: Float[Tensor, "slots"],
     accumulation: Float[Tensor, "rays"],
 ) -> Float[Tensor, "rays slots"]:
-    """Slots rendered along rays with k = points / rays points of equal weight each, a ray's points one after the other.
+    """Slots rendered along rays.
 
-    Logits are computed in the precision of `hidden` (half under autocast), all else at least in float32. The
-    accumulation gets no gradient: it belongs to the frozen radiance field.
+    Each ray has k = points / rays points of equal weight, which are consecutive in `hidden`. Logits are computed in the
+    precision of `hidden` (half under autocast), everything else at least in float32.
+
+    Args:
+        hidden: features h of the points, the input of the last layer.
+        weight, bias: W and b of the last layer.
+        accumulation: A of the rays; it gets no gradient, because it belongs to the frozen radiance field.
     """
     return _Composite.apply(hidden.contiguous(), weight, bias, accumulation)
 
 
 class _Composite(torch.autograd.Function):
-    """`composite` some rays at a time; the backward pass computes the probabilities again.
+    """`composite` for a chunk of rays at a time; the backward pass computes the probabilities again.
 
-    Probabilities lie in memory as (k, slots, rays): the softmax then works on many rays at once, however few slots.
+    Probabilities lie in memory as (k, slots, rays), so that the softmax works on many rays at once even with few slots.
     """
 
     @staticmethod
@@ -64,6 +69,7 @@ class _Composite(torch.autograd.Function):
 
 
 def _exact(hidden: Tensor) -> torch.dtype:
+    """The precision of everything but the logits."""
     return torch.promote_types(hidden.dtype, torch.float32)
 
 
@@ -74,7 +80,7 @@ def _per_ray(hidden: Tensor, accumulation: Tensor) -> Tensor:
 
 
 def _chunks(hidden: Tensor, weight: Tensor, accumulation: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Slices of rays and the hidden features of their points, (rays, k, width)."""
+    """Slices of rays, each with the hidden features of its points, (rays, k, width)."""
     per_ray = _per_ray(hidden, accumulation)
     most = PROBABILITIES_AT_ONCE["cpu" if hidden.device.type == "cpu" else "gpu"]
     rays = max(1, most // max(1, per_ray.shape[1] * len(weight)))

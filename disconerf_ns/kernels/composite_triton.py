@@ -1,7 +1,8 @@
 """`composite` in Triton: probabilities stay in a program's registers, and the backward pass computes them again.
 
-The forward pass leaves the logarithm of each point's softmax denominator; with it a probability is a matter of one
-slot. The backward pass is two kernels, one by rays for the hidden features, one by slots for W and b.
+The forward pass stores the logarithm of each point's softmax denominator, so that the backward pass can compute the
+probability of a slot without the other slots. The backward pass has two kernels: one by rays for the hidden features,
+and one by slots for W and b.
 """
 
 from __future__ import annotations
@@ -19,18 +20,19 @@ from disconerf_ns.kernels import composite as twin
 from disconerf_ns.kernels.launch import launch, power_of_two, runs_on
 
 BLOCK = 16
-"""Rays that a program looks at together: the smallest side of a matrix that tl.dot multiplies."""
+"""Rays per block: 16 is the smallest side of a matrix that tl.dot multiplies."""
 MOST_SLOTS = 512
-"""Most slots of a ray that fit a program's registers in the forward pass."""
+"""Largest number of slots that fit in a program's registers in the forward pass."""
 HIDDEN_TILE, LAYER_TILE = 128, 64
-"""Most slots at a time in the backward pass."""
+"""Largest number of slots per tile in the backward kernels for the hidden features, and for W and b."""
 FEW_SLOTS = 32
-"""Slots at a time up to which 4 warps do in the backward pass, and 8 above: then nothing spills on sm_80 and sm_90."""
+"""Largest tile of slots for which the backward kernels use 4 warps instead of 8, so that no registers spill on sm_80
+and sm_90."""
 PARTS = 512
-"""Partial sums of the gradients of W and b: added in one order, they are the same each time."""
+"""Largest number of partial sums of the gradients of W and b; these are added in a fixed order, so results repeat."""
 PRECISION = {torch.float16: "tf32", torch.bfloat16: "tf32", torch.float32: "ieee"}
-"""How matrices with float32 entries are multiplied: exactly, unless the hidden features were rounded to half before.
-TF32 has the mantissa of half precision and the range of float32, so that small gradients don't vanish."""
+"""Precision of products of float32 matrices, by the precision of the hidden features: exact, unless these are rounded
+to half already. TF32 has the mantissa of half precision and the range of float32, so that small gradients survive."""
 
 
 def composite(
@@ -39,7 +41,10 @@ def composite(
     bias: Float[Tensor, "slots"],
     accumulation: Float[Tensor, "rays"],
 ) -> Float[Tensor, "rays slots"]:
-    """`kernels.composite.composite`, which gets what Triton can't read, doubles, and more slots than fit."""
+    """The Triton version of `kernels.composite.composite`, with the same arguments and result.
+
+    The torch version takes over for tensors that Triton cannot read, for float64, and for more than MOST_SLOTS slots.
+    """
     if not runs_on(hidden) or hidden.dtype not in PRECISION or len(weight) > MOST_SLOTS:
         return twin.composite(hidden, weight, bias, accumulation)
     return _Composite.apply(hidden.contiguous(), weight, bias, accumulation)
@@ -87,7 +92,7 @@ class _Composite(torch.autograd.Function):
 
 
 def _sizes(hidden: Tensor, rays: int) -> dict:
-    """Constants that all kernels are compiled for; pipelined loads would cost the registers that probabilities need."""
+    """Compile-time constants of all kernels; one stage, since pipelined loads take registers from the probabilities."""
     width, points = hidden.shape[1], len(hidden) // max(rays, 1)
     units, precision = power_of_two(width, 16), PRECISION[hidden.dtype]
     return {"POINTS": points, "WIDTH": width, "UNITS": units, "BLOCK": BLOCK, "PRECISION": precision, "num_stages": 1}
@@ -96,14 +101,14 @@ def _sizes(hidden: Tensor, rays: int) -> dict:
 @triton.jit
 @no_type_check
 def entries(row, row_exists, column, columns):
-    """Offsets of a matrix's entries (row, column), and which of them exist."""
+    """Offsets of a matrix's entries (row, column), and a mask of the entries that exist."""
     return row[:, None] * columns + column[None, :], row_exists[:, None] & (column < columns)[None, :]
 
 
 @triton.jit
 @no_type_check
 def load_entries(pointer, row, row_exists, column, columns):
-    """A matrix's entries (row, column), 0 where there is none."""
+    """A matrix's entries (row, column), 0 for entries that do not exist."""
     at, mask = entries(row, row_exists, column, columns)
     return tl.load(pointer + at, mask=mask, other=0.0)
 
@@ -111,7 +116,7 @@ def load_entries(pointer, row, row_exists, column, columns):
 @triton.jit
 @no_type_check
 def store_entries(pointer, value, row, row_exists, column, columns):
-    """Write a matrix's entries (row, column) where they exist."""
+    """Store the entries (row, column) of a matrix that exist."""
     at, mask = entries(row, row_exists, column, columns)
     tl.store(pointer + at, value, mask=mask)
 
@@ -181,9 +186,9 @@ def composite_backward_hidden(
     PRECISION: tl.constexpr,
     TILES: tl.constexpr,
 ):
-    """With g = A / k grad_out and m = sum_n p_n g_n: grad_hidden[point] = W^T p (g - m), and means[point] = m.
+    """grad_hidden[point] = W^T p (g - m) and means[point] = m, with g = A / k grad_out and m = sum_n p_n g_n.
 
-    p sums to 1 up to rounding of the logarithm; dividing m by that sum keeps g - m exact where p is nearly 1.
+    Rounding of the logarithm lets the sum of p differ from 1; dividing m by that sum keeps g - m exact if p is near 1.
     """
     ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     unit, inside = tl.arange(0, UNITS), ray < rays
@@ -235,7 +240,7 @@ def composite_backward_layer(
     PRECISION: tl.constexpr,
     TILES: tl.constexpr,
 ):
-    """A part of sum_points p (g - m) h^T and of sum_points p (g - m), for SLOTS of the slots and some of the rays."""
+    """Partial sums over points of p (g - m) h^T and of p (g - m), for a tile of slots and every parts-th ray block."""
     part, parts = tl.program_id(0) // TILES, tl.num_programs(0) // TILES
     slot, unit = tl.program_id(0) % TILES * SLOTS + tl.arange(0, SLOTS), tl.arange(0, UNITS)
     matrix = load_entries(weight, slot, slot < slots, unit, WIDTH)

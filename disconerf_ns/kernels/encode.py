@@ -1,4 +1,4 @@
-"""Trilinear interpolation of the hash grid in Triton: all levels in one launch, gradients by float32 atomics."""
+"""Trilinear interpolation of the hash grid in Triton: one launch for all levels, gradients by float32 atomics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from disconerf_ns.kernels.launch import launch, power_of_two
 from disconerf_ns.kernels.rows import along_features, cell_along, flatten, level_shape, points_of_program, vertex_row
 
 BLOCK = 256
-"""Points of a program."""
+"""Points per program."""
 
 
 @triton.jit(do_not_specialize=["points"])
@@ -32,7 +32,7 @@ def encode_forward(
     LANES: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """out[p, l] = sum_c w_c(p) tables[row_c(p)] over the corners c of the cell that holds point p at level l."""
+    """out[p, l] = sum_c w_c(p) tables[row_c(p)], over the corners c of the cell that contains point p at level l."""
     level, point, inside = points_of_program(points, LEVELS, BLOCK)
     resolution, entries, first = level_shape(levels, level)
     x, fx = cell_along(positions, point, inside, 0, resolution)
@@ -62,7 +62,7 @@ def encode_backward(
     LANES: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """grad_tables[row_c(p)] += w_c(p) grad_out[p, l], float32."""
+    """grad_tables[row_c(p)] += w_c(p) grad_out[p, l], in float32."""
     level, point, inside = points_of_program(points, LEVELS, BLOCK)
     resolution, entries, first = level_shape(levels, level)
     x, fx = cell_along(positions, point, inside, 0, resolution)
@@ -81,12 +81,13 @@ def encode_backward(
 def encode(
     positions: Float[Tensor, "points 3"], levels: Int[Tensor, "levels 3"], tables: Sequence[Tensor], dtype: torch.dtype
 ) -> Float[Tensor, "points out"]:
-    """Interpolated features of all levels, side by side, in `dtype`.
+    """Interpolated features of all levels, side by side.
 
     Args:
-        positions: in [0, 1]^3; they get no gradient.
-        levels: cells per axis, entries and first row of each level.
-        tables: entries of each level, (entries, features); their gradients are summed in float32.
+        positions: points in [0, 1]^3; they get no gradient.
+        levels: cells per axis, number of entries and first row of each level.
+        tables: one table (entries, features) per level; gradients are summed in float32.
+        dtype: precision in which the tables are read and the result is returned.
     """
     return _Encode.apply(positions.float().contiguous(), levels, dtype, *tables)
 

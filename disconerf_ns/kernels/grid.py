@@ -1,4 +1,4 @@
-"""The torch hash grid's tables, read and taught by Triton."""
+"""The torch hash grid with its values and gradients computed by Triton."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from disconerf_ns.kernels.variation import variation
 
 
 class TritonHashGrid(TorchHashGrid):
-    """`TorchHashGrid` with the same parameters, computed by Triton where their device has it, otherwise as there.
+    """`TorchHashGrid` with the same parameters, computed by Triton if it runs on their device, otherwise by torch.
 
-    Under autocast, entries are read and features returned in autocast's precision; sums are float32 throughout.
+    Under autocast, entries are read and features are returned in autocast's precision; sums are always in float32.
     """
 
     def __init__(self, levels: int, coarsest: int, finest: int, log2_table: int, features: int):
@@ -33,7 +33,8 @@ class TritonHashGrid(TorchHashGrid):
         return encode(positions, self.levels, list(self.tables), dtype)
 
     def total_variation(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, ""]:
-        """Mean of ||h_i - h_j||^2 over the lower edges of the cells that hold points, summed over the levels."""
+        """Total variation (Eq. 7): mean of ||h_i - h_j||^2 over the three lower edges of each point's cell, per level,
+        summed over the levels."""
         if not runs_on(positions):
             return super().total_variation(positions)
         return variation(positions, self.levels, list(self.tables)) / (3 * len(positions))

@@ -1,7 +1,7 @@
 """The object field's multiresolution hash grid (Instant-NGP, Sec. 3), in torch or tinycudann, and its total variation.
 
-Both classes offer `forward`, `vertex_features` and the `total_variation` that is made of them, and `randomize`;
-`kernels.grid` computes the torch grid's in Triton.
+Both classes have `forward`, `vertex_features`, `total_variation` and `randomize`. `kernels.grid` computes the torch
+grid in Triton.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 PRIMES = (1, 2_654_435_761 - 2**32, 805_459_861)
-"""Factors of the spatial hash, xor_i x_i PRIMES_i (Instant-NGP, Eq. 4), as 32-bit integers, whose products wrap around:
-a hash keeps the low bits only."""
+"""Factors of the spatial hash, xor_i x_i PRIMES_i (Instant-NGP, Eq. 4), as signed 32-bit integers. Their products may
+overflow, because the hash keeps low bits only."""
 
 
 def level_resolutions(levels: int, coarsest: int, finest: int) -> list[int]:
@@ -25,22 +25,22 @@ def level_resolutions(levels: int, coarsest: int, finest: int) -> list[int]:
 
 
 class _Varying:
-    """A grid's total variation, from its `vertex_features`."""
+    """Total variation of a grid with `vertex_features`."""
 
     def total_variation(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, ""]:
-        """Total variation (Eq. 7) over the cells that hold points in [0, 1]^3, a mean over vertex pairs."""
+        """Total variation (Eq. 7) in the cells that contain points in [0, 1]^3, see `total_variation` below."""
         axes = positions.T.contiguous()
         return total_variation(self, [(axes * r).int().clamp(0, r - 1).T for r in self.resolutions])
 
 
 class TorchHashGrid(_Varying, nn.Module):
-    """Hash grid over the unit cube; a level whose vertices fit in the table is stored densely, others are hashed.
+    """Hash grid over the unit cube: levels whose vertices fit in the table are stored densely, the others are hashed.
 
     Args:
         levels: number of levels.
         coarsest, finest: cells per axis of the first and the last level.
         log2_table: each level has at most 2^log2_table entries.
-        features: features per entry.
+        features: number of features per entry.
     """
 
     def __init__(self, levels: int, coarsest: int, finest: int, log2_table: int, features: int):
@@ -57,12 +57,12 @@ class TorchHashGrid(_Varying, nn.Module):
 
     @torch.no_grad()
     def randomize(self, levels: int) -> None:
-        """Give the coarsest levels' entries random values in [-1, 1]."""
+        """Set the entries of this many of the coarsest levels to random values in [-1, 1]."""
         for table in self.tables[:levels]:
             table.uniform_(-1, 1)
 
     def _rows(self, level: int, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-        """Table rows of vertices with integer coordinates (int32) that broadcast against each other."""
+        """Table rows of vertices, whose integer coordinates (int32) are broadcast against each other."""
         side, size = self.resolutions[level] + 1, self.sizes[level]
         if side**3 == size:
             return x + y * side + z * side**2
@@ -81,7 +81,7 @@ class TorchHashGrid(_Varying, nn.Module):
         scaled = positions * self.resolutions[level]
         low = scaled.floor().clamp(0, self.resolutions[level] - 1)
         cell, fraction = low.int(), scaled - low
-        # per axis the two vertices and their weights; as (z, y, x) they span the cell's eight corners
+        # each axis has two vertices with weights; broadcast as (z, y, x) they give the cell's eight corners
         x, y, z = torch.stack([cell, cell + 1], 1)
         wx, wy, wz = torch.stack([1 - fraction, fraction], 1)
         rows = self._rows(level, x[None, None], y[None, :, None], z[:, None, None])
@@ -90,14 +90,14 @@ class TorchHashGrid(_Varying, nn.Module):
 
 
 def gather(table: Float[Tensor, "size features"], rows: Int[Tensor, "n"]) -> Float[Tensor, "features n"]:
-    """Rows of a table, one feature at a time: on a CPU torch copies single numbers faster than rows of two."""
+    """Rows of a table, one feature at a time, because torch on a CPU copies single numbers faster than rows of two."""
     return torch.stack([column.index_select(0, rows) for column in table.unbind(-1)])
 
 
 def scatter_sum(
     rows: Int[Tensor, "n"], values: Float[Tensor, "features n"], size: int
 ) -> Float[Tensor, "size features"]:
-    """A table of `size` rows with values summed by row, the gradient of `gather`."""
+    """A table of `size` rows with the sum of each row's values: the gradient of `gather`."""
     rows, table = rows.long(), values.new_zeros(size, len(values))
     for column, value in zip(table.unbind(-1), values):
         column.scatter_add_(0, rows, value)
@@ -105,7 +105,7 @@ def scatter_sum(
 
 
 class _Gather(torch.autograd.Function):
-    """`gather`, whose gradient torch itself computes far more slowly."""
+    """`gather` with a gradient by `scatter_sum`, which is far faster than torch's own."""
 
     @staticmethod
     def forward(ctx, table: Tensor, rows: Int[Tensor, "n"]) -> Tensor:
@@ -120,7 +120,7 @@ class _Gather(torch.autograd.Function):
 
 
 class _GatherSum(torch.autograd.Function):
-    """sum_c weights[c] table[rows[c]]; the table alone gets a gradient (the sample positions are frozen)."""
+    """sum_c weights[c] table[rows[c]]; only the table gets a gradient, because the positions of samples are frozen."""
 
     @staticmethod
     def forward(ctx, table: Tensor, rows: Int[Tensor, "c n"], weights: Float[Tensor, "c n"]) -> Tensor:
@@ -135,10 +135,10 @@ class _GatherSum(torch.autograd.Function):
 
 
 def tcnn_level_sizes(scales: Sequence[float], log2_table: int) -> list[int]:
-    """Entries of each level in tinycudann, which lays levels out in order, the coarsest first.
+    """Number of entries of each level in tinycudann, which stores the levels in order, the coarsest first.
 
     Args:
-        scales: grid coordinates that the unit cube spans, per level.
+        scales: length of the unit cube's side in grid coordinates, per level.
         log2_table: each level has at most 2^log2_table entries.
     """
     sides = [math.ceil(scale) + 1 for scale in scales]
@@ -146,7 +146,7 @@ def tcnn_level_sizes(scales: Sequence[float], log2_table: int) -> list[int]:
 
 
 class TcnnHashGrid(_Varying, nn.Module):
-    """The same grid in tinycudann; needs a CUDA device and the package. Arguments as `TorchHashGrid`."""
+    """The same grid in tinycudann, with the arguments of `TorchHashGrid`; needs the package and a CUDA device."""
 
     def __init__(self, levels: int, coarsest: int, finest: int, log2_table: int, features: int):
         import tinycudann as tcnn
@@ -176,21 +176,21 @@ class TcnnHashGrid(_Varying, nn.Module):
 
     @torch.no_grad()
     def randomize(self, levels: int) -> None:
-        """Give the coarsest levels' entries random values in [-1, 1]."""
+        """Set the entries of this many of the coarsest levels to random values in [-1, 1]."""
         entries = sum(tcnn_level_sizes(self._scales[:levels], self._log2_table))
         self.encoding.params[: entries * self.features].uniform_(-1, 1)
 
     def vertex_features(self, level: int, vertices: Int[Tensor, "n 3"]) -> Float[Tensor, "n features"]:
-        """Features at integer vertices: the encoding where its interpolation weight is one vertex's alone.
+        """Features at integer vertices of one level: the encoding at points where one vertex has all the weight.
 
-        tinycudann puts point x at grid coordinate x scale + 1/2; its outermost vertices lie outside of the unit cube,
-        so vertex 0 here is its vertex 1, at x = (1 - 1/2) / scale.
+        tinycudann puts point x at grid coordinate x scale + 1/2. Its outermost vertices lie outside the unit cube, so
+        vertex 0 here is tinycudann's vertex 1, at x = (1 - 1/2) / scale.
         """
         positions = (vertices + 0.5) / self._scales[level]
         return self(positions).view(-1, len(self.resolutions), self.features)[:, level]
 
     def forward(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n out"]:
-        """Interpolated features of points in [0, 1]^3."""
+        """Trilinearly interpolated features of points in [0, 1]^3, levels side by side, in float32."""
         return self.encoding(positions).float()
 
 
@@ -202,7 +202,7 @@ def total_variation(grid: HashGrid, vertices: list[Int[Tensor, "n 3"]]) -> Float
 
     Args:
         grid: the hash grid.
-        vertices: of each level, vertices in [0, resolution - 1]^3; each is paired with its three upper neighbours.
+        vertices: vertices in [0, resolution - 1]^3 per level; each is paired with its next vertex along each axis.
     """
     total, unit = 0.0, torch.eye(3, 4, dtype=vertices[0].dtype, device=vertices[0].device).roll(1, 1)
     for level, base in enumerate(vertices):

@@ -1,6 +1,6 @@
-"""Where Triton's kernels run, and how they are launched.
+"""Launch of Triton's kernels on the device of their tensors.
 
-Kernels are marked `no_type_check`: Triton compiles their source, which a type checker must not wrap.
+Kernels are marked `no_type_check`, because Triton compiles their source and a run-time type checker must not wrap it.
 """
 
 from __future__ import annotations
@@ -12,21 +12,26 @@ import triton
 from torch import Tensor
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET", "0") == "1"
-"""Whether TRITON_INTERPRET was set when this module was imported: kernels then run on the CPU, slowly."""
+"""True if TRITON_INTERPRET was set when this module was imported; kernels then run on the CPU, slowly."""
 
 
 def runs_on(tensor: Tensor) -> bool:
-    """Whether kernels can read a tensor where it lies."""
+    """Whether kernels can read a tensor on its device."""
     return tensor.is_cuda or INTERPRETED
 
 
 def power_of_two(count: int, least: int = 1) -> int:
-    """The smallest power of two that is at least `count` and `least`: lanes that hold `count` values, some masked."""
+    """The smallest power of two that is at least `count` and `least`: the size of a Triton block of `count` values."""
     return max(triton.next_power_of_2(count), least)
 
 
 def launch(kernel, programs: int, *arguments, **options) -> None:
-    """Run a kernel on the device of its first argument; no programs are no launch, which CUDA would refuse."""
+    """Run a kernel on the device of its first argument; for 0 programs do nothing, since CUDA refuses such a launch.
+
+    Args:
+        programs: number of programs, the kernel's grid.
+        arguments, options: of the kernel.
+    """
     if programs == 0:
         return
     with torch.cuda.device_of(arguments[0]):

@@ -1,7 +1,7 @@
-"""nerfstudio's hash encodings without gradients on a CPU: the same numbers in less than half the time.
+"""nerfstudio's hash encodings without gradients on a CPU: the same values in less than half the time.
 
-A frozen radiance field is only ever evaluated, for the surface of every training view and for every image, and where
-there is no tinycudann nearly all of that time is the encodings'.
+A frozen radiance field is only evaluated, for the surface of every training view and for every image. Without
+tinycudann, its hash encodings take nearly all of that time.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from disconerf_ns.kernels.hash_grid import PRIMES, gather
 
 POINTS_AT_ONCE = 2**14
-"""Points whose corners a cache holds."""
+"""Number of points whose corners fit in a CPU's cache."""
 
 
 def quicken(model: nn.Module) -> None:
-    """Make a model's encodings quick on a CPU in evaluation mode without gradients; all else stays nerfstudio's."""
+    """Replace a model's encodings by `encode`, which is faster on a CPU in evaluation mode without gradients."""
     for encoding in encodings(model):
         encoding.pytorch_fwd = partial(encode, encoding)
 
@@ -32,17 +32,20 @@ def slow_down(model: nn.Module) -> None:
 
 
 def encodings(model: nn.Module) -> list[HashEncoding]:
-    """The encodings that torch computes."""
+    """The hash encodings of a model that torch computes, not tinycudann."""
     return [module for module in model.modules() if isinstance(module, HashEncoding) and module.tcnn_encoding is None]
 
 
 def encode(encoding: HashEncoding, positions: Float[Tensor, "*bs 3"]) -> Float[Tensor, "*bs out"]:
-    """`HashEncoding.pytorch_fwd`, some points and one level at a time, points last in memory."""
+    """`HashEncoding.pytorch_fwd` for one level and a chunk of points at a time, with points last in memory.
+
+    With gradients, in training mode or on a GPU it calls nerfstudio's own function.
+    """
     if torch.is_grad_enabled() or encoding.training or positions.device.type != "cpu":
         return HashEncoding.pytorch_fwd(encoding, positions)
     axes = positions.reshape(-1, 3).T.contiguous()
-    parts = [_encode(encoding, some) for some in axes.split(POINTS_AT_ONCE, 1)]
-    return torch.cat(parts, 1).T.reshape(*positions.shape[:-1], -1)
+    features = [_encode(encoding, chunk) for chunk in axes.split(POINTS_AT_ONCE, 1)]
+    return torch.cat(features, 1).T.reshape(*positions.shape[:-1], -1)
 
 
 def _encode(encoding: HashEncoding, positions: Float[Tensor, "3 n"]) -> Float[Tensor, "out n"]:
@@ -51,7 +54,7 @@ def _encode(encoding: HashEncoding, positions: Float[Tensor, "3 n"]) -> Float[Te
         scaled = positions * scale
         low = scaled.floor()
         fraction = scaled - low
-        # per axis the vertices below and above, and their weights; as (z, y, x) they span the cell's eight corners
+        # each axis has a vertex below and one above, with weights; broadcast as (z, y, x) they give the eight corners
         x, y, z = torch.stack([low, scaled.ceil()], 1).int()
         wx, wy, wz = torch.stack([1 - fraction, fraction], 1)
         rows = (x * PRIMES[0])[None, None] ^ (y * PRIMES[1])[None, :, None] ^ (z * PRIMES[2])[:, None, None]

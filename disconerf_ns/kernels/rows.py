@@ -1,6 +1,7 @@
-"""What the hash grid's kernels share: the points of a program, their cells, and where a vertex is stored.
+"""Helpers of the hash grid's kernels: the points of a program, their cells, and the table rows of vertices.
 
-`levels` is int64 (levels, 3): cells per axis, entries and first row of each level. `tables` has the rows of all levels.
+`levels` is an int64 array (levels, 3) with the cells per axis, the number of entries and the first row of each level.
+`tables` holds the rows of all levels.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ from torch import Tensor
 
 
 def flatten(tables: tuple[Tensor, ...], dtype: torch.dtype) -> Tensor:
-    """All levels' tables as one, (rows, features), so that one launch reaches them."""
+    """All levels' tables concatenated to (rows, features), so that one launch reaches them all."""
     return torch.cat([table.to(dtype) for table in tables])
 
 
 @triton.jit
 @no_type_check
 def points_of_program(points, LEVELS: tl.constexpr, BLOCK: tl.constexpr):
-    """Level, points (int64) and which of them exist; neighbouring programs look at the same points' next level."""
+    """Level of a program, its points (int64), and a mask of the points that exist.
+
+    Consecutive programs take the same points at consecutive levels.
+    """
     program = tl.program_id(0)
     point = (program // LEVELS).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     return program % LEVELS, point, point < points
@@ -30,14 +34,14 @@ def points_of_program(points, LEVELS: tl.constexpr, BLOCK: tl.constexpr):
 @triton.jit
 @no_type_check
 def level_shape(levels, level):
-    """Cells per axis, entries and first row of a level."""
+    """Cells per axis, number of entries and first row of a level."""
     return tl.load(levels + 3 * level), tl.load(levels + 3 * level + 1), tl.load(levels + 3 * level + 2)
 
 
 @triton.jit
 @no_type_check
 def cell_along(positions, point, inside, axis, resolution):
-    """Lower vertex of the cells that hold points, along one axis, and how far above it they are, in cells."""
+    """Lower vertex of the cells that contain points, along one axis, and the points' distance from it, in cells."""
     scaled = tl.load(positions + 3 * point + axis, mask=inside, other=0.0) * resolution.to(tl.float32)
     low = tl.minimum(tl.maximum(tl.floor(scaled).to(tl.int32), 0), resolution.to(tl.int32) - 1)
     return low, scaled - low.to(tl.float32)
@@ -46,9 +50,9 @@ def cell_along(positions, point, inside, axis, resolution):
 @triton.jit
 @no_type_check
 def vertex_row(x, y, z, resolution, entries, first):
-    """Row of vertices of a level, int64: dense where the level's table has an entry for each, else hashed.
+    """Rows (int64) of vertices of a level: dense if the table has an entry for each vertex, otherwise hashed.
 
-    The torch grid hashes in int64 and keeps the low bits; products modulo 2^32 have the same low bits.
+    Products modulo 2^32, as in the torch grid, suffice because the hash keeps low bits only.
     """
     side = resolution + 1
     hashed = x.to(tl.uint32) ^ (y.to(tl.uint32) * 2654435761) ^ (z.to(tl.uint32) * 805459861)
@@ -60,6 +64,6 @@ def vertex_row(x, y, z, resolution, entries, first):
 @triton.jit
 @no_type_check
 def along_features(row, inside, FEATURES: tl.constexpr, LANES: tl.constexpr):
-    """Offsets of rows' features and which of them exist, (rows, LANES)."""
+    """Offsets of the features of rows, and a mask of the features that exist, both (rows, LANES)."""
     feature = tl.arange(0, LANES)
     return row[:, None] * FEATURES + feature[None, :], inside[:, None] & (feature < FEATURES)[None, :]

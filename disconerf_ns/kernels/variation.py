@@ -1,4 +1,4 @@
-"""Total variation of the hash grid (Eq. 7) in Triton: cells, vertices and differences of all levels in one launch."""
+"""Total variation of the hash grid (Eq. 7) in Triton: one launch for all levels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from disconerf_ns.kernels.launch import launch, power_of_two
 from disconerf_ns.kernels.rows import along_features, cell_along, flatten, level_shape, points_of_program, vertex_row
 
 BLOCK = 128
-"""Cells of a program."""
+"""Points per program, each with its cell."""
 
 
 @triton.jit(do_not_specialize=["points"])
@@ -32,7 +32,7 @@ def variation_forward(
     LANES: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """out[program] = sum of ||h_i - h_j||^2 over the program's cells, i a lower vertex and j its three neighbours."""
+    """out[program] = sum of ||h_i - h_j||^2 over the program's cells, with lower vertex i and its next vertices j."""
     level, point, inside = points_of_program(points, LEVELS, BLOCK)
     resolution, entries, first = level_shape(levels, level)
     x, _ = cell_along(positions, point, inside, 0, resolution)
@@ -64,7 +64,7 @@ def variation_backward(
     LANES: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """grad_tables[i] += 2 grad_out (h_i - h_j) and grad_tables[j] -= the same, float32."""
+    """grad_tables[i] += 2 grad_out (h_i - h_j) and grad_tables[j] -= 2 grad_out (h_i - h_j), in float32."""
     level, point, inside = points_of_program(points, LEVELS, BLOCK)
     resolution, entries, first = level_shape(levels, level)
     x, _ = cell_along(positions, point, inside, 0, resolution)
@@ -87,12 +87,12 @@ def variation_backward(
 def variation(
     positions: Float[Tensor, "points 3"], levels: Int[Tensor, "levels 3"], tables: Sequence[Tensor]
 ) -> Float[Tensor, ""]:
-    """Sum of ||h_i - h_j||^2 over levels, points, and the edges from i, the lower vertex of a point's cell, to j.
+    """Sum of ||h_i - h_j||^2 over levels, points and axes; i is the lower vertex of a point's cell, j the next vertex.
 
     Args:
-        positions: in [0, 1]^3; they get no gradient.
-        levels: cells per axis, entries and first row of each level.
-        tables: entries of each level, (entries, features); read, and their gradients summed, in float32.
+        positions: points in [0, 1]^3; they get no gradient.
+        levels: cells per axis, number of entries and first row of each level.
+        tables: one table (entries, features) per level; they are read, and gradients are summed, in float32.
     """
     return _Variation.apply(positions.float().contiguous(), levels, *tables)
 

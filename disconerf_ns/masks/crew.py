@@ -304,7 +304,7 @@ class Remote:
         self.config, self.root = config, root
 
     def prepare(self) -> tuple[bool, str | None]:
-        """Set up the proposer. Returns whether the whole run must end, and the sentence that says why."""
+        """Set up the proposer. Returns whether the run must end, and the sentence that says why."""
         try:
             self.make = Maker(self.config, self.root)
         except UserError as error:
@@ -313,7 +313,7 @@ class Remote:
         return False, None
 
     def work(self, job: Job) -> tuple[bool, str | None]:
-        """Make the masks of an image. Returns whether the whole run must end, and the sentence that says why."""
+        """Make the masks of an image. Returns whether the run must end, and the result of `Maker` or why it must."""
         try:
             return False, self.make(job)
         except Displaced as error:

@@ -18,7 +18,7 @@ def fingerprint(image: Path) -> dict[str, Any]:
 def changed(store: MaskStore, key: str, image: Path) -> bool:
     """Whether an image file differs from the one that its stored masks were made of; False if they do not record it.
 
-    A file of the recorded size that is older than its masks counts as unchanged, without reading it.
+    A file of the recorded size that is older than its masks counts as unchanged and is not read.
     """
     recorded = store.about(key)
     if not {"bytes", "sha256"} <= recorded.keys():

@@ -62,7 +62,7 @@ class ImageMasks:
         return masks
 
     def packed(self, height: int, width: int) -> UInt8[np.ndarray, "masks bytes"]:
-        """The masks resampled as by `decode`, one bit per pixel, row by row, the first pixel in a byte's highest bit."""
+        """The masks resampled as by `decode`, one bit per pixel, row by row, the first pixel in the highest bit."""
         bits = np.empty((len(self), (height * width + 7) // 8), dtype=np.uint8)
         for row, annotation in zip(bits, self.annotations, strict=True):
             row[:] = np.packbits(resample(run_length.decode(annotation.rle), height, width))

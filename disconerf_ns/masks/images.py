@@ -45,7 +45,7 @@ def find_images(data: Path, folder: Path | None = None) -> dict[str, Path]:
         looked_in = root
         paths = [path for path in _below(root) if path.parent == root]
     if not looked_in.exists():
-        raise UserError(f"data: there is no folder {looked_in}; name the folder of the images, relative to {root}.")
+        raise UserError(f"data: there is no folder {looked_in}; name one with --images, relative to {root}.")
     if not paths:
         raise UserError(f"data: {looked_in} has no images; name the folder of the images with --images.")
 

@@ -22,7 +22,8 @@ def check_ranges(options: Any, **ranges: tuple[float | int, float | int]) -> Non
         values = value if isinstance(value, tuple) else (value,)
         if not values or not all(low <= number <= high for number in values):
             typed = " ".join(map(str, values)) or "without a value"
-            bounds = [f"{side} {bound:g}" for side, bound in (("at least", low), ("at most", high)) if math.isfinite(bound)]
+            sides = (("at least", low), ("at most", high))
+            bounds = [f"{side} {bound:g}" for side, bound in sides if math.isfinite(bound)]
             raise MaskError(
                 f"masks: --{name.replace('_', '-')} {typed} is out of range; it must be "
                 f"{' and '.join(bounds) or 'a number'}."

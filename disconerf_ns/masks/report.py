@@ -1,4 +1,4 @@
-"""What a set of masks is like: how many and how large, what they leave out, and which views stand out."""
+"""Statistics of a set of masks: their number, sizes and coverage per view, and the views that stand out."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from disconerf_ns.masks import rle
 from disconerf_ns.masks.store import MaskStore
 
 FEW = 5
-"""Masks of a view below which it teaches little (DiscoNeRF, 7.1)."""
+"""A view with fewer masks teaches little (DiscoNeRF, section 7.1)."""
 LISTED = 5
-"""Views that are named, at most."""
+"""Largest number of views that a line names."""
 
 
 @dataclass(frozen=True)
 class ViewMasks:
-    """The masks of one view in numbers."""
+    """Statistics of the masks of one view; empty masks are not counted."""
 
     key: str
     count: int
     coverage: float
-    """Part of what was looked at that at least one mask covers."""
+    """Fraction of the looked-at pixels that at least one mask covers."""
     sizes: tuple[float, ...]
-    """Part of what was looked at that each mask covers."""
+    """Fraction of the looked-at pixels that each mask covers."""
 
 
 def measure(store: MaskStore, keys: Iterable[str]) -> list[ViewMasks]:
-    """Look at the masks of views, one view at a time.
+    """Compute the statistics of views, one view at a time.
 
     Raises:
         MaskError: masks are missing or broken.
@@ -45,20 +45,24 @@ def measure(store: MaskStore, keys: Iterable[str]) -> list[ViewMasks]:
 
 
 def disagreement(one: ViewMasks, other: ViewMasks) -> float:
-    """Part of two views' masks, by area, that has no counterpart of its size in the other view.
+    """Fraction of the area of two views' masks that has no counterpart of its size in the other view.
 
-    1 - sum_i min(a_i, b_i) / sum_i max(a_i, b_i) over the sizes from the largest down: 0 where they are the same, 1
-    where one view has no masks. An object that is two masks there counts by the part that was cut off.
+    1 - sum_i min(a_i, b_i) / sum_i max(a_i, b_i), with both views' sizes sorted from the largest down. It is 0 for
+    equal sizes, and 1 if one view has no masks. An object split into two masks in one view counts by the smaller part.
     """
     ranked = list(zip_longest(sorted(one.sizes, reverse=True), sorted(other.sizes, reverse=True), fillvalue=0.0))
-    most = sum(map(max, ranked))
-    return 1 - sum(map(min, ranked)) / most if most else 0.0
+    total = sum(map(max, ranked))
+    return 1 - sum(map(min, ranked)) / total if total else 0.0
 
 
 def describe(root: object, views: Sequence[ViewMasks]) -> str:
-    """Masks per view, their sizes and coverage, views that stand out, and the slots of matching by view."""
+    """Report of several lines: masks per view, sizes, coverage, views that stand out, and slots of matching by view.
+
+    Args:
+        root: folder of the masks, for the first line.
+    """
     if not views:
-        return f"masks: {root} holds none of the images."
+        return f"masks: {root} has masks of none of the images."
     counts, cover = [view.count for view in views], [view.coverage for view in views]
     sizes = [size for view in views for size in view.sizes] or [0.0]
     lines = [
@@ -66,17 +70,17 @@ def describe(root: object, views: Sequence[ViewMasks]) -> str:
         f"  per view   {min(counts)} to {max(counts)} masks, median {median(counts):g}",
         f"  coverage   {min(cover):.0%} to {max(cover):.0%} of the image, median {median(cover):.0%}",
         f"  sizes      {min(sizes):.2%} to {max(sizes):.0%} of the image, median {median(sizes):.1%}",
-        f"  slots      {2 * max(counts)} with matching by view (twice the most masks of a view); otherwise as many as "
-        "objects are found",
+        f"  slots      {2 * max(counts)} with matching by view (twice the largest number of masks of a view); "
+        "otherwise one per discovered object",
     ]
     few = [view.key for view in views if view.count < FEW]
     if few:
-        lines.append(f"  few masks  {len(few)} views have less than {FEW}: {_listed(few)}")
+        lines.append(f"  few masks  {len(few)} views have fewer than {FEW}: {_listed(few)}")
     if len(views) > 1:
-        differ = sorted(((disagreement(a, b), f"{a.key} and {b.key}") for a, b in pairwise(views)), reverse=True)
-        parts, worst = [part for part, _ in differ], [f"{names} {part:.0%}" for part, names in differ]
+        ranked = sorted(((disagreement(a, b), f"{a.key} and {b.key}") for a, b in pairwise(views)), reverse=True)
+        fractions, worst = [part for part, _ in ranked], [f"{names} {part:.0%}" for part, names in ranked]
         lines.append(
-            f"  neighbours {median(parts):.0%} of the masks' area has no counterpart of its size in the next view "
+            f"  neighbours {median(fractions):.0%} of the masks' area has no counterpart of its size in the next view "
             f"(median); most: {_listed(worst)}"
         )
     return "\n".join(lines)

@@ -1,12 +1,14 @@
-"""COCO run-length encoding: arrays in and out, and a check that a string from a file is safe to decode.
+"""COCO's run-length encoding (RLE) of masks, and a check that RLE from a file is safe to decode.
 
-A mask is stored as the lengths of its runs in column-major order, zeros first. COCO writes each length in base 32
-(5 bits a character, offset 48, bit 6 set where the number goes on), from the fourth length on as the difference to the
-one two before. pycocotools' decoder reads past the end of a string that breaks off within a number, hence `checked`.
+A mask is stored as the lengths of its runs in column-major order, zeros first. COCO writes each length in base 32:
+5 bits per character, offset 48, and bit 6 is set if the number continues. The fourth and later lengths are written as
+differences to the length two before. pycocotools' decoder reads past the end of a string that ends within a number, so
+`checked` must refuse such strings first.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Any, TypedDict
 
 import numpy as np
@@ -18,21 +20,22 @@ MOST_PIXELS = 2**32 - 1
 
 
 class Rle(TypedDict):
-    """A compressed mask as pycocotools takes it."""
+    """A run-length encoded mask in pycocotools' form."""
 
     size: list[int]
     """[height, width]."""
     counts: str
+    """Run lengths as a string of COCO's characters."""
 
 
 def encode(mask: Bool[np.ndarray, "height width"]) -> Rle:
-    """The compressed form of one mask."""
+    """The RLE of a mask."""
     rle = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
     return {"size": [int(side) for side in mask.shape], "counts": rle["counts"].decode("ascii")}
 
 
 def decode(rle: Rle) -> Bool[np.ndarray, "height width"]:
-    """The mask of a valid RLE (one from `encode` or `checked`); column-major in memory."""
+    """The mask of a valid RLE (from `encode` or `checked`), column-major in memory."""
     return coco.decode(rle).view(bool)
 
 
@@ -42,22 +45,22 @@ def area(rle: Rle) -> int:
 
 
 def union_area(rles: list[Rle]) -> int:
-    """Number of pixels that at least one of the masks of an image covers."""
+    """Number of pixels that at least one of an image's masks covers."""
     return int(coco.area(coco.merge(rles))) if rles else 0
 
 
 def bounding_box(rle: Rle) -> tuple[float, float, float, float]:
-    """(x, y, width, height) in pixels: first column and row that the mask touches, and how many; zeros if empty."""
+    """(x, y, width, height) of the smallest box around the mask, in pixels; zeros for an empty mask."""
     return tuple(coco.toBbox(rle).tolist())
 
 
 def checked(segmentation: Any) -> Rle:
-    """The RLE of a COCO `segmentation` entry, compressed or not, known to be safe to decode.
+    """The RLE of a COCO `segmentation` entry, safe to decode.
 
     Args:
-        segmentation: `{"size": [height, width], "counts": ...}`, counts a string or a list of run lengths.
+        segmentation: `{"size": [height, width], "counts": ...}`; the counts are a string or a list of run lengths.
     Raises:
-        ValueError: anything else, or runs that do not add up to height x width; says what is wrong.
+        ValueError: the entry has another form, or its runs do not add up to height x width; says what is wrong.
     """
     if not isinstance(segmentation, dict) or not {"size", "counts"} <= segmentation.keys():
         raise ValueError("a segmentation is not RLE with `size` and `counts`")
@@ -66,7 +69,7 @@ def checked(segmentation: Any) -> Rle:
         raise ValueError(f"RLE size {_short(size)} is not [height, width]")
     height, width = size
     if height * width > MOST_PIXELS:
-        raise ValueError(f"RLE size {_short(size)} has more pixels than RLE can count")
+        raise ValueError(f"RLE size {_short(size)} has more pixels than 32 bits can count")
 
     if isinstance(counts, str):
         runs = run_lengths(counts)
@@ -83,10 +86,10 @@ def checked(segmentation: Any) -> Rle:
 
 
 def run_lengths(counts: str) -> Int[np.ndarray, " runs"]:
-    """The run lengths that a compressed string stands for; lengths below zero mean that the string is none.
+    """Decode a string of COCO's characters to run lengths; a negative length means that the string is no valid RLE.
 
     Raises:
-        ValueError: the string has characters that COCO does not use, or breaks off within a number.
+        ValueError: the string has characters that COCO does not use, or ends within a number.
     """
     codes = np.frombuffer(counts.encode("utf-8"), dtype=np.uint8).astype(np.int64) - 48
     if len(codes) == 0:
@@ -113,8 +116,13 @@ def run_lengths(counts: str) -> Int[np.ndarray, " runs"]:
 
 
 def is_length(value: Any) -> bool:
-    """Whether a value from a JSON file can be the side of an image."""
+    """Whether a value from a JSON file can be the height or width of an image."""
     return type(value) is int and 0 < value <= MOST_PIXELS
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value from a JSON file is a number that a float can hold: neither NaN nor infinite nor larger."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def _short(value: Any) -> str:

@@ -1,8 +1,7 @@
-"""The JSON record of an image's masks, as SA-1B has it: `image`, `annotations`, and our `looked_at`."""
+"""SA-1B's JSON record of an image's masks: `image`, `annotations`, and, in addition to SA-1B, `looked_at`."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from disconerf_ns.masks import rle as run_length
@@ -11,11 +10,11 @@ from disconerf_ns.masks.rle import Rle
 
 
 def record(masks: ImageMasks, image: dict[str, Any]) -> dict[str, Any]:
-    """The record of masks.
+    """The record of an image's masks.
 
     Args:
-        masks: the masks of an image.
-        image: what the record says of the image besides its size, such as `file_name`.
+        masks: the masks of the image.
+        image: facts about the image besides its size, such as `file_name`.
     """
     content = {
         "image": {**image, "height": masks.height, "width": masks.width},
@@ -27,11 +26,11 @@ def record(masks: ImageMasks, image: dict[str, Any]) -> dict[str, Any]:
 
 
 def parse(content: dict[str, Any]) -> ImageMasks:
-    """The masks that a record holds; what it says of areas and boxes is left aside, they follow from the RLE.
+    """The masks in a record. Areas and boxes are computed from the RLE, whatever the record says.
 
     Raises:
-        ValueError: an entry is missing or broken, RLE is not safe to decode, or a mask's size is not the image's; says
-            which and what is wrong.
+        ValueError: an entry is missing or broken, RLE is not safe to decode, or a mask's size is not the image's; names
+            the entry and the fault.
     """
     image, annotations = content.get("image"), content.get("annotations")
     if not isinstance(image, dict) or not isinstance(annotations, list):
@@ -47,7 +46,7 @@ def parse(content: dict[str, Any]) -> ImageMasks:
         except ValueError as error:
             known = isinstance(annotation, dict) and type(annotation.get("id")) is int
             name = f"annotation {number}" + (f" (id {annotation['id']})" if known else "")
-            raise ValueError(f"{name}: {error}") from None
+            raise ValueError(f"{name}: {error}") from error
     looked_at = content.get("looked_at")
     if looked_at is not None:
         looked_at = _sized(looked_at, [height, width])
@@ -71,6 +70,7 @@ def _parse_annotation(annotation: Any, size: list[int]) -> Mask:
 
 
 def _sized(segmentation: Any, size: list[int]) -> Rle:
+    """A checked RLE that has the image's [height, width]."""
     rle = run_length.checked(segmentation)
     if rle["size"] != size:
         raise ValueError(
@@ -83,6 +83,6 @@ def _score(annotation: dict[str, Any], name: str) -> float | None:
     value = annotation.get(name)
     if value is None:
         return None
-    if type(value) not in (int, float) or not math.isfinite(value):
+    if not run_length.is_number(value):
         raise ValueError(f"`{name}` is not a number")
     return float(value)

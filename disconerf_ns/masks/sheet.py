@@ -1,4 +1,4 @@
-"""Contact sheets: photographs with their masks, many on a page."""
+"""Contact sheets: pages with many photographs beside their masks."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from disconerf_ns.palette import object_colors
 
 PAPER, INK, WARNING = (24, 24, 27), (230, 230, 235), (255, 120, 90)
 MARGIN, CAPTION = 8, 22
-"""Pixels around a picture, and of the line below it."""
+"""Width of the margin around a picture and height of the line below it, in pixels."""
 
 
 def overlay(image: UInt8[np.ndarray, "h w 3"], masks: ImageMasks) -> UInt8[np.ndarray, "h w 3"]:
     """A photograph with its masks in colours, the smaller ones on top, each with a border.
 
-    What no mask covers is grey and dim, what was never looked at is black.
+    Pixels that no mask covers are grey and dim, and pixels that were not looked at are black.
     """
     height, width = image.shape[:2]
     grey = np.repeat(image.mean(-1, keepdims=True), 3, -1)
@@ -43,7 +43,13 @@ def overlay(image: UInt8[np.ndarray, "h w 3"], masks: ImageMasks) -> UInt8[np.nd
 def tile(
     image: UInt8[np.ndarray, "h w 3"], masks: ImageMasks, caption: str, warn: bool, longest: int
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """The photograph, its longest side of some pixels, beside the photograph with masks, and a line below."""
+    """A photograph beside the same photograph with masks, and a line of text below.
+
+    Args:
+        caption: text of the line.
+        warn: print the line in the colour of a warning.
+        longest: pixels of the photograph's longer side.
+    """
     height, width = (max(round(longest * side / max(image.shape[:2])), 1) for side in image.shape[:2])
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     page = Image.new("RGB", (2 * width + 3 * MARGIN, height + 2 * MARGIN + CAPTION), PAPER)
@@ -56,12 +62,12 @@ def tile(
 
 
 def sheet(tiles: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> UInt8[np.ndarray, "height width 3"]:
-    """Tiles in rows, on a page that is about as wide as high."""
+    """Tiles in rows on a page that is about square."""
     height, width = (max(tile.shape[side] for tile in tiles) for side in (0, 1))
     columns = min(max(round(math.sqrt(len(tiles) * height / width)), 1), len(tiles))
     rows = -(-len(tiles) // columns)
     page = np.full((rows * height, columns * width, 3), PAPER, np.uint8)
-    for number, part in enumerate(tiles):
+    for number, picture in enumerate(tiles):
         top, left = number // columns * height, number % columns * width
-        page[top : top + part.shape[0], left : left + part.shape[1]] = part
+        page[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
     return page

@@ -1,4 +1,4 @@
-"""The masks of a dataset on disk: an SA-1B JSON file per image, found by the relative path, and a manifest."""
+"""The masks of a dataset on disk: one SA-1B JSON file per image, found by its relative path, and a manifest."""
 
 from __future__ import annotations
 
@@ -18,25 +18,30 @@ from disconerf_ns.masks.keys import pair_names
 
 MANIFEST = "manifest.json"
 BEGINNING = '{"image": '
-"""How files of this package begin."""
+"""First bytes of the mask files that this package writes."""
 HEAD = 4096
-"""Bytes that hold what a file says of its image."""
+"""Number of first bytes of a file that hold the facts about its image."""
 
 
 class MaskStore:
-    """A set of masks: `<root>/<key>.json` per image, and `<root>/manifest.json` that says what made them."""
+    """A set of masks: `<root>/<key>.json` per image, and `<root>/manifest.json` with the generator and its parameters.
+
+    Args:
+        root: folder of the set; it need not exist yet.
+        note: see the attribute.
+    """
 
     def __init__(self, root: Path, note: str = ""):
         self.root = Path(root)
         self.note = note
-        """Which set was taken and what else was there, where the choice was the program's."""
+        """Sentence that names the set and its alternatives if the program chose it, otherwise empty."""
 
     @classmethod
     def open(cls, root: Path) -> MaskStore:
         """The set in a folder.
 
         Raises:
-            MaskError: no such folder, or no masks in it.
+            MaskError: there is no such folder, or it has no masks.
         """
         root = Path(root)
         if not root.is_dir():
@@ -50,12 +55,12 @@ class MaskStore:
 
     @classmethod
     def find(cls, data: Path) -> MaskStore:
-        """The set of a dataset: the only one in DATA/masks/, or the newest; the result's `note` says which.
+        """The only set in DATA/masks/, or the newest; the result's `note` names it.
 
         Args:
             data: the dataset's folder, or its transforms file.
         Raises:
-            MaskError: there is none.
+            MaskError: the dataset has no masks.
         """
         data = Path(data)
         folder = (data.parent if data.suffix == ".json" else data) / "masks"
@@ -75,16 +80,19 @@ class MaskStore:
 
     @classmethod
     def create(cls, root: Path, manifest: dict[str, Any]) -> MaskStore:
-        """Start a set under this manifest (generator, parameters, version; `created` is added), or join it.
+        """Start a set with this manifest, or continue the set in the folder if its manifest agrees.
 
+        Args:
+            manifest: `generator`, `parameters` and `version`; the time `created` is added.
         Raises:
-            MaskError: the folder has a set of another generator or with other parameters.
+            MaskError: the folder has a set of another generator or with other parameters, or JSON files without a
+                manifest.
         """
         store = cls(root)
         if foreign := store.foreign():
             raise MaskError(
-                f"masks: {root} has JSON files that nothing says are masks, such as {foreign[0]}, and no {MANIFEST}; "
-                "name another folder with --output."
+                f"masks: {root} has no {MANIFEST}, so its JSON files, such as {foreign[0]}, may not be masks; name "
+                "another folder with --output."
             )
         if store.keys() or not write_new(store.root / MANIFEST, _dated(manifest)):
             store.check_recipe(manifest)
@@ -92,10 +100,10 @@ class MaskStore:
 
     @classmethod
     def replace(cls, root: Path, manifest: dict[str, Any]) -> MaskStore:
-        """Start a set instead of the one in the folder: what this package wrote is deleted, and no other file.
+        """Start a set in place of the one in the folder; only mask files that this package wrote are deleted.
 
         Raises:
-            MaskError: there are files and no manifest, so that nothing says what they are.
+            MaskError: the folder has JSON files without a manifest, so that they may not be masks.
         """
         store = cls(root)
         if foreign := store.foreign():
@@ -120,19 +128,19 @@ class MaskStore:
         wanted = {"generator": manifest.get("generator"), **json.loads(json.dumps(manifest.get("parameters", {})))}
         parameters = self.manifest.get("parameters", {})
         if not isinstance(parameters, dict):
-            raise MaskError(f"masks: {self.root / MANIFEST} is broken: its parameters are no object. {_ANOTHER}")
-        found = {"generator": self.manifest.get("generator"), **parameters}
-        differing = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
+            raise MaskError(f"masks: {self.root / MANIFEST} is broken: `parameters` is not a JSON object. {_ANOTHER}")
+        recorded = {"generator": self.manifest.get("generator"), **parameters}
+        differing = [name for name in {**wanted, **recorded} if wanted.get(name) != recorded.get(name)]
         if differing:
-            changes = ", ".join(f"{name} {found.get(name)} instead of {wanted.get(name)}" for name in differing)
+            changes = ", ".join(f"{name} {recorded.get(name)} instead of {wanted.get(name)}" for name in differing)
             raise MaskError(
-                f"masks: those in {self.root} were made with {changes}; name another folder with --output, or replace "
-                "them with --overwrite."
+                f"masks: the masks in {self.root} were made with {changes}; name another folder with --output, or "
+                "replace them with --overwrite."
             )
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """What made the masks; empty where nothing was written down.
+        """Generator, parameters, version and time of the masks; empty without a manifest file.
 
         Raises:
             MaskError: the file is not a JSON object.
@@ -141,27 +149,27 @@ class MaskStore:
         try:
             return _read(path) if path.is_file() else {}
         except MaskError as error:
-            raise MaskError(str(error).replace(_REMAKE, _ANOTHER)) from None
+            raise MaskError(str(error).replace(_REMAKE, _ANOTHER)) from error
 
     @property
     def created(self) -> float:
-        """When the set was made, in seconds since 1970: by its manifest, or else by the folder's own time."""
+        """Time at which the set was started, in seconds since 1970: the manifest's, or else the folder's."""
         try:
             return datetime.fromisoformat(self.manifest["created"]).timestamp()
         except (MaskError, KeyError, TypeError, ValueError):
             return self.root.stat().st_mtime
 
     def keys(self) -> list[str]:
-        """The keys of all images that have a file of masks, sorted; a folder with a manifest is a set of its own."""
-        found = []
-        for folder, below, names in os.walk(self.root):
-            below[:] = [name for name in below if not _is_manifest(Path(folder, name, MANIFEST))]
+        """The keys of all mask files, sorted, without subfolders that have a manifest and thus are sets themselves."""
+        paths = []
+        for folder, subfolders, names in os.walk(self.root):
+            subfolders[:] = [name for name in subfolders if not _is_manifest(Path(folder, name, MANIFEST))]
             inside = Path(folder).relative_to(self.root)
-            found += [(inside / name).as_posix() for name in names if name.endswith(".json") and name[0] != "."]
-        return sorted(name.removesuffix(".json") for name in found if name != MANIFEST)
+            paths += [(inside / name).as_posix() for name in names if name.endswith(".json") and name[0] != "."]
+        return sorted(path.removesuffix(".json") for path in paths if path != MANIFEST)
 
     def _is_set(self) -> bool:
-        """Whether there are masks: under a manifest, or a first file that has an image's entry, or is broken."""
+        """Whether the folder has mask files; without a manifest, the first JSON file must be of masks, or broken."""
         keys = self.keys()
         if not keys or (self.root / MANIFEST).is_file():
             return bool(keys)
@@ -171,21 +179,21 @@ class MaskStore:
             return True
 
     def foreign(self) -> list[str]:
-        """Files among the keys' that nobody would want replaced: those of a folder without a manifest."""
+        """JSON files that may belong to others: all of them in a folder without a manifest, otherwise none."""
         return [] if (self.root / MANIFEST).is_file() else [f"{key}.json" for key in self.keys()]
 
     def identity(self) -> str:
-        """The manifest as it is on disk now: another one is there once another run has begun the set anew."""
+        """Text of the manifest on disk; it changes when another run replaces the set."""
         path = self.root / MANIFEST
         return path.read_text() if path.is_file() else ""
 
     def files_for(self, keys: Iterable[str]) -> dict[str, str]:
-        """The stored keys of images, by the images' keys; an image without masks is not there.
+        """Stored keys by the keys of the images that they belong to, without images that have no masks.
 
-        A file under exactly an image's key is that image's; the others are found as `keys.pair_names` says.
+        A file with exactly an image's key belongs to that image; `keys.pair_names` pairs the others.
 
         Args:
-            keys: those of all images, since one that is left out cannot be seen to fit the same file.
+            keys: the keys of all images; if one is left out, a file that fits it as well looks unambiguous.
         Raises:
             MaskError: two stored keys fit one image, or one fits two images.
         """
@@ -198,7 +206,7 @@ class MaskStore:
         return exact | {key: name.removesuffix(".json") for key, name in near.items()}
 
     def resolve(self, key: str) -> str | None:
-        """The stored key of one image, None where there is none; `files_for` also sees what fits several images.
+        """The stored key of one image, or None; unlike `files_for`, this cannot notice a file that fits several images.
 
         Raises:
             MaskError: several stored keys fit.
@@ -206,33 +214,33 @@ class MaskStore:
         return self.files_for([key]).get(key)
 
     def holds(self, key: str) -> bool:
-        """Whether there is a file under exactly this key."""
+        """Whether there is a mask file with exactly this key."""
         return self._path(key).is_file() and f"{key}.json" != MANIFEST
 
     def missing(self, keys: Iterable[str]) -> list[str]:
-        """Those of the images' keys that have no masks."""
+        """The keys of images without masks, among the keys of all images."""
         keys = list(keys)
-        found = self.files_for(keys)
-        return [key for key in keys if key not in found]
+        stored = self.files_for(keys)
+        return [key for key in keys if key not in stored]
 
     def load(self, key: str) -> ImageMasks:
         """The masks of a stored key.
 
         Raises:
-            MaskError: the file is not there, not JSON, lacks a field, has RLE that cannot be decoded, or masks whose
-                size is not the image's.
+            MaskError: the file is missing or is not JSON, lacks a field, has RLE that cannot be decoded, or has masks
+                whose size is not the image's.
         """
         path = self._path(key)
         content = _read(path)
         try:
             return sa1b.parse(content)
         except ValueError as error:
-            raise MaskError(f"masks: {path} is broken: {error}. {_REMAKE}") from None
+            raise MaskError(f"masks: {path} is broken: {error}. {_REMAKE}") from error
 
     def about(self, key: str) -> dict[str, Any]:
-        """What the file of a stored key says of its image, without reading the masks; empty where it says nothing.
+        """The `image` entry of a stored key's file, without its masks; empty if the file has none at its beginning.
 
-        Files of this package begin with it, so thousands of them are looked at in a second.
+        This package writes the entry first, so that thousands of files can be checked per second.
         """
         with self._path(key).open("rb") as file:
             head = file.read(HEAD).decode("utf-8", "ignore")
@@ -243,16 +251,16 @@ class MaskStore:
         return image if head.startswith(BEGINNING) and isinstance(image, dict) else {}
 
     def written(self, key: str) -> float:
-        """When the file of a stored key was written, in seconds since 1970."""
+        """Time at which the file of a stored key was written, in seconds since 1970."""
         return self._path(key).stat().st_mtime
 
     def save(self, key: str, masks: ImageMasks, image: dict[str, Any] | None = None) -> None:
-        """Write the masks of one image; other readers see the old file or the new one, never half of one.
+        """Write the masks of one image; readers see the old file or the new one, never half of it.
 
         Args:
-            image: more facts for the file's `image` entry, such as `file_name`.
+            image: facts for the file's `image` entry besides the size, such as `file_name`.
         Raises:
-            MaskError: the key is the manifest's.
+            MaskError: the key would give the file the manifest's name.
         """
         if f"{key}.json" == MANIFEST:
             raise MaskError(f"masks: an image called {key} would replace {self.root / MANIFEST}; rename the image.")
@@ -278,7 +286,7 @@ def _dated(manifest: dict[str, Any]) -> str:
 
 
 def _is_manifest(path: Path) -> bool:
-    """Whether there is a manifest, and not the masks of an image that is called so."""
+    """Whether the file is a manifest, rather than the masks of an image named `manifest`."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -291,7 +299,7 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise MaskError(f"masks: there is no file {path}; run `disconerf masks --data DATA` to make it.") from None
     except (ValueError, RecursionError) as error:
-        raise MaskError(f"masks: {path} is not JSON ({error}). {_REMAKE}") from None
+        raise MaskError(f"masks: {path} is not JSON ({error}). {_REMAKE}") from error
     if not isinstance(content, dict):
         raise MaskError(f"masks: {path} does not hold a JSON object. {_REMAKE}")
     return content

@@ -1,1 +1,1 @@
-"""Surface points of the training views: taken once from the frozen radiance field, packed, kept by budget."""
+"""Surface points of the training views, sampled once from the frozen radiance field and stored by memory budget."""

@@ -1,4 +1,4 @@
-"""Rays of an image at a coarser resolution, which still go through the centres of its own pixels."""
+"""Rays at a reduced resolution that still pass through the centres of the full-size image's pixels."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from disconerf_ns.masks.image_masks import sampled
 
 
 def sampled_rays(cameras: Cameras, index: int, height: int, width: int) -> RayBundle:
-    """Rays (height width) of a camera through the centres of the pixels that `resample` takes of its image.
+    """Rays of a camera, (height, width), through the centres of the pixels that `resample` takes from its image.
 
-    A camera of lower resolution would look between them where the scale is even: half a pixel beside the masks, the
-    labels and the colours. Lens distortion and every camera model are those of the full-size camera.
+    A camera of lower resolution would look between these pixels if the scale is even, half a pixel away from the masks,
+    the labels and the colours. Lens distortion and camera model stay the full-size camera's.
+
+    Args:
+        cameras: full-size cameras.
+        index: index of the camera.
+        height, width: reduced resolution in pixels.
     """
     y = torch.from_numpy(sampled(int(cameras.height[index]), height)) + 0.5
     x = torch.from_numpy(sampled(int(cameras.width[index]), width)) + 0.5

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int16, Shaped
 from torch import Tensor
 
 POSITION_STEPS = 2**16 - 1
+"""Steps of a packed coordinate between 0 and 1."""
 SOLID = 0.5
 """Accumulation above which a ray has a surface."""
 
@@ -21,7 +22,7 @@ SOLID = 0.5
 def weight_quantiles(
     weights: Float[Tensor, "rays samples"], edges: Float[Tensor, "rays edges"], count: int
 ) -> Float[Tensor, "rays count"]:
-    """Distances at which the cumulative weight reaches (j + 1/2) / count of its total, linear within a bin.
+    """Distances at which the cumulative weight reaches (j + 1/2) / count of its total, linear in each bin.
 
     Args:
         weights: rendering weights, >= 0; a ray without weight gets points spread over its samples.
@@ -50,7 +51,7 @@ class SurfaceSamples:
 
     @classmethod
     def pack(cls, positions: Float[Tensor, "rays count 3"], accumulation: Float[Tensor, "rays"]) -> SurfaceSamples:
-        """Round contracted positions in [0, 1]^3 to 16-bit fixed point, finer near 1 than half precision is."""
+        """Round contracted positions in [0, 1]^3 to 16-bit fixed point, which is finer near 1 than half precision."""
         steps = (positions.clamp(0, 1) * POSITION_STEPS).round() - 2**15
         return cls(steps.to(torch.int16), accumulation.half())
 
@@ -61,27 +62,27 @@ class SurfaceSamples:
 
     @property
     def solid(self) -> Bool[Tensor, "rays"]:
-        """Rays that have a surface."""
+        """True for rays that have a surface."""
         return self.accumulation > SOLID
 
     def __getitem__(self, rays: slice | Shaped[Tensor, "_"]) -> SurfaceSamples:
-        """Some of the rays."""
+        """Samples of the selected rays."""
         return SurfaceSamples(self.packed[rays], self.accumulation[rays])
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> SurfaceSamples:
-        """The same samples on another device; copied there while the host goes on, where that is asked for."""
+        """The same samples on another device; with `non_blocking` the host does not wait for the copy."""
         return SurfaceSamples(
             self.packed.to(device, non_blocking=non_blocking), self.accumulation.to(device, non_blocking=non_blocking)
         )
 
     @staticmethod
     def cat(parts: list[SurfaceSamples]) -> SurfaceSamples:
-        """Rays of several views one after the other."""
+        """Samples of several views, one view after the other."""
         return SurfaceSamples(torch.cat([p.packed for p in parts]), torch.cat([p.accumulation for p in parts]))
 
     @property
     def nbytes(self) -> int:
-        """Memory of the samples."""
+        """Memory of the samples in bytes."""
         return self.packed.nbytes + self.accumulation.nbytes
 
     def __len__(self) -> int:
@@ -91,6 +92,11 @@ class SurfaceSamples:
 def render_slots(
     probabilities: Float[Tensor, "points slots"], accumulation: Float[Tensor, "rays"]
 ) -> Float[Tensor, "rays slots"]:
-    """O = A / k sum_j o(x_j): slots rendered along rays whose points carry equal weight."""
+    """Slots rendered along rays whose k points carry equal weight: O = A / k sum_j o(x_j).
+
+    Args:
+        probabilities: slot probabilities o in [0, 1], all points of a ray one after the other.
+        accumulation: accumulation A in [0, 1].
+    """
     per_ray = probabilities.view(len(accumulation), -1, probabilities.shape[-1])
     return per_ray.mean(1) * accumulation[:, None]

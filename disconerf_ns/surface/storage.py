@@ -1,6 +1,7 @@
-"""Where the surface samples of the training views are kept: on the device, in host memory, in a file, by budget.
+"""Storage of the training views' surface samples on the GPU, in host memory or in a file, by memory budget.
 
-A view is in one place as a whole and is the same in each, bit for bit: a budget changes time and nothing else.
+Each view lies in one place as a whole, with values that are the same in every place, bit for bit: budgets change only
+the speed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ GIB = 2**30
 
 
 class Place(Enum):
-    """Where the samples of a view are."""
+    """Storage place of a view's samples."""
 
     GPU = "on the GPU"
     HOST = "in host memory"
@@ -31,30 +32,31 @@ class Place(Enum):
 
 
 def sample_sizes(rays: int, points: int) -> tuple[int, int]:
-    """Bytes of a view's positions, three numbers of 16 bits a point, and of its accumulation, one a ray."""
+    """Bytes of a view's positions, three 16-bit numbers per point, and of its accumulation, one per ray."""
     return 6 * points * rays, 2 * rays
 
 
 def pinned_size(size: int) -> int:
-    """Bytes of host memory that torch pins, for a GPU to read, for a tensor of so many: the next power of two."""
+    """Bytes of host memory that torch pins for a tensor of `size` bytes: the next power of two."""
     return 1 << max(size - 1, 0).bit_length()
 
 
 def place(sizes: Sequence[tuple[int, int]], gpu_bytes: int | None, host_bytes: int) -> list[Place]:
-    """Fill the GPU, then the host's memory; what is left goes to a file.
+    """Place of each view: views fill the GPU first, then host memory, and the rest goes to a file.
 
-    Views are drawn equally often, so it makes no difference which ones are near.
+    Training draws all views equally often, so it does not matter which ones are near.
 
     Args:
         sizes: bytes of the tensors of each view.
-        gpu_bytes, host_bytes: most bytes there; None where there is no GPU, for which host memory is pinned.
+        gpu_bytes: budget of the GPU; None if there is no GPU, so that host memory need not be pinned.
+        host_bytes: budget of host memory.
     """
     left = {Place.GPU: gpu_bytes or 0, Place.HOST: host_bytes}
-    on_host = sum if gpu_bytes is None else lambda tensors: sum(map(pinned_size, tensors))
+    host_size = sum if gpu_bytes is None else lambda tensors: sum(map(pinned_size, tensors))
     places = []
     for tensors in sizes:
-        needed = {Place.GPU: sum(tensors), Place.HOST: on_host(tensors)}
-        chosen = next((where for where, size in needed.items() if size <= left[where]), Place.FILE)
+        needed = {Place.GPU: sum(tensors), Place.HOST: host_size(tensors)}
+        chosen = next((candidate for candidate, size in needed.items() if size <= left[candidate]), Place.FILE)
         if chosen in left:
             left[chosen] -= needed[chosen]
         places.append(chosen)
@@ -62,13 +64,13 @@ def place(sizes: Sequence[tuple[int, int]], gpu_bytes: int | None, host_bytes: i
 
 
 class Spill:
-    """A file for what memory has no room for. It has no name, so that it is gone when the run is.
+    """A file for samples that do not fit into memory; it has no name, so it vanishes when the process ends.
 
     Args:
-        folder: where the file is.
-        size: bytes that it is going to hold.
+        folder: folder of the file.
+        size: bytes that the file is going to hold.
     Raises:
-        UserError: the disk has no room for them.
+        UserError: the disk has less than `size` bytes left.
     """
 
     def __init__(self, folder: Path, size: int):
@@ -80,10 +82,10 @@ class Spill:
                 "--pipeline.surface-memory-gb or --pipeline.surface-host-memory-gb, or lower "
                 "--pipeline.datamanager.view-pixels."
             )
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (open as long as it is mapped)
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (stays open while it is mapped)
 
     def keep(self, tensor: Tensor) -> Tensor:
-        """The same values, read from the file when they are looked at; the system drops them when memory is short."""
+        """Write a tensor to the file; the returned one reads it from there on access, so it need not stay in memory."""
         array, start = tensor.cpu().contiguous().numpy(), self._file.seek(0, 2)
         self._file.write(memoryview(array).cast("B"))
         self._file.flush()
@@ -91,16 +93,17 @@ class Spill:
 
 
 class SurfaceStorage:
-    """Puts the samples of one view after the other where there is room.
+    """Stores the samples of one view after the other where there is room.
 
     Args:
-        rays: rays of each view.
-        points: points of a ray.
-        device: what computes with them.
-        gpu_gb, host_gb: most memory in GiB of a GPU, where that is the device, and of the host.
-        folder: where there is a disk for the rest.
+        rays: number of rays of each view.
+        points: number of points per ray.
+        device: device that computes with the samples.
+        gpu_gb: budget of GPU memory in GiB; unused if the device is the CPU.
+        host_gb: budget of host memory in GiB.
+        folder: folder on a disk for the rest.
     Raises:
-        UserError: the disk has no room for it.
+        UserError: the disk has no room for the rest.
     """
 
     def __init__(
@@ -126,12 +129,12 @@ class SurfaceStorage:
         return ", ".join(f"{size / 2**20:,.0f} MiB {chosen.value}" for chosen, size in self.bytes.items() if size)
 
     def keep(self, samples: SurfaceSamples) -> SurfaceSamples:
-        """The samples of the next view, in their place."""
+        """Store the samples of the next view; the returned ones lie in its place."""
         chosen = next(self._places)
         if chosen is Place.GPU:
             return samples.to(self._device)
-        put = {Place.HOST: self._near, Place.FILE: self._spill and self._spill.keep}[chosen]
+        put = {Place.HOST: self._in_host_memory, Place.FILE: self._spill and self._spill.keep}[chosen]
         return SurfaceSamples(put(samples.packed), put(samples.accumulation))
 
-    def _near(self, tensor: Tensor) -> Tensor:
+    def _in_host_memory(self, tensor: Tensor) -> Tensor:
         return tensor if self._device.type == "cpu" else tensor.cpu().pin_memory()

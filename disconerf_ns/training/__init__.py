@@ -1,1 +1,1 @@
-"""Parts of an iteration: schedule, batches of whole views, objective; and radiance fields of earlier runs."""
+"""Training of both stages: schedule, batches of whole views, objective, and radiance fields of earlier runs."""

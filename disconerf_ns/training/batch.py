@@ -1,4 +1,4 @@
-"""Whole views as one batch: their frozen surface points, masks, and what the masks are about."""
+"""Batches of whole views: frozen surface points, masks, and the slots that the masks are compared with."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from disconerf_ns.training.objective import MaskTargets, quick
 
 
 def stacked(parts: Sequence[Shaped[Tensor, "..."]]) -> Shaped[Tensor, "parts ..."]:
-    """Tensors as one, each filled up with zeros to the largest."""
+    """Stack tensors into one; smaller tensors are padded with zeros at the end of each axis."""
     shapes = {part.shape for part in parts}
     if len(shapes) == 1:
         return torch.stack(list(parts))
-    out = parts[0].new_zeros(len(parts), *(max(sizes) for sizes in zip(*shapes)))
-    for place, part in zip(out, parts):
-        place[tuple(slice(size) for size in part.shape)] = part
-    return out
+    padded = parts[0].new_zeros(len(parts), *(max(sizes) for sizes in zip(*shapes)))
+    for row, part in zip(padded, parts):
+        row[tuple(slice(size) for size in part.shape)] = part
+    return padded
 
 
 @dataclass
 class ObjectBatch:
-    """Whole views of one object iteration; those with fewer pixels or masks are filled up with nothing."""
+    """Whole views of one iteration of the object stage; views with fewer pixels or masks are padded with zeros."""
 
     packed: Shaped[Tensor, "views pixels points 3"]
     """Contracted surface points, packed as in `SurfaceSamples`."""
     accumulation: Float[Tensor, "views pixels"]
-    """Accumulation A in [0, 1], 0 for pixels that take part in no loss."""
+    """Accumulation A in [0, 1]; 0 for pixels without a loss."""
     masks: Float[Tensor, "views pixels masks"]
-    """Binary masks, 0 for pixels that take part in no loss."""
+    """Binary masks M; 0 for pixels without a loss."""
     rays: Int[Tensor, "views"]
-    """Pixels of each view."""
+    """Number of pixels of each view, without padding."""
     pixels: Int[Tensor, "views"]
-    """Those that take part in a loss."""
+    """Number of pixels of each view that have a loss."""
     counts: list[int]
-    """Masks of each view."""
+    """Number of masks of each view, without padding."""
     targets: MaskTargets | None
-    """What the masks are compared with; None matches them with the slots as they are now."""
+    """Sets of slots that the masks are compared with; None matches the masks with the current slots."""
 
     @classmethod
     def of(
@@ -53,22 +53,24 @@ class ObjectBatch:
         explanations: Sequence[Explanation] | None,
         device: torch.device | str,
     ) -> ObjectBatch:
-        """Views on a device.
+        """Gather views into a batch.
 
         Args:
             surfaces: surface samples of each view.
             views: masks of the same views.
-            explanations: what those masks are about; None matches them with the slots as they are now.
-            device: where the batch goes.
+            explanations: explanations of these masks; None matches the masks with the current slots.
+            device: device of the batch.
         """
         valid = stacked([view.valid for view in views]).to(device, non_blocking=True)
         bits = stacked([view.bits for view in views]).to(device, non_blocking=True)
         masks = (unpack(bits, valid.shape[1]) * valid[:, None]).mT.to(quick(bits.device))
         targets = None
         if explanations is not None:
-            alpha = stacked([some.affinity for some in explanations])
-            about = stacked([some.explained for some in explanations])
-            targets = MaskTargets(stacked([some.sets for some in explanations]), alpha, about)
+            targets = MaskTargets(
+                sets=stacked([explanation.sets for explanation in explanations]),
+                affinity=stacked([explanation.affinity for explanation in explanations]),
+                counted=stacked([explanation.explained for explanation in explanations]),
+            )
         return cls(
             packed=stacked([surface.packed for surface in surfaces]).to(device, non_blocking=True),
             accumulation=stacked([surface.accumulation for surface in surfaces]).to(device).float() * valid,
@@ -87,11 +89,11 @@ class ObjectBatch:
 
     @property
     def surface(self) -> SurfaceSamples:
-        """All rays, one view after the other."""
+        """All rays of the batch, padding included, one view after the other."""
         return SurfaceSamples(self.packed.flatten(0, 1), self.accumulation.flatten())
 
     def choose(self, count: int) -> Int[Tensor, "count"]:
-        """Random points of the batch's surface: each as likely within its view, and views as likely as each other."""
+        """Indices of random surface points: all views are equally likely, and so are all points within a view."""
         device = self.rays.device
         view = torch.randint(len(self.rays), (count,), device=device)
         ray = (torch.rand(count, device=device) * self.rays[view]).long().clamp(max=self.packed.shape[1] - 1)

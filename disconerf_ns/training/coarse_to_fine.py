@@ -1,7 +1,7 @@
 """Coarse-to-fine learning of the radiance field's hash grid (DiscoNeRF, 7.2): finer levels wait for coarser ones.
 
-A level that waits gets no gradient and stays within 0.001 of zero. Surfaces form where the coarse levels put them, and
-fog in front of single cameras, which takes fine levels, comes too late to explain anything.
+A level that waits gets no gradient and keeps its initial values, within 0.001 of zero. So surfaces form where the coarse
+levels put them. Fog in front of single cameras needs fine levels, which start when surfaces already explain the photos.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from disconerf_ns.kernels.hash_grid import tcnn_level_sizes
 
 
 class CoarseToFine:
-    """Keeps the gradient from the finest levels of nerfacto's hash grid, in torch's layout or tinycudann's."""
+    """Blocks the gradient of the finest levels of nerfacto's hash grid, in torch's layout or tinycudann's."""
 
     def __init__(self, grid: MLPWithHashEncoding):
         if isinstance(grid.model, nn.Sequential):
@@ -24,11 +24,11 @@ class CoarseToFine:
             parameter, entries = grid.model.params, tcnn_level_sizes(scales, grid.log2_hashmap_size)
         self._values = [grid.features_per_level * size for size in entries]
         self.open_levels = grid.num_levels
-        """Levels that learn, the coarsest ones."""
+        """Number of levels that learn, counted from the coarsest."""
         parameter.register_hook(self._hold_back)
 
     def _hold_back(self, gradient: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """The gradient without its last values, which are the finest levels'."""
+        """The gradient with zeros in its last values, which belong to the finest levels."""
         held = sum(self._values[self.open_levels :])
         if held == 0:
             return gradient

@@ -1,4 +1,4 @@
-"""One object iteration: the field at the surface of whole views, and how far their masks and the consensus disagree."""
+"""One iteration of the object stage: the field on the surface of whole views, compared with masks and consensus."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LossWeights(NamedTuple):
 
 
 class ObjectOutputs(NamedTuple):
-    """What a batch of whole views says about the object field."""
+    """Unweighted losses of the object field on a batch of whole views, with the targets of the masks."""
 
     losses: MaskLosses
     targets: MaskTargets
@@ -36,7 +36,7 @@ class ObjectOutputs(NamedTuple):
     """Cross-entropy with the consensus; None where masks are matched view by view."""
 
     def metrics(self) -> dict[str, Tensor]:
-        """The mean affinity of masks with what they are matched to, and the number of slots in use."""
+        """Mean affinity of the masks with their targets, and the number of slots that a mask is about."""
         return {
             "matched_affinity": self.targets.affinity.sum() / self.real.sum().clamp(min=1),
             "slots_in_use": self.targets.used.sum(),
@@ -57,14 +57,14 @@ class ObjectOutputs(NamedTuple):
 def object_outputs(
     field: ObjectField, batch: ObjectBatch, consensus: Consensus, consensus_points: int, tv_cells: int
 ) -> ObjectOutputs:
-    """Evaluate the field once, at the batch's surface and at points of the consensus, and compare it with both.
+    """Evaluate the field once, at the batch's surface and at random points of the consensus, and compute all losses.
 
     Args:
         field: the object field, which gets gradients.
         batch: whole views with their masks.
         consensus: the objects that the masks of all views agree on; unused where masks are matched view by view.
-        consensus_points: random points of the consensus that are looked at.
-        tv_cells: cells per level of the hash grid whose vertices enter the total variation.
+        consensus_points: number of random points in the consensus loss.
+        tv_cells: number of hash grid cells per level whose vertices enter the total variation.
     """
     surface, points, groups = batch.surface, consensus.points[:0], consensus.groups[:0]
     if batch.targets is not None:
@@ -88,11 +88,11 @@ def object_outputs(
 
 
 def consensus_loss(field: ObjectField, hidden: Float[Tensor, "n width"], groups: Int[Tensor, "n"]) -> Float[Tensor, ""]:
-    """Mean negative log probability of the object that all views agree on; points without one (-1) count as 0.
+    """Mean negative log probability of each point's consensus object; points without an object (-1) count as 0.
 
     Args:
         hidden: `field.hidden` of the points.
-        groups: the object of each point.
+        groups: consensus object of each point, -1 for none.
     """
     opaque = torch.ones(len(hidden), device=hidden.device)
     chosen = field.composite(hidden, opaque).gather(1, groups.clamp(min=0)[:, None])[:, 0]

@@ -1,8 +1,8 @@
 """The objective of a batch of views: affinity, matching, and the losses of masks against slots (DiscoNeRF, 3.1-3.2).
 
-Masks are binary, so min(O, M) is the product O M and max(O, M) follows from the areas: products of matrices, for all
-views of a batch at once, take the place of a loop over masks. Where views have fewer pixels or masks than others, the
-rest of their part of the batch is 0, in slots as in masks, and takes part in nothing.
+Masks are binary, so min(O, M) is the product O M and max(O, M) follows from the areas: matrix products for all views of
+a batch replace a loop over masks. Views with fewer pixels or masks than others are padded with zeros, in slots and in
+masks, and padding contributes to no result.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 
 def quick(device: torch.device) -> torch.dtype:
-    """The precision of products of masks and slots: 0, 1 and probabilities need no more than half, where it is fast."""
+    """Data type for products of masks and slots: on a GPU half precision, which is enough for 0, 1 and probabilities."""
     return torch.float16 if device.type == "cuda" else torch.float32
 
 
@@ -41,10 +41,10 @@ def affinity(
 
 
 def assign(alpha: Float[Tensor, "masks slots"]) -> Int[Tensor, "masks"]:
-    """One slot for every mask, no slot twice, with the largest total affinity (Hungarian matching, 3.1).
+    """Assign a different slot to every mask, with the largest total affinity (Hungarian matching, 3.1).
 
     Raises:
-        ValueError: more masks than slots.
+        ValueError: there are more masks than slots.
     """
     if alpha.shape[0] > alpha.shape[1]:
         raise ValueError(f"{alpha.shape[0]} masks cannot be matched one to one with {alpha.shape[1]} slots")
@@ -53,33 +53,33 @@ def assign(alpha: Float[Tensor, "masks slots"]) -> Int[Tensor, "masks"]:
 
 
 class MaskTargets(NamedTuple):
-    """What the masks of a batch of views are compared with."""
+    """Sets of slots that the masks of a batch of views are compared with."""
 
     sets: Float[Tensor, "views masks slots"]
     """1 for the slots whose union a mask is compared with: one slot (Eq. 5), or several."""
     affinity: Float[Tensor, "views masks"]
     """Affinity (Eq. 4) of mask and union, in [0, 1]."""
     counted: Bool[Tensor, "views masks"]
-    """Masks that have a loss."""
+    """True for masks that have a loss."""
 
     @property
     def used(self) -> Bool[Tensor, "slots"]:
-        """Slots that a mask is about."""
+        """True for slots in the set of a mask that has a loss."""
         return ((self.sets > 0) & self.counted[..., None]).flatten(0, 1).any(0)
 
 
 class PendingMatching:
-    """A matching on its way: masks matched one to one with the slots as they are now (3.1), in each view of a batch.
+    """A pending matching of masks with the current slots, one to one in each view of a batch (3.1).
 
-    The affinities leave the GPU when this is made, in one transfer, and are waited for in `result`: what is computed
-    in between keeps the GPU busy.
+    Creating it starts one transfer of all affinities from the GPU, and `result` waits for the transfer, so that other
+    computations in between keep the GPU busy.
     """
 
     def __init__(self, alpha: Float[Tensor, "views masks slots"], real: Bool[Tensor, "views masks"]):
-        """Begin.
+        """Start the transfer.
 
         Args:
-            alpha: affinities.
+            alpha: affinities in [0, 1].
             real: True for real masks, False for padding.
         """
         self.alpha, self.real = alpha, real
@@ -91,12 +91,12 @@ class PendingMatching:
             self._copied.record()
 
     def result(self, counts: list[int]) -> MaskTargets:
-        """What every mask is matched to.
+        """Wait for the transfer, and match.
 
         Args:
-            counts: the number of masks in each view.
+            counts: number of masks in each view.
         Raises:
-            ValueError: more masks than slots.
+            ValueError: a view has more masks than slots.
         """
         if self._copied is not None:
             self._copied.synchronize()
@@ -109,7 +109,7 @@ class PendingMatching:
 
 
 class MaskLosses(NamedTuple):
-    """What the views of a batch say about their slots."""
+    """The two losses of a batch's masks against its slots."""
 
     matching: Float[Tensor, ""]
     """(1/K) sum_m ||M_m - O_gamma(m)||^2 (Eq. 5), a mean over pixels and views."""
@@ -124,14 +124,14 @@ def mask_losses(
     counts: Int[Tensor, "views"],
     pixels: Int[Tensor, "views"],
 ) -> MaskLosses:
-    """Both losses, with the union of a mask's slots in the place of its one slot.
+    """Both losses, in which the union of a mask's set of slots replaces the single slot gamma(m).
 
     Args:
         slots: rendered slot probabilities O in [0, 1].
         masks: binary masks M.
-        targets: what the masks are compared with; masks that do not count have no loss, but are among the K.
-        counts: the number K of masks in each view.
-        pixels: the number of pixels in each view.
+        targets: sets of slots to compare with; masks that are not counted there have no loss, but are among the K.
+        counts: number K of masks in each view.
+        pixels: number of pixels in each view.
     """
     scale = 1 / (counts.clamp(min=1) * pixels.clamp(min=1) * len(slots)).to(slots)
     counted = targets.counted.to(slots)[..., None]
@@ -139,29 +139,29 @@ def mask_losses(
 
 
 class _UnionLosses(torch.autograd.Function):
-    """With U = O S^T the unions of the sets S, and V = M (1 - S) the masks that a slot is a stranger to: sums of
-    (M - U)^2 and V O^2, over the masks that count.
+    """Sums of (M - U)^2 and V O^2 over the counted masks, with the unions U = O S^T of the sets S, and V = M (1 - S).
 
-    Products are computed in the precision of the masks, sums over pixels in that of the slots, and gradients are scaled
-    last, so that none is too small for it. V O and M - U are all that the backward pass needs.
+    V counts, for each pixel and slot, the masks that hold the pixel without being about the slot. Products are computed
+    in the precision of the masks, and sums over pixels in the precision of the slots. Gradients are scaled last, so
+    that none underflows. The backward pass needs only V O and M - U.
     """
 
     @staticmethod
     def forward(ctx, slots: Tensor, masks: Tensor, sets: Tensor, counted: Tensor, scale: Tensor):
-        few, about, strange = slots.to(masks), (sets * counted).to(masks), ((1 - sets) * counted).to(masks)
-        difference = torch.baddbmm(masks, few, sets.to(masks).mT, alpha=-1) * counted.to(masks).mT
-        strangers = torch.bmm(masks, strange).mul_(few)
-        ctx.save_for_backward(difference, strangers, about, scale)
+        rounded, inside, outside = slots.to(masks), (sets * counted).to(masks), ((1 - sets) * counted).to(masks)
+        difference = torch.baddbmm(masks, rounded, sets.to(masks).mT, alpha=-1) * counted.to(masks).mT
+        false = torch.bmm(masks, outside).mul_(rounded)
+        ctx.save_for_backward(difference, false, inside, scale)
         ctx.dtype = slots.dtype
         matching = (scale * difference.square().sum(1, dtype=slots.dtype)[:, None]).sum()
-        false_positive = (scale * (strangers * few).sum(1, dtype=slots.dtype)[:, None]).sum()
+        false_positive = (scale * (false * rounded).sum(1, dtype=slots.dtype)[:, None]).sum()
         return matching, false_positive
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, of_matching: Tensor, of_false_positive: Tensor):
-        difference, strangers, about, scale = ctx.saved_tensors
+    def backward(ctx, grad_matching: Tensor, grad_false_positive: Tensor):
+        difference, false, inside, scale = ctx.saved_tensors
         with torch.autocast(difference.device.type, enabled=False):
-            grad = strangers * (2 * of_false_positive * scale).to(ctx.dtype)
-            grad.addcmul_(torch.bmm(difference, about), -2 * of_matching * scale)
+            grad = false * (2 * grad_false_positive * scale).to(ctx.dtype)
+            grad.addcmul_(torch.bmm(difference, inside), -2 * grad_matching * scale)
         return grad, None, None, None, None

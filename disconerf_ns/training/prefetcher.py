@@ -1,4 +1,4 @@
-"""The next batch is fetched while the current one is computed with."""
+"""A prefetcher, which fetches the next batch while the current one is in use."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Batch = TypeVar("Batch")
 
 
 class Prefetcher(Generic[Key, Batch]):
-    """Fetches batches in a thread of its own and, with a GPU, on a CUDA stream of its own.
+    """Fetches batches in its own thread and, with a GPU, on its own CUDA stream.
 
     Args:
-        fetch: makes the batch of a key; what it copies to the GPU with `non_blocking` runs beside the computation.
-        tensors: all tensors of a batch.
-        device: what the batches are computed with on.
+        fetch: makes the batch of a key; its `non_blocking` copies to the GPU run beside the computation.
+        tensors: returns all tensors of a batch.
+        device: device that computes with the batches.
     """
 
     def __init__(
@@ -33,16 +33,16 @@ class Prefetcher(Generic[Key, Batch]):
         self._expected: tuple[Key, Future[Batch]] | None = None
 
     def take(self, key: Key, following: Key | None) -> Batch:
-        """The batch of a key; that of the following one, where it is known, is fetched from now on.
+        """Return the batch of a key, and start to fetch the batch of the following key; None starts nothing.
 
         Raises:
-            Exception: whatever fetching it raised.
+            Exception: any exception that `fetch` raised for this key.
         """
         expected, self._expected = self._expected, None
         batch = expected[1].result() if expected is not None and expected[0] == key else self._fetched(key)
         if following is not None:
             self._expected = following, self._thread.submit(self._fetched, following)
-        if self._stream is not None:  # the memory is not another stream's before this one is done with it
+        if self._stream is not None:  # the memory must not be reused before the current stream has read it
             for tensor in self._tensors(batch):
                 tensor.record_stream(torch.cuda.current_stream(self._device))
         return batch

@@ -1,4 +1,4 @@
-"""Taking the radiance field of another run: its architecture, its scene frame, its weights."""
+"""Transfer of the radiance field of another run: its architecture, its scene frame and its weights."""
 
 from __future__ import annotations
 
@@ -17,26 +17,29 @@ from torch import Tensor
 from disconerf_ns.errors import UserError
 
 PARTS = ("field.", "proposal_networks.", "camera_optimizer.")
-"""What of nerfacto is the radiance field."""
+"""Prefixes of the nerfacto parameters that make up the radiance field."""
 
 KEPT = {"_target", "eval_num_rays_per_chunk", "prompt", "loss_coefficients"}
-"""Model settings that stay those of the new run."""
+"""Model settings that the new run keeps instead of taking them from the source."""
 
 
 @dataclass
 class RadianceSource:
-    """A trained run."""
+    """A trained run whose radiance field is taken."""
 
     config: TrainerConfig
+    """Options of the run."""
     config_path: Path
+    """config.yml of the run."""
     checkpoint: Path
+    """Checkpoint with the weights."""
 
 
 def radiance_source(path: Path) -> RadianceSource:
-    """Find a run by its config.yml, its folder or one of its checkpoints; the newest checkpoint unless one is named.
+    """Find a run by its config.yml, its folder or a checkpoint; without a checkpoint, the newest one is taken.
 
     Raises:
-        UserError: there is no such file, it is not a run of nerfacto, or it has no checkpoint.
+        UserError: the path does not exist, is not a run of nerfacto, or has no checkpoint.
     """
     option = "Pass the config.yml or a checkpoint of a trained nerfacto run with --pipeline.radiance-field."
     if not path.exists():
@@ -54,35 +57,36 @@ def radiance_source(path: Path) -> RadianceSource:
         raise UserError(f"radiance field: {config_path} is not a run of nerfacto. {option}")
     checkpoint = path
     if path.suffix != ".ckpt":
-        found = sorted((config_path.parent / config.relative_model_dir).glob("step-*.ckpt"))
-        if not found:
+        checkpoints = sorted((config_path.parent / config.relative_model_dir).glob("step-*.ckpt"))
+        if not checkpoints:
             raise UserError(f"radiance field: {config_path.parent} has no checkpoint yet. {option}")
-        checkpoint = found[-1]
+        checkpoint = checkpoints[-1]
     return RadianceSource(config, config_path, checkpoint)
 
 
 def adopt_architecture(source: RadianceSource, config: NerfactoModelConfig) -> None:
-    """Copy the source's nerfacto settings, so that its weights fit."""
+    """Copy the source's nerfacto settings into `config`, so that its weights fit."""
     for setting in fields(NerfactoModelConfig):
         if setting.name not in KEPT:
             setattr(config, setting.name, getattr(source.config.pipeline.model, setting.name))
 
 
 def check_scene(source: RadianceSource, datamanager: VanillaDataManager) -> None:
-    """Make sure that both runs put the scene into the same frame.
+    """Check that both runs put the scene into the same frame.
 
     Raises:
-        UserError: they do not.
+        UserError: the frames differ.
     """
     transforms = source.config_path.parent / "dataparser_transforms.json"
     if not transforms.exists():
         return
-    theirs, ours = json.loads(transforms.read_text()), datamanager.train_dataparser_outputs
-    same = torch.allclose(torch.tensor(theirs["transform"]), ours.dataparser_transform.float().cpu(), atol=1e-4)
-    if not same or abs(theirs["scale"] - float(ours.dataparser_scale)) > 1e-4 * abs(theirs["scale"]):
+    source_frame, frame = json.loads(transforms.read_text()), datamanager.train_dataparser_outputs
+    same = torch.allclose(torch.tensor(source_frame["transform"]), frame.dataparser_transform.float().cpu(), atol=1e-4)
+    scale = source_frame["scale"]
+    if not same or abs(scale - float(frame.dataparser_scale)) > 1e-4 * abs(scale):
         raise UserError(
-            f"radiance field: {source.config_path} saw the scene in another frame; pass the same dataparser and "
-            "options as that run (data, orientation, centring, scale, split)."
+            f"radiance field: {source.config_path} puts the scene into another frame; pass the same dataparser and the "
+            "same options (data, orientation, centring, scale, split) as that run."
         )
 
 
@@ -90,23 +94,24 @@ def load_radiance(source: RadianceSource, model: NerfactoModel) -> None:
     """Load the source's radiance field, proposal networks and camera poses.
 
     Raises:
-        UserError: the checkpoint cannot be read or does not fit.
+        UserError: the checkpoint cannot be read or does not fit the model.
     """
     try:
         state = torch.load(source.checkpoint, map_location="cpu")["pipeline"]
     except (OSError, RuntimeError, KeyError, TypeError, EOFError, ValueError, UnpicklingError) as error:
         raise UserError(
-            f"radiance field: {source.checkpoint} cannot be read ({str(error).splitlines()[0]})."
+            f"radiance field: {source.checkpoint} cannot be read ({str(error).splitlines()[0]}); name another checkpoint "
+            "with --pipeline.radiance-field."
         ) from error
     state = {key.removeprefix("_model.").removeprefix("module."): value for key, value in state.items()}
     wanted = {key: value for key, value in model.state_dict().items() if key.startswith(PARTS)}
     misfits = [key for key, value in wanted.items() if key not in state or _shape(state[key]) != _shape(value)]
     if misfits:
         key = misfits[0]
-        found = f"{_shape(state[key])} instead of {_shape(wanted[key])}" if key in state else "missing"
+        mismatch = f"{_shape(state[key])} instead of {_shape(wanted[key])}" if key in state else "missing"
         raise UserError(
-            f"radiance field: {source.checkpoint} does not fit: {key} is {found}. Train on the same images with the "
-            "same split, and with tinycudann if that run had it."
+            f"radiance field: {source.checkpoint} does not fit the model: {key} is {mismatch}. Train on the same images "
+            "with the same split, and with tinycudann if that run used it."
         )
     torch.nn.Module.load_state_dict(model, {key: state[key] for key in wanted}, strict=False)
 

@@ -1,4 +1,4 @@
-"""Where the cameras stand, and nerfstudio's `transforms.json`. Poses are OpenGL: x right, y up, looking along -z."""
+"""The cameras' poses, and nerfstudio's `transforms.json`. Poses are OpenGL: x right, y up, looking along -z."""
 
 from __future__ import annotations
 

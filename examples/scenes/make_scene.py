@@ -31,7 +31,7 @@ class Arguments:
     spp: int = 256
     """Paths per pixel."""
     noise: Literal["none", "mild", "middle", "heavy", "all"] = "middle"
-    """How bad the masks of `masks/noisy` are; `all` writes `masks/clean`, `masks/mild`, `masks/middle` and
+    """Errors in the masks of `masks/noisy`; `all` writes `masks/clean`, `masks/mild`, `masks/middle` and
     `masks/heavy` instead."""
     seed: int = 0
     """Seed of the masks' noise."""

@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 @dataclass(frozen=True)
 class MaskNoise:
-    """How far one view's masks are from the truth. All zero gives the truth itself.
+    """Distance of one view's masks from the truth. All zero gives the truth itself.
 
     Lengths are pixels of an image that is 256 wide; they grow with the image.
     """
@@ -104,7 +104,7 @@ def agreement(labels: np.ndarray, masks: np.ndarray) -> float:
 
 
 def _regions(objects: list[np.ndarray], noise: MaskNoise, random: np.random.Generator) -> list[np.ndarray]:
-    """What each mask is about: objects, pieces, unions."""
+    """Regions of the masks: objects, pieces, unions."""
     regions, done = [], set()
     for i in random.permutation(len(objects)):
         near = [j for j in _neighbours(objects, i) if j not in done]

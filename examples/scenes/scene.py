@@ -1,4 +1,4 @@
-"""What a scene is: objects made of parts, soft lights, and the path on which the cameras stand."""
+"""A scene: objects made of parts, soft lights, and the path on which the cameras stand."""
 
 from __future__ import annotations
 
@@ -106,5 +106,5 @@ class Scene:
     ambient: tuple[float, float, float]
     """Radiance that comes from every direction."""
     orbit: Orbit | Walk = field(default_factory=Orbit)
-    """Where the cameras stand: around the scene or inside it."""
+    """Path of the cameras: around the scene or inside it."""
     exposure: float = 1.0

@@ -102,7 +102,7 @@ def test_what_is_not_kept_is_said(data: Path, tmp_path: Path, capsys: pytest.Cap
     MaskStore(tmp_path / "s").save("a/2", ImageMasks.from_arrays(stack))
     assert convert(tmp_path / "s", "--data", data, "--to", "labels", "--output", tmp_path / "l") == 0
     output = capsys.readouterr().out
-    assert "not kept, as labels cannot hold it: masks that smaller ones hide (2)." in output
+    assert "not kept, as labels cannot hold it: masks hidden by smaller ones (2)." in output
     assert "the masks of 2 images.\n" in output
     assert convert(tmp_path / "s", "--data", data, "--output", tmp_path / "again") == 0
     assert "not kept" not in capsys.readouterr().out
@@ -144,7 +144,7 @@ def test_folders_without_images(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["", ".", "a\0b", 3, None])
 def test_frames_that_are_no_files(data: Path, name: object) -> None:
     (data / "transforms.json").write_text(json.dumps({"frames": [{"file_path": name}]}))
-    with pytest.raises(UserError, match=r"transforms\.json has a frame whose `file_path` .* is no file"):
+    with pytest.raises(UserError, match=r"transforms\.json has a frame whose `file_path` .* is not the path of a file"):
         find_images(data)
 
 
@@ -187,7 +187,7 @@ def test_what_was_found_instead_is_named(data: Path, tmp_path: Path, capsys: pyt
     folder = tmp_path / "l"
     label_image(folder / "x.png", [0, 1])
     assert convert(folder, "--data", data) == 1
-    assert "masks of none of the 2 images, which are found by names such as a/1, but of 1 others, such as x.png" in (
+    assert "masks of none of the 2 images: its 1 names, such as x.png, do not fit the images' keys, such as a/1;" in (
         capsys.readouterr().err
     )
     (folder / "x.png").write_bytes(b"")
@@ -195,9 +195,11 @@ def test_what_was_found_instead_is_named(data: Path, tmp_path: Path, capsys: pyt
     assert "it has 1 .png, such as x.png" in capsys.readouterr().err
     label_image(folder / "x.png", [0, 1])
     assert convert(folder / "x.png", "--data", data) == 1
-    assert "x.png is one file, but in none of the formats that keep all images in one" in capsys.readouterr().err
+    assert "x.png is a single file, but in none of the formats that keep all images in one file" in (
+        capsys.readouterr().err
+    )
     assert convert(folder / "x.png", "--data", data, "--source-format", "labels") == 1
-    assert "x.png is one file; name the folder" in capsys.readouterr().err
+    assert "x.png is a single file; name the folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -205,7 +207,7 @@ def test_what_was_found_instead_is_named(data: Path, tmp_path: Path, capsys: pyt
     [
         (["nowhere", "--data", "DATA", "--source-format", "labels"], "there is no"),
         (["nowhere", "--data", "DATA"], "there is no"),
-        (["empty", "--data", "DATA"], "in no format that is known"),
+        (["empty", "--data", "DATA"], "in no known format"),
         (["both", "--data", "DATA"], "might be"),
         (["others", "--data", "DATA"], "masks of none of the 2 images"),
         (["good", "--data", "DATA", "--to", "coco"], "--output"),

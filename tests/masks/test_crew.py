@@ -72,7 +72,7 @@ def run(root: Path, jobs: list[Job], workers: int, ray: str | None = None, stop:
 def check(root: Path, jobs: list[Job], done: list[Done], deadly: list[str]) -> None:
     assert sorted(outcome.job.key for outcome in done) == [job.key for job in jobs]
     assert sorted(outcome.job.key for outcome in done if outcome.error) == deadly
-    assert all(f"{TRIES} workers ended over it" in outcome.error for outcome in done if outcome.error)
+    assert all(f"{TRIES} workers died while they made its masks" in outcome.error for outcome in done if outcome.error)
     store = MaskStore(root / "masks")
     assert store.keys() == [job.key for job in jobs if job.key not in deadly]
     assert all(len(store.load(key)) == 1 for key in store.keys())

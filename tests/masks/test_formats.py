@@ -79,9 +79,9 @@ def test_the_smallest_mask_shows_where_masks_overlap(tmp_path: Path, name: str) 
     assert sorted(mask.sum() for mask in found) == [1, 5]
 
 
-NOT_LOOKED = "images' parts that were not looked at"
-SCORES, LEVELS = "masks' scores", "masks' levels"
-HIDE, CUT, EMPTY = "masks that smaller ones hide", "masks that smaller ones cut", "masks without a pixel"
+NOT_LOOKED = "regions that were not looked at"
+SCORES, LEVELS = "scores of masks", "levels of masks"
+HIDE, CUT, EMPTY = "masks hidden by smaller ones", "masks cut by smaller ones", "empty masks"
 FLAT = {HIDE: 1, CUT: 1, EMPTY: 1, NOT_LOOKED: 1, SCORES: 4, LEVELS: 4}
 
 
@@ -291,7 +291,7 @@ def test_a_photograph_is_no_image_of_masks(tmp_path: Path) -> None:
     Image.fromarray(photograph).save(tmp_path / "c/1.png")
     images = images_of(tmp_path, *photograph.shape[:2])
     with pytest.raises(
-        MaskError, match=r"1\.png is broken \(it has \d{5} different values: that looks like a photograph"
+        MaskError, match=r"1\.png is broken \(it has \d{5} different values, like a photograph and unlike masks"
     ):
         format_of("color").read(tmp_path / "c", images)["a/1"]()
 
@@ -310,7 +310,7 @@ def test_masks_of_values_take_memory_one_by_one(tmp_path: Path) -> None:
 
 
 def test_too_little_memory_is_not_called_damage(tmp_path: Path) -> None:
-    with pytest.raises(MaskError, match="takes more memory than there is"), reading(tmp_path):
+    with pytest.raises(MaskError, match="does not fit in memory"), reading(tmp_path):
         raise MemoryError
 
 
@@ -329,7 +329,9 @@ def test_garfield(tmp_path: Path) -> None:
         format_of("garfield").write(tmp_path, images, iter([]))
     with h5py.File(tmp_path / "sam_data.hdf5", "a") as file:
         file.move("sam_fb/pixel_level_keys/1", "sam_fb/pixel_level_keys/7")
-    with pytest.raises(MaskError, match="2 images, but none of number 1; only where they are numbered 0 to 1"):
+    with pytest.raises(
+        MaskError, match="2 images, but none with the number 1; they can be identified only if they are numbered 0 to 1"
+    ):
         format_of("garfield").read(tmp_path / "sam_data.hdf5", images)
 
 

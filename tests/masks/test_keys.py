@@ -62,7 +62,7 @@ def test_two_names_for_one_image(names: list[str]) -> None:
 
 def test_one_name_for_two_images() -> None:
     with pytest.raises(
-        MaskError, match=r"a\.png in set fits two images, left/a and right/a; keep the images' subfolders"
+        MaskError, match=r"a\.png in set fits two images, left/a and right/a; give each image its own file, in the same"
     ):
         pair_names(["a.png"], ["left/a", "right/a"], ROOT)
     assert pair_names(["a.png"], ["left/a", "a"], ROOT) == {"a": "a.png"}

@@ -37,12 +37,12 @@ def test_report(data: Path) -> None:
     one, two = ViewMasks("one", 2, 0.5, (0.1, 0.4)), ViewMasks("two", 3, 0.5, (0.3, 0.1, 0.1))
     assert disagreement(one, two) == disagreement(two, one) == pytest.approx(1 - 0.4 / 0.6)
     text = describe("here", views)
-    few = "3 views have less than 5: b, c, d"
+    few = "3 views have fewer than 5: b, c, d"
     for line in ("4 views, 1 of them without", "0 to 6 masks, median 1.5", "0% to 60%", few):
         assert line in text
     assert "100% of the masks' area has no counterpart" in text
     assert "most: c and d 100%, b and c 100%, a and b 67%" in text
-    assert describe("here", []) == "masks: here holds none of the images."
+    assert describe("here", []) == "masks: here has masks of none of the images."
 
 
 def test_an_overlay_colours_masks_and_dims_the_rest() -> None:

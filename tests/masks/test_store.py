@@ -158,8 +158,8 @@ def test_one_flat_file_is_not_given_to_several_images(tmp_path: Path) -> None:
     store = store_with(tmp_path, "1")
     assert store.files_for(["left/1"]) == {"left/1": "1"}
     assert store.files_for(["left/1", "1"]) == {"1": "1"}
-    for look in (store.match, store.missing):
-        with pytest.raises(MaskError, match=r"1\.json in .* fits two images, left/1 and right/1; keep the images' sub"):
+    for look in (store.files_for, store.missing):
+        with pytest.raises(MaskError, match=r"1\.json in .* fits two images, left/1 and right/1; give each image its "):
             look(["left/1", "right/1"])
 
 
@@ -210,7 +210,7 @@ def test_of_two_that_start_a_set_the_first_decides(tmp_path: Path) -> None:
         MaskStore.create(tmp_path, {"generator": "test", "parameters": {"sizes": (1, 2), "few": 4}})
     first.save("1", two_masks())
     (tmp_path / "manifest.json").unlink()
-    with pytest.raises(MaskError, match="nothing says are masks"):
+    with pytest.raises(MaskError, match=r"has no manifest\.json, so its JSON files, such as 1\.json, may not be masks"):
         MaskStore.create(tmp_path, recipe)
 
 

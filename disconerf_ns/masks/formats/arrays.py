@@ -22,7 +22,7 @@ SUFFIXES = (".npy", ".npz", ".pt", ".pth")
 
 
 def recognises(path: Path) -> bool:
-    """A folder with files with these suffixes."""
+    """A folder that holds files with these suffixes."""
     return bool(below(path, *SUFFIXES))
 
 
@@ -132,7 +132,7 @@ def _array(content: Any) -> np.ndarray:
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
-    """Write a compressed `<image>.npz` with the stack `masks`, and with `looked_at` unless the whole image was."""
+    """Write a compressed `<image>.npz` with the stack `masks`, and `looked_at` if only a part was looked at."""
     lost = Losses()
     for key, image_masks in masks:
         content = BytesIO()

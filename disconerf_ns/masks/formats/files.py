@@ -41,7 +41,7 @@ def below(root: Path, *suffixes: str) -> list[Path]:
 
 
 def sample(files: list[Path]) -> list[Path]:
-    """At most SAMPLED of the files, drawn at random, always the same; a kind that half of them are is among these."""
+    """At most SAMPLED of the files, drawn with a fixed seed; a kind that makes up half of the files is hardly missed."""
     return files if len(files) <= SAMPLED else Random(0).sample(files, SAMPLED)
 
 
@@ -69,7 +69,7 @@ def match_images(names: Iterable[str], images: Images, root: Path) -> dict[str, 
     names = list(names)
     pairs = pair_names(names, images, root)
     if not pairs:
-        fault = f"its {len(names)} names, such as {names[0]}, do not fit" if names else "it has no names to compare with"
+        fault = f"its {len(names)} names, such as {names[0]}, do not fit" if names else "it has no names to compare to"
         raise MaskError(
             f"masks: {root} has masks of none of the {len(images)} images: {fault} the images' keys, such as "
             f"{next(iter(images))}; name the masks like the images."
@@ -128,7 +128,7 @@ def decoding(library: str) -> Iterator[None]:
         yield
     except (MemoryError, OSError, ValueError, RuntimeError):
         raise
-    except Exception as error:  # over damaged files Pillow, NumPy and torch also raise TypeError, IndexError, zlib.error
+    except Exception as error:  # damage makes Pillow, NumPy and torch raise TypeError, IndexError, zlib.error, ... too
         raise ValueError(f"{library} cannot read it: {reason(error)}") from error
 
 
@@ -171,7 +171,7 @@ def value_in(entry: dict[str, Any], name: str, *kinds: type) -> Any:
     """
     value = entry[name]
     if not isinstance(value, kinds):
-        raise ValueError(f"a `{name}` is of the JSON type {type(value).__name__}")
+        raise ValueError(f"a `{name}` has the wrong type, {type(value).__name__}")
     return value
 
 

@@ -35,7 +35,7 @@ def recognises(path: Path) -> bool:
 
 def _models(content: h5py.File) -> list[str]:
     """Names of the groups that hold masks."""
-    return [name for name in content if isinstance(content[name], h5py.Group) and KEYS in content[name]]
+    return [name for name in content if isinstance(content.get(name), h5py.Group) and KEYS in content[name]]
 
 
 def _file(path: Path) -> Path | None:

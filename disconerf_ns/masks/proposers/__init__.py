@@ -1,9 +1,8 @@
-"""Proposers: what turns a photograph into masks, and their register.
+"""Proposers find masks in a photograph; this is their register.
 
-A proposer is made from its own config, a dataclass whose fields are options of `disconerf masks`: `config.setup()`
-makes it, `config.recipe()` says which of the options decide what the masks are, `config.decide(images)` gives values
-that options get for a scene once its images have been looked at. To add one, write such a config and
-name it in `PROPOSERS`.
+Each proposer has a config, a dataclass whose fields are options of `disconerf masks`. `config.setup()` makes the
+proposer, `config.recipe()` returns the options that determine the masks, and `config.decide(images)` returns values
+that depend on the scene's images. To add a proposer, write such a config and name it in `PROPOSERS`.
 """
 
 from __future__ import annotations
@@ -25,20 +24,20 @@ PROPOSERS = {
 
 
 class Proposer(Protocol):
-    """Finds masks in one photograph, knowing nothing of the others."""
+    """Finds masks in one photograph, independently of the others."""
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> ImageMasks:
-        """Masks of an RGB image; their size is the image's or, where the proposer works at less, a smaller one."""
+        """Masks of an RGB image, at the image's size or at a smaller size at which the proposer works."""
         ...
 
 
 def config_class(name: str) -> type[Any]:
-    """The config of the proposer with this name.
+    """The config class of the proposer with this name.
 
     Raises:
-        MaskError: there is none.
+        MaskError: there is no such proposer.
     """
     if name not in PROPOSERS:
-        raise MaskError(f"masks: there is no proposer called {name}; the ones there are: {', '.join(PROPOSERS)}.")
+        raise MaskError(f"masks: there is no proposer called {name}; choose one of {', '.join(PROPOSERS)}.")
     module, attribute = PROPOSERS[name].split(":")
     return getattr(import_module(module), attribute)

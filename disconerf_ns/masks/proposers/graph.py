@@ -1,7 +1,7 @@
-"""Masks without any weights: small regions of even colour, merged while they differ little for their size.
+"""Masks without a neural network: small regions of even colour, merged while they differ little for their size.
 
-scikit-image's graph segmentation cuts the image into regions; the least different neighbours are merged, again and
-again, until all that is left differs clearly. It knows nothing of objects, so masks of different views disagree freely.
+scikit-image's graph segmentation cuts the image into regions. The two least different neighbours are then merged, again
+and again, until all neighbours differ clearly. Objects play no role in this, so the masks of different views disagree.
 """
 
 from __future__ import annotations
@@ -28,48 +28,48 @@ class GraphConfig:
     """Graph segmentation with merging; needs no weights and no GPU."""
 
     longest_side: int = 480
-    """Pixels of the longer side of the image that is segmented; smaller images stay as they are."""
+    """Images are shrunk to this many pixels on the longer side before segmentation; smaller images stay as they are."""
     sigma: float = 1.0
     """Blur before the first segmentation, in pixels."""
     scale: float = 50.0
-    """Felzenszwalb's scale: larger gives larger first regions."""
+    """Scale of Felzenszwalb's segmentation: a larger scale gives larger first regions."""
     min_region: int = 40
-    """Least pixels of a first region."""
+    """Smallest first region, in pixels."""
     lightness: float = 0.5
     """Weight of lightness against hue and chroma in colour differences; low values ignore shadows."""
     edges: float = 1.5
     """Weight of the contrast along a border against the difference between the regions' mean colours."""
     size: float = 0.4
-    """How much more readily small regions merge: differences count by the regions' size to this power."""
+    """Differences are multiplied by the regions' size to this power, so that small regions merge sooner."""
     differences: tuple[float, ...] = (3.0,)
-    """Difference up to which regions merge, one value per level, in any order: smaller is finer."""
+    """Largest difference at which regions merge, one value per level, in any order; smaller values give finer masks."""
     min_area: float = 0.01
-    """Least area of a mask, as a fraction of the image."""
+    """Smallest area of a mask, as a fraction of the image."""
     dilate: int = 0
-    """Grow every mask by this many pixels."""
+    """Grow each mask by this many pixels."""
 
     def __post_init__(self):
-        least, some = (0, math.inf), (1, math.inf)
+        from_zero, from_one = (0, math.inf), (1, math.inf)
         check_ranges(
-            self, longest_side=some, sigma=least, scale=least, min_region=some, lightness=least, edges=least,
-            size=least, differences=least, min_area=(0, 1), dilate=least,
+            self, longest_side=from_one, sigma=from_zero, scale=from_zero, min_region=from_one, lightness=from_zero,
+            edges=from_zero, size=from_zero, differences=from_zero, min_area=(0, 1), dilate=from_zero,
         )  # fmt: skip
 
     def setup(self) -> GraphProposer:
-        """The proposer."""
+        """Make the proposer."""
         return GraphProposer(self)
 
     def decide(self, images: Sequence[Path]) -> dict[str, Any]:
-        """Nothing: no option depends on the scene."""
+        """No values, since no option depends on the scene."""
         return {}
 
     def recipe(self) -> dict[str, Any]:
-        """The options that decide what the masks are."""
+        """The options that determine the masks: all of them."""
         return asdict(self)
 
 
 class GraphProposer:
-    """Merged regions as masks, level by level, the coarsest first."""
+    """Makes masks of merged regions, level by level, the coarsest first."""
 
     def __init__(self, config: GraphConfig):
         self.config = config
@@ -85,7 +85,7 @@ class GraphProposer:
         return ImageMasks.from_arrays(filters.dilate(np.concatenate(levels), config.dilate), level=level.tolist())
 
     def partitions(self, image: UInt8[np.ndarray, "height width 3"]) -> list[Int[np.ndarray, "height width"]]:
-        """The image's regions per level, the finest first, each nested in the next."""
+        """One label map of regions per level, the finest first, each nested in the next; labels are 0, 1, ...."""
         config = self.config
         lab = color.rgb2lab(image) * (config.lightness, 1.0, 1.0)
         first = segmentation.felzenszwalb(image, config.scale, config.sigma, config.min_region, channel_axis=-1)
@@ -94,11 +94,16 @@ class GraphProposer:
 
 
 class RegionGraph:
-    """Neighbouring regions of an image, merged in order of their difference.
+    """Graph of the regions of an image, whose neighbours are merged in order of their difference.
 
-    The difference of two regions is (colour + edges * contrast) * (a b / (a + b)) ** size, where colour is the distance
-    of their means, contrast the mean gradient along their border, and a, b their shares of the image. The power makes a
-    small region join its nearest neighbour where two large ones, no more alike, stay apart.
+    The difference of two regions is (colour + edges * contrast) * (a b / (a + b)) ** size. Here colour is the distance
+    of their mean colours, contrast is the mean gradient along their border, and a and b are their fractions of the
+    image. The last factor lets a small region join its neighbour when two large regions, equally unlike, stay apart.
+
+    Args:
+        labels: first regions, numbered from 0.
+        lab: the image's colours in CIELAB, with lightness weighted.
+        edges, size: see `GraphConfig`.
     """
 
     def __init__(
@@ -118,11 +123,11 @@ class RegionGraph:
         for region in range(count):
             share = pixels[region] / labels.size
             self.graph.add_node(region, labels=[region], share=share, mean=means[region])
-        for (one, other), length, contrast in zip(*_borders(labels, _gradient(lab)), strict=True):
-            self.graph.add_edge(one, other, **self._border(self.graph, one, other, length, contrast))
+        for (first, second), length, contrast in zip(*_borders(labels, _gradient(lab)), strict=True):
+            self.graph.add_edge(first, second, **self._border(self.graph, first, second, length, contrast))
 
     def merge(self, difference: float) -> Int[np.ndarray, "height width"]:
-        """Merge regions while two neighbours differ by less; 0, 1, ... are the ones left."""
+        """Merge neighbours that differ by less than `difference`. Returns the label map of the remaining regions."""
         graph.merge_hierarchical(
             self.labels, self.graph, difference, False, True, merge_func=self._absorb, weight_func=self._joined_border
         )
@@ -131,8 +136,9 @@ class RegionGraph:
             names[self.graph.nodes[region]["labels"]] = name
         return names[self.labels]
 
-    def _border(self, rag: graph.RAG, one: int, other: int, length: float, contrast: float) -> dict[str, float]:
-        a, b = rag.nodes[one], rag.nodes[other]
+    def _border(self, rag: graph.RAG, first: int, second: int, length: float, contrast: float) -> dict[str, float]:
+        """Attributes of the edge between two regions; `weight` is their difference."""
+        a, b = rag.nodes[first], rag.nodes[second]
         colour = np.linalg.norm(a["mean"] - b["mean"])
         small = a["share"] * b["share"] / (a["share"] + b["share"])
         weight = (colour + self.edges * contrast) * small**self.size
@@ -140,20 +146,22 @@ class RegionGraph:
 
     @staticmethod
     def _absorb(rag: graph.RAG, source: int, target: int) -> None:
+        """Update the target's mean colour and size, as scikit-image's `merge_func`."""
         a, b = rag.nodes[source], rag.nodes[target]
         share = a["share"] + b["share"]
         b["mean"] = (a["mean"] * a["share"] + b["mean"] * b["share"]) / share
         b["share"] = share
 
     def _joined_border(self, rag: graph.RAG, source: int, target: int, neighbour: int) -> dict[str, float]:
-        parts = [rag[region][neighbour] for region in (source, target) if rag.has_edge(region, neighbour)]
-        length = sum(part["length"] for part in parts)
-        contrast = sum(part["length"] * part["contrast"] for part in parts) / length
+        """Attributes of the edge from the merged region to a neighbour, as scikit-image's `weight_func`."""
+        borders = [rag[region][neighbour] for region in (source, target) if rag.has_edge(region, neighbour)]
+        length = sum(border["length"] for border in borders)
+        contrast = sum(border["length"] * border["contrast"] for border in borders) / length
         return self._border(rag, target, neighbour, length, contrast)
 
 
 def _gradient(lab: Float[np.ndarray, "height width 3"]) -> Float[np.ndarray, "height width"]:
-    """Colour difference per pixel, by derivatives of a Gaussian of one pixel."""
+    """Colour difference per pixel, from derivatives of a Gaussian with a standard deviation of one pixel."""
     slopes = [ndimage.gaussian_filter(lab, (1, 1, 0), order=order) for order in ((1, 0, 0), (0, 1, 0))]
     return np.linalg.norm(np.concatenate(slopes, axis=-1), axis=-1)
 
@@ -161,7 +169,7 @@ def _gradient(lab: Float[np.ndarray, "height width 3"]) -> Float[np.ndarray, "he
 def _borders(
     labels: Int[np.ndarray, "height width"], gradient: Float[np.ndarray, "height width"]
 ) -> tuple[list[list[int]], list[float], list[float]]:
-    """Pairs of touching regions, the length of each border in pixels, and the mean gradient along it."""
+    """Pairs of neighbouring regions, the length of each pair's border in pixels, and the mean gradient along it."""
     pairs, contrasts = [], []
     for here, there in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         crossing = labels[here] != labels[there]
@@ -174,6 +182,7 @@ def _borders(
 
 
 def _fit(image: UInt8[np.ndarray, "height width 3"], longest_side: int) -> UInt8[np.ndarray, "h w 3"]:
+    """The image, shrunk if its longer side exceeds `longest_side` pixels."""
     height, width = image.shape[:2]
     scale = longest_side / max(height, width)
     if scale >= 1:

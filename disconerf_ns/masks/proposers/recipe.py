@@ -1,4 +1,4 @@
-"""The recipe of DiscoNeRF (section 7.1) for promptable models: what they look at, and which of their masks are kept."""
+"""DiscoNeRF's recipe (section 7.1) for promptable models: the crops that they see and the masks that are kept."""
 
 from __future__ import annotations
 
@@ -18,60 +18,64 @@ from disconerf_ns.masks.ranges import check_ranges
 
 @dataclass
 class Recipe:
-    """Options that such proposers share, with the paper's values."""
+    """Options of proposers with a promptable model; the defaults are the paper's."""
 
     crops: Literal["centre", "two", "none"] = "centre"
-    """What is looked at, because SAM is made for squares: the largest square in the middle of the image, as in the
-    paper; two of them, at both ends of the longer side; or the image as it is. The rest takes part in no loss."""
+    """Crops that the model looks at, because SAM is made for squares: "centre" is the largest square in the middle, as
+    in the paper; "two" is such a square at each end of the longer side; "none" is the whole image. Pixels outside the
+    crops take part in no loss."""
     very_large: int = 2000
-    """Images with a longer side of more pixels than this are shrunk first."""
+    """Images with more than this many pixels on the longer side are shrunk first."""
     very_large_scale: float = 0.25
-    """What very large images are shrunk to."""
+    """Factor by which such images are shrunk."""
     min_predicted_iou: float = 0.70
-    """Least quality of a mask by the model's own estimate."""
+    """Smallest quality of a mask (IoU), as the model predicts it."""
     min_stability: float = 0.70
-    """Least IoU of a mask cut out at a threshold a little higher and a little lower."""
+    """Smallest stability of a mask: the IoU of its versions at a slightly raised and a slightly lowered threshold."""
     max_box_iou: float = 0.70
-    """Of masks whose boxes overlap by more than this (IoU), the one with the best predicted IoU stays."""
+    """Largest IoU of two masks' boxes; above it, only the mask with the higher predicted IoU is kept."""
     drop_contained: bool = True
-    """Drop masks that lie inside another."""
+    """Drop masks that lie inside another mask."""
     contained_share: float = 0.95
-    """A mask lies inside another that covers at least this share of it."""
+    """A mask lies inside another mask that covers at least this fraction of it."""
     min_area: float = 0.03
-    """Least area of a mask, as a fraction of the pixels of its crop."""
+    """Smallest area of a mask, as a fraction of its crop."""
     dilate: int = 5
-    """Grow every mask by this many pixels."""
+    """Grow each mask by this many pixels."""
     points_per_side: int = 32
-    """Points of the grid along each side."""
+    """Prompt points along each side of the grid."""
     points_per_batch: int = 64
-    """Points put to the model at once; fewer take less memory."""
+    """Prompt points per batch; smaller batches need less memory."""
     half: bool = False
     """Run the model's image encoder in half precision (CUDA only)."""
     device: str = "auto"
-    """Where the model runs: "auto" is CUDA where there is one."""
+    """Device of the model; "auto" is CUDA if it is available, otherwise the CPU."""
 
     def __post_init__(self):
-        share, pixels, any_number = (0, 1), (1, math.inf), (-math.inf, math.inf)
+        fraction, count, any_number = (0, 1), (1, math.inf), (-math.inf, math.inf)
         check_ranges(
-            self, very_large=pixels, very_large_scale=(1e-3, 1), min_predicted_iou=any_number, min_stability=any_number,
-            max_box_iou=share, contained_share=share, min_area=(0, math.inf), dilate=(0, math.inf),
-            points_per_side=pixels, points_per_batch=pixels,
+            self, very_large=count, very_large_scale=(1e-3, 1), min_predicted_iou=any_number, min_stability=any_number,
+            max_box_iou=fraction, contained_share=fraction, min_area=(0, math.inf), dilate=(0, math.inf),
+            points_per_side=count, points_per_batch=count,
         )  # fmt: skip
 
 
 @dataclass
 class Answers:
-    """A model's masks of one image, each with its scores."""
+    """A model's masks of an image or a crop, with their scores; None for scores that the model does not give."""
 
     masks: np.ndarray
     """(K, H, W), bool."""
     predicted_iou: np.ndarray
+    """(K,), see `Mask.predicted_iou`."""
     stability_score: np.ndarray | None
+    """(K,), see `Mask.stability_score`."""
     level: np.ndarray | None
+    """(K,), see `Mask.level`."""
 
     @classmethod
     def join(cls, parts: list[Answers]) -> Answers:
-        """All of the answers."""
+        """Concatenate answers about crops of one image, padded to the image's size."""
         names = ("masks", "predicted_iou", "stability_score", "level")
         columns = ([getattr(part, name) for part in parts] for name in names)
         return cls(*(None if column[0] is None else np.concatenate(column) for column in columns))
@@ -80,29 +84,29 @@ class Answers:
 def follow(
     recipe: Recipe, image: UInt8[np.ndarray, "height width 3"], ask: Callable[[UInt8[np.ndarray, "h w 3"]], Answers]
 ) -> ImageMasks:
-    """Masks of an RGB image, at the resolution that the model saw.
+    """Masks of an RGB image by the recipe, at the resolution that the model saw.
 
     Args:
-        ask: gives a model's distinct masks of a crop, the best first.
+        ask: returns the model's distinct masks of a crop, the best first.
     """
     image = shrink(image, recipe.very_large, recipe.very_large_scale)
     height, width = image.shape[:2]
     looked_at, parts = np.zeros((height, width), dtype=bool), []
     for crop in filters.crops(height, width, recipe.crops):
         looked_at[crop] = True
-        found = ask(np.ascontiguousarray(image[crop]))
-        large = filters.large_enough(found.masks, recipe.min_area)
-        scores = (None if v is None else v[large] for v in (found.predicted_iou, found.stability_score, found.level))
-        parts.append(Answers(filters.uncrop(found.masks[large], crop, height, width), *scores))
-    every = Answers.join(parts)
-    keep = np.ones(len(every.masks), bool)
+        part = ask(np.ascontiguousarray(image[crop]))
+        large = filters.large_enough(part.masks, recipe.min_area)
+        scores = (None if v is None else v[large] for v in (part.predicted_iou, part.stability_score, part.level))
+        parts.append(Answers(filters.uncrop(part.masks[large], crop, height, width), *scores))
+    answers = Answers.join(parts)
+    keep = np.ones(len(answers.masks), bool)
     if recipe.drop_contained:
-        keep = filters.not_contained(every.masks, recipe.contained_share)
+        keep = filters.not_contained(answers.masks, recipe.contained_share)
     return ImageMasks.from_arrays(
-        filters.dilate(every.masks[keep], recipe.dilate) & looked_at,
-        predicted_iou=every.predicted_iou[keep].tolist(),
-        stability_score=None if every.stability_score is None else every.stability_score[keep].tolist(),
-        level=None if every.level is None else every.level[keep].tolist(),
+        filters.dilate(answers.masks[keep], recipe.dilate) & looked_at,
+        predicted_iou=answers.predicted_iou[keep].tolist(),
+        stability_score=None if answers.stability_score is None else answers.stability_score[keep].tolist(),
+        level=None if answers.level is None else answers.level[keep].tolist(),
         looked_at=None if looked_at.all() else looked_at,
     )
 

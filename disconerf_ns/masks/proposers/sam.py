@@ -1,11 +1,12 @@
-"""Masks by Segment Anything, with the recipe of DiscoNeRF (section 7.1).
+"""Masks by Segment Anything (SAM), with the recipe of DiscoNeRF (section 7.1).
 
-A grid of points is put to SAM, which answers each with three nested masks. segment-anything's own automatic generator
-throws them together; here each keeps its level, so that a scene can be taken apart at one granularity.
+SAM is prompted with a grid of points and answers each point with three nested masks. segment-anything's own automatic
+generator mixes them; here each mask keeps its level, so that a scene can be taken apart at one granularity.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from disconerf_ns.errors import MaskError
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.images import read_image
 from disconerf_ns.masks.proposers.recipe import Answers, Recipe, follow
+from disconerf_ns.masks.reason import reason
 from disconerf_ns.masks.report import FEW
 
 if TYPE_CHECKING:
@@ -29,9 +31,11 @@ WEIGHTS = "https://dl.fbaipublicfiles.com/segment_anything"
 CHECKPOINTS = {"vit_h": "sam_vit_h_4b8939.pth", "vit_l": "sam_vit_l_0b3195.pth", "vit_b": "sam_vit_b_01ec64.pth"}
 
 PROBED = 10
-"""Views, evenly spaced, by which the granularity of a scene is chosen."""
+"""Number of evenly spaced views by which the granularity of a scene is chosen."""
 
-TOO_LARGE = "masks: there is not enough memory for SAM {model}; take a smaller model."
+TOO_LARGE = "masks: there is not enough memory for SAM {model}; choose a smaller model with --model."
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -39,25 +43,25 @@ class SamConfig(Recipe):
     """Segment Anything's masks, with the paper's recipe; needs SAM's weights."""
 
     sam_checkpoint: Path | None = None
-    """File with SAM's weights, from facebookresearch/segment-anything; by default where --download puts them."""
+    """File with SAM's weights, from facebookresearch/segment-anything; by default the file that --download fetches."""
     download: bool = False
-    """Fetch the weights (2.4 GB for vit_h) where they are not there yet, and check them."""
+    """Fetch the weights (2.4 GB for vit_h) and check them, unless they have been fetched before."""
     model: Literal["vit_h", "vit_l", "vit_b"] = "vit_h"
-    """Size of the model; it must be the checkpoint's."""
+    """Size of the model, which must be the checkpoint's."""
     level: Literal["auto", 0, 1, 2] | None = None
     """Granularity: keep the largest (0), middle (1) or smallest (2) of the three masks of a point; None keeps all.
-    "auto" takes, as in the paper, the coarsest that gives at least 5 masks in each of ten views."""
+    "auto" chooses, as in the paper, the coarsest level that gives at least 5 masks in each of ten views."""
 
     def setup(self) -> SamProposer:
         """Load the model.
 
         Raises:
-            MaskError: weights missing or of another model, segment_anything not installed.
+            MaskError: the weights are missing or belong to another model, or segment_anything is not installed.
         """
         return SamProposer(self, load_sam(self.sam_checkpoint or cached_weights(self.model, self.download), self.model))
 
     def decide(self, images: Sequence[Path]) -> dict[str, Any]:
-        """The level, where it is to be chosen for a scene."""
+        """The level for the scene if it is "auto"; otherwise no values."""
         if self.level != "auto":
             return {}
         proposer, views = self.setup(), [read_image(path) for path in images[:: -(-len(images) // PROBED)]]
@@ -68,14 +72,14 @@ class SamConfig(Recipe):
         return {"level": 2}
 
     def recipe(self) -> dict[str, Any]:
-        """The options that decide what the masks are, whichever machine they are made on."""
+        """The options that determine the masks, without those that depend on the machine."""
         machine = ("sam_checkpoint", "download", "points_per_batch", "half", "device")
         weights = self.sam_checkpoint.name if self.sam_checkpoint else CHECKPOINTS[self.model]
         return {name: value for name, value in asdict(self).items() if name not in machine} | {"weights": weights}
 
 
 class SamProposer:
-    """SAM's answers to a grid of points, filtered."""
+    """Prompts SAM with a grid of points and filters its masks."""
 
     def __init__(self, config: SamConfig, sam: Sam):
         from segment_anything import SamPredictor
@@ -92,7 +96,11 @@ class SamProposer:
 
     @torch.no_grad()
     def ask(self, image: UInt8[np.ndarray, "height width 3"]) -> Answers:
-        """SAM's distinct answers to a grid of points, as its automatic mask generator finds them, best first."""
+        """SAM's distinct masks for a grid of points, like its automatic mask generator's, the best first.
+
+        Raises:
+            MaskError: the model does not fit in memory.
+        """
         from segment_anything.utils.amg import build_point_grid
         from torchvision.ops import nms
 
@@ -117,7 +125,7 @@ class SamProposer:
                 if self.at_once == 1:
                     raise MaskError(TOO_LARGE.format(model=config.model)) from None
                 self.at_once = max(self.at_once // 2, 1)
-                print(f"masks: memory ran out; going on with {self.at_once} points at once.")
+                print(f"masks: memory ran out; the batches now have {self.at_once} points.")
                 torch.cuda.empty_cache()
                 continue
             todo = todo[self.at_once :]
@@ -133,7 +141,7 @@ class SamProposer:
         return Answers(masks, predicted_iou, stability, level.astype(int))
 
     def _answer(self, points: Float[Tensor, "points 2"]) -> tuple[UInt8[np.ndarray, "masks bytes"], Tensor]:
-        """Good answers to points: their pixels, packed, and (box, predicted IoU, stability, level) of each."""
+        """Masks for points that reach the minimal scores: packed pixels, and (box, predicted IoU, stability, level)."""
         from segment_anything.utils.amg import batched_mask_to_box, calculate_stability_score
 
         config, threshold = self.config, self.predictor.model.mask_threshold
@@ -151,10 +159,13 @@ class SamProposer:
 def by_level(
     logits: Float[Tensor, "points 3 height width"], predicted_iou: Float[Tensor, "points 3"], level: int | None
 ) -> tuple[Float[Tensor, "masks height width"], Float[Tensor, " masks"], Float[Tensor, " masks"]]:
-    """The masks of one level, or of all, with their quality and level.
+    """The masks of one level, or of all levels, with their predicted IoU and level.
 
-    SAM's three answers to a point are meant to be subpart, part and whole, but training does not enforce the order.
-    The level is therefore the answer's rank by area among the three: 0 is the largest.
+    SAM's three masks for a point are meant to be subpart, part and whole, but training does not enforce the order. The
+    level is therefore the rank by area among the three: 0 is the largest.
+
+    Args:
+        level: 0, 1 or 2; None for all levels.
     """
     order = (logits > 0).sum((2, 3)).argsort(dim=1, descending=True, stable=True)
     order = order if level is None else order[:, level : level + 1]
@@ -164,12 +175,12 @@ def by_level(
 
 
 def cached_weights(model: str, download: bool) -> Path | None:
-    """Where torch keeps weights that were fetched; None where these were not.
+    """Path of a model's weights in torch's cache; None if they are not there.
 
     Args:
-        download: fetch them first if need be, with a progress bar; their name ends in the start of their SHA-256.
+        download: fetch missing weights, with a progress bar; the end of the file's name is the start of its SHA-256.
     Raises:
-        MaskError: they cannot be fetched, or are not what they should be.
+        MaskError: the weights cannot be fetched, or their SHA-256 is wrong.
     """
     name = CHECKPOINTS[model]
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
@@ -182,7 +193,7 @@ def cached_weights(model: str, download: bool) -> Path | None:
             raise MaskError(
                 f"masks: {WEIGHTS}/{name} cannot be fetched ({error}); get it in another way and name the file with "
                 "--sam-checkpoint."
-            ) from None
+            ) from error
     return path if path.is_file() else None
 
 
@@ -190,7 +201,7 @@ def load_sam(checkpoint: Path | None, model: str) -> Sam:
     """SAM with its weights.
 
     Raises:
-        MaskError: weights missing or of another model, segment_anything not installed.
+        MaskError: the weights are missing or belong to another model, or segment_anything is not installed.
     """
     url = f"{WEIGHTS}/{CHECKPOINTS[model]}"
     remedy = (
@@ -204,12 +215,14 @@ def load_sam(checkpoint: Path | None, model: str) -> Sam:
     try:
         from segment_anything import sam_model_registry
     except ImportError:
-        raise MaskError("masks: SAM is not installed; `pip install segment-anything`, or use `graph`.") from None
+        raise MaskError("masks: SAM is not installed; run `pip install segment-anything`, or use `graph`.") from None
     try:
         weights = torch.load(checkpoint, map_location="cpu", weights_only=True)
         sam = sam_model_registry[model]()
         sam.load_state_dict(weights)
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0][:120]
-        raise MaskError(f"masks: {checkpoint} does not hold the weights of SAM {model} ({reason}); {remedy}.") from None
+    except Exception as error:  # torch's unpickler raises anything over a file that is not a checkpoint
+        _log.debug("%s is not a checkpoint of SAM %s", checkpoint, model, exc_info=True)
+        raise MaskError(
+            f"masks: {checkpoint} does not hold the weights of SAM {model} ({reason(error)}); {remedy}."
+        ) from error
     return sam

@@ -1,4 +1,4 @@
-"""Masks by any model for mask generation in Hugging Face's transformers: SAM 2, SAM, SAM-HQ, EdgeTAM, SlimSAM, ..."""
+"""Masks by any mask generation model of Hugging Face's transformers: SAM 2, SAM, SAM-HQ, EdgeTAM, SlimSAM, ..."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from PIL import Image
 from disconerf_ns.errors import MaskError
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.proposers.recipe import Answers, Recipe, follow
+from disconerf_ns.masks.reason import reason
 
 
 @dataclass
@@ -22,28 +23,28 @@ class TransformersConfig(Recipe):
     """A mask generation model of Hugging Face's transformers (extra `transformers`), with the paper's recipe."""
 
     checkpoint: str = "facebook/sam2.1-hiera-large"
-    """Name of the model on Hugging Face's hub, from where it is fetched once, or a folder that holds it."""
+    """Name of the model on Hugging Face's hub, which is fetched once, or a folder that holds the model."""
 
     def setup(self) -> TransformersProposer:
         """Load the model.
 
         Raises:
-            MaskError: transformers is not installed, or there is no such model.
+            MaskError: transformers is not installed, or the model cannot be loaded.
         """
         return TransformersProposer(self)
 
     def decide(self, images: Sequence[Path]) -> dict[str, Any]:
-        """Nothing: no option depends on the scene."""
+        """No values, since no option depends on the scene."""
         return {}
 
     def recipe(self) -> dict[str, Any]:
-        """The options that decide what the masks are, whichever machine they are made on."""
+        """The options that determine the masks, without those that depend on the machine."""
         machine = ("points_per_batch", "half", "device")
         return {name: value for name, value in asdict(self).items() if name not in machine}
 
 
 class TransformersProposer:
-    """A model's answers to a grid of points, filtered."""
+    """Prompts a model with a grid of points and filters its masks."""
 
     def __init__(self, config: TransformersConfig):
         try:
@@ -65,9 +66,9 @@ class TransformersProposer:
             )
         except (OSError, ValueError, KeyError) as error:
             raise MaskError(
-                f"masks: {config.checkpoint} is no model for mask generation that can be loaded "
-                f"({str(error).strip().splitlines()[0][:160]}); name another with --checkpoint."
-            ) from None
+                f"masks: {config.checkpoint} cannot be loaded as a mask generation model ({reason(error)}); name "
+                "another model with --checkpoint."
+            ) from error
         self.config, self.at_once = config, config.points_per_batch
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> ImageMasks:
@@ -75,11 +76,15 @@ class TransformersProposer:
         return follow(self.config, image, self.ask)
 
     def ask(self, image: UInt8[np.ndarray, "height width 3"]) -> Answers:
-        """The model's distinct answers to a grid of points, best first."""
+        """The model's distinct masks for a grid of points, the best first.
+
+        Raises:
+            MaskError: the model does not fit in memory.
+        """
         config = self.config
         while True:
             try:
-                found = self.generate(
+                output = self.generate(
                     Image.fromarray(image),
                     points_per_batch=self.at_once,
                     points_per_crop=config.points_per_side,
@@ -90,10 +95,13 @@ class TransformersProposer:
                 break
             except torch.OutOfMemoryError:
                 if self.at_once == 1:
-                    raise MaskError(f"masks: there is not enough memory for {config.checkpoint}.") from None
+                    raise MaskError(
+                        f"masks: there is not enough memory for {config.checkpoint}; name a smaller model with "
+                        "--checkpoint."
+                    ) from None
                 self.at_once //= 2
-                print(f"masks: memory ran out; going on with {self.at_once} points at once.")
+                print(f"masks: memory ran out; the batches now have {self.at_once} points.")
                 torch.cuda.empty_cache()
-        masks = [np.asarray(mask, dtype=bool) for mask in found["masks"]]
+        masks = [np.asarray(mask, dtype=bool) for mask in output["masks"]]
         stack = np.stack(masks) if masks else np.zeros((0, *image.shape[:2]), bool)
-        return Answers(stack, np.asarray(found["scores"], dtype=float).reshape(len(stack)), None, None)
+        return Answers(stack, np.asarray(output["scores"], dtype=float).reshape(len(stack)), None, None)

@@ -1,0 +1,158 @@
+"""Finished runs in Python: load one, look at its objects, edit it, draw and film it, score it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras
+from torch import Tensor
+
+from disconerf_ns.cli.runs import load_pipeline
+from disconerf_ns.errors import UserError
+from disconerf_ns.evaluation import scores
+from disconerf_ns.evaluation.scores import Scores
+from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of, masks_of, views_of
+from disconerf_ns.masks.store import MaskStore
+from disconerf_ns.rendering.film import film, orbit
+from disconerf_ns.rendering.frame import Frame
+from disconerf_ns.rendering.outputs import frame_outputs, output_table
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.objects import SceneObject
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A finished run's scene under an edit. It never changes: `edited` gives another one, which shares the run.
+
+    >>> scene = load(run)
+    >>> [each.name for each in scene.objects][:3]
+    ['object_00', 'object_01', 'object_02']
+    >>> scene.edited(Edit().rename(scene.objects[1].id, "ball")).find("ball").name
+    'object_01'
+    """
+
+    run: EvaluatedRun
+    """nerfstudio's pipeline of the run."""
+    arranged: ArrangedScene
+    """The scene as a value."""
+
+    @property
+    def objects(self) -> Sequence[SceneObject]:
+        """The objects, the largest discovered one first."""
+        return self.arranged.objects
+
+    @property
+    def edit(self) -> Edit:
+        """The edit; first the one that a person saved in the viewer."""
+        return self.arranged.edit
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of all outputs that `render` draws.
+
+        >>> {"rgb", "objects", "edited", "object_00", "object_00_mask"} <= set(load(run).outputs)
+        True
+        """
+        return list(output_table(self.arranged))
+
+    def find(self, name: str) -> SceneObject:
+        """The object of an output name, or of a name that a person gave.
+
+        Raises:
+            UserError: no object, or more than one, has that name.
+        """
+        return self.arranged.find(name)
+
+    def edited(self, edit: Edit) -> Scene:
+        """The same run under another edit."""
+        return replace(self, arranged=self.arranged.with_edit(edit))
+
+    def cameras(self, split: Literal["train", "test"] = "train") -> Cameras:
+        """Cameras of the photographs: those that were trained on, or those that were held out."""
+        return dataset_of(self.run, split).cameras
+
+    @torch.no_grad()
+    def render(self, output: str, camera: Cameras) -> Float[Tensor, "height width channels"]:
+        """One output of one camera, on the CPU.
+
+        Args:
+            output: a name of `outputs`, or a name that a person gave an object.
+            camera: one camera, such as `scene.cameras()[0:1]`.
+        Raises:
+            UserError: the scene has no such output or object.
+
+        >>> scene = load(run)
+        >>> scene.render("object_00_mask", scene.cameras()[0:1]).shape
+        torch.Size([36, 48, 1])
+        """
+        if len(camera) != 1:
+            raise UserError(f"render: {len(camera)} cameras were given; pass one, such as cameras[0:1].")
+        name = output if output in output_table(self.arranged) else self.find(output).name
+        rays = camera.to(self.run.device).generate_rays(0, keep_shape=True)
+        frame = Frame(self.arranged, rays.flatten(), tuple(rays.origins.shape[:2]))
+        return frame_outputs(frame)[name].cpu()
+
+    def film(self, name: str, frames: int = 48, size: int = 256) -> Iterator[Float[Tensor, "size size 3"]]:
+        """The frames of a turntable around an object, alone on the background colour, RGB in [0, 1].
+
+        Args:
+            name: an object's output name, or a name that a person gave.
+            frames: frames of one turn.
+            size: side of the square frames in pixels.
+        Raises:
+            UserError: no object, or more than one, has that name.
+
+        >>> len(list(load(run).film("object_01", frames=2, size=8)))
+        2
+        """
+        filmed = self.find(name)
+        cameras = orbit(torch.tensor(filmed.box), self.cameras().camera_to_worlds.cpu(), frames, size)
+        return film(self.arranged, cameras, filmed.id)
+
+
+def load(run: Path | str) -> Scene:
+    """Load a finished run, with its newest checkpoint and the edit that a person saved.
+
+    Args:
+        run: config.yml of the run, or the folder that holds it.
+    Raises:
+        UserError: there is no such run, or it has no objects yet.
+
+    >>> load(run.parent).objects == load(run).objects
+    True
+    """
+    path = Path(run)
+    config = path / "config.yml" if path.is_dir() else path
+    if not config.is_file():
+        raise UserError(f"load: there is no {config}; pass a run's folder or its config.yml.")
+    pipeline = load_pipeline(config, test_mode="test")
+    return Scene(pipeline, pipeline.model.current.value)
+
+
+def evaluate(
+    scene: Scene, labels: Path | str, masks: MaskStore | None = None, void: int | None = 0, downscale: int = 1
+) -> Scores:
+    """Score a run, and the 2D masks beside it, on every held-out view; an edit takes no part.
+
+    Args:
+        scene: a loaded run.
+        labels: folder of true labels by image key, `LABELS/<the image's path>.png`.
+        masks: 2D masks that are scored too; by default the run's own if they cover the held-out views.
+        void: true label of pixels that count nowhere; None if every label is an object.
+        downscale: views are rendered at 1 / downscale of their size.
+    Returns:
+        IoU, BD and SBD in [0, 1] (the paper's 4.1): of the masks, of the field per view, and of the whole scene.
+    Raises:
+        UserError: no view is held out, one has no true labels or labels of another shape.
+
+    >>> evaluate(load(run), labels).scene["IoU"] > 0.5
+    True
+    """
+    store = masks if masks is not None else masks_of(scene.run, views_of(scene.run))
+    return scores.evaluate(scene.run, Path(labels), store, void, downscale)

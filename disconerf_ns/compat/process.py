@@ -1,0 +1,33 @@
+"""Changes of the process that nerfstudio's commands need, made when a run of ours begins and in no other command."""
+
+from __future__ import annotations
+
+import sys
+
+from disconerf_ns.compat.ffmpeg import ensure_ffmpeg
+from disconerf_ns.errors import UserError
+
+
+def prepare_process() -> None:
+    """Make `ffmpeg` found on PATH, and print a `UserError` that ends the program as one sentence."""
+    ensure_ffmpeg()
+    show_user_errors_plainly()
+
+
+def show_user_errors_plainly() -> None:
+    """Print a `UserError` that ends the program as one sentence instead of a traceback; all else is left alone.
+
+    nerfstudio's commands have no place for a plugin's messages, so this hooks the interpreter's last resort.
+    """
+    previous = sys.excepthook
+    if getattr(previous, "shows_user_errors", False):
+        return
+
+    def hook(kind, error, trace):
+        if issubclass(kind, UserError):
+            print(f"disconerf: {error}", file=sys.stderr)
+        else:
+            previous(kind, error, trace)
+
+    hook.shows_user_errors = True
+    sys.excepthook = hook

@@ -1,0 +1,103 @@
+"""The public surface: what README shows runs, the examples do what they say, and docstrings' examples hold."""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import io
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Run
+from PIL import Image
+from scene import write_scene
+
+import disconerf_ns
+from disconerf_ns.masks.store import MaskStore
+from disconerf_ns.scene.edit import Edit
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+LADDER = sorted(path.name for path in EXAMPLES.glob("[0-9][0-9]_*.py"))
+
+
+def run_example(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+
+
+@pytest.mark.parametrize("name", disconerf_ns.__all__)
+def test_public_names_are_there(name: str) -> None:
+    assert getattr(disconerf_ns, name).__doc__ and name in dir(disconerf_ns)
+
+
+def test_importing_the_package_imports_nothing_large() -> None:
+    code = "import disconerf_ns, sys; print({'torch', 'nerfstudio', 'numpy'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
+    with pytest.raises(AttributeError, match="no attribute 'scene_of'"):
+        disconerf_ns.scene_of  # noqa: B018
+
+
+@pytest.mark.parametrize("name", LADDER)
+def test_examples_are_short(name: str) -> None:
+    assert len((EXAMPLES / name).read_text().splitlines()) < 30
+
+
+def test_masks_from_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write_scene(tmp_path / "balls", views=3, masks=False)
+    run_example(monkeypatch, "00_masks_from_arrays.py", data)
+    store = MaskStore.find(data)
+    assert store.keys() == ["0000", "0001", "0002"]
+    bright = np.array(Image.open(data / "images" / "0001.png").convert("L")) > 128
+    masks = store.load("0001").decode()
+    assert len(masks) > 0 and (masks.any(0) <= bright).all() and masks.any(0).sum() > 0.9 * bright.sum()
+
+
+def test_load_a_run(run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    run_example(monkeypatch, "01_load_a_run.py", run.config)
+    assert "object_00" in (printed := capsys.readouterr().out) and "object_01_mask" in printed
+
+
+def test_render_one_object(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_example(monkeypatch, "02_render_one_object.py", run.config, "object_01")
+    picture = np.array(Image.open("object_01.png"))
+    assert picture.shape == (36, 48, 4) and 0 < (picture[..., 3] > 200).mean() < 0.5
+    assert Path("object_01.mp4").stat().st_size > 500
+
+
+def test_edit(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        run_example(monkeypatch, "03_edit.py", run.config)
+        edit = Edit.load(run.folder / "edit.json", disconerf_ns.load(run.config).arranged.trained.slots)
+        assert len(edit.hidden) == 1 and list(edit.names.values()) == ["blue thing"]
+        assert disconerf_ns.load(run.config).find("blue thing").color == (0.1, 0.3, 0.9)
+    finally:
+        (run.folder / "edit.json").unlink(missing_ok=True)
+
+
+def test_score(run: Run, scene: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    run_example(monkeypatch, "04_score.py", run.config, scene / "labels")
+    rows = [line for line in capsys.readouterr().out.splitlines() if "SBD" in line]
+    assert [row.split("  ")[0].strip() for row in rows] == ["2D masks", "field", "whole scene"]
+    assert "IoU 100.0" in rows[0], "the masks of this scene are exact"
+
+
+def test_examples_in_docstrings(run: Run, scene: Path) -> None:
+    from disconerf_ns import api
+
+    def load_quietly(path: Path):
+        with contextlib.redirect_stdout(io.StringIO()):  # nerfstudio says what it loads
+            return api.load(path)
+
+    names = {**vars(api), "run": run.config, "labels": scene / "labels", "load": load_quietly}
+    tests = [test for test in doctest.DocTestFinder().find(api, globs=names) if test.examples]
+    assert len(tests) >= 6
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    for test in tests:
+        result = runner.run(test, clear_globs=False)
+        assert result.failed == 0, test.name
