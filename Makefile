@@ -14,7 +14,8 @@ help:
 	@echo "make speed        CONFIG=.../config.yml DATA=dataset: the object stage's time, and docs/performance.md"
 	@echo "make reference    the object stage at full size, for a GPU: 279 views, 779 x 519, 60 masks, 120 slots"
 	@echo "make coverage     all tests, and the lines they do not reach"
-	@echo "make lint         ruff's checks and formatting"
+	@echo "make lint         ruff's checks and formatting, pyright's types"
+	@echo "make docs         the API's pages from its docstrings, in build/docs"
 	@echo "make format       let ruff mend what it can"
 	@echo "make constraints  pin what is installed now in constraints.txt"
 	@echo "make clean        delete caches and build leftovers; outputs stay"
@@ -25,8 +26,9 @@ help:
 demo: $(INSTALLED)
 	$(RUN)python examples/demo.py
 
+# Two processes, each on one thread: tests are too small to gain from more. A file's tests share a process.
 test: $(INSTALLED)
-	$(RUN)python -m pytest
+	OMP_NUM_THREADS=1 $(RUN)python -m pytest -n 2 --dist loadfile
 
 test-slow: $(INSTALLED)
 	$(RUN)python -m pytest -m slow
@@ -57,10 +59,15 @@ coverage: $(INSTALLED)
 lint: $(INSTALLED)
 	$(RUN)ruff check .
 	$(RUN)ruff format --check .
+	$(RUN)pyright
 
 format: $(INSTALLED)
 	$(RUN)ruff check --fix .
 	$(RUN)ruff format .
+
+docs: $(INSTALLED)
+	$(RUN)pdoc --docformat google --output-directory build/docs disconerf_ns '!disconerf_ns.cli'
+	@echo "The pages begin with build/docs/disconerf_ns.html"
 
 constraints: $(INSTALLED)
 	$(PIP_INSTALL) -c constraints.txt -e '.[dev,ray,scenes,transformers]'
@@ -93,4 +100,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	fi
 	@touch $(INSTALLED)
 
-.PHONY: help demo test test-slow benchmark speed reference coverage lint format constraints clean distclean
+.PHONY: help demo test test-slow benchmark speed reference coverage lint docs format constraints clean distclean

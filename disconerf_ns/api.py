@@ -12,7 +12,6 @@ from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
-from disconerf_ns.cli.runs import load_pipeline
 from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation import scores
 from disconerf_ns.evaluation.scores import Scores
@@ -21,6 +20,7 @@ from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.rendering.film import film, orbit
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import frame_outputs, output_table
+from disconerf_ns.runs import load_pipeline
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import SceneObject

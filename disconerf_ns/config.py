@@ -67,8 +67,7 @@ class DiscoNerfModelConfig(NerfactoModelConfig):
     object_field: ObjectFieldConfig = field(default_factory=ObjectFieldConfig)
     """Architecture of the object field."""
     surface_points: int = 2
-    """Number of points per ray of the frozen surface in training, at equal steps of the rendering weights' cumulative
-    distribution."""
+    """Number of surface points per ray in training, at equal steps of the rendering weights' cumulative sum."""
     rendered_points: int = 8
     """Number of surface points per ray of a rendered image. An image needs more points than training, which averages
     fuzzy surfaces over many views."""
@@ -136,10 +135,10 @@ class DiscoNerfPipelineConfig(VanillaPipelineConfig):
     """Smallest fraction of the visible surface, in [0, 1], that counts as an object. Matching "view" leaves slivers in
     spare slots; 0.002 is better there."""
     surface_memory_gb: float = 8.0
-    """Maximum GPU memory in GiB for the frozen surface of the training views."""
+    """Maximum GPU memory in GiB for the surface points of the training views."""
     surface_host_memory_gb: float = 4.0
-    """Maximum host memory in GiB for the frozen surface that does not fit on the GPU; the rest goes to a file in the
-    run's folder."""
+    """Maximum host memory in GiB for surface points that do not fit on the GPU; the rest goes to a file in the run's
+    folder."""
     edit: Path | None = None
     """File of the changes that a person saved in the viewer, shown by the output `edited`; by default edit.json in the
     run's folder."""

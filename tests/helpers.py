@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import os
 
+import pytest
 import torch
 from torch import Tensor
+
+
+def needs_system_package(package: str, there: bool) -> None:
+    """Skip a test, and say which package brings it back; in CI, which installs all packages, fail instead."""
+    if there:
+        return
+    reason = f"needs the system package {package}; on Debian: apt-get install {package}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def assert_close(a: Tensor, b: Tensor, tolerance: float = 1e-5) -> None:

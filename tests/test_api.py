@@ -87,14 +87,21 @@ def test_score(run: Run, scene: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert "IoU 100.0" in rows[0], "the masks of this scene are exact"
 
 
+def quietly(function):
+    """The function without the lines in which nerfstudio says what it loads."""
+
+    def call(*args, **kwargs):
+        with contextlib.redirect_stdout(io.StringIO()):
+            return function(*args, **kwargs)
+
+    return call
+
+
 def test_examples_in_docstrings(run: Run, scene: Path) -> None:
     from disconerf_ns import api
 
-    def load_quietly(path: Path):
-        with contextlib.redirect_stdout(io.StringIO()):  # nerfstudio says what it loads
-            return api.load(path)
-
-    names = {**vars(api), "run": run.config, "labels": scene / "labels", "load": load_quietly}
+    quiet = {"load": quietly(api.load), "evaluate": quietly(api.evaluate)}
+    names = {**vars(api), **quiet, "run": run.config, "labels": scene / "labels"}
     tests = [test for test in doctest.DocTestFinder().find(api, globs=names) if test.examples]
     assert len(tests) >= 6
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)

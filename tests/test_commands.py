@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from ctypes.util import find_library
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,15 +15,15 @@ import numpy as np
 import pytest
 import torch
 from conftest import Run
-from helpers import assert_close, edit_scene
+from helpers import assert_close, edit_scene, needs_system_package
 from nerfstudio.scripts.eval import ComputePSNR
 from nerfstudio.scripts.render import DatasetRender, RenderCameraPath, RenderInterpolated, SpiralRender
 from nerfstudio.utils import colormaps
 from nerfstudio.utils.eval_utils import eval_setup
 from scene import camera_pose
 
-from disconerf_ns.cli.runs import objects_of
 from disconerf_ns.rendering.frame import label_pixels
+from disconerf_ns.runs import objects_of
 from disconerf_ns.scene.edit import Edit
 
 
@@ -196,7 +197,10 @@ def test_render_dataset_by_default_renders_every_output(run: Run, objects: list[
 
 
 def test_export_pointcloud_of_an_object(run: Run, tmp_path: Path) -> None:
-    exporter = pytest.importorskip("nerfstudio.scripts.exporter", exc_type=ImportError)
+    for library, package in (("usb-1.0", "libusb-1.0-0"), ("GL", "libgl1"), ("gomp", "libgomp1")):
+        needs_system_package(package, find_library(library) is not None)
+    from nerfstudio.scripts import exporter
+
     found = [o for o in objects_of(run.config) if o.share > 0.04][-1]
     for output in ("rgb", found.name):
         depth = "depth" if output == "rgb" else f"{output}_depth"

@@ -11,7 +11,7 @@ import pytest
 from conftest import Run
 
 from disconerf_ns.cli import main
-from disconerf_ns.cli.runs import load_pipeline, objects_of
+from disconerf_ns.runs import load_pipeline, objects_of
 from disconerf_ns.scene.edit import Edit
 
 

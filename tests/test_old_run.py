@@ -10,7 +10,7 @@ import torch
 from scene import write_scene
 
 from disconerf_ns.cli import main
-from disconerf_ns.cli.runs import load_pipeline, objects_of
+from disconerf_ns.runs import load_pipeline, objects_of
 
 SAVED = Path(__file__).parent / "data" / "old_run"
 

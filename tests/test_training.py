@@ -11,8 +11,8 @@ import torch
 from conftest import Run, tiny_config, train
 from PIL import Image
 
-from disconerf_ns.cli.runs import objects_of
 from disconerf_ns.errors import UserError
+from disconerf_ns.runs import objects_of
 from disconerf_ns.training.schedule import Stage
 
 

@@ -1,4 +1,4 @@
-"""The command `disconerf`: a subcommand is a dataclass of options that is called once they are parsed."""
+"""The command `disconerf`: each subcommand is a dataclass of options, which is called after they are parsed."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from importlib import import_module
 from disconerf_ns.errors import UserError
 
 COMMANDS = {
-    "masks": ("disconerf_ns.cli.masks:Masks", "2D masks of every image, once, kept beside the data"),
-    "masks convert": ("disconerf_ns.cli.convert:Convert", "masks of other programs into ours, and back"),
-    "masks ground-truth": ("disconerf_ns.cli.convert:GroundTruth", "masks of the true labels in DATA/labels/"),
-    "masks show": ("disconerf_ns.cli.show:Show", "contact sheets and a report of masks"),
-    "objects": ("disconerf_ns.cli.objects:Objects", "the table of the objects that a run discovered"),
-    "eval": ("disconerf_ns.cli.eval:Eval", "scores of a run's objects on views with true labels"),
-    "render": ("disconerf_ns.cli.render:Render", "a turntable video of every object"),
+    "masks": ("disconerf_ns.cli.masks:Masks", "make 2D masks of every image and keep them beside the data"),
+    "masks convert": ("disconerf_ns.cli.convert:Convert", "convert masks from other programs, or for them"),
+    "masks ground-truth": ("disconerf_ns.cli.convert:GroundTruth", "make masks from the true labels in DATA/labels/"),
+    "masks show": ("disconerf_ns.cli.show:Show", "write contact sheets and print a report of masks"),
+    "objects": ("disconerf_ns.cli.objects:Objects", "list the objects that a run discovered"),
+    "eval": ("disconerf_ns.cli.eval:Eval", "score a run's objects on views with true labels"),
+    "render": ("disconerf_ns.cli.render:Render", "render a turntable video of every object"),
 }
-"""Name, class and purpose of every subcommand; the class is imported when it is asked for."""
+"""Class and purpose of every subcommand by name; the class is imported when its subcommand runs."""
 
 
 def entrypoint() -> None:
-    """Run `disconerf` as typed."""
+    """Run `disconerf` with the arguments of the command line."""
     sys.exit(main(sys.argv[1:]))
 
 
@@ -28,9 +28,9 @@ def main(arguments: list[str]) -> int:
     """Run a subcommand.
 
     Args:
-        arguments: its name and options.
+        arguments: name and options of the subcommand.
     Returns:
-        The exit code: 0, 1 after a mistake that was said in one sentence on stderr, or 130 after Ctrl-C.
+        The exit code: 0, 1 after an error that is explained on stderr, or 130 after Ctrl-C.
     """
     words = 2 if " ".join(arguments[:2]) in COMMANDS else 1
     name, options = " ".join(arguments[:words]) or "--help", arguments[words:]
@@ -52,12 +52,12 @@ def main(arguments: list[str]) -> int:
         print(f"disconerf: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("disconerf: interrupted; what was written is whole, and the same command goes on.", file=sys.stderr)
+        print("disconerf: interrupted; all written files are whole. Run the same command to continue.", file=sys.stderr)
         return 130
     return 0
 
 
 def usage() -> str:
-    """What the commands are."""
+    """The list of all subcommands with their purposes."""
     rows = "\n".join(f"  {name:18} {purpose}" for name, (_, purpose) in COMMANDS.items())
     return f"usage: disconerf COMMAND [OPTIONS]\n\n{rows}\n\n`disconerf COMMAND --help` lists a command's options."

@@ -1,4 +1,4 @@
-"""`disconerf masks convert`: masks that other programs made into ours, and ours into theirs."""
+"""`disconerf masks convert`: convert masks from other programs, or for them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from disconerf_ns.masks.report import describe, measure
 from disconerf_ns.masks.store import MaskStore
 
 LISTED = 5
-"""Broken files that are named, at most."""
+"""Maximum number of broken files that a message names."""
 
 
 @dataclass
 class Convert:
-    """Read masks in any format and write them in another, by default as a set that `ns-train disconerf` takes.
+    """Convert masks from any format to another, by default to a set of masks that `ns-train disconerf` reads.
 
     Files are found by the images' relative paths, so only masks of the dataset's images are read.
     """
@@ -37,24 +37,24 @@ class Convert:
     data: Path
     """The dataset's folder, or its transforms file."""
     source_format: Literal[tuple(FORMATS)] | None = None
-    """What the source is in; by default that is seen from what it holds."""
+    """Format of the source; by default it is recognised by content."""
     to: Literal[tuple(TARGETS)] = "sa1b"
-    """What to write: sa1b is what `ns-train disconerf` reads."""
+    """Format to write; `ns-train disconerf` reads sa1b."""
     output: Path | None = None
-    """Where to; by default DATA/masks/ and the source's name. Another format has to be told."""
+    """Folder or file to write, required for formats other than sa1b; by default DATA/masks/ plus the source's name."""
     images: Path | None = None
     """Folder of the images, within DATA; by default the frames of the transforms file, or DATA/images."""
 
     def __call__(self) -> None:
-        """Convert, and say what came out.
+        """Convert the masks and print a summary.
 
         Raises:
-            UserError: no masks of the dataset's images, nowhere to write, or files that are broken, which are named
-                after all others are converted.
+            UserError: the source has no masks of the dataset's images, the target is missing or not empty, or files
+                are broken; broken files are named after all others are converted.
         """
         images = find_images(self.data, self.images)
         if not self.source.exists():
-            raise UserError(f"masks: there is no {self.source}.")
+            raise UserError(f"masks: there is no {self.source}; pass a file or folder of masks.")
         name = self.source_format or recognise(self.source)
         target = self._target()
         loaders = format_of(name).read(self.source, images)
@@ -70,11 +70,11 @@ class Convert:
                 MaskStore.create(target, {"generator": "convert", "version": __version__, "parameters": parameters})
             lost = format_of(self.to).write(target, images, chain([first], masks))
         absent = len(images) - len(loaders)
-        none = f"; {absent} images have none there" if absent else ""
-        print(f"masks: {target} has the masks of {len(loaders) - len(broken)} images{none}.")
+        note = f"; {absent} images have no masks in {self.source}" if absent else ""
+        print(f"masks: {target} has the masks of {len(loaders) - len(broken)} images{note}.")
         if lost:
-            parts = ", ".join(f"{what} ({count})" for what, count in lost.items())
-            print(f"masks: not kept, as {self.to} cannot hold it: {parts}.")
+            listed = ", ".join(f"{kind} ({count})" for kind, count in lost.items())
+            print(f"masks: not kept, as {self.to} cannot hold it: {listed}.")
         if self.to == "sa1b":
             store = MaskStore(target)
             print(describe(target, measure(store, store.keys())))
@@ -83,7 +83,7 @@ class Convert:
 
     def _target(self) -> Path:
         if self.output is None and self.to != "sa1b":
-            raise UserError(f"masks: name the folder for {self.to} with --output.")
+            raise UserError(f"masks: --to {self.to} needs a folder or file to write; name it with --output.")
         root = self.data if self.data.is_dir() else self.data.parent
         source = self.source.resolve()
         target = self.output or root / "masks" / (source.name if source.is_dir() else source.stem)
@@ -96,7 +96,7 @@ class Convert:
 
 @dataclass
 class GroundTruth:
-    """The masks of the true label images in DATA/labels/, so that a run can be compared with one on perfect masks."""
+    """Make masks from the true label images in DATA/labels/, to compare a run with a run on perfect masks."""
 
     data: Path
     """The dataset's folder, or its transforms file."""
@@ -109,7 +109,7 @@ class GroundTruth:
         """Convert the label images.
 
         Raises:
-            UserError: as `Convert`.
+            UserError: as in `Convert`.
         """
         root = self.data if self.data.is_dir() else self.data.parent
         output = self.output or root / "masks" / "ground-truth"
@@ -122,15 +122,15 @@ def _listed(sentences: list[str]) -> str:
 
 
 def load_all(loaders: Loaders, images: Images, broken: list[str], advance) -> Iterator[tuple[str, ImageMasks]]:
-    """Masks image by image; what is broken or of another picture is left out and noted."""
+    """Masks image by image; broken masks and masks of another shape are left out, and their errors go to `broken`."""
     for key, load in loaders.items():
         try:
             masks = load()
             size = image_size(images[key])
             if not same_shape((masks.height, masks.width), size):
                 raise MaskError(
-                    f"masks: those of {key} are {masks.width} x {masks.height}, the image is {size[1]} x {size[0]}, "
-                    "another shape."
+                    f"masks: the masks of {key} are {masks.width} x {masks.height}, but the image is {size[1]} x "
+                    f"{size[0]}, another shape."
                 )
         except MaskError as error:
             broken.append(str(error))

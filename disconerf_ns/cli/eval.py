@@ -1,4 +1,4 @@
-"""`disconerf eval`: score a run's objects on views with true labels, or write its label maps for others to score."""
+"""`disconerf eval`: score a run's objects on views with true labels, or write its label maps for other programs."""
 
 from __future__ import annotations
 
@@ -8,37 +8,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from disconerf_ns.cli.runs import manifest_of
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
+from disconerf_ns.runs import manifest_of
 
 
 @dataclass
 class Eval:
-    """Score a run's objects, and the 2D masks beside them, on views with true labels."""
+    """Score a run's objects, and the 2D masks for comparison, on views with true labels."""
 
     load_config: Path
     """config.yml of the run."""
     ground_truth: Path | None = None
-    """Folder of true labels: one 8 or 16 bit PNG per image, found by the image's path in the dataset."""
+    """Folder of true labels: one PNG of 8 or 16 bit per image, found by the image's path in the dataset."""
     masks: Path | None = None
-    """Folder of 2D masks to score beside the field; by default those of the run, where they cover the views."""
+    """Folder of 2D masks to score beside the field; by default the masks of the run, if they cover the views."""
     save: Path | None = None
-    """Folder for the predicted label maps: 16-bit PNGs named after the images, 1 is object_00, 0 is nothing."""
+    """Folder for the predicted label maps, 16-bit PNGs named after the images; 0 is no object, 1 is object_00."""
     output: Path | None = None
     """JSON file of the scores; by default eval_objects.json beside config.yml."""
     split: Literal["test", "train", "all"] = "test"
-    """Views to look at; test are those that were held out."""
+    """Views to evaluate; "test" are the held-out views."""
     void: int | None = 0
-    """True label of unlabelled pixels, which count nowhere; None where every label is an object."""
+    """True label of unlabelled pixels, which no score counts; None if every label is an object."""
     downscale: int = 1
-    """Render at 1 / downscale of the images' size."""
+    """Render at 1 / downscale of the images' size; at least 1."""
 
     def __call__(self) -> None:
-        """Render the label map of every view; save it, score it, or both.
+        """Render the label map of every view, then save it, score it, or both.
 
         Raises:
-            UserError: nothing to do, no objects, no views, or files that are missing or of another shape.
+            UserError: the options ask for nothing, the run has no objects or no views, or files are missing or of
+                another shape.
         """
         self._check_options()
         manifest_of(self.load_config)
@@ -70,9 +71,9 @@ class Eval:
                 of_masks = None if store is None else evaluation.compare_masks(store, view, true, self.void)
                 compared[view] = evaluation.compare(predicted, true, of_masks, self.void)
         if self.save is not None:
-            print(f"eval: {len(views)} label maps in {self.save}")
+            print(f"eval: {len(views)} label maps are in {self.save}")
         if not scored:
-            print("eval: nothing was scored; name a folder of true labels with --ground-truth for that.")
+            print("eval: nothing was scored; to score, name a folder of true labels with --ground-truth.")
             return
 
         results = evaluation.report(compared, self.void)
@@ -95,7 +96,7 @@ class Eval:
         path = self.output or self.load_config.parent / "eval_objects.json"
         content = {"run": run, "options": options, **results, "versions": versions(), "machine": machine()}
         write_whole(path, json.dumps(content, indent=2))
-        print(f"eval: scores in {path}")
+        print(f"eval: the scores are in {path}")
 
     def _check_options(self) -> None:
         if self.ground_truth is None and self.save is None:

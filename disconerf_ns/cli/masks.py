@@ -1,4 +1,4 @@
-"""`disconerf masks`: propose masks for every image of a dataset and keep them beside it."""
+"""`disconerf masks`: propose masks for every image of a dataset and keep them beside the dataset."""
 
 from __future__ import annotations
 
@@ -45,32 +45,33 @@ AnyProposer = (
 
 @dataclass
 class Masks:
-    """Propose 2D masks for every image of a dataset: once, resumable, kept in DATA/masks/."""
+    """Propose 2D masks for every image of a dataset and keep them in DATA/masks/; a stopped run can be resumed."""
 
     data: Path
     """The dataset's folder, or its transforms file."""
     proposer: AnyProposer = field(default_factory=SamConfig)
-    """What finds the masks."""
+    """Method that finds the masks."""
     images: Path | None = None
     """Folder of the images, within DATA; by default the frames of the transforms file, or DATA/images."""
     output: Path | None = None
-    """Folder of the masks; by default DATA/masks/ and the proposer's name."""
+    """Folder of the masks; by default DATA/masks/ plus the proposer's name."""
     overwrite: bool = False
-    """Delete the masks that are in the folder and start again."""
+    """Delete the masks in the folder and start again."""
     workers: int = 1
-    """Processes that work at the same time; they share the machine's GPUs."""
+    """Number of processes that work at the same time, at least 1; they share the machine's GPUs."""
     ray: str | None = None
-    """Address of a Ray cluster whose machines do the work ("auto" is the running one, "local" starts one here); they
-    see the dataset at the same path. Wants the extra `ray`."""
+    """Address of a Ray cluster whose machines do the work; "auto" is the running cluster, "local" starts one here. Its
+    machines have to see the dataset at the same path. Needs the extra `ray`."""
 
     def __call__(self) -> None:
-        """Make the masks that are not there yet, and say what came out.
+        """Make the missing masks and print a summary.
 
         Raises:
-            UserError: no images, a proposer that cannot run, masks made with other parameters, unreadable images.
+            UserError: there are no images, the proposer cannot run, existing masks were made with other parameters, or
+                images cannot be read.
         """
         if self.workers < 1:
-            raise UserError(f"masks: --workers {self.workers} leaves nobody to do the work; 1 is the least.")
+            raise UserError(f"masks: --workers is {self.workers}; it has to be 1 or more.")
         images = find_images(self.data, self.images)
         name = next(name for name in PROPOSERS if isinstance(self.proposer, config_class(name)))
         root = self.output or (self.data if self.data.is_dir() else self.data.parent) / "masks" / name
@@ -78,22 +79,25 @@ class Masks:
         store = MaskStore(root)
         if not self.overwrite:
             store.check_recipe(manifest)
-        there = set() if self.overwrite else {key for key in images if store.holds(key)}
-        absent = [key for key in images if key not in there]
-        lost = [key for key in images if key in there and not images[key].is_file()]
-        stale = [key for key in images if key in there and key not in lost and changed(store, key, images[key])]
+        existing = set() if self.overwrite else {key for key in images if store.holds(key)}
+        absent = [key for key in images if key not in existing]
+        lost = [key for key in images if key in existing and not images[key].is_file()]
+        stale = [key for key in images if key in existing and key not in lost and changed(store, key, images[key])]
         if stale:
-            print(f"masks: {len(stale)} images have changed since, such as {stale[0]}; their masks are made anew.")
+            print(
+                f"masks: {len(stale)} images have changed since their masks were made, such as {stale[0]}; "
+                "their masks are made anew."
+            )
         todo = absent + stale
 
         broken = [f"there is no image {images[key]}" for key in lost]
         broken += self._make([Job(key, images[key]) for key in todo], store, manifest) if todo else []
         print(describe(store.root, measure(store, [key for key in images if store.holds(key)])))
         if broken:
-            raise UserError(f"masks: {len(broken)} of {len(images)} images could not be done: {'; '.join(broken)}.")
+            raise UserError(f"masks: {len(broken)} of {len(images)} images have failed: {'; '.join(broken)}.")
 
     def _make(self, jobs: list[Job], store: MaskStore, manifest: dict) -> list[str]:
-        """Make masks; what went wrong."""
+        """Make the masks of all jobs; returns one message for each image that failed."""
 
         def begin() -> None:
             sweep(store.root)
@@ -103,7 +107,8 @@ class Masks:
         decided = self.proposer.decide([job.image for job in jobs]) if fresh else store.manifest.get("decided", {})
         if decided:
             manifest["decided"] = decided
-            print("masks: decided for this scene: " + ", ".join(f"{name} {value}" for name, value in decided.items()))
+            chosen = ", ".join(f"{name} {value}" for name, value in decided.items())
+            print(f"masks: parameters chosen for this scene: {chosen}")
         broken, done = [], 0
         make = crew(self.workers, self.ray)
         with progress_bar(len(jobs)) as advance, finish_before_interrupt() as interrupted:
@@ -114,16 +119,16 @@ class Masks:
                     broken.append(outcome.error)
         if done < len(jobs):
             again = "the same command without --overwrite" if self.overwrite else "the same command"
-            print(f"masks: stopped after {done} of {len(jobs)} images; {again} goes on from here.")
+            print(f"masks: stopped after {done} of {len(jobs)} images; run {again} to continue.")
             sys.exit(130)
         return broken
 
 
 class Rate(ProgressColumn):
-    """Images in a second, or seconds for an image."""
+    """Progress column: images per second, or seconds per image."""
 
     def render(self, task: Task) -> Text:
-        """The column's text."""
+        """Text of the column; empty until the speed is known."""
         speed = task.finished_speed or task.speed
         if not speed:
             return Text("")
@@ -132,7 +137,7 @@ class Rate(ProgressColumn):
 
 @contextmanager
 def progress_bar(total: int) -> Iterator:
-    """A bar with the time that is left; the value is called after each image."""
+    """Progress bar with the remaining time; yields a function to call after each image."""
     columns = (TextColumn("masks"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     with Progress(*columns) as progress:
         task = progress.add_task("masks", total=total)
@@ -141,7 +146,7 @@ def progress_bar(total: int) -> Iterator:
 
 @contextmanager
 def finish_before_interrupt() -> Iterator[Event]:
-    """Ctrl-C sets the event, so that the work at hand is finished first; a second Ctrl-C ends it at once."""
+    """Let the first Ctrl-C set the yielded event, so that current work is finished; a second one ends it at once."""
     interrupted = Event()
 
     def note(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""`disconerf objects`: the table of a run's objects."""
+"""`disconerf objects`: list the objects of a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from disconerf_ns.cli.runs import objects_of
+from disconerf_ns.runs import objects_of
 
 if TYPE_CHECKING:
     from disconerf_ns.discovery.report import MaskReport
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Objects:
-    """List the objects of a run, as they were edited in the viewer."""
+    """List the objects of a run as edited in the viewer."""
 
     load_config: Path
     """config.yml of the run."""
 
     def __call__(self) -> None:
-        """Print one row per object, largest first, and the views and objects whose masks agree least.
+        """Print one row per object, the largest first, then the views and objects whose masks agree least.
 
         Raises:
             UserError: the run has no objects, or its files cannot be read.
@@ -42,11 +42,12 @@ class Objects:
         Console().print(table)
         report = self.load_config.parent / "masks.json"
         if report.exists():
-            for worst in _worst(load_report(report)):
-                Console().print(worst)
+            for worst_table in _worst_tables(load_report(report)):
+                Console().print(worst_table)
 
 
-def _worst(report: MaskReport, most: int = 5):
+def _worst_tables(report: MaskReport, most: int = 5):
+    """Tables of the views and of the objects whose masks agree least, at most `most` rows each."""
     from rich.table import Table
 
     views = Table(title="Views whose masks agree least with the objects")
@@ -57,6 +58,6 @@ def _worst(report: MaskReport, most: int = 5):
     objects = Table(title="Objects whose masks agree least with them")
     for column in ("object", "masks of it alone", "with others", "affinity"):
         objects.add_column(column, justify="left" if column == "object" else "right")
-    for found in report.objects[:most]:
-        objects.add_row(found.name, str(found.masks), str(found.joined), f"{found.affinity:.2f}")
+    for each in report.objects[:most]:
+        objects.add_row(each.name, str(each.masks), str(each.joined), f"{each.affinity:.2f}")
     return views, objects

@@ -1,28 +1,28 @@
-"""`disconerf render`: a turntable video of every object."""
+"""`disconerf render`: render a turntable video of every object."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from disconerf_ns.cli.runs import load_pipeline, objects_of
+from disconerf_ns.runs import load_pipeline, objects_of
 from disconerf_ns.scene.objects import find_object
 
 
 @dataclass
 class Render:
-    """Film the objects of a run as they were edited in the viewer, each alone on a turntable."""
+    """Render a turntable video of each object of a run, as edited in the viewer."""
 
     load_config: Path
     """config.yml of the run."""
     output_dir: Path = Path("renders/objects")
-    """Folder of the videos, one per object."""
+    """Folder of the videos, one video per object."""
     objects: tuple[str, ...] = ()
-    """Names of the objects, such as object_03 or a name that was given in the viewer; by default all of them."""
+    """Names of the objects, such as object_03 or a name given in the viewer; by default all objects."""
     frames: int = 48
-    """Frames of one turn."""
+    """Number of frames per turn."""
     size: int = 256
-    """Side of the square frames in pixels."""
+    """Width and height of a frame in pixels."""
     fps: int = 24
     """Frames per second."""
 
@@ -30,7 +30,7 @@ class Render:
         """Render and write the videos.
 
         Raises:
-            UserError: the run has no objects, or none of that name.
+            UserError: the run has no objects, or no object of a given name.
         """
         import mediapy
         import numpy as np
@@ -50,4 +50,4 @@ class Render:
             frames = track(film(scene, cameras, each.id), f"filming {each.label}", total=self.frames)
             video = np.stack([frame.numpy() for frame in frames])
             mediapy.write_video(self.output_dir / f"{each.file_name}.mp4", video, fps=self.fps)
-        print(f"render: {len(objects)} videos in {self.output_dir}")
+        print(f"render: {len(objects)} videos are in {self.output_dir}")

@@ -1,4 +1,4 @@
-"""`disconerf masks show`: contact sheets of a set of masks, and what it is like in numbers."""
+"""`disconerf masks show`: contact sheets of a set of masks, and a report in numbers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from disconerf_ns.masks.sheet import sheet, tile
 from disconerf_ns.masks.store import MaskStore
 
 LARGEST = 100_000_000
-"""Pixels of the photographs on a sheet, at most."""
+"""Maximum number of pixels of the photographs on a sheet."""
 NAME = 40
-"""Letters of an image's name that are shown."""
+"""Maximum number of characters of an image's name in a caption."""
 
 
 @dataclass
 class Show:
-    """See whether masks are good: photographs beside their masks, page by page, and a report."""
+    """Show how good masks are: contact sheets of photographs beside their masks, and a report."""
 
     data: Path
     """The dataset's folder, or its transforms file."""
@@ -36,31 +36,37 @@ class Show:
     output: Path | None = None
     """Folder of the sheets; by default DATA/masks/NAME_sheets."""
     views: int = 24
-    """Views that are shown, evenly spaced; 0 is all."""
+    """Number of evenly spaced views to show; 0 shows all."""
     per_sheet: int = 12
-    """Views on a sheet."""
+    """Number of views per sheet, at least 1."""
     size: int = 400
-    """Pixels of a photograph's longer side on a sheet."""
+    """Longer side of a photograph on a sheet in pixels, at least 1."""
 
     def __call__(self) -> None:
         """Write the sheets and print the report.
 
         Raises:
-            UserError: no masks of the dataset's images, or images that cannot be read.
+            UserError: an option is out of range, the images have no masks, or images cannot be read.
         """
         if self.per_sheet < 1 or self.size < 1 or self.views < 0:
-            raise UserError("masks: --views below 0, or --per-sheet or --size below 1, leave nothing to show.")
+            raise UserError(
+                f"masks: --views is {self.views}, --per-sheet is {self.per_sheet} and --size is {self.size}; "
+                "--views has to be 0 or more, the others 1 or more."
+            )
         if self.size**2 * self.per_sheet > LARGEST:
             raise UserError(
-                f"masks: {self.per_sheet} photographs of {self.size} pixels make no page that can be looked at; take "
-                "less with --size or --per-sheet."
+                f"masks: a sheet of {self.per_sheet} photographs of {self.size} pixels is too large to view; "
+                "lower --size or --per-sheet."
             )
         images = find_images(self.data, self.images)
         store = MaskStore.find(self.data) if self.masks is None else MaskStore.open(self.masks)
         stored = store.files_for(images)
         keys = [key for key in images if key in stored]
         if not keys:
-            raise UserError(f"masks: {store.root} holds masks of none of the {len(images)} images of {self.data}.")
+            raise UserError(
+                f"masks: {store.root} holds masks of none of the {len(images)} images of {self.data}; name "
+                "another set with --masks."
+            )
         reports = measure(store, [stored[key] for key in keys])
         count = min(self.views or len(keys), len(keys))
         shown = np.linspace(0, len(keys) - 1, count).round().astype(int).tolist()
@@ -93,6 +99,6 @@ class Show:
 
 
 def caption(view: ViewMasks) -> tuple[str, bool]:
-    """The line under a view, and whether it is a warning; of a long name the end is shown."""
+    """Caption of a view, and whether it is a warning; a long name is shortened to its end."""
     name = view.key if len(view.key) <= NAME else f"...{view.key[-NAME:]}"
     return f"{view.count} masks, {view.coverage:.0%} covered: {name}", view.count < FEW

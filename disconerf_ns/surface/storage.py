@@ -93,7 +93,7 @@ class Spill:
 
 
 class SurfaceStorage:
-    """Stores the samples of one view after the other where there is room.
+    """Stores the samples of one view after the other within the budgets.
 
     Args:
         rays: number of rays of each view.

@@ -1,7 +1,8 @@
 """Coarse-to-fine learning of the radiance field's hash grid (DiscoNeRF, 7.2): finer levels wait for coarser ones.
 
-A level that waits gets no gradient and keeps its initial values, within 0.001 of zero. So surfaces form where the coarse
-levels put them. Fog in front of single cameras needs fine levels, which start when surfaces already explain the photos.
+A level that waits gets no gradient and keeps its initial values, within 0.001 of zero. So surfaces form where the
+coarse levels put them. Fog in front of single cameras needs fine levels, and these start when surfaces already explain
+the photos.
 """
 
 from __future__ import annotations

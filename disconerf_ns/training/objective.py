@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 
 def quick(device: torch.device) -> torch.dtype:
-    """Data type for products of masks and slots: on a GPU half precision, which is enough for 0, 1 and probabilities."""
+    """Data type for products of masks and slots: half precision on a GPU, which suffices for 0, 1 and probabilities."""
     return torch.float16 if device.type == "cuda" else torch.float32
 
 
@@ -150,18 +150,18 @@ class _UnionLosses(torch.autograd.Function):
     def forward(ctx, slots: Tensor, masks: Tensor, sets: Tensor, counted: Tensor, scale: Tensor):
         rounded, inside, outside = slots.to(masks), (sets * counted).to(masks), ((1 - sets) * counted).to(masks)
         difference = torch.baddbmm(masks, rounded, sets.to(masks).mT, alpha=-1) * counted.to(masks).mT
-        false = torch.bmm(masks, outside).mul_(rounded)
-        ctx.save_for_backward(difference, false, inside, scale)
+        intrusion = torch.bmm(masks, outside).mul_(rounded)
+        ctx.save_for_backward(difference, intrusion, inside, scale)
         ctx.dtype = slots.dtype
         matching = (scale * difference.square().sum(1, dtype=slots.dtype)[:, None]).sum()
-        false_positive = (scale * (false * rounded).sum(1, dtype=slots.dtype)[:, None]).sum()
+        false_positive = (scale * (intrusion * rounded).sum(1, dtype=slots.dtype)[:, None]).sum()
         return matching, false_positive
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_matching: Tensor, grad_false_positive: Tensor):
-        difference, false, inside, scale = ctx.saved_tensors
+        difference, intrusion, inside, scale = ctx.saved_tensors
         with torch.autocast(difference.device.type, enabled=False):
-            grad = false * (2 * grad_false_positive * scale).to(ctx.dtype)
+            grad = intrusion * (2 * grad_false_positive * scale).to(ctx.dtype)
             grad.addcmul_(torch.bmm(difference, inside), -2 * grad_matching * scale)
         return grad, None, None, None, None

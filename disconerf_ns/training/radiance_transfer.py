@@ -100,8 +100,8 @@ def load_radiance(source: RadianceSource, model: NerfactoModel) -> None:
         state = torch.load(source.checkpoint, map_location="cpu")["pipeline"]
     except (OSError, RuntimeError, KeyError, TypeError, EOFError, ValueError, UnpicklingError) as error:
         raise UserError(
-            f"radiance field: {source.checkpoint} cannot be read ({str(error).splitlines()[0]}); name another checkpoint "
-            "with --pipeline.radiance-field."
+            f"radiance field: {source.checkpoint} cannot be read ({str(error).splitlines()[0]}); name "
+            "another checkpoint with --pipeline.radiance-field."
         ) from error
     state = {key.removeprefix("_model.").removeprefix("module."): value for key, value in state.items()}
     wanted = {key: value for key, value in model.state_dict().items() if key.startswith(PARTS)}
@@ -110,8 +110,8 @@ def load_radiance(source: RadianceSource, model: NerfactoModel) -> None:
         key = misfits[0]
         mismatch = f"{_shape(state[key])} instead of {_shape(wanted[key])}" if key in state else "missing"
         raise UserError(
-            f"radiance field: {source.checkpoint} does not fit the model: {key} is {mismatch}. Train on the same images "
-            "with the same split, and with tinycudann if that run used it."
+            f"radiance field: {source.checkpoint} does not fit the model: {key} is {mismatch}. Train on the same "
+            "images with the same split, and with tinycudann if that run used it."
         )
     torch.nn.Module.load_state_dict(model, {key: state[key] for key in wanted}, strict=False)
 

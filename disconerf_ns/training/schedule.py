@@ -33,7 +33,7 @@ class Schedule:
         return Stage.RADIANCE if step < self.object_start else Stage.OBJECTS
 
     def radiance_decay(self, step: int, final: float) -> float:
-        """Factor on the learning rates: exponential decay from 1 at step 0 to `final` at the end of the radiance stage."""
+        """Learning rate factor: exponential decay from 1 at step 0 to `final` at the end of the radiance stage."""
         return final ** min(step / max(self.object_start, 1), 1.0)
 
     def completes_tenth(self, step: int) -> bool:
@@ -42,7 +42,7 @@ class Schedule:
         return done > 0 and done * 10 // length > (done - 1) * 10 // length
 
     def object_decay(self, step: int, warmup: int, final: float) -> float:
-        """Factor on the learning rate: linear warm-up over `warmup` object steps, then exponential decay to `final`."""
+        """Learning rate factor: linear warm-up over `warmup` object steps, then exponential decay from 1 to `final`."""
         done, length = max(step - self.object_start, 0), self.object_iterations
         if done < warmup:
             return (done + 1) / (warmup + 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +14,6 @@ import torch
 import viser
 from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
-from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.utils.rich_utils import CONSOLE
 from nerfstudio.viewer.viewer_elements import ViewerClick, ViewerControl
@@ -32,16 +30,17 @@ from disconerf_ns.compat.viewer import (
 )
 from disconerf_ns.errors import UserError
 from disconerf_ns.rendering.film import circle, film
-from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.lazy_outputs import LazyOutputs
 from disconerf_ns.rendering.outputs import output_table
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.edit import Edit
-from disconerf_ns.scene.objects import ObjectId, SceneObject
-from disconerf_ns.viewer.boxes import Box, box_of
+from disconerf_ns.scene.objects import SceneObject
+from disconerf_ns.viewer.boxes import box_of
+from disconerf_ns.viewer.camera_moves import fly, view_of
 from disconerf_ns.viewer.editor import Editor
 from disconerf_ns.viewer.panel import Panel
+from disconerf_ns.viewer.picking import object_at
 from disconerf_ns.viewer.pictures import Pictures
 from disconerf_ns.viewer.status import Report
 
@@ -50,14 +49,10 @@ if TYPE_CHECKING:
 
 PATIENCE = 0.5
 """Seconds that changes wait for a training step to begin."""
-FLIGHT, FRAMES_PER_SECOND = 0.6, 30
-"""Seconds of a camera's flight to an object, and its steps in a second."""
 LEAST_AHEAD, STEP_FORWARD = 0.1, 0.05
 """Way from a photograph's camera to its middle, at least, and the part of it that a new client stands ahead."""
 CPU_RESOLUTION = 256
 """Size of still pictures without a GPU, until another is chosen in the tab Control: nerfstudio's 512 take a minute."""
-LEAST_HEIGHT = math.radians(20)
-"""Angle above the ground from which an object is looked at, at least."""
 FILM_FRAMES, FILM_SIZE, FILM_RATE = 48, 256, 24
 """Frames of a film, its side in pixels, and frames per second."""
 
@@ -256,58 +251,3 @@ class ObjectControl(ViewerControl):
             self.editor.tell(f"The film of {filmed.label} failed ({type(error).__name__}: {error}); see the log.")
         finally:
             self.panel.film.visible = False
-
-
-def object_at(
-    scene: ArrangedScene, origin: tuple[float, ...], direction: tuple[float, ...], edited: bool
-) -> ObjectId | None:
-    """The id of the object that a ray meets first; None where it meets none.
-
-    Args:
-        origin, direction: of the ray, in scene coordinates.
-        edited: whether hidden objects are in nobody's way.
-    """
-    if not scene.objects:
-        return None
-    device = scene.trained.radiance.device
-    unit = torch.ones(1, 1, device=device)
-    rays = RayBundle(
-        torch.tensor([origin], device=device),
-        torch.nn.functional.normalize(torch.tensor([direction], device=device), dim=-1),
-        1e-6 * unit,
-        camera_indices=torch.zeros_like(unit, dtype=torch.long),
-        metadata={"directions_norm": unit},
-    )
-    frame = Frame(scene, rays, (1,), keep=True)
-    id = int(frame.edited_ids() if edited and frame.remembers_owners else frame.labels().id)
-    return ObjectId(id) if id >= 0 else None
-
-
-def view_of(
-    box: Box, position: Float[np.ndarray, "3"], fov: float
-) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
-    """A place from which a box fills the picture, on the side where the camera is, and where to look from there.
-
-    Args:
-        position: of the camera, in scene coordinates.
-        fov: vertical angle of view in radians.
-    """
-    away = position - box.centre
-    ground = np.hypot(away[0], away[1])
-    heading = away[:2] / ground if ground > 1e-6 else np.array([1.0, 0.0])
-    height = max(math.atan2(away[2], ground), LEAST_HEIGHT)
-    distance = 1.3 * float(np.linalg.norm(box.size)) / 2 / math.sin(fov / 2)
-    back = np.array([*(heading * math.cos(height)), math.sin(height)])
-    return box.centre + distance * back, box.centre
-
-
-def fly(client: viser.ClientHandle, position: Float[np.ndarray, "3"], look_at: Float[np.ndarray, "3"]) -> None:
-    """Move a client's camera smoothly, in viser's coordinates."""
-    start, first = np.array(client.camera.position), np.array(client.camera.look_at)
-    steps = max(int(FLIGHT * FRAMES_PER_SECOND), 1)
-    for step in range(1, steps + 1):
-        part = step / steps
-        eased = part * part * (3 - 2 * part)
-        client.camera.position = start + eased * (position - start)
-        client.camera.look_at = first + eased * (look_at - first)
-        time.sleep(1 / FRAMES_PER_SECOND)

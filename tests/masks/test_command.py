@@ -99,7 +99,7 @@ def test_a_changed_image_is_noticed(data: Path, capsys: pytest.CaptureFixture) -
     os.utime(image, (0, 0))
     assert changed(masks_of(data), "3", image)
     assert run(data, "graph") == 0
-    assert "1 images have changed since, such as 3" in capsys.readouterr().out
+    assert "1 images have changed since their masks were made, such as 3" in capsys.readouterr().out
     assert len(masks_of(data).load("3")) == 1
     assert not changed(masks_of(data), "3", image)
 

@@ -32,7 +32,8 @@ def test_convert_makes_a_set_that_is_found(data: Path, tmp_path: Path, capsys: p
     label_image(tmp_path / "object_mask/1.png", [0, 0, 1, 1, 2, 2])
     assert convert(tmp_path / "object_mask", "--data", data) == 0
     output = capsys.readouterr().out
-    assert "is labels" in output and "the masks of 1 images; 1 images have none there" in output
+    assert "is labels" in output
+    assert f"the masks of 1 images; 1 images have no masks in {tmp_path / 'object_mask'}.\n" in output
     store = MaskStore.find(data)
     assert store.root == data / "masks/object_mask"
     assert store.manifest["parameters"]["format"] == "labels"
@@ -65,7 +66,7 @@ def test_broken_files_are_named_and_the_others_converted(
 
     label_image(tmp_path / "m/a/1.png", [0, 0, 1], height=9)
     assert convert(tmp_path / "m", "--data", data) == 1
-    assert "those of a/1 are 3 x 9, the image is 6 x 4, another shape" in capsys.readouterr().err
+    assert "the masks of a/1 are 3 x 9, but the image is 6 x 4, another shape" in capsys.readouterr().err
 
 
 def test_nothing_is_left_where_all_failed(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 from browser import Page, find_chromium, open_page, wait_for
+from helpers import needs_system_package
 
 from disconerf_ns.scene.edit import Edit
 
@@ -42,8 +42,8 @@ def steady_sizes(page: Page) -> dict[str, int] | None:
     return sizes if sizes == again and min(sizes.values()) > 1000 else None
 
 
-@pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine")
 def test_objects_are_picked_hidden_isolated_and_named(viewer, tmp_path: Path) -> None:
+    needs_system_package("chromium", find_chromium() is not None)
     current, editor = viewer.pipeline.model.current, viewer.pipeline.object_control.editor
     viewer.control_panel._max_res.value = 128
     url = f"http://127.0.0.1:{viewer.viser_server.get_port()}/"

@@ -21,7 +21,8 @@ from disconerf_ns.compat.viewer import redraw
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.viewer import control
 from disconerf_ns.viewer.boxes import Box, box_of
-from disconerf_ns.viewer.control import object_at, view_of
+from disconerf_ns.viewer.camera_moves import view_of
+from disconerf_ns.viewer.picking import object_at
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def below(root: Path, *suffixes: str) -> list[Path]:
 
 
 def sample(files: list[Path]) -> list[Path]:
-    """At most SAMPLED of the files, drawn with a fixed seed; a kind that makes up half of the files is hardly missed."""
+    """At most SAMPLED files, drawn with a fixed seed; a kind that makes up half of the files is hardly missed."""
     return files if len(files) <= SAMPLED else Random(0).sample(files, SAMPLED)
 
 

@@ -1,4 +1,4 @@
-"""Finished runs, as commands find them: their manifest, their edit, their scene."""
+"""Access of the commands to finished runs: manifest, edit, pipeline and objects."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ if TYPE_CHECKING:
 
 
 EDIT = "edit.json"
-"""File of a run's edit, beside its config.yml."""
+"""Name of the file of a run's edit, beside its config.yml."""
 
 
 def manifest_of(config: Path) -> Path:
-    """The `objects.json` of a run, which is beside its config.yml.
+    """Path of a run's `objects.json`, which lies beside its config.yml.
 
     Raises:
-        UserError: there is none.
+        UserError: the file does not exist.
     """
     path = config.parent / "objects.json"
     if not path.exists():
         raise UserError(
-            f"objects: there is no {path}; pass the config.yml of a disconerf run whose object stage has begun "
-            "with --load-config."
+            f"objects: there is no {path}; pass with --load-config the config.yml of a disconerf run whose object "
+            "stage has begun."
         )
     return path
 
 
 def edit_of(config: Path, slots: int) -> Edit:
-    """The edit that a person saved in a run's folder; the empty one where there is none.
+    """The edit in a run's folder, or an empty edit if there is none.
 
     Raises:
-        UserError: the file is no edit of this run.
+        UserError: the file is not an edit of this run.
     """
     path = config.parent / EDIT
     return Edit.load(path, slots) if path.exists() else Edit()
@@ -48,10 +48,10 @@ def load_pipeline(config: Path, test_mode: str = "inference") -> DiscoNerfPipeli
     """A run's pipeline with its newest checkpoint and its edit.
 
     Args:
-        config: the run's config.yml.
-        test_mode: which images are loaded beside those of training, as nerfstudio names it.
+        config: config.yml of the run.
+        test_mode: nerfstudio's name of the images to load beside the training images.
     Raises:
-        UserError: there is no such file, or its run has no objects.
+        UserError: the file does not exist, or the run has no objects.
     """
     manifest_of(config)
     from nerfstudio.utils.eval_utils import eval_setup
@@ -63,7 +63,7 @@ def load_pipeline(config: Path, test_mode: str = "inference") -> DiscoNerfPipeli
 
 
 def objects_of(config: Path) -> tuple[SceneObject, ...]:
-    """A run's objects under its edit, from its small files alone; the run is loaded only where an object is split.
+    """A run's objects after its edit, from its small files; the run itself is loaded only if the edit splits an object.
 
     Raises:
         UserError: the run has no objects, or its files cannot be read.

@@ -1,0 +1,47 @@
+"""Moves of a client's camera: where an object fills the picture, and the flight there."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import viser
+from jaxtyping import Float
+
+from disconerf_ns.viewer.boxes import Box
+
+FLIGHT, FRAMES_PER_SECOND = 0.6, 30
+"""Seconds of a camera's flight to an object, and its steps in a second."""
+LEAST_HEIGHT = math.radians(20)
+"""Angle above the ground from which an object is looked at, at least."""
+
+
+def view_of(
+    box: Box, position: Float[np.ndarray, "3"], fov: float
+) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
+    """A place from which a box fills the picture, on the side where the camera is, and where to look from there.
+
+    Args:
+        position: of the camera, in scene coordinates.
+        fov: vertical angle of view in radians.
+    """
+    away = position - box.centre
+    ground = np.hypot(away[0], away[1])
+    heading = away[:2] / ground if ground > 1e-6 else np.array([1.0, 0.0])
+    height = max(math.atan2(away[2], ground), LEAST_HEIGHT)
+    distance = 1.3 * float(np.linalg.norm(box.size)) / 2 / math.sin(fov / 2)
+    back = np.array([*(heading * math.cos(height)), math.sin(height)])
+    return box.centre + distance * back, box.centre
+
+
+def fly(client: viser.ClientHandle, position: Float[np.ndarray, "3"], look_at: Float[np.ndarray, "3"]) -> None:
+    """Move a client's camera smoothly, in viser's coordinates."""
+    start, first = np.array(client.camera.position), np.array(client.camera.look_at)
+    steps = max(int(FLIGHT * FRAMES_PER_SECOND), 1)
+    for step in range(1, steps + 1):
+        part = step / steps
+        eased = part * part * (3 - 2 * part)
+        client.camera.position = start + eased * (position - start)
+        client.camera.look_at = first + eased * (look_at - first)
+        time.sleep(1 / FRAMES_PER_SECOND)
