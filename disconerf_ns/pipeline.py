@@ -322,7 +322,7 @@ class DiscoNerfPipeline(VanillaPipeline):
             self.model.object_field,
             (surface[::stride].to(self.device) for surface in self.surfaces),
             trained.contraction.inverse,
-            trained.slots,
+            self.model.object_field.slots,
             self.config.object_min_share,
             known=[each.slot for each in trained.discovered],
         )

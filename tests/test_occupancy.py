@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from helpers import assert_close
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.field_components.spatial_distortions import SceneContraction
 
+from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.occupancy import Occupancy, intersect_box, piecewise, piecewise_inverse
 
 CENTRE, RADIUS = torch.tensor([0.2, -0.1, 0.3]), 0.25
@@ -14,9 +16,18 @@ CENTRE, RADIUS = torch.tensor([0.2, -0.1, 0.3]), 0.25
 
 def ball() -> Occupancy:
     box = torch.stack([CENTRE - 0.3, CENTRE + 0.3])
-    return Occupancy.build(
-        lambda x: 200.0 * ((x - CENTRE).norm(dim=-1) < RADIUS), lambda x: (x + 2) / 4, lambda x: x * 4 - 2, box
-    )
+    cube = Contraction(torch.tensor([[-2.0] * 3, [2.0] * 3]), None)
+    return Occupancy.build(lambda x: 200.0 * ((x - CENTRE).norm(dim=-1) < RADIUS), cube, box)
+
+
+@pytest.mark.parametrize("distort", [None, SceneContraction(order=float("inf"))], ids=["box", "unbounded"])
+def test_a_contraction_is_undone(distort) -> None:
+    contraction = Contraction(torch.tensor([[-3.0, -2, -1], [3, 2, 1]]), distort)
+    positions = torch.rand(500, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([6.0, 4, 2])
+    positions -= torch.tensor([3.0, 2, 1])
+    contracted = contraction(positions)
+    assert contracted.min() >= 0 and contracted.max() <= 1
+    assert_close(contraction.inverse(contracted), positions, 1e-4)
 
 
 def test_spacing_is_undone() -> None:
@@ -43,19 +54,12 @@ def test_the_whole_ball_is_held_and_little_else() -> None:
 
 
 def test_a_floor_beyond_the_unit_cube_keeps_its_middle() -> None:
-    contraction = SceneContraction(order=float("inf"))
-
-    def uncontract(x: torch.Tensor) -> torch.Tensor:
-        y = 4 * x - 2
-        norm = y.abs().amax(-1, keepdim=True)
-        return torch.where(norm > 1, y / (norm * (2 - norm).clamp(min=1e-3)), y)
-
     box = torch.tensor([[-3.0, -3, -0.55], [3, 3, -0.45]])
 
     def slab(x: torch.Tensor) -> torch.Tensor:
         return 200.0 * ((x > box[0]) & (x < box[1])).all(-1)
 
-    occupancy = Occupancy.build(slab, lambda x: (contraction(x) + 2) / 4, uncontract, box)
+    occupancy = Occupancy.build(slab, Contraction(box, SceneContraction(order=float("inf"))), box)
     x, y = torch.meshgrid(torch.linspace(-2.9, 2.9, 30), torch.linspace(-2.9, 2.9, 30), indexing="ij")
     assert occupancy.holds(torch.stack([x, y, torch.full_like(x, -0.5)], -1)).float().mean() > 0.99
 
@@ -66,7 +70,7 @@ def test_samples_cover_the_ball_and_only_rays_near_it_are_taken() -> None:
     towards = CENTRE + 0.25 * torch.randn(400, 3, generator=generator)
     directions = torch.nn.functional.normalize(towards - origins, dim=-1)
     rays = RayBundle(origins, directions, torch.ones(400, 1), torch.zeros(400, 1, dtype=torch.long))
-    hit, samples = occupancy.sample(rays, steps=64, count=24)
+    hit, samples = occupancy.ray_samples(rays, steps=64, count=24)
 
     to_centre = CENTRE - origins
     along = (to_centre * directions).sum(-1)

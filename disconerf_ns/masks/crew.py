@@ -19,10 +19,9 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Protocol
 
-from disconerf_ns.errors import UserError
+from disconerf_ns.errors import UserError, reason
 from disconerf_ns.masks.freshness import fingerprint
 from disconerf_ns.masks.images import read_image
-from disconerf_ns.masks.reason import reason
 from disconerf_ns.masks.store import MaskStore
 
 TRIES = 2

@@ -14,7 +14,7 @@ from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.models.nerfacto import NerfactoModel, NerfactoModelConfig
 from torch import Tensor
 
-from disconerf_ns.errors import UserError
+from disconerf_ns.errors import UserError, reason
 
 PARTS = ("field.", "proposal_networks.", "camera_optimizer.")
 """Prefixes of the nerfacto parameters that make up the radiance field."""
@@ -51,7 +51,7 @@ def radiance_source(path: Path) -> RadianceSource:
         config = yaml.load(config_path.read_text(), Loader=yaml.Loader)
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
         raise UserError(
-            f"radiance field: {config_path} cannot be read ({str(error).splitlines()[0]}). {option}"
+            f"radiance field: {config_path} cannot be read ({reason(error)}). {option}"
         ) from error
     if not isinstance(config, TrainerConfig) or not isinstance(config.pipeline.model, NerfactoModelConfig):
         raise UserError(f"radiance field: {config_path} is not a run of nerfacto. {option}")
@@ -100,7 +100,7 @@ def load_radiance(source: RadianceSource, model: NerfactoModel) -> None:
         state = torch.load(source.checkpoint, map_location="cpu")["pipeline"]
     except (OSError, RuntimeError, KeyError, TypeError, EOFError, ValueError, UnpicklingError) as error:
         raise UserError(
-            f"radiance field: {source.checkpoint} cannot be read ({str(error).splitlines()[0]}); name "
+            f"radiance field: {source.checkpoint} cannot be read ({reason(error)}); name "
             "another checkpoint with --pipeline.radiance-field."
         ) from error
     state = {key.removeprefix("_model.").removeprefix("module."): value for key, value in state.items()}

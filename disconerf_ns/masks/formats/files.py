@@ -14,11 +14,10 @@ from typing import Any
 
 from PIL import Image
 
-from disconerf_ns.errors import MaskError
+from disconerf_ns.errors import MaskError, reason
 from disconerf_ns.masks.formats.format import Images, Loaders, Losses
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.keys import pair_names
-from disconerf_ns.masks.reason import reason
 
 SAMPLED = 16
 """Largest number of files that are opened to recognise a format."""

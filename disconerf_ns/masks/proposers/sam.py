@@ -17,11 +17,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from disconerf_ns.errors import MaskError
+from disconerf_ns.errors import MaskError, reason
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.images import read_image
 from disconerf_ns.masks.proposers.recipe import Answers, Recipe, follow
-from disconerf_ns.masks.reason import reason
 from disconerf_ns.masks.report import FEW
 
 if TYPE_CHECKING:

@@ -12,10 +12,9 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from disconerf_ns.errors import MaskError
+from disconerf_ns.errors import MaskError, reason
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.proposers.recipe import Answers, Recipe, follow
-from disconerf_ns.masks.reason import reason
 
 
 @dataclass

@@ -1,0 +1,82 @@
+"""The arranged scene as a value: another edit makes another scene, which takes over what is still valid."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import FrozenInstanceError
+
+import pytest
+from conftest import Run
+
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.current import CurrentScene
+from disconerf_ns.scene.edit import Edit
+
+
+def test_a_scene_does_not_change(scene_now: ArrangedScene) -> None:
+    with pytest.raises(FrozenInstanceError):
+        scene_now.edit = Edit()
+    first = scene_now.objects[0]
+    hidden = scene_now.with_edit(Edit().hide(first.id).rename(first.id, "floor"))
+    assert scene_now.edit == Edit() and scene_now.objects[0].title == ""
+    assert hidden.find("floor").id == hidden.find(first.name).id == first.id
+
+
+def test_colours_and_names_leave_what_takes_long_as_it_is(scene_now: ArrangedScene, monkeypatch) -> None:
+    id = scene_now.objects[1].id
+    occupancy, parts = scene_now.occupancy(id), scene_now.parts(id)
+    painted = scene_now.with_edit(Edit().recolor(id, (1.0, 0.0, 0.0)).rename(id, "ball").hide(scene_now.objects[0].id))
+    assert painted.occupancy(id) is occupancy and painted.parts(id) is parts
+    assert painted.with_options(min_confidence=0.5).occupancy(id) is occupancy
+
+
+def test_merging_and_splitting_change_who_owns_and_nothing_of_the_parts(scene_now: ArrangedScene) -> None:
+    one, other = (each.id for each in scene_now.objects[1:3])
+    occupancy, parts = scene_now.occupancy(one), scene_now.parts(one)
+    for edit in (Edit().merge([other], one), Edit().divide(one, 2)):
+        changed = scene_now.with_edit(edit)
+        assert changed.ownership != scene_now.ownership
+        assert changed.occupancy(one) is not occupancy and changed.parts(one) is parts
+    soft = scene_now.with_options(extraction="soft")
+    assert soft.ownership != scene_now.ownership and soft.parts(one) is not parts
+    assert scene_now.occupancy(one) is occupancy
+
+
+def test_a_merged_object_is_made_of_all_its_slots(scene_now: ArrangedScene) -> None:
+    one, other, third = (each.id for each in scene_now.objects[:3])
+    merged = scene_now.with_edit(Edit().merge([other], one)).by_id[one]
+    assert merged.slots == {one, other} and merged.whole
+    divided = scene_now.with_edit(Edit().divide(third, 2))
+    pieces = [each for each in divided.objects if each.slots == {third}]
+    assert len(pieces) == 2 and not any(piece.whole for piece in pieces)
+    assert [piece.id for piece in pieces] == [third, scene_now.trained.slots]
+
+
+def test_training_on_keeps_the_edit(scene_now: ArrangedScene, run: Run) -> None:
+    """New objects that training discovers come under the edit that a person made meanwhile."""
+    model, first = run.trainer.pipeline.model, scene_now.objects[0]
+    try:
+        model.current.replace(lambda scene: scene.with_edit(Edit().rename(first.id, "floor")))
+        before = model.current.value
+        model.set_objects(list(scene_now.trained.discovered[::-1]))
+        after = model.current.value
+        assert after.trained is not before.trained and after.edit is before.edit
+        assert after.find("floor").name == f"object_{len(scene_now.objects) - 1:02d}"
+    finally:
+        model.set_objects(list(scene_now.trained.discovered))
+        model.current.replace(lambda scene: scene.with_edit(Edit()))
+
+
+def test_no_change_of_another_thread_is_lost(scene_now: ArrangedScene) -> None:
+    current = CurrentScene(scene_now)
+
+    def hide(ids: range) -> None:
+        for id in ids:
+            current.replace(lambda scene, id=id: scene.with_edit(scene.edit.hide(id)))
+
+    threads = [threading.Thread(target=hide, args=(range(start, start + 100),)) for start in range(0, 800, 100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert current.value.edit.hidden == set(range(800))
