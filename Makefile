@@ -66,7 +66,7 @@ format: $(INSTALLED)
 	$(RUN)ruff format .
 
 docs: $(INSTALLED)
-	$(RUN)pdoc --docformat google --output-directory build/docs disconerf_ns '!disconerf_ns.cli'
+	$(RUN)python docs/build.py build/docs
 	@echo "The pages begin with build/docs/disconerf_ns.html"
 
 constraints: $(INSTALLED)
@@ -87,7 +87,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' || { \
 		echo "This needs Python 3.10, 3.11 or 3.12: make PYTHON=/path/to/python3.12"; exit 1; }
 	@test -x $(RUN)pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
-	@echo "Installing into $(VENV): about 4 minutes and 8 GB of disk ..."
+	@echo "Installing into $(VENV): some minutes and 8 GB of disk ..."
 	@if $(PIP_INSTALL) -c constraints.txt pyliblzfse 2> $(VENV)/pyliblzfse.log; then \
 		$(PIP_INSTALL) -c constraints.txt -e '.[dev]'; \
 	elif $(RUN)python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \

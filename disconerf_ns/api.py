@@ -66,15 +66,28 @@ class Scene:
 
         Raises:
             UserError: no object, or more than one, has that name.
+
+        >>> load(run).find("object_01").slots == {load(run).find("object_01").id}
+        True
         """
         return self.arranged.find(name)
 
     def edited(self, edit: Edit) -> Scene:
-        """The same run under another edit."""
+        """The same run under another edit.
+
+        >>> scene = load(run)
+        >>> first, second = scene.objects[:2]
+        >>> len(scene.edited(Edit().merge([first.id], second.id)).objects) == len(scene.objects) - 1
+        True
+        """
         return replace(self, arranged=self.arranged.with_edit(edit))
 
     def cameras(self, split: Literal["train", "test"] = "train") -> Cameras:
-        """Cameras of the photographs: those that were trained on, or those that were held out."""
+        """Cameras of the photographs of a split: `test` was held out.
+
+        >>> len(load(run).cameras("train"))
+        14
+        """
         return dataset_of(self.run, split).cameras
 
     @torch.no_grad()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -58,11 +58,16 @@ class ObjectField(nn.Module):
     @property
     def slots(self) -> int:
         """Number N of object slots."""
-        return self.mlp[-1].out_features
+        return self._last.out_features
+
+    @property
+    def _last(self) -> nn.Linear:
+        """The layer whose outputs are the slots."""
+        return cast("nn.Linear", self.mlp[-1])
 
     def resize(self, slots: int) -> None:
         """Set the number of slots and reset the last layer; its parameters stay the same objects for optimizers."""
-        last = self.mlp[-1]
+        last = self._last
         fresh = nn.Linear(last.in_features, slots, device=last.weight.device)
         last.weight.data, last.bias.data = self.start_contrast * fresh.weight.data, fresh.bias.data
         last.out_features = slots
@@ -88,7 +93,7 @@ class ObjectField(nn.Module):
             hidden: values of `hidden` at points of equal weight, all points of a ray one after the other.
             accumulation: accumulation A in [0, 1], which gets no gradient.
         """
-        last = self.mlp[-1]
+        last = self._last
         return self._composite(hidden, last.weight, last.bias, accumulation)
 
     def total_variation(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, ""]:

@@ -66,12 +66,12 @@ class DiscoNerfModel(NerfactoModel):
         self.register_buffer("consensus_neighbours", torch.zeros(0, 1, dtype=torch.long))
         self.coarse_to_fine = CoarseToFine(self.field.mlp_base)
         self.label_maps: dict[int, Tensor] | None = None
-        """Where nerfstudio's evaluation leaves the output `label` of each image it renders; None to drop them."""
+        """Output `label` of each image that nerfstudio's evaluation renders, by image; None drops them."""
         self.rendering_lock = threading.RLock()
         self.current = CurrentScene(ArrangedScene(self._trained(), options=self._options()))
         """The scene that outputs show; another one takes effect with the next image."""
         self.present: Presenter = lambda camera, obb_box: None
-        """What draws for the clients of a viewer."""
+        """Draws for the clients of a viewer; a viewer sets it."""
 
     def get_param_groups(self) -> dict[str, list[torch.nn.Parameter]]:
         """nerfacto's groups and `object_field`."""
@@ -116,7 +116,7 @@ class DiscoNerfModel(NerfactoModel):
     def get_loss_dict(
         self, outputs: dict | ObjectOutputs, batch: dict, metrics_dict: dict | None = None
     ) -> dict[str, Tensor]:
-        """nerfacto's losses and the floater loss, or those of the object field."""
+        """nerfacto's losses and the floater loss, or the losses of the object field."""
         config = self.config
         if isinstance(outputs, ObjectOutputs):
             return outputs.loss_dict(LossWeights(config.false_positive_mult, config.tv_mult, config.consensus_mult))
@@ -154,7 +154,7 @@ class DiscoNerfModel(NerfactoModel):
         self.current.replace(lambda scene: scene.with_trained(trained))
 
     def _trained(self) -> TrainedScene:
-        """What is learned so far; the fields' weights are the model's own."""
+        """The scene as it is learned so far; the fields' weights are the model's own."""
         columns = self.object_slots.tolist(), self.object_scores.tolist(), self.object_boxes.tolist()
         objects = [
             DiscoveredObject(slot, share, confidence, int(views), (tuple(low), tuple(high)))

@@ -42,7 +42,7 @@ from disconerf_ns.viewer.control import ObjectControl
 from disconerf_ns.viewer.status import Report
 
 REPORT_EVERY = 8
-"""Steps from one report to the viewer to the next: its numbers make a step wait for the GPU."""
+"""Steps between two reports to the viewer, whose numbers make a step wait for the GPU."""
 ViewData = tuple[list[SurfaceSamples], list[MaskedView]]
 """Surface and masks of some views."""
 SEEN_RAYS = 200_000
@@ -75,7 +75,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         self.schedule = Schedule(0, 0)
         self.stage = Stage.RADIANCE
         self.folder = Path(tempfile.gettempdir())
-        """Where there is room for what does not fit in memory: the run's folder in training."""
+        """Folder with room for data that does not fit in memory: the run's folder in training."""
         self.object_control = ObjectControl(self.model.current, self._train_poses, lambda: self.config.edit)
         self.model.present = self.object_control.present
         if source is not None:
@@ -236,7 +236,7 @@ class DiscoNerfPipeline(VanillaPipeline):
     def explain_masks(self) -> list[Explanation]:
         """Explain every mask by the objects that the masks of all views agree on, which are found first.
 
-        Where the masks agree on nothing, there is no explanation, and masks are matched view by view.
+        If the masks agree on nothing, there is no explanation, and masks are matched view by view.
         """
         views = self._thinned_views(self.config.consensus_rays)
         slots = self.model.object_field.slots
@@ -294,7 +294,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         return surfaces, [self.datamanager.view_masks(index).to(self.device, non_blocking=True) for index in drawn]
 
     def _with_background(self, view: MaskedView) -> MaskedView:
-        """The masks of a view, and the one of its background where that is asked for (DiscoNeRF, 4)."""
+        """The masks of a view, and a mask of its background if `background_mask` is on (DiscoNeRF, 4)."""
         if not self.config.datamanager.background_mask:
             return view
         contraction = self.model.current.value.trained.contraction
@@ -305,7 +305,7 @@ class DiscoNerfPipeline(VanillaPipeline):
     def get_average_eval_image_metrics(
         self, step: int | None = None, output_path: Path | None = None, get_std: bool = False
     ) -> dict[str, float]:
-        """nerfstudio's metrics, and those of the objects where DATA/labels/ has the held-out views' true labels."""
+        """nerfstudio's metrics, and the objects' metrics if DATA/labels/ has the held-out views' true labels."""
         with object_metrics(self) as of_objects:
             metrics = super().get_average_eval_image_metrics(step, output_path, get_std)
         return {**metrics, **of_objects}

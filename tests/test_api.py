@@ -97,14 +97,19 @@ def quietly(function):
     return call
 
 
-def test_examples_in_docstrings(run: Run, scene: Path) -> None:
+def test_examples_in_docstrings(run: Run, scene: Path, tmp_path: Path) -> None:
     from disconerf_ns import api
+    from disconerf_ns.masks import image_masks, store
+    from disconerf_ns.scene import edit
 
     quiet = {"load": quietly(api.load), "evaluate": quietly(api.evaluate)}
-    names = {**vars(api), **quiet, "run": run.config, "labels": scene / "labels"}
-    tests = [test for test in doctest.DocTestFinder().find(api, globs=names) if test.examples]
-    assert len(tests) >= 6
-    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
-    for test in tests:
-        result = runner.run(test, clear_globs=False)
-        assert result.failed == 0, test.name
+    given = {"run": run.config, "labels": scene / "labels", "folder": tmp_path, "np": np}
+    runner = doctest.DocTestRunner()
+    entry_points = []
+    for module in (api, edit, store, image_masks):
+        names = {**vars(image_masks), **vars(module), **given, **(quiet if module is api else {})}
+        for test in doctest.DocTestFinder().find(module, globs=names):
+            if test.examples:
+                entry_points.append(test.name)
+                assert runner.run(test, clear_globs=False).failed == 0, test.name
+    assert len(entry_points) >= 10

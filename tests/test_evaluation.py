@@ -121,7 +121,7 @@ def test_labels_are_found_by_path_or_by_plain_name(tmp_path: Path) -> None:
     image(tmp_path / "left" / "1.png"), image(tmp_path / "2.png")
     files = label_files(tmp_path, [view("left/1"), view("right/2")])
     assert files == [tmp_path / "left" / "1.png", tmp_path / "2.png"]
-    with pytest.raises(UserError, match=r"2\.png would be that of left/2 and of right/2; keep the images' subfolders"):
+    with pytest.raises(UserError, match=r"2\.png would serve both left/2 and right/2; keep the images' subfolders"):
         label_files(tmp_path, [view("left/2"), view("right/2")])
     with pytest.raises(UserError, match=r"there is no .*left/3\.png"):
         label_files(tmp_path, [view("left/1"), view("left/3")])

@@ -1,1 +1,1 @@
-"""What nerfstudio and viser make necessary, and their private names, in one place."""
+"""Private names of nerfstudio and viser, and workarounds that their versions make necessary, in one place."""

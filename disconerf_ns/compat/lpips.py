@@ -11,7 +11,7 @@ import torchmetrics.image.lpip as torchmetrics_lpips
 
 
 def weights_path() -> Path:
-    """Where torchvision keeps the AlexNet weights that LPIPS needs."""
+    """File in which torchvision keeps the AlexNet weights that LPIPS needs."""
     return Path(torch.hub.get_dir()) / "checkpoints" / "alexnet-owt-7be5be79.pth"
 
 

@@ -38,7 +38,7 @@ def label_files(folder: Path, views: Sequence[View]) -> list[Path]:
         first = views[files.index(path)]
         if first is not view:
             raise UserError(
-                f"ground truth: {path} would be that of {first.key} and of {view.key}; keep the images' subfolders in "
+                f"ground truth: {path} would serve both {first.key} and {view.key}; keep the images' subfolders in "
                 f"{folder}."
             )
         with Image.open(path) as image:

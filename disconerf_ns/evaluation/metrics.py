@@ -175,7 +175,7 @@ def panoptic_quality(table: OverlapTable) -> float:
 
 
 def splits(table: OverlapTable) -> int:
-    """Objects in pieces: those of which two segments or more are pieces.
+    """Objects in pieces: two segments or more are pieces of each.
 
     A segment is a piece of an object if more than half of the segment lies in the object and it covers at least a tenth
     of the object. Overlapping masks are counted alike, so two masks that repeat each other are two pieces.

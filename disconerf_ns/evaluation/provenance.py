@@ -1,4 +1,4 @@
-"""What figures were computed with: the machine, and the versions of what they depend on."""
+"""The machine that figures were computed on, and the versions of the software that they depend on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from disconerf_ns import __version__
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the figures depend on."""
+    """Versions of the software that the figures depend on."""
     return {
         "disconerf_ns": __version__,
         "nerfstudio": version("nerfstudio"),

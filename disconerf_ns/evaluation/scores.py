@@ -54,7 +54,7 @@ class Comparison:
     field: OverlapTable
     """The prediction's overlaps."""
     masks: OverlapTable | None
-    """Those of the 2D masks, where they are scored."""
+    """Overlaps of the 2D masks; None if masks are not scored."""
 
 
 def compare(
@@ -197,7 +197,7 @@ def psnr(run: EvaluatedRun, view: int) -> float:
 # -------------------------------------------------------------------- ns-eval
 
 NS_EVAL: Metrics = {name.lower(): FRACTIONS[name] for name in (*METRICS, "PQ")}
-"""What ns-eval reports of the objects."""
+"""Metrics of the objects that ns-eval reports."""
 
 
 @contextmanager

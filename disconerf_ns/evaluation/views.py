@@ -29,6 +29,7 @@ class EvaluatedModel(Protocol):
 
     def get_outputs_for_camera(self, camera: Cameras) -> Mapping[str, Tensor]:
         """Outputs of a camera by name."""
+        ...
 
 
 @runtime_checkable
@@ -42,6 +43,7 @@ class EvaluatedRun(Protocol):
     @property
     def model(self) -> EvaluatedModel:
         """The model."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def check_shape(path: Path, height: int, width: int, view: View) -> None:
 
 
 def masks_of(run: EvaluatedRun, views: Sequence[View], folder: Path | None = None) -> MaskStore | None:
-    """The 2D masks in a folder, or those of the run where they are still there and cover all views.
+    """The 2D masks in a folder, or the masks of the run if they are still there and cover all views.
 
     Raises:
         UserError: the folder lacks masks of a view, or masks are of another shape than their view.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Literal
 
@@ -76,7 +77,7 @@ def _installed(package: str) -> bool:
 def _import_tinycudann() -> None:
     """Import the package, which fails without a GPU that it was built for."""
     try:
-        import tinycudann  # noqa: F401
+        import_module("tinycudann")
     except (ImportError, OSError) as error:
         raise UserError(
             f"The object field's implementation tcnn needs tinycudann and its CUDA GPU ({error}). {REMEDY}, "

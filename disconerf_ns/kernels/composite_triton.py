@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from disconerf_ns.kernels import composite as twin
-from disconerf_ns.kernels.launch import launch, power_of_two, runs_on
+from disconerf_ns.kernels.launch import blocks, launch, power_of_two, runs_on
 
 BLOCK = 16
 """Rays per block: 16 is the smallest side of a matrix that tl.dot multiplies."""
@@ -64,7 +64,7 @@ class _Composite(torch.autograd.Function):
         warps = 4 if block <= 256 else 8
         sizes = _sizes(hidden, rays)
         arguments = hidden, *layer, share, out, log_sums, rays, slots
-        launch(composite_forward, triton.cdiv(rays, BLOCK), *arguments, **sizes, SLOTS=block, num_warps=warps)
+        launch(composite_forward, blocks(rays, BLOCK), *arguments, **sizes, SLOTS=block, num_warps=warps)
         ctx.save_for_backward(hidden, *layer, share, log_sums)
         ctx.kinds = weight.dtype, bias.dtype
         return out
@@ -74,17 +74,17 @@ class _Composite(torch.autograd.Function):
     def backward(ctx, grad: Tensor):
         hidden, weight, bias, share, log_sums = ctx.saved_tensors
         (rays, slots), sizes, grad = grad.shape, _sizes(hidden, len(grad)), grad.contiguous()
-        given, blocks = (hidden, weight, bias, share, grad, log_sums), triton.cdiv(rays, BLOCK)
+        given, of_rays = (hidden, weight, bias, share, grad, log_sums), blocks(rays, BLOCK)
 
         grad_hidden, means = torch.empty_like(hidden), torch.empty_like(log_sums)
         tile = min(power_of_two(slots, 16), HIDDEN_TILE)
-        tiles = {"SLOTS": tile, "TILES": triton.cdiv(slots, tile), "num_warps": 4 if tile <= FEW_SLOTS else 8}
-        launch(composite_backward_hidden, blocks, *given, grad_hidden, means, rays, slots, **sizes, **tiles)
+        tiles = {"SLOTS": tile, "TILES": blocks(slots, tile), "num_warps": 4 if tile <= FEW_SLOTS else 8}
+        launch(composite_backward_hidden, of_rays, *given, grad_hidden, means, rays, slots, **sizes, **tiles)
 
-        parts = min(blocks, PARTS)
+        parts = min(of_rays, PARTS)
         grad_weight, grad_bias = grad.new_empty(parts, *weight.shape), grad.new_empty(parts, slots)
         tile = min(power_of_two(slots, 16), LAYER_TILE)
-        tiles = {"SLOTS": tile, "TILES": triton.cdiv(slots, tile), "num_warps": 4 if tile <= FEW_SLOTS else 8}
+        tiles = {"SLOTS": tile, "TILES": blocks(slots, tile), "num_warps": 4 if tile <= FEW_SLOTS else 8}
         sums = means, grad_weight, grad_bias
         launch(composite_backward_layer, parts * tiles["TILES"], *given, *sums, rays, slots, **sizes, **tiles)
         kind_weight, kind_bias = ctx.kinds

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from disconerf_ns.kernels.launch import launch, power_of_two
+from disconerf_ns.kernels.launch import blocks, launch, power_of_two
 from disconerf_ns.kernels.rows import along_features, cell_along, flatten, level_shape, points_of_program, vertex_row
 
 BLOCK = 256
@@ -113,4 +113,4 @@ class _Encode(torch.autograd.Function):
 def _run(kernel, positions: Tensor, source: Tensor, levels: Tensor, target: Tensor, features: int) -> None:
     points, count = len(positions), len(levels)
     shape = (count, features, power_of_two(features), BLOCK)
-    launch(kernel, triton.cdiv(points, BLOCK) * count, positions, source, levels, target, points, *shape)
+    launch(kernel, blocks(points, BLOCK) * count, positions, source, levels, target, points, *shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from disconerf_ns.kernels.encode import encode
@@ -17,6 +17,9 @@ class TritonHashGrid(TorchHashGrid):
 
     Under autocast, entries are read and features are returned in autocast's precision; sums are always in float32.
     """
+
+    levels: Int[Tensor, "levels 3"]
+    """Cells per axis, number of entries and first row of each level."""
 
     def __init__(self, levels: int, coarsest: int, finest: int, log2_table: int, features: int):
         super().__init__(levels, coarsest, finest, log2_table, features)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from importlib import import_module
 
 import torch
 from jaxtyping import Float, Int
@@ -24,8 +25,26 @@ def level_resolutions(levels: int, coarsest: int, finest: int) -> list[int]:
     return [int(coarsest * growth**level + 1e-6) for level in range(levels)]
 
 
-class _Varying:
-    """Total variation of a grid with `vertex_features`."""
+class HashGrid(nn.Module):
+    """The parts of a grid that do not depend on how it is computed."""
+
+    resolutions: list[int]
+    """Cells per axis of each level."""
+    features: int
+    """Number of features per entry."""
+
+    @property
+    def out_dim(self) -> int:
+        """Number of features of a point."""
+        return len(self.resolutions) * self.features
+
+    def randomize(self, levels: int) -> None:
+        """Set the entries of this many of the coarsest levels to random values in [-1, 1]."""
+        raise NotImplementedError
+
+    def vertex_features(self, level: int, vertices: Int[Tensor, "n 3"]) -> Float[Tensor, "n features"]:
+        """Features at integer vertices of one level."""
+        raise NotImplementedError
 
     def total_variation(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, ""]:
         """Total variation (Eq. 7) in the cells that contain points in [0, 1]^3, see `total_variation` below."""
@@ -33,7 +52,7 @@ class _Varying:
         return total_variation(self, [(axes * r).int().clamp(0, r - 1).T for r in self.resolutions])
 
 
-class TorchHashGrid(_Varying, nn.Module):
+class TorchHashGrid(HashGrid):
     """Hash grid over the unit cube: levels whose vertices fit in the table are stored densely, the others are hashed.
 
     Args:
@@ -69,7 +88,7 @@ class TorchHashGrid(_Varying, nn.Module):
         return (x * PRIMES[0] ^ y * PRIMES[1] ^ z * PRIMES[2]) & (size - 1)
 
     def vertex_features(self, level: int, vertices: Int[Tensor, "n 3"]) -> Float[Tensor, "n features"]:
-        """Features stored at integer vertices of one level."""
+        """Features at integer vertices of one level, as they are stored."""
         return _Gather.apply(self.tables[level], self._rows(level, *vertices.int().unbind(-1))).T
 
     def forward(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n out"]:
@@ -145,12 +164,11 @@ def tcnn_level_sizes(scales: Sequence[float], log2_table: int) -> list[int]:
     return [min(-(-(side**3) // 8) * 8, 2**log2_table) for side in sides]
 
 
-class TcnnHashGrid(_Varying, nn.Module):
+class TcnnHashGrid(HashGrid):
     """The same grid in tinycudann, with the arguments of `TorchHashGrid`; needs the package and a CUDA device."""
 
     def __init__(self, levels: int, coarsest: int, finest: int, log2_table: int, features: int):
-        import tinycudann as tcnn
-
+        tcnn = import_module("tinycudann")
         super().__init__()
         growth = (finest / coarsest) ** (1 / max(levels - 1, 1))
         self._log2_table = log2_table
@@ -194,9 +212,6 @@ class TcnnHashGrid(_Varying, nn.Module):
         return self.encoding(positions).float()
 
 
-HashGrid = TorchHashGrid | TcnnHashGrid
-
-
 def total_variation(grid: HashGrid, vertices: list[Int[Tensor, "n 3"]]) -> Float[Tensor, ""]:
     """Mean of ||h_i - h_j||^2 over pairs of adjacent vertices (Eq. 7), per level, summed over the levels.
 
@@ -204,7 +219,8 @@ def total_variation(grid: HashGrid, vertices: list[Int[Tensor, "n 3"]]) -> Float
         grid: the hash grid.
         vertices: vertices in [0, resolution - 1]^3 per level; each is paired with its next vertex along each axis.
     """
-    total, unit = 0.0, torch.eye(3, 4, dtype=vertices[0].dtype, device=vertices[0].device).roll(1, 1)
+    device = vertices[0].device
+    total, unit = torch.zeros((), device=device), torch.eye(3, 4, dtype=vertices[0].dtype, device=device).roll(1, 1)
     for level, base in enumerate(vertices):
         ends = (base.T[:, None] + unit[..., None]).flatten(1).T
         features = grid.vertex_features(level, ends).T.unflatten(1, (4, len(base)))

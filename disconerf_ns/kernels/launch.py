@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 
 import torch
-import triton
 from torch import Tensor
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET", "0") == "1"
@@ -22,7 +21,12 @@ def runs_on(tensor: Tensor) -> bool:
 
 def power_of_two(count: int, least: int = 1) -> int:
     """The smallest power of two that is at least `count` and `least`: the size of a Triton block of `count` values."""
-    return max(triton.next_power_of_2(count), least)
+    return max(1 << max(count - 1, 0).bit_length(), least)
+
+
+def blocks(count: int, size: int) -> int:
+    """The number of blocks of `size` values that hold `count` values."""
+    return -(-count // size)
 
 
 def launch(kernel, programs: int, *arguments, **options) -> None:

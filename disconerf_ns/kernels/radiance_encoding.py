@@ -22,13 +22,13 @@ POINTS_AT_ONCE = 2**14
 def quicken(model: nn.Module) -> None:
     """Replace a model's encodings by `encode`, which is faster on a CPU in evaluation mode without gradients."""
     for encoding in encodings(model):
-        encoding.pytorch_fwd = partial(encode, encoding)
+        vars(encoding)["pytorch_fwd"] = partial(encode, encoding)
 
 
 def slow_down(model: nn.Module) -> None:
     """Undo `quicken`."""
     for encoding in encodings(model):
-        del encoding.pytorch_fwd
+        del vars(encoding)["pytorch_fwd"]
 
 
 def encodings(model: nn.Module) -> list[HashEncoding]:

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from disconerf_ns.kernels.launch import launch, power_of_two
+from disconerf_ns.kernels.launch import blocks, launch, power_of_two
 from disconerf_ns.kernels.rows import along_features, cell_along, flatten, level_shape, points_of_program, vertex_row
 
 BLOCK = 128
@@ -102,7 +102,7 @@ class _Variation(torch.autograd.Function):
     def forward(ctx, positions: Tensor, levels: Tensor, *tables: Tensor) -> Tensor:
         flat, ctx.sizes = flatten(tables, torch.float32), [len(table) for table in tables]
         ctx.save_for_backward(positions, levels, flat)
-        parts = flat.new_empty(triton.cdiv(len(positions), BLOCK) * len(levels))
+        parts = flat.new_empty(blocks(len(positions), BLOCK) * len(levels))
         _run(variation_forward, positions, flat, levels, parts)
         return parts.sum()
 
@@ -118,4 +118,4 @@ class _Variation(torch.autograd.Function):
 def _run(kernel, positions: Tensor, tables: Tensor, levels: Tensor, *rest: Tensor) -> None:
     points, count, features = len(positions), len(levels), tables.shape[1]
     shape = (count, features, power_of_two(features), BLOCK)
-    launch(kernel, triton.cdiv(points, BLOCK) * count, positions, tables, levels, *rest, points, *shape)
+    launch(kernel, blocks(points, BLOCK) * count, positions, tables, levels, *rest, points, *shape)

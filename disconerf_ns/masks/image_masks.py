@@ -42,7 +42,14 @@ class Mask:
 
 @dataclass(frozen=True)
 class ImageMasks:
-    """All masks of one image. Masks may overlap and leave pixels uncovered; there may be none."""
+    """All masks of one image. Masks may overlap and leave pixels uncovered; there may be none.
+
+    >>> masks = ImageMasks.from_arrays(np.array([[[True, True, False]], [[False, True, True]]]))
+    >>> len(masks), [mask.area for mask in masks.annotations]
+    (2, [2, 2])
+    >>> masks.decode().shape
+    (2, 1, 3)
+    """
 
     height: int
     width: int

@@ -26,6 +26,11 @@ HEAD = 4096
 class MaskStore:
     """A set of masks: `<root>/<key>.json` per image, and `<root>/manifest.json` with the generator and its parameters.
 
+    >>> store = MaskStore.create(folder / "mine", {"generator": "by hand"})
+    >>> store.save("0001", ImageMasks.from_arrays(np.eye(3, dtype=bool)[None]))
+    >>> store.keys(), len(store.load("0001"))
+    (['0001'], 1)
+
     Args:
         root: folder of the set; it need not exist yet.
         note: see the attribute.

@@ -35,12 +35,12 @@ class Labels(NamedTuple):
     id: Int[Tensor, "rays"]
     """Id of the object with the largest O; -1 where there is no surface."""
     confidence: Float[Tensor, "rays"]
-    """That O as a fraction of all who may own the ray, times the opacity; next to nothing if nobody may."""
+    """This O as a fraction of all who may own the ray, times the opacity; next to nothing if nobody may."""
     opacity: Float[Tensor, "rays"]
 
 
 class OwnedSamples(NamedTuple):
-    """What rays met, and whose it is."""
+    """Samples that rays met, and their owners."""
 
     samples: ColoredSamples
     ids: Int[Tensor, "rays samples"]
@@ -54,11 +54,11 @@ class Strategy(Protocol):
         """The object that each ray sees."""
 
     def edited(self, frame: Frame) -> OwnedSamples:
-        """What the rays meet under the edit, in a frame that keeps samples."""
+        """Samples that the rays of a frame that keeps samples meet under the edit."""
 
 
 class Frame:
-    """What one camera sees of an arranged scene.
+    """One camera's view of an arranged scene.
 
     Args:
         scene: the scene.
@@ -205,11 +205,11 @@ class Frame:
         return self.remembers_owners and self.has("owners", self.scene.ownership)
 
     def scene_samples(self) -> ColoredSamples:
-        """What the rays of a frame that keeps samples meet in the scene as it is."""
+        """Samples that the rays of a frame that keeps samples meet in the scene as it is."""
         return self._scene()[1]
 
     def unedited(self) -> OwnedSamples:
-        """What the rays of a frame that keeps samples meet in the scene as it is, and its owners."""
+        """Samples that the rays of a frame that keeps samples meet in the scene as it is, and their owners."""
         samples = self.scene_samples()
         return OwnedSamples(
             samples, self.once("owners", self.scene.ownership, lambda: self.scene.owners(samples.positions))
@@ -237,7 +237,7 @@ class Frame:
         return owned
 
     def resample(self, rays: Int[Tensor, "some"]) -> OwnedSamples:
-        """What some rays, by index, meet under the edit, and its owners."""
+        """Samples that some rays, by index, meet under the edit, and their owners."""
         with self.scene.trained.radiance.still():
             chosen = self.rays[rays.to(self.rays.origins.device)].to(self.scene.trained.radiance.device)
             return OwnedSamples(*tracing.sample_edited(self.scene, chosen))
@@ -278,7 +278,7 @@ class Exact:
         return frame.once("labels", frame.scene.ownership, compute)
 
     def edited(self, frame: Frame) -> OwnedSamples:
-        """What the rays meet under the edit: those that met something hidden are sampled again."""
+        """Samples that the rays meet under the edit; rays that met something hidden are sampled again."""
         (samples, ids), affected = frame.start(frame.unedited)
         if len(affected) > 0:
             fresh, fresh_ids = frame.resample(affected)

@@ -21,7 +21,7 @@ OVERLAY = 0.6
 
 
 class Needs(Enum):
-    """What a frame has to find out before an output can be drawn."""
+    """Result that a frame needs before an output can be drawn."""
 
     SCENE = "the whole scene"
     LABELS = "the object that each ray sees"

@@ -18,7 +18,7 @@ class Preview:
     """Answers questions about objects with one point a ray, edits with few rays; the frame's scene is at hand.
 
     Pixels that showed mostly what is hidden now share the samples of one of their block; the others show what is left
-    of their own. Samples whose owners are not known yet are taken for those of the pixel's object.
+    of their own. A sample whose owner is not known yet counts to the pixel's object.
     """
 
     most: int

@@ -63,7 +63,7 @@ def render_surface(radiance: RadianceField, rays: RayBundle, count: int) -> dict
 
 
 class ColoredSamples(NamedTuple):
-    """What rays met: from this, images of other colours need no network."""
+    """Samples that rays met: from them, images of other colours need no network."""
 
     weights: Float[Tensor, "rays samples"]
     rgb: Float[Tensor, "rays samples 3"]
@@ -103,7 +103,7 @@ def render_scene(
 
 
 def sample_edited(scene: ArrangedScene, rays: RayBundle) -> tuple[ColoredSamples, Shaped[Tensor, "..."]]:
-    """What flat rays meet under the scene's edit, and its owners.
+    """Samples that flat rays meet under the scene's edit, and their owners.
 
     The networks are not asked about rays that pass by the boxes of all objects that are left: they meet nothing.
     """
@@ -182,7 +182,7 @@ def compose(scene: ArrangedScene, samples: ColoredSamples, ids: Shaped[Tensor, "
     """The picture of samples in the edit's colours; where all is taken away, a plain background.
 
     Args:
-        ids: what owns the samples, as `weigh` takes it.
+        ids: owners of the samples, as `weigh` takes them.
     """
     colors = scene.table.tint(samples.rgb, ids)
     left = (1 - samples.weights.sum(-1, keepdim=True)).clamp(0, 1)

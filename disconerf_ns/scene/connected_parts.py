@@ -13,7 +13,7 @@ from torch import Tensor
 from disconerf_ns.scene.occupancy import Occupancy
 
 SMALLEST = 0.02
-"""Part of an object's cells below which a connected part is no part of its own."""
+"""Smallest fraction of an object's cells that makes a connected part a part of its own."""
 MOST = 16
 """Parts, at most."""
 
@@ -26,7 +26,7 @@ class ConnectedParts:
     part: Int[Tensor, "x y z"]
     """0 for the largest."""
     shares: tuple[float, ...]
-    """Of the object's cells, by part."""
+    """Fraction of the object's cells in each part."""
 
     @classmethod
     def of(cls, grid: Occupancy) -> ConnectedParts:

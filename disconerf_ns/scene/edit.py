@@ -1,4 +1,4 @@
-"""What a person changed of a scene's objects, as one value that model outputs, viewer and commands share.
+"""A person's changes of a scene's objects, as one value that outputs, viewer and commands share.
 
 Objects go by an id: the slot of the object field, or for the second and further parts of a slot that was split an id
 above all slots. Isolating, removing and recolouring are the same operation with other numbers: how much of an object's
@@ -28,7 +28,16 @@ MIDDLE_LUMA = 0.6
 
 @dataclass(frozen=True)
 class Edit:
-    """What a person changed: objects hidden, recoloured, named, merged and split, by id."""
+    """Changes of a scene: objects hidden, recoloured, named, merged and split, by id.
+
+    It never changes: every method gives another edit.
+
+    >>> edit = Edit().hide(3).recolor(1, (1.0, 0.5, 0.0)).rename(1, "teapot").merge([4], 2)
+    >>> sorted(edit.hidden), edit.names, edit.merged
+    ([3], {1: 'teapot'}, {4: 2})
+    >>> Edit().repaints, edit.repaints
+    (False, True)
+    """
 
     hidden: frozenset[int] = frozenset()
     colors: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
@@ -41,7 +50,7 @@ class Edit:
 
     @property
     def paint(self) -> tuple[frozenset[int], Mapping[int, tuple[float, float, float]]]:
-        """What the edited scene's looks depend on, besides which point belongs to which object."""
+        """Everything that the edited scene's looks depend on, besides which point belongs to which object."""
         return self.hidden, self.colors
 
     @property

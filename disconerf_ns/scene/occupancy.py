@@ -1,4 +1,4 @@
-"""Where an object is: a coarse grid over its box that lets a ray spend its samples on that object alone."""
+"""A coarse occupancy grid over an object's box, which lets a ray spend its samples on that object alone."""
 
 from __future__ import annotations
 

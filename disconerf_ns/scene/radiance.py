@@ -27,30 +27,39 @@ class RadianceField(Protocol):
     @property
     def contraction(self) -> Contraction:
         """Scene positions to the unit cube in which the fields live."""
+        ...
 
     @property
     def device(self) -> torch.device:
         """Device that the field computes on."""
+        ...
 
     def still(self) -> AbstractContextManager[None]:
         """Context in which the field may be evaluated: without gradients, and not while a training step runs."""
+        ...
 
     def density(self, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
         """Density at scene positions."""
+        ...
 
     def sample(self, rays: RayBundle, factor: Factor | None = None) -> RaySamples:
         """Samples along flat rays, from the proposal networks; `factor` conditions their densities as well."""
+        ...
 
     def shade(self, samples: RaySamples) -> tuple[Float[Tensor, "*n 1"], Float[Tensor, "*n 3"]]:
         """Density and colour of samples."""
+        ...
 
     def densities(self, samples: RaySamples) -> Float[Tensor, "*n 1"]:
         """Density of samples."""
+        ...
 
     def images(
         self, samples: RaySamples, weights: Float[Tensor, "rays samples 1"], rgb: Float[Tensor, "rays samples 3"]
     ) -> dict[str, Float[Tensor, "rays _"]]:
         """The images `rgb`, `accumulation`, `depth` and `expected_depth` of rendering weights and colours."""
+        ...
 
     def depth(self, samples: RaySamples, weights: Float[Tensor, "rays samples 1"]) -> Float[Tensor, "rays 1"]:
         """Distance along each ray at which half of its weight is reached."""
+        ...

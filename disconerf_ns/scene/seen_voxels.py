@@ -1,4 +1,4 @@
-"""Which objects a point in space may belong to: those that the masks of all views saw around there."""
+"""A voxel grid of the slots that masks saw: a point in space may belong to an object that was seen around it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SeenVoxels:
     """The contracted cube in voxels, and the object slots seen in each of them or in one next to it."""
 
     place: Int[Tensor, "x y z"]
-    """Row of `seen` for each voxel: its own, or where nothing was seen around it, that of the nearest with one."""
+    """Row of `seen` for each voxel: its own, or the nearest voxel's if nothing was seen around it."""
     seen: Bool[Tensor, "places slots"]
     """Slots seen at a place."""
 
@@ -27,7 +27,7 @@ class SeenVoxels:
     def of(
         cls, points: Float[Tensor, "n 3"], slot: Int[Tensor, "n"], slots: int, resolution: int = RESOLUTION
     ) -> SeenVoxels:
-        """What some surface points show.
+        """Voxels of surface points whose slots are known.
 
         Args:
             points: contracted positions in [0, 1]^3, at least one.

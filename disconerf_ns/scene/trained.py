@@ -21,7 +21,7 @@ OUTSIDE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class TrainedScene:
-    """What is learned, and does not change between two training steps."""
+    """Everything that is learned; it does not change between two training steps."""
 
     radiance: RadianceField
     object_field: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n slots"]]
@@ -47,7 +47,7 @@ class TrainedScene:
 
     @cached_property
     def seen_voxels(self) -> SeenVoxels | None:
-        """Where the masks saw the objects that they agree on."""
+        """Voxels in which the masks saw the objects that they agree on."""
         if self.agreed_points is None:
             return None
         return SeenVoxels.of(self.agreed_points, self.agreed_slots, self.slots)

@@ -20,9 +20,9 @@ POINTS = 2000
 ANGLES = 45
 """Turns about the vertical that are tried, over a quarter of a circle."""
 OUTLIERS = 0.01
-"""Part of the points that may stick out of a box at each end of an axis."""
+"""Fraction of the points that may stick out of a box at each end of an axis."""
 BEAM = 0.004
-"""Thickness of a box's edges, as a part of its diagonal."""
+"""Thickness of a box's edges, as a fraction of its diagonal."""
 
 
 class Box(NamedTuple):

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 PATIENCE = 0.5
 """Seconds that changes wait for a training step to begin."""
 LEAST_AHEAD, STEP_FORWARD = 0.1, 0.05
-"""Way from a photograph's camera to its middle, at least, and the part of it that a new client stands ahead."""
+"""Least distance from a photograph's camera to its middle, and the fraction of it that a new client stands ahead."""
 CPU_RESOLUTION = 256
 """Size of still pictures without a GPU, until another is chosen in the tab Control: nerfstudio's 512 take a minute."""
 FILM_FRAMES, FILM_SIZE, FILM_RATE = 48, 256, 24
@@ -110,7 +110,7 @@ class ObjectControl(ViewerControl):
 
     @property
     def file(self) -> Path:
-        """Where the edit is saved."""
+        """File of the saved edit."""
         return self._edit_file() or self.viewer.log_filename.parent / "edit.json"
 
     def _welcome(self, client: viser.ClientHandle) -> None:
@@ -131,13 +131,13 @@ class ObjectControl(ViewerControl):
     # ---------------------------------------------------------------- training
 
     def enter_step(self, step: int) -> None:
-        """Make the changes that people asked for; the training calls this before each step."""
+        """Make all wishes; the training calls this before each step."""
         if self.panel is not None:
             self.editor.drain()
             self.pictures.step = step
 
     def _serve(self) -> None:
-        """Make changes where no training step does it: it is over, paused, or busy."""
+        """Make wishes if no training step does it: training is over, paused, or busy."""
         while True:
             self.editor.wait()
             trainer = self.viewer.trainer
@@ -151,7 +151,7 @@ class ObjectControl(ViewerControl):
             self.panel.status.report(report)
 
     def say(self, text: str) -> None:
-        """Show what is done between two stages."""
+        """Show the work between two stages."""
         if self.panel is not None:
             self.panel.status.say(text)
 

@@ -48,19 +48,19 @@ class Editor:
         self._future: list[Edit] = []
         self._last: tuple[Hashable, float] = None, 0.0
 
-    # ---------------------------------------------------------------- asking
+    # ---------------------------------------------------------------- the queue
 
     def ask(self, wish: Callable[..., None], *arguments) -> None:
-        """Have a change made soon; returns at once."""
+        """Put a wish into the queue; returns at once."""
         self._wishes.put(lambda: wish(*arguments))
         self._asked.set()
 
     def wait(self) -> None:
-        """Wait until a change is asked for."""
+        """Wait for the next wish."""
         self._asked.wait()
 
     def drain(self) -> None:
-        """Make the changes that were asked for. What cannot be done is said, and nothing is raised."""
+        """Make all wishes. One that cannot be made is told to the person; nothing is raised."""
         with self._turn:
             self._asked.clear()
             done = False
@@ -78,7 +78,7 @@ class Editor:
                 for listener in self.listeners:
                     listener()
 
-    # ---------------------------------------------------------------- what can be asked for
+    # ---------------------------------------------------------------- wishes
 
     @property
     def scene(self) -> ArrangedScene:
@@ -158,10 +158,10 @@ class Editor:
 
     def rename(self, name: str) -> None:
         """Give the selected object a name; an empty one takes it away."""
-        one, *others = self.selection()
+        id, *others = self.selection()
         if others:
             raise UserError("Several objects are selected; select one to name it.")
-        self.change(self.edit.rename(one, name.strip()), ("name", one))
+        self.change(self.edit.rename(id, name.strip()), ("name", id))
 
     def merge(self) -> None:
         """Make the selected objects one; it is called as the one that was selected first."""

@@ -20,18 +20,18 @@ SHOWN = {
     "confidence": "confidence",
     "the edited scene": "edited",
 }
-"""Quick choices of the output, and the outputs."""
+"""Quick choices of the drawn output, and the outputs' names."""
 CLICKS = ("turn the camera", "select an object", "select several")
-"""What a click into the picture does; with the last one, it and a click in the list select besides what is selected."""
+"""Effects of a click into the picture. The last one also lets clicks in the list add to the selection."""
 MANY = 20
-"""Objects from which on they can be searched."""
+"""Least number of objects that brings a search field."""
 PRESSED_NONE = ""
 """Value of a group of buttons between two clicks: viser reports only a value that differs from the one before."""
 
 
 @runtime_checkable
 class Actions(Protocol):
-    """What the panel's buttons do besides editing."""
+    """Actions of the panel's buttons besides edits."""
 
     def show_output(self, name: str) -> None:
         """Draw another output."""
@@ -100,7 +100,7 @@ class Panel:
                 )
                 self.extraction = gui.add_dropdown(
                     "Extraction", ("hard", "soft"), editor.scene.options.extraction,
-                    hint="An object is where its slot rules, or as far as its slot is probable",
+                    hint="hard: an object is where its slot rules. soft: everywhere, by its slot's probability",
                 )  # fmt: skip
                 self.threshold = gui.add_slider(
                     "Confidence", 0.0, 1.0, 0.05, editor.scene.options.min_confidence,

@@ -17,7 +17,7 @@ def object_at(
 
     Args:
         origin, direction: of the ray, in scene coordinates.
-        edited: whether hidden objects are in nobody's way.
+        edited: whether hidden objects let the ray pass.
     """
     if not scene.objects:
         return None

@@ -47,7 +47,7 @@ class _Kept(NamedTuple):
 
 
 class Pictures:
-    """What the viewer's clients see. Each picture is of one scene value, whatever changes while it is drawn.
+    """The pictures of the viewer's clients. Each is of one scene value, whatever changes while it is drawn.
 
     Args:
         current: the scene that is shown.
@@ -148,13 +148,13 @@ def at_once(frame: Frame, drawn: Sequence[Output]) -> Frame | None:
     return None
 
 
-def same_view(one: Cameras, other: Cameras) -> bool:
+def same_view(kept: Cameras, camera: Cameras) -> bool:
     """Whether two cameras see the same, but for the size of the picture."""
     return (
-        torch.equal(one.camera_to_worlds, other.camera_to_worlds)
-        and torch.equal(one.camera_type, other.camera_type)
-        and abs(float(one.fy / one.height) / float(other.fy / other.height) - 1) < 0.01
-        and abs(float(one.width / one.height) / float(other.width / other.height) - 1) < 0.05
+        torch.equal(kept.camera_to_worlds, camera.camera_to_worlds)
+        and torch.equal(kept.camera_type, camera.camera_type)
+        and abs(float(kept.fy / kept.height) / float(camera.fy / camera.height) - 1) < 0.01
+        and abs(float(kept.width / kept.height) / float(camera.width / camera.height) - 1) < 0.05
     )
 
 

@@ -17,7 +17,7 @@ ORDERS: dict[str, Callable[[SceneObject], object]] = {
     "confidence": lambda each: each.confidence,
     "name": lambda each: each.label.lower(),
 }
-"""What the list can be sorted by."""
+"""Orders of the list, by name."""
 
 
 LAST = 1e9
@@ -25,7 +25,7 @@ LAST = 1e9
 
 
 class Look(NamedTuple):
-    """What a row looks like; it has no icon, which viser would unpack anew for each row, in a tenth of a second."""
+    """Looks of a row; it has no icon, which viser would unpack anew for each row, in a tenth of a second."""
 
     label: str
     color: str

@@ -1,4 +1,4 @@
-"""Where a run stands: its stage, how far it is, and a plot of how the objects settle."""
+"""The head of the panel: the run's stage, its progress, and a plot of how the objects settle."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ CURVE = 200
 
 
 class Report(NamedTuple):
-    """What a training step says of itself."""
+    """Progress of a run after a training step."""
 
     stage: Stage
     done: int
     """Iterations of this stage."""
     total: int
     affinity: float | None = None
-    """Mean affinity of the masks with what they are matched to (object stage)."""
+    """Mean affinity of the masks with the objects that they are matched to (object stage)."""
     slots: float | None = None
     """Slots in use (object stage)."""
 
@@ -49,7 +49,7 @@ class Status:
         self._stride, self._last = 1, 0.0
 
     def say(self, text: str) -> None:
-        """Show a line, such as what is done before a stage's first step."""
+        """Show a line, such as the work before a stage's first step."""
         self.text.content = text
 
     def finish(self, objects: int) -> None:
