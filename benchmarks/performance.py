@@ -1,4 +1,4 @@
-"""Turns figures in benchmarks/results into the tables of docs/performance.md.
+"""Writes the tables and the plot of docs/performance.md from the figures in benchmarks/results.
 
 python -m benchmarks.performance
 """
@@ -42,12 +42,12 @@ def head(*cells: str) -> list[str]:
 
 
 def about(facts: dict) -> str:
-    """Machine and versions that figures come from."""
+    """Machine and versions of the figures."""
     return f"{facts['machine']}; " + ", ".join(f"{name} {number}" for name, number in facts["versions"].items()) + "."
 
 
 def scored(scores: dict | None) -> list[str]:
-    """Cells of IoU, SBD, scene IoU and objects; empty where nothing was scored."""
+    """Cells of IoU, SBD, scene IoU and objects; empty if nothing was scored."""
     if scores is None:
         return [""] * (len(SCORES) + 1)
     return [*(f"{100 * scores[part][metric]:.1f}" for part, metric in SCORES), str(scores["objects"])]
@@ -58,7 +58,7 @@ def naive(runs: list[dict]) -> list[str]:
     text = ["## The object stage beside the paper's way", ""]
     for facts in runs:
         product, paper = facts["product"], facts["naive"]
-        text += [f"{facts['scene']}, {facts['iterations']} iterations, seed {facts['seed']}. {about(facts)}", ""]
+        text += [f"Scene {facts['scene']}, {facts['iterations']} iterations, seed {facts['seed']}. {about(facts)}", ""]
         text += head("", "processor time", "wall time", "IoU", "SBD", "scene IoU", "objects")
         for name, lap in product["parts"].items():
             text.append(line(f"{name}", f"{lap['cpu_seconds']:.1f} s", f"{lap['seconds']:.1f} s", *[""] * 4))
@@ -78,8 +78,9 @@ def stage(runs: list[dict]) -> list[str]:
     for facts in runs:
         batch, best, whole = facts["batch"], facts["ceilings"], facts["iteration"]
         text += [
-            f"{facts['scene']}, matching by {facts['matching']}: {batch['rays']:,} rays, {batch['points']:,} points, "
-            f"{batch['masks']} masks, {facts['slots']} slots, {facts['implementation']}. {about(facts)}",
+            f"Scene {facts['scene']}, matching by {facts['matching']}: {batch['rays']:,} rays, "
+            f"{batch['points']:,} points, {batch['masks']} masks, {facts['slots']} slots, {facts['implementation']}. "
+            f"{about(facts)}",
             f"Ceilings: copy {best['copy_gb_s']:.1f} GB/s, {best['gathered_g_s']:.2f} G pairs of features read/s, "
             f"{best['scattered_g_s']:.2f} G features added to/s, {best['gflop_s']:.0f} GFLOP/s.",
             "",
@@ -90,16 +91,17 @@ def stage(runs: list[dict]) -> list[str]:
             cells = [f"{row['ms']:.2f}", f"{100 * share:.1f} %", f"{row['floor_ms']:.2f}", f"{times:.1f}"]
             text.append(line(row["part"], *cells, f"{row['gb_s']:.2f}", f"{row['gflop_s']:.1f}"))
         rest = [f"{whole['rest_ms']:.2f}", f"{100 * whole['rest_ms'] / whole['ms']:.1f} %", *[""] * 4]
-        text.append(line("gradients added up, the rest", *rest))
+        text.append(line("sums of gradients, the rest", *rest))
         cells = [f"{whole['ms']:.2f}", "", f"{whole['floor_ms']:.2f}", f"{whole['ms'] / whole['floor_ms']:.1f}", "", ""]
         parts = ", ".join(f"{name} {value:.1f} s" for name, value in facts["stage"].items())
         text += [line("**an iteration**", *cells), ""]
-        text += [f"{1e-6 * whole['samples_per_second']:.2f} million points a second. The stage: {parts}.", ""]
+        rate = f"{1e-6 * whole['samples_per_second']:.2f} million points per second"
+        text += [f"Throughput: {rate}. Object stage: {parts}.", ""]
     return text
 
 
 def scaling(facts: dict) -> list[str]:
-    """Every axis from its smallest to its largest value."""
+    """Time and memory at the smallest and the largest value of each number."""
     text = ["## Growth", "", about(facts), "", "![Time and memory against size](scaling.png)", ""]
     text += head(
         "number", "from", "to", "time of an iteration", "exponent", "memory", "exponent", "consensus", "exponent"
@@ -117,10 +119,10 @@ def scaling(facts: dict) -> list[str]:
 
 
 def viewer(facts: dict) -> list[str]:
-    """From a change to the pictures that show it."""
+    """Waiting times from a change to the pictures that show it."""
     width, height = facts["pixels"]
-    text = ["## What a person waits for in the viewer", ""]
-    text += [f"{facts['objects']} objects, {width} x {height} pixels, seconds. {about(facts)}", ""]
+    text = ["## Waiting times in the viewer", ""]
+    text += [f"Seconds, with {facts['objects']} objects and pictures of {width} x {height} pixels. {about(facts)}", ""]
     text += head("change", "first in a view: seen", "sharp", "seen: median", "worst", "sharp: median", "worst")
     for name, row in facts["seconds"].items():
         numbers = [row["first"][kind] for kind in ("seen", "sharp")]
@@ -133,11 +135,11 @@ def startup(facts: dict) -> list[str]:
     """Time that the plugin adds to `ns-train --help`."""
     added, looking, modules = facts["added_ms"], facts["looking_through_modules_ms"], facts["modules"]
     text = ["## Start-up", "", f"Milliseconds of processor time, {facts['turns']} turns. {about(facts)}", ""]
-    text += head("`ns-train --help`", "without the plugin", "added by it")
+    text += head("`ns-train --help`", "without the plugin", "added by the plugin")
     spread = f"{added['median']:.0f} ({added['least']:.0f} to {added['most']:.0f})"
-    text.append(line("list of methods and help, once torch is imported", f"{facts['list_and_help_ms']:.0f}", spread))
+    text.append(line("list of methods and help, after torch is imported", f"{facts['list_and_help_ms']:.0f}", spread))
     text.append(
-        line("nerfstudio looks through all modules", f"{looking['without']:,.0f}", f"{looking['added']:.0f}, by share")
+        line("nerfstudio's search of all modules", f"{looking['without']:,.0f}", f"{looking['added']:.0f}, by share")
     )
     return [*text, line("modules", f"{modules['without']:,}", f"{modules['added']}"), ""]
 

@@ -1,4 +1,4 @@
-"""Turns what lies in benchmarks/results into the tables and plots of docs/results.md.
+"""Writes the tables and plots of docs/results.md from the figures in benchmarks/results.
 
 python -m benchmarks.report
 """
@@ -53,13 +53,13 @@ def spread(values: list[float]) -> str:
 
 
 def measured(rows: Rows, part: str, metric: str) -> str:
-    """The spread of a metric of the masks, the views or the scene; empty where a row was not scored with it."""
+    """The spread of a metric of the masks, the views or the scene; empty if a row was not scored with it."""
     values = [row["scores"][part].get(metric) for row in rows]
     return " " if None in values else spread(values)
 
 
 def by(rows: Rows, key: str) -> dict[str, Rows]:
-    """Rows by what they have under a key."""
+    """Rows by their value of a key."""
     groups: dict[str, Rows] = defaultdict(list)
     for row in rows:
         groups[row[key]].append(row)
@@ -126,7 +126,7 @@ LIMITS = {
     "true surface": ("true", "middle", "scene"),
     "true labels on the learned surface": ("learned", "middle", "true labels"),
 }
-"""What is replaced by the truth, by surface, masks and method."""
+"""Surface, masks and method of each column in which the truth replaces one part."""
 
 
 def limits(rows: Rows) -> list[str]:
@@ -153,8 +153,8 @@ def levels(rows: Rows) -> list[str]:
 
 
 def draws(rows: Rows) -> list[str]:
-    """Lines of the consensus' draws: IoU without and with doubt, and of what agrees most with the masks."""
-    lines = ["| | every draw, no doubt | every draw, doubt | what agrees most |", "|---" * 4 + "|"]
+    """Lines of the consensus by draws: IoU without and with doubt, and of the grouping closest to the masks."""
+    lines = ["| | all draws without doubt | all draws with doubt | largest agreement |", "|---" * 4 + "|"]
     for scene, masks in sorted({(row["scene"], row["masks"]) for row in rows}):
         some = by(by(rows, "scene")[scene], "masks")[masks]
         chosen = max(some, key=lambda row: row["agreement"])
@@ -223,14 +223,14 @@ def main(report: Report) -> None:
             text += [f"### {scene}, {level} {'masks' if level == 'clean' else 'noise'}", "", *table(some), ""]
     for file in sorted(report.results.glob("longer_*.json")):
         longer = json.loads(file.read_text())["rows"]
-        text += [f"### {longer[0]['scene']}, a radiance field trained twice as long", "", *levels(longer), ""]
-    text += ["### One thing changed, middle noise", "", *ablations(rows), ""]
-    text += ["### One part replaced by the truth, scene IoU, middle noise", "", *limits(every), ""]
-    text += ["### The true surface in the place of the learned one, first seed", "", *swaps(every), ""]
+        text += [f"### {longer[0]['scene']}, radiance field trained twice as long", "", *levels(longer), ""]
+    text += ["### Ablations, middle noise", "", *ablations(rows), ""]
+    text += ["### One part replaced by the truth: scene IoU, middle noise", "", *limits(every), ""]
+    text += ["### Learned and true surface, first seed", "", *swaps(every), ""]
     found = [json.loads(file.read_text()) for file in sorted(report.results.glob("draws_*.json"))]
     if found:
         drawn = [{"scene": content["scene"], **row} for content in found for row in content["rows"]]
-        text += ["### The consensus by draws of cells, IoU on training views", "", *draws(drawn), ""]
+        text += ["### The consensus by draws of cells: IoU on training views", "", *draws(drawn), ""]
     page = report.page.read_text()
     before, rest = page.split(BEGIN)
     report.page.write_text("\n".join([before + BEGIN, "", *text]) + END + rest.split(END)[1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -85,7 +86,7 @@ class DiscoNerfModel(NerfactoModel):
 
     # ---------------------------------------------------------------- training
 
-    def forward(self, inputs: RayBundle | ObjectBatch) -> dict[str, Tensor] | ObjectOutputs:
+    def forward(self, inputs: RayBundle | ObjectBatch) -> dict[str, Tensor | list] | ObjectOutputs:
         """Outputs for rays (radiance stage, rendering) or for whole views with masks (object stage)."""
         if isinstance(inputs, ObjectBatch):
             return object_outputs(
@@ -198,7 +199,11 @@ class DiscoNerfModel(NerfactoModel):
     def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> LazyOutputs:
         """Every output of the scene for a camera, (H, W, C), computed on demand."""
         shown = self.present(camera, obb_box)
-        return super().get_outputs_for_camera(camera, obb_box) if shown is None else shown
+        if shown is not None:
+            return shown
+        return self.get_outputs_for_camera_ray_bundle(
+            camera.generate_rays(camera_indices=0, keep_shape=True, obb_box=obb_box)
+        )
 
     @torch.no_grad()
     def get_outputs_for_camera_ray_bundle(self, camera_ray_bundle: RayBundle) -> LazyOutputs:
@@ -223,7 +228,7 @@ class DiscoNerfModel(NerfactoModel):
         truth = self.renderer_rgb.blend_background(batch["image"].to(self.device))
         rgb = outputs["rgb"].to(self.device)
         a, b = (image.moveaxis(-1, 0)[None] for image in (truth, rgb))
-        metrics = {"psnr": float(self.psnr(a, b)), "ssim": float(self.ssim(a, b))}
+        metrics = {"psnr": float(self.psnr(a, b)), "ssim": float(cast("Tensor", self.ssim(a, b)))}
         if self.lpips is not None:
             metrics["lpips"] = float(self.lpips(a, b))
         images = {

@@ -25,10 +25,10 @@ def object_colors(count: int) -> Float[np.ndarray, "count 3"]:
     return np.array([*families, *further][:count], dtype=np.float32).reshape(count, 3)
 
 
-def _spread(number: int) -> tuple[float, float, float]:
+def _spread(number: int) -> list[float]:
     """RGB colour of object `number`, from a cycle of three lightnesses and two saturations (HSL)."""
     hue = (number * GOLDEN_RATIO) % 1.0
     lightness, saturation = (0.62, 0.48, 0.76)[number % 3], (0.5, 0.75)[number // 3 % 2]
     chroma = saturation * min(lightness, 1 - lightness)
     sectors = [(channel + 12 * hue) % 12 for channel in (0, 8, 4)]
-    return tuple(lightness - chroma * max(-1.0, min(k - 3, 9 - k, 1.0)) for k in sectors)
+    return [lightness - chroma * max(-1.0, min(k - 3, 9 - k, 1.0)) for k in sectors]

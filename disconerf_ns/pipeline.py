@@ -7,9 +7,10 @@ import tempfile
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline
 from nerfstudio.utils import writer
@@ -41,6 +42,11 @@ from disconerf_ns.training.schedule import Resumed, Schedule, Stage, plan_stages
 from disconerf_ns.viewer.control import ObjectControl
 from disconerf_ns.viewer.status import Report
 
+if TYPE_CHECKING:
+    from nerfstudio.engine.trainer import Trainer
+
+TestMode = Literal["test", "val", "inference"]
+"""Images that nerfstudio loads beside the training images; "inference" loads none."""
 REPORT_EVERY = 8
 """Steps between two reports to the viewer, whose numbers make a step wait for the GPU."""
 ViewData = tuple[list[SurfaceSamples], list[MaskedView]]
@@ -60,14 +66,18 @@ class DiscoNerfPipeline(VanillaPipeline):
 
     config: DiscoNerfPipelineConfig
     datamanager: DiscoNerfDataManager
+    object_start: Int[Tensor, ""]
+    """Step at which the object stage begins; -1 until it is planned."""
 
-    def __init__(self, config: DiscoNerfPipelineConfig, device: str | torch.device, test_mode: str = "val", **kwargs):
+    def __init__(
+        self, config: DiscoNerfPipelineConfig, device: str | torch.device, test_mode: TestMode = "val", **kwargs
+    ):
         prepare_process()
         source = None
         if config.radiance_field is not None and test_mode == "val":
             source = radiance_source(config.radiance_field)
             adopt_architecture(source, config.model)
-        super().__init__(config, device, test_mode, **kwargs)
+        super().__init__(config, cast("str", device), test_mode, **kwargs)  # nerfstudio too passes a torch.device
         self.register_buffer("object_start", torch.tensor(-1))
         self.surfaces: list[SurfaceSamples] = []
         self.explanations: list[Explanation] = []
@@ -86,7 +96,7 @@ class DiscoNerfPipeline(VanillaPipeline):
     @property
     def model(self) -> DiscoNerfModel:
         """The model, unwrapped where training is distributed."""
-        return super().model
+        return cast("DiscoNerfModel", super().model)
 
     def _check_slots(self) -> None:
         slots, most = self.model.object_field.slots, self.datamanager.train_dataset.metadata["most_masks"]
@@ -102,7 +112,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         self, training_callback_attributes: TrainingCallbackAttributes
     ) -> list[TrainingCallback]:
         """nerfacto's callbacks, and one before each step that puts the run into its stage."""
-        trainer = training_callback_attributes.trainer
+        trainer = cast("Trainer", training_callback_attributes.trainer)
         self.schedule = self._plan(trainer.config.max_num_iterations, trainer._start_step)
         self._write_back(trainer)
 
@@ -111,7 +121,7 @@ class DiscoNerfPipeline(VanillaPipeline):
             writer.GLOBAL_BUFFER["max_iter"] = self.schedule.total
             self._enter(self.schedule.stage(step))
             self.model.coarse_to_fine.open_levels = self.config.first_levels + step // self.config.level_iterations
-            for name, optimizer in training_callback_attributes.optimizers.optimizers.items():
+            for name, optimizer in trainer.optimizers.optimizers.items():
                 for group in optimizer.param_groups:
                     group["lr"] = trainer.config.optimizers[name]["optimizer"].lr * self._decay(name, step)
 
@@ -143,7 +153,7 @@ class DiscoNerfPipeline(VanillaPipeline):
             self._check_slots()
         return schedule
 
-    def _write_back(self, trainer) -> None:
+    def _write_back(self, trainer: Trainer) -> None:
         """Tell the checkpoint, the trainer and the run's config.yml what was planned."""
         start, self.folder = trainer._start_step, trainer.base_dir
         self.object_start.fill_(self.schedule.object_start)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.scene.arrangement import arrange
@@ -44,7 +44,7 @@ def edit_of(config: Path, slots: int) -> Edit:
     return Edit.load(path, slots) if path.exists() else Edit()
 
 
-def load_pipeline(config: Path, test_mode: str = "inference") -> DiscoNerfPipeline:
+def load_pipeline(config: Path, test_mode: Literal["test", "val", "inference"] = "inference") -> DiscoNerfPipeline:
     """A run's pipeline with its newest checkpoint and its edit.
 
     Args:
@@ -56,7 +56,8 @@ def load_pipeline(config: Path, test_mode: str = "inference") -> DiscoNerfPipeli
     manifest_of(config)
     from nerfstudio.utils.eval_utils import eval_setup
 
-    _, pipeline, _, _ = eval_setup(config, test_mode=test_mode)
+    _, loaded, _, _ = eval_setup(config, test_mode=test_mode)
+    pipeline = cast("DiscoNerfPipeline", loaded)
     if (config.parent / EDIT).exists():
         pipeline.open_edit(config.parent / EDIT)
     return pipeline

@@ -179,8 +179,8 @@ def test_the_page_says_what_start_up_costs() -> None:
     facts |= {"added_ms": {"median": 15.6, "least": 12.0, "most": 20.0}, "modules": {"without": 4000, "added": 12}}
     facts |= {"looking_through_modules_ms": {"without": 4000.0, "added": 12.0}}
     page = performance.startup(facts)
-    assert "| list of methods and help, once torch is imported | 20 | 16 (12 to 20) |" in page
-    assert "| nerfstudio looks through all modules | 4,000 | 12, by share |" in page
+    assert "| list of methods and help, after torch is imported | 20 | 16 (12 to 20) |" in page
+    assert "| nerfstudio's search of all modules | 4,000 | 12, by share |" in page
     assert "| modules | 4,000 | 12 |" in page
 
 

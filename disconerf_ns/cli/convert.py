@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -21,6 +21,10 @@ from disconerf_ns.masks.images import find_images
 from disconerf_ns.masks.report import describe, measure
 from disconerf_ns.masks.store import MaskStore
 
+if TYPE_CHECKING:
+    Source = Target = str
+else:
+    Source, Target = Literal[tuple(FORMATS)], Literal[TARGETS]
 LISTED = 5
 """Maximum number of broken files that a message names."""
 
@@ -36,9 +40,9 @@ class Convert:
     """File or folder of the masks."""
     data: Path
     """The dataset's folder, or its transforms file."""
-    source_format: Literal[tuple(FORMATS)] | None = None
+    source_format: Source | None = None
     """Format of the source; by default it is recognised by content."""
-    to: Literal[tuple(TARGETS)] = "sa1b"
+    to: Target = "sa1b"
     """Format to write; `ns-train disconerf` reads sa1b."""
     output: Path | None = None
     """Folder or file to write, required for formats other than sa1b; by default DATA/masks/ plus the source's name."""

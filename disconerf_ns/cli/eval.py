@@ -6,11 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
 from disconerf_ns.runs import manifest_of
+
+if TYPE_CHECKING:
+    from disconerf_ns.pipeline import DiscoNerfPipeline
 
 
 @dataclass
@@ -55,11 +58,12 @@ class Eval:
         from disconerf_ns.masks.image_masks import resample
         from disconerf_ns.masks.label_image import read_label_image, write_label_image
 
-        config, pipeline, _, step = eval_setup(self.load_config, test_mode="test")
+        config, loaded, _, step = eval_setup(self.load_config, test_mode="test")
+        pipeline = cast("DiscoNerfPipeline", loaded)
         views = views_of(pipeline, self.split)
-        scored = self.ground_truth is not None
-        files = label_files(self.ground_truth, views) if scored else [None] * len(views)
-        store = masks_of(pipeline, views, self.masks) if scored else None
+        files, store = [None] * len(views), None
+        if self.ground_truth is not None:
+            files, store = label_files(self.ground_truth, views), masks_of(pipeline, views, self.masks)
 
         compared = {}
         for view, file in track(list(zip(views, files)), "rendering label maps"):
@@ -72,7 +76,7 @@ class Eval:
                 compared[view] = evaluation.compare(predicted, true, of_masks, self.void)
         if self.save is not None:
             print(f"eval: {len(views)} label maps are in {self.save}")
-        if not scored:
+        if self.ground_truth is None:
             print("eval: nothing was scored; to score, name a folder of true labels with --ground-truth.")
             return
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import cast
+
 import numpy as np
 from torch.serialization import add_safe_globals
 
@@ -11,7 +14,7 @@ def allow_numpy_scalars() -> None:
 
     The list only grows by harmless types, so other methods' runs can be loaded too.
     """
-    scalar = np.float64(0).__reduce__()[0]
+    scalar = cast("Callable", np.float64(0).__reduce__()[0])
     add_safe_globals(
         [
             (scalar, "numpy.core.multiarray.scalar"),

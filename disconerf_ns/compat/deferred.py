@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+Value = TypeVar("Value")
 
 
 class Deferred:
@@ -15,6 +17,12 @@ class Deferred:
     Args:
         compute: gives the default.
     """
+
+    if TYPE_CHECKING:
+
+        def __new__(cls, compute: Callable[[], Value]) -> Value:
+            """To a type checker it is the value itself, which has the field's type."""
+            ...
 
     def __init__(self, compute: Callable[[], Any]):
         self.compute = compute

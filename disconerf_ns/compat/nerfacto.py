@@ -45,7 +45,7 @@ class NerfactoRadiance:
         """Samples along flat rays, from the proposal networks; `factor` conditions their densities as well."""
         densities = self._model.density_fns
         if factor is not None:
-            densities = [lambda x, density=density: density(x) * factor(x) for density in densities]
+            densities = [lambda x, density=density, factor=factor: density(x) * factor(x) for density in densities]
         samples, _, _ = self._model.proposal_sampler(self._model.collider(rays), density_fns=densities)
         return samples
 

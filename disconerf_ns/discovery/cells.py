@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from disconerf_ns.surface.samples import SurfaceSamples
@@ -35,7 +35,7 @@ class Cells:
     """One contracted surface point per cell, in [0, 1]^3."""
 
     def __post_init__(self):
-        self._tree = cKDTree(self.seeds.numpy())
+        self._tree = KDTree(self.seeds.numpy(), leafsize=16)
 
     def __len__(self) -> int:
         return len(self.seeds)

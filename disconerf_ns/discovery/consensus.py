@@ -8,8 +8,9 @@ group whose cells it is seen with (`reassign`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from jaxtyping import Float, Int
 from nerfstudio.utils.rich_utils import CONSOLE
 from rich.progress import track
 from scipy.optimize import linear_sum_assignment
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from disconerf_ns.discovery.cells import Cells, MaskedSurface, Observation, observe
@@ -69,7 +70,8 @@ class Consensus:
         near = min(NEAR, len(points) - 1)
         if near < 1:
             return cls(points, groups, torch.arange(len(points))[:, None])
-        return cls(points, groups, torch.from_numpy(cKDTree(points.numpy()).query(points.numpy(), near + 1)[1][:, 1:]))
+        _, nearest = KDTree(points.numpy(), leafsize=16).query(points.numpy(), near + 1)
+        return cls(points, groups, torch.from_numpy(nearest)[:, 1:])
 
     def __len__(self) -> int:
         return int(self.groups.max()) + 1 if len(self.groups) else 0
@@ -104,7 +106,14 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
         views: surface samples and binary masks of each view, pixel by pixel.
         most: maximum number of objects, of which the largest are kept; None keeps all.
     """
-    best_score, fine, groups = -1.0, None, None
+    _, fine, groups = max(_groupings(views, most), key=itemgetter(0))
+    groups = reassign(observe(fine, views), groups)
+    known = groups >= 0
+    return Consensus.of(fine.seeds[known], by_size(groups[known]))
+
+
+def _groupings(views: Sequence[MaskedSurface], most: int | None) -> Iterator[tuple[float, Cells, Int[Tensor, "cells"]]]:
+    """The agreement, the fine cells and their groups of each draw with each doubt."""
     draws = track(range(DRAWS), "Finding what the masks agree on", console=CONSOLE)
     for seed in draws:
         draw = draw_cells(views, seed)
@@ -112,15 +121,10 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
         seen = list(observe(coarse, views))
         evidence = collect(seen, len(coarse))
         candidates = [group(seen, evidence, doubt, most) for doubt in DOUBTS]
-        for candidate in candidates:
-            score = agreement(seen, candidate)
-            if score > best_score:
-                best_score, fine, groups = score, draw, candidate[coarse.at(draw.seeds)]
+        nearest = coarse.at(draw.seeds)
+        yield from ((agreement(seen, candidate), draw, candidate[nearest]) for candidate in candidates)
         if likeness(*candidates) >= CLEAR:
             list(draws)  # run the progress bar to its end
-    groups = reassign(observe(fine, views), groups)
-    known = groups >= 0
-    return Consensus.of(fine.seeds[known], by_size(groups[known]))
 
 
 def draw_cells(views: Sequence[MaskedSurface], seed: int) -> Cells:
@@ -201,7 +205,7 @@ def _merge(evidence: np.ndarray, views: np.ndarray, doubt: float) -> np.ndarray:
     count = len(views)
     group, row_group, partner = np.arange(count), np.arange(count), np.zeros(count, int)
     best, searched = np.ones(count, np.float32), np.zeros(count, bool)
-    gone, doubt = np.zeros(count, np.float32), np.float32(doubt)
+    gone = np.zeros(count, np.float32)
 
     def similarity_to(row: int) -> np.ndarray:
         mean = evidence[row] / np.maximum(views[row] + doubt, 1)
@@ -313,11 +317,11 @@ def reassign(seen: Iterable[Observation], groups: Int[Tensor, "cells"], rounds: 
     Every view that sees a cell has one vote per group: the mean similarity of the cell with the group's cells in that
     view, which shrinks towards 0 if the view sees few of them.
     """
-    seen = [(view.cells, *view.similarity) for view in seen]
+    views = [(view.cells, *view.similarity) for view in seen]
     count = int(groups.max()) + 1
     for _ in range(rounds if count else 0):
         votes = torch.zeros(len(groups), count)
-        for cells, kind, similar, masked in seen:
+        for cells, kind, similar, masked in views:
             known = (groups[cells] >= 0) & masked[kind]
             members = torch.zeros(count, len(similar))
             members.index_put_((groups[cells][known], kind[known]), torch.ones(()), accumulate=True)

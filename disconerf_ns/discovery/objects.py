@@ -76,10 +76,10 @@ def without_strays(
         smallest: minimum fraction of all points in a large part.
     """
     cells = (points.clamp(0, 1) * (resolution - 1)).long().unbind(-1)
-    occupied = np.zeros((resolution,) * 3, bool)
+    occupied, parts = np.zeros((resolution,) * 3, bool), np.zeros((resolution,) * 3, np.int64)
     occupied[tuple(axis.numpy() for axis in cells)] = True
-    parts, _ = ndimage.label(occupied, np.ones((3, 3, 3)))
-    part = torch.from_numpy(parts.astype(np.int64))[cells]
+    ndimage.label(occupied, np.ones((3, 3, 3)), output=parts)
+    part = torch.from_numpy(parts)[cells]
     large = torch.bincount(part) >= smallest * len(points)
     return points[large[part]] if large.any() else points
 

@@ -66,6 +66,6 @@ def label_map(label: Tensor) -> Int[np.ndarray, "h w"]:
 @torch.no_grad()
 def as_trained(run: EvaluatedRun, rays: RayBundle, view: int) -> RayBundle:
     """A training view's flat rays from the pose that the camera optimizer found."""
-    rays.camera_indices = torch.full_like(rays.camera_indices, view)
+    rays.camera_indices = torch.full_like(rays.origins[..., :1], view, dtype=torch.long)
     run.model.camera_optimizer.apply_to_raybundle(rays)
     return rays

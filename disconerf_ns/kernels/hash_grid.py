@@ -69,11 +69,6 @@ class TorchHashGrid(HashGrid):
         self.features = features
         self.tables = nn.ParameterList(nn.Parameter(torch.empty(s, features).uniform_(-1e-4, 1e-4)) for s in self.sizes)
 
-    @property
-    def out_dim(self) -> int:
-        """Number of features of a point."""
-        return len(self.resolutions) * self.features
-
     @torch.no_grad()
     def randomize(self, levels: int) -> None:
         """Set the entries of this many of the coarsest levels to random values in [-1, 1]."""
@@ -186,11 +181,6 @@ class TcnnHashGrid(HashGrid):
                 "per_level_scale": growth,
             },
         )
-
-    @property
-    def out_dim(self) -> int:
-        """Number of features of a point."""
-        return len(self.resolutions) * self.features
 
     @torch.no_grad()
     def randomize(self, levels: int) -> None:

@@ -20,9 +20,9 @@ POINTS_AT_ONCE = 2**14
 
 
 def quicken(model: nn.Module) -> None:
-    """Replace a model's encodings by `encode`, which is faster on a CPU in evaluation mode without gradients."""
+    """Replace a model's encodings by `encode_frozen`, which is faster on a CPU in evaluation mode without gradients."""
     for encoding in encodings(model):
-        vars(encoding)["pytorch_fwd"] = partial(encode, encoding)
+        vars(encoding)["pytorch_fwd"] = partial(encode_frozen, encoding)
 
 
 def slow_down(model: nn.Module) -> None:
@@ -36,7 +36,7 @@ def encodings(model: nn.Module) -> list[HashEncoding]:
     return [module for module in model.modules() if isinstance(module, HashEncoding) and module.tcnn_encoding is None]
 
 
-def encode(encoding: HashEncoding, positions: Float[Tensor, "*bs 3"]) -> Float[Tensor, "*bs out"]:
+def encode_frozen(encoding: HashEncoding, positions: Float[Tensor, "*bs 3"]) -> Float[Tensor, "*bs out"]:
     """`HashEncoding.pytorch_fwd` for one level and a chunk of points at a time, with points last in memory.
 
     With gradients, in training mode or on a GPU it calls nerfstudio's own function.

@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from threading import Event
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.masks.freshness import fingerprint
@@ -112,6 +112,9 @@ class Worker(Protocol):
         """End the worker."""
 
 
+W = TypeVar("W", bound=Worker)
+
+
 def alone(config: Any, root: Path, jobs: Sequence[Job], stop: Event, begin: Callable[[], None]) -> Iterator[Done]:
     """Make masks in this process until all jobs are done or `stop` is set.
 
@@ -129,8 +132,8 @@ def alone(config: Any, root: Path, jobs: Sequence[Job], stop: Event, begin: Call
 def dispatch(
     jobs: Sequence[Job],
     workers: int,
-    hire: Callable[[int], Worker],
-    ready: Callable[[list[Worker]], list[Worker]],
+    hire: Callable[[int], W],
+    ready: Callable[[list[W]], list[W]],
     stop: Event,
     begin: Callable[[], None],
 ) -> Iterator[Done]:
@@ -144,7 +147,7 @@ def dispatch(
         UserError: the proposer cannot run, or more than `workers` workers died while they started.
     """
     todo = deque((job, 1) for job in jobs)
-    busy: dict[Worker, tuple[Job, int] | None] = {hire(n): None for n in range(min(workers, len(jobs)))}
+    busy: dict[W, tuple[Job, int] | None] = {hire(n): None for n in range(min(workers, len(jobs)))}
     hired, lost, begun = len(busy), 0, False
     try:
         while busy:
@@ -175,8 +178,8 @@ def dispatch(
                 if task is not None:
                     yield Done(task[0], error)
                 if todo and not stop.is_set():
-                    busy[worker] = todo.popleft()
-                    worker.start(busy[worker][0])
+                    busy[worker] = task = todo.popleft()
+                    worker.start(task[0])
                 else:
                     worker.close()
     finally:
@@ -333,10 +336,11 @@ class RayWorker:
     def result(self) -> str | None:
         """Wait for the reply of the actor, see `Worker.result`."""
         import ray
+        from ray.exceptions import RayError
 
         try:
             failed, sentence = ray.get(self.pending)
-        except ray.exceptions.RayError as error:
+        except RayError as error:
             _log.debug("a Ray actor died", exc_info=True)
             raise Ended(reason(error)) from error
         if failed:

@@ -9,12 +9,14 @@ differences to the length two before. pycocotools' decoder reads past the end of
 from __future__ import annotations
 
 import sys
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeGuard
 
 import numpy as np
 from jaxtyping import Bool, Int
-from pycocotools import mask as coco
+from pycocotools import mask
 
+coco: Any = mask
+"""pycocotools, whose stubs know counts neither as text alone nor as a list."""
 MOST_PIXELS = 2**32 - 1
 """pycocotools counts pixels in 32 bits."""
 
@@ -30,8 +32,17 @@ class Rle(TypedDict):
 
 def encode(mask: Bool[np.ndarray, "height width"]) -> Rle:
     """The RLE of a mask."""
-    rle = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return {"size": [int(side) for side in mask.shape], "counts": rle["counts"].decode("ascii")}
+    return _with_text(coco.encode(np.asfortranarray(mask, dtype=np.uint8)))
+
+
+def draw(polygons: list[list[int | float]], height: int, width: int) -> Rle:
+    """The RLE of the union of polygons x, y, x, y, ..., as pycocotools draws it."""
+    return _with_text(coco.merge(coco.frPyObjects(polygons, height, width)))
+
+
+def _with_text(rle: dict[str, Any]) -> Rle:
+    """An RLE of pycocotools, whose counts are bytes."""
+    return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
 
 
 def decode(rle: Rle) -> Bool[np.ndarray, "height width"]:
@@ -81,7 +92,7 @@ def checked(segmentation: Any) -> Rle:
         raise ValueError(f"RLE counts do not add up to {height} x {width} pixels")
 
     if isinstance(counts, list):
-        counts = coco.frPyObjects({"size": size, "counts": counts}, height, width)["counts"].decode("ascii")
+        return _with_text(coco.frPyObjects({"size": size, "counts": counts}, height, width))
     return {"size": [height, width], "counts": counts}
 
 
@@ -115,7 +126,7 @@ def run_lengths(counts: str) -> Int[np.ndarray, " runs"]:
     return runs
 
 
-def is_length(value: Any) -> bool:
+def is_length(value: Any) -> TypeGuard[int]:
     """Whether a value from a JSON file can be the height or width of an image."""
     return type(value) is int and 0 < value <= MOST_PIXELS
 

@@ -52,9 +52,11 @@ class Strategy(Protocol):
 
     def labels(self, frame: Frame) -> Labels:
         """The object that each ray sees."""
+        ...
 
     def edited(self, frame: Frame) -> OwnedSamples:
         """Samples that the rays of a frame that keeps samples meet under the edit."""
+        ...
 
 
 class Frame:
@@ -206,7 +208,10 @@ class Frame:
 
     def scene_samples(self) -> ColoredSamples:
         """Samples that the rays of a frame that keeps samples meet in the scene as it is."""
-        return self._scene()[1]
+        samples = self._scene()[1]
+        if samples is None:
+            raise ValueError("this frame keeps no samples")
+        return samples
 
     def unedited(self) -> OwnedSamples:
         """Samples that the rays of a frame that keeps samples meet in the scene as it is, and their owners."""

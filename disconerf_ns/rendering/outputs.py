@@ -66,7 +66,7 @@ class Output:
             Needs.SCENE: lambda: True,
             Needs.LABELS: lambda: frame.has_labels,
             Needs.EDITED: lambda: frame.rays_to_edit() == 0,
-            Needs.ALONE: lambda: frame.has_alone(self.object.id),
+            Needs.ALONE: lambda: self.object is not None and frame.has_alone(self.object.id),
         }
         if frame.has_images and ready[self.needs]():
             return 0

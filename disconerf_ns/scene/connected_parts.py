@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from scipy import ndimage
 from torch import Tensor
 
+from disconerf_ns.scene.nearest import filled
 from disconerf_ns.scene.occupancy import Occupancy
 
 SMALLEST = 0.02
@@ -31,15 +32,14 @@ class ConnectedParts:
     @classmethod
     def of(cls, grid: Occupancy) -> ConnectedParts:
         """Divide occupied cells, neighbours by a face being connected; small pieces join the nearest large one."""
-        pieces, _ = ndimage.label(grid.occupied.cpu().numpy())
+        pieces = np.zeros(grid.occupied.shape, np.int32)
+        ndimage.label(grid.occupied.cpu().numpy(), output=pieces)
         sizes = np.bincount(pieces.flatten())[1:]
         order = np.argsort(-sizes, kind="stable")[:MOST]
         large = [piece for piece in order if sizes[piece] >= SMALLEST * sizes.sum()]
         number = np.full(len(sizes) + 1, -1)
         number[[piece + 1 for piece in large]] = range(len(large))
-        known = number[pieces]
-        nearest = ndimage.distance_transform_edt(known < 0, return_distances=False, return_indices=True)
-        part = np.maximum(known[tuple(nearest)], 0)
+        part = np.maximum(filled(number[pieces]), 0)
         total = sum(sizes[piece] for piece in large)
         shares = tuple(float(sizes[piece] / total) for piece in large)
         return cls(grid, torch.from_numpy(part).to(grid.occupied.device), shares)

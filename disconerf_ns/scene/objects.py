@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, NewType
+from typing import Any, NamedTuple, NewType
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
@@ -130,12 +130,12 @@ def load_manifest(path: Path) -> Manifest:
     """
     try:
         content = json.loads(path.read_text())
-        rows = [
-            DiscoveredObject(
-                row["slot"], row["share"], row["confidence"], row["views"], tuple(tuple(c) for c in row["box"])
-            )
-            for row in content["objects"]
-        ]
-        return Manifest(tuple(rows), int(content["slots"]))
+        return Manifest(tuple(map(_discovered, content["objects"])), int(content["slots"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a list of objects ({error!r}); a run of ns-train writes it.") from error
+
+
+def _discovered(row: Any) -> DiscoveredObject:
+    facts = row["slot"], row["share"], row["confidence"], row["views"]
+    low, high = row["box"]
+    return DiscoveredObject(*facts, (tuple(low), tuple(high)))

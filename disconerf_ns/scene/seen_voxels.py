@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy import ndimage
 from torch import Tensor
+
+from disconerf_ns.scene.nearest import filled
 
 RESOLUTION = 128
 """Voxels per axis of the contracted cube."""
@@ -43,9 +44,8 @@ class SeenVoxels:
         seen[row, slot.cpu().repeat_interleave(len(steps))] = True
         place = np.full(resolution**3, -1, np.int32)
         place[voxels.numpy()] = np.arange(len(voxels))
-        place = place.reshape([resolution] * 3)
-        nearest = ndimage.distance_transform_edt(place < 0, return_distances=False, return_indices=True)
-        return cls(torch.from_numpy(place[tuple(nearest)]).to(points.device), seen.to(points.device))
+        place = filled(place.reshape([resolution] * 3))
+        return cls(torch.from_numpy(place).to(points.device), seen.to(points.device))
 
     def __call__(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n slots"]:
         """Slots that contracted positions may belong to; at least one for each."""

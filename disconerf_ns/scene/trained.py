@@ -48,13 +48,13 @@ class TrainedScene:
     @cached_property
     def seen_voxels(self) -> SeenVoxels | None:
         """Voxels in which the masks saw the objects that they agree on."""
-        if self.agreed_points is None:
+        if self.agreed_points is None or self.agreed_slots is None:
             return None
         return SeenVoxels.of(self.agreed_points, self.agreed_slots, self.slots)
 
     def agreed_on(self, slots: frozenset[int]) -> Float[Tensor, "points 3"] | None:
         """Contracted points that the masks agree belong to some slots; None where masks are matched view by view."""
-        if self.agreed_points is None:
+        if self.agreed_points is None or self.agreed_slots is None:
             return None
         return self.agreed_points[torch.isin(self.agreed_slots, torch.tensor(sorted(slots)).to(self.agreed_slots))]
 

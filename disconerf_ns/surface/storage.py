@@ -87,7 +87,7 @@ class Spill:
     def keep(self, tensor: Tensor) -> Tensor:
         """Write a tensor to the file; the returned one reads it from there on access, so it need not stay in memory."""
         array, start = tensor.cpu().contiguous().numpy(), self._file.seek(0, 2)
-        self._file.write(memoryview(array).cast("B"))
+        self._file.write(array.data.cast("B"))
         self._file.flush()
         return torch.from_numpy(np.memmap(self._file, array.dtype, "c", start, array.shape))
 

@@ -7,6 +7,8 @@ the photos.
 
 from __future__ import annotations
 
+from typing import cast
+
 from jaxtyping import Float
 from nerfstudio.field_components.mlp import MLPWithHashEncoding
 from torch import Tensor, nn
@@ -26,7 +28,7 @@ class CoarseToFine:
         self._values = [grid.features_per_level * size for size in entries]
         self.open_levels = grid.num_levels
         """Number of levels that learn, counted from the coarsest."""
-        parameter.register_hook(self._hold_back)
+        cast("Tensor", parameter).register_hook(self._hold_back)
 
     def _hold_back(self, gradient: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """The gradient with zeros in its last values, which belong to the finest levels."""

@@ -12,7 +12,7 @@ from disconerf_ns.discovery.consensus import Consensus
 from disconerf_ns.field import ObjectField
 from disconerf_ns.training import objective
 from disconerf_ns.training.batch import ObjectBatch
-from disconerf_ns.training.objective import MaskLosses, MaskTargets
+from disconerf_ns.training.objective import MaskLosses, MaskTargets, PendingMatching
 
 
 class LossWeights(NamedTuple):
@@ -75,14 +75,13 @@ def object_outputs(
     with torch.autocast(hidden.device.type, enabled=False):
         image = field.composite(hidden[: len(positions)], surface.accumulation)
         image = image.unflatten(0, batch.accumulation.shape)
-        pending = (
-            objective.PendingMatching(objective.affinity(image, batch.masks), batch.real)
-            if batch.targets is None
-            else None
-        )
+        targets = batch.targets
+        if targets is None:
+            targets = PendingMatching(objective.affinity(image, batch.masks), batch.real)
         total_variation = field.total_variation(chosen)
-        targets = batch.targets if pending is None else pending.result(batch.counts)
-        disagreement = consensus_loss(field, hidden[len(positions) :], groups) if pending is None else None
+        if isinstance(targets, PendingMatching):
+            targets = targets.result(batch.counts)
+        disagreement = consensus_loss(field, hidden[len(positions) :], groups) if batch.targets is not None else None
         losses = objective.mask_losses(image, batch.masks, targets, batch.real.sum(1), batch.pixels)
     return ObjectOutputs(losses, targets, batch.real, total_variation, disagreement)
 

@@ -50,9 +50,7 @@ def radiance_source(path: Path) -> RadianceSource:
     try:
         config = yaml.load(config_path.read_text(), Loader=yaml.Loader)
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
-        raise UserError(
-            f"radiance field: {config_path} cannot be read ({reason(error)}). {option}"
-        ) from error
+        raise UserError(f"radiance field: {config_path} cannot be read ({reason(error)}). {option}") from error
     if not isinstance(config, TrainerConfig) or not isinstance(config.pipeline.model, NerfactoModelConfig):
         raise UserError(f"radiance field: {config_path} is not a run of nerfacto. {option}")
     checkpoint = path

@@ -76,16 +76,17 @@ class ObjectControl(ViewerControl):
         edit_file: Callable[[], Path | None],
     ):
         self.current, self._poses, self._edit_file = current, poses, edit_file
-        self.panel: Panel | None = None
+        self.opened = False
+        """Whether there is a viewer, and with it the editor, the pictures and the panel."""
 
     def _setup(self, viewer: Viewer) -> None:
         """Called by nerfstudio when its viewer is there."""
         super()._setup(viewer)
         self.editor = Editor(self.current)
-        panel = Panel(self.viser_server, add_tab(self.viser_server, "Objects"), self.editor, self)
-        self.editor.tell = panel.tell
-        self.pictures = Pictures(self.current, panel.tell)
-        self.panel = panel
+        self.panel = Panel(self.viser_server, add_tab(self.viser_server, "Objects"), self.editor, self)
+        self.editor.tell = self.panel.tell
+        self.pictures = Pictures(self.current, self.panel.tell)
+        self.opened = True
         self.editor.listeners += [self.refresh, lambda: redraw(viewer, self.pictures.drawing)]
         if self.current.value.trained.radiance.device.type == "cpu":
             set_still_resolution(viewer, CPU_RESOLUTION)
@@ -93,7 +94,7 @@ class ObjectControl(ViewerControl):
         if viewer.trainer is None:
             viewer.pause_train.visible = viewer.resume_train.visible = False
             self._open_edit()
-            panel.status.finish(len(self.current.value.objects))
+            self.panel.status.finish(len(self.current.value.objects))
         self.viser_server.on_client_connect(self._welcome)
         self.refresh()
         threading.Thread(target=self._serve, daemon=True).start()
@@ -124,7 +125,7 @@ class ObjectControl(ViewerControl):
     def present(self, camera: Cameras, obb_box: OrientedBox | None) -> LazyOutputs | None:
         """Every output for a camera, where a client of the viewer asks for it; None for everybody else."""
         client = rendering_client()
-        if client is None or self.panel is None:
+        if client is None or not self.opened:
             return None
         return self.pictures.show(client, camera, displayed_outputs(client), obb_box)
 
@@ -132,7 +133,7 @@ class ObjectControl(ViewerControl):
 
     def enter_step(self, step: int) -> None:
         """Make all wishes; the training calls this before each step."""
-        if self.panel is not None:
+        if self.opened:
             self.editor.drain()
             self.pictures.step = step
 
@@ -147,17 +148,17 @@ class ObjectControl(ViewerControl):
 
     def report(self, report: Report) -> None:
         """Show where the training stands."""
-        if self.panel is not None:
+        if self.opened:
             self.panel.status.report(report)
 
     def say(self, text: str) -> None:
         """Show the work between two stages."""
-        if self.panel is not None:
+        if self.opened:
             self.panel.status.say(text)
 
     def refresh(self) -> None:
         """Show the objects as they are now."""
-        if self.panel is not None:
+        if self.opened:
             self.pictures.selected = frozenset(self.editor.selected)
             self.panel.refresh()
             self._follow_names()

@@ -178,9 +178,9 @@ class Panel:
         self.name.disabled = len(chosen) != 1
         self.color.disabled = not chosen
         if chosen:
-            color = tuple(round(255 * channel) for channel in chosen[0].color)
-            if self.color.value != color:
-                self.color.value = color
+            red, green, blue = (round(255 * channel) for channel in chosen[0].color)
+            if self.color.value != (red, green, blue):
+                self.color.value = red, green, blue
 
     def show_as_drawn(self, output: str) -> None:
         """Show which output is drawn."""

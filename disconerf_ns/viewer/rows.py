@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import viser
 
@@ -12,7 +12,7 @@ from disconerf_ns.scene.objects import ObjectId, SceneObject
 
 READABLE = 0.5
 """Luma of a button up to which white text can be read on it."""
-ORDERS: dict[str, Callable[[SceneObject], object]] = {
+ORDERS: dict[str, Callable[[SceneObject], float | str]] = {
     "size": lambda each: -each.share,
     "confidence": lambda each: each.confidence,
     "name": lambda each: each.label.lower(),
@@ -62,13 +62,13 @@ class Rows:
             if self._rows[id][0] != wanted.get(id):
                 self._rows.pop(id)[1].remove()
         with self.folder:
-            for id in sorted(wanted.keys() - self._rows.keys(), key=self._places.get):
+            for id in sorted(wanted.keys() - self._rows.keys(), key=self._places.__getitem__):
                 self._add(id, wanted[id])
 
     def _add(self, id: ObjectId, shown: Look) -> None:
         button = self.server.gui.add_button(
             shown.label,
-            color=shown.color,
+            color=cast("Any", shown.color),  # viser types named colours alone
             order=LAST + self._places[id],
             hint="Select this object: name, share of the visible surface, confidence",
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 from disconerf_ns.errors import MaskError
 from disconerf_ns.masks.formats.files import below
@@ -38,7 +39,7 @@ def format_of(name: str) -> Format:
     """
     if name not in FORMATS:
         raise MaskError(f"masks: there is no format {name}; choose one of {', '.join(FORMATS)}.")
-    return import_module(f"{__name__}.{name}")
+    return cast("Format", import_module(f"{__name__}.{name}"))
 
 
 def recognise(path: Path) -> str:

@@ -9,14 +9,14 @@ from pathlib import Path
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks import sa1b
-from disconerf_ns.masks.formats.files import below, by_image, image_size, peek_json, read_json, sample, unsaid
+from disconerf_ns.masks.formats.files import below, by_image, image_size, peek_json, read_json, sampled_files, unsaid
 from disconerf_ns.masks.formats.format import Images, Loaders, Losses
 from disconerf_ns.masks.image_masks import ImageMasks
 
 
 def recognises(path: Path) -> bool:
     """A folder whose JSON files are lists."""
-    return any(isinstance(peek_json(file), list) for file in sample(below(path, ".json")))
+    return any(isinstance(peek_json(file), list) for file in sampled_files(below(path, ".json")))
 
 
 def read(path: Path, images: Images) -> Loaders:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks import rle as run_length
-from disconerf_ns.masks.formats.files import below, by_image, image_size, sample, unsaid
+from disconerf_ns.masks.formats.files import below, by_image, image_size, sampled_files, unsaid
 from disconerf_ns.masks.formats.format import Images, Loaders, Losses
 from disconerf_ns.masks.image_masks import ImageMasks, Mask
 
@@ -24,7 +24,7 @@ COLUMNS = ("id", "area", *BOX, "point_input_x", "point_input_y", "predicted_iou"
 
 def recognises(path: Path) -> bool:
     """A folder with a metadata.csv of these columns at any depth."""
-    return any(table.read_text(errors="replace").startswith("id,area,") for table in sample(tables(path)))
+    return any(table.read_text(errors="replace").startswith("id,area,") for table in sampled_files(tables(path)))
 
 
 def tables(path: Path) -> list[Path]:
@@ -45,7 +45,8 @@ def _load(folder: Path, image: Path) -> ImageMasks:
     sizes = [rle["size"] for rle in rles] or [list(image_size(image))]
     if sizes.count(sizes[0]) < len(sizes):
         raise ValueError("its masks have different sizes")
-    return ImageMasks(*sizes[0], tuple(map(Mask.from_rle, rles, ious, stabilities)))
+    height, width = sizes[0]
+    return ImageMasks(height, width, tuple(map(Mask.from_rle, rles, ious, stabilities)))
 
 
 def _mask(path: Path) -> np.ndarray:
@@ -63,7 +64,7 @@ def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -
     for key, image_masks in masks:
         lost += unsaid(image_masks, "looked_at", "level")
         table = StringIO(newline="")
-        rows = csv.DictWriter(table, COLUMNS, restval="", lineterminator="\n")
+        rows: csv.DictWriter[str] = csv.DictWriter(table, COLUMNS, restval="", lineterminator="\n")
         rows.writeheader()
         for number, mask in enumerate(image_masks.annotations):
             content = BytesIO()

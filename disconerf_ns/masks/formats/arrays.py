@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -40,7 +40,8 @@ def _load(path: Path, image: Path) -> ImageMasks:
     array = content.get("masks", next(iter(content.values())))
     size = image_size(image)
     if array.size == 0:
-        masks = ImageMasks(*(array.shape[1:] if array.ndim == 3 and all(array.shape[1:]) else size), ())
+        height, width = array.shape[1:] if array.ndim == 3 and all(array.shape[1:]) else size
+        masks = ImageMasks(height, width, ())
     else:
         numbers = _numbers(_without_axes_of_one(array, size))
         masks = masks_of_labels(np.maximum(numbers, 0)) if numbers.ndim == 2 else gather(numbers, *numbers.shape[1:])
@@ -60,7 +61,7 @@ def _without_axes_of_one(array: np.ndarray, size: tuple[int, int]) -> np.ndarray
     """
     if array.ndim == 4 and 1 in array.shape[:2]:
         array = array[:, 0] if array.shape[1] == 1 else array[0]
-    if array.ndim == 3 and array.shape[2] == 1 and not same_shape(array.shape[1:], size):
+    if array.ndim == 3 and array.shape[2] == 1 and not same_shape((array.shape[1], 1), size):
         array = array[..., 0]
     if array.ndim == 3 and len(array) == 1 and not _binary(array):
         array = array[0]
@@ -119,16 +120,19 @@ def _array(content: Any) -> np.ndarray:
     """A tensor, or a list with a tensor of (height, width) or (1, height, width) per mask, as an array."""
     import torch
 
-    tensors = content if isinstance(content, (list, tuple)) else [content]
+    one = not isinstance(content, (list, tuple))
+    tensors: Sequence[Any] = [content] if one else content
     for tensor in tensors:
         if not isinstance(tensor, torch.Tensor):
             raise ValueError(f"it holds a {type(tensor).__name__}, not a tensor")
         if tensor.layout != torch.strided or tensor.is_quantized:
             raise ValueError("it holds a sparse or quantized tensor; save a dense one")
-    if tensors is content:
-        content = torch.stack([mask.reshape(mask.shape[-2:]) for mask in content]) if content else torch.zeros(0)
-    content = content.detach()
-    return (content.float() if content.is_floating_point() else content).numpy()
+    if one:
+        array = content
+    else:
+        array = torch.stack([mask.reshape(mask.shape[-2:]) for mask in tensors]) if tensors else torch.zeros(0)
+    array = array.detach()
+    return (array.float() if array.is_floating_point() else array).numpy()
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:

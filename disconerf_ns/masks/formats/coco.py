@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pycocotools import mask as coco
-
 from disconerf_ns.errors import MaskError
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks import rle as run_length
@@ -23,7 +21,7 @@ from disconerf_ns.masks.formats.files import (
     peek_json,
     read_json,
     reading,
-    sample,
+    sampled_files,
     value_in,
 )
 from disconerf_ns.masks.formats.format import Images, Loaders, Losses
@@ -37,7 +35,7 @@ ID = (int, float, str, type(None))
 
 def recognises(path: Path) -> bool:
     """A JSON file with `images` and `annotations` that have a `segmentation`, or a folder with such a file."""
-    return any(map(_is_coco, sample(_files(path))))
+    return any(map(_is_coco, sampled_files(_files(path))))
 
 
 def _files(path: Path) -> list[Path]:
@@ -115,8 +113,7 @@ def _as_rle(segmentation: Any, height: int, width: int) -> Any:
             raise ValueError("a polygon has coordinates that are not finite numbers")
         if not all(-side <= v <= 2 * side for side, axis in ((width, 0), (height, 1)) for v in polygon[axis::2]):
             raise ValueError("a polygon lies far outside its image")
-    merged = coco.merge(coco.frPyObjects(segmentation, height, width))
-    return {"size": [height, width], "counts": merged["counts"].decode("ascii")}
+    return run_length.draw(segmentation, height, width)
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:

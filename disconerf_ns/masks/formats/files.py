@@ -39,7 +39,7 @@ def below(root: Path, *suffixes: str) -> list[Path]:
     return [path for path in visible if not suffixes or path.suffix.lower() in suffixes]
 
 
-def sample(files: list[Path]) -> list[Path]:
+def sampled_files(files: list[Path]) -> list[Path]:
     """At most SAMPLED files, drawn with a fixed seed; a kind that makes up half of the files is hardly missed."""
     return files if len(files) <= SAMPLED else Random(0).sample(files, SAMPLED)
 
@@ -176,7 +176,7 @@ def value_in(entry: dict[str, Any], name: str, *kinds: type) -> Any:
 
 def modes_of(files: list[Path]) -> set[str]:
     """Pillow's pixel modes that occur in a sample of images."""
-    return {mode for path in sample(files) if (mode := _mode(path)) is not None}
+    return {mode for path in sampled_files(files) if (mode := _mode(path)) is not None}
 
 
 def _mode(path: Path) -> str | None:

@@ -32,7 +32,7 @@ class Format(Protocol):
             MaskError: a file shared by all images is broken, or two files fit one image. A loader raises it if its own
                 file is broken.
         """
-            ...
+        ...
 
     def write(self, path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
         """Write the masks of images, given by key, one image at a time. Returns the information that is lost.
@@ -40,4 +40,4 @@ class Format(Protocol):
         Raises:
             MaskError: the format cannot hold the masks at all.
         """
-            ...
+        ...

@@ -35,7 +35,7 @@ def recognises(path: Path) -> bool:
 
 def _models(content: h5py.File) -> list[str]:
     """Names of the groups that hold masks."""
-    return [name for name in content if isinstance(content.get(name), h5py.Group) and KEYS in content[name]]
+    return [name for name, group in content.items() if isinstance(group, h5py.Group) and KEYS in group]
 
 
 def _file(path: Path) -> Path | None:
@@ -51,7 +51,7 @@ def read(path: Path, images: Images) -> Loaders:
         models = _models(content)
         if len(models) != 1:
             raise ValueError(f"it has the masks of {len(models)} models instead of one")
-        by_number = content[models[0]][KEYS]
+        by_number = content[f"{models[0]}/{KEYS}"]
         if not isinstance(by_number, h5py.Group):
             raise ValueError(f"{models[0]}/{KEYS} is not a group")
         numbers = set(by_number)

@@ -16,7 +16,7 @@ from disconerf_ns.masks.formats.files import (
     peek_json,
     read_json,
     reading,
-    sample,
+    sampled_files,
     value_in,
 )
 from disconerf_ns.masks.formats.format import Images, Loaders, Losses
@@ -29,7 +29,7 @@ FILE, FOLDER = "panoptic.json", "panoptic"
 
 def recognises(path: Path) -> bool:
     """A JSON file with annotations that have `segments_info`, or a folder with such a file."""
-    return any(map(_lists_segments, sample(_files(path))))
+    return any(map(_lists_segments, sampled_files(_files(path))))
 
 
 def _files(path: Path) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from disconerf_ns.masks.formats.files import below, by_image, peek_json, read_json, sample
+from disconerf_ns.masks.formats.files import below, by_image, peek_json, read_json, sampled_files
 from disconerf_ns.masks.formats.format import Images, Loaders, Losses
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.sa1b import parse
@@ -14,7 +14,7 @@ from disconerf_ns.masks.store import MANIFEST, MaskStore
 
 def recognises(path: Path) -> bool:
     """A folder with JSON files that have `image` and `annotations`."""
-    contents = map(peek_json, sample(_files(path)))
+    contents = map(peek_json, sampled_files(_files(path)))
     return any(isinstance(content, dict) and {"image", "annotations"} <= content.keys() for content in contents)
 
 

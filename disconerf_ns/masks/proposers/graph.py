@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -162,7 +162,7 @@ class RegionGraph:
 
 def _gradient(lab: Float[np.ndarray, "height width 3"]) -> Float[np.ndarray, "height width"]:
     """Colour difference per pixel, from derivatives of a Gaussian with a standard deviation of one pixel."""
-    slopes = [ndimage.gaussian_filter(lab, (1, 1, 0), order=order) for order in ((1, 0, 0), (0, 1, 0))]
+    slopes = [ndimage.gaussian_filter(lab, (1, 1, 0), order=cast("Any", order)) for order in ((1, 0, 0), (0, 1, 0))]
     return np.linalg.norm(np.concatenate(slopes, axis=-1), axis=-1)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from disconerf_ns.masks import filters
 from disconerf_ns.masks.image_masks import ImageMasks
@@ -76,9 +76,16 @@ class Answers:
     @classmethod
     def join(cls, parts: list[Answers]) -> Answers:
         """Concatenate answers about crops of one image, padded to the image's size."""
-        names = ("masks", "predicted_iou", "stability_score", "level")
-        columns = ([getattr(part, name) for part in parts] for name in names)
-        return cls(*(None if column[0] is None else np.concatenate(column) for column in columns))
+        masks = np.concatenate([part.masks for part in parts])
+        predicted_iou = np.concatenate([part.predicted_iou for part in parts])
+        columns = zip(*((part.stability_score, part.level) for part in parts))
+        optional = (None if column[0] is None else np.concatenate(column) for column in columns)
+        return cls(masks, predicted_iou, *optional)
+
+    def __getitem__(self, chosen: Bool[np.ndarray, " masks"]) -> Answers:
+        """The masks at some indices."""
+        optional = (None if column is None else column[chosen] for column in (self.stability_score, self.level))
+        return Answers(self.masks[chosen], self.predicted_iou[chosen], *optional)
 
 
 def follow(
@@ -95,18 +102,16 @@ def follow(
     for crop in filters.crops(height, width, recipe.crops):
         looked_at[crop] = True
         part = ask(np.ascontiguousarray(image[crop]))
-        large = filters.large_enough(part.masks, recipe.min_area)
-        scores = (None if v is None else v[large] for v in (part.predicted_iou, part.stability_score, part.level))
-        parts.append(Answers(filters.uncrop(part.masks[large], crop, height, width), *scores))
+        large = part[filters.large_enough(part.masks, recipe.min_area)]
+        parts.append(replace(large, masks=filters.uncrop(large.masks, crop, height, width)))
     answers = Answers.join(parts)
-    keep = np.ones(len(answers.masks), bool)
     if recipe.drop_contained:
-        keep = filters.not_contained(answers.masks, recipe.contained_share)
+        answers = answers[filters.not_contained(answers.masks, recipe.contained_share)]
     return ImageMasks.from_arrays(
-        filters.dilate(answers.masks[keep], recipe.dilate) & looked_at,
-        predicted_iou=answers.predicted_iou[keep].tolist(),
-        stability_score=None if answers.stability_score is None else answers.stability_score[keep].tolist(),
-        level=None if answers.level is None else answers.level[keep].tolist(),
+        filters.dilate(answers.masks, recipe.dilate) & looked_at,
+        predicted_iou=answers.predicted_iou.tolist(),
+        stability_score=None if answers.stability_score is None else answers.stability_score.tolist(),
+        level=None if answers.level is None else answers.level.tolist(),
         looked_at=None if looked_at.all() else looked_at,
     )
 

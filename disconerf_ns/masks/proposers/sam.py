@@ -110,7 +110,7 @@ class SamProposer:
                 predictor.set_image(image)
         except torch.OutOfMemoryError:
             raise MaskError(TOO_LARGE.format(model=config.model)) from None
-        predictor.features = predictor.features.float()
+        predictor.features = predictor.get_image_embedding().float()
         points = predictor.transform.apply_coords(
             build_point_grid(config.points_per_side) * (width, height), (height, width)
         )
@@ -144,6 +144,8 @@ class SamProposer:
         from segment_anything.utils.amg import batched_mask_to_box, calculate_stability_score
 
         config, threshold = self.config, self.predictor.model.mask_threshold
+        if config.level == "auto":
+            raise ValueError('the level "auto" is not decided; `SamConfig.decide` does so for a scene')
         inside = torch.ones(len(points), 1, dtype=torch.int, device=points.device)
         logits, predicted_iou, _ = self.predictor.predict_torch(points[:, None], inside, return_logits=True)
         logits, predicted_iou, level = by_level(logits, predicted_iou, config.level)
