@@ -67,6 +67,24 @@ def test_training_on_keeps_the_edit(scene_now: ArrangedScene, run: Run) -> None:
         model.current.replace(lambda scene: scene.with_edit(Edit()))
 
 
+def test_threads_that_draw_different_scenes_do_not_wait_for_each_other(scene_now, run: Run, monkeypatch) -> None:
+    """One computes a split's parts and waits for the networks; the other one has them, and reads its own objects."""
+    split, plain = (scene_now.with_edit(edit) for edit in (Edit().divide(scene_now.objects[0].id, 2), Edit().hide(0)))
+    split.__dict__["_computed"].parts.clear()
+    waits, parts = threading.Event(), ArrangedScene.parts
+    monkeypatch.setattr(ArrangedScene, "parts", lambda scene, slot: waits.set() or parts(scene, slot))
+    with run.trainer.pipeline.model.still():
+        other = threading.Thread(target=lambda: split.objects, daemon=True)
+        other.start()
+        assert waits.wait(20)
+        mine = threading.Thread(target=lambda: plain.objects, daemon=True)
+        mine.start()
+        mine.join(5)
+        assert not mine.is_alive()
+    other.join(20)
+    assert len(split.objects) == len(plain.objects) + 1
+
+
 def test_no_change_of_another_thread_is_lost(scene_now: ArrangedScene) -> None:
     current = CurrentScene(scene_now)
 

@@ -113,3 +113,21 @@ def test_every_option_has_a_help_text(config: ast.ClassDef):
 def is_field(node: ast.stmt) -> bool:
     """Whether a line of a class body is an option; nerfstudio's `_target` names the class to build and is none."""
     return isinstance(node, ast.AnnAssign) and not ast.unparse(node.target).startswith("_")
+
+
+def figures(text: str, row: str) -> dict[str, str]:
+    """The figures of a table's row by its columns, of a table in Markdown or as `disconerf eval` prints it."""
+    lines = text.splitlines()
+    index = next(i for i, line in enumerate(lines) if row in line)
+    values = re.findall(r"\d+\.\d", lines[index].split(row)[1])
+    return dict(zip(("IoU", "IoU (best)", "BD", "BD (truth)", "SBD", "PQ"), values))
+
+
+@pytest.mark.parametrize("row", ["2D masks, per view", "field, per view", "field, whole scene"])
+def test_readme_and_status_tell_the_same_scores(row: str):
+    """README's table is of the run that docs/status.md describes."""
+    shown = figures((ROOT / "README.md").read_text(), row)
+    status = re.findall(
+        r"\d+\.\d", next(line for line in (ROOT / "docs/status.md").read_text().splitlines() if row in line)
+    )
+    assert status == [shown[name] for name in ("IoU", "BD", "BD (truth)", "SBD", "PQ")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Literal
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 from disconerf_ns.scene.arrangement import arrange
 from disconerf_ns.scene.connected_parts import ConnectedParts
 from disconerf_ns.scene.edit import Edit, EditTable, belonging
+from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.objects import ObjectId, SceneObject, find_object
 from disconerf_ns.scene.occupancy import Occupancy
 from disconerf_ns.scene.trained import TrainedScene
@@ -82,12 +82,12 @@ class ArrangedScene:
 
     # ---------------------------------------------------------------- objects
 
-    @cached_property
+    @lazy
     def objects(self) -> tuple[SceneObject, ...]:
         """The objects, in the order of their names."""
         return arrange(self.trained.discovered, self.edit, self.trained.slots, self.parts)
 
-    @cached_property
+    @lazy
     def by_id(self) -> dict[ObjectId, SceneObject]:
         """The objects by their ids."""
         return {each.id: each for each in self.objects}
@@ -105,7 +105,7 @@ class ArrangedScene:
         """Number of ids: slots, and further parts of split slots."""
         return self.edit.ids(self.trained.slots)
 
-    @cached_property
+    @lazy
     def table(self) -> EditTable:
         """The edit as factors on the density and as tints, by id."""
         return self.edit.table(self.trained.slots, self.trained.radiance.device)

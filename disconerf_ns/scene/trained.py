@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from disconerf_ns.scene.contraction import Contraction
+from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.objects import DiscoveredObject
 from disconerf_ns.scene.radiance import RadianceField
 from disconerf_ns.scene.seen_voxels import SeenVoxels
@@ -40,12 +40,12 @@ class TrainedScene:
         """Scene positions to the unit cube of both fields."""
         return self.radiance.contraction
 
-    @cached_property
+    @lazy
     def boxes(self) -> Float[Tensor, "objects 2 3"]:
         """Boxes of the discovered objects, in scene coordinates."""
         return torch.tensor([each.box for each in self.discovered], device=self.radiance.device).view(-1, 2, 3)
 
-    @cached_property
+    @lazy
     def seen_voxels(self) -> SeenVoxels | None:
         """Voxels in which the masks saw the objects that they agree on."""
         if self.agreed_points is None or self.agreed_slots is None:
