@@ -19,7 +19,7 @@ from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of, masks_of, vi
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.rendering.film import film, orbit
 from disconerf_ns.rendering.frame import Frame
-from disconerf_ns.rendering.outputs import frame_outputs, output_table
+from disconerf_ns.rendering.outputs import frame_outputs, output_table, unmixed
 from disconerf_ns.runs import load_pipeline
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
@@ -75,11 +75,16 @@ class Scene:
     def edited(self, edit: Edit) -> Scene:
         """The same run under another edit.
 
+        Raises:
+            UserError: the edit is about objects that the scene does not have, or is no edit of any scene.
+
         >>> scene = load(run)
         >>> first, second = scene.objects[:2]
         >>> len(scene.edited(Edit().merge([first.id], second.id)).objects) == len(scene.objects) - 1
         True
         """
+        if fault := edit.fault(self.arranged.trained.slots):
+            raise UserError(f"edit: {fault}.")
         return replace(self, arranged=self.arranged.with_edit(edit))
 
     def cameras(self, split: Literal["train", "test"] = "train") -> Cameras:
@@ -110,6 +115,23 @@ class Scene:
         rays = camera.to(self.run.device).generate_rays(0, keep_shape=True)
         frame = Frame(self.arranged, rays.flatten(), tuple(rays.origins.shape[:2]))
         return frame_outputs(frame)[name].cpu()
+
+    def cutout(self, name: str, camera: Cameras) -> Float[Tensor, "height width 4"]:
+        """One object with transparency: RGBA in [0, 1], colours without the background's.
+
+        Args:
+            name: an object's output name, or a name that a person gave.
+            camera: one camera.
+        Raises:
+            UserError: no object, or more than one, has that name.
+
+        >>> scene = load(run)
+        >>> scene.cutout("object_01", scene.cameras()[0:1]).shape
+        torch.Size([36, 48, 4])
+        """
+        output = self.find(name).name
+        rgb, alpha = self.render(output, camera), self.render(f"{output}_mask", camera)
+        return torch.cat([unmixed(rgb, alpha, self.arranged.options.background), alpha], -1)
 
     def film(self, name: str, frames: int = 48, size: int = 256) -> Iterator[Float[Tensor, "size size 3"]]:
         """The frames of a turntable around an object, alone on the background colour, RGB in [0, 1].

@@ -25,7 +25,7 @@ from disconerf_ns.field import ObjectField
 from disconerf_ns.kernels.radiance_encoding import quicken
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.lazy_outputs import LazyOutputs
-from disconerf_ns.rendering.outputs import frame_outputs, output_table
+from disconerf_ns.rendering.outputs import frame_outputs, output_table, unmixed
 from disconerf_ns.scene.arranged import ArrangedScene, SceneOptions
 from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.objects import DiscoveredObject
@@ -220,8 +220,7 @@ class DiscoNerfModel(NerfactoModel):
         alpha = outputs[output.alpha]
         if output.name == output.alpha:
             return torch.cat([torch.ones_like(alpha).expand(-1, -1, 3), alpha], -1)
-        rgb = (outputs[output_name] - (1 - alpha) * scene.options.background) / alpha.clamp(min=1e-3)
-        return torch.cat([rgb.clamp(0, 1), alpha], -1)
+        return torch.cat([unmixed(outputs[output_name], alpha, scene.options.background), alpha], -1)
 
     def get_image_metrics_and_images(self, outputs: dict, batch: dict) -> tuple[dict[str, float], dict[str, Tensor]]:
         """PSNR, SSIM (and LPIPS where its weights are), and the pictures that a log shows for a held-out view."""

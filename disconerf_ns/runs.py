@@ -23,8 +23,11 @@ def manifest_of(config: Path) -> Path:
     """Path of a run's `objects.json`, which lies beside its config.yml.
 
     Raises:
-        UserError: the file does not exist.
+        UserError: the config or the file does not exist.
     """
+    if config.suffix != ".yml" or not config.is_file():
+        kind = "is a folder" if config.is_dir() else "is not the config.yml of a run"
+        raise UserError(f"objects: {config} {kind}; pass the run's config.yml with --load-config.")
     path = config.parent / "objects.json"
     if not path.exists():
         raise UserError(

@@ -102,6 +102,21 @@ def scene_now(model: DiscoNerfModel) -> ArrangedScene:
 
 
 @pytest.fixture
+def halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every slot has two connected parts, the halves of its cells along x: the run's own objects are in one piece."""
+    from disconerf_ns.scene.connected_parts import ConnectedParts
+
+    def of(grid) -> ConnectedParts:
+        x = grid.occupied.nonzero()[:, 0]
+        side = torch.arange(len(grid.occupied)) >= int(x.median()) + 1
+        part = side.long()[:, None, None].expand(grid.occupied.shape)
+        share = float(side[x].float().mean())
+        return ConnectedParts(grid, part, (1 - share, share))
+
+    monkeypatch.setattr(ConnectedParts, "of", of)
+
+
+@pytest.fixture
 def told() -> list[str]:
     """Sentences that were shown to a person."""
     return []

@@ -17,6 +17,7 @@ from PIL import Image
 from scene import write_scene
 
 import disconerf_ns
+from disconerf_ns.errors import UserError
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.scene.edit import Edit
 
@@ -54,6 +55,21 @@ def test_masks_from_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     bright = np.array(Image.open(data / "images" / "0001.png").convert("L")) > 128
     masks = store.load("0001").decode()
     assert len(masks) > 0 and (masks.any(0) <= bright).all() and masks.any(0).sum() > 0.9 * bright.sum()
+
+
+def test_mistakes_are_one_sentence(run: Run) -> None:
+    scene = disconerf_ns.load(run.config)
+    for edit, fault in (
+        (Edit().hide(99), "about object 99"),
+        (Edit().divide(50, 2), "about object 50"),
+        (Edit().recolor(0, (300.0, 0.0, 0.0)), "outside of"),
+    ):
+        with pytest.raises(UserError, match=fault):
+            scene.edited(edit)
+    with pytest.raises(UserError, match="2 cameras were given"):
+        scene.render("rgb", scene.cameras()[0:2])
+    with pytest.raises(UserError, match="there is no teapot; the scene has object_00"):
+        scene.render("teapot", scene.cameras()[0:1])
 
 
 def test_load_a_run(run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:

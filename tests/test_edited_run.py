@@ -51,10 +51,12 @@ def test_merged_objects_are_one_film_that_frames_them_all(run: Run, edited, ids,
     assert names == {f"object_{number:02d}" for number in range(len(ids)) if number != 1}
 
 
-def test_parts_of_a_split_object_are_filmed(run: Run, edited, ids, tmp_path: Path, capsys) -> None:
+def test_parts_of_a_split_object_are_filmed(run: Run, edited, ids, halves, tmp_path: Path, capsys) -> None:
     """There was "no object_13"."""
-    edited(Edit().divide(ids[0], 2))
+    edited(Edit().divide(ids[1], 2))
     part = f"object_{len(ids):02d}"
+    first, second = (each for each in objects_of(run.config) if each.slots == {ids[1]})
+    assert second.name == part and first.box[0][0] < second.box[0][0], "the halves along x"
     assert render(run, tmp_path / "films", part) == 0, capsys.readouterr().err
     assert [path.stem for path in (tmp_path / "films").iterdir()] == [part]
 
@@ -85,3 +87,24 @@ def test_the_table_of_objects_follows_the_edit(run: Run, edited, ids, capsys) ->
 def test_files_alone_say_the_same_as_the_loaded_run(run: Run, edited, ids) -> None:
     edited(Edit().merge([ids[1]], ids[2]).rename(ids[2], "two").recolor(ids[0], (1.0, 0.0, 0.0)))
     assert objects_of(run.config) == load_pipeline(run.config).model.current.value.objects
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["render", "--frames", "0"], "render: --frames is 0; it has to be 1 or more."),
+        (["render", "--size", "-5"], "render: --size is -5; it has to be 1 or more."),
+        (["render", "--fps", "0"], "render: --fps is 0; it has to be 1 or more."),
+    ],
+)
+def test_options_out_of_range_are_one_sentence(run: Run, arguments: list[str], sentence: str, capsys) -> None:
+    assert main([*arguments, "--load-config", str(run.config)]) == 1
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_config_that_is_none_is_one_sentence(run: Run, tmp_path: Path, capsys) -> None:
+    assert main(["objects", "--load-config", str(run.folder)]) == 1
+    assert f"{run.folder} is a folder; pass the run's config.yml" in capsys.readouterr().err
+    for path in (run.folder / "confg.yml", run.folder / "objects.json"):
+        assert main(["render", "--load-config", str(path)]) == 1
+        assert f"{path} is not the config.yml of a run" in capsys.readouterr().err

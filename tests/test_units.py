@@ -163,7 +163,7 @@ def test_merging_and_splitting_by_hand() -> None:
     assert edit.merge([2], 4).merged == {0: 4, 6: 4, 2: 4}, "what is part of a part moves with it"
     assert edit.merge([4], 0).merged == {6: 2, 4: 0}, "the target is an object of its own"
     assert edit.take_apart(2).merged == {}
-    assert edit._fits(5) and not edit._fits(3) and not edit.hide(8)._fits(5)
+    assert edit.fault(5) is None and edit.fault(3) and edit.hide(8).fault(5)
     assert edit.isolate([2], range(4)).hidden == {0, 1, 3}
     assert edit.rename(2, "mug").names == {2: "mug"} and edit.rename(2, "mug").rename(2, "").names == {}
 
@@ -228,12 +228,32 @@ def test_edits_are_values_and_survive_a_file(tmp_path: Path) -> None:
     rich = edit.divide(1, 3).merge([0], 2).rename(2, "mug ü")
     rich.save(tmp_path / "edit.json")
     assert Edit.load(tmp_path / "edit.json", 5) == rich
-    for content in ('{"merged": {"1": 2, "2": 3}}', '{"split": {"1": 1}}', '{"colors": {"1": [1, 2]}}'):
-        (tmp_path / "bad.json").write_text(content)
-        with pytest.raises(UserError, match=r"bad\.json: not an edit"):
-            Edit.load(tmp_path / "bad.json", 5)
-    (tmp_path / "bad.json").write_text("[1, 2]")
-    with pytest.raises(UserError, match=r"bad\.json: not an edit"):
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("[1, 2]", r"not an edit \(it is not a JSON object\)"),
+        ('{"hiden": [3]}', r"not an edit \(it has an unknown entry 'hiden'\)"),
+        ('{"hidden": 3}', r"not an edit \(its entry 'hidden' is not a list\)"),
+        ('{"hidden": [3.7]}', r"not an edit \(3\.7 is not a whole number\)"),
+        ('{"names": [1]}', r"not an edit \(its entry 'names' is not an object\)"),
+        ('{"names": {"3": null}}', r"not an edit \(None is not a name\)"),
+        ('{"names": {"x": "mug"}}', r"not an edit \(invalid literal for int"),
+        ('{"colors": {"1": [1, 2]}}', r"not an edit \(\[1, 2\] is not a colour"),
+        ('{"colors": {"1": [255, 0, 0]}}', "does not fit: a colour is outside of"),
+        ('{"colors": {"1": [NaN, 0, 0]}}', "does not fit: a colour is outside of"),
+        ('{"merged": {"1": 2, "2": 3}}', "does not fit: objects are merged in a chain"),
+        ('{"merged": {"1": 1}}', "does not fit: objects are merged in a chain"),
+        ('{"split": {"1": 1}}', "does not fit: an object is split into less than 2 parts"),
+        ('{"split": {"7": 2}}', "does not fit: it is about object 7, which this scene does not have"),
+        ('{"hidden": [-1]}', "does not fit: it is about object -1, which this scene does not have"),
+        ("{", "not an edit"),
+    ],
+)
+def test_files_that_are_no_edit_are_said_in_one_sentence(content: str, fault: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text(content)
+    with pytest.raises(UserError, match=rf"bad\.json: .*{fault}.*move it away"):
         Edit.load(tmp_path / "bad.json", 5)
 
 

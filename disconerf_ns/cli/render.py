@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from disconerf_ns.errors import UserError
 from disconerf_ns.runs import load_pipeline, objects_of
 from disconerf_ns.scene.objects import find_object
 
@@ -30,8 +31,12 @@ class Render:
         """Render and write the videos.
 
         Raises:
-            UserError: the run has no objects, or no object of a given name.
+            UserError: the run has no objects, no object of a given name, or an option is below 1.
         """
+        for option in ("frames", "size", "fps"):
+            if getattr(self, option) < 1:
+                raise UserError(f"render: --{option} is {getattr(self, option)}; it has to be 1 or more.")
+
         import mediapy
         import numpy as np
         import torch
@@ -43,7 +48,7 @@ class Render:
         pipeline = load_pipeline(self.load_config)
         scene = pipeline.model.current.value
         poses = pipeline.datamanager.train_dataset.cameras.camera_to_worlds.cpu()
-        objects = [scene.find(name) for name in chosen] or scene.objects
+        objects = [scene.find(name) for name in dict.fromkeys(chosen)] or scene.objects
         self.output_dir.mkdir(parents=True, exist_ok=True)
         for each in objects:
             cameras = orbit(torch.tensor(each.box), poses, self.frames, self.size)

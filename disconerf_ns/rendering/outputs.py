@@ -112,6 +112,11 @@ def lazily(outputs: Iterable[Output], draw: Callable[[Output], Tensor]) -> LazyO
     return LazyOutputs(listed, unlisted)
 
 
+def unmixed(rgb: Float[Tensor, "h w 3"], alpha: Float[Tensor, "h w 1"], background: float) -> Float[Tensor, "h w 3"]:
+    """Colours of an object that was drawn on a plain background, without the background's share, in [0, 1]."""
+    return ((rgb - (1 - alpha) * background) / alpha.clamp(min=1e-3)).clamp(0, 1)
+
+
 def _overlay(frame: Frame) -> Float[Tensor, "rays 3"]:
     return (1 - OVERLAY) * frame.images()["rgb"] + OVERLAY * frame.colors()
 

@@ -101,6 +101,11 @@ class ArrangedScene:
         return find_object(self.objects, name)
 
     @property
+    def merged(self) -> dict[int, int]:
+        """Objects that are part of another one, which is there."""
+        return {id: into for id, into in self.edit.merged.items() if into in self.by_id}
+
+    @property
     def ids(self) -> int:
         """Number of ids: slots, and further parts of split slots."""
         return self.edit.ids(self.trained.slots)
@@ -112,7 +117,7 @@ class ArrangedScene:
 
     def boxes(self, ids: Shaped[Tensor, "ids"]) -> Float[Tensor, "boxes 2 3"] | None:
         """Boxes of the objects whose ids are True; None if one of them has no box."""
-        wanted = set(ids.nonzero()[:, 0].tolist()) - self.edit.merged.keys()
+        wanted = set(ids.nonzero()[:, 0].tolist()) - self.merged.keys()
         if wanted - self.by_id.keys():
             return None
         boxes = [self.by_id[id].box for id in sorted(wanted)]
@@ -131,13 +136,17 @@ class ArrangedScene:
         """
         probabilities = self.trained.slot_probabilities(positions)
         further = []
+        discovered = {each.slot for each in self.trained.discovered}
         for slot, count in self.edit.split.items():
+            if slot not in discovered:  # the slot rules too little to be an object any more
+                further.append(probabilities.new_zeros(len(probabilities), count - 1))
+                continue
             part = self.parts(slot).at(positions).clamp(max=count - 1)
             pieces = probabilities[:, slot, None] * (part[:, None] == torch.arange(count, device=part.device))
             probabilities[:, slot] = pieces[:, 0]
             further.append(pieces[:, 1:])
         probabilities = torch.cat([probabilities, *further], -1)
-        for id, into in self.edit.merged.items():
+        for id, into in self.merged.items():
             probabilities[:, into] += probabilities[:, id]
             probabilities[:, id] = 0
         return probabilities

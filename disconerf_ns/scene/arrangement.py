@@ -16,7 +16,8 @@ def arrange(
 ) -> tuple[SceneObject, ...]:
     """Objects under an edit, in the order of their names.
 
-    Discovered objects keep name and colour whatever is merged or split; further parts come after all of them.
+    Discovered objects keep name and colour whatever is merged or split; further parts come after all of them. A split
+    into more parts than a slot has gives the parts that it has.
 
     Args:
         discovered: the discovered objects.
@@ -41,14 +42,14 @@ def arrange(
         for number, piece in enumerate(pieces)
     ]
     there = {piece.id for piece in named}
-    joined = {id for id, into in edit.merged.items() if into in there}
+    merged = {id: into for id, into in edit.merged.items() if into in there}
     members: dict[int, list[SceneObject]] = {}
     for piece in named:
-        members.setdefault(edit.merged.get(piece.id, piece.id), []).append(piece)
+        members.setdefault(merged.get(piece.id, piece.id), []).append(piece)
     return tuple(
         _join(piece, [other for other in members[piece.id] if other is not piece])
         for piece in named
-        if piece.id not in joined
+        if piece.id not in merged
     )
 
 
@@ -63,10 +64,9 @@ def _pieces(
     if piece.whole:
         return [piece]
     divided = parts(each.slot)
-    shares = [*divided.shares, *[0.0] * len(ids)]
     return [
-        replace(piece, id=ObjectId(id), share=each.share * shares[number], box=_corners(divided.box(number)))
-        for number, id in enumerate(ids)
+        replace(piece, id=ObjectId(id), share=each.share * share, box=_corners(divided.box(number)))
+        for number, (id, share) in enumerate(zip(ids, divided.shares or (1.0,)))
     ]
 
 

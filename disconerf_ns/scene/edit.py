@@ -8,15 +8,16 @@ density stays, and how far its colour moves towards another.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from disconerf_ns.errors import UserError
+from disconerf_ns.errors import UserError, reason
 from disconerf_ns.files import write_whole
 
 LUMA = (0.299, 0.587, 0.114)
@@ -116,10 +117,19 @@ class Edit:
         """Number of ids: slots and further parts."""
         return slots + sum(parts - 1 for parts in self.split.values())
 
-    def _fits(self, slots: int) -> bool:
-        """Whether all objects that it names are among N slots and their parts."""
+    def fault(self, slots: int) -> str | None:
+        """The reason why a scene with N slots cannot have this edit; None if it can."""
         named = {*self.hidden, *self.colors, *self.names, *self.merged, *self.merged.values()}
-        return all(0 <= id < self.ids(slots) for id in named) and all(0 <= slot < slots for slot in self.split)
+        unknown = [id for id in named if not 0 <= id < self.ids(slots)] + [s for s in self.split if not 0 <= s < slots]
+        if unknown:
+            return f"it is about object {unknown[0]}, which this scene does not have"
+        if any(into in self.merged for into in self.merged.values()):
+            return "objects are merged in a chain"
+        if min(self.split.values(), default=2) < 2:
+            return "an object is split into less than 2 parts"
+        if not all(0 <= channel <= 1 for color in self.colors.values() for channel in color):
+            return "a colour is outside of [0, 1]"
+        return None
 
     def save(self, path: Path) -> None:
         """Write the edit as JSON."""
@@ -137,16 +147,26 @@ class Edit:
             UserError: there is no such file, it is no edit, or it is about objects that the scene does not have.
         """
         try:
-            content = json.loads(path.read_text())
-            maps = {name: {int(id): of(v) for id, v in content.get(name, {}).items()} for name, of in MAPPINGS.items()}
-            edit = cls(frozenset(int(id) for id in content.get("hidden", [])), **maps)
-            if any(into in edit.merged for into in edit.merged.values()) or min(edit.split.values(), default=2) < 2:
-                raise ValueError("objects are merged in a chain, or split into less than 2 parts")
-        except (OSError, ValueError, AttributeError, TypeError) as error:
-            raise UserError(f'{path}: not an edit ({error}); it holds {{"hidden": [ids], "colors": {{}}}}.') from error
-        if not edit._fits(slots):
-            raise UserError(f"{path}: the edit is about objects that this run does not have; load another one.")
+            edit = cls._parsed(json.loads(path.read_text()))
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"{path}: not an edit ({reason(error)}); move it away, or save the edit anew.") from error
+        if fault := edit.fault(slots):
+            raise UserError(f"{path}: the edit does not fit: {fault}; move it away, or load the edit of this run.")
         return edit
+
+    @classmethod
+    def _parsed(cls, content: Any) -> Edit:
+        if not isinstance(content, dict):
+            raise ValueError("it is not a JSON object")
+        if unknown := content.keys() - {"hidden", *MAPPINGS}:
+            raise ValueError(f"it has an unknown entry {min(unknown)!r}")
+        hidden, maps = content.get("hidden", []), {name: content.get(name, {}) for name in MAPPINGS}
+        if not isinstance(hidden, list):
+            raise ValueError("its entry 'hidden' is not a list")
+        if not_maps := [name for name, entry in maps.items() if not isinstance(entry, dict)]:
+            raise ValueError(f"its entry {not_maps[0]!r} is not an object")
+        parsed = {name: {int(id): MAPPINGS[name](value) for id, value in entry.items()} for name, entry in maps.items()}
+        return cls(frozenset(map(_whole, hidden)), **parsed)
 
     def table(self, slots: int, device: torch.device | str) -> EditTable:
         """The edit as tensors over the ids of N slots and their parts."""
@@ -159,13 +179,27 @@ class Edit:
         return table
 
 
-def _rgb(value: Iterable[float]) -> tuple[float, float, float]:
-    red, green, blue = (float(channel) for channel in value)
+def _rgb(value: Any) -> tuple[float, float, float]:
+    if not isinstance(value, list) or len(value) != 3 or not all(isinstance(channel, int | float) for channel in value):
+        raise ValueError(f"{value!r} is not a colour [red, green, blue]")
+    red, green, blue = map(float, value)
     return red, green, blue
 
 
-MAPPINGS = {"colors": _rgb, "names": str, "merged": int, "split": int}
-"""Entries of an edit's file that map ids, and what their values are."""
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise ValueError(f"{value!r} is not a whole number")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a name")
+    return value
+
+
+MAPPINGS: dict[str, Callable[[Any], Any]] = {"colors": _rgb, "names": _text, "merged": _whole, "split": _whole}
+"""Entries of an edit's file that map ids, and the readers of their values."""
 
 
 @dataclass
