@@ -27,6 +27,15 @@ if not torch.cuda.is_available():  # Triton looks at this when it is first impor
 warnings.filterwarnings("ignore", category=UserWarning)
 
 
+LONG = ("test_browser", "test_storm", "test_training", "test_commands", "test_mistakes")
+"""Files whose tests take longest; they come first, so that no process waits for another one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run long files first, otherwise in the usual order."""
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
 def tiny_config(data: Path, output: Path, iterations: int = 120):
     """`disconerf-small`, smaller still."""
     from disconerf_ns.method import disconerf_small

@@ -276,5 +276,6 @@ def test_disconerf_objects_and_render(
     assert read_video(tmp_path / f"{objects[1]}.mp4").shape == (4, 16, 16, 3)
     assert main([*arguments, "--objects", "object_77"]) == 1
     assert "there is no object_77" in capsys.readouterr().err
+    (tmp_path / "config.yml").touch()
     assert main(["objects", "--load-config", str(tmp_path / "config.yml")]) == 1
     assert "objects.json" in capsys.readouterr().err

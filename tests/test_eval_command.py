@@ -119,6 +119,7 @@ def test_mistakes_are_said_before_anything_is_loaded(
     assert "name those with --ground-truth" in mistake(capsys, *config, "--masks", scene, "--save", tmp_path)
     assert "would overwrite the true labels" in mistake(capsys, *config, *truth, "--save", scene / "labels" / ".")
     assert "--downscale is 0" in mistake(capsys, *config, *truth, "--downscale", 0)
+    (tmp_path / "config.yml").touch()
     assert "objects.json" in mistake(capsys, "--load-config", tmp_path / "config.yml", *truth)
 
 

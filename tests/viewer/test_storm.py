@@ -15,7 +15,7 @@ from viewer_presses import send
 
 from disconerf_ns.training.schedule import Stage
 
-ITERATIONS = 160
+ITERATIONS = 100
 SLOW = ("film", "fly to")
 OURS = {"Show", "Clicks", "Name", "Colour", "Visible", "Parts", "Changes", "Edit", "Colours", "Extraction",
         "Confidence", "Boxes", "Names", "Sort by", "Search"}  # fmt: skip
