@@ -42,10 +42,10 @@ def arrange(
         for number, piece in enumerate(pieces)
     ]
     there = {piece.id for piece in named}
-    merged = {id: into for id, into in edit.merged.items() if into in there}
+    merged: dict[int, int] = {id: into for id, into in edit.merged.items() if into in there}
     members: dict[int, list[SceneObject]] = {}
     for piece in named:
-        members.setdefault(merged.get(piece.id, piece.id), []).append(piece)
+        members.setdefault(merged[piece.id] if piece.id in merged else piece.id, []).append(piece)
     return tuple(
         _join(piece, [other for other in members[piece.id] if other is not piece])
         for piece in named
