@@ -112,7 +112,7 @@ def lazily(outputs: Iterable[Output], draw: Callable[[Output], Tensor]) -> LazyO
     return LazyOutputs(listed, unlisted)
 
 
-def unmixed(rgb: Float[Tensor, "h w 3"], alpha: Float[Tensor, "h w 1"], background: float) -> Float[Tensor, "h w 3"]:
+def unmixed(rgb: Float[Tensor, "*n 3"], alpha: Float[Tensor, "*n 1"], background: float) -> Float[Tensor, "*n 3"]:
     """Colours of an object that was drawn on a plain background, without the background's share, in [0, 1]."""
     return ((rgb - (1 - alpha) * background) / alpha.clamp(min=1e-3)).clamp(0, 1)
 

@@ -126,7 +126,8 @@ class Panel:
         def _(event: viser.GuiEvent) -> None:
             if event.client is not None:
                 pressed, group.value = group.value, PRESSED_NONE
-                actions[pressed](event.client)
+                if pressed in actions:  # another thread may have taken the same click
+                    actions[pressed](event.client)
 
     def _edit(self, label: str, wishes: dict[str, Callable[[], None]], hint: str) -> None:
         self._buttons(label, {name: lambda _, wish=wish: self.editor.ask(wish) for name, wish in wishes.items()}, hint)
