@@ -65,7 +65,7 @@ class Editor:
             self._asked.clear()
             done = False
             with suppress(Empty):
-                while True:
+                for _ in range(self._wishes.qsize()):  # later ones wait, so that a flood cannot hold the training up
                     wish, done = self._wishes.get_nowait(), True
                     try:
                         wish()
