@@ -246,6 +246,7 @@ def test_edits_are_values_and_survive_a_file(tmp_path: Path) -> None:
         ('{"merged": {"1": 2, "2": 3}}', "does not fit: objects are merged in a chain"),
         ('{"merged": {"1": 1}}', "does not fit: objects are merged in a chain"),
         ('{"split": {"1": 1}}', "does not fit: an object is split into less than 2 parts"),
+        ('{"split": {"1": 100000}}', "does not fit: an object is split into more than 16 parts"),
         ('{"split": {"7": 2}}', "does not fit: it is about object 7, which this scene does not have"),
         ('{"hidden": [-1]}', "does not fit: it is about object -1, which this scene does not have"),
         ("{", "not an edit"),

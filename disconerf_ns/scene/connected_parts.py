@@ -10,13 +10,12 @@ from jaxtyping import Float, Int
 from scipy import ndimage
 from torch import Tensor
 
+from disconerf_ns.scene.edit import MOST
 from disconerf_ns.scene.nearest import filled
 from disconerf_ns.scene.occupancy import Occupancy
 
 SMALLEST = 0.02
 """Smallest fraction of an object's cells that makes a connected part a part of its own."""
-MOST = 16
-"""Parts, at most."""
 
 
 @dataclass

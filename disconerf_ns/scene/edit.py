@@ -27,6 +27,10 @@ MIDDLE_LUMA = 0.6
 """Luma of a surface that takes on a new colour as it is."""
 
 
+MOST = 16
+"""Parts of an object, at most."""
+
+
 @dataclass(frozen=True)
 class Edit:
     """Changes of a scene: objects hidden, recoloured, named, merged and split, by id.
@@ -127,6 +131,8 @@ class Edit:
             return "objects are merged in a chain"
         if min(self.split.values(), default=2) < 2:
             return "an object is split into less than 2 parts"
+        if max(self.split.values(), default=2) > MOST:
+            return f"an object is split into more than {MOST} parts"
         if not all(0 <= channel <= 1 for color in self.colors.values() for channel in color):
             return "a colour is outside of [0, 1]"
         return None
