@@ -182,7 +182,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         if self.explanations:
             report = report_masks(self.datamanager.train_keys, self.explanations, objects)
             save_report(report, self.folder / "masks.json")
-        self.object_control.refresh()
+        self.object_control.objects_changed()
 
     def load_pipeline(self, loaded_state: dict, step: int) -> None:
         """Load a checkpoint, and the edit of its run where a person saved one."""

@@ -156,6 +156,11 @@ class ObjectControl(ViewerControl):
         if self.opened:
             self.panel.status.say(text)
 
+    def objects_changed(self) -> None:
+        """Show the objects soon; the editor does it, so that no two threads change the panel together."""
+        if self.opened:
+            self.editor.ask(lambda: None)
+
     def refresh(self) -> None:
         """Show the objects as they are now."""
         if self.opened:

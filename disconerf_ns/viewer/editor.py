@@ -67,16 +67,19 @@ class Editor:
             with suppress(Empty):
                 for _ in range(self._wishes.qsize()):  # later ones wait, so that a flood cannot hold the training up
                     wish, done = self._wishes.get_nowait(), True
-                    try:
-                        wish()
-                    except UserError as error:
-                        self.tell(str(error))
-                    except Exception as error:
-                        _log.exception("a change failed")
-                        self.tell(f"That did not work ({type(error).__name__}: {error}); the log has the details.")
+                    self._attempt(wish)
             if done:
                 for listener in self.listeners:
-                    listener()
+                    self._attempt(listener)
+
+    def _attempt(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except UserError as error:
+            self.tell(str(error))
+        except Exception as error:
+            _log.exception("a change failed")
+            self.tell(f"That did not work ({type(error).__name__}: {error}); the log has the details.")
 
     # ---------------------------------------------------------------- wishes
 

@@ -322,6 +322,18 @@ def test_only_who_draws_is_interrupted(viewer) -> None:
     assert (idle.interrupt_render_flag, busy.interrupt_render_flag) == (False, True)
 
 
+def test_objects_that_training_discovers_are_shown_by_the_editor(viewer, panel, monkeypatch) -> None:
+    """The training refreshed the panel itself, beside the thread that makes wishes; viser raised in one of them."""
+    control = viewer.pipeline.object_control
+    refreshed = []
+    monkeypatch.setattr(panel, "refresh", lambda: refreshed.append(panel.editor._turn.locked()))
+    control.objects_changed()
+    deadline = time.monotonic() + 10
+    while not refreshed and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert refreshed and all(refreshed), "with the editor's lock held"
+
+
 def test_changes_are_made_without_training_too(viewer, panel) -> None:
     """A thread of the viewer makes them where no training step comes by."""
     first = viewer.pipeline.model.current.value.objects[0].id

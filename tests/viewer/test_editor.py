@@ -167,6 +167,18 @@ def test_one_that_fails_does_not_stop_the_others(editor: Editor, caplog: pytest.
     assert len(shown) == 1, "nothing was asked for, so there is nothing to show"
 
 
+def test_a_listener_that_fails_is_told_and_the_others_are_called(editor: Editor) -> None:
+    """It ended the thread that makes the wishes, or the training."""
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    shown = []
+    editor.listeners += [fail, lambda: shown.append(True)]
+    do(editor, editor.select, ids(editor)[:1])
+    assert shown == [True] and len(editor.told) == 1 and "ZeroDivisionError" in editor.told[0]
+
+
 def test_edits_are_saved_and_loaded(editor: Editor, tmp_path: Path) -> None:
     path = tmp_path / "edit.json"
     do(editor, editor.load, path)
