@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -15,10 +16,10 @@ from disconerf_ns.cli.masks import progress_bar
 from disconerf_ns.errors import MaskError, UserError
 from disconerf_ns.masks.formats import FORMATS, TARGETS, format_of, recognise
 from disconerf_ns.masks.formats.files import image_size
-from disconerf_ns.masks.formats.format import Images, Loaders
+from disconerf_ns.masks.formats.format import Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
 from disconerf_ns.masks.images import find_images
-from disconerf_ns.masks.report import describe, measure
+from disconerf_ns.masks.report import ViewMasks, describe, measure_view
 from disconerf_ns.masks.store import MaskStore
 
 if TYPE_CHECKING:
@@ -48,9 +49,11 @@ class Convert:
     """Folder or file to write, required for formats other than sa1b; by default DATA/masks/ plus the source's name."""
     images: Path | None = None
     """Folder of the images, within DATA; by default the frames of the transforms file, or DATA/images."""
+    dry_run: bool = False
+    """Read everything and print what was understood, but write nothing."""
 
     def __call__(self) -> None:
-        """Convert the masks and print a summary.
+        """Convert the masks and print what was read, what was left out, and statistics.
 
         Raises:
             UserError: the source has no masks of the dataset's images, the target is missing or not empty, or files
@@ -60,30 +63,37 @@ class Convert:
         if not self.source.exists():
             raise UserError(f"masks: there is no {self.source}; pass a file or folder of masks.")
         name = self.source_format or recognise(self.source)
-        target = self._target()
-        loaders = format_of(name).read(self.source, images)
+        target = None if self.dry_run else self._target()
+        contents = format_of(name).read(self.source, images)
         print(f"masks: {self.source} is {name}, {FORMATS[name]}.")
-        broken: list[str] = []
-        with progress_bar(len(loaders)) as advance:
-            masks = load_all(loaders, images, broken, advance)
-            first = next(masks, None)
-            if first is None:
-                raise UserError(f"masks: nothing was written, all {len(broken)} images failed: {_listed(broken)}")
-            if self.to == "sa1b":
-                parameters = {"source": str(self.source), "format": name}
-                MaskStore.create(target, {"generator": "convert", "version": __version__, "parameters": parameters})
-            lost = format_of(self.to).write(target, images, chain([first], masks))
-        absent = len(images) - len(loaders)
+        tally = Tally(left_out=+contents.left_out)
+        with progress_bar(len(contents.loaders)) as advance:
+            lost = self._write(name, target, images, load_all(contents.loaders, images, tally, advance))
+        if not tally.views:
+            raise UserError(f"masks: nothing was read, all {len(tally.broken)} images failed: {_listed(tally.broken)}")
+        absent = len(images) - len(contents.loaders)
         note = f"; {absent} images have no masks in {self.source}" if absent else ""
-        print(f"masks: {target} has the masks of {len(loaders) - len(broken)} images{note}.")
+        verb = "would have" if target is None else "has"
+        place = "the converted set" if target is None else target
+        print(f"masks: {place} {verb} the masks of {len(tally.views)} images{note}.")
+        if tally.left_out:
+            print(f"masks: left out of {self.source}: {_counted(tally.left_out)}.")
         if lost:
-            listed = ", ".join(f"{kind} ({count})" for kind, count in lost.items())
-            print(f"masks: not kept, as {self.to} cannot hold it: {listed}.")
+            print(f"masks: not kept, as {self.to} cannot hold it: {_counted(lost)}.")
+        print(describe(place, tally.views))
+        if tally.broken:
+            raise UserError(f"masks: {len(tally.broken)} images were left out: {_listed(tally.broken)}")
+
+    def _write(self, name: str, target: Path | None, images: Images, masks: Iterator[tuple[str, ImageMasks]]) -> Losses:
+        """Write the masks, or only read them if there is no target; nothing is written if no image can be read."""
+        first = next(masks, None)
+        if target is None or first is None:
+            deque(masks, maxlen=0)
+            return Losses()
         if self.to == "sa1b":
-            store = MaskStore(target)
-            print(describe(target, measure(store, store.keys())))
-        if broken:
-            raise UserError(f"masks: {len(broken)} images were left out: {_listed(broken)}")
+            parameters = {"source": str(self.source), "format": name}
+            MaskStore.create(target, {"generator": "convert", "version": __version__, "parameters": parameters})
+        return format_of(self.to).write(target, images, chain([first], masks))
 
     def _target(self) -> Path:
         if self.output is None and self.to != "sa1b":
@@ -125,19 +135,39 @@ def _listed(sentences: list[str]) -> str:
     return " ".join(sentences[:LISTED]) + more
 
 
-def load_all(loaders: Loaders, images: Images, broken: list[str], advance) -> Iterator[tuple[str, ImageMasks]]:
-    """Masks image by image; broken masks and masks of another shape are left out, and their errors go to `broken`."""
+def _counted(losses: Losses) -> str:
+    return ", ".join(f"{kind} ({count})" for kind, count in losses.items())
+
+
+@dataclass
+class Tally:
+    """What came of reading the masks of many images."""
+
+    left_out: Losses
+    """Content that gave no mask."""
+    views: list[ViewMasks] = field(default_factory=list)
+    """Statistics of the images that were read."""
+    broken: list[str] = field(default_factory=list)
+    """One sentence for each image whose masks cannot be used."""
+
+
+def load_all(
+    loaders: Mapping[str, Callable[[], Loaded]], images: Images, tally: Tally, advance: Callable[[], None]
+) -> Iterator[tuple[str, ImageMasks]]:
+    """Masks image by image, without broken masks and masks of another shape; `tally` counts all of them."""
     for key, load in loaders.items():
         try:
-            masks = load()
-            size = image_size(images[key])
+            loaded = load()
+            masks, size = loaded.masks, image_size(images[key])
             if not same_shape((masks.height, masks.width), size):
                 raise MaskError(
                     f"masks: the masks of {key} are {masks.width} x {masks.height}, but the image is {size[1]} x "
                     f"{size[0]}, another shape."
                 )
         except MaskError as error:
-            broken.append(str(error))
+            tally.broken.append(str(error))
         else:
+            tally.left_out += loaded.left_out
+            tally.views.append(measure_view(key, masks))
             yield key, masks
         advance()

@@ -8,6 +8,7 @@ from itertools import pairwise, zip_longest
 from statistics import median
 
 from disconerf_ns.masks import rle
+from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.store import MaskStore
 
 FEW = 5
@@ -34,14 +35,15 @@ def measure(store: MaskStore, keys: Iterable[str]) -> list[ViewMasks]:
     Raises:
         MaskError: masks are missing or broken.
     """
-    views = []
-    for key in keys:
-        view = store.load(key)
-        pixels = view.height * view.width if view.looked_at is None else rle.area(view.looked_at)
-        sizes = tuple(mask.area / max(pixels, 1) for mask in view.annotations if mask.area > 0)
-        coverage = rle.union_area([mask.rle for mask in view.annotations]) / max(pixels, 1)
-        views.append(ViewMasks(key, len(sizes), coverage, sizes))
-    return views
+    return [measure_view(key, store.load(key)) for key in keys]
+
+
+def measure_view(key: str, masks: ImageMasks) -> ViewMasks:
+    """Compute the statistics of one view."""
+    pixels = masks.height * masks.width if masks.looked_at is None else rle.area(masks.looked_at)
+    sizes = tuple(mask.area / max(pixels, 1) for mask in masks.annotations if mask.area > 0)
+    coverage = rle.union_area([mask.rle for mask in masks.annotations]) / max(pixels, 1)
+    return ViewMasks(key, len(sizes), coverage, sizes)
 
 
 def disagreement(one: ViewMasks, other: ViewMasks) -> float:

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from disconerf_ns.masks.formats import format_of
+from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.images import find_images
 
 
@@ -28,3 +30,8 @@ def coco_file(path: Path, names: list[str], annotations: list[dict]) -> Path:
 def label_image(path: Path, values: list[int], height: int = 4) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.tile(np.array(values, np.uint8), (height, 1))).save(path)
+
+
+def read_masks(name: str, path: Path, images: dict[str, Path], key: str = "a/1") -> ImageMasks:
+    """The masks of one image in a file or folder of a format."""
+    return format_of(name).read(path, images).loaders[key]().masks

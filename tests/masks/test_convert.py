@@ -75,7 +75,20 @@ def test_nothing_is_left_where_all_failed(data: Path, tmp_path: Path, capsys: py
         (tmp_path / f"l/a/{name}.png").write_bytes(b"\x89PNG")
     assert convert(tmp_path / "l", "--data", data, "--source-format", "labels") == 1
     output = capsys.readouterr()
-    assert "nothing was written, all 2 images failed" in output.err and "has the masks of" not in output.out
+    assert "nothing was read, all 2 images failed" in output.err and "has the masks of" not in output.out
+    assert not (data / "masks").exists()
+
+
+def test_a_dry_run_says_what_it_understood_and_writes_nothing(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """One image has masks, the other has none, and two files belong to no image."""
+    for name in ("a/1", "x", "y"):
+        label_image(tmp_path / f"l/{name}.png", [0, 1, 1, 2, 2, 2])
+    assert convert(tmp_path / "l", "--data", data, "--dry-run") == 0
+    output = capsys.readouterr().out
+    assert "is labels, " in output and "would have the masks of 1 images; 1 images have no masks" in output
+    assert "left out" in output and "files that fit no image (2)" in output and "2 to 2 masks" in output
     assert not (data / "masks").exists()
 
 
@@ -158,7 +171,7 @@ def test_hidden_files_are_left_aside(data: Path, tmp_path: Path) -> None:
     images = find_images(data)
     assert sorted(images) == ["a/1", "a/2"]
     assert recognise(tmp_path / "l") == "labels"
-    assert list(format_of("labels").read(tmp_path / "l", images)) == ["a/1"]
+    assert list(format_of("labels").read(tmp_path / "l", images).loaders) == ["a/1"]
 
 
 def test_recognition_looks_at_more_than_the_first_file(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from format_files import coco_file, images_of, label_image
+from format_files import coco_file, images_of, label_image, read_masks
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -39,10 +39,10 @@ def there_and_back(tmp_path: Path, name: str, masks: ImageMasks) -> ImageMasks:
     where = target / "out"
     format_of(name).write(where, images, iter([("a/1", masks), ("a/2", masks)]))
     assert recognise(where) == ("labels" if name == "object_mask" else name)
-    loaders = format_of(name).read(where, images)
+    loaders = format_of(name).read(where, images).loaders
     assert sorted(loaders) == ["a/1", "a/2"]
     loaders["a/2"]()
-    return loaders["a/1"]()
+    return loaders["a/1"]().masks
 
 
 @pytest.mark.parametrize("name", OVERLAPPING)
@@ -104,7 +104,7 @@ def test_what_formats_do_not_hold_is_counted(tmp_path: Path, name: str, expected
     masks = ImageMasks.from_arrays(stack, [0.5] * 4, [0.5] * 4, 1, looked_at)
     images = images_of(tmp_path, 2, 4)
     assert format_of(name).write(tmp_path / "out", images, iter([("a/1", masks)])) == expected
-    found = format_of(name).read(tmp_path / "out", images)["a/1"]()
+    found = read_masks(name, tmp_path / "out", images)
     assert (found.looked_at == masks.looked_at) == (NOT_LOOKED not in expected)
     assert (len(found) == 4) == (HIDE not in expected)
 
@@ -132,7 +132,7 @@ def test_coco_polygons_of_several_parts(tmp_path: Path) -> None:
     entries = [{"id": 9, "file_name": "1.png", "height": 6, "width": 8}]
     (tmp_path / "instances.json").write_text(json.dumps({"images": entries, "annotations": annotations}))
     assert recognise(tmp_path / "instances.json") == "coco"
-    found = coco.read(tmp_path / "instances.json", images)["a/1"]().decode()
+    found = read_masks("coco", tmp_path / "instances.json", images).decode()
     expected = np.zeros((2, 6, 8), bool)
     expected[0, 1:3, 1:3] = expected[0, 2:4, 5:7] = expected[1, :, 1] = True
     assert np.array_equal(found, expected)
@@ -152,7 +152,7 @@ def test_panoptic_ids_are_colours(tmp_path: Path) -> None:
             (tmp_path / "p/val").rename(tmp_path / "p/windows")
             path.write_text(json.dumps({"annotations": [{**annotation, "file_name": "a\\1.png"}]}))
         assert recognise(path) == "panoptic"
-        masks = format_of("panoptic").read(path, images)["a/1"]()
+        masks = read_masks("panoptic", path, images)
         assert masks.decode().tolist() == [[[True, False, False]]]
 
 
@@ -163,9 +163,7 @@ def test_label_images_with_a_palette(tmp_path: Path) -> None:
     image.putpalette([5] * 768)
     image.save(tmp_path / "object_mask/1.png")
     assert recognise(tmp_path / "object_mask") == "labels"
-    assert format_of("labels").read(tmp_path / "object_mask", images)["a/1"]().decode().tolist() == [
-        [[False, True, True]]
-    ]
+    assert read_masks("labels", tmp_path / "object_mask", images).decode().tolist() == [[[False, True, True]]]
 
 
 @pytest.mark.parametrize("kind", ["npy", "255.npy", "npz", "pt", "list.pt", "channel.npy"])
@@ -187,16 +185,16 @@ def test_stacks_and_label_maps(tmp_path: Path, kind: str) -> None:
     else:
         np.save(path, stack[:, None])
     assert recognise(tmp_path / "out") == "arrays"
-    assert np.array_equal(format_of("arrays").read(tmp_path / "out", images)["a/1"]().decode(), stack)
+    assert np.array_equal(read_masks("arrays", tmp_path / "out", images).decode(), stack)
     np.save(path.with_suffix(".npy"), 0.5 * stack)
     if path.suffix != ".npy":
         with pytest.raises(MaskError, match=rf"2 candidates for image a/1 \(1\.npy, 1{path.suffix}\)"):
             format_of("arrays").read(tmp_path / "out", images)
         path.unlink()
     with pytest.raises(MaskError, match=r"1\.npy is broken \(its array of shape \(2, 2, 3\) and type float64"):
-        format_of("arrays").read(tmp_path / "out", images)["a/1"]()
+        read_masks("arrays", tmp_path / "out", images)
     np.save(tmp_path / "out/2.npy", np.array([[-1, 0, 4], [4, 300, 300]]))
-    masks = format_of("arrays").read(tmp_path / "out", images)["a/2"]().decode()
+    masks = read_masks("arrays", tmp_path / "out", images, "a/2").decode()
     assert masks.astype(int).tolist() == [[[0, 0, 1], [1, 0, 0]], [[0, 0, 0], [0, 1, 1]]]
 
 
@@ -223,28 +221,28 @@ def test_shapes_and_types_of_arrays(tmp_path: Path, name: str, content: object) 
     with (tmp_path / "out" / name).open("wb") as file:
         np.save(file, content) if isinstance(content, np.ndarray) else torch.save(content, file)
     assert recognise(tmp_path / "out") == "arrays"
-    found = format_of("arrays").read(tmp_path / "out", images_of(tmp_path, 2, 3))["a/1"]()
+    found = read_masks("arrays", tmp_path / "out", images_of(tmp_path, 2, 3))
     assert np.array_equal(found.decode(), TWO)
 
 
 def test_one_row_is_a_mask_still(tmp_path: Path) -> None:
     torch.save([torch.tensor([[True, False, True]]), torch.tensor([[[False, True, True]]])], tmp_path / "1.pt")
-    found = format_of("arrays").read(tmp_path, images_of(tmp_path, 1, 3))["a/1"]()
+    found = read_masks("arrays", tmp_path, images_of(tmp_path, 1, 3))
     assert found.decode().astype(int).tolist() == [[[1, 0, 1]], [[0, 1, 1]]]
 
 
 def test_parts_of_numbers_are_no_labels(tmp_path: Path) -> None:
     np.save(tmp_path / "1.npy", LABELS / 2)
     with pytest.raises(MaskError, match="nor whole numbers"):
-        format_of("arrays").read(tmp_path, images_of(tmp_path, 2, 3))["a/1"]()
+        read_masks("arrays", tmp_path, images_of(tmp_path, 2, 3))
 
 
 def test_several_arrays(tmp_path: Path) -> None:
     images = images_of(tmp_path, 2, 3)
     np.savez(tmp_path / "1.npz", masks=TWO, names=np.array([{}, {}], dtype=object))
     np.savez(tmp_path / "2.npz", one=TWO, other=TWO)
-    loaders = format_of("arrays").read(tmp_path, images)
-    assert np.array_equal(loaders["a/1"]().decode(), TWO)
+    loaders = format_of("arrays").read(tmp_path, images).loaders
+    assert np.array_equal(loaders["a/1"]().masks.decode(), TWO)
     with pytest.raises(MaskError, match=r"2\.npz is broken \(it holds 2 arrays \(one, other\), none of them called"):
         loaders["a/2"]()
 
@@ -252,7 +250,7 @@ def test_several_arrays(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [[], torch.zeros(0, 2, 3), torch.zeros(0, 0, 0), {"masks": []}])
 def test_arrays_without_masks(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "1.pt")
-    found = format_of("arrays").read(tmp_path, images_of(tmp_path, 2, 3))["a/1"]()
+    found = read_masks("arrays", tmp_path, images_of(tmp_path, 2, 3))
     assert (len(found), found.height, found.width) == (0, 2, 3)
 
 
@@ -261,7 +259,7 @@ def test_a_pickled_program_is_refused_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(
         MaskError, match=r"1\.pt is broken \(it is not what torch\.save writes, or holds more than tensors"
     ):
-        format_of("arrays").read(tmp_path, images_of(tmp_path, 2, 3))["a/1"]()
+        read_masks("arrays", tmp_path, images_of(tmp_path, 2, 3))
 
 
 def test_transparent_is_no_mask(tmp_path: Path) -> None:
@@ -273,16 +271,14 @@ def test_transparent_is_no_mask(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         Image.fromarray(np.array(pixels, np.uint8)).save(tmp_path / name / "1.png")
         assert recognise(tmp_path / name) == name
-        assert format_of(name).read(tmp_path / name, images)["a/1"]().decode().tolist() == [[[False, True, False]]]
+        assert read_masks(name, tmp_path / name, images).decode().tolist() == [[[False, True, False]]]
 
 
 @pytest.mark.parametrize("name", ["1.tif", "1.bmp", "1.TIFF", "1.PNG"])
 def test_suffixes_of_label_images(tmp_path: Path, name: str) -> None:
     label_image(tmp_path / "l" / name, [0, 7, 7])
     assert recognise(tmp_path / "l") == "labels"
-    assert [
-        m.area for m in format_of("labels").read(tmp_path / "l", images_of(tmp_path, 4, 3))["a/1"]().annotations
-    ] == [8]
+    assert [m.area for m in read_masks("labels", tmp_path / "l", images_of(tmp_path, 4, 3)).annotations] == [8]
 
 
 def test_a_photograph_is_no_image_of_masks(tmp_path: Path) -> None:
@@ -293,16 +289,16 @@ def test_a_photograph_is_no_image_of_masks(tmp_path: Path) -> None:
     with pytest.raises(
         MaskError, match=r"1\.png is broken \(it has \d{5} different values, like a photograph and unlike masks"
     ):
-        format_of("color").read(tmp_path / "c", images)["a/1"]()
+        read_masks("color", tmp_path / "c", images)
 
 
 def test_masks_of_values_take_memory_one_by_one(tmp_path: Path) -> None:
     """200 masks of 400 x 400: less than a tenth of what all would take at once."""
     labels = np.arange(400 * 400).reshape(400, 400) // 800
     np.savez(tmp_path / "1.npz", labels)
-    load = format_of("arrays").read(tmp_path, images_of(tmp_path, 400, 400))["a/1"]
+    load = format_of("arrays").read(tmp_path, images_of(tmp_path, 400, 400)).loaders["a/1"]
     tracemalloc.start()
-    masks = load()
+    masks = load().masks
     labels, _ = flatten(masks, 1000, "", "")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -322,9 +318,9 @@ def test_garfield(tmp_path: Path) -> None:
         file["sam_fb/pixel_level_keys/1"] = np.full((1, 3, 1), -1)
         file["sam_fb/scale_3d/0"] = np.zeros((2, 1))
     assert recognise(tmp_path / "sam_data.hdf5") == "garfield"
-    loaders = format_of("garfield").read(tmp_path / "sam_data.hdf5", images)
-    assert loaders["a/1"]().decode().astype(int).tolist() == [[[1, 1, 0]], [[0, 1, 0]]]
-    assert len(loaders["a/2"]()) == 0
+    loaders = format_of("garfield").read(tmp_path / "sam_data.hdf5", images).loaders
+    assert loaders["a/1"]().masks.decode().astype(int).tolist() == [[[1, 1, 0]], [[0, 1, 0]]]
+    assert len(loaders["a/2"]().masks) == 0
     with pytest.raises(MaskError, match="3D"):
         format_of("garfield").write(tmp_path, images, iter([]))
     with h5py.File(tmp_path / "sam_data.hdf5", "a") as file:
@@ -351,7 +347,7 @@ SQUARE = [[1, 1, 3, 1, 3, 3, 1, 3]]
 def test_names_in_coco(tmp_path: Path, name: str) -> None:
     file = coco_file(tmp_path / "c.JSON", [name], [{"image_id": 0, "segmentation": SQUARE}])
     assert recognise(file) == "coco"
-    assert list(coco.read(file, images_of(tmp_path, 6, 8))) == ["a/1"]
+    assert list(coco.read(file, images_of(tmp_path, 6, 8)).loaders) == ["a/1"]
 
 
 def test_coco_with_two_entries_for_one_image(tmp_path: Path) -> None:
@@ -360,13 +356,13 @@ def test_coco_with_two_entries_for_one_image(tmp_path: Path) -> None:
         coco.read(file, images_of(tmp_path, 6, 8))
 
 
-def test_boxes_of_coco_are_left_out_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_boxes_of_coco_are_left_out_and_counted(tmp_path: Path) -> None:
     bare = [{"image_id": 0, "bbox": [0, 0, 2, 2]}, {"image_id": 0, "segmentation": []}]
     file = coco_file(tmp_path / "c.json", ["a/1.png"], [*bare, {"image_id": 0, "segmentation": SQUARE}])
     assert recognise(file) == "coco"
-    masks = coco.read(file, images_of(tmp_path, 6, 8))["a/1"]()
-    assert [mask.area for mask in masks.annotations] == [4]
-    assert "2 of 3 annotations in" in capsys.readouterr().out
+    contents = coco.read(file, images_of(tmp_path, 6, 8))
+    assert [mask.area for mask in contents.loaders["a/1"]().masks.annotations] == [4]
+    assert contents.left_out == {"annotations without a segmentation": 2}
 
 
 @pytest.mark.parametrize(
@@ -375,7 +371,7 @@ def test_boxes_of_coco_are_left_out_and_counted(tmp_path: Path, capsys: pytest.C
 def test_coco_names_the_image_and_the_annotation(tmp_path: Path, segmentation: object, reason: str) -> None:
     file = coco_file(tmp_path / "c.json", ["a/1.png"], [{"id": 31, "image_id": 0, "segmentation": segmentation}])
     with pytest.raises(MaskError, match=rf"image a/1\.png: annotation .*31.*: .*{reason}"):
-        coco.read(file, images_of(tmp_path, 6, 8))["a/1"]()
+        read_masks("coco", file, images_of(tmp_path, 6, 8))
 
 
 def test_two_coco_files_in_one_folder(tmp_path: Path) -> None:
@@ -392,8 +388,8 @@ def test_no_format_gives_one_mask_to_two_images_or_two_to_one(tmp_path: Path, na
     form = format_of(name)
     form.write(tmp_path / "flat", flat, iter([("1", masks)]))
     form.write(tmp_path / "deep", deep, iter([("left/1", masks), ("right/1", masks)]))
-    assert sorted(form.read(tmp_path / "deep", deep)) == ["left/1", "right/1"]
-    assert list(form.read(tmp_path / "deep", {"right/1": Path()})) == ["right/1"]
+    assert sorted(form.read(tmp_path / "deep", deep).loaders) == ["left/1", "right/1"]
+    assert list(form.read(tmp_path / "deep", {"right/1": Path()}).loaders) == ["right/1"]
     with pytest.raises(MaskError, match="fits two images, left/1 and right/1"):
         form.read(tmp_path / "flat", deep)
     with pytest.raises(MaskError, match="2 candidates for image 1"):
@@ -408,7 +404,7 @@ def test_suffixes_in_capitals(tmp_path: Path, name: str) -> None:
     for file in [path for path in out.rglob("*.*") if name not in ("amg_folder", "panoptic") or path.suffix == ".json"]:
         file.rename(file.with_suffix(file.suffix.upper()))
     assert recognise(out) == ("labels" if name == "object_mask" else name)
-    assert form.read(out, images)["a/1"]().decode().all()
+    assert read_masks(name, out, images).decode().all()
 
 
 # ---------------------------------------------------------------- damage
@@ -451,8 +447,8 @@ def test_two_thousand_mutations_give_a_sentence_or_masks(tmp_path: Path, name: s
         file.write_bytes(mutated(good, rng))
         said = None
         try:
-            for load in module.read(out, images).values():
-                masks = load()
+            for load in module.read(out, images).loaders.values():
+                masks = load().masks
                 assert masks.decode().shape == (len(masks), masks.height, masks.width)
                 parsed += 1
         except MaskError as error:

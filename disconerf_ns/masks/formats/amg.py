@@ -10,7 +10,7 @@ from disconerf_ns.files import write_whole
 from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks import sa1b
 from disconerf_ns.masks.formats.files import below, by_image, image_size, peek_json, read_json, sampled_files, unsaid
-from disconerf_ns.masks.formats.format import Images, Loaders, Losses
+from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks
 
 
@@ -19,12 +19,12 @@ def recognises(path: Path) -> bool:
     return any(isinstance(peek_json(file), list) for file in sampled_files(below(path, ".json")))
 
 
-def read(path: Path, images: Images) -> Loaders:
+def read(path: Path, images: Images) -> Contents:
     """Lists of annotations; an empty list takes its size from the image."""
     return by_image(below(path, ".json"), path, images, _load)
 
 
-def _load(path: Path, image: Path) -> ImageMasks:
+def _load(path: Path, image: Path) -> Loaded:
     annotations = read_json(path)
     if not isinstance(annotations, list) or not all(isinstance(annotation, dict) for annotation in annotations):
         raise ValueError("it is not a list of annotations")
@@ -32,7 +32,7 @@ def _load(path: Path, image: Path) -> ImageMasks:
         height, width = run_length.checked(annotations[0].get("segmentation"))["size"]
     else:
         height, width = image_size(image)
-    return sa1b.parse({"image": {"height": height, "width": width}, "annotations": annotations})
+    return Loaded(sa1b.parse({"image": {"height": height, "width": width}, "annotations": annotations}))
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:

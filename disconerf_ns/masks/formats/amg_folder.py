@@ -13,7 +13,7 @@ from PIL import Image
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks.formats.files import below, by_image, image_size, sampled_files, unsaid
-from disconerf_ns.masks.formats.format import Images, Loaders, Losses
+from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks, Mask
 
 TABLE = "metadata.csv"
@@ -32,12 +32,12 @@ def tables(path: Path) -> list[Path]:
     return [file for file in below(path, ".csv") if file.name == TABLE]
 
 
-def read(path: Path, images: Images) -> Loaders:
+def read(path: Path, images: Images) -> Contents:
     """Folders by the images' names."""
     return by_image([table.parent for table in tables(path)], path, images, _load)
 
 
-def _load(folder: Path, image: Path) -> ImageMasks:
+def _load(folder: Path, image: Path) -> Loaded:
     with (folder / TABLE).open(newline="") as file:
         rows = list(csv.DictReader(file))
     ious, stabilities = ([_number(row[name]) for row in rows] for name in ("predicted_iou", "stability_score"))
@@ -46,7 +46,7 @@ def _load(folder: Path, image: Path) -> ImageMasks:
     if sizes.count(sizes[0]) < len(sizes):
         raise ValueError("its masks have different sizes")
     height, width = sizes[0]
-    return ImageMasks(height, width, tuple(map(Mask.from_rle, rles, ious, stabilities)))
+    return Loaded(ImageMasks(height, width, tuple(map(Mask.from_rle, rles, ious, stabilities))))
 
 
 def _mask(path: Path) -> np.ndarray:

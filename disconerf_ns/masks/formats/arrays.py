@@ -14,7 +14,7 @@ import numpy as np
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks.formats.files import below, by_image, decoding, image_size, unsaid
-from disconerf_ns.masks.formats.format import Images, Loaders, Losses
+from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.formats.partition import gather, masks_of_labels
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
 
@@ -26,12 +26,12 @@ def recognises(path: Path) -> bool:
     return bool(below(path, *SUFFIXES))
 
 
-def read(path: Path, images: Images) -> Loaders:
+def read(path: Path, images: Images) -> Contents:
     """Arrays by the images' names."""
     return by_image(below(path, *SUFFIXES), path, images, _load)
 
 
-def _load(path: Path, image: Path) -> ImageMasks:
+def _load(path: Path, image: Path) -> Loaded:
     content = _read_torch(path) if path.suffix.lower() in (".pt", ".pth") else _read_numpy(path)
     looked_at = content.pop("looked_at", None)
     if "masks" not in content and len(content) != 1:
@@ -46,10 +46,10 @@ def _load(path: Path, image: Path) -> ImageMasks:
         numbers = _numbers(_without_axes_of_one(array, size))
         masks = masks_of_labels(np.maximum(numbers, 0)) if numbers.ndim == 2 else gather(numbers, *numbers.shape[1:])
     if looked_at is None:
-        return masks
+        return Loaded(masks)
     if looked_at.shape != (masks.height, masks.width) or looked_at.dtype != bool:
         raise ValueError(f"`looked_at` is not an array of {masks.height} x {masks.width} booleans")
-    return replace(masks, looked_at=run_length.encode(looked_at))
+    return Loaded(replace(masks, looked_at=run_length.encode(looked_at)))
 
 
 def _without_axes_of_one(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:

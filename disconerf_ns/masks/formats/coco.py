@@ -22,15 +22,18 @@ from disconerf_ns.masks.formats.files import (
     read_json,
     reading,
     sampled_files,
+    unmatched,
     value_in,
 )
-from disconerf_ns.masks.formats.format import Images, Loaders, Losses
+from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks
 
 MOST_PIXELS = 2**28
 """Largest image, in pixels, in which polygons are drawn."""
 ID = (int, float, str, type(None))
 """JSON types of an image's id."""
+BARE = "annotations without a segmentation"
+"""Kind of content that gives no mask."""
 
 
 def recognises(path: Path) -> bool:
@@ -52,8 +55,8 @@ def _is_coco(file: Path) -> bool:
     return not annotations or any(isinstance(a, dict) and "segmentation" in a for a in annotations)
 
 
-def read(path: Path, images: Images) -> Loaders:
-    """Images by their `file_name`; annotations without a segmentation are left out, and their number is printed."""
+def read(path: Path, images: Images) -> Contents:
+    """Images by their `file_name`; annotations without a segmentation are left out and counted."""
     files = _files(path)
     if not files:
         raise MaskError(f"masks: {path} has no JSON file.")
@@ -71,19 +74,18 @@ def read(path: Path, images: Images) -> Loaders:
         of_image: dict[Any, list[dict]] = defaultdict(list)
         for annotation in annotations:
             of_image[value_in(annotation, "image_id", *ID)].append(annotation)
-        bare = sum(not annotation.get("segmentation") for annotation in annotations)
-        if bare:
-            print(f"masks: {bare} of {len(annotations)} annotations in {file} have no segmentation and are left out.")
         names = match_images(entries, images, file)
         ids = {key: value_in(entries[name], "id", *ID) for key, name in names.items()}
-        return {key: partial(_load, file, entries[name], of_image[ids[key]]) for key, name in names.items()}
+        loaders = {key: partial(_load, file, entries[name], of_image[ids[key]]) for key, name in names.items()}
+        bare = Losses({BARE: sum(not annotation.get("segmentation") for annotation in annotations)})
+        return Contents(loaders, +bare + unmatched(entries, names, "images that are not in the dataset"))
 
 
-def _load(file: Path, entry: dict[str, Any], annotations: list[dict[str, Any]]) -> ImageMasks:
+def _load(file: Path, entry: dict[str, Any], annotations: list[dict[str, Any]]) -> Loaded:
     with reading(file), about(f"image {entry['file_name']}"):
         size = {side: entry[side] for side in ("height", "width")}
         drawn = [_drawn(annotation, **size) for annotation in annotations if annotation.get("segmentation")]
-        return sa1b.parse({"image": size, "annotations": drawn, "looked_at": entry.get("looked_at")})
+        return Loaded(sa1b.parse({"image": size, "annotations": drawn, "looked_at": entry.get("looked_at")}))
 
 
 def _drawn(annotation: dict[str, Any], height: int, width: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from disconerf_ns.masks.formats.files import below, by_image, modes_of
-from disconerf_ns.masks.formats.format import Images, Loaders, Losses
+from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.formats.panoptic import recognises as is_panoptic
 from disconerf_ns.masks.formats.partition import SPREAD, flatten, masks_of_labels, read_colors, write_colors
 from disconerf_ns.masks.image_masks import ImageMasks
@@ -17,13 +17,13 @@ def recognises(path: Path) -> bool:
     return bool(modes_of(below(path, ".png")) & {"RGB", "RGBA"}) and not is_panoptic(path)
 
 
-def read(path: Path, images: Images) -> Loaders:
+def read(path: Path, images: Images) -> Contents:
     """Coloured images by the images' names."""
     return by_image(below(path, ".png"), path, images, _load)
 
 
-def _load(path: Path, image: Path) -> ImageMasks:
-    return masks_of_labels(read_colors(path))
+def _load(path: Path, image: Path) -> Loaded:
+    return Loaded(masks_of_labels(read_colors(path)))
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 from disconerf_ns.errors import MaskError, reason
-from disconerf_ns.masks.formats.format import Images, Loaders, Losses
+from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.keys import pair_names
 
@@ -44,8 +44,8 @@ def sampled_files(files: list[Path]) -> list[Path]:
     return files if len(files) <= SAMPLED else Random(0).sample(files, SAMPLED)
 
 
-def by_image(files: Iterable[Path], root: Path, images: Images, load: Callable[[Path, Path], ImageMasks]) -> Loaders:
-    """Loaders of the files (or folders) below `root` that belong to images by their relative paths.
+def by_image(files: Iterable[Path], root: Path, images: Images, load: Callable[[Path, Path], Loaded]) -> Contents:
+    """The files (or folders) below `root` that belong to images by their relative paths.
 
     Args:
         load: called with a file and its image, returns the image's masks.
@@ -56,7 +56,19 @@ def by_image(files: Iterable[Path], root: Path, images: Images, load: Callable[[
         raise MaskError(f"masks: {root} is a single file; name the folder with the files of all images.")
     paths = {path.relative_to(root).as_posix(): path for path in files}
     names = match_images(paths, images, root)
-    return {key: partial(_load, load, paths[name], images[key]) for key, name in names.items()}
+    loaders = {key: partial(_load, load, paths[name], images[key]) for key, name in names.items()}
+    return Contents(loaders, unmatched(paths, names, "files that fit no image"))
+
+
+def unmatched(names: Collection[str], matched: Mapping[str, str], kind: str) -> Losses:
+    """Count the names that belong to no image.
+
+    Args:
+        names: all names of a file or folder of masks, each once.
+        matched: one name for each image, by the image's key.
+        kind: kind of the loss.
+    """
+    return +Losses({kind: len(names) - len(matched)})
 
 
 def match_images(names: Iterable[str], images: Images, root: Path) -> dict[str, str]:
@@ -91,7 +103,7 @@ def unsaid(masks: ImageMasks, *fields: str) -> Losses:
     return +Losses(dict(counts[field] for field in fields))
 
 
-def _load(load: Callable[[Path, Path], ImageMasks], path: Path, image: Path) -> ImageMasks:
+def _load(load: Callable[[Path, Path], Loaded], path: Path, image: Path) -> Loaded:
     with reading(path):
         return load(path, image)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -11,10 +12,27 @@ from disconerf_ns.masks.image_masks import ImageMasks
 
 Images = Mapping[str, Path]
 """The images of a dataset, by key."""
-Loaders = Mapping[str, Callable[[], ImageMasks]]
-"""Functions that load the masks of one image, by the image's key; images without masks are absent."""
 Losses = Counter[str]
-"""Number of masks or images that lose information in a format, by the kind of information."""
+"""Number of masks, images or pieces of content that lose information or are left out, by the kind of loss."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The masks of one image, as its part of a file holds them."""
+
+    masks: ImageMasks
+    left_out: Losses = field(default_factory=Losses)
+    """Content of the image that gave no mask."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A file or folder of masks whose shared parts are read, and whose masks are not."""
+
+    loaders: Mapping[str, Callable[[], Loaded]]
+    """Functions that load the masks of one image, by the image's key; images without masks are absent."""
+    left_out: Losses = field(default_factory=Losses)
+    """Content that belongs to no image of the dataset."""
 
 
 @runtime_checkable
@@ -25,7 +43,7 @@ class Format(Protocol):
         """Whether a file or folder is in this format, judged by its content."""
         ...
 
-    def read(self, path: Path, images: Images) -> Loaders:
+    def read(self, path: Path, images: Images) -> Contents:
         """Find the masks of images; each loader reads one image.
 
         Raises:

@@ -14,7 +14,7 @@ import numpy as np
 
 from disconerf_ns.errors import MaskError
 from disconerf_ns.masks.formats.files import BROKEN, below, reading
-from disconerf_ns.masks.formats.format import Images, Loaders, Losses
+from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.formats.partition import gather
 from disconerf_ns.masks.image_masks import ImageMasks
 
@@ -42,7 +42,7 @@ def _file(path: Path) -> Path | None:
     return path if path.is_file() else next(iter(below(path, ".hdf5", ".h5")), None)
 
 
-def read(path: Path, images: Images) -> Loaders:
+def read(path: Path, images: Images) -> Contents:
     """Masks by the number of the training image."""
     file = _file(path)
     if file is None:
@@ -66,7 +66,7 @@ def read(path: Path, images: Images) -> Loaders:
         )
     keys = training_keys(images, count, file)
     print(f"masks: images have no names in {file}; the first is taken to be {keys[0]}, and the last {keys[-1]}.")
-    return {key: partial(_load, file, f"{models[0]}/{KEYS}/{number}") for number, key in enumerate(keys)}
+    return Contents({key: partial(_load, file, f"{models[0]}/{KEYS}/{number}") for number, key in enumerate(keys)})
 
 
 def training_keys(images: Images, count: int, file: Path) -> list[str]:
@@ -81,7 +81,7 @@ def training_keys(images: Images, count: int, file: Path) -> list[str]:
     return [ordered[i] for i in np.linspace(0, len(ordered) - 1, count, dtype=int)]
 
 
-def _load(file: Path, name: str) -> ImageMasks:
+def _load(file: Path, name: str) -> Loaded:
     with reading(file), h5py.File(file) as content:
         dataset = content[name]
         if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "biuf":
@@ -90,7 +90,7 @@ def _load(file: Path, name: str) -> ImageMasks:
         if masks_of_pixel.ndim != 3:
             raise ValueError(f"{name} has shape {masks_of_pixel.shape}, not (height, width, masks of a pixel)")
     numbers = [number for number in np.unique(masks_of_pixel) if number >= 0]
-    return gather(((masks_of_pixel == number).any(-1) for number in numbers), *masks_of_pixel.shape[:2])
+    return Loaded(gather(((masks_of_pixel == number).any(-1) for number in numbers), *masks_of_pixel.shape[:2]))
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from disconerf_ns.masks.formats.amg_folder import recognises as is_amg_folder
 from disconerf_ns.masks.formats.files import below, by_image, decoding, modes_of
-from disconerf_ns.masks.formats.format import Images, Loaders, Losses
+from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.formats.partition import flatten, masks_of_labels
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.label_image import write_label_image
@@ -25,19 +25,19 @@ def recognises(path: Path) -> bool:
     return bool(modes_of(below(path, *SUFFIXES)) & ONE_CHANNEL) and not is_amg_folder(path)
 
 
-def read(path: Path, images: Images) -> Loaders:
+def read(path: Path, images: Images) -> Contents:
     """Label images by the images' names."""
     return by_image(below(path, *SUFFIXES), path, images, _load)
 
 
-def _load(path: Path, image: Path) -> ImageMasks:
+def _load(path: Path, image: Path) -> Loaded:
     with Image.open(path) as content:
         if content.mode not in ONE_CHANNEL:
             raise ValueError(f"it has {len(content.getbands())} channels, but a label image has one")
         with decoding("Pillow"):
             content.load()
         labels = np.asarray(content).astype(np.int64)
-    return masks_of_labels(labels if labels.ndim == 2 else labels[..., 0] * (labels[..., 1] > 0))
+    return Loaded(masks_of_labels(labels if labels.ndim == 2 else labels[..., 0] * (labels[..., 1] > 0)))
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:

@@ -17,9 +17,10 @@ from disconerf_ns.masks.formats.files import (
     read_json,
     reading,
     sampled_files,
+    unmatched,
     value_in,
 )
-from disconerf_ns.masks.formats.format import Images, Loaders, Losses
+from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.formats.partition import SPREAD, flatten, gather, read_colors, write_colors
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.rle import is_number
@@ -42,7 +43,7 @@ def _lists_segments(file: Path) -> bool:
     return isinstance(annotations, list) and any(isinstance(a, dict) and "segments_info" in a for a in annotations[:1])
 
 
-def read(path: Path, images: Images) -> Loaders:
+def read(path: Path, images: Images) -> Contents:
     """PNGs by the `file_name` of annotations, in the folder with the JSON file's name or beside the file."""
     files = _files(path)
     if not files:
@@ -56,16 +57,17 @@ def read(path: Path, images: Images) -> Loaders:
         if len(segments) < len(annotations):
             raise ValueError("two of its images have the same `file_name`")
         names = match_images(segments, images, file)
-        return {key: partial(_load, folder / name.replace("\\", "/"), segments[name]) for key, name in names.items()}
+        loaders = {key: partial(_load, folder / name.replace("\\", "/"), segments[name]) for key, name in names.items()}
+        return Contents(loaders, unmatched(segments, names, "annotations of other images"))
 
 
-def _load(png: Path, segments: list[dict]) -> ImageMasks:
+def _load(png: Path, segments: list[dict]) -> Loaded:
     with reading(png):
         ids = [value_in(segment, "id", int, float, str) for segment in segments]
         if not all(isinstance(number, str) or is_number(number) for number in ids):
             raise ValueError("the `id` of a segment is not a number")
         colors = read_colors(png)
-        return gather((colors == int(number) for number in ids), *colors.shape)
+        return Loaded(gather((colors == int(number) for number in ids), *colors.shape))
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:

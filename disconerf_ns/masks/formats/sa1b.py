@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from disconerf_ns.masks.formats.files import below, by_image, peek_json, read_json, sampled_files
-from disconerf_ns.masks.formats.format import Images, Loaders, Losses
+from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.sa1b import parse
 from disconerf_ns.masks.store import MANIFEST, MaskStore
@@ -22,16 +22,16 @@ def _files(path: Path) -> list[Path]:
     return [file for file in below(path, ".json") if file != path / MANIFEST]
 
 
-def read(path: Path, images: Images) -> Loaders:
+def read(path: Path, images: Images) -> Contents:
     """Files by the images' names."""
     return by_image(_files(path), path, images, _load)
 
 
-def _load(path: Path, image: Path) -> ImageMasks:
+def _load(path: Path, image: Path) -> Loaded:
     content = read_json(path)
     if not isinstance(content, dict):
         raise ValueError("it is not a JSON object")
-    return parse(content)
+    return Loaded(parse(content))
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
