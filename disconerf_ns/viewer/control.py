@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,8 +46,6 @@ from disconerf_ns.viewer.status import Report
 if TYPE_CHECKING:
     from nerfstudio.viewer.viewer import Viewer
 
-PATIENCE = 0.5
-"""Seconds that changes wait for a training step to begin."""
 LEAST_AHEAD, STEP_FORWARD = 0.1, 0.05
 """Least distance from a photograph's camera to its middle, and the fraction of it that a new client stands ahead."""
 CPU_RESOLUTION = 256
@@ -132,18 +129,14 @@ class ObjectControl(ViewerControl):
     # ---------------------------------------------------------------- training
 
     def enter_step(self, step: int) -> None:
-        """Make all wishes; the training calls this before each step."""
+        """Note the training step; the training calls this before each."""
         if self.opened:
-            self.editor.drain()
             self.pictures.step = step
 
     def _serve(self) -> None:
-        """Make wishes if no training step does it: training is over, paused, or busy."""
+        """Make wishes as they come, in a thread of its own, so that the training never waits for them."""
         while True:
             self.editor.wait()
-            trainer = self.viewer.trainer
-            if trainer is not None and trainer.training_state == "training":
-                time.sleep(PATIENCE)
             self.editor.drain()
 
     def report(self, report: Report) -> None:

@@ -39,6 +39,11 @@ class Rows:
         self._places: dict[ObjectId, int] = {}
         self._rows: dict[ObjectId, tuple[Look, viser.GuiButtonHandle]] = {}
 
+    @property
+    def ids(self) -> list[ObjectId]:
+        """Objects that have a row."""
+        return list(self._rows)
+
     def sort(self, objects: Sequence[SceneObject], by: str) -> None:
         """Put the objects in another order."""
         self._clear()
