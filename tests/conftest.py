@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,8 +140,17 @@ def shown(model: DiscoNerfModel, told: list[str]) -> Pictures:
     return Pictures(model.current, told.append)
 
 
+@pytest.fixture(scope="session")
+def icons() -> None:
+    """Unpack each of viser's icons once: it opens its archive anew for every button, which takes seconds a viewer."""
+    from viser import _gui_api, _gui_handles
+
+    cached = cache(_gui_api.svg_from_icon)
+    _gui_api.svg_from_icon = _gui_handles.svg_from_icon = cached
+
+
 @pytest.fixture
-def viewer(model: DiscoNerfModel, run: Run) -> Iterator[Viewer]:
+def viewer(icons: None, model: DiscoNerfModel, run: Run) -> Iterator[Viewer]:
     """nerfstudio's viewer of the run, as `ns-viewer` opens it."""
     from nerfstudio.configs.base_config import ViewerConfig
     from nerfstudio.viewer.viewer import Viewer
