@@ -1,4 +1,4 @@
-"""The files that list a dataset's photographs: transforms.json, Blender's transforms_*.json, SDFStudio's meta_data.json."""
+"""The files that list photographs: transforms.json, Blender's transforms_*.json and SDFStudio's meta_data.json."""
 
 from __future__ import annotations
 
@@ -106,8 +106,9 @@ def _windows_fault(path: Path, names: list[str], entry: str) -> str:
     """What keeps a path that Windows reads from being one here."""
     if os.sep == "\\":
         return ""
-    absent = [name for name in names if ("\\" in name or re.match("[A-Za-z]:", name)) and not (path.parent / name).exists()]
-    for name in absent:
+    for name in names:
+        if os.path.exists(path.parent / name) or not ("\\" in name or re.match("[A-Za-z]:", name)):
+            continue
         if PureWindowsPath(name).drive:
             return f"its `{entry}` {name!r} names a drive of Windows (write a path relative to {path.parent}, with /)"
         return f"its `{entry}` {name!r} has backslashes (write /)"

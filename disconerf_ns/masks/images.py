@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 from disconerf_ns.errors import UserError
 from disconerf_ns.masks.frames import listed, lists_of
 from disconerf_ns.masks.keys import image_key
+from disconerf_ns.masks.say import say
 from disconerf_ns.masks.simplify import SUFFIX, without_photo_word
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
@@ -83,7 +85,7 @@ def _frame(root: Path, name: str) -> Path:
     """The file of a frame; Blender and instant-ngp leave out its suffix .png."""
     path = root / name
     with_png = path.with_name(f"{path.name}.png")
-    known = path.is_file() or (SUFFIX.search(path.name) and not with_png.is_file())
+    known = os.path.isfile(path) or (SUFFIX.search(path.name) and not os.path.isfile(with_png))
     return path if known else with_png
 
 
@@ -103,7 +105,7 @@ def _photo_folder(root: Path) -> Path:
             f"data: the images may be those in {' or '.join(map(str, candidates))}; name the folder with --images."
         )
     if candidates and candidates[0] != root:
-        print(f"masks: taking the images in {candidates[0]}.")
+        say(f"taking the images in {candidates[0]}.")
     return candidates[0] if candidates else root
 
 
@@ -118,9 +120,11 @@ def _photographs(paths: list[Path]) -> list[Path]:
     """Images without the depth, normals and masks that lie beside a photograph and have its name and an ending."""
     names = {path.parent / without_photo_word(path.stem) for path in paths}
     names |= {path.parent / path.stem for path in paths}
-    others = [path for path in paths if (stem := BESIDE.sub("", path.stem)) != path.stem and path.parent / stem in names]
+    others = [
+        path for path in paths if (stem := BESIDE.sub("", path.stem)) != path.stem and path.parent / stem in names
+    ]
     if others:
-        print(f"masks: {len(others)} images, such as {others[0]}, are not taken for photographs, by their names.")
+        say(f"{len(others)} images, such as {others[0]}, are not taken for photographs, by their names.")
     return [path for path in paths if path not in set(others)]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from disconerf_ns.errors import MaskError
 from disconerf_ns.masks.frames import shared_folder
+from disconerf_ns.masks.say import say
 from disconerf_ns.masks.simplify import AFFIXES, WAYS, without_suffix
 
 IMAGE_FOLDER = re.compile(r"images(_\d+)?")
@@ -99,7 +100,7 @@ def pair_names(names: Iterable[str], keys: Iterable[str], root: Path) -> dict[st
     if pairing.ways:
         key, name = next((key, name) for key, name in pairing.names.items() if without_suffix(name) != key)
         ways = ", ".join(pairing.ways)
-        print(f"masks: names in {root} are compared {ways}: {name} is taken for image {key}.")
+        say(f"names in {root} are compared {ways}: {name} is taken for image {key}.")
     return dict(pairing.names)
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from disconerf_ns.errors import MaskError, reason
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
+from disconerf_ns.masks.formats.partners import none_fits, say_what_is_left
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.keys import pair_names
 
@@ -72,19 +73,17 @@ def unmatched(names: Collection[str], matched: Mapping[str, str], kind: str) -> 
 
 
 def match_images(names: Iterable[str], images: Images, root: Path) -> dict[str, str]:
-    """Names by the keys of the images that they belong to, as `keys.pair_names` pairs them.
+    """Names by the keys of the images that they belong to, as `keys.pair_names` pairs them; says what is left over.
 
     Raises:
-        MaskError: no name belongs to an image, two names belong to one image, or one name to two.
+        MaskError: no name belongs to an image, two names belong to one image, one name to two, or the numbers of all
+            names are shifted against those of the images.
     """
     names = list(names)
     pairs = pair_names(names, images, root)
     if not pairs:
-        fault = f"its {len(names)} names, such as {names[0]}, do not fit" if names else "it has no names to compare to"
-        raise MaskError(
-            f"masks: {root} has masks of none of the {len(images)} images: {fault} the images' keys, such as "
-            f"{next(iter(images))}; name the masks like the images."
-        )
+        raise none_fits(names, images, root)
+    say_what_is_left(names, pairs, images, root)
     return pairs
 
 
