@@ -96,6 +96,15 @@ def test_images_called_by_numbers(tmp_path: Path) -> None:
     assert len(read_masks("objects", tmp_path / "set", images, "2").annotations) == 3
 
 
+@pytest.mark.parametrize(("name", "format_name"), [("cp_masks", "labels"), ("object0", "objects")])
+def test_masks_beside_the_photographs(tmp_path: Path, images: dict[str, Path], name: str, format_name: str) -> None:
+    folder = tmp_path / "data/images"
+    for n in (1, 2):
+        object_file(folder / f"a/{n}_{name}.png", 0)
+    contents = format_of(format_name).read(folder, images)
+    assert [len(load().masks.annotations) for load in contents.loaders.values()] == [1, 1]
+
+
 def test_masks_of_different_sizes(tmp_path: Path, images: dict[str, Path]) -> None:
     object_file(tmp_path / "set/a/1/0.png", 0)
     Image.new("L", (3, 3), 255).save(tmp_path / "set/a/1/1.png")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -55,10 +56,19 @@ def by_image(files: Iterable[Path], root: Path, images: Images, load: Callable[[
     """
     if root.is_file():
         raise MaskError(f"masks: {root} is a single file; name the folder with the files of all images.")
-    paths = {path.relative_to(root).as_posix(): path for path in files}
+    files = list(files)
+    masks = without_photographs(files, images)
+    paths = {path.relative_to(root).as_posix(): path for path in masks}
     names = match_images(paths, images, root)
     loaders = {key: partial(_load, load, paths[name], images[key]) for key, name in names.items()}
-    return Contents(loaders, unmatched(paths, names, "files that fit no image"))
+    photographs = Losses({"photographs of the dataset": len(files) - len(masks)})
+    return Contents(loaders, +photographs + unmatched(paths, names, "files that fit no image"))
+
+
+def without_photographs(files: Iterable[Path], images: Images) -> list[Path]:
+    """Files that are not the dataset's images themselves, beside which some programs save masks."""
+    photographs = {os.path.abspath(image) for image in images.values()}
+    return [path for path in files if os.path.abspath(path) not in photographs]
 
 
 def unmatched(names: Collection[str], matched: Mapping[str, str], kind: str) -> Losses:

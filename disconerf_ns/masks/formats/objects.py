@@ -13,7 +13,7 @@ from jaxtyping import Bool
 from PIL import Image
 
 from disconerf_ns.errors import MaskError
-from disconerf_ns.masks.formats.files import below, decoding, match_images, reading
+from disconerf_ns.masks.formats.files import below, decoding, match_images, reading, without_photographs
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.formats.partition import gather
 from disconerf_ns.masks.image_masks import ImageMasks
@@ -37,7 +37,8 @@ def groups(path: Path, images: Images) -> dict[str, list[Path]]:
 
     They are not if a file has an image's name itself.
     """
-    files = {without_suffix(file.relative_to(path).as_posix()): file for file in below(path, *SUFFIXES)}
+    masks = without_photographs(below(path, *SUFFIXES), images)
+    files = {without_suffix(file.relative_to(path).as_posix()): file for file in masks}
     if not files.keys().isdisjoint(images):
         return {}
     in_folders, flat = defaultdict(list), defaultdict(list)
@@ -75,8 +76,9 @@ def read(path: Path, images: Images) -> Contents:
         )
     names = match_images(found, images, path)
     used = sum(len(found[name]) for name in names.values())
+    files = without_photographs(below(path, *SUFFIXES), images)
     loaders = {key: partial(_load, sorted(found[name], key=_by_number)) for key, name in names.items()}
-    return Contents(loaders, +Losses({"files that fit no image": len(below(path, *SUFFIXES)) - used}))
+    return Contents(loaders, +Losses({"files that fit no image": len(files) - used}))
 
 
 def _by_number(file: Path) -> tuple[int, str]:
