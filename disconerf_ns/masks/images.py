@@ -19,7 +19,7 @@ from disconerf_ns.masks.simplify import SUFFIX, without_photo_word
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 FOLDERS = re.compile(r"(images?|imgs?|input|rgb|colou?r|frames?|photos?)(_\d+)?", re.IGNORECASE)
 """Folders of photographs, and of their smaller copies."""
-BESIDE = re.compile(r"[_-](depth|normals?|disparity|masks?|seg|alpha)([_-]?\d+)?$", re.IGNORECASE)
+BESIDE = re.compile(r"[_-](depth|normals?|disparity|cp_masks|masks?|seg|alpha)([_-]?\d+)?$", re.IGNORECASE)
 """Endings of depth, normals and the like, which some datasets keep beside their photographs."""
 
 

@@ -213,7 +213,16 @@ def test_folders_that_hold_images_are_listed(tmp_path: Path) -> None:
 
 
 def test_depth_and_normals_are_no_photographs(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    pictures(tmp_path, "0_rgb.png", "0_depth.png", "0_normal.png", "r_1.png", "r_1_depth_0001.png", "my_depth.png")
+    pictures(
+        tmp_path,
+        "0_rgb.png",
+        "0_depth.png",
+        "0_normal.png",
+        "r_1.png",
+        "r_1_depth_0001.png",
+        "my_depth.png",
+        "r_1_cp_masks.png",
+    )
     (tmp_path / "meta_data.json").write_text('{"of another program": 1}')
     assert list(find_images(tmp_path)) == ["0_rgb", "my_depth", "r_1"]
-    assert "3 images, such as " in capsys.readouterr().out
+    assert "4 images, such as " in capsys.readouterr().out
