@@ -62,7 +62,7 @@ class Convert:
         images = find_images(self.data, self.images)
         if not self.source.exists():
             raise UserError(f"masks: there is no {self.source}; pass a file or folder of masks.")
-        name = self.source_format or recognise(self.source)
+        name = self.source_format or recognise(self.source, images)
         target = None if self.dry_run else self._target()
         contents = format_of(name).read(self.source, images)
         print(f"masks: {self.source} is {name}, {FORMATS[name]}.")

@@ -1,8 +1,9 @@
-"""The photographs of a nerfstudio dataset, found by its transforms file or its folders."""
+"""The photographs of a nerfstudio dataset, found by the file that lists them or by its folders."""
 
 from __future__ import annotations
 
-import json
+import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,44 +11,48 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from disconerf_ns.errors import UserError
+from disconerf_ns.masks.frames import listed, lists_of
 from disconerf_ns.masks.keys import image_key
+from disconerf_ns.masks.say import say
+from disconerf_ns.masks.simplify import SUFFIX, without_photo_word
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
-TRANSFORMS = ("transforms.json", "transforms_train.json")
+FOLDERS = re.compile(r"(images?|imgs?|input|rgb|colou?r|frames?|photos?)(_\d+)?", re.IGNORECASE)
+"""Folders of photographs, and of their smaller copies."""
+BESIDE = re.compile(r"[_-](depth|normals?|disparity|cp_masks|masks?|seg|alpha)([_-]?\d+)?$", re.IGNORECASE)
+"""Endings of depth, normals and the like, which some datasets keep beside their photographs."""
 
 
 def find_images(data: Path, folder: Path | None = None) -> dict[str, Path]:
     """The training images of a scene, by key.
 
-    They are the frames of the dataset's transforms.json or transforms_train.json. Without such a file they are all
-    images in and below `images/`, and without that folder the images directly in the dataset's folder.
+    They are the frames of the dataset's transforms.json, transforms_train.json or meta_data.json. Without such a file
+    they are all images in and below `images/`. Without that folder they are the images directly in the dataset's
+    folder, or those in and below the only folder with a name such as `input` or `rgb`.
 
     Args:
-        data: the dataset's folder, or its transforms file.
+        data: the dataset's folder, or the file that lists its frames.
         folder: take all images in and below this folder instead; a relative path is relative to the dataset's folder.
     Raises:
-        UserError: no images, a broken transforms file, or two images with the same key.
+        UserError: no images, several folders that may hold them, a broken transforms file, or two images with the same
+            key.
     """
     if not data.exists():
         raise UserError(f"data: there is no {data}; pass the dataset's folder with --data.")
     root = data if data.is_dir() else data.parent
-    transforms = [data] if data.is_file() else [root / name for name in TRANSFORMS if (root / name).is_file()]
-    if folder is not None:
-        looked_in = root / folder
-        paths = _below(looked_in)
-    elif transforms:
-        looked_in = transforms[0]
-        paths = _frames(looked_in)
-    elif (root / "images").is_dir():
-        looked_in = root / "images"
-        paths = _below(looked_in)
+    lists = [] if folder is not None else lists_of(data)
+    if lists:
+        looked_in = lists[0]
+        paths = [_frame(root, name) for name in listed(looked_in)]
     else:
-        looked_in = root
-        paths = [path for path in _below(root) if path.parent == root]
-    if not looked_in.exists():
-        raise UserError(f"data: there is no folder {looked_in}; name one with --images, relative to {root}.")
+        looked_in = root / folder if folder is not None else _photo_folder(root)
+        if not looked_in.exists():
+            raise UserError(f"data: there is no folder {looked_in}; name one with --images, relative to {root}.")
+        paths = _photographs(_directly_in(root) if looked_in == root else _below(looked_in))
     if not paths:
-        raise UserError(f"data: {looked_in} has no images; name the folder of the images with --images.")
+        raise UserError(
+            f"data: {looked_in} has no images; name the folder of the images with --images.{_folders_with_images(root)}"
+        )
 
     images: dict[str, Path] = {}
     for path in paths:
@@ -76,29 +81,58 @@ def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
         raise UserError(f"{path} cannot be read ({error})") from error
 
 
+def _frame(root: Path, name: str) -> Path:
+    """The file of a frame; Blender and instant-ngp leave out its suffix .png."""
+    path = root / name
+    with_png = path.with_name(f"{path.name}.png")
+    known = os.path.isfile(path) or (SUFFIX.search(path.name) and not os.path.isfile(with_png))
+    return path if known else with_png
+
+
+def _photo_folder(root: Path) -> Path:
+    """The folder of a dataset that has no list of its photographs.
+
+    Raises:
+        UserError: several folders may be meant.
+    """
+    if (root / "images").is_dir():
+        return root / "images"
+    named = [path for path in sorted(root.iterdir()) if path.is_dir() and FOLDERS.fullmatch(path.name) and _below(path)]
+    whole = [path for path in named if not re.search(r"_\d+$", path.name)]
+    candidates = ([root] if _directly_in(root) else []) + whole or named
+    if len(candidates) > 1:
+        raise UserError(
+            f"data: the images may be those in {' or '.join(map(str, candidates))}; name the folder with --images."
+        )
+    if candidates and candidates[0] != root:
+        say(f"taking the images in {candidates[0]}.")
+    return candidates[0] if candidates else root
+
+
+def _folders_with_images(root: Path) -> str:
+    """A sentence with the folders of a dataset that hold images, or nothing."""
+    folders = sorted({path.parent.relative_to(root).as_posix() for path in _below(root)})
+    more = ", ..." if len(folders) > 5 else ""
+    return f" Folders in {root} that hold images: {', '.join(folders[:5])}{more}." if folders else ""
+
+
+def _photographs(paths: list[Path]) -> list[Path]:
+    """Images without the depth, normals and masks that lie beside a photograph and have its name and an ending."""
+    names = {path.parent / without_photo_word(path.stem) for path in paths}
+    names |= {path.parent / path.stem for path in paths}
+    others = [
+        path for path in paths if (stem := BESIDE.sub("", path.stem)) != path.stem and path.parent / stem in names
+    ]
+    if others:
+        say(f"{len(others)} images, such as {others[0]}, are not taken for photographs, by their names.")
+    return [path for path in paths if path not in set(others)]
+
+
+def _directly_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+
+
 def _below(folder: Path) -> list[Path]:
     """Images in and below a folder, without hidden files such as the `._*` copies that macOS writes to other disks."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
-
-
-def _frames(transforms: Path) -> list[Path]:
-    """The images that a transforms file lists; a name without a suffix is a PNG."""
-    try:
-        content = json.loads(transforms.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise UserError(
-            f"data: {transforms} is not a nerfstudio transforms file ({type(error).__name__}: {error})."
-        ) from error
-    frames = content.get("frames") if isinstance(content, dict) else None
-    if not isinstance(frames, list) or not all(isinstance(frame, dict) and "file_path" in frame for frame in frames):
-        raise UserError(
-            f"data: {transforms} is not a nerfstudio transforms file (it has no list `frames` of objects with a "
-            "`file_path`)."
-        )
-    names = [frame["file_path"] for frame in frames]
-    for name in names:
-        if not isinstance(name, str) or not Path(name).name or "\0" in name:
-            raise UserError(f"data: {transforms} has a frame whose `file_path` {name!r} is not the path of a file.")
-    paths = map(Path, names)
-    return [transforms.parent / (path if path.suffix else path.with_suffix(".png")) for path in paths]

@@ -12,12 +12,14 @@ from typing import cast
 
 from disconerf_ns.errors import MaskError
 from disconerf_ns.masks.formats.files import below
-from disconerf_ns.masks.formats.format import Format
+from disconerf_ns.masks.formats.format import Format, Images
+from disconerf_ns.masks.formats.objects import groups
 
 FORMATS = {
     "sa1b": "SA-1B's JSON, one file per image, as `disconerf masks` writes it",
     "amg": "lists of segment-anything's automatic mask generator, one JSON file per image",
     "amg_folder": "folders of segment-anything's amg.py, one per image: a PNG per mask and metadata.csv",
+    "objects": "a binary PNG per object: a folder with the image's name, or names such as NAME_object0.png",
     "coco": "COCO instances: one JSON file with polygons or RLE",
     "labels": "label images: PNGs of 8 or 16 bit, 0 is no mask (Gaussian Grouping's object_mask too)",
     "object_mask": "label images of 8 bit, as Gaussian Grouping reads them",
@@ -27,8 +29,10 @@ FORMATS = {
     "garfield": "GARField's sam_data.hdf5",
 }
 """Name and description of every format; a format's module is imported when it is used."""
-TARGETS = tuple(name for name in FORMATS if name != "garfield")
+TARGETS = tuple(name for name in FORMATS if name not in ("garfield", "objects"))
 """Formats that masks can be written in."""
+PIXELS = {"labels", "color"}
+"""Formats that are recognised by their pixels alone."""
 
 
 def format_of(name: str) -> Format:
@@ -42,13 +46,17 @@ def format_of(name: str) -> Format:
     return cast("Format", import_module(f"{__name__}.{name}"))
 
 
-def recognise(path: Path) -> str:
+def recognise(path: Path, images: Images | None = None) -> str:
     """The name of the format of a file or folder.
 
+    Args:
+        images: the images, whose names tell a PNG per object from a PNG per image.
     Raises:
         MaskError: the format is unknown or ambiguous.
     """
     names = [name for name in FORMATS if format_of(name).recognises(path)]
+    if images is not None and names and set(names) <= PIXELS and groups(path, images):
+        return "objects"
     if len(names) == 1:
         return names[0]
     if names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +17,7 @@ from PIL import Image
 
 from disconerf_ns.errors import MaskError, reason
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
+from disconerf_ns.masks.formats.partners import none_fits, say_what_is_left
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.keys import pair_names
 
@@ -54,10 +56,19 @@ def by_image(files: Iterable[Path], root: Path, images: Images, load: Callable[[
     """
     if root.is_file():
         raise MaskError(f"masks: {root} is a single file; name the folder with the files of all images.")
-    paths = {path.relative_to(root).as_posix(): path for path in files}
+    files = list(files)
+    masks = without_photographs(files, images)
+    paths = {path.relative_to(root).as_posix(): path for path in masks}
     names = match_images(paths, images, root)
     loaders = {key: partial(_load, load, paths[name], images[key]) for key, name in names.items()}
-    return Contents(loaders, unmatched(paths, names, "files that fit no image"))
+    photographs = Losses({"photographs of the dataset": len(files) - len(masks)})
+    return Contents(loaders, +photographs + unmatched(paths, names, "files that fit no image"))
+
+
+def without_photographs(files: Iterable[Path], images: Images) -> list[Path]:
+    """Files that are not the dataset's images themselves, beside which some programs save masks."""
+    photographs = {os.path.abspath(image) for image in images.values()}
+    return [path for path in files if os.path.abspath(path) not in photographs]
 
 
 def unmatched(names: Collection[str], matched: Mapping[str, str], kind: str) -> Losses:
@@ -72,19 +83,17 @@ def unmatched(names: Collection[str], matched: Mapping[str, str], kind: str) -> 
 
 
 def match_images(names: Iterable[str], images: Images, root: Path) -> dict[str, str]:
-    """Names by the keys of the images that they belong to, as `keys.pair_names` pairs them.
+    """Names by the keys of the images that they belong to, as `keys.pair_names` pairs them; says what is left over.
 
     Raises:
-        MaskError: no name belongs to an image, two names belong to one image, or one name to two.
+        MaskError: no name belongs to an image, two names belong to one image, one name to two, or the numbers of all
+            names are shifted against those of the images.
     """
     names = list(names)
     pairs = pair_names(names, images, root)
     if not pairs:
-        fault = f"its {len(names)} names, such as {names[0]}, do not fit" if names else "it has no names to compare to"
-        raise MaskError(
-            f"masks: {root} has masks of none of the {len(images)} images: {fault} the images' keys, such as "
-            f"{next(iter(images))}; name the masks like the images."
-        )
+        raise none_fits(names, images, root)
+    say_what_is_left(names, pairs, images, root)
     return pairs
 
 
