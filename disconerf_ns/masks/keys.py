@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from disconerf_ns.errors import MaskError
 
 IMAGE_FOLDER = re.compile(r"images(_\d+)?")
-SUFFIX = re.compile(r"(?<=[^/])\.(jpe?g|png|webp|tiff?|bmp|json|np[yz]|pth?)$", re.IGNORECASE)
+SUFFIX = re.compile(r"(?<=[^/])\.(jpe?g|png|webp|tiff?|bmp|gif|json|np[yz]|pth?)$", re.IGNORECASE)
 """Suffixes of image and mask files; anything else after a dot belongs to the name (`frame.0001`)."""
 ENDING = re.compile(r"(?<=[^/])[_.-](labels?|masks?|seg|instances?)$", re.IGNORECASE)
 """Endings that other programs add to an image's name."""

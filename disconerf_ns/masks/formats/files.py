@@ -18,6 +18,7 @@ from disconerf_ns.errors import MaskError, reason
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.keys import pair_names
+from disconerf_ns.masks.numbers import Void
 
 SAMPLED = 16
 """Largest number of files that are opened to recognise a format."""
@@ -52,15 +53,25 @@ def by_image(files: Iterable[Path], root: Path, images: Images, load: Callable[[
     Raises:
         MaskError: no file belongs to an image, two files belong to one image, one file to two, or `root` is a file.
     """
+    files = list(files)
+    matched = files_of(files, root, images)
+    loaders = {key: partial(_load, load, path, images[key]) for key, path in matched.items()}
+    return Contents(loaders, unmatched(files, matched, "files that fit no image"))
+
+
+def files_of(files: Iterable[Path], root: Path, images: Images) -> dict[str, Path]:
+    """Files (or folders) below `root` by the keys of the images that they belong to.
+
+    Raises:
+        MaskError: as for `by_image`.
+    """
     if root.is_file():
         raise MaskError(f"masks: {root} is a single file; name the folder with the files of all images.")
     paths = {path.relative_to(root).as_posix(): path for path in files}
-    names = match_images(paths, images, root)
-    loaders = {key: partial(_load, load, paths[name], images[key]) for key, name in names.items()}
-    return Contents(loaders, unmatched(paths, names, "files that fit no image"))
+    return {key: paths[name] for key, name in match_images(paths, images, root).items()}
 
 
-def unmatched(names: Collection[str], matched: Mapping[str, str], kind: str) -> Losses:
+def unmatched(names: Collection[Any], matched: Mapping[str, Any], kind: str) -> Losses:
     """Count the names that belong to no image.
 
     Args:
@@ -86,6 +97,16 @@ def match_images(names: Iterable[str], images: Images, root: Path) -> dict[str, 
             f"{next(iter(images))}; name the masks like the images."
         )
     return pairs
+
+
+def refuse_void(void: Void, path: Path) -> None:
+    """Refuse void numbers for a format in which masks are no numbers.
+
+    Raises:
+        MaskError: numbers are given.
+    """
+    if void is not None:
+        raise MaskError(f"masks: the masks in {path} are not numbers of pixels; leave --void out.")
 
 
 def unsaid(masks: ImageMasks, *fields: str) -> Losses:
