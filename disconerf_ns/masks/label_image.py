@@ -156,7 +156,7 @@ def check_depth(page: Image.Image) -> None:
     Raises:
         ValueError: the image has such channels.
     """
-    if len(page.getbands()) > 1 and any("16" in str(tile[3]) for tile in page.tile):
+    if len(page.getbands()) > 1 and any("16" in str(tile[3]) for tile in getattr(page, "tile", ())):
         raise ValueError(f"it has {len(page.getbands())} channels of 16 bits; write one channel of 16 bits")
 
 

@@ -174,7 +174,10 @@ def _numbers(array: np.ndarray, size: tuple[int, int], last: bool) -> Labels | S
             return _stack(array)
         array = array[0]
     if array.ndim != 2:
-        raise ValueError(f"{_described(array)} is neither masks (masks, height, width) nor numbers (height, width)")
+        raise ValueError(
+            f"{_described(array)} is neither masks (masks, height, width) nor numbers (height, width); of several "
+            "masks for one prompt, keep the best"
+        )
     return whole(array)
 
 

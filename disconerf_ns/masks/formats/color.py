@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from disconerf_ns.errors import MaskError
-from disconerf_ns.masks.formats.files import below, modes_of, reading
+from disconerf_ns.masks.formats.files import below, modes_of, reading, refuse_jpeg
 from disconerf_ns.masks.formats.format import Contents, Images, Losses
-from disconerf_ns.masks.formats.labels import refuse_jpeg
 from disconerf_ns.masks.formats.panoptic import recognises as is_panoptic
 from disconerf_ns.masks.formats.partition import SPREAD, Labels, flatten, label_maps, read_colors, write_colors
 from disconerf_ns.masks.image_masks import ImageMasks

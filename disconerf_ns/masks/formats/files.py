@@ -99,6 +99,20 @@ def match_images(names: Iterable[str], images: Images, root: Path) -> dict[str, 
     return pairs
 
 
+def refuse_jpeg(path: Path) -> None:
+    """Refuse a folder whose only images are JPEGs.
+
+    Raises:
+        MaskError: it is one.
+    """
+    jpegs = below(path, ".jpg", ".jpeg")
+    if jpegs:
+        raise MaskError(
+            f"masks: {path} has JPEGs, such as {jpegs[0].name}, but no masks in another format; JPEG changes the "
+            "numbers and colours of label images along borders, so write them as PNG."
+        )
+
+
 def refuse_void(void: Void, path: Path) -> None:
     """Refuse void numbers for a format in which masks are no numbers.
 

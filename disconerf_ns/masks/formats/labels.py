@@ -8,16 +8,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from disconerf_ns.errors import MaskError
 from disconerf_ns.masks.formats.amg_folder import recognises as is_amg_folder
-from disconerf_ns.masks.formats.files import BROKEN, below, sampled_files
+from disconerf_ns.masks.formats.files import BROKEN, below, refuse_jpeg, sampled_files
 from disconerf_ns.masks.formats.format import Contents, Images, Losses
 from disconerf_ns.masks.formats.partition import Labels, Stack, flatten, label_maps, stack_of
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.label_image import SUFFIXES, has_black_elsewhere, is_label_image, read_pages, write_label_image
 from disconerf_ns.masks.numbers import Void
-
-JPEG = (".jpg", ".jpeg")
 
 
 def recognises(path: Path) -> bool:
@@ -65,20 +62,6 @@ def _is_by_color(path: Path) -> bool:
             return image.format != "GIF" and has_black_elsewhere(image)
     except BROKEN:
         return False
-
-
-def refuse_jpeg(path: Path) -> None:
-    """Refuse a folder whose only images are JPEGs.
-
-    Raises:
-        MaskError: it is one.
-    """
-    jpegs = below(path, *JPEG)
-    if jpegs:
-        raise MaskError(
-            f"masks: {path} has JPEGs, such as {jpegs[0].name}, but no masks in another format; JPEG changes the "
-            "numbers and colours of label images along borders, so write them as PNG."
-        )
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
