@@ -20,8 +20,8 @@ ONE_CHANNEL = {"L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N", "P", "PA", "F"
 """Pillow's modes of images with one number per pixel, with or without transparency."""
 SIGNED = 2
 """TIFF's code of signed numbers; Pillow ignores it where a number has 8 bits."""
-SAMPLE_FORMAT = 339
-"""TIFF's tag with this code."""
+SAMPLE_FORMAT, WHITE_OR_BLACK_IS_0, SOFTWARE = 339, 262, 305
+"""TIFF's tags: of this code, of how 0 is shown (0 as white), and of the program that wrote the file."""
 
 
 def is_label_image(path: Path) -> bool:
@@ -125,11 +125,13 @@ def _numbers(page: Image.Image) -> Int[np.ndarray, "h w"]:
         raise ValueError(f"it has {len(page.getbands())} channels, but a label image has one")
     check_depth(page)
     page.load()
-    pixels = np.asarray(page)
+    pixels, tags = np.asarray(page), getattr(page, "tag_v2", {})
     if pixels.ndim == 3:
         return np.where(pixels[..., 1] > 0, pixels[..., 0].astype(np.int64), TRANSPARENT)
-    if page.mode == "L" and SIGNED in getattr(page, "tag_v2", {}).get(SAMPLE_FORMAT, ()):
+    if page.mode == "L" and SIGNED in tags.get(SAMPLE_FORMAT, ()):
         pixels = pixels.view(np.int8)
+    elif page.mode == "1" and tags.get(WHITE_OR_BLACK_IS_0) == 0 and "tifffile" in str(tags.get(SOFTWARE)):
+        pixels = ~pixels  # tifffile writes True as 1, and declares 1 to be black
     numbers = whole(pixels)
     numbers[_transparent(page, numbers)] = TRANSPARENT
     return numbers

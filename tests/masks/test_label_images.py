@@ -144,6 +144,13 @@ def test_a_stack_that_tifffile_wrote(tmp_path: Path, folder: Path, dtype: type) 
     assert np.array_equal(loaded(tmp_path).masks.decode(), STACK)
 
 
+@pytest.mark.parametrize("options", [{}, {"photometric": "minisblack"}])
+def test_true_of_tifffile_is_a_mask(tmp_path: Path, folder: Path, options: dict[str, str]) -> None:
+    """By default it declares 1 of booleans to be black, and Pillow then reads True as 0."""
+    tifffile.imwrite(folder / "1.tif", STACK[0], **options)
+    assert np.array_equal(loaded(tmp_path).masks.decode(), STACK[:1])
+
+
 def test_frames_of_colours_are_refused(tmp_path: Path, folder: Path) -> None:
     save_pages(folder / "1.png", np.repeat(STACK[..., None], 3, -1).astype(np.uint8) * 9)
     with pytest.raises(MaskError, match="3 frames, but an image of colours has one"):
