@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -184,6 +185,7 @@ def _wide_pages(path: Path) -> list[np.ndarray]:
     """
     from tifffile import TiffFile
 
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it logs each broken tag before it raises
     try:
         with TiffFile(path) as file:
             return [page.asarray() for page in file.pages]
