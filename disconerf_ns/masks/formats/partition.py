@@ -111,7 +111,8 @@ def masks_of_labels(labels: Labels, meaning: Meaning = PLAIN) -> ImageMasks:
 
 def stack_of(layers: Sequence[Shaped[np.ndarray, "height width"]]) -> Stack | None:
     """Layers that are one mask each, of 0 and one more number, as a stack; None if they are not."""
-    binary = all(len({0, *np.unique(layer).tolist()}) <= 2 and layer.min(initial=0) >= 0 for layer in layers)
+    most = [layer.max(initial=0) for layer in layers]
+    binary = all(((layer == 0) | (layer == number)).all() for layer, number in zip(layers, most))
     return np.stack([layer > 0 for layer in layers]) if binary else None
 
 
