@@ -65,6 +65,8 @@ def read_pages(path: Path) -> list[Int[np.ndarray, "h w"]]:
         if not _is_wide_tiff(path):
             raise
         pages = [whole(page) for page in _wide_pages(path)]
+    if not pages:
+        raise ValueError("it has no pages")
     for page in pages:
         if page.shape != pages[0].shape:
             raise ValueError(f"its {len(pages)} pages are of different sizes")
