@@ -16,6 +16,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation import scores
 from disconerf_ns.evaluation.scores import Scores
 from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of, masks_of, views_of
+from disconerf_ns.masks.numbers import Named
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.rendering.film import film, orbit
 from disconerf_ns.rendering.frame import Frame
@@ -171,7 +172,7 @@ def load(run: Path | str) -> Scene:
 
 
 def evaluate(
-    scene: Scene, labels: Path | str, masks: MaskStore | None = None, void: int | None = 0, downscale: int = 1
+    scene: Scene, labels: Path | str, masks: MaskStore | None = None, void: Named = "auto", downscale: int = 1
 ) -> Scores:
     """Score a run, and the 2D masks beside it, on every held-out view; an edit takes no part.
 
@@ -179,7 +180,8 @@ def evaluate(
         scene: a loaded run.
         labels: folder of true labels by image key, `LABELS/<the image's path>.png`.
         masks: 2D masks that are scored too; by default the run's own if they cover the held-out views.
-        void: true label of pixels that count nowhere; None if every label is an object.
+        void: true labels of pixels that count nowhere, one or several; None if every label is an object. "auto" says
+            what it judges by all labels: negative ones are void, or else 0 is, and 255 that stands apart is too.
         downscale: views are rendered at 1 / downscale of their size.
     Returns:
         IoU, BD and SBD in [0, 1] (the paper's 4.1): of the masks, of the field per view, and of the whole scene.

@@ -12,6 +12,6 @@ class MaskError(UserError):
 
 
 def reason(error: BaseException) -> str:
-    """First line of an exception's message, at most 160 characters, or the exception's type if it has no message."""
+    """First line of an exception's message, at most 320 characters, or the exception's type if it has no message."""
     lines = str(error).strip().splitlines()
-    return lines[0][:160] if lines else type(error).__name__
+    return lines[0][:320] if lines else type(error).__name__

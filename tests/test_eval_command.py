@@ -91,7 +91,7 @@ def test_the_file_says_what_was_run_with_what(finished) -> None:
     scores, _, _ = finished
     assert scores["run"]["method"] == "disconerf-small" and scores["run"]["iterations"] == 480
     assert scores["run"]["seed"] == 42 and scores["run"]["slots"] == 4
-    assert scores["options"]["downscale"] == 1 and scores["options"]["void"] == 0
+    assert scores["options"]["downscale"] == 1 and scores["options"]["void"] == [0]
     assert set(scores["versions"]) == {"disconerf_ns", "torch", "nerfstudio", "python"} and scores["machine"]
 
 

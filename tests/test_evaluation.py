@@ -13,14 +13,72 @@ from PIL import Image
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation import scores as evaluation
-from disconerf_ns.evaluation.label_files import label_files
+from disconerf_ns.evaluation.label_files import label_files, listed_void, read_truth, said_void
+from disconerf_ns.evaluation.metrics import FRACTIONS
 from disconerf_ns.evaluation.predictions import predict_labels
 from disconerf_ns.evaluation.views import View, masks_of, views_of
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.label_image import read_label_image, write_label_image
+from disconerf_ns.masks.numbers import Named
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.scene.edit import Edit
+
+
+def bordered() -> tuple[np.ndarray, np.ndarray]:
+    """Labels 1 to 3 beside nothing, and the same with a border of 255 around every object."""
+    labels = np.tile(np.repeat([0, 1, 2, 3], 6), (12, 1))
+    border = np.zeros(labels.shape, bool)
+    border[:, 5:-1:6] = border[:, 6::6] = True
+    return labels, np.where(border, 255, labels)
+
+
+@pytest.mark.parametrize("void", ["auto", (0, 255), frozenset({0, 255})])
+def test_a_border_of_255_counts_nowhere(void: Named) -> None:
+    """A perfect prediction scores 1 in everything, whether the border is named or judged."""
+    labels, true = bordered()
+    found = evaluation.compare(labels, true, void=void)
+    assert found.field.objects.tolist() == [1, 2, 3]
+    scored = evaluation.summarize([found], FRACTIONS)
+    assert set(scored.views.values()) == set(scored.scene.values()) == {1.0}
+
+
+def test_labels_from_0_with_a_negative_void() -> None:
+    labels, _ = bordered()
+    found = evaluation.compare(labels, labels - 1)
+    assert found.field.objects.tolist() == [0, 1, 2] and evaluation.summarize([found]).scene["IoU"] == 1.0
+    assert evaluation.compare(labels, labels - 1, void=None).field.objects.tolist() == [-1, 0, 1, 2]
+
+
+def test_void_is_judged_for_all_label_images_and_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    labels, true = bordered()
+    files = [tmp_path / "1.png", tmp_path / "2.png"]
+    for file, content in zip(files, (labels, true)):
+        Image.fromarray(content.astype(np.uint8)).save(file)
+    assert listed_void(said_void(files, "auto")) == [0, 255]
+    assert "ground truth: 255 is a border" in capsys.readouterr().out
+    assert listed_void(said_void(files, 0)) == [0]
+    assert "ground truth: 255 is an object, since --void does not name it" in capsys.readouterr().out
+    assert listed_void(said_void(files, None)) == []
+
+
+def test_true_labels_of_other_types(tmp_path: Path) -> None:
+    """32 bits and float are read from .tif; fractions, pages and smooth resizing are said; two files are too many."""
+    labels, _ = bordered()
+    for dtype in (np.int32, np.float32):
+        Image.fromarray(labels.astype(dtype)).save(tmp_path / "1.tif")
+        assert (read_truth(label_files(tmp_path, [view("1", 12, 24)])[0]) == labels).all()
+    page = Image.fromarray(labels.astype(np.uint8))
+    Image.fromarray(labels / np.float32(2)).save(tmp_path / "half.tif")
+    page.save(tmp_path / "pages.tif", save_all=True, append_images=[page])
+    smooth = Image.fromarray((labels * 9).astype(np.uint8)).resize((96, 48), Image.Resampling.BILINEAR)
+    smooth.save(tmp_path / "smooth.png")
+    for name, reason in (("half.tif", "not whole"), ("pages.tif", "2 pages"), ("smooth.png", "smooth resizing")):
+        with pytest.raises(UserError, match=rf"ground truth: .*{name} cannot be used: .*{reason}"):
+            read_truth(tmp_path / name)
+    page.save(tmp_path / "1.png")
+    with pytest.raises(UserError, match=r"1\.png and .*1\.tif are of one image; keep one"):
+        label_files(tmp_path, [view("1", 12, 24)])
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from disconerf_ns.masks.formats.files import image_size
 from disconerf_ns.masks.formats.format import Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
 from disconerf_ns.masks.images import find_images
+from disconerf_ns.masks.numbers import void_of
 from disconerf_ns.masks.report import ViewMasks, describe, measure_view
 from disconerf_ns.masks.store import MaskStore
 
@@ -45,6 +46,9 @@ class Convert:
     """Format of the source; by default it is recognised by content."""
     to: Target = "sa1b"
     """Format to write; `ns-train disconerf` reads sa1b."""
+    void: tuple[int, ...] | Literal["auto"] | None = "auto"
+    """Numbers of label images or label maps that are no objects, such as `0 255`; None if every number is an object. By
+    default negative numbers are nothing, or else 0 is, and 255 that stands apart from the others is a border."""
     output: Path | None = None
     """Folder or file to write, required for formats other than sa1b; by default DATA/masks/ plus the source's name."""
     images: Path | None = None
@@ -64,7 +68,7 @@ class Convert:
             raise UserError(f"masks: there is no {self.source}; pass a file or folder of masks.")
         name = self.source_format or recognise(self.source, images)
         target = None if self.dry_run else self._target()
-        contents = format_of(name).read(self.source, images)
+        contents = format_of(name).read(self.source, images, void_of(self.void))
         print(f"masks: {self.source} is {name}, {FORMATS[name]}.")
         tally = Tally(left_out=+contents.left_out)
         with progress_bar(len(contents.loaders)) as advance:
@@ -91,7 +95,8 @@ class Convert:
             deque(masks, maxlen=0)
             return Losses()
         if self.to == "sa1b":
-            parameters = {"source": str(self.source), "format": name}
+            named = {} if self.void == "auto" else {"void": self.void}
+            parameters = {"source": str(self.source), "format": name, **named}
             MaskStore.create(target, {"generator": "convert", "version": __version__, "parameters": parameters})
         return format_of(self.to).write(target, images, chain([first], masks))
 
@@ -114,6 +119,8 @@ class GroundTruth:
 
     data: Path
     """The dataset's folder, or its transforms file."""
+    void: tuple[int, ...] | Literal["auto"] | None = "auto"
+    """Numbers that are no objects, as for `disconerf masks convert`."""
     output: Path | None = None
     """Folder of the masks; by default DATA/masks/ground-truth."""
     images: Path | None = None
@@ -127,7 +134,7 @@ class GroundTruth:
         """
         root = self.data if self.data.is_dir() else self.data.parent
         output = self.output or root / "masks" / "ground-truth"
-        Convert(root / "labels", self.data, source_format="labels", output=output, images=self.images)()
+        Convert(root / "labels", self.data, source_format="labels", void=self.void, output=output, images=self.images)()
 
 
 def _listed(sentences: list[str]) -> str:

@@ -23,7 +23,7 @@ class Eval:
     load_config: Path
     """config.yml of the run."""
     ground_truth: Path | None = None
-    """Folder of true labels: one PNG of 8 or 16 bit per image, found by the image's path in the dataset."""
+    """Folder of true labels: one PNG or TIFF with one channel per image, found by the image's path in the dataset."""
     masks: Path | None = None
     """Folder of 2D masks to score beside the field; by default the masks of the run, if they cover the views."""
     save: Path | None = None
@@ -32,8 +32,9 @@ class Eval:
     """JSON file of the scores; by default eval_objects.json beside config.yml."""
     split: Literal["test", "train", "all"] = "test"
     """Views to evaluate; "test" are the held-out views."""
-    void: int | None = 0
-    """True label of unlabelled pixels, which no score counts; None if every label is an object."""
+    void: tuple[int, ...] | Literal["auto"] | None = "auto"
+    """True labels of unlabelled pixels, which no score counts, such as `0 255`; None if every label is an object. By
+    default negative labels are void, or else 0 is, and 255 that stands apart from the others is a border and void."""
     downscale: int = 1
     """Render at 1 / downscale of the images' size; at least 1."""
 
@@ -51,19 +52,20 @@ class Eval:
         from rich.progress import track
 
         from disconerf_ns.evaluation import scores as evaluation
-        from disconerf_ns.evaluation.label_files import label_files
+        from disconerf_ns.evaluation.label_files import label_files, listed_void, read_truth, said_void
         from disconerf_ns.evaluation.predictions import predict_labels
         from disconerf_ns.evaluation.provenance import machine, versions
         from disconerf_ns.evaluation.views import masks_of, views_of
         from disconerf_ns.masks.image_masks import resample
-        from disconerf_ns.masks.label_image import read_label_image, write_label_image
+        from disconerf_ns.masks.label_image import write_label_image
 
         config, loaded, _, step = eval_setup(self.load_config, test_mode="test")
         pipeline = cast("DiscoNerfPipeline", loaded)
         views = views_of(pipeline, self.split)
-        files, store = [None] * len(views), None
+        files, store, void = [None] * len(views), None, frozenset[int]()
         if self.ground_truth is not None:
             files, store = label_files(self.ground_truth, views), masks_of(pipeline, views, self.masks)
+            void = said_void(files, self.void)
 
         compared = {}
         for view, file in track(list(zip(views, files)), "rendering label maps"):
@@ -71,16 +73,16 @@ class Eval:
             if self.save is not None:
                 write_label_image(resample(predicted, view.height, view.width), self.save / f"{view.key}.png")
             if file is not None:
-                true = read_label_image(file)
-                of_masks = None if store is None else evaluation.compare_masks(store, view, true, self.void)
-                compared[view] = evaluation.compare(predicted, true, of_masks, self.void)
+                true = read_truth(file)
+                of_masks = None if store is None else evaluation.compare_masks(store, view, true, void)
+                compared[view] = evaluation.compare(predicted, true, of_masks, void)
         if self.save is not None:
             print(f"eval: {len(views)} label maps are in {self.save}")
         if self.ground_truth is None:
             print("eval: nothing was scored; to score, name a folder of true labels with --ground-truth.")
             return
 
-        results = evaluation.report(compared, self.void)
+        results = evaluation.report(compared)
         print_scores(results["scores"], len(views))
         run = {
             "config": str(self.load_config),
@@ -94,7 +96,7 @@ class Eval:
             "ground_truth": str(self.ground_truth),
             "masks": None if store is None else str(store.root),
             "split": self.split,
-            "void": self.void,
+            "void": listed_void(void),
             "downscale": self.downscale,
         }
         path = self.output or self.load_config.parent / "eval_objects.json"

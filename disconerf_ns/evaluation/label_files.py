@@ -1,28 +1,34 @@
-"""True and predicted labels on disk: a grey image of 8 or 16 bit per view, found by the view's key."""
+"""True and predicted labels on disk: an image with one channel per view, found by the view's key."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
+import numpy as np
+from jaxtyping import Int
+from PIL import Image, UnidentifiedImageError
 
-from disconerf_ns.errors import UserError
+from disconerf_ns.errors import UserError, reason
 from disconerf_ns.evaluation.views import View, check_shape
+from disconerf_ns.masks.crisp import check_crisp
+from disconerf_ns.masks.label_image import SUFFIXES, read_label_image
+from disconerf_ns.masks.numbers import TRANSPARENT, Named, census, explain, judge, meaning_of, void_of
 
 
 def label_path(folder: Path, key: str) -> Path:
-    """The file of an image's true labels: `<folder>/<key>.png`, or the same without the key's subfolders.
+    """The file of an image's true labels: `<folder>/<key>.png` or `.tif`, or the same without the key's subfolders.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or there are two.
     """
-    exact = folder / f"{key}.png"
-    plain = folder / f"{PurePosixPath(key).name}.png"
-    for path in (exact, plain):
-        if path.is_file():
-            return path
-    raise UserError(f"ground truth: there is no {exact}; one label image per evaluated view is needed.")
+    for name in (key, PurePosixPath(key).name):
+        paths = [path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").is_file()]
+        if len(paths) > 1:
+            raise UserError(f"ground truth: {paths[0]} and {paths[1]} are of one image; keep one of them.")
+        if paths:
+            return paths[0]
+    raise UserError(f"ground truth: there is no {folder / f'{key}.png'}; one label image per evaluated view is needed.")
 
 
 def label_files(folder: Path, views: Sequence[View]) -> list[Path]:
@@ -41,9 +47,60 @@ def label_files(folder: Path, views: Sequence[View]) -> list[Path]:
                 f"ground truth: {path} would serve both {first.key} and {view.key}; keep the images' subfolders in "
                 f"{folder}."
             )
-        with Image.open(path) as image:
-            bands, (width, height) = len(image.getbands()), image.size
-        if bands > 1:
-            raise UserError(f"ground truth: {path} has {bands} channels; a label image has one, of 8 or 16 bit.")
+        height, width = _size(path)
         check_shape(path, height, width, view)
     return files
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Height and width of a label image.
+
+    Raises:
+        UserError: it has several channels.
+    """
+    try:
+        with Image.open(path) as image:
+            bands, (width, height) = image.getbands(), image.size
+    except UnidentifiedImageError:
+        height, width = read_truth(path).shape
+        return height, width
+    if (len(bands) > 1 and bands[-1] != "A") or len(bands) > 2:
+        raise UserError(f"ground truth: {path} has {len(bands)} channels; a label image has one.")
+    return height, width
+
+
+def read_truth(path: Path) -> Int[np.ndarray, "h w"]:
+    """The true labels in a file.
+
+    Raises:
+        UserError: the file is broken, has several pages, numbers that are not whole, or was resized smoothly.
+    """
+    try:
+        labels = read_label_image(path)
+        check_crisp(labels)
+    except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
+        raise UserError(f"ground truth: {path} cannot be used: {reason(error)}.") from error
+    return labels
+
+
+def void_labels(label_maps: Iterable[Int[np.ndarray, "_ _"]], void: Named) -> frozenset[int]:
+    """Labels that count nowhere: those that a person named, or what all label maps together tell."""
+    named = void_of(void)
+    return meaning_of(named, judge(census(label_maps))).void if named is None else named | {TRANSPARENT}
+
+
+def said_void(files: Sequence[Path], void: Named) -> frozenset[int]:
+    """The same for label images; prints what was judged.
+
+    Raises:
+        UserError: a file cannot be used.
+    """
+    named, pixels = void_of(void), census(map(read_truth, files))
+    for sentence in explain(named, judge(pixels), pixels):
+        print(f"ground truth: {sentence}")
+    return meaning_of(named, judge(pixels)).void
+
+
+def listed_void(void: frozenset[int]) -> list[int]:
+    """The numbers among labels that count nowhere."""
+    return sorted(void - {TRANSPARENT})

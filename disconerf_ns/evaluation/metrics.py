@@ -6,7 +6,7 @@ object in all views) and overlapping masks are scored by the same code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,14 +55,14 @@ class OverlapTable:
 def labels_table(
     predicted: Int[np.ndarray, "..."],
     truth: Int[np.ndarray, "..."],
-    ignore: int | None = None,
+    ignore: int | Collection[int] | None = None,
     nothing: int | None = None,
 ) -> OverlapTable:
     """Overlaps of two label maps, of one view or of several stacked ones.
 
     Args:
         predicted, truth: labels; every other value than the two below is a segment or an object.
-        ignore: true label whose pixels count nowhere, whatever was predicted there.
+        ignore: true label whose pixels count nowhere, whatever was predicted there, or several of them.
         nothing: predicted label that is no segment; an object's pixels with it are missed.
     Raises:
         ValueError: the maps differ in shape.
@@ -82,14 +82,14 @@ def labels_table(
 
 
 def masks_table(
-    masks: Bool[np.ndarray, "k h w"], truth: Int[np.ndarray, "h w"], ignore: int | None = None
+    masks: Bool[np.ndarray, "k h w"], truth: Int[np.ndarray, "h w"], ignore: int | Collection[int] | None = None
 ) -> OverlapTable:
     """Overlaps of binary masks, which may overlap each other, with the true objects of one view.
 
     Args:
         masks: K masks, K may be 0; one without a pixel that counts is no segment.
         truth: true labels.
-        ignore: true label whose pixels count nowhere.
+        ignore: true label whose pixels count nowhere, or several of them.
     """
     counted = _counted(truth, ignore)
     objects, t, true = np.unique(truth[counted], return_inverse=True, return_counts=True)
@@ -100,8 +100,9 @@ def masks_table(
     return OverlapTable(seen, objects, shared[seen].sum(1), true, shared[seen], void[seen])
 
 
-def _counted(truth: Int[np.ndarray, "*shape"], ignore: int | None) -> Bool[np.ndarray, "*shape"]:
-    return np.ones(truth.shape, bool) if ignore is None else truth != ignore
+def _counted(truth: Int[np.ndarray, "*shape"], ignore: int | Collection[int] | None) -> Bool[np.ndarray, "*shape"]:
+    labels = () if ignore is None else ignore
+    return np.isin(truth, list(labels) if isinstance(labels, Collection) else labels, invert=True)
 
 
 def match_segments(table: OverlapTable) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " m"]]:

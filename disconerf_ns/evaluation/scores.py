@@ -14,7 +14,7 @@ from jaxtyping import Int
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.evaluation.label_files import label_files
+from disconerf_ns.evaluation.label_files import label_files, listed_void, read_truth, said_void, void_labels
 from disconerf_ns.evaluation.metrics import (
     COUNTS,
     FRACTIONS,
@@ -28,7 +28,7 @@ from disconerf_ns.evaluation.metrics import (
 from disconerf_ns.evaluation.predictions import NOTHING, label_map, predict_labels
 from disconerf_ns.evaluation.views import EvaluatedRun, View, load_masks, views_of
 from disconerf_ns.masks.image_masks import resample
-from disconerf_ns.masks.label_image import read_label_image
+from disconerf_ns.masks.numbers import Named, void_of
 from disconerf_ns.masks.store import MaskStore
 
 
@@ -51,6 +51,8 @@ class Comparison:
     predicted: Int[np.ndarray, "h w"]
     truth: Int[np.ndarray, "h w"]
     """True labels at the prediction's size."""
+    ignored: frozenset[int]
+    """True labels that count nowhere."""
     field: OverlapTable
     """The prediction's overlaps."""
     masks: OverlapTable | None
@@ -61,23 +63,33 @@ def compare(
     predicted: Int[np.ndarray, "h w"],
     true: Int[np.ndarray, "a b"],
     masks: OverlapTable | None = None,
-    void: int | None = 0,
+    void: Named = "auto",
 ) -> Comparison:
-    """Compare a prediction with true labels of any size, at the prediction's."""
+    """Compare a prediction with true labels of any size, at the prediction's.
+
+    Args:
+        void: true labels that count nowhere; "auto" judges by this view's labels.
+    """
+    ignored = void_labels([true], void)
     truth = resample(true, *predicted.shape)
-    return Comparison(predicted, truth, labels_table(predicted, truth, void, NOTHING), masks)
+    return Comparison(predicted, truth, ignored, labels_table(predicted, truth, ignored, NOTHING), masks)
 
 
-def compare_masks(store: MaskStore, view: View, true: Int[np.ndarray, "h w"], void: int | None = 0) -> OverlapTable:
-    """Overlaps of a view's 2D masks with the true labels, at these labels' size."""
-    return masks_table(load_masks(store, view).decode(*true.shape), true, void)
+def compare_masks(store: MaskStore, view: View, true: Int[np.ndarray, "h w"], void: Named = "auto") -> OverlapTable:
+    """Overlaps of a view's 2D masks with the true labels, at these labels' size; `void` as in `compare`."""
+    return masks_table(load_masks(store, view).decode(*true.shape), true, void_labels([true], void))
 
 
-def whole_scene(views: Sequence[Comparison], void: int | None = 0) -> OverlapTable:
-    """Overlaps over all views at once."""
+def whole_scene(views: Sequence[Comparison], void: Named = "auto") -> OverlapTable:
+    """Overlaps over all views at once; "auto" leaves out what the views leave out."""
     predicted = np.concatenate([view.predicted.ravel() for view in views])
     truth = np.concatenate([view.truth.ravel() for view in views])
-    return labels_table(predicted, truth, void, NOTHING)
+    return labels_table(predicted, truth, _ignored(views, void), NOTHING)
+
+
+def _ignored(views: Sequence[Comparison], void: Named) -> frozenset[int]:
+    named = void_of(void)
+    return frozenset().union(*(view.ignored for view in views)) if named is None else named
 
 
 def apply(metrics: Metrics, table: OverlapTable) -> dict[str, float]:
@@ -85,7 +97,7 @@ def apply(metrics: Metrics, table: OverlapTable) -> dict[str, float]:
     return {name: float(metric(table)) for name, metric in metrics.items()}
 
 
-def summarize(views: Sequence[Comparison], metrics: Metrics = METRICS, void: int | None = 0) -> Scores:
+def summarize(views: Sequence[Comparison], metrics: Metrics = METRICS, void: Named = "auto") -> Scores:
     """Means over the views that show a true object, and the scene as a whole.
 
     Raises:
@@ -97,9 +109,10 @@ def summarize(views: Sequence[Comparison], metrics: Metrics = METRICS, void: int
 
     shown = [view for view in views if len(view.field.objects)]
     if not shown:
+        ignored = ", ".join(map(str, listed_void(_ignored(views, void))))
         raise UserError(
-            f"ground truth: no evaluated view has another label than {void}, which counts nowhere; name the label of "
-            "unlabelled pixels with --void, or --void None if there are none."
+            f"ground truth: no evaluated view has another label than {ignored}, which counts nowhere; name the label "
+            "of unlabelled pixels with --void, or --void None if there are none."
         )
     of_masks = [view.masks for view in shown if view.masks is not None]
     return Scores(
@@ -138,7 +151,7 @@ def score_objects(scene: OverlapTable) -> list[ObjectScore]:
     ]
 
 
-def report(views: Mapping[View, Comparison], void: int | None = 0) -> dict[str, Any]:
+def report(views: Mapping[View, Comparison], void: Named = "auto") -> dict[str, Any]:
     """All there is to say about compared views, as JSON: `scores`, `views` one by one, and the scene's `objects`."""
     metrics = {**FRACTIONS, **COUNTS}
     scores = asdict(summarize(list(views.values()), metrics, void))
@@ -161,7 +174,7 @@ def evaluate(
     run: EvaluatedRun,
     labels: Path,
     masks: MaskStore | None,
-    void: int | None = 0,
+    void: Named = "auto",
     downscale: int = 1,
     metrics: Metrics = METRICS,
 ) -> Scores:
@@ -171,19 +184,21 @@ def evaluate(
         run: a loaded or trained run; a person's edit takes no part.
         labels: folder of true labels by image key.
         masks: 2D masks of the same views, of which a view without masks scores 0; None scores no masks.
-        void: true label that counts nowhere.
+        void: true labels that count nowhere; "auto" judges by all labels and says what was judged.
         downscale: the field is rendered at 1 / downscale of the images' size.
         metrics: what is measured.
     Raises:
         UserError: no view is held out, one has no true labels or labels of another shape, or there are no objects.
     """
     views = views_of(run)
+    files = label_files(labels, views)
+    ignored = said_void(files, void)
     compared = []
-    for view, path in zip(views, label_files(labels, views)):
-        true = read_label_image(path)
-        of_masks = None if masks is None else compare_masks(masks, view, true, void)
-        compared.append(compare(predict_labels(run, view.index, downscale), true, of_masks, void))
-    return summarize(compared, metrics, void)
+    for view, path in zip(views, files):
+        true = read_truth(path)
+        of_masks = None if masks is None else compare_masks(masks, view, true, ignored)
+        compared.append(compare(predict_labels(run, view.index, downscale), true, of_masks, ignored))
+    return summarize(compared, metrics)
 
 
 def psnr(run: EvaluatedRun, view: int) -> float:
@@ -222,9 +237,13 @@ def object_metrics(run: EvaluatedRun) -> Iterator[dict[str, float]]:
         return
     try:
         files = label_files(folder, views_of(run))
-        scored = summarize([compare(label_map(maps[i]), read_label_image(files[i])) for i in sorted(maps)], NS_EVAL)
+        truths = {i: read_truth(files[i]) for i in sorted(maps)}
+        ignored = void_labels(truths.values(), "auto")
+        scored = summarize([compare(label_map(maps[i]), true, void=ignored) for i, true in truths.items()], NS_EVAL)
     except UserError as error:
         CONSOLE.log(f"objects are not scored: {error}")
         return
+    if listed_void(ignored) != [0]:
+        CONSOLE.log(f"objects are scored where the true label is not one of {listed_void(ignored)}")
     scores.update({f"object_{name}": value for name, value in scored.views.items()})
     scores.update({f"scene_{name}": value for name, value in scored.scene.items()})

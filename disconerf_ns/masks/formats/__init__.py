@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from disconerf_ns.errors import MaskError
-from disconerf_ns.masks.formats.files import below
+from disconerf_ns.masks.formats.files import below, refuse_jpeg
 from disconerf_ns.masks.formats.format import Format, Images
 from disconerf_ns.masks.formats.objects import groups
 
@@ -21,11 +21,11 @@ FORMATS = {
     "amg_folder": "folders of segment-anything's amg.py, one per image: a PNG per mask and metadata.csv",
     "objects": "a binary PNG per object: a folder with the image's name, or names such as NAME_object0.png",
     "coco": "COCO instances: one JSON file with polygons or RLE",
-    "labels": "label images: PNGs of 8 or 16 bit, 0 is no mask (Gaussian Grouping's object_mask too)",
+    "labels": "label images: PNG, TIFF or GIF with a number per object, or a page per mask (Gaussian Grouping's too)",
     "object_mask": "label images of 8 bit, as Gaussian Grouping reads them",
     "color": "PNGs with one colour per mask, black is no mask",
     "panoptic": "COCO panoptic: PNGs with ids as colours, and one JSON file",
-    "arrays": ".npy, .npz or .pt files, one per image: stacks of binary masks, or label maps",
+    "arrays": ".npy, .npz or .pt files, one per image: a stack of binary masks, an array per mask, or a label map",
     "garfield": "GARField's sam_data.hdf5",
 }
 """Name and description of every format; a format's module is imported when it is used."""
@@ -66,6 +66,7 @@ def recognise(path: Path, images: Images | None = None) -> str:
             f"masks: {path} is a single file, but in none of the formats that keep all images in one file (coco, "
             f"panoptic, garfield); name the folder with the files of all images, such as {path.parent}."
         )
+    refuse_jpeg(path)
     raise MaskError(
         f"masks: {path} is in no known format ({', '.join(FORMATS)}): {_summary(path)}; see `disconerf masks convert "
         "--help`."

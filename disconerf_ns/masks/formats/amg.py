@@ -9,9 +9,19 @@ from pathlib import Path
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks import sa1b
-from disconerf_ns.masks.formats.files import below, by_image, image_size, peek_json, read_json, sampled_files, unsaid
+from disconerf_ns.masks.formats.files import (
+    below,
+    by_image,
+    image_size,
+    peek_json,
+    read_json,
+    refuse_void,
+    sampled_files,
+    unsaid,
+)
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.numbers import Void
 
 
 def recognises(path: Path) -> bool:
@@ -19,8 +29,9 @@ def recognises(path: Path) -> bool:
     return any(isinstance(peek_json(file), list) for file in sampled_files(below(path, ".json")))
 
 
-def read(path: Path, images: Images) -> Contents:
+def read(path: Path, images: Images, void: Void = None) -> Contents:
     """Lists of annotations; an empty list takes its size from the image."""
+    refuse_void(void, path)
     return by_image(below(path, ".json"), path, images, _load)
 
 

@@ -12,9 +12,10 @@ from PIL import Image
 
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks import rle as run_length
-from disconerf_ns.masks.formats.files import below, by_image, image_size, sampled_files, unsaid
+from disconerf_ns.masks.formats.files import below, by_image, image_size, refuse_void, sampled_files, unsaid
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks, Mask
+from disconerf_ns.masks.numbers import Void
 
 TABLE = "metadata.csv"
 BOX = ("bbox_x0", "bbox_y0", "bbox_w", "bbox_h")
@@ -32,8 +33,9 @@ def tables(path: Path) -> list[Path]:
     return [file for file in below(path, ".csv") if file.name == TABLE]
 
 
-def read(path: Path, images: Images) -> Contents:
+def read(path: Path, images: Images, void: Void = None) -> Contents:
     """Folders by the images' names."""
+    refuse_void(void, path)
     return by_image([table.parent for table in tables(path)], path, images, _load)
 
 

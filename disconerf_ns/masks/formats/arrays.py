@@ -1,9 +1,12 @@
-"""Arrays in a .npy, .npz, .pt or .pth file per image: stacks of binary masks (masks, height, width), or label maps."""
+"""Arrays in a .npy, .npz, .pt or .pth file per image: stacks of binary masks, or label maps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
@@ -11,14 +14,19 @@ from typing import Any
 
 import numpy as np
 
+from disconerf_ns.errors import MaskError
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks import rle as run_length
-from disconerf_ns.masks.formats.files import below, by_image, decoding, image_size, unsaid
+from disconerf_ns.masks.formats.files import below, decoding, image_size, match_files, reading, unsaid
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
-from disconerf_ns.masks.formats.partition import gather, masks_of_labels
+from disconerf_ns.masks.formats.partition import Labels, Stack, as_masks, meaning_for, stack_of
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
+from disconerf_ns.masks.label_image import whole
+from disconerf_ns.masks.numbers import Meaning, Void
 
 SUFFIXES = (".npy", ".npz", ".pt", ".pth")
+ONE_MASK = re.compile(r"\D*\d+")
+"""Names of arrays that hold one mask each: `1`, `mask_1`, `arr_0`."""
 
 
 def recognises(path: Path) -> bool:
@@ -26,70 +34,186 @@ def recognises(path: Path) -> bool:
     return bool(below(path, *SUFFIXES))
 
 
-def read(path: Path, images: Images) -> Contents:
-    """Arrays by the images' names."""
-    return by_image(below(path, *SUFFIXES), path, images, _load)
+def read(path: Path, images: Images, void: Void = None) -> Contents:
+    """Arrays by the images' names; whether stacks have their masks in the first or last axis is one for all files."""
+    matched = match_files(below(path, *SUFFIXES), path, images)
+    pairs = matched.pairs(images)
+    last = _masks_last(path, pairs)
+    meaning = meaning_for(pairs, void, partial(_read, last=last))
+    return matched.contents(images, partial(_load, meaning=meaning, last=last))
 
 
-def _load(path: Path, image: Path) -> Loaded:
-    content = _read_torch(path) if path.suffix.lower() in (".pt", ".pth") else _read_numpy(path)
+def _load(path: Path, image: Path, meaning: Meaning, last: bool) -> Loaded:
+    content = _content(path)
     looked_at = content.pop("looked_at", None)
-    if "masks" not in content and len(content) != 1:
-        names = ", ".join(map(str, list(content)[:4]))
-        raise ValueError(f"it holds {len(content)} arrays ({names}), none of them called `masks`")
-    array = content.get("masks", next(iter(content.values())))
-    size = image_size(image)
-    if array.size == 0:
-        height, width = array.shape[1:] if array.ndim == 3 and all(array.shape[1:]) else size
-        masks = ImageMasks(height, width, ())
-    else:
-        numbers = _numbers(_without_axes_of_one(array, size))
-        masks = masks_of_labels(np.maximum(numbers, 0)) if numbers.ndim == 2 else gather(numbers, *numbers.shape[1:])
+    masks = as_masks(_numbers(_one(content), image_size(image), last), meaning)
     if looked_at is None:
         return Loaded(masks)
     if looked_at.shape != (masks.height, masks.width) or looked_at.dtype != bool:
         raise ValueError(f"`looked_at` is not an array of {masks.height} x {masks.width} booleans")
-    return Loaded(replace(masks, looked_at=run_length.encode(looked_at)))
+    return Loaded(replace(masks, looked_at=run_length.encode(looked_at & masks.decode_looked_at())))
 
 
-def _without_axes_of_one(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Masks as (masks, height, width) or a label map as (height, width), without additional axes of length one.
-
-    Args:
-        array: masks or a label map, possibly with a batch or channel axis.
-        size: height and width of the image.
-    """
-    if array.ndim == 4 and 1 in array.shape[:2]:
-        array = array[:, 0] if array.shape[1] == 1 else array[0]
-    if array.ndim == 3 and array.shape[2] == 1 and not same_shape((array.shape[1], 1), size):
-        array = array[..., 0]
-    if array.ndim == 3 and len(array) == 1 and not _binary(array):
-        array = array[0]
-    return array
+def _read(path: Path, image: Path, last: bool) -> Labels | Stack:
+    content = _content(path)
+    content.pop("looked_at", None)
+    return _numbers(_one(content), image_size(image), last)
 
 
-def _numbers(array: np.ndarray) -> np.ndarray:
-    """A label map as whole numbers, or masks as booleans.
+def _content(path: Path) -> dict[str, np.ndarray]:
+    return _read_torch(path) if path.suffix.lower() in (".pt", ".pth") else _read_numpy(path)
+
+
+def _one(content: dict[str, np.ndarray]) -> np.ndarray:
+    """The array of masks: `masks`, the only array, or a stack of arrays of one mask each.
 
     Raises:
-        ValueError: the array is neither.
+        ValueError: there is no such array.
     """
-    if array.ndim == 3 and _binary(array):
-        return array != 0
-    if array.ndim == 2 and array.dtype.kind in "biuf" and np.isfinite(array).all() and (array == np.trunc(array)).all():
-        return array.astype(np.int64)
+    if "masks" in content or len(content) == 1:
+        return content.get("masks", next(iter(content.values())))
+    layers = [np.squeeze(array) for array in content.values()]
+    alike = all(layer.ndim == 2 and layer.shape == layers[0].shape and _is_binary(layer) for layer in layers)
+    if layers and alike and all(map(ONE_MASK.fullmatch, content)):
+        return np.stack(layers) != 0
+    names = ", ".join(list(content)[:4])
     raise ValueError(
-        f"its array of shape {array.shape} and type {array.dtype} is neither masks of 0 and 1 or 255 (masks, height, "
-        "width) nor whole numbers (height, width)"
+        f"it holds {len(content)} arrays ({names}), none of them called `masks`; call the stack of masks so, or write "
+        "a binary mask of one size in each, called by its number"
     )
 
 
-def _binary(array: np.ndarray) -> bool:
-    return array.dtype.kind in "biufc" and any(((array == 0) | (array == filled)).all() for filled in (1, 255))
+# -------------------------------------------------------------------- shapes
+
+
+def _lean(array: np.ndarray, size: tuple[int, int]) -> int | None:
+    """How a stack has to be read for an image of this size.
+
+    Returns:
+        Below 0 for (masks, height, width), above 0 for (height, width, masks), 0 if both fit alike, None if none fits.
+    """
+    first, last = _fit(array.shape[1:], size), _fit(array.shape[:2], size)
+    return last - first if first or last else None
+
+
+def _fit(shape: Sequence[int], size: tuple[int, int]) -> int:
+    """2 for the sides of the image, 1 for sides of the same shape, maybe turned, and 0 for others."""
+    height, width = shape
+    alike = same_shape((height, width), size) or same_shape((width, height), size)
+    return 2 if (height, width) == size else int(alike)
+
+
+def _masks_last(root: Path, pairs: Sequence[tuple[Path, Path]]) -> bool:
+    """Whether masks are in the last axis of stacks for which both readings fit: all other stacks of the set tell.
+
+    Says that masks are in the last axis, or which reading was taken where nothing tells.
+    """
+    leans = {file: lean for file, image in pairs if (lean := _lean_of(file, image)) is not None}
+    told = {lean > 0 for lean in leans.values() if lean}
+    if True in told:
+        print(f"masks: stacks in {root} are (height, width, masks), by the images' sizes.")
+    open_ = [file for file, lean in leans.items() if lean == 0]
+    if open_ and len(told) != 1:
+        print(
+            f"masks: {len(open_)} stacks in {root}, such as {open_[0].name}, could be (masks, height, width) or "
+            "(height, width, masks); the first is taken. If it is the second, move the last axis to the front."
+        )
+    return told == {True}
+
+
+def _lean_of(path: Path, image: Path) -> int | None:
+    """The lean of a file's array; None if it is no stack, or cannot be read."""
+    try:
+        with reading(path):
+            content = _content(path)
+            content.pop("looked_at", None)
+            size = image_size(image)
+            array = _without_axes_of_one(_one(content), size)
+    except MaskError:
+        return None
+    return _lean(array, size) if array.ndim == 3 and array.size else None
+
+
+def _without_axes_of_one(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An array of at most three axes, without axes of length one before or behind the sides of the image.
+
+    Args:
+        array: masks or a label map, possibly with batch and channel axes.
+        size: height and width of the image.
+    """
+    while array.ndim > 3 and 1 in array.shape:
+        ones = [axis for axis, length in enumerate(array.shape) if length == 1]
+        inner = [axis for axis in ones if _fit(np.delete(array.shape, axis)[-2:].tolist(), size)]
+        array = array.squeeze((inner or ones)[-1 if array.shape[-1] == 1 else 0])
+    if array.ndim == 3 and array.shape[2] == 1 and not _fit(array.shape[1:], size):
+        array = array[..., 0]
+    return array
+
+
+def _numbers(array: np.ndarray, size: tuple[int, int], last: bool) -> Labels | Stack:
+    """A label map as whole numbers (height, width), or masks as booleans (masks, height, width).
+
+    Args:
+        array: the array of a file.
+        size: height and width of the image.
+        last: whether masks are in the last axis of stacks where the image's size does not tell.
+    Raises:
+        ValueError: the array is neither.
+    """
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"its array is of type {array.dtype}, not numbers")
+    if array.size == 0:
+        height, width = array.shape[1:] if array.ndim == 3 and all(array.shape[1:]) else size
+        return np.zeros((0, height, width), bool)
+    array = _without_axes_of_one(array, size)
+    if array.ndim == 3:
+        lean = _lean(array, size)
+        if lean is not None and (lean > 0 or (lean == 0 and last)):
+            array = np.moveaxis(array, -1, 0)
+        if len(array) > 1 or _is_binary(array[0]):
+            return _stack(array)
+        array = array[0]
+    if array.ndim != 2:
+        raise ValueError(
+            f"{_described(array)} is neither masks (masks, height, width) nor numbers (height, width); of several "
+            "masks for one prompt, keep the best"
+        )
+    return whole(array)
+
+
+def _stack(array: np.ndarray) -> Stack:
+    """Layers of 0 and one more whole number as booleans.
+
+    Raises:
+        ValueError: they have other numbers.
+    """
+    is_float = array.dtype.kind == "f"
+    if not is_float or (np.isfinite(array).all() and (array == np.trunc(array)).all()):
+        stack = stack_of(list(array))
+        if stack is not None:
+            return stack
+        raise ValueError(
+            f"{_described(array)} is not a stack of masks, each of 0 and one more number; write binary masks (masks, "
+            "height, width), or one map of numbers (height, width)"
+        )
+    inside = np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1
+    kind, threshold = ("probabilities", 0.5) if inside else ("logits", 0)
+    raise ValueError(f"{_described(array)} has numbers that look like {kind}; write binary masks, > {threshold}")
+
+
+def _described(array: np.ndarray) -> str:
+    return f"its array of shape {array.shape} and type {array.dtype}"
+
+
+def _is_binary(layer: np.ndarray) -> bool:
+    return layer.dtype.kind in "biuf" and any(np.isin(layer, (0, filled)).all() for filled in (1, 255))
+
+
+# -------------------------------------------------------------------- files
 
 
 def _read_numpy(path: Path) -> dict[str, np.ndarray]:
-    with decoding("NumPy"):
+    with decoding("NumPy"), _no_objects():
         content = np.load(path, allow_pickle=False)
         if isinstance(content, np.ndarray):
             return {"masks": content}
@@ -100,6 +224,24 @@ def _read_numpy(path: Path) -> dict[str, np.ndarray]:
         if not isinstance(array, np.ndarray):
             raise ValueError(f"its entry {name} is not an array")
     return arrays
+
+
+@contextmanager
+def _no_objects() -> Iterator[None]:
+    """Say what to do with arrays of Python objects, which could run a program when they are loaded.
+
+    Raises:
+        ValueError: an array is of objects.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        raise ValueError(
+            "it holds Python objects, which may run a program and are not loaded; write arrays of numbers, or label "
+            "images (Cellpose: --save_png or --save_tif)"
+        ) from error
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
@@ -113,7 +255,7 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
     if not isinstance(content, dict):
         content = {"masks": content}
     arrays = {name: value for name, value in content.items() if name == "masks" or isinstance(value, torch.Tensor)}
-    return {name: _array(value) for name, value in arrays.items()}
+    return {str(name): _array(value) for name, value in arrays.items()}
 
 
 def _array(content: Any) -> np.ndarray:

@@ -21,12 +21,14 @@ from disconerf_ns.masks.formats.files import (
     peek_json,
     read_json,
     reading,
+    refuse_void,
     sampled_files,
     unmatched,
     value_in,
 )
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.numbers import Void
 
 MOST_PIXELS = 2**28
 """Largest image, in pixels, in which polygons are drawn."""
@@ -55,8 +57,9 @@ def _is_coco(file: Path) -> bool:
     return not annotations or any(isinstance(a, dict) and "segmentation" in a for a in annotations)
 
 
-def read(path: Path, images: Images) -> Contents:
+def read(path: Path, images: Images, void: Void = None) -> Contents:
     """Images by their `file_name`; annotations without a segmentation are left out and counted."""
+    refuse_void(void, path)
     files = _files(path)
     if not files:
         raise MaskError(f"masks: {path} has no JSON file.")

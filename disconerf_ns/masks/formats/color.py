@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from disconerf_ns.masks.formats.files import below, by_image, modes_of
-from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
+from disconerf_ns.errors import MaskError
+from disconerf_ns.masks.formats.files import below, modes_of, reading, refuse_jpeg
+from disconerf_ns.masks.formats.format import Contents, Images, Losses
 from disconerf_ns.masks.formats.panoptic import recognises as is_panoptic
-from disconerf_ns.masks.formats.partition import SPREAD, flatten, masks_of_labels, read_colors, write_colors
+from disconerf_ns.masks.formats.partition import SPREAD, Labels, flatten, label_maps, read_colors, write_colors
 from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.numbers import TRANSPARENT, Void, judge, judge_colors
+
+GREY = 1 + 256 + 65536
+"""The colour of grey 1; that of grey g is g times as large."""
 
 
 def recognises(path: Path) -> bool:
@@ -17,13 +22,39 @@ def recognises(path: Path) -> bool:
     return bool(modes_of(below(path, ".png")) & {"RGB", "RGBA"}) and not is_panoptic(path)
 
 
-def read(path: Path, images: Images) -> Contents:
-    """Coloured images by the images' names."""
-    return by_image(below(path, ".png"), path, images, _load)
+def read(path: Path, images: Images, void: Void = None) -> Contents:
+    """Coloured images by the images' names; if all of them are grey, the grey values are the numbers."""
+    files = below(path, ".png")
+    if not files:
+        refuse_jpeg(path)
+    if all(map(_is_grey, files)):
+        print("masks: all colours are grey; numbers are their grey values.")
+        return label_maps(files, path, images, void, _greys, judge)
+    return label_maps(files, path, images, void, _colors, judge_colors, _spell)
 
 
-def _load(path: Path, image: Path) -> Loaded:
-    return Loaded(masks_of_labels(read_colors(path)))
+def _is_grey(path: Path) -> bool:
+    try:
+        with reading(path):
+            colors = read_colors(path)
+    except MaskError:
+        return True
+    return bool(((colors % GREY == 0) | (colors == TRANSPARENT)).all())
+
+
+def _greys(path: Path, image: Path) -> Labels:
+    colors = read_colors(path)
+    colors[colors != TRANSPARENT] //= GREY
+    return colors
+
+
+def _colors(path: Path, image: Path) -> Labels:
+    return read_colors(path)
+
+
+def _spell(number: int) -> str:
+    red, green, blue = (number >> shift & 255 for shift in (0, 8, 16))
+    return f"the colour ({red}, {green}, {blue}), number {number},"
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:

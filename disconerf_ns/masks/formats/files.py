@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -20,6 +21,7 @@ from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.formats.partners import none_fits, say_what_is_left
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.keys import pair_names
+from disconerf_ns.masks.numbers import Void
 
 SAMPLED = 16
 """Largest number of files that are opened to recognise a format."""
@@ -54,15 +56,43 @@ def by_image(files: Iterable[Path], root: Path, images: Images, load: Callable[[
     Raises:
         MaskError: no file belongs to an image, two files belong to one image, one file to two, or `root` is a file.
     """
+    return match_files(files, root, images).contents(images, load)
+
+
+@dataclass(frozen=True)
+class MatchedFiles:
+    """Files (or folders) of masks that belong to images."""
+
+    files: Mapping[str, Path]
+    """By the image's key."""
+    left_out: Losses
+    """Files that belong to none."""
+
+    def pairs(self, images: Images) -> list[tuple[Path, Path]]:
+        """Each file with its image."""
+        return [(file, images[key]) for key, file in self.files.items()]
+
+    def contents(self, images: Images, load: Callable[[Path, Path], Loaded]) -> Contents:
+        """The masks of the files; `load` is called with a file and its image."""
+        loaders = {key: partial(_load, load, file, images[key]) for key, file in self.files.items()}
+        return Contents(loaders, self.left_out)
+
+
+def match_files(files: Iterable[Path], root: Path, images: Images) -> MatchedFiles:
+    """Match files (or folders) below `root` with images by their relative paths.
+
+    Raises:
+        MaskError: as for `by_image`.
+    """
     if root.is_file():
         raise MaskError(f"masks: {root} is a single file; name the folder with the files of all images.")
     files = list(files)
     masks = without_photographs(files, images)
     paths = {path.relative_to(root).as_posix(): path for path in masks}
     names = match_images(paths, images, root)
-    loaders = {key: partial(_load, load, paths[name], images[key]) for key, name in names.items()}
     photographs = Losses({"photographs of the dataset": len(files) - len(masks)})
-    return Contents(loaders, +photographs + unmatched(paths, names, "files that fit no image"))
+    left_out = +photographs + unmatched(paths, names, "files that fit no image")
+    return MatchedFiles({key: paths[name] for key, name in names.items()}, left_out)
 
 
 def without_photographs(files: Iterable[Path], images: Images) -> list[Path]:
@@ -71,7 +101,7 @@ def without_photographs(files: Iterable[Path], images: Images) -> list[Path]:
     return [path for path in files if os.path.abspath(path) not in photographs]
 
 
-def unmatched(names: Collection[str], matched: Mapping[str, str], kind: str) -> Losses:
+def unmatched(names: Collection[Any], matched: Mapping[str, Any], kind: str) -> Losses:
     """Count the names that belong to no image.
 
     Args:
@@ -95,6 +125,30 @@ def match_images(names: Iterable[str], images: Images, root: Path) -> dict[str, 
         raise none_fits(names, images, root)
     say_what_is_left(names, pairs, images, root)
     return pairs
+
+
+def refuse_jpeg(path: Path) -> None:
+    """Refuse a folder whose only images are JPEGs.
+
+    Raises:
+        MaskError: it is one.
+    """
+    jpegs = below(path, ".jpg", ".jpeg")
+    if jpegs:
+        raise MaskError(
+            f"masks: {path} has JPEGs, such as {jpegs[0].name}, but no masks in another format; JPEG changes the "
+            "numbers and colours of label images along borders, so write them as PNG."
+        )
+
+
+def refuse_void(void: Void, path: Path) -> None:
+    """Refuse void numbers for a format in which masks are no numbers.
+
+    Raises:
+        MaskError: numbers are given.
+    """
+    if void is not None:
+        raise MaskError(f"masks: the masks in {path} are not numbers of pixels; leave --void out.")
 
 
 def unsaid(masks: ImageMasks, *fields: str) -> Losses:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.numbers import Void
 
 Images = Mapping[str, Path]
 """The images of a dataset, by key."""
@@ -43,9 +44,11 @@ class Format(Protocol):
         """Whether a file or folder is in this format, judged by its content."""
         ...
 
-    def read(self, path: Path, images: Images) -> Contents:
+    def read(self, path: Path, images: Images, void: Void = None) -> Contents:
         """Find the masks of images; each loader reads one image.
 
+        Args:
+            void: numbers that are no objects, or None to judge by content; formats without numbers refuse any.
         Raises:
             MaskError: a file shared by all images is broken, or two files fit one image. A loader raises it if its own
                 file is broken.

@@ -13,10 +13,11 @@ import h5py
 import numpy as np
 
 from disconerf_ns.errors import MaskError
-from disconerf_ns.masks.formats.files import BROKEN, below, reading
+from disconerf_ns.masks.formats.files import BROKEN, below, reading, refuse_void
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.formats.partition import gather
 from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.numbers import Void
 
 KEYS = "pixel_level_keys"
 
@@ -42,8 +43,9 @@ def _file(path: Path) -> Path | None:
     return path if path.is_file() else next(iter(below(path, ".hdf5", ".h5")), None)
 
 
-def read(path: Path, images: Images) -> Contents:
+def read(path: Path, images: Images, void: Void = None) -> Contents:
     """Masks by the number of the training image."""
+    refuse_void(void, path)
     file = _file(path)
     if file is None:
         raise MaskError(f"masks: {path} has no HDF5 file.")

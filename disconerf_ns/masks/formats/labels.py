@@ -1,4 +1,4 @@
-"""Label images: a PNG of 8 or 16 bit per image in which each value but 0 is a mask."""
+"""Label images: a PNG or TIFF with one channel per image in which each number is a mask, or with a mask per page."""
 
 from __future__ import annotations
 
@@ -9,35 +9,59 @@ import numpy as np
 from PIL import Image
 
 from disconerf_ns.masks.formats.amg_folder import recognises as is_amg_folder
-from disconerf_ns.masks.formats.files import below, by_image, decoding, modes_of
-from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
-from disconerf_ns.masks.formats.partition import flatten, masks_of_labels
+from disconerf_ns.masks.formats.files import BROKEN, below, refuse_jpeg, sampled_files
+from disconerf_ns.masks.formats.format import Contents, Images, Losses
+from disconerf_ns.masks.formats.partition import Labels, Stack, flatten, label_maps, stack_of
 from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.label_image import write_label_image
-
-SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
-ONE_CHANNEL = {"L", "LA", "I", "I;16", "I;16B", "P", "1"}
-"""Pillow's modes of images with one number per pixel, with or without transparency."""
+from disconerf_ns.masks.label_image import SUFFIXES, has_black_elsewhere, is_label_image, read_pages, write_label_image
+from disconerf_ns.masks.numbers import Void
 
 
 def recognises(path: Path) -> bool:
     """A folder of images with one channel that does not hold a PNG per mask."""
-    return bool(modes_of(below(path, *SUFFIXES)) & ONE_CHANNEL) and not is_amg_folder(path)
+    return any(map(_is_label_image, sampled_files(below(path, *SUFFIXES)))) and not is_amg_folder(path)
 
 
-def read(path: Path, images: Images) -> Contents:
+def _is_label_image(path: Path) -> bool:
+    try:
+        return is_label_image(path)
+    except BROKEN:
+        return False
+
+
+def read(path: Path, images: Images, void: Void = None) -> Contents:
     """Label images by the images' names."""
-    return by_image(below(path, *SUFFIXES), path, images, _load)
+    files = below(path, *SUFFIXES)
+    if not files:
+        refuse_jpeg(path)
+    odd = [file for file in files if _is_by_color(file)]
+    if odd:
+        print(
+            f"masks: {len(odd)} files, such as {odd[0]}, have a palette in which black is not 0; numbers are their "
+            "colours, R + 256 G + 65536 B, and black is 0."
+        )
+    return label_maps(files, path, images, void, _read)
 
 
-def _load(path: Path, image: Path) -> Loaded:
-    with Image.open(path) as content:
-        if content.mode not in ONE_CHANNEL:
-            raise ValueError(f"it has {len(content.getbands())} channels, but a label image has one")
-        with decoding("Pillow"):
-            content.load()
-        labels = np.asarray(content).astype(np.int64)
-    return Loaded(masks_of_labels(labels if labels.ndim == 2 else labels[..., 0] * (labels[..., 1] > 0)))
+def _read(path: Path, image: Path) -> Labels | Stack:
+    pages = read_pages(path)
+    if len(pages) == 1:
+        return pages[0]
+    stack = stack_of(pages)
+    if stack is None:
+        raise ValueError(
+            f"it has {len(pages)} pages, which are not one mask each, of 0 and one more number; write one page with a "
+            "number per object, or a page per mask"
+        )
+    return stack
+
+
+def _is_by_color(path: Path) -> bool:
+    try:
+        with Image.open(path) as image:
+            return image.format != "GIF" and has_black_elsewhere(image)
+    except BROKEN:
+        return False
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:

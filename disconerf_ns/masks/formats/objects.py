@@ -13,11 +13,12 @@ from jaxtyping import Bool
 from PIL import Image
 
 from disconerf_ns.errors import MaskError
-from disconerf_ns.masks.formats.files import below, decoding, match_images, reading, without_photographs
+from disconerf_ns.masks.formats.files import below, decoding, match_images, reading, refuse_void, without_photographs
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.formats.partition import gather
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.keys import pair
+from disconerf_ns.masks.numbers import Void
 from disconerf_ns.masks.simplify import without_suffix
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
@@ -62,12 +63,13 @@ def _fit(names: Iterable[str], images: Images, root: Path) -> bool:
         return False
 
 
-def read(path: Path, images: Images) -> Contents:
+def read(path: Path, images: Images, void: Void = None) -> Contents:
     """Files by the images' names; empty masks are left out.
 
     Raises:
         MaskError: the files' folders, or the beginnings of their names, are not images' names.
     """
+    refuse_void(void, path)
     found = groups(path, images)
     if not found:
         raise MaskError(

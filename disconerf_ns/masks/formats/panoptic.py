@@ -16,6 +16,7 @@ from disconerf_ns.masks.formats.files import (
     peek_json,
     read_json,
     reading,
+    refuse_void,
     sampled_files,
     unmatched,
     value_in,
@@ -23,6 +24,7 @@ from disconerf_ns.masks.formats.files import (
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.formats.partition import SPREAD, flatten, gather, read_colors, write_colors
 from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.numbers import Void
 from disconerf_ns.masks.rle import is_number
 
 FILE, FOLDER = "panoptic.json", "panoptic"
@@ -43,8 +45,9 @@ def _lists_segments(file: Path) -> bool:
     return isinstance(annotations, list) and any(isinstance(a, dict) and "segments_info" in a for a in annotations[:1])
 
 
-def read(path: Path, images: Images) -> Contents:
+def read(path: Path, images: Images, void: Void = None) -> Contents:
     """PNGs by the `file_name` of annotations, in the folder with the JSON file's name or beside the file."""
+    refuse_void(void, path)
     files = _files(path)
     if not files:
         raise MaskError(f"masks: {path} has no JSON file.")

@@ -2,38 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Integer
+from jaxtyping import Bool, Integer, Shaped
 from PIL import Image
 
 from disconerf_ns.errors import MaskError
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks import rle as run_length
-from disconerf_ns.masks.formats.files import unsaid
-from disconerf_ns.masks.formats.format import Losses
+from disconerf_ns.masks.crisp import check_crisp
+from disconerf_ns.masks.formats.files import match_files, reading, unsaid
+from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks, Mask
+from disconerf_ns.masks.label_image import check_depth, colors_as_numbers
+from disconerf_ns.masks.numbers import MOST_VALUES, PLAIN, Census, Meaning, Void, census, explain, judge, meaning_of
 
+Labels = Integer[np.ndarray, "height width"]
+"""A number per pixel."""
+Stack = Bool[np.ndarray, "masks height width"]
+"""Masks that may overlap."""
+Read = Callable[[Path, Path], "Labels | Stack"]
+"""Reads a file of an image."""
 SPREAD = 0x9E3779
 """Multiplies a mask's number, modulo 2^24, to give its colour: odd, so that colours differ, and large, so that the
 colours of small numbers are easy to tell apart."""
-MOST_VALUES = 10_000
-"""Largest number of different pixel values that still count as masks; more look like a photograph."""
 
 
-def masks_of_labels(labels: Integer[np.ndarray, "height width"], void: int = 0) -> ImageMasks:
-    """One mask for each value except `void`, in ascending order.
+def label_maps(
+    files: Sequence[Path],
+    root: Path,
+    images: Images,
+    void: Void,
+    read: Read,
+    judge: Callable[[Census], Meaning] = judge,
+    spell: Callable[[int], str] = str,
+) -> Contents:
+    """Label maps, or stacks of masks, by the images' names; the meaning of numbers is judged for all files together.
+
+    A number may be in one file only, and whether 0 is an object must not change between images; so all files are read
+    once more, which takes little time beside the encoding of masks.
+
+    Args:
+        void: numbers that are no objects, or None.
+        read: gives the content of a file for its image.
+        judge: tells what numbers mean.
+        spell: text of a number.
+    Raises:
+        MaskError: as for `by_image`.
+    """
+    matched = match_files(files, root, images)
+    meaning = meaning_for(matched.pairs(images), void, read, judge, spell)
+    return matched.contents(images, lambda file, image: Loaded(as_masks(read(file, image), meaning)))
+
+
+def meaning_for(
+    pairs: Sequence[tuple[Path, Path]],
+    void: Void,
+    read: Read,
+    judge: Callable[[Census], Meaning] = judge,
+    spell: Callable[[int], str] = str,
+) -> Meaning:
+    """What the numbers in files mean; prints what was judged.
+
+    Args:
+        pairs: a file and its image each.
+        void, read, judge, spell: as for `label_maps`.
+    """
+    pixels = census(numbers for file, image in pairs for numbers in _numbers(read, file, image))
+    judged = judge(pixels)
+    for sentence in explain(void, judged, pixels, spell):
+        print(f"masks: {sentence}")
+    return meaning_of(void, judged)
+
+
+def _numbers(read: Read, file: Path, image: Path) -> list[Labels]:
+    """The label map of a file, if it is one and can be read."""
+    try:
+        with reading(file):
+            content = read(file, image)
+    except MaskError:
+        return []
+    return [] if content.ndim == 3 else [content]
+
+
+def as_masks(content: Labels | Stack, meaning: Meaning) -> ImageMasks:
+    """The masks of a label map as `masks_of_labels` makes them, or of a stack."""
+    return gather(content, *content.shape[1:]) if content.ndim == 3 else masks_of_labels(content, meaning)
+
+
+def masks_of_labels(labels: Labels, meaning: Meaning = PLAIN) -> ImageMasks:
+    """One mask for each number that is an object, in ascending order.
 
     Raises:
-        ValueError: there are more than MOST_VALUES values.
+        ValueError: there are more than MOST_VALUES numbers, or they were mixed by a smooth filter.
     """
-    values = [value for value in np.unique(labels) if value != void]
+    values = [value for value in np.unique(labels) if int(value) not in meaning.void]
     if len(values) > MOST_VALUES:
         raise ValueError(f"it has {len(values)} different values, like a photograph and unlike masks")
-    return gather((labels == value for value in values), *labels.shape)
+    check_crisp(labels)
+    masks = gather((labels == value for value in values), *labels.shape)
+    border = np.isin(labels, list(meaning.border))
+    return replace(masks, looked_at=run_length.encode(~border)) if border.any() else masks
+
+
+def stack_of(layers: Sequence[Shaped[np.ndarray, "height width"]]) -> Stack | None:
+    """Layers that are one mask each, of 0 and one more number, as a stack; None if they are not."""
+    most = [layer.max(initial=0) for layer in layers]
+    binary = all(((layer == 0) | (layer == number)).all() for layer, number in zip(layers, most))
+    return np.stack([layer > 0 for layer in layers]) if binary else None
 
 
 def gather(masks: Iterable[Bool[np.ndarray, "height width"]], height: int, width: int) -> ImageMasks:
@@ -72,17 +152,19 @@ def _largest_first(masks: ImageMasks) -> Iterator[tuple[int, Bool[np.ndarray, "h
         yield i + 1, run_length.decode(masks.annotations[i].rle)
 
 
-def read_colors(path: Path) -> Integer[np.ndarray, "height width"]:
-    """R + 256 G + 65536 B of every pixel, 0 if the pixel is transparent.
+def read_colors(path: Path) -> Labels:
+    """R + 256 G + 65536 B of every pixel, TRANSPARENT if the pixel is.
 
     Raises:
-        ValueError: the image is neither RGB nor RGBA.
+        ValueError: the image is neither RGB nor RGBA, or has several frames or 16 bits per channel.
     """
     with Image.open(path) as image:
         if image.mode not in ("RGB", "RGBA"):
             raise ValueError(f"it is an image of mode {image.mode}, not RGB or RGBA")
-        colors = np.asarray(image.convert("RGBA")).astype(np.int64)
-    return colors[..., :3] @ (1, 256, 65536) * (colors[..., 3] > 0)
+        if getattr(image, "n_frames", 1) > 1:
+            raise ValueError(f"it has {getattr(image, 'n_frames', 1)} frames, but an image of colours has one")
+        check_depth(image)
+        return colors_as_numbers(np.asarray(image.convert("RGBA")).astype(np.int64))
 
 
 def write_colors(numbers: Integer[np.ndarray, "height width"], path: Path) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from disconerf_ns.masks.formats.files import below, by_image, peek_json, read_json, sampled_files
+from disconerf_ns.masks.formats.files import below, by_image, peek_json, read_json, refuse_void, sampled_files
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.numbers import Void
 from disconerf_ns.masks.sa1b import parse
 from disconerf_ns.masks.store import MANIFEST, MaskStore
 
@@ -22,8 +23,9 @@ def _files(path: Path) -> list[Path]:
     return [file for file in below(path, ".json") if file != path / MANIFEST]
 
 
-def read(path: Path, images: Images) -> Contents:
+def read(path: Path, images: Images, void: Void = None) -> Contents:
     """Files by the images' names."""
+    refuse_void(void, path)
     return by_image(_files(path), path, images, _load)
 
 
