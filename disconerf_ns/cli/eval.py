@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
+from disconerf_ns.masks.placement import Orientation
 from disconerf_ns.runs import manifest_of
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ class Eval:
     """Views to evaluate; "test" are the held-out views."""
     void: int | None = 0
     """True label of unlabelled pixels, which no score counts; None if every label is an object."""
+    orientation: Orientation = "auto"
+    """Picture that labels were drawn on, where a photograph has an EXIF orientation: "upright" as most programs show
+    it, or "stored" as its pixels are. "auto" decides by sizes, or else by edges of the photographs."""
     downscale: int = 1
     """Render at 1 / downscale of the images' size; at least 1."""
 
@@ -56,14 +60,17 @@ class Eval:
         from disconerf_ns.evaluation.provenance import machine, versions
         from disconerf_ns.evaluation.views import masks_of, views_of
         from disconerf_ns.masks.image_masks import resample
-        from disconerf_ns.masks.label_image import read_label_image, write_label_image
+        from disconerf_ns.masks.label_image import write_label_image
 
         config, loaded, _, step = eval_setup(self.load_config, test_mode="test")
         pipeline = cast("DiscoNerfPipeline", loaded)
         views = views_of(pipeline, self.split)
         files, store = [None] * len(views), None
         if self.ground_truth is not None:
-            files, store = label_files(self.ground_truth, views), masks_of(pipeline, views, self.masks)
+            files, store = (
+                label_files(self.ground_truth, views, self.orientation),
+                masks_of(pipeline, views, self.masks),
+            )
 
         compared = {}
         for view, file in track(list(zip(views, files)), "rendering label maps"):
@@ -71,7 +78,7 @@ class Eval:
             if self.save is not None:
                 write_label_image(resample(predicted, view.height, view.width), self.save / f"{view.key}.png")
             if file is not None:
-                true = read_label_image(file)
+                true = file.read()
                 of_masks = None if store is None else evaluation.compare_masks(store, view, true, self.void)
                 compared[view] = evaluation.compare(predicted, true, of_masks, self.void)
         if self.save is not None:
@@ -95,6 +102,7 @@ class Eval:
             "masks": None if store is None else str(store.root),
             "split": self.split,
             "void": self.void,
+            "orientation": self.orientation,
             "downscale": self.downscale,
         }
         path = self.output or self.load_config.parent / "eval_objects.json"

@@ -28,7 +28,7 @@ from disconerf_ns.evaluation.metrics import (
 from disconerf_ns.evaluation.predictions import NOTHING, label_map, predict_labels
 from disconerf_ns.evaluation.views import EvaluatedRun, View, load_masks, views_of
 from disconerf_ns.masks.image_masks import resample
-from disconerf_ns.masks.label_image import read_label_image
+from disconerf_ns.masks.placement import Orientation
 from disconerf_ns.masks.store import MaskStore
 
 
@@ -164,6 +164,7 @@ def evaluate(
     void: int | None = 0,
     downscale: int = 1,
     metrics: Metrics = METRICS,
+    orientation: Orientation = "auto",
 ) -> Scores:
     """Score the field and the masks on every held-out view.
 
@@ -174,13 +175,14 @@ def evaluate(
         void: true label that counts nowhere.
         downscale: the field is rendered at 1 / downscale of the images' size.
         metrics: what is measured.
+        orientation: picture that the labels were drawn on, as in `placement.place`.
     Raises:
         UserError: no view is held out, one has no true labels or labels of another shape, or there are no objects.
     """
     views = views_of(run)
     compared = []
-    for view, path in zip(views, label_files(labels, views)):
-        true = read_label_image(path)
+    for view, file in zip(views, label_files(labels, views, orientation)):
+        true = file.read()
         of_masks = None if masks is None else compare_masks(masks, view, true, void)
         compared.append(compare(predict_labels(run, view.index, downscale), true, of_masks, void))
     return summarize(compared, metrics, void)
@@ -222,7 +224,7 @@ def object_metrics(run: EvaluatedRun) -> Iterator[dict[str, float]]:
         return
     try:
         files = label_files(folder, views_of(run))
-        scored = summarize([compare(label_map(maps[i]), read_label_image(files[i])) for i in sorted(maps)], NS_EVAL)
+        scored = summarize([compare(label_map(maps[i]), files[i].read()) for i in sorted(maps)], NS_EVAL)
     except UserError as error:
         CONSOLE.log(f"objects are not scored: {error}")
         return

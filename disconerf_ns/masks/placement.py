@@ -48,7 +48,8 @@ class Drawn:
     @classmethod
     def labels(cls, labels: Int[np.ndarray, "height width"]) -> Drawn:
         """A label map."""
-        return cls(*labels.shape, partial(label_borders, labels))
+        height, width = labels.shape
+        return cls(height, width, partial(label_borders, labels))
 
     def stored_borders(self, orientation: int, height: int, width: int) -> Int[np.ndarray, "height width"]:
         """Their borders on stored pixels of this size, if they were drawn on the picture of this orientation."""
@@ -67,6 +68,8 @@ class Placement:
     """What the reading rests on."""
     asked: bool = False
     """Whether the user named the reading, so that sizes have no say."""
+    about: str = "masks"
+    """First words of messages."""
 
     def orientation(self, key: str, drawn: tuple[int, int], photograph: tuple[int, int]) -> int:
         """The orientation of the picture that an image's masks or labels were drawn on; 1 is that of the stored pixels.
@@ -87,8 +90,8 @@ class Placement:
             return STORED
         if self.reading is None:
             raise MaskError(
-                f"masks: {key} has EXIF orientation {orientation}, and its masks fit the upright picture and the "
-                "stored pixels; say which with --orientation upright or --orientation stored."
+                f"{self.about}: {key} has EXIF orientation {orientation}, and what is drawn on it fits the upright "
+                "picture and the stored pixels; say which with --orientation upright or --orientation stored."
             )
         return orientation if self.reading == "upright" else STORED
 
@@ -130,6 +133,7 @@ def place(
     source: object,
     orientation: Orientation = "auto",
     otherwise: Reading | None = None,
+    about: str = "masks",
 ) -> Placement:
     """Decide which picture the masks or labels of a set were drawn on, over all photographs with EXIF orientation.
 
@@ -139,11 +143,12 @@ def place(
         source: their file or folder, for the message.
         orientation: what the user says; "auto" decides by sizes, and by the photographs' edges where these do not say.
         otherwise: the reading if nothing is clear; None refuses.
+        about: first words of messages.
     Raises:
         MaskError: it is not clear.
     """
     turned = {key: value for key, path in photographs.items() if (value := _orientation(path)) != STORED}
-    placement = Placement(turned)
+    placement = Placement(turned, about=about)
     if not turned:
         return placement
     if orientation != "auto":
@@ -155,17 +160,17 @@ def place(
         return replace(
             placement, reading=None if readings else "stored", why="by sizes" if readings else "nothing says otherwise"
         )
-    table = dict(zip(READINGS, fits.T))
-    means = ", ".join(f"{np.mean(table[reading]):.2f} on {PICTURES[reading]}" for reading in READINGS)
+    table: dict[str, np.ndarray] = dict(zip(READINGS, fits.T))
+    means = ", ".join(f"{table[reading].mean():.2f} on {PICTURES[reading]}" for reading in READINGS)
     why = f"borders to edges of {len(fits)} photographs: {means}, by chance 1"
     best = clearly_best(table)
     for reading in READINGS:
         if reading == (best or otherwise):
             return replace(placement, reading=reading, why=why)
     raise MaskError(
-        f"masks: {len(turned)} of {len(photographs)} photographs have an EXIF orientation, and it is not clear whether "
-        f"{source} was drawn on the upright picture or on the stored pixels ({why}); say which with --orientation "
-        "upright or --orientation stored."
+        f"{about}: {len(turned)} of {len(photographs)} photographs have an EXIF orientation, and it is not clear "
+        f"whether {source} was drawn on the upright picture or on the stored pixels ({why}); say which with "
+        "--orientation upright or --orientation stored."
     )
 
 

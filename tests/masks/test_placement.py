@@ -6,36 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from exif import boxes, photograph, shown
+from PIL import Image
 
 from disconerf_ns.cli import main
 from disconerf_ns.masks.store import MaskStore
-
-
-def scene(seed: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """A picture (height, width, 3) of coloured boxes on noise, and its labels; 0 is the background."""
-    generator = np.random.default_rng(seed)
-    labels = np.zeros((height, width), np.uint8)
-    for label in range(1, 7):
-        top, left = generator.integers(0, (height - 20, width - 20))
-        down, right = generator.integers(12, 40, 2)
-        labels[top : top + down, left : left + right] = label
-    colors = generator.integers(20, 236, (7, 3))
-    return (colors[labels] + generator.normal(0, 6, (height, width, 3))).clip(0, 255).astype(np.uint8), labels
-
-
-def photograph(path: Path, picture: np.ndarray, orientation: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    Image.fromarray(picture).save(path, exif=exif, quality=95)
-
-
-def shown(array: np.ndarray, orientation: int) -> np.ndarray:
-    """An array as viewers show it."""
-    image = Image.fromarray(array)
-    image.getexif()[0x0112] = orientation
-    return np.asarray(ImageOps.exif_transpose(image))
 
 
 def dataset(root: Path, orientations: list[int], size: tuple[int, int], upright: bool = True) -> list[np.ndarray]:
@@ -43,7 +18,7 @@ def dataset(root: Path, orientations: list[int], size: tuple[int, int], upright:
     truth = []
     (root / "labels").mkdir(parents=True)
     for number, orientation in enumerate(orientations):
-        picture, labels = scene(number, *size)
+        picture, labels = boxes(number, *size)
         photograph(root / f"images/{number}.jpg", picture, orientation)
         drawn = shown(labels, orientation) if upright else labels
         Image.fromarray(drawn).save(root / f"labels/{number}.png")
