@@ -224,7 +224,7 @@ def test_labels_of_the_upright_picture_are_turned(
         picture, labels = boxes(number, *size)
         photograph(tmp_path / f"images/{number}.jpg", picture, orientation)
         truth[number] = labels[::2, ::2]
-        write_label_image(shown(truth[number], orientation), tmp_path / f"labels/{number}.png")
+        write_label_image(shown(truth[number], orientation).astype(int), tmp_path / f"labels/{number}.png")
         views.append(replace(view(str(number), *size), image=tmp_path / f"images/{number}.jpg"))
     for option in ("auto", "upright"):
         files = label_files(tmp_path / "labels", views, option)
