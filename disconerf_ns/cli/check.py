@@ -70,9 +70,9 @@ class Check:
         findings += look_at_alignment(aligned.best, {name: aligned.mean(name) for name in aligned.fits})
         print(describe(store.root, [measure_view(key, view) for key, view in masks.items()]))
         print(f"  alignment  {aligned.mean(AS_THEY_ARE):.2f}: edges along the masks' borders; 1 is chance")
-        self._draw(store, images, {key: masks[key] for key in masks if key in sizes})
         for finding in findings:
             print(f"masks: {'WRONG: ' if finding.wrong else ''}{finding.text}")
+        self._draw(store, images, {key: masks[key] for key in masks if key in sizes})
         wrong = sum(finding.wrong for finding in findings)
         if wrong:
             raise UserError(
@@ -89,7 +89,7 @@ class Check:
             content = BytesIO()
             Image.fromarray(sheet(tiles)).save(content, format="JPEG", quality=88)
             write_whole(path, content.getvalue())
-            print(f"  sheet      {path}")
+            print(f"masks: photographs beside their masks are in {path}")
 
 
 def look_at_photographs(images: Mapping[str, Path]) -> tuple[dict[str, tuple[int, int]], list[Finding]]:
@@ -168,7 +168,8 @@ def look_at_names(store: MaskStore, pairs: Mapping[str, str], images: Mapping[st
     if absent:
         yield Finding(
             f"{len(absent)} of {len(images)} photographs have no masks in {store.root}: {listed(absent)}; make them, "
-            "name the masks like the photographs, or train with --pipeline.datamanager.allow-missing-masks True.",
+            "name the masks like the photographs, or train with --pipeline.datamanager.allow-missing-masks True (those "
+            "that are held out need none).",
             len(absent) == len(images),
         )
     used = set(pairs.values())
