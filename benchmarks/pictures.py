@@ -27,7 +27,6 @@ from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.evaluation.scores import compare, whole_scene
 from disconerf_ns.evaluation.views import load_masks, views_of
 from disconerf_ns.files import write_whole
-from disconerf_ns.masks.label_image import read_label_image
 from disconerf_ns.palette import object_colors
 from disconerf_ns.pipeline import DiscoNerfPipeline
 
@@ -93,9 +92,9 @@ def look(pipeline: DiscoNerfPipeline, labels: Path, downscale: int) -> list[Look
     """Every held-out view of a run with objects."""
     views = views_of(pipeline)
     compared, confidences = [], []
-    for view, path in zip(views, label_files(labels, views)):
+    for view, file in zip(views, label_files(labels, views)):
         outputs = render_view(pipeline, view.index, downscale)
-        compared.append(compare(label_map(outputs["label"]), read_label_image(path)))
+        compared.append(compare(label_map(outputs["label"]), file.read()))
         confidences.append(outputs["confidence"][..., 0].cpu().numpy())
     scene = whole_scene(compared)
     names = {0: 0} | {int(scene.segments[s]): int(scene.objects[t]) for s, t in zip(*match_segments(scene))}

@@ -17,6 +17,7 @@ from disconerf_ns.evaluation import scores
 from disconerf_ns.evaluation.scores import Scores
 from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of, masks_of, views_of
 from disconerf_ns.masks.numbers import Named
+from disconerf_ns.masks.placement import Orientation
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.rendering.film import film, orbit
 from disconerf_ns.rendering.frame import Frame
@@ -172,7 +173,12 @@ def load(run: Path | str) -> Scene:
 
 
 def evaluate(
-    scene: Scene, labels: Path | str, masks: MaskStore | None = None, void: Named = "auto", downscale: int = 1
+    scene: Scene,
+    labels: Path | str,
+    masks: MaskStore | None = None,
+    void: Named = "auto",
+    downscale: int = 1,
+    orientation: Orientation = "auto",
 ) -> Scores:
     """Score a run, and the 2D masks beside it, on every held-out view; an edit takes no part.
 
@@ -183,6 +189,8 @@ def evaluate(
         void: true labels of pixels that count nowhere, one or several; None if every label is an object. "auto" says
             what it judges by all labels: negative ones are void, or else 0 is, and 255 that stands apart is too.
         downscale: views are rendered at 1 / downscale of their size.
+        orientation: picture that the labels were drawn on, where a photograph has an EXIF orientation: "upright",
+            "stored", or "auto", which decides by sizes and by edges of the photographs, and prints what it decided.
     Returns:
         IoU, BD and SBD in [0, 1] (the paper's 4.1): of the masks, of the field per view, and of the whole scene.
     Raises:
@@ -192,4 +200,4 @@ def evaluate(
     True
     """
     store = masks if masks is not None else masks_of(scene.run, views_of(scene.run))
-    return scores.evaluate(scene.run, Path(labels), store, void, downscale)
+    return scores.evaluate(scene.run, Path(labels), store, void, downscale, orientation=orientation)

@@ -8,18 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Run
+from exif import boxes, photograph, shown
 from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
 from PIL import Image
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation import scores as evaluation
-from disconerf_ns.evaluation.label_files import label_files, listed_void, read_truth, said_void
+from disconerf_ns.evaluation.label_files import LabelFile, label_files, listed_void, read_truth, said_void
 from disconerf_ns.evaluation.metrics import FRACTIONS
 from disconerf_ns.evaluation.predictions import predict_labels
 from disconerf_ns.evaluation.views import View, masks_of, views_of
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.label_image import read_label_image, write_label_image
 from disconerf_ns.masks.numbers import Named
+from disconerf_ns.masks.orientation import STORED
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.scene.edit import Edit
@@ -52,9 +54,9 @@ def test_labels_from_0_with_a_negative_void() -> None:
 
 def test_void_is_judged_for_all_label_images_and_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     labels, true = bordered()
-    files = [tmp_path / "1.png", tmp_path / "2.png"]
+    files = [LabelFile(tmp_path / "1.png", STORED), LabelFile(tmp_path / "2.png", STORED)]
     for file, content in zip(files, (labels, true)):
-        Image.fromarray(content.astype(np.uint8)).save(file)
+        Image.fromarray(content.astype(np.uint8)).save(file.path)
     assert listed_void(said_void(files, "auto")) == [0, 255]
     assert "ground truth: 255 is a border" in capsys.readouterr().out
     assert listed_void(said_void(files, 0)) == [0]
@@ -67,7 +69,7 @@ def test_true_labels_of_other_types(tmp_path: Path) -> None:
     labels, _ = bordered()
     for dtype in (np.int32, np.float32):
         Image.fromarray(labels.astype(dtype)).save(tmp_path / "1.tif")
-        assert (read_truth(label_files(tmp_path, [view("1", 12, 24)])[0]) == labels).all()
+        assert (label_files(tmp_path, [view("1", 12, 24)])[0].read() == labels).all()
     page = Image.fromarray(labels.astype(np.uint8))
     Image.fromarray(labels / np.float32(2)).save(tmp_path / "half.tif")
     page.save(tmp_path / "pages.tif", save_all=True, append_images=[page])
@@ -178,7 +180,7 @@ def test_views_of_every_split(pipeline) -> None:
 def test_labels_are_found_by_path_or_by_plain_name(tmp_path: Path) -> None:
     image(tmp_path / "left" / "1.png"), image(tmp_path / "2.png")
     files = label_files(tmp_path, [view("left/1"), view("right/2")])
-    assert files == [tmp_path / "left" / "1.png", tmp_path / "2.png"]
+    assert [file.path for file in files] == [tmp_path / "left" / "1.png", tmp_path / "2.png"]
     with pytest.raises(UserError, match=r"2\.png would serve both left/2 and right/2; keep the images' subfolders"):
         label_files(tmp_path, [view("left/2"), view("right/2")])
     with pytest.raises(UserError, match=r"there is no .*left/3\.png"):
@@ -269,3 +271,29 @@ def test_no_objects_and_no_held_out_views_are_said(pipeline, monkeypatch: pytest
     monkeypatch.setattr(pipeline.datamanager.eval_dataset._dataparser_outputs, "image_filenames", [])
     with pytest.raises(UserError, match="holds no view out"):
         views_of(pipeline)
+
+
+@pytest.mark.parametrize(("size", "orientation"), [((72, 96), 3), ((72, 96), 6), ((80, 80), 8)])
+def test_labels_of_the_upright_picture_are_turned(
+    size: tuple[int, int], orientation: int, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Half as large as the photographs, as labels may be; what was decided is said."""
+    views, truth = [], {}
+    for number in range(3):
+        picture, labels = boxes(number, *size)
+        photograph(tmp_path / f"images/{number}.jpg", picture, orientation)
+        truth[number] = labels[::2, ::2]
+        write_label_image(shown(truth[number], orientation).astype(int), tmp_path / f"labels/{number}.png")
+        views.append(replace(view(str(number), *size), image=tmp_path / f"images/{number}.jpg"))
+    for option in ("auto", "upright"):
+        files = label_files(tmp_path / "labels", views, option)
+        assert all((file.read() == truth[number]).all() for number, file in enumerate(files))
+    said = capsys.readouterr().out
+    assert said.count("eval: 3 of 3 photographs have an EXIF orientation; ") == 2
+    assert said.count("drawn on the upright picture") == 2
+    if orientation == 3:
+        assert (label_files(tmp_path / "labels", views, "stored")[0].read() == shown(truth[0], 3)).all()
+    photograph(views[0].image, np.zeros((*size, 3), np.uint8), orientation)
+    if orientation == 3:
+        with pytest.raises(UserError, match="ground truth: 1 of 1 .* not clear .* --orientation upright"):
+            label_files(tmp_path / "labels", views[:1])

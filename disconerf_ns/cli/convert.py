@@ -20,8 +20,9 @@ from disconerf_ns.masks.formats.format import Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
 from disconerf_ns.masks.images import find_images
 from disconerf_ns.masks.numbers import void_of
+from disconerf_ns.masks.placement import Drawn, Orientation, Placement, place
 from disconerf_ns.masks.report import ViewMasks, describe, measure_view
-from disconerf_ns.masks.store import MaskStore
+from disconerf_ns.masks.store import MANIFEST, MaskStore
 
 if TYPE_CHECKING:
     Source = Target = str
@@ -53,6 +54,9 @@ class Convert:
     """Folder or file to write, required for formats other than sa1b; by default DATA/masks/ plus the source's name."""
     images: Path | None = None
     """Folder of the images, within DATA; by default the frames of the transforms file, or DATA/images."""
+    orientation: Orientation = "auto"
+    """Picture that the masks were drawn on, where a photograph has an EXIF orientation: "upright" as most programs show
+    it, or "stored" as its pixels are. "auto" decides by sizes, or else by edges of the photographs."""
     dry_run: bool = False
     """Read everything and print what was understood, but write nothing."""
 
@@ -70,9 +74,10 @@ class Convert:
         target = None if self.dry_run else self._target()
         contents = format_of(name).read(self.source, images, void_of(self.void))
         print(f"masks: {self.source} is {name}, {FORMATS[name]}.")
+        placement = self._placement(contents.loaders, images)
         tally = Tally(left_out=+contents.left_out)
         with progress_bar(len(contents.loaders)) as advance:
-            lost = self._write(name, target, images, load_all(contents.loaders, images, tally, advance))
+            lost = self._write(name, target, images, load_all(contents.loaders, images, placement, tally, advance))
         if not tally.views:
             raise UserError(f"masks: nothing was read, all {len(tally.broken)} images failed: {_listed(tally.broken)}")
         absent = len(images) - len(contents.loaders)
@@ -100,6 +105,19 @@ class Convert:
             MaskStore.create(target, {"generator": "convert", "version": __version__, "parameters": parameters})
         return format_of(self.to).write(target, images, chain([first], masks))
 
+    def _placement(self, loaders: Mapping[str, Callable[[], Loaded]], images: Images) -> Placement:
+        """Decide which picture the masks were drawn on, and say it; sets of this package are of the stored pixels."""
+        placement = place(
+            {key: images[key] for key in loaders},
+            lambda key: Drawn.masks(loaders[key]().masks),
+            self.source,
+            self.orientation,
+            otherwise="stored" if (self.source / MANIFEST).is_file() else None,
+        )
+        if said := placement.sentence(self.source, len(loaders)):
+            print(f"masks: {said}")
+        return placement
+
     def _target(self) -> Path:
         if self.output is None and self.to != "sa1b":
             raise UserError(f"masks: --to {self.to} needs a folder or file to write; name it with --output.")
@@ -125,6 +143,8 @@ class GroundTruth:
     """Folder of the masks; by default DATA/masks/ground-truth."""
     images: Path | None = None
     """Folder of the images, within DATA; by default the frames of the transforms file, or DATA/images."""
+    orientation: Orientation = "auto"
+    """As in `disconerf masks convert`."""
 
     def __call__(self) -> None:
         """Convert the label images.
@@ -134,7 +154,15 @@ class GroundTruth:
         """
         root = self.data if self.data.is_dir() else self.data.parent
         output = self.output or root / "masks" / "ground-truth"
-        Convert(root / "labels", self.data, source_format="labels", void=self.void, output=output, images=self.images)()
+        Convert(
+            root / "labels",
+            self.data,
+            source_format="labels",
+            void=self.void,
+            output=output,
+            images=self.images,
+            orientation=self.orientation,
+        )()
 
 
 def _listed(sentences: list[str]) -> str:
@@ -159,17 +187,22 @@ class Tally:
 
 
 def load_all(
-    loaders: Mapping[str, Callable[[], Loaded]], images: Images, tally: Tally, advance: Callable[[], None]
+    loaders: Mapping[str, Callable[[], Loaded]],
+    images: Images,
+    placement: Placement,
+    tally: Tally,
+    advance: Callable[[], None],
 ) -> Iterator[tuple[str, ImageMasks]]:
-    """Masks image by image, without broken masks and masks of another shape; `tally` counts all of them."""
+    """Masks image by image on the stored pixels, without broken ones and ones of another shape; `tally` counts all."""
     for key, load in loaders.items():
         try:
             loaded = load()
-            masks, size = loaded.masks, image_size(images[key])
+            size = image_size(images[key])
+            masks = placement.masks(key, loaded.masks, size)
             if not same_shape((masks.height, masks.width), size):
                 raise MaskError(
-                    f"masks: the masks of {key} are {masks.width} x {masks.height}, but the image is {size[1]} x "
-                    f"{size[0]}, another shape."
+                    f"masks: the masks of {key} are {loaded.masks.width} x {loaded.masks.height}, but the image is "
+                    f"{size[1]} x {size[0]}, another shape{placement.note(key)}."
                 )
         except MaskError as error:
             tally.broken.append(str(error))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
+from disconerf_ns.masks.placement import Orientation
 from disconerf_ns.runs import manifest_of
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ class Eval:
     void: tuple[int, ...] | Literal["auto"] | None = "auto"
     """True labels of unlabelled pixels, which no score counts, such as `0 255`; None if every label is an object. By
     default negative labels are void, or else 0 is, and 255 that stands apart from the others is a border and void."""
+    orientation: Orientation = "auto"
+    """Picture that labels were drawn on, where a photograph has an EXIF orientation: "upright" as most programs show
+    it, or "stored" as its pixels are. "auto" decides by sizes, or else by edges of the photographs."""
     downscale: int = 1
     """Render at 1 / downscale of the images' size; at least 1."""
 
@@ -52,7 +56,7 @@ class Eval:
         from rich.progress import track
 
         from disconerf_ns.evaluation import scores as evaluation
-        from disconerf_ns.evaluation.label_files import label_files, listed_void, read_truth, said_void
+        from disconerf_ns.evaluation.label_files import label_files, listed_void, said_void
         from disconerf_ns.evaluation.predictions import predict_labels
         from disconerf_ns.evaluation.provenance import machine, versions
         from disconerf_ns.evaluation.views import masks_of, views_of
@@ -64,8 +68,8 @@ class Eval:
         views = views_of(pipeline, self.split)
         files, store, void = [None] * len(views), None, frozenset[int]()
         if self.ground_truth is not None:
-            files, store = label_files(self.ground_truth, views), masks_of(pipeline, views, self.masks)
-            void = said_void(files, self.void)
+            files = label_files(self.ground_truth, views, self.orientation)
+            store, void = masks_of(pipeline, views, self.masks), said_void(files, self.void)
 
         compared = {}
         for view, file in track(list(zip(views, files)), "rendering label maps"):
@@ -73,7 +77,7 @@ class Eval:
             if self.save is not None:
                 write_label_image(resample(predicted, view.height, view.width), self.save / f"{view.key}.png")
             if file is not None:
-                true = read_truth(file)
+                true = file.read()
                 of_masks = None if store is None else evaluation.compare_masks(store, view, true, void)
                 compared[view] = evaluation.compare(predicted, true, of_masks, void)
         if self.save is not None:
@@ -97,6 +101,7 @@ class Eval:
             "masks": None if store is None else str(store.root),
             "split": self.split,
             "void": listed_void(void),
+            "orientation": self.orientation,
             "downscale": self.downscale,
         }
         path = self.output or self.load_config.parent / "eval_objects.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -14,6 +15,25 @@ from disconerf_ns.evaluation.views import View, check_shape
 from disconerf_ns.masks.crisp import check_crisp
 from disconerf_ns.masks.label_image import SUFFIXES, read_label_image
 from disconerf_ns.masks.numbers import TRANSPARENT, Named, census, explain, judge, meaning_of, void_of
+from disconerf_ns.masks.orientation import stored, stored_size
+from disconerf_ns.masks.placement import Drawn, Orientation, place
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """The true labels of a view on disk."""
+
+    path: Path
+    orientation: int
+    """EXIF orientation of the picture that they were drawn on; 1 is that of the photograph's stored pixels."""
+
+    def read(self) -> Int[np.ndarray, "h w"]:
+        """The labels on the photograph's stored pixels.
+
+        Raises:
+            UserError: as in `read_truth`.
+        """
+        return stored(read_truth(self.path), self.orientation)
 
 
 def label_path(folder: Path, key: str) -> Path:
@@ -31,24 +51,49 @@ def label_path(folder: Path, key: str) -> Path:
     raise UserError(f"ground truth: there is no {folder / f'{key}.png'}; one label image per evaluated view is needed.")
 
 
-def label_files(folder: Path, views: Sequence[View]) -> list[Path]:
-    """The files of the views' true labels, looked at without reading their pixels.
+def label_files(folder: Path, views: Sequence[View], orientation: Orientation = "auto") -> list[LabelFile]:
+    """The files of the views' true labels; where photographs have an EXIF orientation, what is decided is printed.
 
+    Args:
+        orientation: the picture that they were drawn on, as in `placement.place`.
     Raises:
-        UserError: one is not there, serves two views, is not a label image, or has another shape than its view.
+        UserError: one is not there, serves two views, is not a label image, or has another shape than its view, or it
+            is not clear which picture they were drawn on.
     """
     if not folder.is_dir():
         raise UserError(f"ground truth: there is no folder {folder}; it should hold one label image per view.")
-    files = [label_path(folder, view.key) for view in views]
-    for view, path in zip(views, files):
-        first = views[files.index(path)]
+    paths = [label_path(folder, view.key) for view in views]
+    sizes = []
+    for view, path in zip(views, paths):
+        first = views[paths.index(path)]
         if first is not view:
             raise UserError(
                 f"ground truth: {path} would serve both {first.key} and {view.key}; keep the images' subfolders in "
                 f"{folder}."
             )
-        height, width = _size(path)
-        check_shape(path, height, width, view)
+        sizes.append(_size(path))
+    return _placed(folder, views, paths, sizes, orientation)
+
+
+def _placed(
+    folder: Path, views: Sequence[View], paths: list[Path], sizes: list[tuple[int, int]], orientation: Orientation
+) -> list[LabelFile]:
+    """Label files of these sizes (height, width), of the shape of their views once they are turned."""
+    path_of = {view.key: path for view, path in zip(views, paths)}
+    placement = place(
+        {view.key: view.image for view in views},
+        lambda key: Drawn.labels(read_truth(path_of[key])),
+        folder,
+        orientation,
+        about="ground truth",
+    )
+    if said := placement.sentence(folder, len(views)):
+        print(f"eval: {said}")
+    files = []
+    for view, path, size in zip(views, paths, sizes):
+        turned = placement.orientation(view.key, size, (view.height, view.width))
+        check_shape(path, *stored_size(*size, turned), view, placement.note(view.key))
+        files.append(LabelFile(path, turned))
     return files
 
 
@@ -89,13 +134,13 @@ def void_labels(label_maps: Iterable[Int[np.ndarray, "_ _"]], void: Named) -> fr
     return meaning_of(named, judge(census(label_maps))).void if named is None else named | {TRANSPARENT}
 
 
-def said_void(files: Sequence[Path], void: Named) -> frozenset[int]:
+def said_void(files: Sequence[LabelFile], void: Named) -> frozenset[int]:
     """The same for label images; prints what was judged.
 
     Raises:
         UserError: a file cannot be used.
     """
-    named, pixels = void_of(void), census(map(read_truth, files))
+    named, pixels = void_of(void), census(file.read() for file in files)
     for sentence in explain(named, judge(pixels), pixels):
         print(f"ground truth: {sentence}")
     return meaning_of(named, judge(pixels)).void

@@ -14,7 +14,7 @@ from jaxtyping import Int
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.evaluation.label_files import label_files, listed_void, read_truth, said_void, void_labels
+from disconerf_ns.evaluation.label_files import label_files, listed_void, said_void, void_labels
 from disconerf_ns.evaluation.metrics import (
     COUNTS,
     FRACTIONS,
@@ -29,6 +29,7 @@ from disconerf_ns.evaluation.predictions import NOTHING, label_map, predict_labe
 from disconerf_ns.evaluation.views import EvaluatedRun, View, load_masks, views_of
 from disconerf_ns.masks.image_masks import resample
 from disconerf_ns.masks.numbers import Named, void_of
+from disconerf_ns.masks.placement import Orientation
 from disconerf_ns.masks.store import MaskStore
 
 
@@ -177,6 +178,7 @@ def evaluate(
     void: Named = "auto",
     downscale: int = 1,
     metrics: Metrics = METRICS,
+    orientation: Orientation = "auto",
 ) -> Scores:
     """Score the field and the masks on every held-out view.
 
@@ -187,15 +189,16 @@ def evaluate(
         void: true labels that count nowhere; "auto" judges by all labels and says what was judged.
         downscale: the field is rendered at 1 / downscale of the images' size.
         metrics: what is measured.
+        orientation: picture that the labels were drawn on, as in `placement.place`.
     Raises:
         UserError: no view is held out, one has no true labels or labels of another shape, or there are no objects.
     """
     views = views_of(run)
-    files = label_files(labels, views)
+    files = label_files(labels, views, orientation)
     ignored = said_void(files, void)
     compared = []
-    for view, path in zip(views, files):
-        true = read_truth(path)
+    for view, file in zip(views, files):
+        true = file.read()
         of_masks = None if masks is None else compare_masks(masks, view, true, ignored)
         compared.append(compare(predict_labels(run, view.index, downscale), true, of_masks, ignored))
     return summarize(compared, metrics)
@@ -237,7 +240,7 @@ def object_metrics(run: EvaluatedRun) -> Iterator[dict[str, float]]:
         return
     try:
         files = label_files(folder, views_of(run))
-        truths = {i: read_truth(files[i]) for i in sorted(maps)}
+        truths = {i: files[i].read() for i in sorted(maps)}
         ignored = void_labels(truths.values(), "auto")
         scored = summarize([compare(label_map(maps[i]), true, void=ignored) for i, true in truths.items()], NS_EVAL)
     except UserError as error:

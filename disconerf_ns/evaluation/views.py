@@ -90,16 +90,19 @@ def views_of(run: EvaluatedRun, split: Literal["train", "test", "all"] = "test")
     return list(views.values())
 
 
-def check_shape(path: Path, height: int, width: int, view: View) -> None:
+def check_shape(path: Path, height: int, width: int, view: View, note: str = "") -> None:
     """Refuse labels or masks of another picture; another size of the same one is fine.
 
+    Args:
+        height, width: size on the photograph's stored pixels.
+        note: what the message adds about the view.
     Raises:
         UserError: the sides are in another proportion than the view's.
     """
     if not same_shape((height, width), (view.height, view.width)):
         raise UserError(
             f"evaluation: {path} is {width} x {height}, but {view.image.name} is {view.width} x {view.height}, another "
-            "shape; it has to be made from the image that is evaluated."
+            f"shape{note}; it has to be made from the image that is evaluated."
         )
 
 

@@ -63,6 +63,17 @@ def listed(path: Path) -> list[str]:
     return names
 
 
+def frames_of(path: Path) -> dict[str, dict[str, Any]]:
+    """Each listed photograph's entries; those that a frame lacks are the file's own.
+
+    Raises:
+        UserError: as in `listed`.
+    """
+    names, content = listed(path), _read(path)
+    common = {name: value for name, value in content.items() if name != "frames"}
+    return {name: common | frame for name, frame in zip(names, content["frames"])}
+
+
 def shared_folder(data: Path) -> Path | None:
     """The deepest folder that holds all photographs that a dataset lists, or None if it lists none."""
     lists = lists_of(data)

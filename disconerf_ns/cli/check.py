@@ -1,0 +1,237 @@
+"""`disconerf masks check`: look at photographs, poses and masks together before hours of training."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from disconerf_ns.cli.show import caption
+from disconerf_ns.errors import UserError
+from disconerf_ns.files import write_whole
+from disconerf_ns.masks.frames import frames_of, lists_of
+from disconerf_ns.masks.freshness import changed, fingerprint
+from disconerf_ns.masks.image_masks import ImageMasks, same_shape
+from disconerf_ns.masks.images import find_images, read_image
+from disconerf_ns.masks.misfit import AS_THEY_ARE, align
+from disconerf_ns.masks.orientation import STORED, orientation_of
+from disconerf_ns.masks.report import describe, measure_view
+from disconerf_ns.masks.sheet import sheet, tile
+from disconerf_ns.masks.store import MaskStore
+
+LISTED = 3
+"""Largest number of names in a line."""
+SHOWN = 12
+"""Largest number of views on the sheet."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is unusual, in one sentence with the remedy."""
+
+    text: str
+    wrong: bool = False
+    """Whether it stops the training, or is surely wrong."""
+
+
+@dataclass
+class Check:
+    """Look at photographs, poses and masks together before hours of training, and name what is wrong."""
+
+    data: Path
+    """The dataset's folder, or its transforms file."""
+    masks: Path | None = None
+    """Folder of the masks; by default the newest set in DATA/masks/."""
+    images: Path | None = None
+    """Folder of the images, within DATA; by default the frames of the transforms file, or DATA/images."""
+    output: Path | None = None
+    """JPEG file of a contact sheet; by default masks_check.jpg beside the folder of the masks."""
+
+    def __call__(self) -> None:
+        """Print the report and write the contact sheet.
+
+        Raises:
+            UserError: something stops the training or is surely wrong.
+        """
+        images = find_images(self.data, self.images)
+        sizes, findings = look_at_photographs(images)
+        findings += look_at_transforms(self.data, sizes, images)
+        store = MaskStore.find(self.data) if self.masks is None else MaskStore.open(self.masks)
+        pairs = store.files_for(images)
+        masks, of_masks = look_at_masks(store, pairs, images, sizes)
+        findings += [*look_at_names(store, pairs, images), *of_masks]
+        aligned = align(store, {key: pairs[key] for key in masks if key in sizes}, images)
+        findings += look_at_alignment(aligned.best, {name: aligned.mean(name) for name in aligned.fits})
+        print(describe(store.root, [measure_view(key, view) for key, view in masks.items()]))
+        print(f"  alignment  {aligned.mean(AS_THEY_ARE):.2f}: edges along the masks' borders; 1 is chance")
+        for finding in findings:
+            print(f"masks: {'WRONG: ' if finding.wrong else ''}{finding.text}")
+        self._draw(store, images, {key: masks[key] for key in masks if key in sizes})
+        wrong = sum(finding.wrong for finding in findings)
+        if wrong:
+            raise UserError(
+                f"masks: {wrong} of {len(findings)} findings stop the training or are surely wrong; see above."
+            )
+        print(f"masks: {len(findings)} findings, none of which stops the training.")
+
+    def _draw(self, store: MaskStore, images: Mapping[str, Path], masks: Mapping[str, ImageMasks]) -> None:
+        keys = list(masks)
+        chosen = [keys[i] for i in np.linspace(0, len(keys) - 1, min(len(keys), SHOWN)).round().astype(int)]
+        tiles = [tile(read_image(images[k]), masks[k], *caption(measure_view(k, masks[k])), 400) for k in chosen]
+        if tiles:
+            path = self.output or store.root.with_name(f"{store.root.name}_check.jpg")
+            content = BytesIO()
+            Image.fromarray(sheet(tiles)).save(content, format="JPEG", quality=88)
+            write_whole(path, content.getvalue())
+            print(f"masks: photographs beside their masks are in {path}")
+
+
+def look_at_photographs(images: Mapping[str, Path]) -> tuple[dict[str, tuple[int, int]], list[Finding]]:
+    """Heights and widths of the photographs that can be read, and what is unusual about the files."""
+    sizes, turned, broken, prints = {}, [], [], {}
+    for key, path in images.items():
+        try:
+            sizes[key] = read_image(path).shape[:2]
+            if orientation_of(path) != STORED:
+                turned.append(key)
+            prints[key] = fingerprint(path)["sha256"]
+        except UserError as error:
+            broken.append(str(error))
+    findings = []
+    if broken:
+        findings.append(Finding(f"{len(broken)} photographs cannot be used: {listed(broken)}; restore them.", True))
+    if turned:
+        findings.append(
+            Finding(
+                f"{len(turned)} of {len(images)} photographs have an EXIF orientation ({listed(turned)}); nerfstudio "
+                "uses the stored pixels, so masks have to lie on these (`disconerf masks convert` sees to it)."
+            )
+        )
+    for twins in groups(prints):
+        findings.append(Finding(f"photographs {listed(twins)} are the same file; delete all but one."))
+    return sizes, findings
+
+
+def look_at_transforms(
+    data: Path, sizes: Mapping[str, tuple[int, int]], images: Mapping[str, Path]
+) -> Iterator[Finding]:
+    """Poses that are not finite or the same, and sizes that are not those of the photographs."""
+    files = lists_of(data)
+    if not files:
+        return
+    frames = frames_of(files[0])
+    keys = {path.resolve(): key for key, path in images.items()}
+    other, broken, poses = [], [], {}
+    for name, frame in frames.items():
+        path = files[0].parent / name
+        key = keys.get((path if path.suffix else path.with_suffix(".png")).resolve())
+        if key is None:
+            continue
+        size = frame.get("h"), frame.get("w")
+        if key in sizes and None not in size and size != sizes[key]:
+            other.append(f"{key} is {sizes[key][1]} x {sizes[key][0]}, not {size[1]} x {size[0]}")
+        pose = pose_of(frame)
+        if pose is None:
+            broken.append(key)
+        else:
+            poses[key] = pose.tobytes()
+    if other:
+        yield Finding(
+            f"{len(other)} photographs have another size than `w` and `h` of {files[0]} say: {listed(other)}; use the "
+            "photographs that the poses were computed from.",
+            True,
+        )
+    if broken:
+        yield Finding(f"{len(broken)} poses are no finite 4 x 4 matrices: {listed(broken)}; remove these frames.", True)
+    for twins in groups(poses):
+        yield Finding(f"the poses of {listed(twins)} are the same; unless the camera stood still, compute them anew.")
+
+
+def pose_of(frame: Mapping[str, Any]) -> np.ndarray | None:
+    """A frame's camera-to-world matrix, or None if it is not one."""
+    try:
+        pose = np.array(
+            frame.get("transform_matrix", frame.get("camtoworld")), dtype=float
+        )  # the latter is SDFStudio's
+    except (TypeError, ValueError):
+        return None
+    return pose if pose.shape in ((4, 4), (3, 4)) and np.isfinite(pose).all() else None
+
+
+def look_at_names(store: MaskStore, pairs: Mapping[str, str], images: Mapping[str, Path]) -> Iterator[Finding]:
+    """Photographs without masks, and masks without a photograph."""
+    absent = [key for key in images if key not in pairs]
+    if absent:
+        yield Finding(
+            f"{len(absent)} of {len(images)} photographs have no masks in {store.root}: {listed(absent)}; make them, "
+            "name the masks like the photographs, or train with --pipeline.datamanager.allow-missing-masks True (those "
+            "that are held out need none).",
+            len(absent) == len(images),
+        )
+    used = set(pairs.values())
+    if strangers := [key for key in store.keys() if key not in used]:
+        yield Finding(f"{len(strangers)} files of masks in {store.root} fit no photograph: {listed(strangers)}.")
+
+
+def look_at_masks(
+    store: MaskStore, pairs: Mapping[str, str], images: Mapping[str, Path], sizes: Mapping[str, tuple[int, int]]
+) -> tuple[dict[str, ImageMasks], list[Finding]]:
+    """The masks that can be read, by the images' keys, and what is unusual about them."""
+    masks, broken, shapes, twins, stale = {}, [], [], Counter(), []
+    for key, name in pairs.items():
+        try:
+            view = store.load(name)
+        except UserError as error:
+            broken.append(str(error))
+            continue
+        if key in sizes:
+            if not same_shape((view.height, view.width), sizes[key]):
+                shapes.append(f"{key} is {view.width} x {view.height}, not {sizes[key][1]} x {sizes[key][0]}")
+                continue
+            if changed(store, name, images[key]):
+                stale.append(key)
+        masks[key] = view
+        twins[key] = len(view) - len({mask.rle["counts"] for mask in view.annotations})
+    lines = (
+        (broken, True, "files of masks are broken: {}; make them anew"),
+        (shapes, True, "files of masks have another shape than their photograph: {}; make them from these photographs"),
+        (stale, True, "photographs have changed since their masks were made: {}; make the masks anew"),
+        (list(+twins), False, "views have the same mask more than once: {}; it counts more than others"),
+    )
+    found = [Finding(f"{len(names)} {text.format(listed(names))}.", wrong) for names, wrong, text in lines if names]
+    return masks, found
+
+
+def look_at_alignment(best: str | None, fits: Mapping[str, float]) -> Iterator[Finding]:
+    """Masks that fit better otherwise."""
+    if best not in (None, AS_THEY_ARE):
+        yield Finding(
+            f"the masks fit the photographs better when they are {best} ({fits[best]:.2f}) than as they are "
+            f"({fits[AS_THEY_ARE]:.2f}; 1 is chance): convert or make them anew from the stored photographs.",
+            True,
+        )
+    elif best is None and fits[AS_THEY_ARE] < 1:
+        yield Finding(
+            f"borders of masks lie on edges of the photographs no more often than by chance ({fits[AS_THEY_ARE]:.2f}); "
+            "look at the sheet."
+        )
+
+
+def groups(values: Mapping[str, Hashable]) -> list[list[str]]:
+    """Names that share a value."""
+    by_value = defaultdict(list)
+    for name, value in values.items():
+        by_value[value].append(name)
+    return [names for names in by_value.values() if len(names) > 1]
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first names, and how many follow."""
+    names = list(names)
+    return ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")

@@ -1,0 +1,97 @@
+"""`disconerf masks check`: a sound dataset has no findings, and each fault is named and decides the exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from exif import boxes, photograph
+from PIL import Image
+
+from disconerf_ns.cli import main
+from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.orientation import stored
+from disconerf_ns.masks.store import MaskStore
+
+VIEWS = 6
+
+
+def write(root: Path, size: tuple[int, int] = (72, 96), turn: int = 1, shift: int = 0) -> Path:
+    """A dataset whose masks are turned, or of a view further on."""
+    store, frames = MaskStore.create(root / "masks/m", {"generator": "test"}), []
+    for number in range(VIEWS):
+        photograph(root / f"images/{number}.jpg", boxes(number, *size)[0], 1)
+        labels = stored(boxes((number + shift) % VIEWS, *size)[1], turn)
+        store.save(str(number), ImageMasks.from_arrays(np.stack([labels == v for v in np.unique(labels) if v])))
+        pose = np.eye(4)
+        pose[0, 3] = number
+        frames.append({"file_path": f"images/{number}.jpg", "transform_matrix": pose.tolist()})
+    (root / "transforms.json").write_text(json.dumps({"w": size[1], "h": size[0], "frames": frames}))
+    return root
+
+
+def check(root: Path, capsys: pytest.CaptureFixture) -> tuple[int, str]:
+    code = main(["masks", "check", "--data", str(root)])
+    return code, capsys.readouterr().out
+
+
+def edit_transforms(root: Path, **values: object) -> None:
+    path = root / "transforms.json"
+    content = json.loads(path.read_text())
+    content["frames"][1] |= values
+    path.write_text(json.dumps(content))
+
+
+def test_a_sound_dataset(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    code, said = check(write(tmp_path), capsys)
+    assert code == 0 and "masks: 0 findings" in said
+    with Image.open(tmp_path / "masks/m_check.jpg") as page:
+        assert page.width > 400
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"turn": 3}, "turned by 180 degrees"),
+        ({"turn": 2}, "flipped left to right"),
+        ({"turn": 8, "size": (80, 80)}, "turned by 90 degrees counterclockwise"),
+        ({"shift": 1}, "taken from the view before"),
+    ],
+)
+def test_masks_that_fit_otherwise(tmp_path: Path, options: dict, named: str, capsys: pytest.CaptureFixture) -> None:
+    """The remedy is the inverse of what was done: masks of the view after belong to the view before."""
+    code, said = check(write(tmp_path, **options), capsys)
+    assert code == 1 and f"WRONG: the masks fit the photographs better when they are {named}" in said
+
+
+def test_faults_of_files_and_poses(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    root = write(tmp_path)
+    edit_transforms(root, transform_matrix=np.eye(4).tolist())
+    (root / "images/3.jpg").write_bytes((root / "images/2.jpg").read_bytes())
+    store = MaskStore(root / "masks/m")
+    twice = store.load("4").annotations[:1] * 2
+    store.save("4", ImageMasks(72, 96, twice))
+    store.save("stranger", ImageMasks(72, 96, ()))
+    (root / "masks/m/5.json").unlink()
+    code, said = check(root, capsys)
+    assert code == 0
+    for text in (
+        "the poses of 0, 1 are the same", "photographs 2, 3 are the same file", "1 views have the same mask", "4;",
+        "1 files of masks in", "stranger", "1 of 6 photographs have no masks",
+    ):  # fmt: skip
+        assert text in said
+
+    edit_transforms(root, transform_matrix=np.full((4, 4), np.nan).tolist(), w=10, h=10)
+    store.save("2", ImageMasks(96, 72, ()))
+    (root / "images/0.jpg").write_bytes(b"no image")
+    code, said = check(root, capsys)
+    assert code == 1
+    for text in (
+        "1 poses are no finite",
+        "1 is 96 x 72, not 10 x 10",
+        "2 is 72 x 96, not 96 x 72",
+        "1 photographs cannot",
+    ):
+        assert text in said
