@@ -16,18 +16,20 @@ from disconerf_ns.masks.formats.format import Format
 
 FORMATS = {
     "sa1b": "SA-1B's JSON, one file per image, as `disconerf masks` writes it",
-    "amg": "lists of segment-anything's automatic mask generator, one JSON file per image",
+    "amg": "lists of segment-anything's automatic mask generator, one JSON file per image (Grounded SAM 2's too)",
     "amg_folder": "folders of segment-anything's amg.py, one per image: a PNG per mask and metadata.csv",
-    "coco": "COCO instances: one JSON file with polygons or RLE",
+    "coco": "COCO instances: JSON files with polygons or RLE (CVAT, Roboflow, Label Studio, ...), or lists of results",
+    "labelme": "labelme's JSON, one file per image (X-AnyLabeling's too)",
+    "isat": "ISAT's JSON, one file per image",
     "labels": "label images: PNGs of 8 or 16 bit, 0 is no mask (Gaussian Grouping's object_mask too)",
     "object_mask": "label images of 8 bit, as Gaussian Grouping reads them",
-    "color": "PNGs with one colour per mask, black is no mask",
+    "color": "PNGs with one colour per mask, black is no mask (DEVA's Annotations too)",
     "panoptic": "COCO panoptic: PNGs with ids as colours, and one JSON file",
     "arrays": ".npy, .npz or .pt files, one per image: stacks of binary masks, or label maps",
     "garfield": "GARField's sam_data.hdf5",
 }
 """Name and description of every format; a format's module is imported when it is used."""
-TARGETS = tuple(name for name in FORMATS if name != "garfield")
+TARGETS = tuple(name for name in FORMATS if name not in ("labelme", "isat", "garfield"))
 """Formats that masks can be written in."""
 
 
