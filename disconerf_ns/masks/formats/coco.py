@@ -94,7 +94,8 @@ def _check_reach(found: Mapping[str, list[Entry]], images: Images, path: Path) -
         key, _, value, side = max(far, key=lambda reach: reach[1])
         raise MaskError(
             f"masks: polygons of {len(far)} of {len(reaches)} images in {path} reach beyond them, to {value:g} of "
-            f"{side} in {key}: they are for images of another size; export them for these, or mend the sizes in `images`."
+            f"{side} in {key}: they are for images of another size; export them for these, or mend the sizes "
+            "in `images`."
         )
 
 
