@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import tracemalloc
+from base64 import b64encode
+from io import BytesIO
 from pathlib import Path
 
 import h5py
@@ -422,15 +424,36 @@ def mutated(content: bytes, rng: random.Random) -> bytes:
     return bytes(text)
 
 
-@pytest.mark.parametrize("name", ["sa1b", "amg", "coco", "polygons", "panoptic"])
+def labelled(name: str) -> dict:
+    """A file of labelme or ISAT of one image of 5 x 7."""
+    points = [[1, 1], [6, 1], [6, 3.5], [1, 3]]
+    if name == "isat":
+        entry = {"category": "a", "group": 1, "layer": 1.0, "segmentation": points}
+        objects = [entry, {**entry, "layer": 2.0, "category": "__background__"}]
+        return {"info": {"name": "1.png", "height": 5, "width": 7}, "objects": objects}
+    content = BytesIO()
+    Image.new("L", (2, 3), 1).save(content, format="PNG")
+    mask = {"shape_type": "mask", "points": [[1, 1], [2, 3]], "mask": b64encode(content.getvalue()).decode()}
+    shapes = [{"shape_type": "polygon", "points": points}, {"shape_type": "circle", "points": [[3, 2], [4, 3]]}, mask]
+    shapes = [{"label": "a", "group_id": 1, **shape} for shape in shapes]
+    return {"shapes": shapes, "imagePath": "1.png", "imageHeight": 5, "imageWidth": 7}
+
+
+@pytest.mark.parametrize("name", ["sa1b", "amg", "coco", "polygons", "results", "panoptic", "labelme", "isat"])
 def test_two_thousand_mutations_give_a_sentence_or_masks(tmp_path: Path, name: str) -> None:
     stack = np.random.default_rng(0).random((3, 5, 7)) < 0.5
     images = images_of(tmp_path / "data", 5, 7)
     out = tmp_path / "out"
-    module = format_of("coco" if name == "polygons" else name)
-    module.write(out, images, iter([("a/1", ImageMasks.from_arrays(stack, [0.5] * 3, [0.5] * 3))]))
-    file = next(out.rglob("*.json"))
-    content = json.loads(file.read_text())
+    module = format_of("coco" if name in ("polygons", "results") else name)
+    if name in ("labelme", "isat"):
+        file, content = out / "1.json", labelled(name)
+        out.mkdir()
+    else:
+        module.write(out, images, iter([("a/1", ImageMasks.from_arrays(stack, [0.5] * 3, [0.5] * 3))]))
+        file = next(out.rglob("*.json"))
+        content = json.loads(file.read_text())
+    if name == "results":
+        content = [{**annotation, "image_id": "a/1"} for annotation in content["annotations"]]
     if name == "polygons":
         for annotation in content["annotations"]:
             annotation["segmentation"] = [[0, 0, 3, 0, 3.5, 4], [1, 1, 6, 1, 6, 3, 1, 3]]

@@ -18,6 +18,7 @@ from disconerf_ns.errors import MaskError
 from disconerf_ns.masks import rle
 from disconerf_ns.masks.formats import format_of, recognise
 from disconerf_ns.masks.formats.format import Loaded
+from disconerf_ns.masks.image_masks import ImageMasks
 
 SQUARE = [1, 1, 3, 1, 3, 3, 1, 3]
 """2 x 2 pixels from (1, 1) on."""
@@ -66,7 +67,7 @@ def png(mask: np.ndarray) -> str:
 
 
 def test_labelmes_shapes(tmp_path: Path, images: dict[str, Path]) -> None:
-    """Areas by hand: 4; 3 x 2; a circle of radius 2, cut by no edge, about pi 2^2 = 12.6; an L of 3 pixels at (6, 4)."""
+    """Areas by hand: 4; 3 x 2; a circle of radius 2, about pi 2^2 = 12.6; an L of 3 pixels at (6, 4)."""
     corner = np.array([[1, 1], [1, 0]])
     shapes = [
         shape(SQUARE),
@@ -146,7 +147,7 @@ def isat(objects: list[dict], photograph: str = "1.png") -> dict[str, Any]:
 
 
 def test_isat(tmp_path: Path, images: dict[str, Path]) -> None:
-    """Two parts of group 1; a rectangle of 12 pixels with a hole of 4 from a higher layer, that a top layer is not cut by."""
+    """Two parts of group 1; a rectangle of 12 pixels with a hole of 4, which lies above it and below the last."""
     whole = [1, 1, 5, 1, 5, 4, 1, 4]
     objects = [
         {"category": "cup", "group": 1, "segmentation": points(SQUARE), "layer": 1.0},
@@ -229,7 +230,7 @@ def test_boxes_alone_are_no_masks(tmp_path: Path, images: dict[str, Path], conte
 def test_files_of_roboflow_and_of_single_objects_are_read_together(
     tmp_path: Path, images: dict[str, Path], capsys: pytest.CaptureFixture
 ) -> None:
-    """The first image is in two files, with one mask in common; the second in one; other images of the files are none."""
+    """The first image is in two files, with one mask in common; the second in one; x.png is not in the dataset."""
     one, two = {"image_id": 0, "segmentation": [SQUARE]}, {"image_id": 0, "segmentation": [OTHER]}
     coco_file(tmp_path / "c/train/_annotations.coco.json", ["1.png", "x.png"], [one])
     coco_file(tmp_path / "c/valid/_annotations.coco.json", ["1.png"], [one, two])
@@ -321,12 +322,9 @@ def test_masks_as_people_dump_them(
 
 def test_printed_bytes_with_backslashes() -> None:
     """A backslash is one of COCO's characters, and Python prints it twice."""
-    mask = np.zeros((60, 60), bool)
-    mask.T.ravel()[:] = np.isin(np.arange(3600), range(44, 90))
-    found = {"size": [60, 60], "counts": "\\1^1^]3"}
-    assert rle.run_lengths("\\1")[0] == 44 and rle.encode(mask)["counts"].startswith("\\1")
-    found["counts"] = str(rle.encode(mask)["counts"].encode())
-    assert "\\\\" in found["counts"] and rle.checked(found) == rle.encode(mask)
+    mask = np.isin(np.arange(3600), range(44, 90)).reshape(60, 60).T
+    counts = str(rle.encode(mask)["counts"].encode())
+    assert "\\\\" in counts and rle.checked({"size": [60, 60], "counts": counts}) == rle.encode(mask)
 
 
 def test_grounded_sam_2(tmp_path: Path, images: dict[str, Path]) -> None:
@@ -335,7 +333,8 @@ def test_grounded_sam_2(tmp_path: Path, images: dict[str, Path]) -> None:
     assert areas(load(json_file(tmp_path / "g/results.json", content).parent, images)) == [5]
 
 
-def test_deva_lists_photographs(tmp_path: Path, images: dict[str, Path]) -> None:
+def test_deva_lists_photographs(tmp_path: Path) -> None:
+    images = {"1": Path("1.jpg")}
     colors = np.zeros((6, 8, 3), np.uint8)
     colors[ROW] = 9, 80, 7
     for folder, suffix in (("Annotations", "png"), ("Visualizations", "jpg")):
@@ -344,9 +343,9 @@ def test_deva_lists_photographs(tmp_path: Path, images: dict[str, Path]) -> None
     annotation = {"file_name": "1.jpg", "segments_info": [{"id": 1, "area": 5}]}
     file = json_file(tmp_path / "deva/pred.json", {"annotations": [annotation]})
     assert recognise(tmp_path / "deva") == "color"
-    assert areas(load(tmp_path / "deva", images)) == [5]
+    assert areas(load(tmp_path / "deva", images, "1")) == [5]
     with pytest.raises(MaskError, match=r"pred\.json names 1\.jpg, but no PNG of ids .* such as DEVA's Annotations"):
-        load(file, images)
+        load(file, images, "1")
 
 
 def test_panoptic_pngs_elsewhere_and_ids_without_pixels(tmp_path: Path, images: dict[str, Path]) -> None:
@@ -367,8 +366,6 @@ def test_panoptic_pngs_elsewhere_and_ids_without_pixels(tmp_path: Path, images: 
 
 def test_panoptic_boxes_are_those_of_the_pixels(tmp_path: Path, images: dict[str, Path]) -> None:
     """A mask of 6 x 3 pixels whose right half a smaller one hides: its box is that of the rest, 3 x 3."""
-    from disconerf_ns.masks.image_masks import ImageMasks
-
     stack = np.zeros((2, 6, 8), bool)
     stack[0, 1:4, 1:7] = stack[1, 1:4, 4:7] = True
     format_of("panoptic").write(tmp_path / "p", images, iter([("a/1", ImageMasks.from_arrays(stack))]))
