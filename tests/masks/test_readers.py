@@ -377,3 +377,10 @@ def test_panoptic_boxes_are_those_of_the_pixels(tmp_path: Path, images: dict[str
         box = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
         assert (segment["bbox"], segment["area"]) == (box, len(rows))
     assert [segment["bbox"] for segment in segments] == [[1, 1, 3, 3], [4, 1, 3, 3]]
+
+
+@pytest.mark.parametrize(("name", "remedy"), [("v.json", "export COCO"), ("m.pkl", "numpy.savez"), ("1.txt", "YOLO")])
+def test_what_is_not_read_has_a_way_out(tmp_path: Path, name: str, remedy: str) -> None:
+    json_file(tmp_path / "x" / name, {"regions": []})
+    with pytest.raises(MaskError, match=remedy):
+        recognise(tmp_path / "x")

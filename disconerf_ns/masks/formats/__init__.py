@@ -31,6 +31,15 @@ FORMATS = {
 """Name and description of every format; a format's module is imported when it is used."""
 TARGETS = tuple(name for name in FORMATS if name not in ("labelme", "isat", "garfield"))
 """Formats that masks can be written in."""
+UNREAD = {
+    ".pkl": "pickles can run code and are not opened, so write arrays with numpy.savez",
+    ".xml": "XML of CVAT and others is not read, so export COCO",
+    ".jsonl": "JSON lines are not read, so write one JSON file per image",
+    ".txt": "text such as YOLO's polygons is not read, so export COCO",
+    ".zip": "archives are not read, so unpack it",
+    ".json": "JSON of VIA, Supervisely, Label Studio and others is not read, so export COCO",
+}
+"""Remedies for kinds of files that no format reads, by suffix."""
 
 
 def format_of(name: str) -> Format:
@@ -61,9 +70,15 @@ def recognise(path: Path) -> str:
             f"panoptic, garfield); name the folder with the files of all images, such as {path.parent}."
         )
     raise MaskError(
-        f"masks: {path} is in no known format ({', '.join(FORMATS)}): {_summary(path)}; see `disconerf masks convert "
-        "--help`."
+        f"masks: {path} is in no known format ({', '.join(FORMATS)}): {_summary(path)}; {_way_out(path)}see `disconerf "
+        "masks convert --help`."
     )
+
+
+def _way_out(path: Path) -> str:
+    """What to do with files of the kinds that are not read, for a message."""
+    suffixes = {file.suffix.lower() for file in below(path)}
+    return next((f"{remedy}; " for suffix, remedy in UNREAD.items() if suffix in suffixes), "")
 
 
 def _summary(path: Path) -> str:
