@@ -9,7 +9,7 @@ differences to the length two before. pycocotools' decoder reads past the end of
 from __future__ import annotations
 
 import sys
-from typing import Any, TypedDict, TypeGuard
+from typing import Any, TypedDict
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -60,6 +60,11 @@ def union_area(rles: list[Rle]) -> int:
     return int(coco.area(coco.merge(rles))) if rles else 0
 
 
+def union(rles: list[Rle]) -> Rle:
+    """The RLE of the pixels that at least one of an image's masks covers; there is at least one mask."""
+    return _with_text(coco.merge(rles))
+
+
 def bounding_box(rle: Rle) -> tuple[float, float, float, float]:
     """(x, y, width, height) of the smallest box around the mask, in pixels; zeros for an empty mask."""
     return tuple(coco.toBbox(rle).tolist())
@@ -69,20 +74,20 @@ def checked(segmentation: Any) -> Rle:
     """The RLE of a COCO `segmentation` entry, safe to decode.
 
     Args:
-        segmentation: `{"size": [height, width], "counts": ...}`; the counts are a string or a list of run lengths.
+        segmentation: `{"size": [height, width], "counts": ...}`; the counts are a string, also as Python prints bytes
+            (`"b'...'"`), or a list of run lengths. Sizes may be written as 256.0 or "256".
     Raises:
         ValueError: the entry has another form, or its runs do not add up to height x width; says what is wrong.
     """
     if not isinstance(segmentation, dict) or not {"size", "counts"} <= segmentation.keys():
         raise ValueError("a segmentation is not RLE with `size` and `counts`")
-    size, counts = segmentation["size"], segmentation["counts"]
-    if not isinstance(size, list) or len(size) != 2 or not all(is_length(side) for side in size):
-        raise ValueError(f"RLE size {_short(size)} is not [height, width]")
-    height, width = size
+    counts = segmentation["counts"]
+    height, width = size = size_of(segmentation)
     if height * width > MOST_PIXELS:
         raise ValueError(f"RLE size {_short(size)} has more pixels than 32 bits can count")
 
     if isinstance(counts, str):
+        counts = _unprinted(counts)
         runs = run_lengths(counts)
     elif isinstance(counts, list) and all(type(run) is int and 0 <= run <= MOST_PIXELS for run in counts):
         runs = np.array(counts, dtype=np.int64)
@@ -93,7 +98,27 @@ def checked(segmentation: Any) -> Rle:
 
     if isinstance(counts, list):
         return _with_text(coco.frPyObjects({"size": size, "counts": counts}, height, width))
-    return {"size": [height, width], "counts": counts}
+    return {"size": size, "counts": counts}
+
+
+def size_of(segmentation: dict[str, Any]) -> list[int]:
+    """[height, width] of an RLE entry.
+
+    Raises:
+        ValueError: its `size` has another form.
+    """
+    size = segmentation.get("size")
+    sides = [length(side) for side in size] if isinstance(size, list) else []
+    known = [side for side in sides if side is not None]
+    if not len(sides) == len(known) == 2:
+        raise ValueError(f"RLE size {_short(size)} is not [height, width]")
+    return known
+
+
+def _unprinted(counts: str) -> str:
+    """Counts without the `b'...'` and the doubled backslashes of printed bytes."""
+    printed = counts[:2] in ("b'", 'b"') and len(counts) > 2 and counts[-1] == counts[1]
+    return counts[2:-1].replace("\\\\", "\\") if printed else counts
 
 
 def run_lengths(counts: str) -> Int[np.ndarray, " runs"]:
@@ -126,9 +151,20 @@ def run_lengths(counts: str) -> Int[np.ndarray, " runs"]:
     return runs
 
 
-def is_length(value: Any) -> TypeGuard[int]:
-    """Whether a value from a JSON file can be the height or width of an image."""
-    return type(value) is int and 0 < value <= MOST_PIXELS
+def length(value: Any) -> int | None:
+    """A side in pixels that a JSON file gives as 256, 256.0 or "256"; None if it is none."""
+    side = number(value)
+    return int(side) if side is not None and 0 < side <= MOST_PIXELS and side == int(side) else None
+
+
+def number(value: Any) -> float | None:
+    """A finite number that a JSON file gives as a number or as text; None if it is none."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    return float(value) if is_number(value) else None
 
 
 def is_number(value: Any) -> bool:

@@ -35,8 +35,8 @@ def parse(content: dict[str, Any]) -> ImageMasks:
     image, annotations = content.get("image"), content.get("annotations")
     if not isinstance(image, dict) or not isinstance(annotations, list):
         raise ValueError("it lacks an `image` object or an `annotations` list")
-    height, width = image.get("height"), image.get("width")
-    if not (run_length.is_length(height) and run_length.is_length(width)):
+    height, width = (run_length.length(image.get(side)) for side in ("height", "width"))
+    if height is None or width is None:
         raise ValueError("`image` lacks `height` and `width` in pixels")
 
     masks = []
@@ -49,7 +49,7 @@ def parse(content: dict[str, Any]) -> ImageMasks:
             raise ValueError(f"{name}: {error}") from error
     looked_at = content.get("looked_at")
     if looked_at is not None:
-        looked_at = _sized(looked_at, [height, width])
+        looked_at = sized(looked_at, [height, width])
     return ImageMasks(height, width, tuple(masks), looked_at)
 
 
@@ -62,14 +62,14 @@ def _annotation(mask: Mask) -> dict[str, Any]:
 def _parse_annotation(annotation: Any, size: list[int]) -> Mask:
     if not isinstance(annotation, dict) or "segmentation" not in annotation:
         raise ValueError("it lacks a `segmentation`")
-    rle = _sized(annotation["segmentation"], size)
+    rle = sized(annotation["segmentation"], size)
     level = annotation.get("level")
     if level is not None and type(level) is not int:
         raise ValueError("`level` is not a whole number")
     return Mask.from_rle(rle, _score(annotation, "predicted_iou"), _score(annotation, "stability_score"), level)
 
 
-def _sized(segmentation: Any, size: list[int]) -> Rle:
+def sized(segmentation: Any, size: list[int]) -> Rle:
     """A checked RLE that has the image's [height, width]."""
     rle = run_length.checked(segmentation)
     if rle["size"] != size:
@@ -83,6 +83,7 @@ def _score(annotation: dict[str, Any], name: str) -> float | None:
     value = annotation.get(name)
     if value is None:
         return None
-    if not run_length.is_number(value):
+    score = run_length.number(value)
+    if score is None:
         raise ValueError(f"`{name}` is not a number")
-    return float(value)
+    return score

@@ -14,7 +14,7 @@ from disconerf_ns.errors import MaskError
 from disconerf_ns.files import write_new, write_whole
 from disconerf_ns.masks import sa1b
 from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.keys import pair_names
+from disconerf_ns.masks.keys import pair, pair_names
 
 MANIFEST = "manifest.json"
 BEGINNING = '{"image": '
@@ -216,7 +216,10 @@ class MaskStore:
         Raises:
             MaskError: several stored keys fit.
         """
-        return self.files_for([key]).get(key)
+        if self.holds(key):
+            return key
+        name = pair([f"{name}.json" for name in self._stored], [key], self.root).names.get(key)
+        return None if name is None else name.removesuffix(".json")
 
     def holds(self, key: str) -> bool:
         """Whether there is a mask file with exactly this key."""

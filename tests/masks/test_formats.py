@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import tracemalloc
+from base64 import b64encode
+from io import BytesIO
 from pathlib import Path
 
 import h5py
@@ -360,25 +362,18 @@ def test_boxes_of_coco_are_left_out_and_counted(tmp_path: Path) -> None:
     bare = [{"image_id": 0, "bbox": [0, 0, 2, 2]}, {"image_id": 0, "segmentation": []}]
     file = coco_file(tmp_path / "c.json", ["a/1.png"], [*bare, {"image_id": 0, "segmentation": SQUARE}])
     assert recognise(file) == "coco"
-    contents = coco.read(file, images_of(tmp_path, 6, 8))
-    assert [mask.area for mask in contents.loaders["a/1"]().masks.annotations] == [4]
-    assert contents.left_out == {"annotations without a segmentation": 2}
+    loaded = coco.read(file, images_of(tmp_path, 6, 8)).loaders["a/1"]()
+    assert [mask.area for mask in loaded.masks.annotations] == [4]
+    assert loaded.left_out == {"annotations without a segmentation": 2}
 
 
 @pytest.mark.parametrize(
-    ("segmentation", "reason"), [([[1, 2]], "a polygon is not"), ({"size": [6, 8], "counts": [3]}, "do not add up")]
+    ("segmentation", "reason"), [([[1, 2, 3]], "a polygon is not"), ({"size": [6, 8], "counts": [3]}, "do not add up")]
 )
 def test_coco_names_the_image_and_the_annotation(tmp_path: Path, segmentation: object, reason: str) -> None:
     file = coco_file(tmp_path / "c.json", ["a/1.png"], [{"id": 31, "image_id": 0, "segmentation": segmentation}])
     with pytest.raises(MaskError, match=rf"image a/1\.png: annotation .*31.*: .*{reason}"):
         read_masks("coco", file, images_of(tmp_path, 6, 8))
-
-
-def test_two_coco_files_in_one_folder(tmp_path: Path) -> None:
-    for name in ("train", "val"):
-        coco_file(tmp_path / f"c/{name}.json", ["a/1.png"], [])
-    with pytest.raises(MaskError, match=r"2 COCO files, train\.json and val\.json; name one"):
-        coco.read(tmp_path / "c", images_of(tmp_path, 6, 8))
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -429,15 +424,36 @@ def mutated(content: bytes, rng: random.Random) -> bytes:
     return bytes(text)
 
 
-@pytest.mark.parametrize("name", ["sa1b", "amg", "coco", "polygons", "panoptic"])
+def labelled(name: str) -> dict:
+    """A file of labelme or ISAT of one image of 5 x 7."""
+    points = [[1, 1], [6, 1], [6, 3.5], [1, 3]]
+    if name == "isat":
+        entry = {"category": "a", "group": 1, "layer": 1.0, "segmentation": points}
+        objects = [entry, {**entry, "layer": 2.0, "category": "__background__"}]
+        return {"info": {"name": "1.png", "height": 5, "width": 7}, "objects": objects}
+    content = BytesIO()
+    Image.new("L", (2, 3), 1).save(content, format="PNG")
+    mask = {"shape_type": "mask", "points": [[1, 1], [2, 3]], "mask": b64encode(content.getvalue()).decode()}
+    shapes = [{"shape_type": "polygon", "points": points}, {"shape_type": "circle", "points": [[3, 2], [4, 3]]}, mask]
+    shapes = [{"label": "a", "group_id": 1, **shape} for shape in shapes]
+    return {"shapes": shapes, "imagePath": "1.png", "imageHeight": 5, "imageWidth": 7}
+
+
+@pytest.mark.parametrize("name", ["sa1b", "amg", "coco", "polygons", "results", "panoptic", "labelme", "isat"])
 def test_two_thousand_mutations_give_a_sentence_or_masks(tmp_path: Path, name: str) -> None:
     stack = np.random.default_rng(0).random((3, 5, 7)) < 0.5
     images = images_of(tmp_path / "data", 5, 7)
     out = tmp_path / "out"
-    module = format_of("coco" if name == "polygons" else name)
-    module.write(out, images, iter([("a/1", ImageMasks.from_arrays(stack, [0.5] * 3, [0.5] * 3))]))
-    file = next(out.rglob("*.json"))
-    content = json.loads(file.read_text())
+    module = format_of("coco" if name in ("polygons", "results") else name)
+    if name in ("labelme", "isat"):
+        file, content = out / "1.json", labelled(name)
+        out.mkdir()
+    else:
+        module.write(out, images, iter([("a/1", ImageMasks.from_arrays(stack, [0.5] * 3, [0.5] * 3))]))
+        file = next(out.rglob("*.json"))
+        content = json.loads(file.read_text())
+    if name == "results":
+        content = [{**annotation, "image_id": "a/1"} for annotation in content["annotations"]]
     if name == "polygons":
         for annotation in content["annotations"]:
             annotation["segmentation"] = [[0, 0, 3, 0, 3.5, 4], [1, 1, 6, 1, 6, 3, 1, 3]]

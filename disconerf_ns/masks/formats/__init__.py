@@ -17,22 +17,33 @@ from disconerf_ns.masks.formats.objects import groups
 
 FORMATS = {
     "sa1b": "SA-1B's JSON, one file per image, as `disconerf masks` writes it",
-    "amg": "lists of segment-anything's automatic mask generator, one JSON file per image",
+    "amg": "lists of segment-anything's automatic mask generator, one JSON file per image (Grounded SAM 2's too)",
     "amg_folder": "folders of segment-anything's amg.py, one per image: a PNG per mask and metadata.csv",
     "objects": "a binary PNG per object: a folder with the image's name, or names such as NAME_object0.png",
-    "coco": "COCO instances: one JSON file with polygons or RLE",
+    "coco": "COCO instances: JSON files with polygons or RLE (CVAT, Roboflow, Label Studio, ...), or lists of results",
+    "labelme": "labelme's JSON, one file per image (X-AnyLabeling's too)",
+    "isat": "ISAT's JSON, one file per image",
     "labels": "label images: PNG, TIFF or GIF with a number per object, or a page per mask (Gaussian Grouping's too)",
     "object_mask": "label images of 8 bit, as Gaussian Grouping reads them",
-    "color": "PNGs with one colour per mask, black is no mask",
+    "color": "PNGs with one colour per mask, black is no mask (DEVA's Annotations too)",
     "panoptic": "COCO panoptic: PNGs with ids as colours, and one JSON file",
     "arrays": ".npy, .npz or .pt files, one per image: a stack of binary masks, an array per mask, or a label map",
     "garfield": "GARField's sam_data.hdf5",
 }
 """Name and description of every format; a format's module is imported when it is used."""
-TARGETS = tuple(name for name in FORMATS if name not in ("garfield", "objects"))
+TARGETS = tuple(name for name in FORMATS if name not in ("objects", "labelme", "isat", "garfield"))
 """Formats that masks can be written in."""
 PIXELS = {"labels", "color"}
 """Formats that are recognised by their pixels alone."""
+UNREAD = {
+    ".pkl": "pickles can run code and are not opened, so write arrays with numpy.savez",
+    ".xml": "XML of CVAT and others is not read, so export COCO",
+    ".jsonl": "JSON lines are not read, so write one JSON file per image",
+    ".txt": "text such as YOLO's polygons is not read, so export COCO",
+    ".zip": "archives are not read, so unpack it",
+    ".json": "JSON of VIA, Supervisely, Label Studio and others is not read, so export COCO",
+}
+"""Remedies for kinds of files that no format reads, by suffix."""
 
 
 def format_of(name: str) -> Format:
@@ -68,9 +79,15 @@ def recognise(path: Path, images: Images | None = None) -> str:
         )
     refuse_jpeg(path)
     raise MaskError(
-        f"masks: {path} is in no known format ({', '.join(FORMATS)}): {_summary(path)}; see `disconerf masks convert "
-        "--help`."
+        f"masks: {path} is in no known format ({', '.join(FORMATS)}): {_summary(path)}; {_way_out(path)}see `disconerf "
+        "masks convert --help`."
     )
+
+
+def _way_out(path: Path) -> str:
+    """What to do with files of the kinds that are not read, for a message."""
+    suffixes = {file.suffix.lower() for file in below(path)}
+    return next((f"{remedy}; " for suffix, remedy in UNREAD.items() if suffix in suffixes), "")
 
 
 def _summary(path: Path) -> str:

@@ -1,124 +1,175 @@
-"""COCO instances: one JSON file with the masks of all images, as polygons or RLE; masks may overlap."""
+"""COCO instances: JSON with the masks of all images, as polygons or RLE; masks may overlap."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from disconerf_ns.errors import MaskError
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks import sa1b
-from disconerf_ns.masks.formats.files import (
-    below,
-    match_images,
-    objects_in,
-    peek_json,
-    read_json,
-    reading,
-    refuse_void,
-    sampled_files,
-    unmatched,
-    value_in,
-)
+from disconerf_ns.masks.formats.coco_listing import Entry, Listing, is_coco, listings_of
+from disconerf_ns.masks.formats.files import image_size, match_images, peek_json, reading, refuse_void, sampled_files
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
+from disconerf_ns.masks.formats.said import json_files
+from disconerf_ns.masks.formats.segmentations import about, beyond, masks_of, polygons_in, size_of
 from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.keys import pair_names
 from disconerf_ns.masks.numbers import Void
 
-MOST_PIXELS = 2**28
-"""Largest image, in pixels, in which polygons are drawn."""
-ID = (int, float, str, type(None))
-"""JSON types of an image's id."""
-BARE = "annotations without a segmentation"
-"""Kind of content that gives no mask."""
+TWICE = "annotations that are there twice"
+UNKNOWN = "images that are not in the dataset"
+MANY = 0.1
+"""If polygons reach beyond their images in this share of the images or more, all polygons are in doubt."""
 
 
 def recognises(path: Path) -> bool:
-    """A JSON file with `images` and `annotations` that have a `segmentation`, or a folder with such a file."""
-    return any(map(_is_coco, sampled_files(_files(path))))
-
-
-def _files(path: Path) -> list[Path]:
-    return [path] if path.is_file() and path.suffix.lower() == ".json" else below(path, ".json")
-
-
-def _is_coco(file: Path) -> bool:
-    content = peek_json(file)
-    if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
-        return False
-    annotations = content["annotations"]
-    if not isinstance(annotations, list):
-        return False
-    return not annotations or any(isinstance(a, dict) and "segmentation" in a for a in annotations)
+    """JSON with `images` and `annotations`, or a list of results with `image_id`, or a folder with such files."""
+    return any(is_coco(peek_json(file)) for file in sampled_files(json_files(path)))
 
 
 def read(path: Path, images: Images, void: Void = None) -> Contents:
-    """Images by their `file_name`; annotations without a segmentation are left out and counted."""
+    """Images by their `file_name`; what several files say of an image is taken together.
+
+    Raises:
+        MaskError: as in `Format`; or polygons are for images of another size, or no annotation has a mask.
+    """
     refuse_void(void, path)
-    files = _files(path)
-    if not files:
-        raise MaskError(f"masks: {path} has no JSON file.")
-    if len(files) > 1:
-        files = [file for file in files if _is_coco(file)] or files[:1]
-    if len(files) > 1:
-        raise MaskError(f"masks: {path} has {len(files)} COCO files, {files[0].name} and {files[1].name}; name one.")
-    file = files[0]
-    content = read_json(file)
-    with reading(file):
-        image_list, annotations = objects_in(content, "images"), objects_in(content, "annotations")
-        entries = {value_in(entry, "file_name", str): entry for entry in image_list}
-        if len(entries) < len(image_list):
-            raise ValueError("two of its images have the same `file_name`")
-        of_image: dict[Any, list[dict]] = defaultdict(list)
-        for annotation in annotations:
-            of_image[value_in(annotation, "image_id", *ID)].append(annotation)
-        names = match_images(entries, images, file)
-        ids = {key: value_in(entries[name], "id", *ID) for key, name in names.items()}
-        loaders = {key: partial(_load, file, entries[name], of_image[ids[key]]) for key, name in names.items()}
-        bare = Losses({BARE: sum(not annotation.get("segmentation") for annotation in annotations)})
-        return Contents(loaders, +bare + unmatched(entries, names, "images that are not in the dataset"))
+    listings = listings_of(path, images)
+    found: dict[str, list[Entry]] = defaultdict(list)
+    left_out = Losses()
+    for listing, names in zip(listings, _matched(listings, images, path), strict=True):
+        left_out += listing.left_out + Losses({UNKNOWN: len(listing.entries) - len(names)})
+        for key, name in names.items():
+            found[key] += listing.entries[name]
+    _check_masks(found, path)
+    _check_reach(found, images, path)
+    shared = [key for key, entries in found.items() if len({entry.file for entry in entries}) > 1]
+    if shared:
+        files = " and ".join(dict.fromkeys(entry.file.name for entry in found[shared[0]]))
+        print(f"masks: {len(shared)} images are in several files, such as {shared[0]} in {files}; all masks are taken.")
+    loaders = {key: partial(_load, found[key], images[key]) for key in images if key in found}
+    return Contents(loaders, +left_out)
 
 
-def _load(file: Path, entry: dict[str, Any], annotations: list[dict[str, Any]]) -> Loaded:
-    with reading(file), about(f"image {entry['file_name']}"):
-        size = {side: entry[side] for side in ("height", "width")}
-        drawn = [_drawn(annotation, **size) for annotation in annotations if annotation.get("segmentation")]
-        return Loaded(sa1b.parse({"image": size, "annotations": drawn, "looked_at": entry.get("looked_at")}))
+def _matched(listings: list[Listing], images: Images, path: Path) -> list[dict[str, str]]:
+    """Each file's names by the keys of their images.
+
+    Where files in several folders have the same name, as `left/` and `right/` may, the folder counts as part of it.
+    """
+    folders: dict[str, set[Path]] = defaultdict(set)
+    for listing in listings:
+        for name in listing.entries:
+            folders[name].add(listing.file.parent)
+    pairs = []
+    for listing in listings:
+        found = {}
+        if any(len(folders[name]) > 1 for name in listing.entries):
+            folder = listing.file.parent.relative_to(path).as_posix()
+            long = {f"{folder}/{name}": name for name in listing.entries}
+            found = {key: long[name] for key, name in pair_names(long, images, listing.file).items()}
+        pairs.append(found or pair_names(listing.entries, images, listing.file))
+    if not any(pairs):
+        match_images([name for listing in listings for name in listing.entries], images, path)
+    return pairs
 
 
-def _drawn(annotation: dict[str, Any], height: int, width: int) -> dict[str, Any]:
-    with about(f"annotation {annotation.get('id')}"):
-        return {**annotation, "segmentation": _as_rle(annotation["segmentation"], height, width)}
+def _check_masks(found: Mapping[str, list[Entry]], path: Path) -> None:
+    annotations = [annotation for entries in found.values() for entry in entries for annotation in entry.annotations]
+    if annotations and not any(annotation.get("segmentation") for annotation in annotations):
+        raise MaskError(
+            f"masks: none of the {len(annotations)} annotations in {path} has a `segmentation`, they are boxes, "
+            "keypoints or captions; export polygons or RLE."
+        )
 
 
-@contextmanager
-def about(what: str) -> Iterator[None]:
-    """Begin the message of a ValueError with the place of the fault."""
+def _check_reach(found: Mapping[str, list[Entry]], images: Images, path: Path) -> None:
+    """Check that polygons lie in their images, if they do not in many: then the others are for another size too."""
+    reaches = [reach for key, entries in found.items() if (reach := _reach(key, entries, images)) is not None]
+    far = [reach for reach in reaches if reach[1] > 0]
+    if far and len(far) >= MANY * len(reaches):
+        key, _, value, side = max(far, key=lambda reach: reach[1])
+        raise MaskError(
+            f"masks: polygons of {len(far)} of {len(reaches)} images in {path} reach beyond them, to {value:g} of "
+            f"{side} in {key}: they are for images of another size; export them for these, or mend the sizes "
+            "in `images`."
+        )
+
+
+def _reach(key: str, entries: list[Entry], images: Images) -> tuple[str, float, float, int] | None:
+    """The key, and how far, where and at which side polygons reach beyond; None without polygons that can be read."""
+    annotations = [annotation for entry in entries for annotation in entry.annotations]
     try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{what}: {error}") from error
+        lists = [a["segmentation"] for a in annotations if isinstance(a.get("segmentation"), list)]
+        outlines = [outline for polygons in lists if size_of(polygons) is None for outline in polygons_in(polygons)]
+        areas = [outline for outline in outlines if len(outline) >= 6]
+        if not areas:
+            return None
+        height, width = _size(entries, images[key])
+    except (ValueError, MaskError):
+        return None
+    value, side = beyond(areas, height, width) or (0.0, 0)
+    return key, max(-value, value - side) / side if side else 0.0, value, side
 
 
-def _as_rle(segmentation: Any, height: int, width: int) -> Any:
-    """RLE unchanged, or the union of polygons as pycocotools draws it."""
-    if not isinstance(segmentation, list):
-        return segmentation
-    if not (type(height) is type(width) is int and 0 < height * width <= MOST_PIXELS):
-        raise ValueError("the image's `height` and `width` are not the size of a photograph")
-    for polygon in segmentation:
-        if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
-            raise ValueError("a polygon is not a list x, y, x, y, ... of at least three points")
-        if not all(map(run_length.is_number, polygon)):
-            raise ValueError("a polygon has coordinates that are not finite numbers")
-        if not all(-side <= v <= 2 * side for side, axis in ((width, 0), (height, 1)) for v in polygon[axis::2]):
-            raise ValueError("a polygon lies far outside its image")
-    return run_length.draw(segmentation, height, width)
+def _load(entries: list[Entry], image: Path) -> Loaded:
+    first = entries[0]
+    with reading(first.file), about(f"image {first.name}"):
+        for other in entries[1:]:
+            _check_same(first, other)
+        annotations, twice = _once(entries)
+        looked_at = next((entry.image["looked_at"] for entry in entries if "looked_at" in entry.image), None)
+        loaded = masks_of(annotations, *_size(entries, image), looked_at)
+        return Loaded(loaded.masks, loaded.left_out + Losses({TWICE: twice}))
+
+
+def _check_same(one: Entry, other: Entry) -> None:
+    if one.file == other.file:
+        raise ValueError(
+            f"two entries of `images` with annotations have this `file_name`, with the ids {one.image.get('id')} and "
+            f"{other.image.get('id')}"
+        )
+    names = [PurePosixPath(entry.name.replace("\\", "/")).name for entry in (one, other)]
+    if names[0] != names[1]:
+        raise ValueError(f"{other.file} has another picture of the image, {other.name}; keep one of them")
+    if one.size and other.size and one.size != other.size:
+        raise ValueError(
+            f"it is {one.size[1]} x {one.size[0]} here, but {other.size[1]} x {other.size[0]} in {other.file}"
+        )
+
+
+def _once(entries: list[Entry]) -> tuple[list[dict[str, Any]], int]:
+    """The annotations of an image without those that another file has already, and the number of these."""
+    annotations = list(entries[0].annotations)
+    known = {json.dumps(annotation.get("segmentation")) for annotation in annotations}
+    twice = 0
+    for entry in entries[1:]:
+        new = {json.dumps(a.get("segmentation")): a for a in entry.annotations}
+        annotations += [annotation for text, annotation in new.items() if text not in known]
+        twice += len(entry.annotations) - len(new.keys() - known)
+        known |= new.keys()
+    return annotations, twice
+
+
+def _size(entries: list[Entry], image: Path) -> tuple[int, int]:
+    """Height and width: as an entry says, or of the first RLE, or of the image.
+
+    Raises:
+        ValueError: an entry says something else than a size.
+    """
+    for entry in entries:
+        if entry.size:
+            return entry.size
+    for annotation in (annotation for entry in entries for annotation in entry.annotations):
+        if isinstance(annotation.get("segmentation"), dict):
+            height, width = run_length.size_of(annotation["segmentation"])
+            return height, width
+    return image_size(image)
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:

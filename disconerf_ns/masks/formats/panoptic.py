@@ -6,9 +6,13 @@ import json
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from disconerf_ns.errors import MaskError
 from disconerf_ns.files import write_whole
+from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks.formats.files import (
     below,
     match_images,
@@ -23,7 +27,8 @@ from disconerf_ns.masks.formats.files import (
 )
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.formats.partition import SPREAD, flatten, gather, read_colors, write_colors
-from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.formats.said import json_files
+from disconerf_ns.masks.image_masks import ImageMasks, Mask
 from disconerf_ns.masks.numbers import Void
 from disconerf_ns.masks.rle import is_number
 
@@ -31,37 +36,63 @@ FILE, FOLDER = "panoptic.json", "panoptic"
 
 
 def recognises(path: Path) -> bool:
-    """A JSON file with annotations that have `segments_info`, or a folder with such a file."""
-    return any(map(_lists_segments, sampled_files(_files(path))))
+    """JSON with annotations that have `segments_info`, or a folder with such a file; not if other PNGs lie there.
+
+    DEVA's pred.json lists segments too, but names photographs; its masks are the colours of the PNGs in Annotations/.
+    """
+    files = [file for file in sampled_files(json_files(path)) if _lists_segments(peek_json(file))]
+    return any(_folder(file, _names(peek_json(file))) is not None for file in files) or (
+        bool(files) and not (path.is_dir() and below(path, ".png"))
+    )
 
 
-def _files(path: Path) -> list[Path]:
-    return [path] if path.is_file() and path.suffix.lower() == ".json" else below(path, ".json")
-
-
-def _lists_segments(file: Path) -> bool:
-    content = peek_json(file)
+def _lists_segments(content: Any) -> bool:
     annotations = content.get("annotations") if isinstance(content, dict) else None
     return isinstance(annotations, list) and any(isinstance(a, dict) and "segments_info" in a for a in annotations[:1])
 
 
+def _names(content: Any) -> list[str]:
+    names = [annotation.get("file_name") for annotation in content["annotations"] if isinstance(annotation, dict)]
+    return [name for name in names if isinstance(name, str)]
+
+
+def _folder(file: Path, names: list[str]) -> Path | None:
+    """The folder with the PNGs that a JSON file names: the one with its name, the one that it is in, or one in that."""
+    inside = sorted(folder for folder in file.parent.iterdir() if folder.is_dir())
+    folders = [folder for folder in (file.with_suffix(""), file.parent, *inside) if folder.is_dir()]
+    return next((folder for folder in folders if any(_is_there(folder, name) for name in names)), None)
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    return name.lower().endswith(".png") and "\0" not in name and (folder / name.replace("\\", "/")).is_file()
+
+
 def read(path: Path, images: Images, void: Void = None) -> Contents:
-    """PNGs by the `file_name` of annotations, in the folder with the JSON file's name or beside the file."""
+    """PNGs by the `file_name` of annotations, in the folder with the JSON file's name, beside it, or in a folder there.
+
+    Raises:
+        MaskError: as in `Format`; or no PNG that the file names is there.
+    """
     refuse_void(void, path)
-    files = _files(path)
+    files = json_files(path)
     if not files:
         raise MaskError(f"masks: {path} has no JSON file.")
-    file = next((file for file in files if _lists_segments(file)), files[0])
+    file = next((file for file in files if _lists_segments(peek_json(file))), files[0])
     content = read_json(file)
-    folder = file.with_suffix("") if file.with_suffix("").is_dir() else file.parent
     with reading(file):
         annotations = objects_in(content, "annotations")
         segments = {value_in(a, "file_name", str): objects_in(a, "segments_info") for a in annotations}
         if len(segments) < len(annotations):
             raise ValueError("two of its images have the same `file_name`")
         names = match_images(segments, images, file)
-        loaders = {key: partial(_load, folder / name.replace("\\", "/"), segments[name]) for key, name in names.items()}
-        return Contents(loaders, unmatched(segments, names, "annotations of other images"))
+    folder = _folder(file, list(segments))
+    if folder is None:
+        raise MaskError(
+            f"masks: {file} names {next(iter(segments))}, but no PNG of ids with such a name lies in {file.parent} or "
+            "in a folder there; put the PNGs there, or name the folder of masks itself, such as DEVA's Annotations."
+        )
+    loaders = {key: partial(_load, folder / name.replace("\\", "/"), segments[name]) for key, name in names.items()}
+    return Contents(loaders, unmatched(segments, names, "annotations of other images"))
 
 
 def _load(png: Path, segments: list[dict]) -> Loaded:
@@ -70,24 +101,29 @@ def _load(png: Path, segments: list[dict]) -> Loaded:
         if not all(isinstance(number, str) or is_number(number) for number in ids):
             raise ValueError("the `id` of a segment is not a number")
         colors = read_colors(png)
-        return Loaded(gather((colors == int(number) for number in ids), *colors.shape))
+        wanted, there = list(dict.fromkeys(map(int, ids))), set(np.unique(colors).tolist())
+        seen = [number for number in wanted if number in there]
+        if wanted and not seen:
+            raise ValueError(f"none of its {len(wanted)} segments' ids is a colour of the PNG, R + 256 G + 65536 B")
+        counts = {"segments without a pixel": len(ids) - len(seen), "colours of no segment": len(there - {0, *wanted})}
+        return Loaded(gather((colors == number for number in seen), *colors.shape), +Losses(counts))
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
     """Write `panoptic.json` and the PNGs in `panoptic/`; the smallest of overlapping masks covers the others."""
     entries, annotations, lost = [], [], Losses()
-    for number, (key, image_masks) in enumerate(masks, 1):
+    for image_id, (key, image_masks) in enumerate(masks, 1):
         labels, hidden = flatten(image_masks, 2**24 - 1, key, "a panoptic image")
         lost += hidden
         write_colors(labels * SPREAD % 2**24, path / FOLDER / f"{key}.png")
         segments = [
-            {"id": (i + 1) * SPREAD % 2**24, "category_id": 1, "iscrowd": 0, "area": area, "bbox": list(mask.bbox)}
-            for i, mask in enumerate(image_masks.annotations)
-            if (area := int((labels == i + 1).sum()))
+            {"id": number * SPREAD % 2**24, "category_id": 1, "iscrowd": 0, "area": seen.area, "bbox": list(seen.bbox)}
+            for number in range(1, len(image_masks) + 1)
+            if (seen := Mask.from_rle(run_length.encode(labels == number))).area
         ]
         size = {"height": image_masks.height, "width": image_masks.width}
-        entries.append({"id": number, "file_name": f"{key}{images[key].suffix}", **size})
-        annotations.append({"image_id": number, "file_name": f"{key}.png", "segments_info": segments})
+        entries.append({"id": image_id, "file_name": f"{key}{images[key].suffix}", **size})
+        annotations.append({"image_id": image_id, "file_name": f"{key}.png", "segments_info": segments})
     categories = [{"id": 1, "name": "object", "isthing": 1}]
     write_whole(path / FILE, json.dumps({"images": entries, "annotations": annotations, "categories": categories}))
     return lost
