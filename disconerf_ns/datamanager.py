@@ -90,11 +90,12 @@ class DiscoNerfDataManager(VanillaDataManager):
             images = find_images(self._data)
         except UserError:
             return
-        stale = [key for key, image in images.items() if self.store.holds(key) and changed(self.store, key, image)]
+        there = [key for key, image in images.items() if self.store.holds(key) and image.is_file()]
+        stale = [key for key in there if changed(self.store, key, images[key])]
         if stale:
             CONSOLE.log(
-                f"masks: {len(stale)} images have changed since their masks were made, such as {stale[0]}; "
-                f"make new masks with `disconerf masks --data {self._data}`."
+                f"masks: {len(stale)} images have changed since the masks in {self.store.root} were made of them, such "
+                f"as {images[stale[0]]}; make or convert the masks anew, or they may lie on other pixels."
             )
 
     @property
