@@ -22,7 +22,7 @@ from disconerf_ns.config import DiscoNerfDataManagerConfig
 from disconerf_ns.errors import UserError
 from disconerf_ns.masks.freshness import changed
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
-from disconerf_ns.masks.images import find_images
+from disconerf_ns.masks.images import find_images, misread
 from disconerf_ns.masks.keys import image_key
 from disconerf_ns.masks.masked_view import MaskedView
 from disconerf_ns.masks.store import MaskStore
@@ -76,6 +76,8 @@ class DiscoNerfDataManager(VanillaDataManager):
             UserError: names the file.
         """
         parsed = self.train_dataparser_outputs
+        if sentence := misread([*parsed.image_filenames, *self.eval_dataset.image_filenames]):
+            raise UserError(sentence)
         if parsed.mask_filenames is not None:
             check_masks(parsed.mask_filenames, parsed.image_filenames)
 
