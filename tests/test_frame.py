@@ -12,6 +12,7 @@ from disconerf_ns.rendering.frame import SEEN, Frame
 from disconerf_ns.rendering.outputs import frame_outputs, output_table
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.viewer.picking import object_at
 
 
 @pytest.fixture
@@ -228,3 +229,21 @@ def test_rays_beside_a_crop_box_show_no_object(scene_now: ArrangedScene, run: Ru
     assert 0 < missed.sum() < missed.numel()
     assert (outputs["confidence"][missed] == 0).all() and (outputs["objects"][missed] == 0).all()
     assert (outputs["label"][~missed] > 0).any()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0])
+def test_rays_without_a_direction_show_no_object(scene_now: ArrangedScene, run: Run, value: float) -> None:
+    """Also where something is hidden, which is sampled again, and where a click asks what is there."""
+    camera = run.trainer.pipeline.datamanager.train_dataset.cameras[0:1]
+    rays = camera.generate_rays(0, keep_shape=True)
+    shape = tuple(rays.origins.shape[:2])
+    flat = rays.flatten()
+    flat.directions[:5] = value
+    for scene in (scene_now, scene_now.with_edit(Edit().hide(scene_now.objects[0].id))):
+        for keep in (False, True):
+            outputs = frame_outputs(Frame(scene, flat, shape, keep=keep))
+            for name in (*outputs.keys(), "label"):
+                assert outputs[name].shape[:2] == shape, name
+            if value != 0:
+                assert not outputs["label"].flatten()[:5].any() and not outputs["confidence"].flatten()[:5].any()
+    assert object_at(scene_now, (0.0, 0.0, 0.0), (value,) * 3, edited=value != 0) in (None, *scene_now.by_id)
