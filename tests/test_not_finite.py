@@ -71,7 +71,7 @@ def test_every_lookup_stands_positions_that_are_not_finite(name: str) -> None:
 
 
 def test_rows_of_the_hash_grid_are_rows_of_its_tables() -> None:
-    """It may answer NaN where it is asked about NaN, but from rows that are there, and of the others as without them."""
+    """It may answer NaN where it is asked about NaN, from rows that are there, and of the others as without them."""
     table = grid()
     answer = table(torch.cat([ODD, INSIDE]))
     assert torch.equal(answer[len(ODD) :], table(INSIDE))
