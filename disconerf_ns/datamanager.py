@@ -6,20 +6,23 @@ import math
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Bool
-from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager
-from nerfstudio.data.utils.data_utils import get_image_mask_tensor_from_path
+from nerfstudio.data.datasets.base_dataset import InputDataset
+from nerfstudio.data.pixel_samplers import PixelSampler
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
+from disconerf_ns.compat.taught_pixels import check_masks, inside_mask, inside_radius
 from disconerf_ns.config import DiscoNerfDataManagerConfig
 from disconerf_ns.errors import UserError
 from disconerf_ns.masks.freshness import changed
-from disconerf_ns.masks.image_masks import ImageMasks, resample, same_shape
-from disconerf_ns.masks.images import find_images
+from disconerf_ns.masks.image_masks import ImageMasks, same_shape
+from disconerf_ns.masks.images import find_images, misread
 from disconerf_ns.masks.keys import image_key
 from disconerf_ns.masks.masked_view import MaskedView
 from disconerf_ns.masks.store import MaskStore
@@ -51,6 +54,7 @@ class DiscoNerfDataManager(VanillaDataManager):
         Raises:
             UserError: masks are missing, broken or of another shape, or no training image has a mask.
         """
+        self._check_photos()
         self._limit_photos()
         super().setup_train()
         if self.test_mode != "val":
@@ -64,6 +68,18 @@ class DiscoNerfDataManager(VanillaDataManager):
             )
         self.train_dataset.metadata["most_masks"] = most + self.config.background_mask
         self.train_dataset.metadata["slots"] = 2 * self.train_dataset.metadata["most_masks"]
+
+    def _check_photos(self) -> None:
+        """Refuse photographs and masks of which nerfstudio would see something else than they show.
+
+        Raises:
+            UserError: names the file.
+        """
+        parsed = self.train_dataparser_outputs
+        if sentence := misread([*parsed.image_filenames, *self.eval_dataset.image_filenames]):
+            raise UserError(sentence)
+        if parsed.mask_filenames is not None:
+            check_masks(parsed.mask_filenames, parsed.image_filenames)
 
     def _limit_photos(self) -> None:
         """Let nerfstudio hold as many photos as fit into `image_memory_gb`, unless the user set their number."""
@@ -90,11 +106,12 @@ class DiscoNerfDataManager(VanillaDataManager):
             images = find_images(self._data)
         except UserError:
             return
-        stale = [key for key, image in images.items() if self.store.holds(key) and changed(self.store, key, image)]
+        there = [key for key, image in images.items() if self.store.holds(key) and image.is_file()]
+        stale = [key for key in there if changed(self.store, key, images[key])]
         if stale:
             CONSOLE.log(
-                f"masks: {len(stale)} images have changed since their masks were made, such as {stale[0]}; "
-                f"make new masks with `disconerf masks --data {self._data}`."
+                f"masks: {len(stale)} images have changed since the masks in {self.store.root} were made of them, such "
+                f"as {images[stale[0]]}; make or convert the masks anew, or they may lie on other pixels."
             )
 
     @property
@@ -169,17 +186,49 @@ class DiscoNerfDataManager(VanillaDataManager):
 
     def _decoded(self, index: int) -> MaskedView:
         masks, (height, width) = self.masks[index], self.view_size(index)
-        valid = torch.from_numpy(masks.decode_looked_at(height, width)).flatten() & self._unmasked(index)
+        valid = torch.from_numpy(masks.decode_looked_at(height, width)).flatten() & self.taught(index)
         return MaskedView(index, torch.from_numpy(masks.packed(height, width)), valid)
 
-    def _unmasked(self, index: int) -> Bool[Tensor, "pixels"]:
-        """True for pixels that nerfstudio's `mask_path` does not exclude."""
-        height, width = self.view_size(index)
+    def taught(self, index: int) -> Bool[Tensor, "pixels"]:
+        """True for pixels of `view_rays` that have a ray which teaches nerfstudio's radiance field."""
+        size = self.view_size(index)
+        taught = np.ones(size, dtype=bool)
         files = self.train_dataparser_outputs.mask_filenames
-        if files is None:
-            return torch.ones(height * width, dtype=torch.bool)
-        mask = get_image_mask_tensor_from_path(files[index])[..., 0].numpy()
-        return torch.from_numpy(resample(mask, height, width)).flatten() > 0
+        if files is not None and not self.config.pixel_sampler.ignore_mask:
+            taught &= inside_mask(files[index], *size)
+        if (radius := self._crop_radius(self.train_dataset.cameras)) is not None:
+            taught &= inside_radius(*self._image_size(index), radius, *size)
+        if self._may_lack_rays:
+            taught &= self.view_rays(index).directions.isfinite().all(-1).view(size).cpu().numpy()
+        return torch.from_numpy(taught).flatten()
+
+    def _crop_radius(self, cameras: Cameras) -> float | None:
+        """nerfstudio's `fisheye_crop_radius` in pixels of the images as they are used; None if rays lie anywhere."""
+        radius = (cameras.metadata or {}).get("fisheye_crop_radius")
+        downscale = getattr(self.dataparser, "downscale_factor", None) or 1
+        return None if radius is None else float(radius) * self.config.camera_res_scale_factor / downscale
+
+    def _get_pixel_sampler(self, dataset: InputDataset, num_rays_per_batch: int) -> PixelSampler:
+        """nerfstudio's sampler of rays, whose radius is for the images as they are used, not for those of full size."""
+        sampler = super()._get_pixel_sampler(dataset, num_rays_per_batch)
+        sampler.config.fisheye_crop_radius = self._crop_radius(dataset.cameras)
+        return sampler
+
+    def next_train(self, step: int) -> tuple[RayBundle, dict]:
+        """nerfstudio's next rays; another one stands in for the middle ray of a fisheye, if that is not a number.
+
+        nerfstudio divides 0 by 0 where a pixel lies exactly at a fisheye camera's principal point.
+        """
+        rays, batch = super().next_train(step)
+        if not self._may_lack_rays:
+            return rays, batch
+        finite = rays.directions.isfinite().all(-1)
+        kept = torch.where(finite, torch.arange(len(rays), device=finite.device), finite.int().argmax())
+        return rays[kept], {name: value[kept.to(value.device)] for name, value in batch.items()}
+
+    @cached_property
+    def _may_lack_rays(self) -> bool:
+        return bool((self.train_dataset.cameras.camera_type == CameraType.FISHEYE.value).any())
 
     def next_views(self) -> list[MaskedView]:
         """Masks of the next views of the object stage."""

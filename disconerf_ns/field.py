@@ -76,13 +76,13 @@ class ObjectField(nn.Module):
         """Slot probabilities, rows summing to 1.
 
         Args:
-            positions: contracted positions in [0, 1]^3.
+            positions: contracted positions in [0, 1]^3; others are moved into it, and NaN to its middle.
         """
-        return self.mlp(self.grid(positions)).float().softmax(-1)
+        return self.mlp(self.grid(in_cube(positions))).float().softmax(-1)
 
     def hidden(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n width"]:
         """Inputs of the last layer at contracted positions in [0, 1]^3."""
-        return self.mlp[:-1](self.grid(positions))
+        return self.mlp[:-1](self.grid(in_cube(positions)))
 
     def composite(
         self, hidden: Float[Tensor, "points width"], accumulation: Float[Tensor, "rays"]
@@ -99,3 +99,8 @@ class ObjectField(nn.Module):
     def total_variation(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, ""]:
         """Total variation of the hash grid (Eq. 7) in the cells that hold `positions`, as a mean over vertex pairs."""
         return self.grid.total_variation(positions)
+
+
+def in_cube(positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+    """Positions moved into [0, 1]^3: rays that miss a crop box have some that are no numbers, which no table holds."""
+    return positions.nan_to_num(0.5).clamp(0, 1)

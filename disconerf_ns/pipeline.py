@@ -230,7 +230,10 @@ class DiscoNerfPipeline(VanillaPipeline):
         ]
 
     def sample_surface(self, view: int) -> SurfaceSamples:
-        """Surface points of a training view's rays, from the pose that the camera optimizer found."""
+        """Surface points of a training view's rays, from the pose that the camera optimizer found.
+
+        Rays of pixels that no photograph taught, such as the black rim of a fisheye, see nothing.
+        """
         rays, options = self.datamanager.view_rays(view), self.config.model
         radiance = self.model.current.value.trained.radiance
         with self.model.still():
@@ -241,7 +244,8 @@ class DiscoNerfPipeline(VanillaPipeline):
                 options.eval_num_rays_per_chunk,
                 self.device,
             )
-        return SurfaceSamples.pack(parts["points"], parts["accumulation"])
+        taught = self.datamanager.taught(view).to(parts["accumulation"].device)
+        return SurfaceSamples.pack(parts["points"], parts["accumulation"] * taught)
 
     def explain_masks(self) -> list[Explanation]:
         """Explain every mask by the objects that the masks of all views agree on, which are found first.

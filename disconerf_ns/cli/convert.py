@@ -18,7 +18,7 @@ from disconerf_ns.masks.formats import FORMATS, TARGETS, format_of, recognise
 from disconerf_ns.masks.formats.files import image_size
 from disconerf_ns.masks.formats.format import Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
-from disconerf_ns.masks.images import find_images
+from disconerf_ns.masks.images import find_images, misread
 from disconerf_ns.masks.numbers import void_of
 from disconerf_ns.masks.placement import Drawn, Orientation, Placement, place
 from disconerf_ns.masks.report import ViewMasks, describe, measure_view
@@ -68,6 +68,8 @@ class Convert:
                 are broken; broken files are named after all others are converted.
         """
         images = find_images(self.data, self.images)
+        if sentence := misread(images.values()):
+            print(f"masks: {sentence}")
         if not self.source.exists():
             raise UserError(f"masks: there is no {self.source}; pass a file or folder of masks.")
         name = self.source_format or recognise(self.source, images)

@@ -28,7 +28,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.files import sweep
 from disconerf_ns.masks.crew import Job, crew
 from disconerf_ns.masks.freshness import changed
-from disconerf_ns.masks.images import find_images
+from disconerf_ns.masks.images import find_images, misread
 from disconerf_ns.masks.proposers import PROPOSERS, config_class
 from disconerf_ns.masks.proposers.graph import GraphConfig
 from disconerf_ns.masks.proposers.sam import SamConfig
@@ -73,6 +73,8 @@ class Masks:
         if self.workers < 1:
             raise UserError(f"masks: --workers is {self.workers}; it has to be 1 or more.")
         images = find_images(self.data, self.images)
+        if sentence := misread(images.values()):
+            print(f"masks: {sentence}")
         name = next(name for name in PROPOSERS if isinstance(self.proposer, config_class(name)))
         root = self.output or (self.data if self.data.is_dir() else self.data.parent) / "masks" / name
         manifest = {"generator": name, "version": __version__, "parameters": self.proposer.recipe()}

@@ -93,7 +93,7 @@ class TorchHashGrid(HashGrid):
 
     def _level(self, level: int, positions: Float[Tensor, "3 n"]) -> Float[Tensor, "features n"]:
         scaled = positions * self.resolutions[level]
-        low = scaled.floor().clamp(0, self.resolutions[level] - 1)
+        low = scaled.floor().nan_to_num(0).clamp(0, self.resolutions[level] - 1)  # the clamp lets NaN pass
         cell, fraction = low.int(), scaled - low
         # each axis has two vertices with weights; broadcast as (z, y, x) they give the cell's eight corners
         x, y, z = torch.stack([cell, cell + 1], 1)

@@ -20,7 +20,7 @@ from threading import Event
 from typing import Any, Protocol, TypeVar
 
 from disconerf_ns.errors import UserError, reason
-from disconerf_ns.masks.freshness import fingerprint
+from disconerf_ns.masks.freshness import made_of
 from disconerf_ns.masks.images import read_image
 from disconerf_ns.masks.store import MaskStore
 
@@ -74,7 +74,7 @@ class Maker:
         """
         self.identity = self.identity or self.store.identity()
         try:
-            facts = {"file_name": job.image.name, **fingerprint(job.image)}
+            facts = made_of(job.image, self.store)
             masks = self.propose(read_image(job.image))
             if self.store.identity() != self.identity:
                 raise Displaced(f"masks: another run has replaced the masks in {self.store.root}; this run stops.")

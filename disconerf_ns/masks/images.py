@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,12 @@ FOLDERS = re.compile(r"(images?|imgs?|input|rgb|colou?r|frames?|photos?)(_\d+)?"
 """Folders of photographs, and of their smaller copies."""
 BESIDE = re.compile(r"[_-](depth|normals?|disparity|cp_masks|masks?|seg|alpha)([_-]?\d+)?$", re.IGNORECASE)
 """Endings of depth, normals and the like, which some datasets keep beside their photographs."""
+
+
+DEEP = {**dict.fromkeys(("I;16", "I;16B", "I;16L", "I;16N"), "16 bit"), "I": "32 bit", "F": "of floating-point numbers"}
+"""Pillow's modes of more than 8 bit, whose white is anybody's guess. It reads colours of 16 bit in 8 bit by itself."""
+READ_BY_NERFSTUDIO = ("L", "RGB", "RGBA")
+"""Pillow's modes whose numbers nerfstudio takes for what they are."""
 
 
 def find_images(data: Path, folder: Path | None = None) -> dict[str, Path]:
@@ -68,13 +75,18 @@ def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
     The pixels stay as they are stored: like nerfstudio, this ignores EXIF orientation.
 
     Raises:
-        UserError: the file is missing or is not an image; names the file and the reason.
+        UserError: the file is missing, is not an image, or has more than 8 bit per channel; names the file and the
+            reason.
     """
     try:
         with Image.open(path) as image:
+            if image.mode in DEEP:
+                raise UserError(f"{path} is {DEEP[image.mode]}, which nerfstudio cannot read; save it in 8 bit")
             if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
             return np.asarray(image.convert("RGB"))
+    except UserError:
+        raise
     except FileNotFoundError:
         raise UserError(f"{path} is missing") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -130,6 +142,31 @@ def _photographs(paths: list[Path]) -> list[Path]:
 
 def _directly_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+
+
+def misread(images: Iterable[Path]) -> str | None:
+    """One sentence about the images in whose colours nerfstudio would be wrong, if there are any.
+
+    nerfstudio takes the numbers of a file for grey, RGB or RGBA modulo 256, whatever they mean: white of 16 bit, the
+    entries of a palette, the inks of CMYK. Files that are missing or broken are left to those who read them.
+    """
+    modes = {image: mode for image in images if (mode := _mode(image)) not in (None, *READ_BY_NERFSTUDIO)}
+    if not modes:
+        return None
+    first, mode = next(iter(modes.items()))
+    return (
+        f"images: nerfstudio cannot read {len(modes)} of the photographs, such as {first}, which is "
+        f"{DEEP.get(mode, f'in mode {mode}')}: it would take other colours for them without a word; save them in 8-bit "
+        "RGB or grey."
+    )
+
+
+def _mode(path: Path) -> str | None:
+    try:
+        with Image.open(path) as image:
+            return image.mode
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
 
 
 def _below(folder: Path) -> list[Path]:

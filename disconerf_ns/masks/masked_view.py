@@ -18,7 +18,7 @@ class MaskedView:
     bits: UInt8[Tensor, "masks bytes"]
     """One bit per pixel, row by row, the first pixel in the highest bit of the first byte."""
     valid: Bool[Tensor, "pixels"]
-    """Pixels that take part in a loss: the proposer looked at them, and nerfstudio's mask_path keeps them."""
+    """Pixels that take part in a loss: the proposer looked at them, and nerfstudio trains on them."""
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> MaskedView:
         """The same masks on another device, still packed; `non_blocking` lets the host go on during the copy."""

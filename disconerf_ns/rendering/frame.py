@@ -223,18 +223,16 @@ class Frame:
     def start(self, unedited: Callable[[], OwnedSamples]) -> tuple[OwnedSamples, Int[Tensor, "affected"]]:
         """Samples that are at hand, their owners, and the rays that have to be sampled again without what is hidden.
 
-        If more is hidden than in the last edit, rays change that met it; otherwise all start from the scene's own.
+        If more is hidden than in the last edit, its samples are the start; otherwise the scene's own are. Objects that
+        weigh too little alone count together, so that the way to an edit makes no difference.
 
         Args:
             unedited: gives the scene's own samples.
         """
         hidden = self.scene.table.density < 1
         before: _Edited | None = self._kept["edited"][1] if self.has("edited", self.scene.ownership) else None
-        if before is not None and not (before.hidden & ~hidden).any():
-            owned, changed = before.owned, hidden & ~before.hidden
-        else:
-            owned, changed = unedited(), hidden
-        return owned, seen(owned, changed).nonzero()[:, 0]
+        owned = before.owned if before is not None and not (before.hidden & ~hidden).any() else unedited()
+        return owned, seen(owned, hidden).nonzero()[:, 0]
 
     def settle(self, owned: OwnedSamples) -> OwnedSamples:
         """Keep what the rays meet under the edit, as a start for further edits."""
@@ -291,9 +289,9 @@ class Exact:
         return frame.settle(OwnedSamples(samples, ids))
 
 
-def seen(owned: OwnedSamples, changed: Bool[Tensor, "ids"]) -> Bool[Tensor, "rays"]:
-    """Rays in which a change of some objects' densities is seen."""
-    return (owned.samples.weights * changed[owned.ids]).sum(-1) > SEEN
+def seen(owned: OwnedSamples, hidden: Bool[Tensor, "ids"]) -> Bool[Tensor, "rays"]:
+    """Rays in which objects are seen."""
+    return (owned.samples.weights * hidden[owned.ids]).sum(-1) > SEEN
 
 
 def label_pixels(

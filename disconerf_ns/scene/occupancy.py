@@ -89,7 +89,7 @@ class Occupancy:
     def holds(self, positions: Float[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:
         """Whether scene positions lie in occupied cells."""
         cell = self.cell(self.contraction(positions))
-        inside = ((cell >= 0) & (cell < len(self.occupied))).all(-1)
+        inside = ((cell >= 0) & (cell < len(self.occupied)) & positions.isfinite()).all(-1)
         x, y, z = cell.clamp(0, len(self.occupied) - 1).unbind(-1)
         return self.occupied[x, y, z] & inside
 

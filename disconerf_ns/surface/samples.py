@@ -51,9 +51,13 @@ class SurfaceSamples:
 
     @classmethod
     def pack(cls, positions: Float[Tensor, "rays count 3"], accumulation: Float[Tensor, "rays"]) -> SurfaceSamples:
-        """Round contracted positions in [0, 1]^3 to 16-bit fixed point, which is finer near 1 than half precision."""
-        steps = (positions.clamp(0, 1) * POSITION_STEPS).round() - 2**15
-        return cls(steps.to(torch.int16), accumulation.half())
+        """Round contracted positions in [0, 1]^3 to 16-bit fixed point, which is finer near 1 than half precision.
+
+        A ray with a position or an accumulation that is not finite sees nothing: its accumulation is 0.
+        """
+        finite = positions.isfinite().all(-1).all(-1) & accumulation.isfinite()
+        steps = (positions.nan_to_num(0.5).clamp(0, 1) * POSITION_STEPS).round() - 2**15
+        return cls(steps.to(torch.int16), torch.where(finite, accumulation, 0).half())
 
     @property
     def positions(self) -> Float[Tensor, "rays count 3"]:

@@ -12,8 +12,11 @@ import torch
 from conftest import tiny_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
+from scene import write_scene
 
 from benchmarks.mask_store import ragged_masks
+from disconerf_ns.cli import main
 from disconerf_ns.datamanager import DiscoNerfDataManager, MaskedView
 from disconerf_ns.masks.image_masks import ImageMasks, sampled
 from disconerf_ns.masks.store import MaskStore
@@ -87,3 +90,19 @@ def test_what_follows_is_what_is_drawn_next(datamanager: DiscoNerfDataManager) -
         following = datamanager.following_views
     views = range(len(datamanager.train_dataset))
     assert sorted(seen) == sorted([*views] * 5) and sorted(seen[: len(views)]) == list(views)
+
+
+def test_training_says_which_photographs_were_turned(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    data = write_scene(tmp_path / "balls", views=3, width=16, height=12, masks=False)
+    assert main(["masks", "ground-truth", "--data", str(data)]) == 0
+    setup = tiny_config(data, tmp_path / "out").pipeline.datamanager.setup
+    capsys.readouterr()
+    setup(device="cpu", test_mode="val")
+    assert "have changed" not in capsys.readouterr().out
+
+    photograph = data / "images/0001.png"
+    Image.open(photograph).transpose(Image.Transpose.ROTATE_180).save(photograph)
+    (data / "images/0000.png").touch()
+    setup(device="cpu", test_mode="val")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 images have changed since the masks in" in said and "make or convert the masks anew" in said

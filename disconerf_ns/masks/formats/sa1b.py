@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from disconerf_ns.masks.formats.files import below, by_image, peek_json, read_json, refuse_void, sampled_files
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
+from disconerf_ns.masks.freshness import made_of
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.numbers import Void
 from disconerf_ns.masks.sa1b import parse
@@ -37,8 +39,15 @@ def _load(path: Path, image: Path) -> Loaded:
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
-    """Save masks in a `MaskStore`."""
+    """Save masks in a `MaskStore`, with the fingerprints of the images that can be read."""
     store = MaskStore(path)
     for key, image_masks in masks:
-        store.save(key, image_masks, {"file_name": images[key].name})
+        store.save(key, image_masks, _facts(images[key], store))
     return Losses()
+
+
+def _facts(image: Path, store: MaskStore) -> dict[str, Any]:
+    try:
+        return made_of(image, store)
+    except OSError:
+        return {"file_name": image.name}

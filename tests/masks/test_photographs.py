@@ -1,0 +1,68 @@
+"""Photographs of every depth and mode: read as people see them, or one sentence; and what nerfstudio makes of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import tiny_config
+from PIL import Image
+from scene import write_scene
+
+from disconerf_ns.cli import main
+from disconerf_ns.errors import UserError
+from disconerf_ns.masks.images import misread, read_image
+
+GREY = (np.arange(256, dtype=np.uint16) * 257).reshape(16, 16)
+"""Black to white in 16 bit, in steps of one level of 8 bit."""
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_grey_of_16_bit_is_refused_and_colour_is_scaled(tmp_path: Path, suffix: str) -> None:
+    grey, colour = tmp_path / f"grey.{suffix}", tmp_path / f"colour.{suffix}"
+    cv2.imwrite(str(grey), GREY)
+    cv2.imwrite(str(colour), np.stack([GREY // 2, GREY, GREY.T], -1))
+    with pytest.raises(UserError, match=rf"grey\.{suffix} is 16 bit, which nerfstudio cannot read; save it in 8 bit"):
+        read_image(grey)
+    assert (read_image(colour) == np.stack([GREY.T, GREY, GREY // 2], -1) >> 8).all()
+    assert misread([colour]) is None and "1 of the photographs, such as" in str(misread([colour, grey]))
+
+
+@pytest.mark.parametrize("mode", ["I", "F", "I;16B"])
+def test_deeper_numbers_are_refused(tmp_path: Path, mode: str) -> None:
+    Image.new(mode, (4, 4)).save(tmp_path / "deep.tif")
+    with pytest.raises(UserError, match=r"deep\.tif is .*which nerfstudio cannot read"):
+        read_image(tmp_path / "deep.tif")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "CMYK", "YCbCr"])
+def test_masks_see_the_colours_of_other_modes(tmp_path: Path, mode: str) -> None:
+    """Half black, half white; nerfstudio reads grey, RGB and RGBA only."""
+    halves = Image.fromarray(np.tile(np.repeat(np.array([0, 255], np.uint8), 4), (8, 1)))
+    file = tmp_path / "photograph.tif"
+    (halves if mode in ("1", "L", "LA") else halves.convert("RGB")).convert(mode).save(file)
+    assert Image.open(file).mode == mode
+    assert (read_image(file) == np.array(halves)[..., None]).all()
+    assert (misread([file]) is None) == (mode in ("L", "RGBA"))
+
+
+def test_what_is_missing_or_broken_is_left_to_its_reader(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG")
+    assert misread([tmp_path / "broken.png", tmp_path / "missing.png"]) is None
+
+
+def test_masks_say_it_and_training_refuses(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    data = write_scene(tmp_path / "balls", views=3, width=16, height=12)
+    photograph = data / "images/0001.png"
+    Image.open(photograph).convert("P").save(photograph)
+    with pytest.raises(UserError, match=r"1 of the photographs, such as .*0001\.png, which is in mode P"):
+        tiny_config(data, tmp_path / "out").pipeline.datamanager.setup(device="cpu", test_mode="val")
+
+    cv2.imwrite(str(photograph), np.zeros((12, 16), np.uint16))
+    assert main(["masks", "--data", str(data), "graph"]) == 1
+    said = capsys.readouterr()
+    assert "0001.png, which is 16 bit" in said.out and "1 of 3 images have failed" in said.err
+    assert main(["masks", "ground-truth", "--data", str(data)]) == 0
+    assert "0001.png, which is 16 bit" in capsys.readouterr().out
