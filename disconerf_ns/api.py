@@ -92,9 +92,14 @@ class Scene:
     def cameras(self, split: Literal["train", "test"] = "train") -> Cameras:
         """Cameras of the photographs of a split: `test` was held out.
 
+        Raises:
+            UserError: there is no such split.
+
         >>> len(load(run).cameras("train"))
         14
         """
+        if split not in ("train", "test"):
+            raise UserError(f"cameras: there is no split {split!r}; choose 'train' or 'test'.")
         return dataset_of(self.run, split).cameras
 
     @torch.no_grad()
@@ -103,7 +108,7 @@ class Scene:
 
         Args:
             output: a name of `outputs`, or a name that a person gave an object.
-            camera: one camera, such as `scene.cameras()[0:1]`.
+            camera: one camera, such as `scene.cameras()[0]`.
         Raises:
             UserError: the scene has no such output or object.
 
@@ -111,8 +116,9 @@ class Scene:
         >>> scene.render("object_00_mask", scene.cameras()[0:1]).shape
         torch.Size([36, 48, 1])
         """
-        if len(camera) != 1:
-            raise UserError(f"render: {len(camera)} cameras were given; pass one, such as cameras[0:1].")
+        if camera.size != 1:
+            raise UserError(f"render: {camera.size} cameras were given; pass one, such as cameras[0].")
+        camera = camera.reshape((1,))
         name = output if output in output_table(self.arranged) else self.find(output).name
         rays = camera.to(self.run.device).generate_rays(0, keep_shape=True)
         frame = Frame(self.arranged, rays.flatten(), tuple(rays.origins.shape[:2]))
@@ -143,11 +149,13 @@ class Scene:
             frames: frames of one turn.
             size: side of the square frames in pixels.
         Raises:
-            UserError: no object, or more than one, has that name.
+            UserError: no object, or more than one, has that name, or a number is below 1.
 
         >>> len(list(load(run).film("object_01", frames=2, size=8)))
         2
         """
+        if frames < 1 or size < 1:
+            raise UserError(f"film: {frames} frames of {size} pixels were asked for; both have to be 1 or more.")
         filmed = self.find(name)
         cameras = orbit(torch.tensor(filmed.box), self.cameras().camera_to_worlds.cpu(), frames, size)
         return film(self.arranged, cameras, filmed.id)

@@ -140,5 +140,5 @@ class DiscoNerfPipelineConfig(VanillaPipelineConfig):
     """Maximum host memory in GiB for surface points that do not fit on the GPU; the rest goes to a file in the run's
     folder."""
     edit: Path | None = None
-    """File of the changes that a person saved in the viewer, shown by the output `edited`; by default edit.json in the
-    run's folder."""
+    """File of the edit that a run resumed with --load-dir begins with; by default edit.json in the folder of the run
+    that it resumes. Every run keeps its edit in edit.json beside its config.yml."""

@@ -18,6 +18,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from rich.progress import track
 from torch import Tensor
 
+from disconerf_ns.compat.opened_run import checkpoint_folder, name_absolutely, opened_run, relocate
 from disconerf_ns.compat.process import prepare_process
 from disconerf_ns.config import DiscoNerfPipelineConfig
 from disconerf_ns.datamanager import DiscoNerfDataManager
@@ -31,7 +32,7 @@ from disconerf_ns.evaluation.scores import object_metrics
 from disconerf_ns.masks.masked_view import MaskedView, pack
 from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.rendering.rays import in_chunks, render_surface
-from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.edit import EDIT, Edit
 from disconerf_ns.scene.objects import SceneObject, save_manifest
 from disconerf_ns.surface.samples import SurfaceSamples
 from disconerf_ns.surface.storage import SurfaceStorage
@@ -73,6 +74,11 @@ class DiscoNerfPipeline(VanillaPipeline):
         self, config: DiscoNerfPipelineConfig, device: str | torch.device, test_mode: TestMode = "val", **kwargs
     ):
         prepare_process()
+        self.edit_file: Path | None = None
+        """File of the run's edit; None until its folder is known."""
+        if (opened := opened_run()) is not None:
+            relocate(*opened)
+            self.edit_file = opened[1].parent / EDIT
         source = None
         if config.radiance_field is not None and test_mode == "val":
             source = radiance_source(config.radiance_field)
@@ -86,7 +92,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         self.stage = Stage.RADIANCE
         self.folder = Path(tempfile.gettempdir())
         """Folder with room for data that does not fit in memory: the run's folder in training."""
-        self.object_control = ObjectControl(self.model.current, self._train_poses, lambda: self.config.edit)
+        self.object_control = ObjectControl(self.model.current, self._train_poses, lambda: self.edit_file)
         self.model.present = self.object_control.present
         if source is not None:
             check_scene(source, self.datamanager)
@@ -158,7 +164,8 @@ class DiscoNerfPipeline(VanillaPipeline):
         start, self.folder = trainer._start_step, trainer.base_dir
         self.object_start.fill_(self.schedule.object_start)
         self.config.model.slots = self.model.object_field.slots
-        self.config.edit = self.config.edit or self.folder / "edit.json"
+        self._take_over_edit(trainer)
+        name_absolutely(trainer.config)
         if (self.folder / "config.yml").exists():
             trainer.config.save_config()
         trainer.config.max_num_iterations = self.schedule.total - start
@@ -166,6 +173,28 @@ class DiscoNerfPipeline(VanillaPipeline):
             f"{self.schedule.object_start} iterations for the radiance field, {self.schedule.object_iterations} "
             f"for the objects ({self.model.object_field.slots} slots)" + (f"; going on at {start}" if start else "")
         )
+
+    def _take_over_edit(self, trainer: Trainer) -> None:
+        """Let a run that goes on from another one begin with that one's edit, in its own folder.
+
+        Raises:
+            UserError: an edit was named for a run that begins anew, or is none of this run's objects.
+        """
+        self.edit_file, before = self.folder / EDIT, checkpoint_folder(trainer.config)
+        named, self.config.edit = self.config.edit, None
+        if before is None:
+            if named is not None:
+                raise UserError(
+                    f"edit: {named} is about the objects of a trained run, and this one begins anew; pass that run's "
+                    "checkpoints with --load-dir, or leave --pipeline.edit out."
+                )
+            return
+        source = named or before.parent / EDIT
+        if not self.edit_file.exists() and (named is not None or source.exists()):
+            Edit.load(source, self.model.object_field.slots).save(self.edit_file)
+            CONSOLE.log(f"edit: taken over from {source}")
+        if self.edit_file.exists():
+            self.open_edit(self.edit_file)
 
     def _report(self, step: int) -> Report:
         stage = self.schedule.stage(step)
@@ -187,8 +216,8 @@ class DiscoNerfPipeline(VanillaPipeline):
     def load_pipeline(self, loaded_state: dict, step: int) -> None:
         """Load a checkpoint, and the edit of its run where a person saved one."""
         super().load_pipeline(loaded_state, step)
-        if self.config.edit is not None and self.config.edit.exists():
-            self.open_edit(self.config.edit)
+        if self.edit_file is not None and self.edit_file.exists():
+            self.open_edit(self.edit_file)
 
     def open_edit(self, path: Path) -> None:
         """Take over a saved edit.

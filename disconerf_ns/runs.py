@@ -5,18 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from disconerf_ns.errors import UserError
+from disconerf_ns.errors import UserError, reason
 from disconerf_ns.scene.arrangement import arrange
-from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.edit import EDIT, Edit
 from disconerf_ns.scene.objects import SceneObject, load_manifest
 
 if TYPE_CHECKING:
+    from nerfstudio.engine.trainer import TrainerConfig
+
     from disconerf_ns.pipeline import DiscoNerfPipeline
     from disconerf_ns.scene.connected_parts import ConnectedParts
-
-
-EDIT = "edit.json"
-"""Name of the file of a run's edit, beside its config.yml."""
 
 
 def manifest_of(config: Path) -> Path:
@@ -35,6 +33,24 @@ def manifest_of(config: Path) -> Path:
             "stage has begun."
         )
     return path
+
+
+def config_of(file: Path) -> TrainerConfig:
+    """The configuration of a run.
+
+    Raises:
+        UserError: the file is not the config.yml of a run.
+    """
+    import yaml
+    from nerfstudio.engine.trainer import TrainerConfig
+
+    try:
+        config = yaml.load(file.read_text(), Loader=yaml.Loader)
+    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
+        raise UserError(f"{file}: not the config.yml of a run ({reason(error)}).") from error
+    if not isinstance(config, TrainerConfig):
+        raise UserError(f"{file}: not the config.yml of a run, which ns-train writes.")
+    return config
 
 
 def edit_of(config: Path, slots: int) -> Edit:
@@ -60,10 +76,7 @@ def load_pipeline(config: Path, test_mode: Literal["test", "val", "inference"] =
     from nerfstudio.utils.eval_utils import eval_setup
 
     _, loaded, _, _ = eval_setup(config, test_mode=test_mode)
-    pipeline = cast("DiscoNerfPipeline", loaded)
-    if (config.parent / EDIT).exists():
-        pipeline.open_edit(config.parent / EDIT)
-    return pipeline
+    return cast("DiscoNerfPipeline", loaded)
 
 
 def objects_of(config: Path) -> tuple[SceneObject, ...]:

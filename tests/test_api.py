@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import Run
 from PIL import Image
 from scene import write_scene
@@ -62,7 +63,7 @@ def test_mistakes_are_one_sentence(run: Run) -> None:
     for edit, fault in (
         (Edit().hide(99), "about object 99"),
         (Edit().divide(50, 2), "about object 50"),
-        (Edit().recolor(0, (300.0, 0.0, 0.0)), "outside of"),
+        (Edit().recolor(0, (300.0, 0.0, 0.0)), r"green and blue in \[0, 1\]"),
     ):
         with pytest.raises(UserError, match=fault):
             scene.edited(edit)
@@ -129,3 +130,15 @@ def test_examples_in_docstrings(run: Run, scene: Path, tmp_path: Path) -> None:
                 entry_points.append(test.name)
                 assert runner.run(test, clear_globs=False).failed == 0, test.name
     assert len(entry_points) >= 10
+
+
+def test_mistakes_get_a_sentence(run: Run) -> None:
+    scene = disconerf_ns.load(run.config)
+    for mistake, sentence in (
+        (lambda: scene.find(""), "there is no"),
+        (lambda: scene.film("object_01", frames=0), "0 frames of 256 pixels"),
+        (lambda: scene.render("rgb", scene.cameras()[0:2]), "2 cameras were given"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            mistake()
+    assert torch.equal(scene.render("rgb", scene.cameras()[0]), scene.render("rgb", scene.cameras()[0:1]))

@@ -11,6 +11,7 @@ import pytest
 from conftest import Run
 
 from disconerf_ns.cli import main
+from disconerf_ns.rendering.film import write_film
 from disconerf_ns.runs import load_pipeline, objects_of
 from disconerf_ns.scene.edit import Edit
 
@@ -108,3 +109,28 @@ def test_a_config_that_is_none_is_one_sentence(run: Run, tmp_path: Path, capsys)
     for path in (run.folder / "confg.yml", run.folder / "objects.json"):
         assert main(["render", "--load-config", str(path)]) == 1
         assert f"{path} is not the config.yml of a run" in capsys.readouterr().err
+
+
+def test_names_of_any_kind_are_listed_and_filmed(run: Run, edited, ids, tmp_path: Path, capsys) -> None:
+    """Square brackets are markup for rich: an unmatched tag ended both commands."""
+    edited(Edit().rename(ids[1], "mug [/b] [left]").hide(ids[2]))
+    assert main(["objects", "--load-config", str(run.config)]) == 0
+    output = capsys.readouterr().out
+    assert "[/b]" in output and "(hidden)" in output
+    assert render(run, tmp_path / "films", "mug [/b] [left]") == 0
+
+
+def test_a_film_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A video of 0 bytes was left when writing failed."""
+    frames = np.zeros((2, 16, 16, 3), np.uint8)
+    write_film(tmp_path / "a/film.mp4", frames, 2)
+    assert film(tmp_path / "a/film.mp4").shape == (2, 16, 16, 3)
+
+    def fails(path: Path, *_: object, **__: object) -> None:
+        path.write_bytes(b"")
+        raise OSError("no space left")
+
+    monkeypatch.setattr("mediapy.write_video", fails)
+    with pytest.raises(OSError, match="no space"):
+        write_film(tmp_path / "a/other.mp4", frames, 2)
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["film.mp4"]

@@ -15,6 +15,7 @@ COMMANDS = {
     "masks check": ("disconerf_ns.cli.check:Check", "look for faults of photographs, poses and masks before training"),
     "objects": ("disconerf_ns.cli.objects:Objects", "list the objects that a run discovered"),
     "eval": ("disconerf_ns.cli.eval:Eval", "score a run's objects on views with true labels"),
+    "relocate": ("disconerf_ns.cli.relocate:Relocate", "write the new place of a run's data into its config.yml"),
     "render": ("disconerf_ns.cli.render:Render", "render a turntable video of every object"),
 }
 """Class and purpose of every subcommand by name; the class is imported when its subcommand runs."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from disconerf_ns.runs import objects_of
+from disconerf_ns.runs import edit_of, manifest_of, objects_of
+from disconerf_ns.scene.objects import load_manifest
 
 if TYPE_CHECKING:
     from disconerf_ns.discovery.report import MaskReport
@@ -34,12 +35,15 @@ class Objects:
         table = Table()
         for column in ("object", "name", "colour", "share of surface", "confidence", "views", "size"):
             table.add_column(column, justify="left" if column in ("object", "name", "colour") else "right")
-        for each in sorted(objects_of(self.load_config), key=lambda each: -each.share):
+        objects = objects_of(self.load_config)
+        hidden = edit_of(self.load_config, load_manifest(manifest_of(self.load_config)).slots).hidden
+        for each in sorted(objects, key=lambda each: -each.share):
             swatch = Text("████", style=f"rgb({','.join(str(round(255 * c)) for c in each.color)})")
             size = " x ".join(f"{high - low:.2f}" for low, high in zip(*each.box))
             share, confidence = f"{100 * each.share:.1f} %", f"{100 * each.confidence:.0f} %"
-            table.add_row(each.name, each.title, swatch, share, confidence, str(each.views), size)
-        Console().print(table)
+            title = Text(f"{each.title} (hidden)".lstrip() if each.id in hidden else each.title)
+            table.add_row(each.name, title, swatch, share, confidence, str(each.views), size)
+        Console().print(table if objects else "objects: this run has discovered no object yet.")
         report = self.load_config.parent / "masks.json"
         if report.exists():
             for worst_table in _worst_tables(load_report(report)):
@@ -55,7 +59,7 @@ def _worst_tables(report: MaskReport, most: int = 5):
         views.add_column(column, justify="left" if column == "image" else "right")
     for view in report.views[:most]:
         views.add_row(view.image, str(view.masks), str(view.explained), f"{view.affinity:.2f}")
-    objects = Table(title="Objects whose masks agree least with them")
+    objects = Table(title="Objects, as discovered, whose masks agree least with them")
     for column in ("object", "masks of it alone", "with others", "affinity"):
         objects.add_column(column, justify="left" if column == "object" else "right")
     for each in report.objects[:most]:

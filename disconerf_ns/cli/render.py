@@ -37,22 +37,21 @@ class Render:
             if getattr(self, option) < 1:
                 raise UserError(f"render: --{option} is {getattr(self, option)}; it has to be 1 or more.")
 
-        import mediapy
         import numpy as np
         import torch
+        from rich.markup import escape
         from rich.progress import track
 
-        from disconerf_ns.rendering.film import film, orbit
+        from disconerf_ns.rendering.film import film, orbit, write_film
 
         chosen = [find_object(objects_of(self.load_config), name).name for name in self.objects]
         pipeline = load_pipeline(self.load_config)
         scene = pipeline.model.current.value
         poses = pipeline.datamanager.train_dataset.cameras.camera_to_worlds.cpu()
         objects = [scene.find(name) for name in dict.fromkeys(chosen)] or scene.objects
-        self.output_dir.mkdir(parents=True, exist_ok=True)
         for each in objects:
             cameras = orbit(torch.tensor(each.box), poses, self.frames, self.size)
-            frames = track(film(scene, cameras, each.id), f"filming {each.label}", total=self.frames)
+            frames = track(film(scene, cameras, each.id), f"filming {escape(each.label)}", total=self.frames)
             video = np.stack([frame.numpy() for frame in frames])
-            mediapy.write_video(self.output_dir / f"{each.file_name}.mp4", video, fps=self.fps)
+            write_film(self.output_dir / f"{each.file_name}.mp4", video, self.fps)
         print(f"render: {len(objects)} videos are in {self.output_dir}")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from nerfstudio.cameras.camera_utils import focus_of_attention
 from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
@@ -61,6 +65,25 @@ def circle(centre: Float[Tensor, "3"], start: Float[Tensor, "3"], frames: int, s
     poses = torch.stack([right, torch.linalg.cross(back, right), back, centre + distance * back], -1)
     focal = size / 2 / math.tan(fov / 2)
     return Cameras(poses, fx=focal, fy=focal, cx=size / 2, cy=size / 2, width=size, height=size)
+
+
+def write_film(path: Path, frames: Shaped[np.ndarray, "frames height width 3"], fps: int) -> None:
+    """Write a video of RGB frames, whole or not at all.
+
+    Args:
+        path: an .mp4 file, which is replaced if it exists.
+        frames: bytes, or floats in [0, 1].
+        fps: frames per second.
+    """
+    import mediapy
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{uuid4().hex}.part{path.suffix}")
+    try:
+        mediapy.write_video(part, frames, fps=fps)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def film(scene: ArrangedScene, cameras: Cameras, id: ObjectId) -> Iterator[Float[Tensor, "height width 3"]]:

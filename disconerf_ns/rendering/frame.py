@@ -140,7 +140,12 @@ class Frame:
     @property
     def has_labels(self) -> bool:
         """Whether `labels` are kept."""
-        return self.has("labels", self.scene.ownership)
+        return self.has("labels", self.labels_key)
+
+    @property
+    def labels_key(self) -> Hashable:
+        """What labels depend on."""
+        return self.scene.ownership, self.scene.options.surface_points
 
     def sure_ids(self) -> Int[Tensor, "rays"]:
         """The id of the object that each ray sees; -1 where there is none, or confidence is below the limit."""
@@ -278,7 +283,7 @@ class Exact:
             images = frame.images()
             return label_pixels(frame.scene, images["points"], images["surface_opacity"])
 
-        return frame.once("labels", frame.scene.ownership, compute)
+        return frame.once("labels", frame.labels_key, compute)
 
     def edited(self, frame: Frame) -> OwnedSamples:
         """Samples that the rays meet under the edit; rays that met something hidden are sampled again."""

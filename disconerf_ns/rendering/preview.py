@@ -31,7 +31,7 @@ class Preview:
         images = frame.images()
         middle = images["points"][:, images["points"].shape[1] // 2, None]
         compute = lambda: label_pixels(frame.scene, middle, images["surface_opacity"])  # noqa: E731
-        return frame.once("quick labels", frame.scene.ownership, compute)
+        return frame.once("quick labels", frame.labels_key, compute)
 
     def edited(self, frame: Frame) -> OwnedSamples:
         """About what the rays meet under the edit."""

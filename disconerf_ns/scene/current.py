@@ -12,7 +12,7 @@ class CurrentScene:
     """The arranged scene as it is now."""
 
     def __init__(self, scene: ArrangedScene):
-        self._scene, self._turn = scene, threading.Lock()
+        self._scene, self._turn, self._changing = scene, threading.RLock(), False
 
     @property
     def value(self) -> ArrangedScene:
@@ -23,8 +23,16 @@ class CurrentScene:
         """Make another scene current, from the one that is; no change of another thread comes between.
 
         Args:
-            change: gives the new scene; must not replace the current scene itself.
+            change: gives the new scene.
+        Raises:
+            RuntimeError: `change` replaces the current scene itself.
         """
         with self._turn:
-            self._scene = change(self._scene)
+            if self._changing:
+                raise RuntimeError("a change of the current scene has replaced it itself")
+            self._changing = True
+            try:
+                self._scene = change(self._scene)
+            finally:
+                self._changing = False
             return self._scene

@@ -29,6 +29,10 @@ MIDDLE_LUMA = 0.6
 
 MOST = 16
 """Parts of an object, at most."""
+LONGEST = 60
+"""Characters of a name, at most."""
+EDIT = "edit.json"
+"""Name of the file of a run's edit, beside its config.yml."""
 
 
 @dataclass(frozen=True)
@@ -90,18 +94,30 @@ class Edit:
         return replace(self, names={**others, id: name} if name else others)
 
     def merge(self, ids: Iterable[int], target: int) -> Edit:
-        """The same edit with objects, and what is part of them, as parts of another."""
+        """The same edit with objects, and what is part of them, as parts of another, with its looks."""
         moved = {id for id in ids if id != target}
         merged = {id: target if into in moved else into for id, into in self.merged.items() if id != target}
         return replace(self, merged={**merged, **dict.fromkeys(moved, target)}, hidden=self.hidden - moved)
 
     def take_apart(self, id: int) -> Edit:
-        """The same edit with what was merged into an object as objects of their own again."""
-        return replace(self, merged={part: into for part, into in self.merged.items() if into != id})
+        """The same edit with what was merged into an object as objects of their own again.
+
+        They are hidden and coloured as the whole was; if it had no colour, each has its own again.
+        """
+        parts = {part for part, into in self.merged.items() if into == id}
+        merged = {part: into for part, into in self.merged.items() if part not in parts}
+        return replace(self, merged=merged).alike(id, parts)
 
     def divide(self, slot: int, parts: int) -> Edit:
         """The same edit with one more slot in parts."""
         return replace(self, split={**self.split, slot: parts})
+
+    def alike(self, id: int, others: Iterable[int]) -> Edit:
+        """The same edit with other objects hidden as one is, and in its colour if a person gave it one."""
+        others = set(others)
+        hidden = self.hidden | others if id in self.hidden else self.hidden - others
+        color = dict.fromkeys(others, self.colors[id]) if id in self.colors else {}
+        return replace(self, hidden=hidden, colors={**self.colors, **color})
 
     def part_ids(self, slot: int, slots: int) -> list[int]:
         """The ids of a slot's parts, largest first.
@@ -133,9 +149,9 @@ class Edit:
             return "an object is split into less than 2 parts"
         if max(self.split.values(), default=2) > MOST:
             return f"an object is split into more than {MOST} parts"
-        if not all(0 <= channel <= 1 for color in self.colors.values() for channel in color):
-            return "a colour is outside of [0, 1]"
-        return None
+        if not all(len(color) == 3 and all(0 <= channel <= 1 for channel in color) for color in self.colors.values()):
+            return "a colour is not red, green and blue in [0, 1]"
+        return next((fault for fault in map(name_fault, self.names.values()) if fault), None)
 
     def save(self, path: Path) -> None:
         """Write the edit as JSON."""
@@ -171,7 +187,7 @@ class Edit:
             raise ValueError("its entry 'hidden' is not a list")
         if not_maps := [name for name, entry in maps.items() if not isinstance(entry, dict)]:
             raise ValueError(f"its entry {not_maps[0]!r} is not an object")
-        parsed = {name: {int(id): MAPPINGS[name](value) for id, value in entry.items()} for name, entry in maps.items()}
+        parsed = {name: {_id(id): MAPPINGS[name](value) for id, value in entry.items()} for name, entry in maps.items()}
         return cls(frozenset(map(_whole, hidden)), **parsed)
 
     def table(self, slots: int, device: torch.device | str) -> EditTable:
@@ -185,8 +201,25 @@ class Edit:
         return table
 
 
+def name_fault(name: str) -> str | None:
+    """The reason why an object cannot have a name; None if it can."""
+    if not name.strip():
+        return "a name is empty"
+    if len(name) > LONGEST:
+        return f"a name has {len(name)} characters, more than {LONGEST}"
+    if not name.isprintable():
+        return f"the name {name!r} has line breaks or other characters that cannot be shown"
+    return None
+
+
+def _id(text: str) -> int:
+    if not text.isdecimal() or str(int(text)) != text:
+        raise ValueError(f"{text!r} is not an object's number")
+    return int(text)
+
+
 def _rgb(value: Any) -> tuple[float, float, float]:
-    if not isinstance(value, list) or len(value) != 3 or not all(isinstance(channel, int | float) for channel in value):
+    if not isinstance(value, list) or len(value) != 3 or not all(type(channel) in (int, float) for channel in value):
         raise ValueError(f"{value!r} is not a colour [red, green, blue]")
     red, green, blue = map(float, value)
     return red, green, blue

@@ -81,12 +81,12 @@ def find_object(objects: Sequence[SceneObject], name: str) -> SceneObject:
     Raises:
         UserError: no object, or more than one, has that name.
     """
-    found = [each for each in objects if name == each.name] or [each for each in objects if name == each.title]
+    found = [each for each in objects if name == each.name] or [each for each in objects if name and name == each.title]
     if len(found) == 1:
         return found[0]
     if not found:
         known = ", ".join(each.name + (f" ({each.title})" if each.title else "") for each in objects)
-        raise UserError(f"objects: there is no {name}; the scene has {known or 'no objects yet'}.")
+        raise UserError(f"objects: there is no {name or '(no name)'}; the scene has {known or 'no objects yet'}.")
     several = " and ".join(each.name for each in found)
     raise UserError(f"objects: {several} are both called {name}; use the output name of one of them.")
 

@@ -28,7 +28,7 @@ from disconerf_ns.compat.viewer import (
     set_still_resolution,
 )
 from disconerf_ns.errors import UserError
-from disconerf_ns.rendering.film import circle, film
+from disconerf_ns.rendering.film import circle, film, write_film
 from disconerf_ns.rendering.lazy_outputs import LazyOutputs
 from disconerf_ns.rendering.outputs import output_table
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -235,15 +235,12 @@ class ObjectControl(ViewerControl):
         threading.Thread(target=self._write_film, args=(scene, filmed, cameras), daemon=True).start()
 
     def _write_film(self, scene: ArrangedScene, filmed: SceneObject, cameras: Cameras) -> None:
-        import mediapy
-
         path, frames = self.file.parent / "videos" / f"{filmed.file_name}.mp4", []
         try:
             for number, frame in enumerate(film(scene, cameras, filmed.id), 1):
                 frames.append(frame.numpy())
                 self.panel.film.value = 100 * number / len(cameras)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            mediapy.write_video(path, np.stack(frames), fps=FILM_RATE)
+            write_film(path, np.stack(frames), FILM_RATE)
             self.editor.tell(f"The film is in {path}.")
         except Exception as error:
             _log.exception("a film failed")

@@ -16,7 +16,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from disconerf_ns.errors import UserError
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.current import CurrentScene
-from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.edit import Edit, name_fault
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 
 _log = logging.getLogger(__name__)
@@ -164,7 +164,10 @@ class Editor:
         id, *others = self.selection()
         if others:
             raise UserError("Several objects are selected; select one to name it.")
-        self.change(self.edit.rename(id, name.strip()), ("name", id))
+        name = name.strip()
+        if name and (fault := name_fault(name)):
+            raise UserError(f"This cannot be a name: {fault}.")
+        self.change(self.edit.rename(id, name), ("name", id))
 
     def merge(self) -> None:
         """Make the selected objects one; it is called as the one that was selected first."""
@@ -183,7 +186,8 @@ class Editor:
                 edit = edit.take_apart(id)
             elif id < scene.trained.slots and id not in edit.split and len(scene.parts(id)) > 1:
                 edit = edit.divide(id, len(scene.parts(id)))
-                pieces += edit.part_ids(id, scene.trained.slots)
+                parts = edit.part_ids(id, scene.trained.slots)
+                edit, pieces = edit.alike(id, parts[1:]), [*pieces, *parts]
         if not pieces:
             raise UserError("The selection is in one piece.")
         self.change(edit)

@@ -82,7 +82,7 @@ class Pictures:
         except Exception as error:
             _log.exception("a picture could not be drawn")
             self.tell(f"The picture could not be drawn ({type(error).__name__}: {error}); the log has the details.")
-            return failed(scene, int(camera.height), int(camera.width))
+            return failed(names, int(camera.height), int(camera.width), scene.trained.radiance.device)
         finally:
             self.drawing.discard(client)
 
@@ -118,7 +118,8 @@ class Pictures:
             drawn = [*drawn, output_table(scene)["objects"]]
         largest_first = sorted(enumerate(frames), key=lambda kept: -kept[1].frame.shape[0])
         for place, kept in largest_first:
-            if kept.step != self.step or kept.frame.shape < size or not same_view(kept.camera, camera):
+            same = same_camera if kept.frame.shape == size else same_view
+            if kept.step != self.step or kept.frame.shape < size or not same(kept.camera, camera):
                 continue
             frame = kept.frame.under(scene)
             frames[place] = kept._replace(frame=frame)
@@ -148,8 +149,14 @@ def at_once(frame: Frame, drawn: Sequence[Output]) -> Frame | None:
     return None
 
 
+def same_camera(kept: Cameras, camera: Cameras) -> bool:
+    """Whether two cameras see the same, to the last digit."""
+    names = "camera_to_worlds", "camera_type", "fx", "fy", "cx", "cy", "width", "height"
+    return all(torch.equal(getattr(kept, name), getattr(camera, name)) for name in names)
+
+
 def same_view(kept: Cameras, camera: Cameras) -> bool:
-    """Whether two cameras see the same, but for the size of the picture."""
+    """Whether two cameras see about the same at two sizes, whose focal lengths the viewer rounds differently."""
     return (
         torch.equal(kept.camera_to_worlds, camera.camera_to_worlds)
         and torch.equal(kept.camera_type, camera.camera_type)
@@ -185,11 +192,10 @@ def _present(frame: Frame, output: Output, selected: frozenset[ObjectId]) -> Ten
     return outline(image, frame.image(inside)[..., 0].bool())
 
 
-def failed(scene: ArrangedScene, height: int, width: int) -> LazyOutputs:
-    """Outputs of a picture that could not be drawn: grey, and no depth."""
-    captions = [output.caption for output in output_table(scene).values() if output.listed]
-    recipes = {caption: lambda: torch.full((height, width, 3), FAILED) for caption in captions}
-    recipes |= {caption: lambda: torch.zeros(height, width, 1) for caption in captions if "depth" in caption}
+def failed(names: Sequence[str], height: int, width: int, device: torch.device) -> LazyOutputs:
+    """Outputs of a picture that could not be drawn: grey, and no depth. The scene, which failed, is not asked again."""
+    recipes = {name: lambda: torch.full((height, width, 3), FAILED, device=device) for name in ("rgb", *names)}
+    recipes["depth"] = lambda: torch.zeros(height, width, 1, device=device)
     return LazyOutputs(recipes, fallback="rgb")
 
 

@@ -20,6 +20,8 @@ ORDERS: dict[str, Callable[[SceneObject], float | str]] = {
 """Orders of the list, by name."""
 
 
+WIDEST = 20
+"""Characters of a label in a row; a longer one would widen the panel."""
 LAST = 1e9
 """Order of the first row: below everything else in the folder."""
 
@@ -86,9 +88,14 @@ class Rows:
         self._rows.clear()
 
 
+def shortened(label: str) -> str:
+    """A label that fits into a row beside share and confidence."""
+    return label if len(label) <= WIDEST else label[: WIDEST - 1].rstrip() + "…"
+
+
 def look(each: SceneObject, hidden: bool, selected: bool) -> Look:
     """The row of an object: name, share of the visible surface and confidence, on its colour or, if hidden, grey."""
-    label = ("✓  " if selected else "") + each.label
+    label = ("✓  " if selected else "") + shortened(each.label)
     if each.share > 0:
         label += f"  ·  {each.share:.1%}  ·  {each.confidence:.2f}"
     if hidden:

@@ -226,7 +226,7 @@ def test_a_film_of_the_selection(viewer, panel, told, monkeypatch, tmp_path: Pat
     monkeypatch.setattr(control, "FILM_SIZE", 32)
     viewer.log_filename = tmp_path / "viewer.log"
     model, client = viewer.pipeline.model, Client((10.0, 5.0, 8.0), (0.0, 0.0, 0.0))
-    monkeypatch.setattr(viewer.pipeline.config, "edit", tmp_path / "edit.json")
+    monkeypatch.setattr(viewer.pipeline, "edit_file", tmp_path / "edit.json")
     edit_scene(
         model,
         Edit()
@@ -251,7 +251,7 @@ def test_a_film_is_of_the_scene_as_it_was_asked_for(viewer, panel, told, monkeyp
     """Merging the filmed object away ended the film with `StopIteration()`; merging into it changed it half-way."""
     monkeypatch.setattr(control, "FILM_FRAMES", 3)
     monkeypatch.setattr(control, "FILM_SIZE", 24)
-    monkeypatch.setattr(viewer.pipeline.config, "edit", tmp_path / "edit.json")
+    monkeypatch.setattr(viewer.pipeline, "edit_file", tmp_path / "edit.json")
     model, client = viewer.pipeline.model, Client((10.0, 5.0, 8.0), (0.0, 0.0, 0.0))
     one, other = (each.id for each in model.current.value.objects[1:3])
     original = control.film

@@ -83,6 +83,16 @@ def test_another_camera_step_or_client_gets_a_picture_of_its_own(run, shown, net
     assert len(networks) > 0
 
 
+def test_a_lens_that_differs_a_little_gets_a_picture_of_its_own(run, shown, networks) -> None:
+    """A kept picture answered, as the final one too, for a focal length within 1 %."""
+    client, camera = threading.Thread(), camera_of(run, 36)
+    shown.show(client, camera, DRAWN)
+    longer = replace(camera, fx=camera.fx * 1.005, fy=camera.fy * 1.005)
+    networks.clear()
+    shown.show(client, longer, DRAWN)
+    assert len(networks) > 0
+
+
 def test_only_what_is_drawn_is_computed(run, shown, monkeypatch) -> None:
     asked = []
     monkeypatch.setattr(Frame, "labels", lambda self: asked.append("labels"))

@@ -1,0 +1,42 @@
+"""`disconerf relocate`: write the new place of a run's data into its config.yml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.files import write_whole
+
+
+@dataclass
+class Relocate:
+    """Write the new place of a run's data into its config.yml, for all of nerfstudio's commands."""
+
+    load_config: Path
+    """config.yml of the run."""
+    data: Path
+    """The dataset's folder, or its transforms file, where it lies now."""
+    masks: Path | None = None
+    """Folder of the masks, if it is not in DATA/masks."""
+
+    def __call__(self) -> None:
+        """Change config.yml.
+
+        Raises:
+            UserError: the run, the data or the masks are not there.
+        """
+        import yaml
+
+        from disconerf_ns.runs import config_of
+
+        config = config_of(self.load_config)
+        for path in (self.data, self.masks):
+            if path is not None and not path.exists():
+                raise UserError(f"relocate: there is no {path}; name the folder as it is now.")
+        manager: Any = config.pipeline.datamanager
+        config.data = manager.data = manager.dataparser.data = self.data.resolve()
+        manager.masks = manager.masks if self.masks is None else self.masks.resolve()
+        write_whole(self.load_config, yaml.dump(config))
+        print(f"relocate: {self.load_config} names {manager.data} now.")

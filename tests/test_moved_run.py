@@ -1,0 +1,101 @@
+"""A run's edit lies beside its config.yml and is found there; a run opens wherever it lies and from any folder."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import Run, tiny_config, train
+from nerfstudio.utils.eval_utils import eval_setup
+from scene import write_scene
+
+from disconerf_ns.cli import main
+from disconerf_ns.errors import UserError
+from disconerf_ns.runs import load_pipeline
+from disconerf_ns.scene.edit import Edit
+
+
+@pytest.fixture
+def project(run: Run, tmp_path: Path) -> Path:
+    """A folder with `data/balls` and a copy of the run in `outputs/RUN`, whose config.yml names paths from there."""
+    write_scene(tmp_path / "project/data/balls")
+    shutil.copytree(run.folder, tmp_path / "project/outputs/RUN")
+    file = tmp_path / "project/outputs/RUN/config.yml"
+    config = yaml.load(file.read_text(), Loader=yaml.Loader)
+    manager = config.pipeline.datamanager
+    config.data = manager.data = manager.dataparser.data = Path("data/balls")
+    file.write_text(yaml.dump(config))
+    return tmp_path / "project"
+
+
+def edit_of(config: Path) -> Edit:
+    _, pipeline, _, _ = eval_setup(config, test_mode="inference")
+    return pipeline.model.current.value.edit
+
+
+def test_a_copy_shows_and_keeps_its_own_edit(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """config.yml named the old folder's edit.json: the copy showed that edit, and the viewer saved there."""
+    config = project / "outputs/RUN/config.yml"
+    monkeypatch.chdir(project)
+    theirs, own = Edit().hide(0), Edit().rename(0, "table")
+    theirs.save(run.folder / "edit.json")
+    try:
+        assert edit_of(config) == Edit()
+        own.save(config.parent / "edit.json")
+        assert edit_of(config) == own
+        assert load_pipeline(config).object_control._edit_file() == config.parent / "edit.json"
+    finally:
+        (run.folder / "edit.json").unlink()
+
+
+def test_a_run_opens_from_any_folder_and_after_its_project_was_moved(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = project.rename(tmp_path / "elsewhere") / "outputs/RUN/config.yml"
+    shutil.move(config.parent, config.parent.with_name("renamed"))
+    config = config.parent.with_name("renamed") / "config.yml"
+    opened, pipeline, checkpoint, _ = eval_setup(config, test_mode="inference")
+    assert checkpoint.parent.parent == config.parent
+    assert opened.data == tmp_path / "elsewhere/data/balls"
+    assert Path(pipeline.datamanager.train_dataset.image_filenames[0]).is_relative_to(tmp_path / "elsewhere")
+
+
+def test_data_that_is_nowhere_is_said_and_can_be_named(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """The sentence named --data, an option of none of the commands that open a run."""
+    monkeypatch.chdir(tmp_path)
+    config = project / "outputs/RUN/config.yml"
+    data = (project / "data/balls").rename(tmp_path / "gone")
+    with pytest.raises(UserError, match=r"there is no data/balls, which .*yml names; .*disconerf relocate --load"):
+        eval_setup(config, test_mode="inference")
+    assert main(["relocate", "--load-config", str(config), "--data", str(tmp_path / "nowhere")]) == 1
+    assert "there is no" in capsys.readouterr().err
+    assert main(["relocate", "--load-config", str(config), "--data", str(data)]) == 0
+    assert eval_setup(config, test_mode="inference")[0].data == data
+
+
+def test_a_resumed_run_begins_with_the_edit_of_the_run_before(run: Run, tmp_path: Path) -> None:
+    """Names, colours and hidden objects were gone without a word."""
+    folder = shutil.copytree(run.folder, tmp_path / "before")
+    edit = Edit().rename(0, "table").hide(1)
+    edit.save(folder / "edit.json")
+    config = tiny_config(run.trainer.config.data, tmp_path / "out", iterations=482)
+    config.pipeline.object_iterations = copy.copy(run.trainer.config.pipeline.object_iterations)
+    config.load_dir = folder / "nerfstudio_models"
+    trainer = train(config)
+    assert trainer.pipeline.model.current.value.edit == edit
+    assert Edit.load(trainer.base_dir / "edit.json", trainer.pipeline.model.object_field.slots) == edit
+    saved = yaml.load((trainer.base_dir / "config.yml").read_text(), Loader=yaml.Loader)
+    assert saved.pipeline.edit is None and saved.data.is_absolute()
+
+
+def test_an_edit_for_a_run_that_begins_anew_is_refused(run: Run, tmp_path: Path) -> None:
+    config = tiny_config(run.trainer.config.data, tmp_path / "out", iterations=2)
+    config.pipeline.edit = tmp_path / "edit.json"
+    with pytest.raises(UserError, match="is about the objects of a trained run"):
+        train(config)
