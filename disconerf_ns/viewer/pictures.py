@@ -77,9 +77,9 @@ class Pictures:
         self.drawing.add(client)
         try:
             return self._drawn(client, scene, selected, camera, names, obb_box)
-        except IOChangeException:
-            raise
         except Exception as error:
+            if is_interruption(error):
+                raise IOChangeException from error
             _log.exception("a picture could not be drawn")
             self.tell(f"The picture could not be drawn ({type(error).__name__}: {error}); the log has the details.")
             return failed(names, int(camera.height), int(camera.width), scene.trained.radiance.device)
@@ -130,6 +130,13 @@ class Pictures:
         frame = frame_of(scene, camera, keep=height * width <= KEPT)
         frames.append(_Kept(camera, self.step, frame))
         return frame
+
+
+def is_interruption(error: BaseException | None) -> bool:
+    """Whether nerfstudio wants another picture; code that it interrupted may have raised an error of its own then."""
+    while error is not None and not isinstance(error, IOChangeException):
+        error = error.__context__
+    return error is not None
 
 
 def frame_of(scene: ArrangedScene, camera: Cameras, keep: bool = False, obb_box: OrientedBox | None = None) -> Frame:
