@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
         print(f"disconerf: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("disconerf: interrupted; all written files are whole. Run the same command to continue.", file=sys.stderr)
+        print("disconerf: interrupted; all written files are whole.", file=sys.stderr)
         return 130
     return 0
 

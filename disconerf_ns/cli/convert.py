@@ -154,12 +154,18 @@ class GroundTruth:
         """Convert the label images.
 
         Raises:
-            UserError: as in `Convert`.
+            UserError: there are none, or as in `Convert`.
         """
         root = self.data if self.data.is_dir() else self.data.parent
+        labels = root / "labels"
+        if not labels.exists():
+            raise UserError(
+                f"masks: there is no {labels}, the folder of true labels; convert those in another folder with "
+                "`disconerf masks convert`."
+            )
         output = self.output or root / "masks" / "ground-truth"
         Convert(
-            root / "labels",
+            labels,
             self.data,
             source_format="labels",
             void=self.void,
