@@ -1,4 +1,4 @@
-"""Atomic file writes: a file holds all of its content or does not exist."""
+"""Atomic file writes: a file holds all of its content or does not exist; and whether a place can be written at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from uuid import uuid4
+
+from disconerf_ns.errors import UserError
 
 ABANDONED = 3600.0
 """Age in seconds at which a half-written file counts as left behind by a killed run."""
@@ -42,6 +45,23 @@ def write_new(path: Path, content: str | bytes) -> bool:
                 return False
             os.replace(temporary, path)
         return True
+
+
+def check_writable(path: Path, remedy: str) -> None:
+    """Refuse a file or folder that cannot be written or made, before there is work to lose; this leaves nothing behind.
+
+    Args:
+        remedy: end of the sentence, which says where to write instead.
+    Raises:
+        UserError: a temporary file cannot be written in the folder, or in the nearest one above it that exists.
+    """
+    path = path.absolute()
+    folders = path.parents if path.is_file() else (path, *path.parents)
+    nearest = next(folder for folder in folders if os.path.lexists(folder))
+    try:
+        TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}); {remedy}") from error
 
 
 def sweep(folder: Path) -> None:

@@ -279,7 +279,8 @@ class DiscoNerfModel(NerfactoModel):
             raise UserError(
                 f"The checkpoint does not fit the model: {len(missing)} values are missing ({', '.join(missing[:3])}), "
                 f"{len(result.unexpected_keys)} are unknown ({', '.join(result.unexpected_keys[:3])}). "
-                "A run of nerfacto is taken up with --pipeline.radiance-field, a run with tinycudann needs tinycudann."
+                "A run of nerfacto is taken up by `ns-train disconerf --pipeline.radiance-field`, a run with "
+                "tinycudann needs tinycudann."
             )
         self._renew()
         return result

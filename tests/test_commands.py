@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -192,8 +193,21 @@ def test_render_spiral(run: Run, tmp_path: Path) -> None:
 def test_render_dataset_by_default_renders_every_output(run: Run, objects: list[str], tmp_path: Path) -> None:
     DatasetRender(run.config, tmp_path / "all").main()
     written = {folder.name for folder in (tmp_path / "all" / "test").iterdir()}
-    assert {"rgb", "gt-rgb", "depth", "objects", "confidence", *objects, *(f"{o}_mask" for o in objects)} <= written
+    of_objects = {f"{name}{end}" for name in objects for end in ("", "_mask", "_depth")}
+    assert {"rgb", "gt-rgb", "depth", "objects", "confidence", *of_objects} <= written
     assert all(len(list(folder.iterdir())) == 2 for folder in (tmp_path / "all" / "test").iterdir())
+
+
+def test_render_dataset_gives_the_depth_of_an_object(run: Run, pipeline, tmp_path: Path) -> None:
+    """nerfstudio looks for the name among those that are listed, in this command alone."""
+    names = ["object_00_depth", "raw-object_00_depth"]
+    DatasetRender(run.config, tmp_path, rendered_output_names=names, image_format="png").main()
+    camera = pipeline.datamanager.eval_dataset.cameras[0:1].to(pipeline.device)
+    depth = pipeline.model.get_outputs_for_camera(camera)["object_00_depth"].cpu()
+    with gzip.open(tmp_path / "test/raw-object_00_depth/0004.npy.gz") as file:
+        raw = torch.from_numpy(np.load(file))
+    assert_close(raw * pipeline.datamanager.train_dataparser_outputs.dataparser_scale, depth)
+    assert len(list((tmp_path / "test/object_00_depth").glob("*.png"))) == 2
 
 
 def test_export_pointcloud_of_an_object(run: Run, tmp_path: Path) -> None:

@@ -120,6 +120,9 @@ def test_mistakes_are_said_before_anything_is_loaded(
     assert "would overwrite the true labels" in mistake(capsys, *config, *truth, "--save", scene / "labels" / ".")
     assert "--downscale is 0" in mistake(capsys, *config, *truth, "--downscale", 0)
     (tmp_path / "config.yml").touch()
+    inside = tmp_path / "config.yml" / "x"
+    assert "name another place for the scores with --output" in mistake(capsys, *config, *truth, "--output", inside)
+    assert "name another place for the label maps with --save" in mistake(capsys, *config, *truth, "--save", inside)
     assert "objects.json" in mistake(capsys, "--load-config", tmp_path / "config.yml", *truth)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
+from disconerf_ns.consoles import escape_what_cannot_be_shown
 from disconerf_ns.errors import UserError
 
 COMMANDS = {
@@ -23,6 +24,7 @@ COMMANDS = {
 
 def entrypoint() -> None:
     """Run `disconerf` with the arguments of the command line."""
+    escape_what_cannot_be_shown()
     sys.exit(main(sys.argv[1:]))
 
 
@@ -53,8 +55,16 @@ def main(arguments: list[str]) -> int:
     except (UserError, OSError) as error:
         print(f"disconerf: {error}", file=sys.stderr)
         return 1
+    except UnicodeEncodeError as error:
+        lacking = error.object[error.start : error.end]
+        print(
+            f"disconerf: this system's encoding {error.encoding} has no {lacking}, which a file's name needs; set "
+            "PYTHONUTF8=1 or a locale of UTF-8.",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
-        print("disconerf: interrupted; all written files are whole. Run the same command to continue.", file=sys.stderr)
+        print("disconerf: interrupted; all written files are whole.", file=sys.stderr)
         return 130
     return 0
 

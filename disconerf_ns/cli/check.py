@@ -14,7 +14,7 @@ from PIL import Image
 
 from disconerf_ns.cli.show import caption
 from disconerf_ns.errors import UserError
-from disconerf_ns.files import write_whole
+from disconerf_ns.files import check_writable, write_whole
 from disconerf_ns.masks.frames import frames_of, lists_of
 from disconerf_ns.masks.freshness import changed, fingerprint
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
@@ -57,12 +57,14 @@ class Check:
         """Print the report and write the contact sheet.
 
         Raises:
-            UserError: something stops the training or is surely wrong.
+            UserError: the sheet cannot be written, or something stops the training or is surely wrong.
         """
         images = find_images(self.data, self.images)
+        store = MaskStore.find(self.data) if self.masks is None else MaskStore.open(self.masks)
+        output = self.output or store.root.with_name(f"{store.root.name}_check.jpg")
+        check_writable(output, "name another place with --output.")
         sizes, findings = look_at_photographs(images)
         findings += look_at_transforms(self.data, sizes, images)
-        store = MaskStore.find(self.data) if self.masks is None else MaskStore.open(self.masks)
         pairs = store.files_for(images)
         masks, of_masks = look_at_masks(store, pairs, images, sizes)
         findings += [*look_at_names(store, pairs, images), *of_masks]
@@ -72,7 +74,7 @@ class Check:
         print(f"  alignment  {aligned.mean(AS_THEY_ARE):.2f}: edges along the masks' borders; 1 is chance")
         for finding in findings:
             print(f"masks: {'WRONG: ' if finding.wrong else ''}{finding.text}")
-        self._draw(store, images, {key: masks[key] for key in masks if key in sizes})
+        draw(output, images, {key: masks[key] for key in masks if key in sizes})
         wrong = sum(finding.wrong for finding in findings)
         if wrong:
             raise UserError(
@@ -80,16 +82,17 @@ class Check:
             )
         print(f"masks: {len(findings)} findings, none of which stops the training.")
 
-    def _draw(self, store: MaskStore, images: Mapping[str, Path], masks: Mapping[str, ImageMasks]) -> None:
-        keys = list(masks)
-        chosen = [keys[i] for i in np.linspace(0, len(keys) - 1, min(len(keys), SHOWN)).round().astype(int)]
-        tiles = [tile(read_image(images[k]), masks[k], *caption(measure_view(k, masks[k])), 400) for k in chosen]
-        if tiles:
-            path = self.output or store.root.with_name(f"{store.root.name}_check.jpg")
-            content = BytesIO()
-            Image.fromarray(sheet(tiles)).save(content, format="JPEG", quality=88)
-            write_whole(path, content.getvalue())
-            print(f"masks: photographs beside their masks are in {path}")
+
+def draw(path: Path, images: Mapping[str, Path], masks: Mapping[str, ImageMasks]) -> None:
+    """Write a contact sheet of evenly spaced views, unless there are no masks, and say where it is."""
+    keys = list(masks)
+    chosen = [keys[i] for i in np.linspace(0, len(keys) - 1, min(len(keys), SHOWN)).round().astype(int)]
+    tiles = [tile(read_image(images[k]), masks[k], *caption(measure_view(k, masks[k])), 400) for k in chosen]
+    if tiles:
+        content = BytesIO()
+        Image.fromarray(sheet(tiles)).save(content, format="JPEG", quality=88)
+        write_whole(path, content.getvalue())
+        print(f"masks: photographs beside their masks are in {path}")
 
 
 def look_at_photographs(images: Mapping[str, Path]) -> tuple[dict[str, tuple[int, int]], list[Finding]]:

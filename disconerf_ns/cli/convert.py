@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from disconerf_ns import __version__
-from disconerf_ns.cli.masks import progress_bar
+from disconerf_ns.cli.masks import ELSEWHERE, progress_bar
 from disconerf_ns.errors import MaskError, UserError
+from disconerf_ns.files import check_writable
 from disconerf_ns.masks.formats import FORMATS, TARGETS, format_of, recognise
 from disconerf_ns.masks.formats.files import image_size
 from disconerf_ns.masks.formats.format import Images, Loaded, Losses
@@ -64,8 +65,8 @@ class Convert:
         """Convert the masks and print what was read, what was left out, and statistics.
 
         Raises:
-            UserError: the source has no masks of the dataset's images, the target is missing or not empty, or files
-                are broken; broken files are named after all others are converted.
+            UserError: the source has no masks of the dataset's images, the target is missing, not empty or cannot be
+                written, or files are broken; broken files are named after all others are converted.
         """
         images = find_images(self.data, self.images)
         if sentence := misread(images.values()):
@@ -130,6 +131,7 @@ class Convert:
             raise UserError(f"masks: {target} is not empty; name another folder with --output, or delete it.")
         if target.exists() and not target.is_dir():
             raise UserError(f"masks: {target} is there already; name another with --output, or delete it.")
+        check_writable(target, ELSEWHERE if self.to == "sa1b" else "name another place with --output.")
         return target
 
 
@@ -152,12 +154,18 @@ class GroundTruth:
         """Convert the label images.
 
         Raises:
-            UserError: as in `Convert`.
+            UserError: there are none, or as in `Convert`.
         """
         root = self.data if self.data.is_dir() else self.data.parent
+        labels = root / "labels"
+        if not labels.exists():
+            raise UserError(
+                f"masks: there is no {labels}, the folder of true labels; convert those in another folder with "
+                "`disconerf masks convert`."
+            )
         output = self.output or root / "masks" / "ground-truth"
         Convert(
-            root / "labels",
+            labels,
             self.data,
             source_format="labels",
             void=self.void,

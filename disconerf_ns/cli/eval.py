@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.files import write_whole
+from disconerf_ns.files import check_writable, write_whole
 from disconerf_ns.masks.placement import Orientation
 from disconerf_ns.runs import manifest_of
 
@@ -46,11 +46,16 @@ class Eval:
         """Render the label map of every view, then save it, score it, or both.
 
         Raises:
-            UserError: the options ask for nothing, the run has no objects or no views, or files are missing or of
-                another shape.
+            UserError: the options ask for nothing, the run has no objects or no views, the results cannot be written,
+                or files are missing or of another shape.
         """
         self._check_options()
         manifest_of(self.load_config)
+        path = self.output or self.load_config.parent / "eval_objects.json"
+        if self.ground_truth is not None:
+            check_writable(path, "name another place for the scores with --output.")
+        if self.save is not None:
+            check_writable(self.save, "name another place for the label maps with --save.")
 
         from nerfstudio.utils.eval_utils import eval_setup
         from rich.progress import track
@@ -104,7 +109,6 @@ class Eval:
             "orientation": self.orientation,
             "downscale": self.downscale,
         }
-        path = self.output or self.load_config.parent / "eval_objects.json"
         content = {"run": run, "options": options, **results, "versions": versions(), "machine": machine()}
         write_whole(path, json.dumps(content, indent=2))
         print(f"eval: the scores are in {path}")

@@ -25,7 +25,7 @@ from rich.text import Text
 
 from disconerf_ns import __version__
 from disconerf_ns.errors import UserError
-from disconerf_ns.files import sweep
+from disconerf_ns.files import check_writable, sweep
 from disconerf_ns.masks.crew import Job, crew
 from disconerf_ns.masks.freshness import changed
 from disconerf_ns.masks.images import find_images, misread
@@ -35,6 +35,9 @@ from disconerf_ns.masks.proposers.sam import SamConfig
 from disconerf_ns.masks.proposers.transformers import TransformersConfig
 from disconerf_ns.masks.report import describe, measure
 from disconerf_ns.masks.store import MaskStore
+
+ELSEWHERE = "keep the masks elsewhere with --output FOLDER, and train with --pipeline.datamanager.masks FOLDER."
+"""Remedy where masks cannot be written."""
 
 AnyProposer = (
     Annotated[SamConfig, tyro.conf.subcommand("sam")]
@@ -67,8 +70,8 @@ class Masks:
         """Make the missing masks and print a summary.
 
         Raises:
-            UserError: there are no images, the proposer cannot run, existing masks were made with other parameters, or
-                images cannot be read.
+            UserError: there are no images, the folder of the masks cannot be written, the proposer cannot run, existing
+                masks were made with other parameters, or images cannot be read.
         """
         if self.workers < 1:
             raise UserError(f"masks: --workers is {self.workers}; it has to be 1 or more.")
@@ -91,6 +94,8 @@ class Masks:
                 "their masks are made anew."
             )
         todo = absent + stale
+        if todo:
+            check_writable(store.root, ELSEWHERE)
 
         broken = [f"there is no image {images[key]}" for key in lost]
         broken += self._make([Job(key, images[key]) for key in todo], store, manifest) if todo else []

@@ -11,7 +11,7 @@ from PIL import Image
 
 from disconerf_ns.cli.masks import progress_bar
 from disconerf_ns.errors import UserError
-from disconerf_ns.files import write_whole
+from disconerf_ns.files import check_writable, write_whole
 from disconerf_ns.masks.images import find_images, read_image
 from disconerf_ns.masks.report import FEW, ViewMasks, describe, measure
 from disconerf_ns.masks.sheet import sheet, tile
@@ -46,7 +46,8 @@ class Show:
         """Write the sheets and print the report.
 
         Raises:
-            UserError: an option is out of range, the images have no masks, or images cannot be read.
+            UserError: an option is out of range, the images have no masks, the sheets cannot be written, or images
+                cannot be read.
         """
         if self.per_sheet < 1 or self.size < 1 or self.views < 0:
             raise UserError(
@@ -67,10 +68,11 @@ class Show:
                 f"masks: {store.root} holds masks of none of the {len(images)} images of {self.data}; name "
                 "another set with --masks."
             )
+        folder = self.output or store.root.with_name(f"{store.root.name}_sheets")
+        check_writable(folder, "name another place with --output.")
         reports = measure(store, [stored[key] for key in keys])
         count = min(self.views or len(keys), len(keys))
         shown = np.linspace(0, len(keys) - 1, count).round().astype(int).tolist()
-        folder = self.output or store.root.with_name(f"{store.root.name}_sheets")
         for old in folder.glob("sheet_*.jpg"):
             old.unlink()
         pages, unread = [shown[start : start + self.per_sheet] for start in range(0, len(shown), self.per_sheet)], []

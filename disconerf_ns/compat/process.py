@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 
 from disconerf_ns.compat.ffmpeg import ensure_ffmpeg
+from disconerf_ns.consoles import escape_what_cannot_be_shown
 from disconerf_ns.errors import UserError
 
 
 def prepare_process() -> None:
-    """Make `ffmpeg` found on PATH, and print a `UserError` that ends the program as one sentence."""
+    """Make `ffmpeg` found on PATH, print on consoles of any encoding, and a `UserError` as one sentence."""
     ensure_ffmpeg()
+    escape_what_cannot_be_shown()
     show_user_errors_plainly()
 
 

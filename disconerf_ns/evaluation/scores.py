@@ -244,7 +244,7 @@ def object_metrics(run: EvaluatedRun) -> Iterator[dict[str, float]]:
         ignored = void_labels(truths.values(), "auto")
         scored = summarize([compare(label_map(maps[i]), true, void=ignored) for i, true in truths.items()], NS_EVAL)
     except UserError as error:
-        CONSOLE.log(f"objects are not scored: {error}")
+        CONSOLE.log(f"objects are not scored (`disconerf eval` has options for it): {error}")
         return
     if listed_void(ignored) != [0]:
         CONSOLE.log(f"objects are scored where the true label is not one of {listed_void(ignored)}")

@@ -116,9 +116,10 @@ def masks_of(run: EvaluatedRun, views: Sequence[View], folder: Path | None = Non
         store = run.datamanager.store if folder is None else MaskStore.open(folder)
         missing = store.missing([view.key for view in views])
         if missing:
+            otherwise = "" if folder is None else ", or leave --masks out"
             raise UserError(
                 f"masks: {store.root} has masks for {len(views) - len(missing)} of {len(views)} evaluated views; "
-                f"missing: {missing[0]}. Make them for these images too, or leave --masks out."
+                f"missing: {missing[0]}. Make them for these images too{otherwise}."
             )
         for view in views:
             load_masks(store, view)

@@ -16,7 +16,10 @@ from disconerf_ns.kernels import composite
 from disconerf_ns.kernels.hash_grid import TcnnHashGrid, TorchHashGrid
 
 Implementation = Literal["torch", "tcnn", "triton"]
-REMEDY = "Choose auto or torch with --pipeline.model.object-field.implementation"
+REMEDY = (
+    "Choose auto or torch with --pipeline.model.object-field.implementation of `ns-train`, or as `implementation` in a "
+    "finished run's config.yml"
+)
 
 
 def choose(wanted: Literal["auto"] | Implementation) -> Implementation:

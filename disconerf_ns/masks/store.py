@@ -140,7 +140,7 @@ class MaskStore:
             changes = ", ".join(f"{name} {recorded.get(name)} instead of {wanted.get(name)}" for name in differing)
             raise MaskError(
                 f"masks: the masks in {self.root} were made with {changes}; name another folder with --output, or "
-                "replace them with --overwrite."
+                "delete that one, as `disconerf masks --overwrite` does."
             )
 
     @cached_property
@@ -284,7 +284,7 @@ class MaskStore:
         return self.keys()
 
 
-_REMAKE = "If `disconerf masks` made it, delete it and run the same command again."
+_REMAKE = "If `disconerf masks` made it, delete it and run `disconerf masks` again."
 _ANOTHER = "Name another folder with --output, or mend the file."
 
 

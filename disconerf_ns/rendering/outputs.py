@@ -142,5 +142,5 @@ def _of_object(each: SceneObject) -> list[Output]:
     return [
         Output(each.name, part("rgb"), Needs.ALONE, each, alpha=mask),
         Output(mask, part("accumulation"), Needs.ALONE, each, shown=Shown.GRAY, alpha=mask),
-        Output(f"{each.name}_depth", part("depth"), Needs.ALONE, each, listed=False),
+        Output(f"{each.name}_depth", part("depth"), Needs.ALONE, each),
     ]

@@ -1,0 +1,106 @@
+"""Consoles that are not UTF-8: names with umlauts, help with bullets, and tables with box characters are printed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from disconerf_ns.cli import entrypoint
+from disconerf_ns.cli.eval import print_scores
+from disconerf_ns.compat.process import prepare_process
+from disconerf_ns.evaluation.metrics import COUNTS, FRACTIONS
+
+Printed = Callable[[], str]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    (tmp_path / "küche/images").mkdir(parents=True)
+    for name in ("grün", "日本"):
+        Image.fromarray(np.eye(8, dtype=np.uint8)).save(tmp_path / "küche/images" / f"{name}.png")
+    return tmp_path / "küche"
+
+
+@pytest.fixture(params=["ascii", "latin-1", "utf-8"])
+def console(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Printed]:
+    """Replaces both streams by strict ones of an encoding; what that returns gives what was printed on them.
+
+    pytest sets its own streams between a fixture and its test, so the test has to call this.
+    """
+    written = BytesIO()
+
+    def replace() -> Printed:
+        for name in ("stdout", "stderr"):
+            monkeypatch.setattr(sys, name, TextIOWrapper(written, encoding=request.param, write_through=True))
+        return lambda: written.getvalue().decode(request.param)
+
+    return replace
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int | str | None:
+    monkeypatch.setattr(sys, "argv", ["disconerf", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        entrypoint()
+    return ended.value.code
+
+
+def test_masks_of_names_with_other_letters(
+    data: Path, console: Callable[[], Printed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = console()
+    assert run(monkeypatch, "masks", "--data", data, "graph") == 0
+    for command in ("show", "check"):
+        assert run(monkeypatch, "masks", command, "--data", data) == 0
+    folder = data / "masks/graph"
+    assert run(monkeypatch, "masks", "convert", folder, "--data", data, "--output", data / "größer") == 0
+    assert "2 views, 0 of them without any mask" in printed()
+
+
+@pytest.mark.parametrize("command", ["masks", "masks convert", "eval"])
+def test_help(command: str, console: Callable[[], Printed], monkeypatch: pytest.MonkeyPatch) -> None:
+    printed = console()
+    assert run(monkeypatch, *command.split(), "--help") == 0
+    assert "--data" in printed() or "--load-config" in printed()
+
+
+def test_mistakes(data: Path, console: Callable[[], Printed], monkeypatch: pytest.MonkeyPatch) -> None:
+    printed = console()
+    assert run(monkeypatch, "fliög") == 1
+    assert run(monkeypatch, "masks", "--data", data / "weiß", "graph") == 1
+    assert run(monkeypatch, "masks", "--data", data, "grüph") == 2
+    assert "there is no command fli" in printed() and "pass the dataset's folder with --data" in printed()
+
+
+def test_a_name_that_is_no_text(
+    tmp_path: Path, console: Callable[[], Printed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name in Latin-1 on a disk of today is bytes that no encoding can print."""
+    printed = console()
+    folder = tmp_path / os.fsdecode(b"k\xfcche")
+    assert run(monkeypatch, "masks", "--data", folder, "graph") == 1
+    assert r"there is no " in printed() and r"k\udcfcche" in printed()
+
+
+def test_a_file_system_that_cannot_spell_a_name(
+    data: Path, console: Callable[[], Printed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names in files of masks are text, which such a system cannot look for."""
+    printed = console()
+    monkeypatch.setattr("disconerf_ns.cli.masks.find_images", lambda *_: "a/grün".encode("ascii"))
+    assert run(monkeypatch, "masks", "--data", data, "graph") == 1
+    assert "disconerf: this system's encoding ascii has no " in printed() and "set PYTHONUTF8=1" in printed()
+
+
+def test_tables_and_nerfstudio_s_commands(console: Callable[[], Printed]) -> None:
+    printed = console()
+    prepare_process()
+    print_scores({"views": dict.fromkeys([*FRACTIONS, *COUNTS], 0.5)}, 3)
+    print("küche ✓")
+    assert "Objects in 3 views" in printed() and "che" in printed()
