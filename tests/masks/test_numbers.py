@@ -151,7 +151,12 @@ def test_vocs_border_in_colours(tmp_path: Path, capsys: pytest.CaptureFixture) -
     saved(tmp_path / "l/1.png", palette[row(0, 1, 1, 2, 3, 3)])
     found = read_set(tmp_path)["a/1"]
     assert columns(found) == [[1, 2], [4, 5]] and not found.decode_looked_at()[0, 3]
-    assert "the colour (224, 224, 192)" in capsys.readouterr().out
+    assert "(the colour 224, 224, 192) is a border" in capsys.readouterr().out
+    saved(tmp_path / "l/1.png", palette[row(1, 1, 1, 2, 3, 3)])
+    read_set(tmp_path)
+    said = capsys.readouterr().out
+    assert "0 (the colour 0, 0, 0) is in none of the files" in said
+    assert "if 128 (the colour 128, 0, 0), the most frequent (50% of the pixels), is nothing" in said
 
 
 # -------------------------------------------------------------------- invented numbers

@@ -289,7 +289,8 @@ def test_lists_of_results(tmp_path: Path, images: dict[str, Path], capsys: pytes
     json_file(tmp_path / "r/info.json", {"images": [entry], "annotations": []})
     for path in (numbers, numbers.parent):
         assert areas(load(path, images, "a/2")) == [6]
-        assert "it takes that of info.json" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert "it takes that of info.json" in said and "in several files" not in said
 
 
 # ---------------------------------------------------------------- segment-anything, DEVA
@@ -382,5 +383,8 @@ def test_panoptic_boxes_are_those_of_the_pixels(tmp_path: Path, images: dict[str
 @pytest.mark.parametrize(("name", "remedy"), [("v.json", "export COCO"), ("m.pkl", "numpy.savez"), ("1.txt", "YOLO")])
 def test_what_is_not_read_has_a_way_out(tmp_path: Path, name: str, remedy: str) -> None:
     json_file(tmp_path / "x" / name, {"regions": []})
+    with pytest.raises(MaskError, match=remedy):
+        recognise(tmp_path / "x")
+    Image.new("RGB", (8, 6)).save(tmp_path / "x/1.jpg")
     with pytest.raises(MaskError, match=remedy):
         recognise(tmp_path / "x")

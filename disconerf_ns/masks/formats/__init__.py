@@ -77,15 +77,17 @@ def recognise(path: Path, images: Images | None = None) -> str:
             f"masks: {path} is a single file, but in none of the formats that keep all images in one file (coco, "
             f"panoptic, garfield); name the folder with the files of all images, such as {path.parent}."
         )
-    refuse_jpeg(path)
+    way_out = _way_out(path)
+    if not way_out:
+        refuse_jpeg(path)
     raise MaskError(
-        f"masks: {path} is in no known format ({', '.join(FORMATS)}): {_summary(path)}; {_way_out(path)}see `disconerf "
-        "masks convert --help`."
+        f"masks: {path} is in no known format ({', '.join(FORMATS)}): {_summary(path)}; {way_out}see `disconerf masks "
+        "convert --help`."
     )
 
 
 def _way_out(path: Path) -> str:
-    """What to do with files of the kinds that are not read, for a message."""
+    """What to do with files of the kinds that are not read, beside photographs or alone, for a message."""
     suffixes = {file.suffix.lower() for file in below(path)}
     return next((f"{remedy}; " for suffix, remedy in UNREAD.items() if suffix in suffixes), "")
 

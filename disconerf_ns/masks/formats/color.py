@@ -54,7 +54,7 @@ def _colors(path: Path, image: Path) -> Labels:
 
 def _spell(number: int) -> str:
     red, green, blue = (number >> shift & 255 for shift in (0, 8, 16))
-    return f"the colour ({red}, {green}, {blue}), number {number},"
+    return f"{number} (the colour {red}, {green}, {blue})"
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
