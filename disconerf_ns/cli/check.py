@@ -18,7 +18,7 @@ from disconerf_ns.files import write_whole
 from disconerf_ns.masks.frames import frames_of, lists_of
 from disconerf_ns.masks.freshness import changed, fingerprint
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
-from disconerf_ns.masks.images import find_images, read_image
+from disconerf_ns.masks.images import find_images, misread, misread_modes, read_image
 from disconerf_ns.masks.misfit import AS_THEY_ARE, align
 from disconerf_ns.masks.orientation import STORED, orientation_of
 from disconerf_ns.masks.report import describe, measure_view
@@ -95,6 +95,7 @@ class Check:
 def look_at_photographs(images: Mapping[str, Path]) -> tuple[dict[str, tuple[int, int]], list[Finding]]:
     """Heights and widths of the photographs that can be read, and what is unusual about the files."""
     sizes, turned, broken, prints = {}, [], [], {}
+    sentence, misread_images = misread(images.values()), misread_modes(images.values())
     for key, path in images.items():
         try:
             sizes[key] = read_image(path).shape[:2]
@@ -102,8 +103,9 @@ def look_at_photographs(images: Mapping[str, Path]) -> tuple[dict[str, tuple[int
                 turned.append(key)
             prints[key] = fingerprint(path)["sha256"]
         except UserError as error:
-            broken.append(str(error))
-    findings = []
+            if path not in misread_images:
+                broken.append(str(error))
+    findings = [Finding(sentence, True)] if sentence else []
     if broken:
         findings.append(Finding(f"{len(broken)} photographs cannot be used: {listed(broken)}; restore them.", True))
     if turned:
