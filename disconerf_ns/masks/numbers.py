@@ -136,6 +136,11 @@ def explain(void: Void, judged: Meaning, pixels: Census, spell: Callable[[int], 
             f"{spell(border[0])} is a border that is no object and is not looked at ({_share(border, pixels)}), since "
             f"it stands apart from the other numbers; if it is an object, pass {_option(*nothing)}."
         )
+    elif (last := max(seen)) in BORDERS and len(seen.keys() - judged.nothing) > 1:
+        said.append(
+            f"{spell(last)} is an object, since it does not stand apart from the other numbers; if it is a border, "
+            f"pass {_option(*nothing, last)}."
+        )
     return said
 
 

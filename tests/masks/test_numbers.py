@@ -96,6 +96,17 @@ def test_255_is_an_object_where_it_does_not_stand_apart(tmp_path: Path, values: 
     assert len(found) == objects and found.looked_at is None
 
 
+@pytest.mark.parametrize(("values", "said"), [((0, 200, 230, 255), True), ((0, 0, 255, 255), False)])
+def test_it_is_said_that_255_may_be_a_border(
+    tmp_path: Path, values: tuple[int, ...], said: bool, capsys: pytest.CaptureFixture
+) -> None:
+    """255 beside 0 alone is the one object of a binary mask."""
+    saved(tmp_path / "l/1.png", row(*values))
+    read_set(tmp_path)
+    sentence = "255 is an object, since it does not stand apart from the other numbers; if it is a border, pass --void"
+    assert (f"{sentence} 0 255." in capsys.readouterr().out) == said
+
+
 def test_a_number_is_the_same_in_all_images(tmp_path: Path) -> None:
     """255 stands apart in the first image, but other images have 200 and 254 as well."""
     saved(tmp_path / "l/a/1.png", row(0, 0, 1, 1, 255, 255))

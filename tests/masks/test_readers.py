@@ -380,11 +380,27 @@ def test_panoptic_boxes_are_those_of_the_pixels(tmp_path: Path, images: dict[str
     assert [segment["bbox"] for segment in segments] == [[1, 1, 3, 3], [4, 1, 3, 3]]
 
 
-@pytest.mark.parametrize(("name", "remedy"), [("v.json", "export COCO"), ("m.pkl", "numpy.savez"), ("1.txt", "YOLO")])
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("v.json", "export COCO"), ("m.pkl", "numpy.savez"), ("1.txt", "YOLO"), ("1.webp", "PNG"), ("a.zip", "unpack it")],
+)
 def test_what_is_not_read_has_a_way_out(tmp_path: Path, name: str, remedy: str) -> None:
-    json_file(tmp_path / "x" / name, {"regions": []})
-    with pytest.raises(MaskError, match=remedy):
-        recognise(tmp_path / "x")
+    file = json_file(tmp_path / "x" / name, {"regions": []})
+    for path in (tmp_path / "x", file):
+        with pytest.raises(MaskError, match=remedy):
+            recognise(path)
     Image.new("RGB", (8, 6)).save(tmp_path / "x/1.jpg")
     with pytest.raises(MaskError, match=remedy):
+        recognise(tmp_path / "x")
+
+
+def test_photographs_beside_json_are_no_masks(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """labelme saves its JSON beside the photographs, which may be PNGs; PNGs with few colours remain in doubt."""
+    json_file(tmp_path / "x/1.json", {"shapes": []})
+    noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "x/1.png")
+    assert recognise(tmp_path / "x") == "labelme"
+    assert "PNGs in" in (said := capsys.readouterr().out) and "are taken for photographs" in said
+    Image.fromarray(noise // 128 * 255).save(tmp_path / "x/1.png")
+    with pytest.raises(MaskError, match="might be labelme or color"):
         recognise(tmp_path / "x")
