@@ -404,3 +404,11 @@ def test_photographs_beside_json_are_no_masks(tmp_path: Path, capsys: pytest.Cap
     Image.fromarray(noise // 128 * 255).save(tmp_path / "x/1.png")
     with pytest.raises(MaskError, match="might be labelme or color"):
         recognise(tmp_path / "x")
+
+
+def test_json_that_breaks_off_is_called_broken(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x/c.json").write_text('{"images": [], "annotations": [')
+    for path in (tmp_path / "x", tmp_path / "x/c.json"):
+        with pytest.raises(MaskError, match=r"c\.json is broken"):
+            recognise(path)

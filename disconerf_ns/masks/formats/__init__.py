@@ -12,9 +12,10 @@ from typing import cast
 
 from disconerf_ns.errors import MaskError
 from disconerf_ns.masks.formats import color
-from disconerf_ns.masks.formats.files import below, refuse_jpeg
+from disconerf_ns.masks.formats.files import below, read_json, refuse_jpeg, sampled_files
 from disconerf_ns.masks.formats.format import Format, Images
 from disconerf_ns.masks.formats.objects import groups
+from disconerf_ns.masks.formats.said import json_files
 
 FORMATS = {
     "sa1b": "SA-1B's JSON, one file per image, as `disconerf masks` writes it",
@@ -77,6 +78,7 @@ def recognise(path: Path, images: Images | None = None) -> str:
         return names[0]
     if names:
         raise MaskError(f"masks: {path} might be {' or '.join(names)}; say which with --source-format.")
+    _check_json(path)
     way_out = _way_out(path)
     if path.is_file() and not way_out:
         raise MaskError(
@@ -90,6 +92,16 @@ def recognise(path: Path, images: Images | None = None) -> str:
         f"masks: {path} is in no known format ({', '.join(FORMATS)}){content}; {way_out}see `disconerf masks convert "
         "--help`."
     )
+
+
+def _check_json(path: Path) -> None:
+    """Check that a JSON file, or those in a folder, can be read at all.
+
+    Raises:
+        MaskError: one cannot.
+    """
+    for file in sampled_files(json_files(path)):
+        read_json(file)
 
 
 def _way_out(path: Path) -> str:
