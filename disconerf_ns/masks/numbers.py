@@ -132,9 +132,11 @@ def explain(void: Void, judged: Meaning, pixels: Census, spell: Callable[[int], 
             f"{_option(most, *border)}."
         )
     if border:
+        is_cream = border[0] == CREAM
+        reason = "it is PASCAL VOC's colour of borders" if is_cream else "it stands apart from the other numbers"
         said.append(
             f"{spell(border[0])} is a border that is no object and is not looked at ({_share(border, pixels)}), since "
-            f"it stands apart from the other numbers; if it is an object, pass {_option(*nothing)}."
+            f"{reason}; if it is an object, pass {_option(*nothing)}."
         )
     elif (last := max(seen)) in BORDERS and len(seen.keys() - judged.nothing) > 1:
         said.append(

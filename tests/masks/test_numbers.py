@@ -162,7 +162,8 @@ def test_vocs_border_in_colours(tmp_path: Path, capsys: pytest.CaptureFixture) -
     saved(tmp_path / "l/1.png", palette[row(0, 1, 1, 2, 3, 3)])
     found = read_set(tmp_path)["a/1"]
     assert columns(found) == [[1, 2], [4, 5]] and not found.decode_looked_at()[0, 3]
-    assert "(the colour 224, 224, 192) is a border" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "(the colour 224, 224, 192) is a border" in said and "since it is PASCAL VOC's colour of borders" in said
     saved(tmp_path / "l/1.png", palette[row(1, 1, 1, 2, 3, 3)])
     read_set(tmp_path)
     said = capsys.readouterr().out
