@@ -124,6 +124,8 @@ def explain(void: Void, judged: Meaning, pixels: Census, spell: Callable[[int], 
         said.append(f"negative numbers ({_listed(nothing, spell)}) are nothing ({_share(nothing, pixels)}){also}.")
     elif nothing:
         said.append(f"{spell(0)} is nothing ({_share(nothing, pixels)}); if it is an object, pass {_option(*border)}.")
+    elif TRANSPARENT in pixels:
+        said.append(f"transparent pixels are nothing ({_share([TRANSPARENT], pixels)}), and every number is an object.")
     else:
         most = max(seen.keys() - judged.border, key=lambda number: seen[number], default=0)
         said.append(

@@ -12,7 +12,7 @@ from PIL import Image
 
 from disconerf_ns.cli import main
 from disconerf_ns.errors import MaskError, UserError
-from disconerf_ns.masks.formats import FORMATS, format_of, recognise
+from disconerf_ns.masks.formats import FORMATS, UNREAD, format_of, recognise
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.images import find_images
 from disconerf_ns.masks.store import MaskStore
@@ -246,3 +246,9 @@ def test_mistakes(data: Path, tmp_path: Path, arguments: list[str], reason: str,
     assert convert(*words) == 1
     error = capsys.readouterr().err
     assert reason in error and len(error.strip().splitlines()) == 1
+
+
+def test_docs_name_every_format_and_what_is_not_read() -> None:
+    page = (Path(__file__).parents[2] / "docs/inputs.md").read_text()
+    assert [name for name in (*FORMATS, *UNREAD) if f"`{name}`" not in page] == []
+    assert max(map(len, page.splitlines())) <= 120

@@ -171,6 +171,15 @@ def test_vocs_border_in_colours(tmp_path: Path, capsys: pytest.CaptureFixture) -
     assert "if 128 (the colour 128, 0, 0), the most frequent (50% of the pixels), is nothing" in said
 
 
+def test_transparent_pixels_are_said_to_be_nothing(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    colors = np.array([[1, 0, 0, 0], [128, 0, 0, 255], [0, 128, 0, 255]], np.uint8)
+    saved(tmp_path / "l/1.png", colors[row(0, 1, 1, 2, 2, 2)])
+    assert columns(read_set(tmp_path)["a/1"]) == [[1, 2], [3, 4, 5]]
+    said = capsys.readouterr().out
+    assert "transparent pixels are nothing (17% of the pixels), and every number is an object" in said
+    assert "no pixel is nothing" not in said
+
+
 # -------------------------------------------------------------------- invented numbers
 
 
