@@ -187,7 +187,7 @@ def _of_one_channel(page: np.ndarray) -> np.ndarray:
 
 
 def _wide_pages(path: Path) -> list[np.ndarray]:
-    """The pages of a TIFF, read by tifffile, which comes with scikit-image.
+    """The pages of a TIFF, read by tifffile.
 
     Raises:
         ValueError: tifffile cannot read it.
