@@ -77,7 +77,7 @@ class DiscoNerfDataManager(VanillaDataManager):
         """
         parsed = self.train_dataparser_outputs
         if sentence := misread([*parsed.image_filenames, *self.eval_dataset.image_filenames]):
-            raise UserError(sentence)
+            raise UserError(f"images: {sentence}")
         if parsed.mask_filenames is not None:
             check_masks(parsed.mask_filenames, parsed.image_filenames)
 

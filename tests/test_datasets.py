@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import tiny_config, train
+from exif import photograph, shown
 from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
 from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParserConfig
@@ -17,7 +18,8 @@ from nerfstudio.data.utils import colmap_parsing_utils as colmap
 from PIL import Image
 from scene import camera_pose, cast, write_scene
 
-from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.cli import main
+from disconerf_ns.masks.image_masks import ImageMasks, resample
 from disconerf_ns.masks.store import MaskStore
 
 
@@ -148,3 +150,90 @@ def test_colmap_with_downscaled_images(data: Path, tmp_path: Path) -> None:
     config = tiny_config(data, tmp_path / "out", iterations=8)
     config.pipeline.datamanager.dataparser = ColmapDataParserConfig(data=data, downscale_factor=2, load_3D_points=False)
     finish(config)
+
+
+# ------------------------------------------------- masks and photographs, pixel by pixel
+
+
+WIDTH, HEIGHT, RADIUS = 48, 36, 15.0
+GREY = 50
+"""A photograph's grey is so many times the label."""
+
+
+@pytest.fixture
+def painted(tmp_path: Path) -> Path:
+    """A scene whose photographs are painted flat by their labels, so that every true mask is all of one grey."""
+    data = write_scene(tmp_path / "balls", views=6, width=WIDTH, height=HEIGHT, masks=False)
+    for path in (data / "labels").iterdir():
+        picture = np.repeat((GREY * np.array(Image.open(path)))[..., None], 3, -1).astype(np.uint8)
+        Image.fromarray(picture).save(data / "images" / path.name)
+    return data
+
+
+def with_orientation(data: Path, orientation: int) -> None:
+    """The photographs say an EXIF orientation, and their labels are drawn on the upright picture."""
+    for path in (data / "images").iterdir():
+        labels = np.array(Image.open(data / "labels" / path.name)).astype(np.uint8)
+        photograph(path, np.array(Image.open(path)), orientation)
+        Image.fromarray(shown(labels, orientation)).save(data / "labels" / path.name)
+
+
+def rotated(data: Path) -> None:
+    with_orientation(data, 3)
+
+
+def on_its_side(data: Path) -> None:
+    with_orientation(data, 6)
+
+
+def with_smaller_copies(data: Path) -> None:
+    (data / "images_2").mkdir()
+    for path in (data / "images").iterdir():
+        Image.open(path).resize((WIDTH // 2, HEIGHT // 2), Image.Resampling.NEAREST).save(data / "images_2" / path.name)
+
+
+def fisheye(data: Path) -> None:
+    rewrite(data, camera_model="OPENCV_FISHEYE", k1=0.01, k2=0.002, k3=0.0, k4=0.0, fisheye_crop_radius=RADIUS)
+
+
+def outside(data: Path) -> None:
+    """Photographs in two folders beside the dataset's, with the same names in both."""
+    content = json.loads((data / "transforms.json").read_text())
+    moved = {}
+    for number, frame in enumerate(content["frames"]):
+        name = f"{('left', 'right')[number % 2]}/{number // 2}.png"
+        for source, target in (("images", data.parent / "photos"), ("labels", data / "labels")):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (data / source / Path(frame["file_path"]).name).rename(target / name)
+        moved[frame["file_path"]] = frame["file_path"] = f"../photos/{name}"
+    splits = ("train_filenames", "val_filenames", "test_filenames")
+    content |= {split: [moved[name] for name in content[split]] for split in splits}
+    (data / "transforms.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("change", "downscale", "view_pixels"),
+    [
+        (rotated, 1, 10**6),
+        (on_its_side, 1, 500),
+        (with_smaller_copies, 2, 10**6),
+        (fisheye, 1, 10**6),
+        (outside, 1, 10**6),
+    ],
+)
+def test_every_mask_is_all_of_one_grey(painted: Path, change, downscale: int, view_pixels: int) -> None:
+    """Labels are converted, and the data manager's masks laid on nerfstudio's pixels: none is turned or shifted."""
+    change(painted)
+    assert main(["masks", "ground-truth", "--data", str(painted)]) == 0
+    config = tiny_config(painted, painted / "out").pipeline.datamanager
+    config.view_pixels, config.dataparser.downscale_factor = view_pixels, downscale
+    datamanager = config.setup(device="cpu", test_mode="val")
+    for view in range(len(datamanager.train_dataset)):
+        image = datamanager.train_dataset[view]["image"][..., 0].numpy()
+        labels = (resample(image, *datamanager.view_size(view)).ravel() * 255 / GREY).round().astype(int)
+        masks = datamanager.view_masks(view)
+        valid = masks.valid.numpy()
+        assert valid.any() and valid.all() == (change is not fisheye)
+        seen = [mask[valid].astype(bool) for mask in masks.unpack().numpy().T]
+        expected = [labels[valid] == label for label in range(1, 5)]
+        assert {mask.tobytes() for mask in seen if mask.any()} == {mask.tobytes() for mask in expected if mask.any()}

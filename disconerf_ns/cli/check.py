@@ -18,8 +18,8 @@ from disconerf_ns.files import check_writable, write_whole
 from disconerf_ns.masks.frames import frames_of, lists_of
 from disconerf_ns.masks.freshness import changed, fingerprint
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
-from disconerf_ns.masks.images import find_images, read_image
-from disconerf_ns.masks.misfit import AS_THEY_ARE, align
+from disconerf_ns.masks.images import find_images, misread, misread_modes, read_image
+from disconerf_ns.masks.misfit import AS_THEY_ARE, BESIDE, align
 from disconerf_ns.masks.orientation import STORED, orientation_of
 from disconerf_ns.masks.report import describe, measure_view
 from disconerf_ns.masks.sheet import sheet, tile
@@ -98,6 +98,7 @@ def draw(path: Path, images: Mapping[str, Path], masks: Mapping[str, ImageMasks]
 def look_at_photographs(images: Mapping[str, Path]) -> tuple[dict[str, tuple[int, int]], list[Finding]]:
     """Heights and widths of the photographs that can be read, and what is unusual about the files."""
     sizes, turned, broken, prints = {}, [], [], {}
+    sentence, misread_images = misread(images.values()), misread_modes(images.values())
     for key, path in images.items():
         try:
             sizes[key] = read_image(path).shape[:2]
@@ -105,8 +106,9 @@ def look_at_photographs(images: Mapping[str, Path]) -> tuple[dict[str, tuple[int
                 turned.append(key)
             prints[key] = fingerprint(path)["sha256"]
         except UserError as error:
-            broken.append(str(error))
-    findings = []
+            if path not in misread_images:
+                broken.append(str(error))
+    findings = [Finding(sentence, True)] if sentence else []
     if broken:
         findings.append(Finding(f"{len(broken)} photographs cannot be used: {listed(broken)}; restore them.", True))
     if turned:
@@ -214,9 +216,11 @@ def look_at_masks(
 def look_at_alignment(best: str | None, fits: Mapping[str, float]) -> Iterator[Finding]:
     """Masks that fit better otherwise."""
     if best not in (None, AS_THEY_ARE):
+        names = "rename them, to give each photograph its own masks"
+        remedy = names if best in BESIDE else "convert or make them anew from the stored photographs"
         yield Finding(
             f"the masks fit the photographs better when they are {best} ({fits[best]:.2f}) than as they are "
-            f"({fits[AS_THEY_ARE]:.2f}; 1 is chance): convert or make them anew from the stored photographs.",
+            f"({fits[AS_THEY_ARE]:.2f}; 1 is chance): {remedy}.",
             True,
         )
     elif best is None and fits[AS_THEY_ARE] < 1:

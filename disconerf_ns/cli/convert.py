@@ -23,14 +23,13 @@ from disconerf_ns.masks.images import find_images, misread
 from disconerf_ns.masks.numbers import void_of
 from disconerf_ns.masks.placement import Drawn, Orientation, Placement, place
 from disconerf_ns.masks.report import ViewMasks, describe, measure_view
+from disconerf_ns.masks.say import in_short
 from disconerf_ns.masks.store import MANIFEST, MaskStore
 
 if TYPE_CHECKING:
     Source = Target = str
 else:
     Source, Target = Literal[tuple(FORMATS)], Literal[TARGETS]
-LISTED = 5
-"""Maximum number of broken files that a message names."""
 
 
 @dataclass
@@ -82,7 +81,7 @@ class Convert:
         with progress_bar(len(contents.loaders)) as advance:
             lost = self._write(name, target, images, load_all(contents.loaders, images, placement, tally, advance))
         if not tally.views:
-            raise UserError(f"masks: nothing was read, all {len(tally.broken)} images failed: {_listed(tally.broken)}")
+            raise UserError(f"masks: nothing was read, all {len(tally.broken)} images failed: {in_short(tally.broken)}")
         absent = len(images) - len(contents.loaders)
         note = f"; {absent} images have no masks in {self.source}" if absent else ""
         verb = "would have" if target is None else "has"
@@ -94,7 +93,7 @@ class Convert:
             print(f"masks: not kept, as {self.to} cannot hold it: {_counted(lost)}.")
         print(describe(place, tally.views))
         if tally.broken:
-            raise UserError(f"masks: {len(tally.broken)} images were left out: {_listed(tally.broken)}")
+            raise UserError(f"masks: {len(tally.broken)} images were left out: {in_short(tally.broken)}")
 
     def _write(self, name: str, target: Path | None, images: Images, masks: Iterator[tuple[str, ImageMasks]]) -> Losses:
         """Write the masks, or only read them if there is no target; nothing is written if no image can be read."""
@@ -175,11 +174,6 @@ class GroundTruth:
         )()
 
 
-def _listed(sentences: list[str]) -> str:
-    more = f" ({len(sentences) - LISTED} more)" if len(sentences) > LISTED else ""
-    return " ".join(sentences[:LISTED]) + more
-
-
 def _counted(losses: Losses) -> str:
     return ", ".join(f"{kind} ({count})" for kind, count in losses.items())
 
@@ -212,7 +206,8 @@ def load_all(
             if not same_shape((masks.height, masks.width), size):
                 raise MaskError(
                     f"masks: the masks of {key} are {loaded.masks.width} x {loaded.masks.height}, but the image is "
-                    f"{size[1]} x {size[0]}, another shape{placement.note(key)}."
+                    f"{size[1]} x {size[0]}, another shape{placement.note(key)}; export them in the shape of these "
+                    "images."
                 )
         except MaskError as error:
             tally.broken.append(str(error))

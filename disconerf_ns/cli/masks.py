@@ -34,6 +34,7 @@ from disconerf_ns.masks.proposers.graph import GraphConfig
 from disconerf_ns.masks.proposers.sam import SamConfig
 from disconerf_ns.masks.proposers.transformers import TransformersConfig
 from disconerf_ns.masks.report import describe, measure
+from disconerf_ns.masks.say import in_short
 from disconerf_ns.masks.store import MaskStore
 
 ELSEWHERE = "keep the masks elsewhere with --output FOLDER, and train with --pipeline.datamanager.masks FOLDER."
@@ -101,7 +102,7 @@ class Masks:
         broken += self._make([Job(key, images[key]) for key in todo], store, manifest) if todo else []
         print(describe(store.root, measure(store, [key for key in images if store.holds(key)])))
         if broken:
-            raise UserError(f"masks: {len(broken)} of {len(images)} images have failed: {'; '.join(broken)}.")
+            raise UserError(f"masks: {len(broken)} of {len(images)} images have failed: {in_short(broken)}")
 
     def _make(self, jobs: list[Job], store: MaskStore, manifest: dict) -> list[str]:
         """Make the masks of all jobs; returns one message for each image that failed."""

@@ -148,17 +148,22 @@ def misread(images: Iterable[Path]) -> str | None:
     """One sentence about the images in whose colours nerfstudio would be wrong, if there are any.
 
     nerfstudio takes the numbers of a file for grey, RGB or RGBA modulo 256, whatever they mean: white of 16 bit, the
-    entries of a palette, the inks of CMYK. Files that are missing or broken are left to those who read them.
+    entries of a palette, the inks of CMYK.
     """
-    modes = {image: mode for image in images if (mode := _mode(image)) not in (None, *READ_BY_NERFSTUDIO)}
+    modes = misread_modes(images)
     if not modes:
         return None
     first, mode = next(iter(modes.items()))
     return (
-        f"images: nerfstudio cannot read {len(modes)} of the photographs, such as {first}, which is "
+        f"nerfstudio cannot read {len(modes)} of the photographs, such as {first}, which is "
         f"{DEEP.get(mode, f'in mode {mode}')}: it would take other colours for them without a word; save them in 8-bit "
         "RGB or grey."
     )
+
+
+def misread_modes(images: Iterable[Path]) -> dict[Path, str]:
+    """Pillow's modes of the images that nerfstudio cannot read; missing and broken files are left to their readers."""
+    return {image: mode for image in images if (mode := _mode(image)) not in (None, *READ_BY_NERFSTUDIO)}
 
 
 def _mode(path: Path) -> str | None:

@@ -64,7 +64,7 @@ def read_pages(path: Path) -> list[Int[np.ndarray, "h w"]]:
     except UnidentifiedImageError:
         if not _is_wide_tiff(path):
             raise
-        pages = [whole(page) for page in _wide_pages(path)]
+        pages = [whole(_of_one_channel(page)) for page in _wide_pages(path)]
     if not pages:
         raise ValueError("it has no pages")
     for page in pages:
@@ -111,6 +111,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     Raises:
         ValueError: Pillow cannot decode it.
     """
+    logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)  # it logs some faults before it raises
     try:
         with Image.open(path) as image:
             yield image
@@ -172,15 +173,21 @@ def _as_grey(colors: Int[np.ndarray, "h w 4"]) -> Int[np.ndarray, "h w"]:
 
 
 def _is_wide_tiff(path: Path) -> bool:
-    """Whether a file is a TIFF of one channel that Pillow does not know, such as one of 64 bits."""
+    """Whether a file is a TIFF that Pillow does not know, such as one of 64 bits or of many channels."""
     try:
-        return all(page.ndim == 2 for page in _wide_pages(path))
+        return bool(_wide_pages(path))
     except (OSError, ValueError):
         return False
 
 
+def _of_one_channel(page: np.ndarray) -> np.ndarray:
+    if page.ndim != 2:
+        raise ValueError(f"it has {page.shape[-1]} channels, but a label image has one; write a mask per page")
+    return page
+
+
 def _wide_pages(path: Path) -> list[np.ndarray]:
-    """The pages of a TIFF, read by tifffile, which comes with scikit-image.
+    """The pages of a TIFF, read by tifffile.
 
     Raises:
         ValueError: tifffile cannot read it.

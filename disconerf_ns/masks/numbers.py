@@ -124,6 +124,8 @@ def explain(void: Void, judged: Meaning, pixels: Census, spell: Callable[[int], 
         said.append(f"negative numbers ({_listed(nothing, spell)}) are nothing ({_share(nothing, pixels)}){also}.")
     elif nothing:
         said.append(f"{spell(0)} is nothing ({_share(nothing, pixels)}); if it is an object, pass {_option(*border)}.")
+    elif TRANSPARENT in pixels:
+        said.append(f"transparent pixels are nothing ({_share([TRANSPARENT], pixels)}), and every number is an object.")
     else:
         most = max(seen.keys() - judged.border, key=lambda number: seen[number], default=0)
         said.append(
@@ -132,9 +134,16 @@ def explain(void: Void, judged: Meaning, pixels: Census, spell: Callable[[int], 
             f"{_option(most, *border)}."
         )
     if border:
+        is_cream = border[0] == CREAM
+        reason = "it is PASCAL VOC's colour of borders" if is_cream else "it stands apart from the other numbers"
         said.append(
             f"{spell(border[0])} is a border that is no object and is not looked at ({_share(border, pixels)}), since "
-            f"it stands apart from the other numbers; if it is an object, pass {_option(*nothing)}."
+            f"{reason}; if it is an object, pass {_option(*nothing)}."
+        )
+    elif (last := max(seen)) in BORDERS and len(seen.keys() - judged.nothing) > 1:
+        said.append(
+            f"{spell(last)} is an object, since it does not stand apart from the other numbers; if it is a border, "
+            f"pass {_option(*nothing, last)}."
         )
     return said
 

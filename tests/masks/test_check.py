@@ -64,6 +64,8 @@ def test_masks_that_fit_otherwise(tmp_path: Path, options: dict, named: str, cap
     """The remedy is the inverse of what was done: masks of the view after belong to the view before."""
     code, said = check(write(tmp_path, **options), capsys)
     assert code == 1 and f"WRONG: the masks fit the photographs better when they are {named}" in said
+    remedy = "give each photograph its own masks" if "shift" in options else "from the stored photographs"
+    assert remedy in said
 
 
 def test_faults_of_files_and_poses(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -108,6 +108,20 @@ def test_channels_of_16_bits_are_refused(tmp_path: Path, folder: Path) -> None:
         loaded(tmp_path)
 
 
+@pytest.mark.parametrize(("channels", "dtype"), [(13, np.uint8), (13, np.uint16), (3, np.float32)])
+def test_channels_of_a_tiff_that_pillow_does_not_know_are_said(
+    tmp_path: Path, folder: Path, channels: int, dtype: type, capfd: pytest.CaptureFixture
+) -> None:
+    """A mask per channel instead of a mask per page."""
+    pages = np.repeat(LABELS[..., None] == 1, channels, -1).astype(dtype)
+    tifffile.imwrite(folder / "1.tif", pages, photometric="minisblack", planarconfig="contig")
+    with pytest.raises(
+        MaskError, match=f"it has {channels} channels, but a label image has one; write a mask per page"
+    ):
+        loaded(tmp_path)
+    assert not capfd.readouterr().err
+
+
 # -------------------------------------------------------------------- pages
 
 

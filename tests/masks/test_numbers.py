@@ -96,6 +96,17 @@ def test_255_is_an_object_where_it_does_not_stand_apart(tmp_path: Path, values: 
     assert len(found) == objects and found.looked_at is None
 
 
+@pytest.mark.parametrize(("values", "said"), [((0, 200, 230, 255), True), ((0, 0, 255, 255), False)])
+def test_it_is_said_that_255_may_be_a_border(
+    tmp_path: Path, values: tuple[int, ...], said: bool, capsys: pytest.CaptureFixture
+) -> None:
+    """255 beside 0 alone is the one object of a binary mask."""
+    saved(tmp_path / "l/1.png", row(*values))
+    read_set(tmp_path)
+    sentence = "255 is an object, since it does not stand apart from the other numbers; if it is a border, pass --void"
+    assert (f"{sentence} 0 255." in capsys.readouterr().out) == said
+
+
 def test_a_number_is_the_same_in_all_images(tmp_path: Path) -> None:
     """255 stands apart in the first image, but other images have 200 and 254 as well."""
     saved(tmp_path / "l/a/1.png", row(0, 0, 1, 1, 255, 255))
@@ -151,7 +162,22 @@ def test_vocs_border_in_colours(tmp_path: Path, capsys: pytest.CaptureFixture) -
     saved(tmp_path / "l/1.png", palette[row(0, 1, 1, 2, 3, 3)])
     found = read_set(tmp_path)["a/1"]
     assert columns(found) == [[1, 2], [4, 5]] and not found.decode_looked_at()[0, 3]
-    assert "the colour (224, 224, 192)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "(the colour 224, 224, 192) is a border" in said and "since it is PASCAL VOC's colour of borders" in said
+    saved(tmp_path / "l/1.png", palette[row(1, 1, 1, 2, 3, 3)])
+    read_set(tmp_path)
+    said = capsys.readouterr().out
+    assert "0 (the colour 0, 0, 0) is in none of the files" in said
+    assert "if 128 (the colour 128, 0, 0), the most frequent (50% of the pixels), is nothing" in said
+
+
+def test_transparent_pixels_are_said_to_be_nothing(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    colors = np.array([[1, 0, 0, 0], [128, 0, 0, 255], [0, 128, 0, 255]], np.uint8)
+    saved(tmp_path / "l/1.png", colors[row(0, 1, 1, 2, 2, 2)])
+    assert columns(read_set(tmp_path)["a/1"]) == [[1, 2], [3, 4, 5]]
+    said = capsys.readouterr().out
+    assert "transparent pixels are nothing (17% of the pixels), and every number is an object" in said
+    assert "no pixel is nothing" not in said
 
 
 # -------------------------------------------------------------------- invented numbers

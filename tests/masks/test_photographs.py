@@ -64,5 +64,26 @@ def test_masks_say_it_and_training_refuses(tmp_path: Path, capsys: pytest.Captur
     assert main(["masks", "--data", str(data), "graph"]) == 1
     said = capsys.readouterr()
     assert "0001.png, which is 16 bit" in said.out and "1 of 3 images have failed" in said.err
+    assert "masks: nerfstudio cannot read 1 of the photographs" in said.out
     assert main(["masks", "ground-truth", "--data", str(data)]) == 0
-    assert "0001.png, which is 16 bit" in capsys.readouterr().out
+    assert "masks: nerfstudio cannot read 1 of the photographs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("mode", ["P", "CMYK", "I;16"])
+def test_check_says_once_what_the_training_refuses(tmp_path: Path, mode: str, capsys: pytest.CaptureFixture) -> None:
+    data = write_scene(tmp_path / "balls", views=3, width=16, height=12)
+    photograph = data / "images/0001.png"
+    format_, image = ("JPEG", Image.new("CMYK", (16, 12))) if mode == "CMYK" else ("PNG", Image.new(mode, (16, 12)))
+    image.save(photograph, format=format_)
+    assert main(["masks", "check", "--data", str(data)]) == 1
+    said = capsys.readouterr().out
+    assert "WRONG: nerfstudio cannot read 1 of the photographs" in said and "cannot be used" not in said
+
+
+def test_many_faults_of_one_kind_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    data = write_scene(tmp_path / "balls", views=9, width=16, height=12, masks=False)
+    for photograph in (data / "images").iterdir():
+        cv2.imwrite(str(photograph), np.zeros((12, 16), np.uint16))
+    assert main(["masks", "--data", str(data), "graph"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("save it in 8 bit") == 1 and "8 more like it" in said

@@ -289,7 +289,8 @@ def test_lists_of_results(tmp_path: Path, images: dict[str, Path], capsys: pytes
     json_file(tmp_path / "r/info.json", {"images": [entry], "annotations": []})
     for path in (numbers, numbers.parent):
         assert areas(load(path, images, "a/2")) == [6]
-        assert "it takes that of info.json" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert "it takes that of info.json" in said and "in several files" not in said
 
 
 # ---------------------------------------------------------------- segment-anything, DEVA
@@ -379,8 +380,35 @@ def test_panoptic_boxes_are_those_of_the_pixels(tmp_path: Path, images: dict[str
     assert [segment["bbox"] for segment in segments] == [[1, 1, 3, 3], [4, 1, 3, 3]]
 
 
-@pytest.mark.parametrize(("name", "remedy"), [("v.json", "export COCO"), ("m.pkl", "numpy.savez"), ("1.txt", "YOLO")])
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("v.json", "export COCO"), ("m.pkl", "numpy.savez"), ("1.txt", "YOLO"), ("1.webp", "PNG"), ("a.zip", "unpack it")],
+)
 def test_what_is_not_read_has_a_way_out(tmp_path: Path, name: str, remedy: str) -> None:
-    json_file(tmp_path / "x" / name, {"regions": []})
+    file = json_file(tmp_path / "x" / name, {"regions": []})
+    for path in (tmp_path / "x", file):
+        with pytest.raises(MaskError, match=remedy):
+            recognise(path)
+    Image.new("RGB", (8, 6)).save(tmp_path / "x/1.jpg")
     with pytest.raises(MaskError, match=remedy):
         recognise(tmp_path / "x")
+
+
+def test_photographs_beside_json_are_no_masks(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """labelme saves its JSON beside the photographs, which may be PNGs; PNGs with few colours remain in doubt."""
+    json_file(tmp_path / "x/1.json", {"shapes": []})
+    noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "x/1.png")
+    assert recognise(tmp_path / "x") == "labelme"
+    assert "PNGs in" in (said := capsys.readouterr().out) and "are taken for photographs" in said
+    Image.fromarray(noise // 128 * 255).save(tmp_path / "x/1.png")
+    with pytest.raises(MaskError, match="might be labelme or color"):
+        recognise(tmp_path / "x")
+
+
+def test_json_that_breaks_off_is_called_broken(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x/c.json").write_text('{"images": [], "annotations": [')
+    for path in (tmp_path / "x", tmp_path / "x/c.json"):
+        with pytest.raises(MaskError, match=r"c\.json is broken"):
+            recognise(path)

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import cast
 
 from disconerf_ns.errors import MaskError
-from disconerf_ns.masks.formats.files import below, refuse_jpeg
+from disconerf_ns.masks.formats import color
+from disconerf_ns.masks.formats.files import below, read_json, refuse_jpeg, sampled_files
 from disconerf_ns.masks.formats.format import Format, Images
 from disconerf_ns.masks.formats.objects import groups
+from disconerf_ns.masks.formats.said import json_files
 
 FORMATS = {
     "sa1b": "SA-1B's JSON, one file per image, as `disconerf masks` writes it",
@@ -42,6 +44,7 @@ UNREAD = {
     ".txt": "text such as YOLO's polygons is not read, so export COCO",
     ".zip": "archives are not read, so unpack it",
     ".json": "JSON of VIA, Supervisely, Label Studio and others is not read, so export COCO",
+    ".webp": "WebP is not read, so write label images as PNG",
 }
 """Remedies for kinds of files that no format reads, by suffix."""
 
@@ -66,27 +69,44 @@ def recognise(path: Path, images: Images | None = None) -> str:
         MaskError: the format is unknown or ambiguous.
     """
     names = [name for name in FORMATS if format_of(name).recognises(path)]
+    if "color" in names and len(names) > 1 and color.are_photographs(path):
+        names.remove("color")
+        print(f"masks: PNGs in {path} are taken for photographs, since they have as many colours.")
     if images is not None and names and set(names) <= PIXELS and groups(path, images):
         return "objects"
     if len(names) == 1:
         return names[0]
     if names:
         raise MaskError(f"masks: {path} might be {' or '.join(names)}; say which with --source-format.")
-    if path.is_file():
+    _check_json(path)
+    way_out = _way_out(path)
+    if path.is_file() and not way_out:
         raise MaskError(
             f"masks: {path} is a single file, but in none of the formats that keep all images in one file (coco, "
             f"panoptic, garfield); name the folder with the files of all images, such as {path.parent}."
         )
-    refuse_jpeg(path)
+    if not way_out:
+        refuse_jpeg(path)
+    content = "" if path.is_file() else f": {_summary(path)}"
     raise MaskError(
-        f"masks: {path} is in no known format ({', '.join(FORMATS)}): {_summary(path)}; {_way_out(path)}see `disconerf "
-        "masks convert --help`."
+        f"masks: {path} is in no known format ({', '.join(FORMATS)}){content}; {way_out}see `disconerf masks convert "
+        "--help`."
     )
 
 
+def _check_json(path: Path) -> None:
+    """Check that a JSON file, or those in a folder, can be read at all.
+
+    Raises:
+        MaskError: one cannot.
+    """
+    for file in sampled_files(json_files(path)):
+        read_json(file)
+
+
 def _way_out(path: Path) -> str:
-    """What to do with files of the kinds that are not read, for a message."""
-    suffixes = {file.suffix.lower() for file in below(path)}
+    """What to do with files of the kinds that are not read, beside photographs or alone, for a message."""
+    suffixes = {file.suffix.lower() for file in [path, *below(path)]}
     return next((f"{remedy}; " for suffix, remedy in UNREAD.items() if suffix in suffixes), "")
 
 

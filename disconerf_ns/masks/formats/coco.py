@@ -49,9 +49,10 @@ def read(path: Path, images: Images, void: Void = None) -> Contents:
             found[key] += listing.entries[name]
     _check_masks(found, path)
     _check_reach(found, images, path)
-    shared = [key for key, entries in found.items() if len({entry.file for entry in entries}) > 1]
+    files_of = {key: list(dict.fromkeys(e.file for e in entries if e.annotations)) for key, entries in found.items()}
+    shared = [key for key, files in files_of.items() if len(files) > 1]
     if shared:
-        files = " and ".join(dict.fromkeys(entry.file.name for entry in found[shared[0]]))
+        files = " and ".join(file.name for file in files_of[shared[0]])
         print(f"masks: {len(shared)} images are in several files, such as {shared[0]} in {files}; all masks are taken.")
     loaders = {key: partial(_load, found[key], images[key]) for key in images if key in found}
     return Contents(loaders, +left_out)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from disconerf_ns.errors import MaskError
-from disconerf_ns.masks.formats.files import below, modes_of, reading, refuse_jpeg
+from disconerf_ns.masks.formats.files import below, modes_of, reading, refuse_jpeg, sampled_files
 from disconerf_ns.masks.formats.format import Contents, Images, Losses
 from disconerf_ns.masks.formats.panoptic import recognises as is_panoptic
 from disconerf_ns.masks.formats.partition import SPREAD, Labels, flatten, label_maps, read_colors, write_colors
 from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.numbers import TRANSPARENT, Void, judge, judge_colors
+from disconerf_ns.masks.numbers import MOST_VALUES, TRANSPARENT, Void, judge, judge_colors
 
 GREY = 1 + 256 + 65536
 """The colour of grey 1; that of grey g is g times as large."""
@@ -20,6 +22,22 @@ GREY = 1 + 256 + 65536
 def recognises(path: Path) -> bool:
     """A folder of PNGs with three or four channels, without panoptic JSON."""
     return bool(modes_of(below(path, ".png")) & {"RGB", "RGBA"}) and not is_panoptic(path)
+
+
+def are_photographs(path: Path) -> bool:
+    """Whether the PNGs in a folder have more colours than masks have."""
+    return all(
+        len(np.unique(colors)) > MOST_VALUES for file in sampled_files(below(path, ".png")) for colors in _of(file)
+    )
+
+
+def _of(file: Path) -> list[Labels]:
+    """The colours of a file, if it has any that can be read."""
+    try:
+        with reading(file):
+            return [read_colors(file)]
+    except MaskError:
+        return []
 
 
 def read(path: Path, images: Images, void: Void = None) -> Contents:
@@ -34,12 +52,7 @@ def read(path: Path, images: Images, void: Void = None) -> Contents:
 
 
 def _is_grey(path: Path) -> bool:
-    try:
-        with reading(path):
-            colors = read_colors(path)
-    except MaskError:
-        return True
-    return bool(((colors % GREY == 0) | (colors == TRANSPARENT)).all())
+    return all(((colors % GREY == 0) | (colors == TRANSPARENT)).all() for colors in _of(path))
 
 
 def _greys(path: Path, image: Path) -> Labels:
@@ -54,7 +67,7 @@ def _colors(path: Path, image: Path) -> Labels:
 
 def _spell(number: int) -> str:
     red, green, blue = (number >> shift & 255 for shift in (0, 8, 16))
-    return f"the colour ({red}, {green}, {blue}), number {number},"
+    return f"{number} (the colour {red}, {green}, {blue})"
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
