@@ -10,6 +10,7 @@ help:
 	@echo "make demo         take the example scene apart: pictures, videos and a metric table (minutes on 2 CPU cores)"
 	@echo "make test         the tests"
 	@echo "make test-slow    the tests that take longer"
+	@echo "make test-viser   the tests of the viewer with viser 1.0"
 	@echo "make benchmark    CONFIG=.../config.yml DATA=dataset: objects from the same masks by every method, and docs/results.md"
 	@echo "make speed        CONFIG=.../config.yml DATA=dataset: the object stage's time, and docs/performance.md"
 	@echo "make reference    the object stage at full size, for a GPU: 279 views, 779 x 519, 60 masks, 120 slots"
@@ -29,6 +30,11 @@ demo: $(INSTALLED)
 # Two processes, each on one thread: tests are too small to gain from more. A file's tests share a process.
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN)python -m pytest -n 2 --dist loadfile
+
+# nerfstudio's release pins viser 0.2.7, and its main branch viser 1.0 under the same version number.
+test-viser: $(INSTALLED)
+	$(PIP_INSTALL) --no-deps --upgrade --target $(VENV)/viser1 viser==1.0.0
+	PYTHONPATH=$(VENV)/viser1 OMP_NUM_THREADS=1 $(RUN)python -m pytest -n 2 --dist loadfile tests/viewer
 
 test-slow: $(INSTALLED)
 	$(RUN)python -m pytest -m slow

@@ -63,7 +63,8 @@ def redraw(viewer: Viewer, drawing: Container[object]) -> None:
 
 def add_tab(server: viser.ViserServer, label: str) -> viser.GuiTabHandle:
     """A tab beside nerfstudio's own, whose group of tabs is not handed out; in a group of its own without one."""
-    containers = server.gui._container_handle_from_id.values()
-    groups = [handle._parent for handle in containers if isinstance(handle, viser.GuiTabHandle)]
+    names = "_container_handle_from_id", "_container_handle_from_uuid"  # in viser 0.2 and in viser 1
+    containers = next(getattr(server.gui, name) for name in names if hasattr(server.gui, name))
+    groups = [handle._parent for handle in containers.values() if isinstance(handle, viser.GuiTabHandle)]
     group = groups[0] if groups else server.gui.add_tab_group()
     return group.add_tab(label, viser.Icon.STACK_2)

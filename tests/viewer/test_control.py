@@ -15,7 +15,7 @@ import viser
 from helpers import edit_scene
 from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO as SCALE
 from scene import BALLS
-from viewer_presses import presses, send
+from viewer_presses import elements, presses, send
 
 from disconerf_ns.compat.viewer import redraw
 from disconerf_ns.scene.edit import Edit
@@ -130,24 +130,10 @@ def test_buttons_do_what_they_say(viewer, panel, told) -> None:
     assert (options.extraction, options.min_confidence) == ("soft", 0.4)
 
 
-def groups_of(viewer):
-    """Every group of buttons, with the label that it was made with."""
-    for message in viewer.viser_server._websock_server._broadcast_buffer.message_from_id.values():
-        if type(message).__name__ == "GuiAddButtonGroupMessage":
-            handle = viewer.viser_server.gui._gui_input_handle_from_id.get(message.id)
-            if handle is not None:
-                handle._impl_label = message.label
-                yield handle
-
-
 def test_everything_but_plain_buttons_has_a_tooltip(viewer) -> None:
-    messages = viewer.viser_server._websock_server._broadcast_buffer.message_from_id.values()
-    inputs = [
-        message for message in messages if type(message).__name__.startswith("GuiAdd") and hasattr(message, "hint")
-    ]
     ours = {"Show", "Clicks", "Name", "Colour", "Visible", "Parts", "Camera", "Changes", "Edit", "Colours",
             "Extraction", "Confidence", "Boxes", "Names", "Sort by", "Search"}  # fmt: skip
-    found = {message.label: message.hint for message in inputs}
+    found = {props.label: props.hint for _, props, _ in elements(viewer.viser_server) if hasattr(props, "hint")}
     assert ours <= found.keys()
     assert all(found[label] for label in ours)
 
@@ -172,7 +158,7 @@ def test_what_is_changed_is_drawn(viewer, panel, told) -> None:
 
 
 def groups_by_label(viewer) -> dict:
-    return {handle._impl_label: handle for handle in groups_of(viewer)}
+    return {props.label: handle for kind, props, handle in elements(viewer.viser_server) if kind == "ButtonGroup"}
 
 
 def test_the_selection_is_shown(viewer, panel) -> None:

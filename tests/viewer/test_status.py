@@ -36,7 +36,7 @@ def test_curves_hold_the_whole_object_stage(head: Status, monkeypatch: pytest.Mo
     assert list(steps) == sorted(set(steps)) and steps[0] < 0.02 * total and steps[-1] > 0.97 * total
     assert affinity == tuple(step / total for step in steps) and set(slots) == {7}
     assert head.bar.value == 100 and "matched affinity 1.00" in head.text.content
-    assert head.plot._parent_container_id == head.tab._id, "where the other elements are"
+    assert head.plot in head.tab._children.values(), "where the other elements are"
     assert list(head.plot.figure.data[0].x) == list(steps)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 import viser
 from conftest import tiny_config
-from viewer_presses import send
+from viewer_presses import elements, send
 
 from disconerf_ns.training.schedule import Stage
 
@@ -24,20 +24,19 @@ OURS = {"Show", "Clicks", "Name", "Colour", "Visible", "Parts", "Changes", "Edit
 def inputs_of(server: viser.ViserServer) -> dict[str, tuple[object, tuple]]:
     """Each element of the panel by its label, and values that a person may give it."""
     choices = {}
-    for message in list(server._websock_server._broadcast_buffer.message_from_id.values()):
-        handle = server.gui._gui_input_handle_from_id.get(getattr(message, "id", None))
-        kind, label = type(message).__name__, getattr(message, "label", None)
-        if handle is None or label not in OURS:
+    for kind, props, handle in elements(server):
+        label = getattr(props, "label", None)
+        if label not in OURS:
             continue
-        if kind in ("GuiAddButtonGroupMessage", "GuiAddDropdownMessage"):
-            choices[label] = handle, tuple(option for option in message.options if option not in SLOW)
-        elif kind == "GuiAddCheckboxMessage":
+        if kind in ("ButtonGroup", "Dropdown"):
+            choices[label] = handle, tuple(option for option in props.options if option not in SLOW)
+        elif kind == "Checkbox":
             choices[label] = handle, (True, False)
-        elif kind == "GuiAddTextMessage":
+        elif kind == "Text":
             choices[label] = handle, ("", "ball", "object_0", "Ω|/\\")
-        elif kind == "GuiAddRgbMessage":
+        elif kind == "Rgb":
             choices[label] = handle, ((255, 0, 0), (0, 0, 0))
-        elif kind == "GuiAddSliderMessage":
+        elif kind == "Slider":
             choices[label] = handle, (0.0, 0.5, 1.0)
     return choices
 
