@@ -178,12 +178,22 @@ def with_orientation(data: Path, orientation: int) -> None:
         Image.fromarray(shown(labels, orientation)).save(data / "labels" / path.name)
 
 
-def rotated(data: Path) -> None:
-    with_orientation(data, 3)
+def oriented(value: int):
+    """A change of the photographs: an EXIF orientation, for which labels are drawn on the upright picture."""
+
+    def change(data: Path) -> None:
+        with_orientation(data, value)
+
+    return change
 
 
-def on_its_side(data: Path) -> None:
-    with_orientation(data, 6)
+def camera(model: str, **distortion: float):
+    """A change of the camera model."""
+
+    def change(data: Path) -> None:
+        rewrite(data, camera_model=model, **distortion)
+
+    return change
 
 
 def with_smaller_copies(data: Path) -> None:
@@ -214,8 +224,11 @@ def outside(data: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "downscale", "view_pixels"),
     [
-        (rotated, 1, 10**6),
-        (on_its_side, 1, 500),
+        *((oriented(value), 1, 10**6) for value in range(2, 9)),
+        (oriented(6), 1, 500),
+        (camera("OPENCV", k1=0.05, k2=0.01, p1=0.001, p2=0.001), 1, 10**6),
+        (camera("EQUIRECTANGULAR"), 1, 10**6),
+        (camera("ORTHOPHOTO"), 1, 10**6),
         (with_smaller_copies, 2, 10**6),
         (fisheye, 1, 10**6),
         (outside, 1, 10**6),
