@@ -46,6 +46,8 @@ def damaged(content: bytes, dice: random.Random) -> bytes:
     """Content with a few bytes changed, taken out or doubled, or cut off."""
     data = bytearray(content)
     for _ in range(dice.choice([1, 1, 2, 5])):
+        if not data:
+            break
         where, length = dice.randrange(len(data)), dice.randrange(1, 9)
         kind = dice.randrange(4)
         if kind == 0:
