@@ -209,7 +209,7 @@ class DiscoNerfDataManager(VanillaDataManager):
         return None if radius is None else float(radius) * self.config.camera_res_scale_factor / downscale
 
     def _get_pixel_sampler(self, dataset: InputDataset, num_rays_per_batch: int) -> PixelSampler:
-        """nerfstudio's sampler of rays, whose radius is for the images as they are used, not for those of full size."""
+        """nerfstudio's ray sampler with its fisheye radius in pixels of the downscaled images, not of the full size."""
         sampler = super()._get_pixel_sampler(dataset, num_rays_per_batch)
         sampler.config.fisheye_crop_radius = self._crop_radius(dataset.cameras)
         return sampler

@@ -18,7 +18,7 @@ from disconerf_ns.files import check_writable, write_whole
 from disconerf_ns.masks.frames import frames_of, lists_of
 from disconerf_ns.masks.freshness import changed, fingerprint
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
-from disconerf_ns.masks.images import find_images, misread, misread_modes, read_image
+from disconerf_ns.masks.images import find_images, frame_file, misread_modes, misread_sentence, read_image
 from disconerf_ns.masks.misfit import AS_THEY_ARE, BESIDE, align
 from disconerf_ns.masks.orientation import STORED, orientation_of
 from disconerf_ns.masks.report import describe, measure_view
@@ -33,7 +33,7 @@ SHOWN = 12
 
 @dataclass(frozen=True)
 class Finding:
-    """What is unusual, in one sentence with the remedy."""
+    """A fault or an oddity, in one sentence with its remedy."""
 
     text: str
     wrong: bool = False
@@ -98,7 +98,7 @@ def draw(path: Path, images: Mapping[str, Path], masks: Mapping[str, ImageMasks]
 def look_at_photographs(images: Mapping[str, Path]) -> tuple[dict[str, tuple[int, int]], list[Finding]]:
     """Heights and widths of the photographs that can be read, and what is unusual about the files."""
     sizes, turned, broken, prints = {}, [], [], {}
-    sentence, misread_images = misread(images.values()), misread_modes(images.values())
+    misread = misread_modes(images.values())
     for key, path in images.items():
         try:
             sizes[key] = read_image(path).shape[:2]
@@ -106,9 +106,9 @@ def look_at_photographs(images: Mapping[str, Path]) -> tuple[dict[str, tuple[int
                 turned.append(key)
             prints[key] = fingerprint(path)["sha256"]
         except UserError as error:
-            if path not in misread_images:
+            if path not in misread:
                 broken.append(str(error))
-    findings = [Finding(sentence, True)] if sentence else []
+    findings = [Finding(sentence, True)] if (sentence := misread_sentence(misread)) else []
     if broken:
         findings.append(Finding(f"{len(broken)} photographs cannot be used: {listed(broken)}; restore them.", True))
     if turned:
@@ -126,7 +126,7 @@ def look_at_photographs(images: Mapping[str, Path]) -> tuple[dict[str, tuple[int
 def look_at_transforms(
     data: Path, sizes: Mapping[str, tuple[int, int]], images: Mapping[str, Path]
 ) -> Iterator[Finding]:
-    """Poses that are not finite or the same, and sizes that are not those of the photographs."""
+    """Find poses that are not finite, poses that are equal, and sizes that differ from the photographs' sizes."""
     files = lists_of(data)
     if not files:
         return
@@ -134,8 +134,7 @@ def look_at_transforms(
     keys = {path.resolve(): key for key, path in images.items()}
     other, broken, poses = [], [], {}
     for name, frame in frames.items():
-        path = files[0].parent / name
-        key = keys.get((path if path.suffix else path.with_suffix(".png")).resolve())
+        key = keys.get(frame_file(files[0].parent, name).resolve())
         if key is None:
             continue
         size = frame.get("h"), frame.get("w")
@@ -159,11 +158,9 @@ def look_at_transforms(
 
 
 def pose_of(frame: Mapping[str, Any]) -> np.ndarray | None:
-    """A frame's camera-to-world matrix, or None if it is not one."""
+    """A frame's camera-to-world matrix, which SDFStudio calls `camtoworld`, or None if it is not one."""
     try:
-        pose = np.array(
-            frame.get("transform_matrix", frame.get("camtoworld")), dtype=float
-        )  # the latter is SDFStudio's
+        pose = np.array(frame.get("transform_matrix", frame.get("camtoworld")), dtype=float)
     except (TypeError, ValueError):
         return None
     return pose if pose.shape in ((4, 4), (3, 4)) and np.isfinite(pose).all() else None

@@ -180,7 +180,7 @@ def _counted(losses: Losses) -> str:
 
 @dataclass
 class Tally:
-    """What came of reading the masks of many images."""
+    """The result of reading the masks of many images."""
 
     left_out: Losses
     """Content that gave no mask."""

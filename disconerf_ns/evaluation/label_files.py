@@ -25,7 +25,7 @@ class LabelFile:
 
     path: Path
     orientation: int
-    """EXIF orientation of the picture that they were drawn on; 1 is that of the photograph's stored pixels."""
+    """EXIF orientation (1 to 8) of the picture on which the labels were drawn; 1 means the stored pixels."""
 
     def read(self) -> Int[np.ndarray, "h w"]:
         """The labels on the photograph's stored pixels.

@@ -87,7 +87,7 @@ def fit(strength: Float[np.ndarray, "h w"], borders: Int[np.ndarray, "h w"]) -> 
 
 
 def clearly_best(fits: Mapping[str, Float[np.ndarray, "views"]]) -> str | None:
-    """The hypothesis whose masks fit and fit clearly better than those of all others, or None.
+    """The hypothesis under which the masks fit, and fit clearly better than under every other one; otherwise None.
 
     The difference d to each other hypothesis has to be at least MARGIN in the mean over views, and SURE of its standard
     errors, sqrt((sum (d - mean)^2 + SPREAD^2) / n) / sqrt(n): SPREAD stands for a view that was not seen, so that a

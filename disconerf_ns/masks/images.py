@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +50,7 @@ def find_images(data: Path, folder: Path | None = None) -> dict[str, Path]:
     lists = [] if folder is not None else lists_of(data)
     if lists:
         looked_in = lists[0]
-        paths = [_frame(root, name) for name in listed(looked_in)]
+        paths = [frame_file(root, name) for name in listed(looked_in)]
     else:
         looked_in = root / folder if folder is not None else _photo_folder(root)
         if not looked_in.exists():
@@ -93,7 +93,7 @@ def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
         raise UserError(f"{path} cannot be read ({error})") from error
 
 
-def _frame(root: Path, name: str) -> Path:
+def frame_file(root: Path, name: str) -> Path:
     """The file of a frame; Blender and instant-ngp leave out its suffix .png."""
     path = root / name
     with_png = path.with_name(f"{path.name}.png")
@@ -150,7 +150,11 @@ def misread(images: Iterable[Path]) -> str | None:
     nerfstudio takes the numbers of a file for grey, RGB or RGBA modulo 256, whatever they mean: white of 16 bit, the
     entries of a palette, the inks of CMYK.
     """
-    modes = misread_modes(images)
+    return misread_sentence(misread_modes(images))
+
+
+def misread_sentence(modes: Mapping[Path, str]) -> str | None:
+    """The sentence of `misread` about images and their modes."""
     if not modes:
         return None
     first, mode = next(iter(modes.items()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from exif import boxes, photograph
 from PIL import Image
 
 from disconerf_ns.cli import main
+from disconerf_ns.cli.check import look_at_transforms
 from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.images import find_images
 from disconerf_ns.masks.orientation import stored
 from disconerf_ns.masks.store import MaskStore
 
@@ -97,3 +100,12 @@ def test_faults_of_files_and_poses(tmp_path: Path, capsys: pytest.CaptureFixture
         "1 photographs cannot",
     ):
         assert text in said
+
+
+def test_poses_of_photographs_whose_names_have_dots(tmp_path: Path) -> None:
+    """A frame `frame.0001` is the file frame.0001.png; it was taken for one with the suffix .0001 and left out."""
+    Image.new("RGB", (8, 6)).save(tmp_path / "frame.0001.png")
+    frames = [{"file_path": "frame.0001", "transform_matrix": [[math.nan] * 4] * 4}]
+    (tmp_path / "transforms.json").write_text(json.dumps({"frames": frames}))
+    [finding] = look_at_transforms(tmp_path, {}, find_images(tmp_path))
+    assert finding.wrong and "1 poses are no finite 4 x 4 matrices: frame.0001" in finding.text

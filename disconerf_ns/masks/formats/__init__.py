@@ -16,6 +16,7 @@ from disconerf_ns.masks.formats.files import below, read_json, refuse_jpeg, samp
 from disconerf_ns.masks.formats.format import Format, Images
 from disconerf_ns.masks.formats.objects import groups
 from disconerf_ns.masks.formats.said import json_files
+from disconerf_ns.masks.say import say
 
 FORMATS = {
     "sa1b": "SA-1B's JSON, one file per image, as `disconerf masks` writes it",
@@ -71,7 +72,7 @@ def recognise(path: Path, images: Images | None = None) -> str:
     names = [name for name in FORMATS if format_of(name).recognises(path)]
     if "color" in names and len(names) > 1 and color.are_photographs(path):
         names.remove("color")
-        print(f"masks: PNGs in {path} are taken for photographs, since they have as many colours.")
+        say(f"PNGs in {path} are taken for photographs, since they have as many colours.")
     if images is not None and names and set(names) <= PIXELS and groups(path, images):
         return "objects"
     if len(names) == 1:
@@ -105,7 +106,7 @@ def _check_json(path: Path) -> None:
 
 
 def _way_out(path: Path) -> str:
-    """What to do with files of the kinds that are not read, beside photographs or alone, for a message."""
+    """A message's remedy for files in a format that is not read, whether photographs lie beside them or not."""
     suffixes = {file.suffix.lower() for file in [path, *below(path)]}
     return next((f"{remedy}; " for suffix, remedy in UNREAD.items() if suffix in suffixes), "")
 

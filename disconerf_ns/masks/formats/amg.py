@@ -56,7 +56,7 @@ def _photograph(content: Any) -> Any:
 
 
 def _load(content: Any, image: Path) -> Loaded:
-    """The masks of a list; what says no size, as an empty list or polygons, has that of the image."""
+    """The masks of a list; an empty list or polygons, which state no size, take the image's size."""
     annotations = _list(content)
     if annotations is None or not all(isinstance(annotation, dict) for annotation in annotations):
         raise ValueError("it is not a list of annotations")

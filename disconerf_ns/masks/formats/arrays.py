@@ -23,6 +23,7 @@ from disconerf_ns.masks.formats.partition import Labels, Stack, as_masks, meanin
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
 from disconerf_ns.masks.label_image import whole
 from disconerf_ns.masks.numbers import Meaning, Void
+from disconerf_ns.masks.say import say
 
 SUFFIXES = (".npy", ".npz", ".pt", ".pth")
 ONE_MASK = re.compile(r"\D*\d+")
@@ -111,11 +112,11 @@ def _masks_last(root: Path, pairs: Sequence[tuple[Path, Path]]) -> bool:
     leans = {file: lean for file, image in pairs if (lean := _lean_of(file, image)) is not None}
     told = {lean > 0 for lean in leans.values() if lean}
     if True in told:
-        print(f"masks: stacks in {root} are (height, width, masks), by the images' sizes.")
+        say(f"stacks in {root} are (height, width, masks), by the images' sizes.")
     open_ = [file for file, lean in leans.items() if lean == 0]
     if open_ and len(told) != 1:
-        print(
-            f"masks: {len(open_)} stacks in {root}, such as {open_[0].name}, could be (masks, height, width) or "
+        say(
+            f"{len(open_)} stacks in {root}, such as {open_[0].name}, could be (masks, height, width) or "
             "(height, width, masks); the first is taken. If it is the second, move the last axis to the front."
         )
     return told == {True}

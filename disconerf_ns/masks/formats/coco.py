@@ -21,6 +21,7 @@ from disconerf_ns.masks.formats.segmentations import about, beyond, masks_of, po
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.keys import pair_names
 from disconerf_ns.masks.numbers import Void
+from disconerf_ns.masks.say import say
 
 TWICE = "annotations that are there twice"
 UNKNOWN = "images that are not in the dataset"
@@ -53,7 +54,7 @@ def read(path: Path, images: Images, void: Void = None) -> Contents:
     shared = [key for key, files in files_of.items() if len(files) > 1]
     if shared:
         files = " and ".join(file.name for file in files_of[shared[0]])
-        print(f"masks: {len(shared)} images are in several files, such as {shared[0]} in {files}; all masks are taken.")
+        say(f"{len(shared)} images are in several files, such as {shared[0]} in {files}; all masks are taken.")
     loaders = {key: partial(_load, found[key], images[key]) for key in images if key in found}
     return Contents(loaders, +left_out)
 

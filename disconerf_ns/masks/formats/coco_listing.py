@@ -12,6 +12,7 @@ from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks.formats.files import objects_in, peek_json, read_json, reading, value_in
 from disconerf_ns.masks.formats.format import Images, Losses
 from disconerf_ns.masks.formats.said import json_files
+from disconerf_ns.masks.say import say
 
 ID = (int, float, str, type(None))
 """JSON types of an image's id."""
@@ -21,7 +22,7 @@ REPEATED = "image entries without annotations that repeat a name"
 
 @dataclass
 class Entry:
-    """What one file says of one image."""
+    """One file's annotations of one image."""
 
     file: Path
     image: dict[str, Any]
@@ -116,12 +117,12 @@ def _of_results(file: Path, content: Any, images: Images) -> Listing:
         lists = [(other, objects_in(c, "images")) for other, c in beside if isinstance(c, dict) and is_coco(c)]
         fitting = [(other, entries) for other, entries in lists if ids <= {_plain(e.get("id")) for e in entries}]
         if len(fitting) == 1:
-            print(f"masks: {file} has no list of images; it takes that of {fitting[0][0].name}, which has all its ids.")
+            say(f"{file} has no list of images; it takes that of {fitting[0][0].name}, which has all its ids.")
             return _listing(file, fitting[0][1], annotations)
         stems = {_plain(PurePosixPath(key).name): PurePosixPath(key).name for key in images}
         if ids <= stems.keys() or not any(name.isdecimal() for name in ids):
             entries = [{"id": name, "file_name": stems.get(name, name)} for name in sorted(ids)]
-            print(f"masks: {file} has no list of images; its ids are taken for the images' names.")
+            say(f"{file} has no list of images; its ids are taken for the images' names.")
             return _listing(file, entries, annotations)
     raise MaskError(
         f"masks: {file} is a list of results without a list of images, and its ids, such as {min(ids)}, are not the "

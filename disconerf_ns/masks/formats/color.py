@@ -14,9 +14,10 @@ from disconerf_ns.masks.formats.panoptic import recognises as is_panoptic
 from disconerf_ns.masks.formats.partition import SPREAD, Labels, flatten, label_maps, read_colors, write_colors
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.numbers import MOST_VALUES, TRANSPARENT, Void, judge, judge_colors
+from disconerf_ns.masks.say import say
 
 GREY = 1 + 256 + 65536
-"""The colour of grey 1; that of grey g is g times as large."""
+"""Colour number of grey value 1; grey value g has g times this number."""
 
 
 def recognises(path: Path) -> bool:
@@ -46,7 +47,7 @@ def read(path: Path, images: Images, void: Void = None) -> Contents:
     if not files:
         refuse_jpeg(path)
     if all(map(_is_grey, files)):
-        print("masks: all colours are grey; numbers are their grey values.")
+        say("all colours are grey; numbers are their grey values.")
         return label_maps(files, path, images, void, _greys, judge)
     return label_maps(files, path, images, void, _colors, judge_colors, _spell)
 

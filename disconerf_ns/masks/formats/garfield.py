@@ -18,6 +18,7 @@ from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.formats.partition import gather
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.numbers import Void
+from disconerf_ns.masks.say import say
 
 KEYS = "pixel_level_keys"
 
@@ -67,7 +68,7 @@ def read(path: Path, images: Images, void: Void = None) -> Contents:
             f"they are numbered 0 to {count - 1}."
         )
     keys = training_keys(images, count, file)
-    print(f"masks: images have no names in {file}; the first is taken to be {keys[0]}, and the last {keys[-1]}.")
+    say(f"images have no names in {file}; the first is taken to be {keys[0]}, and the last {keys[-1]}.")
     return Contents({key: partial(_load, file, f"{models[0]}/{KEYS}/{number}") for number, key in enumerate(keys)})
 
 

@@ -17,7 +17,7 @@ from disconerf_ns.masks.numbers import Void
 from disconerf_ns.masks.rle import Rle
 
 BACKGROUND = "__background__"
-"""Category whose polygons cut holes into those of lower layers."""
+"""Category of polygons that cut holes into the polygons of lower layers."""
 
 
 def recognises(path: Path) -> bool:
@@ -70,7 +70,7 @@ def _load(content: Any, image: Path) -> Loaded:
 
 
 def _object(entry: dict[str, Any]) -> tuple[str, str] | None:
-    """The object that a polygon is a part of: those of one category and group are one object."""
+    """Key of a polygon's object: polygons of one category and group belong to one object."""
     group = entry.get("group")
     return None if group in (None, "") else (str(entry.get("category")), str(group))
 

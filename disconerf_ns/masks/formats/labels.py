@@ -15,6 +15,7 @@ from disconerf_ns.masks.formats.partition import Labels, Stack, flatten, label_m
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.label_image import SUFFIXES, has_black_elsewhere, is_label_image, read_pages, write_label_image
 from disconerf_ns.masks.numbers import Void
+from disconerf_ns.masks.say import say
 
 
 def recognises(path: Path) -> bool:
@@ -36,8 +37,8 @@ def read(path: Path, images: Images, void: Void = None) -> Contents:
         refuse_jpeg(path)
     odd = [file for file in files if _is_by_color(file)]
     if odd:
-        print(
-            f"masks: {len(odd)} files, such as {odd[0]}, have a palette in which black is not 0; numbers are their "
+        say(
+            f"{len(odd)} files, such as {odd[0]}, have a palette in which black is not 0; numbers are their "
             "colours, R + 256 G + 65536 B, and black is 0."
         )
     return label_maps(files, path, images, void, _read)

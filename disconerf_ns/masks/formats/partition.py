@@ -20,6 +20,7 @@ from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks, Mask
 from disconerf_ns.masks.label_image import check_depth, colors_as_numbers
 from disconerf_ns.masks.numbers import MOST_VALUES, PLAIN, Census, Meaning, Void, census, explain, judge, meaning_of
+from disconerf_ns.masks.say import say
 
 Labels = Integer[np.ndarray, "height width"]
 """A number per pixel."""
@@ -75,7 +76,7 @@ def meaning_for(
     pixels = census(numbers for file, image in pairs for numbers in _numbers(read, file, image))
     judged = judge(pixels)
     for sentence in explain(void, judged, pixels, spell):
-        print(f"masks: {sentence}")
+        say(sentence)
     return meaning_of(void, judged)
 
 
