@@ -17,7 +17,7 @@ from disconerf_ns.surface.intervals import Intervals, Spacing
 from disconerf_ns.surface.samples import weight_quantiles
 
 PADDING = 0.01
-"""Weight that is added to every sample, so that a proposal network's mistake hides nothing (nerfstudio's PDFSampler)."""
+"""Weight that is added to every sample, so that a proposal network's mistake hides nothing (as in nerfstudio)."""
 DensityAlong = Callable[[Intervals], Float[Tensor, "rays samples"]]
 """Density in the middle of each sample."""
 
