@@ -52,6 +52,8 @@ REPORT_EVERY = 8
 """Steps between two reports to the viewer, whose numbers make a step wait for the GPU."""
 ViewData = tuple[list[SurfaceSamples], list[MaskedView]]
 """Surface and masks of some views."""
+FUSED_RAYS = 2**17
+"""Rays whose surface is sampled at once where densities along rays come in one launch."""
 SEEN_RAYS = 200_000
 """Rays, about, evenly spaced over all views, that tell which slots are objects."""
 
@@ -279,7 +281,7 @@ class DiscoNerfPipeline(VanillaPipeline):
             parts = in_chunks(
                 lambda chunk: render_surface(radiance, chunk, options.surface_points, options.surface_samples),
                 rays,
-                options.eval_num_rays_per_chunk,
+                max(options.eval_num_rays_per_chunk, FUSED_RAYS if radiance.fused else 1),
                 self.device,
             )
         taught = self.datamanager.taught(view).to(parts["accumulation"].device)

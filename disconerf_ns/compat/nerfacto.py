@@ -12,7 +12,7 @@ from nerfstudio.model_components.ray_samplers import UniformSampler
 from nerfstudio.models.nerfacto import NerfactoModel
 from torch import Tensor
 
-from disconerf_ns.compat.frozen_field import DensityField, evaluate
+from disconerf_ns.compat.frozen_field import density_along, evaluate, fused_density
 from disconerf_ns.compat.nerfacto_colors import colors
 from disconerf_ns.compat.proposals import DensityAlong, propose
 from disconerf_ns.scene.contraction import Contraction
@@ -43,6 +43,11 @@ class NerfactoRadiance:
         """Device that the model computes on."""
         return self._model.field.aabb.device
 
+    @property
+    def fused(self) -> bool:
+        """Whether densities along rays come in one launch, without a tensor of samples' positions or features."""
+        return fused_density(self._model.field, self._half) is not None
+
     def _precision(self) -> AbstractContextManager[None]:
         return torch.autocast("cuda", torch.float16, enabled=self._half and self.device.type == "cuda")
 
@@ -65,7 +70,7 @@ class NerfactoRadiance:
         with self._precision():
             return propose(
                 self._model.collider(rays),
-                [_conditioned(_density_along(network), factor) for network in used],
+                [_conditioned(density_along(network, self._half), factor) for network in used],
                 counts,
                 UNIFORM if isinstance(sampler.initial_sampler, UniformSampler) else PIECEWISE,
                 sampler._anneal,
@@ -74,7 +79,7 @@ class NerfactoRadiance:
     def densities(self, samples: Intervals) -> Float[Tensor, "rays samples"]:
         """Density of samples."""
         with self._precision():
-            return _density_along(self._model.field)(samples)
+            return density_along(self._model.field, self._half)(samples)
 
     def shade(
         self, positions: Float[Tensor, "*n 3"], directions: Float[Tensor, "*#n 3"]
@@ -101,10 +106,6 @@ class NerfactoRadiance:
         """Distance along each ray at which half of its weight is reached."""
         before = (weights.cumsum(-1) < 0.5).sum(-1, keepdim=True)
         return samples.middles.gather(-1, before.clamp(max=weights.shape[-1] - 1))
-
-
-def _density_along(field: DensityField) -> DensityAlong:
-    return lambda samples: evaluate(field, samples.positions)[0]
 
 
 def _conditioned(density: DensityAlong, factor: Factor | None) -> DensityAlong:

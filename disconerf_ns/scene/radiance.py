@@ -35,6 +35,11 @@ class RadianceField(Protocol):
         """Device that the field computes on."""
         ...
 
+    @property
+    def fused(self) -> bool:
+        """Whether densities along rays come in one launch, so that many more rays fit into memory."""
+        ...
+
     def still(self) -> AbstractContextManager[None]:
         """Context in which the field may be evaluated: without gradients, and not while a training step runs."""
         ...
