@@ -89,6 +89,19 @@ def test_samples_and_images_are_nerfstudios(options: dict) -> None:
     assert_close(images["expected_depth"], model.renderer_expected_depth(weights, theirs), 1e-9)
 
 
+@pytest.mark.parametrize(
+    ("most", "counts"),
+    [((), (40, 20, 12)), ((30,), (30, 20, 12)), ((99, 10, 8), (40, 10, 8)), ((30, 10, 8, 1), (30, 10, 8))],
+)
+@torch.no_grad()
+def test_a_frozen_field_may_take_fewer_samples(most: tuple[int, ...], counts: tuple[int, ...]) -> None:
+    model, rays = model_of(), rays_of()
+    samples = NerfactoRadiance(model, torch.no_grad, most=most).sample(rays)
+    *model.proposal_sampler.num_proposal_samples_per_ray, model.proposal_sampler.num_nerf_samples_per_ray = counts
+    expected, *_ = model.proposal_sampler(model.collider(rays), density_fns=model.density_fns)
+    check_edges(samples, expected)
+
+
 @pytest.mark.parametrize("case", ["half the density", "between planes", "early in training"])
 @torch.no_grad()
 def test_what_conditions_samples(case: str) -> None:

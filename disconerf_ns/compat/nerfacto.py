@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from itertools import zip_longest
+from sys import maxsize
 
 import torch
 from jaxtyping import Float
@@ -27,10 +29,17 @@ class NerfactoRadiance:
         model: the model.
         still: context in which the model may be evaluated.
         half: evaluate the networks in half precision on a GPU, as training does there.
+        most: largest number of samples for each proposal network and then for the field; without it the model's.
     """
 
-    def __init__(self, model: NerfactoModel, still: Callable[[], AbstractContextManager[None]], half: bool = True):
-        self._model, self.still, self._half = model, still, half
+    def __init__(
+        self,
+        model: NerfactoModel,
+        still: Callable[[], AbstractContextManager[None]],
+        half: bool = True,
+        most: Sequence[int] = (),
+    ):
+        self._model, self.still, self._half, self.most = model, still, half, most
         self.last_sample_is_background = model.config.background_color == "last_sample"
 
     @property
@@ -56,17 +65,14 @@ class NerfactoRadiance:
         with self._precision():
             return evaluate(self._model.field, positions)[0]
 
-    def sample(self, rays: RayBundle, factor: Factor | None = None, counts: Sequence[int] | None = None) -> Intervals:
-        """Samples along flat rays, from the proposal networks.
-
-        Args:
-            rays: flat rays.
-            factor: conditions the networks' densities.
-            counts: samples of each network's, and of the last ones; by default the model's.
-        """
+    def sample(self, rays: RayBundle, factor: Factor | None = None) -> Intervals:
+        """Samples along flat rays, from the proposal networks; `factor` conditions their densities as well."""
         sampler, networks = self._model.proposal_sampler, self._model.proposal_networks
         used = [networks[min(i, len(networks) - 1)] for i in range(sampler.num_proposal_network_iterations)]
-        counts = counts or (*sampler.num_proposal_samples_per_ray[: len(used)], sampler.num_nerf_samples_per_ray)
+        trained = *sampler.num_proposal_samples_per_ray[: len(used)], sampler.num_nerf_samples_per_ray
+        counts = [
+            min(count, most) for count, most in zip_longest(trained, self.most[: len(trained)], fillvalue=maxsize)
+        ]
         with self._precision():
             return propose(
                 self._model.collider(rays),
