@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from nerfstudio.configs.base_config import MachineConfig
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManagerConfig
+from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.models.nerfacto import NerfactoModelConfig
 from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
 
@@ -28,6 +29,13 @@ class DiscoNerfMachineConfig(MachineConfig):
         default=Deferred(lambda: "cuda" if torch.cuda.is_available() else "cpu"), repr=False
     )
     """Device that computes the run; by default "cuda" if torch finds a GPU, otherwise "cpu"."""
+
+
+@dataclass
+class DiscoNerfTrainerConfig(TrainerConfig):
+    """nerfstudio's settings of a run, with a trainer that does not wait for the GPU in each step."""
+
+    _target: type = field(default=Deferred(lambda: resolve_name("disconerf_ns.trainer:DiscoNerfTrainer")), repr=False)
 
 
 @dataclass
@@ -49,8 +57,9 @@ class DiscoNerfDataManagerConfig(VanillaDataManagerConfig):
     view_pixels: int = 405_000
     """Maximum number of pixels per view in the object stage; larger images are subsampled on an even grid."""
     image_memory_gb: float = 8.0
-    """Maximum memory in GiB for the photos of the radiance stage. If all photos need more, a random subset that fits is
-    drawn every 1000 iterations."""
+    """Maximum memory in GiB for the photos of the radiance stage. They are kept as bytes, on the GPU if they take a
+    quarter of its free memory at most. If all photos need more than this, nerfstudio's loader draws a random subset that
+    fits every 1000 iterations; 0 always takes that loader."""
     mask_memory_gb: float = 2.0
     """Maximum memory in GiB for masks that stay decoded, at one bit per pixel and mask; the other masks are decoded for
     each batch."""
@@ -128,6 +137,9 @@ class DiscoNerfPipelineConfig(VanillaPipelineConfig):
     """Number of hash grid levels of the radiance field, counted from the coarsest, that learn from the start."""
     level_iterations: int = 50
     """Number of iterations after which the next finer level of the radiance field starts to learn."""
+    cuda_graphs: bool = True
+    """On a GPU, capture training steps as CUDA graphs, which start thousands of small operations at once. Only the speed
+    depends on this."""
     consensus_rays: int = 500_000
     """Number of evenly spaced rays, over all views, that enter the search for the objects that the masks of all views
     agree on."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from jaxtyping import Float, Int
+from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline
 from nerfstudio.utils import writer
@@ -37,9 +40,11 @@ from disconerf_ns.scene.objects import SceneObject, save_manifest
 from disconerf_ns.surface.samples import SurfaceSamples
 from disconerf_ns.surface.storage import SurfaceStorage
 from disconerf_ns.training.batch import ObjectBatch
+from disconerf_ns.training.captured import CapturedSteps, Held
 from disconerf_ns.training.prefetcher import Prefetcher
 from disconerf_ns.training.radiance_transfer import adopt_architecture, check_scene, load_radiance, radiance_source
 from disconerf_ns.training.schedule import Resumed, Schedule, Stage, plan_stages
+from disconerf_ns.training.step import TrainingStep
 from disconerf_ns.viewer.control import ObjectControl
 from disconerf_ns.viewer.status import Report
 
@@ -88,6 +93,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         self.surfaces: list[SurfaceSamples] = []
         self.explanations: list[Explanation] = []
         self.settled: dict[str, Tensor] = {}
+        self.captured, self.held = CapturedSteps(), Held()
         self.schedule = Schedule(0, 0)
         self.stage = Stage.RADIANCE
         self.folder = Path(tempfile.gettempdir())
@@ -237,6 +243,8 @@ class DiscoNerfPipeline(VanillaPipeline):
         return self.schedule.radiance_decay(step, self.config.radiance_decay)
 
     def _enter(self, stage: Stage) -> None:
+        if stage is not self.stage:
+            self.captured.forget()
         self.model.freeze_radiance(stage is Stage.OBJECTS)
         if stage is Stage.OBJECTS:
             self.model.proposal_sampler.set_anneal(1.0)
@@ -307,14 +315,60 @@ class DiscoNerfPipeline(VanillaPipeline):
     # ---------------------------------------------------------------- training
 
     def get_train_loss_dict(self, step: int):
-        """Losses of one step in its stage."""
+        """Losses of one step in its stage, for nerfstudio's own trainer."""
+        with self.training_step(step) as upcoming:
+            losses, self.settled = upcoming.compute()
+            return {}, losses, self.settled
+
+    @contextmanager
+    def training_step(self, step: int) -> Iterator[TrainingStep]:
+        """Draw the data of a step; until the context ends, no picture is rendered."""
         with self.model.rendering_lock:
             self.model.train()
-            if self.stage is Stage.RADIANCE:
-                return super().get_train_loss_dict(step)
+            yield self._radiance_step(step) if self.stage is Stage.RADIANCE else self._object_step()
+
+    def after_step(self, metrics: dict[str, Tensor]) -> None:
+        """Keep a step's metrics, and hold back what must not learn yet, which no CUDA graph does."""
+        self.settled = metrics
+        if self.stage is Stage.RADIANCE:
+            self.model.coarse_to_fine.hold_back()
+
+    def _radiance_step(self, step: int) -> TrainingStep:
+        model = self.model
+        model.begin_radiance_step()
+        rays, batch = self.datamanager.next_train(step)
+        kind = None
+        if self._captures and model.capturable:
+            rays, batch = self._held_in_place(rays, batch)
+            kind = Stage.RADIANCE, model.proposals_learn, len(rays)
+
+        def compute() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+            outputs = self._model(rays)
+            metrics = model.get_metrics_dict(outputs, batch)
+            return model.get_loss_dict(outputs, batch, metrics), metrics
+
+        return TrainingStep(kind, compute)
+
+    def _held_in_place(self, rays: RayBundle, batch: dict[str, Tensor]) -> tuple[RayBundle, dict[str, Tensor]]:
+        """Rays and their colours at the addresses that CUDA graphs read."""
+        assert rays.camera_indices is not None
+        values = {"origins": rays.origins, "directions": rays.directions, "pixel_area": rays.pixel_area}
+        values |= {"camera_indices": rays.camera_indices, "image": batch["image"].to(self.device)}
+        held = dict(self.held.hold(values))
+        batch = {"image": held.pop("image")}
+        return RayBundle(**held), batch
+
+    def _object_step(self) -> TrainingStep:
+        def compute() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
             outputs = self._model(self.next_batch())
-            self.settled = metrics = self.model.get_metrics_dict(outputs, {})
-            return outputs, self.model.get_loss_dict(outputs, {}, metrics), metrics
+            metrics = self.model.get_metrics_dict(outputs, {})
+            return self.model.get_loss_dict(outputs, {}, metrics), metrics
+
+        return TrainingStep(None, compute)
+
+    @property
+    def _captures(self) -> bool:
+        return self.config.cuda_graphs and torch.device(self.device).type == "cuda"
 
     def next_batch(self) -> ObjectBatch:
         """The views of the next object iteration."""
