@@ -98,7 +98,7 @@ class DiscoNerfModel(NerfactoModel):
 
     # ---------------------------------------------------------------- training
 
-    def forward(self, inputs: RayBundle | ObjectBatch) -> dict[str, Tensor | list] | ObjectOutputs:
+    def forward(self, inputs: RayBundle | ObjectBatch) -> dict[str, Tensor | list] | RadianceOutputs | ObjectOutputs:
         """Outputs for rays (radiance stage, rendering) or for whole views with masks (object stage)."""
         if isinstance(inputs, ObjectBatch):
             return object_outputs(
@@ -120,7 +120,7 @@ class DiscoNerfModel(NerfactoModel):
         if self.config.predict_normals:  # nerfacto's own step decides
             return
         waited = sampler._steps_since_update > sampler.update_sched(sampler._step)
-        self.proposals_learn = waited or sampler._step < ALWAYS_LEARN
+        self.proposals_learn = bool(waited or sampler._step < ALWAYS_LEARN)
         if self.proposals_learn:
             sampler._steps_since_update = 0
         self.anneal.fill_(sampler._anneal)

@@ -70,13 +70,13 @@ def test_cameras_of_two_sizes(data: Path, tmp_path: Path) -> None:
 def test_photos_that_memory_has_no_room_for_take_turns(data: Path, tmp_path: Path) -> None:
     config = tiny_config(data, tmp_path / "out", iterations=8)
     pixels = 32 * 24
-    config.pipeline.datamanager.image_memory_gb = (3 * pixels * 36 + 1) / 2**30
+    config.pipeline.datamanager.image_memory_gb = (pixels * 36 + 1) / 2**30
     trainer = config.setup(local_rank=0, world_size=1)
     trainer.setup()
     datamanager = trainer.pipeline.datamanager
     assert len(datamanager.next_train(0)[1]["image"]) == 256
     held = datamanager.train_image_dataloader.cached_collated_batch["image"]
-    assert held.shape == (3, 24, 32, 3) and held.nbytes * 3 <= config.pipeline.datamanager.image_memory_gb * 2**30
+    assert held.shape == (1, 24, 32, 3) and held.nbytes * 3 <= config.pipeline.datamanager.image_memory_gb * 2**30
     assert config.pipeline.datamanager.train_num_times_to_repeat_images == 1000
     finish(config)
 

@@ -55,7 +55,7 @@ class Photos:
         """Memory of the photographs in bytes."""
         return self._bytes.nbytes + (0 if self._taught is None else self._taught.nbytes)
 
-    def draw(self, count: int) -> tuple[Int[Tensor, "count 3"], Float[Tensor, "count channels"]]:
+    def draw(self, count: int) -> tuple[Int[Tensor, "count 3"], Float[Tensor, "count _"]]:
         """Random pixels, all equally likely: photograph, row and column, and their colours in [0, 1]."""
         last = len(self._bytes if self._taught is None else self._taught)
         pixel = torch.randint(last, (count,), device=self.device)
@@ -65,7 +65,7 @@ class Photos:
         inside, width = pixel - self._first[photo], self._widths[photo]
         return torch.stack([photo, inside // width, inside % width], -1), self._blended(self._bytes[pixel])
 
-    def _blended(self, colours: UInt8[Tensor, "count channels"]) -> Float[Tensor, "count channels"]:
+    def _blended(self, colours: UInt8[Tensor, "count channels"]) -> Float[Tensor, "count _"]:
         colours = colours.float() / 255
         if self._alpha_color is None or colours.shape[-1] == 3:
             return colours
