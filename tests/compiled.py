@@ -19,7 +19,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from disconerf_ns.kernels import composite_triton, encode, variation
+from disconerf_ns.kernels import composite_triton, encode, nerf_encode, variation
 from disconerf_ns.kernels.grid import TritonHashGrid
 
 TYPES = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16", torch.int64: "*i64"}
@@ -58,6 +58,12 @@ def run_grid(dtype: torch.dtype) -> None:
     variation.variation(positions, grid.levels, list(grid.tables)).backward()
 
 
+def run_nerf_encode(dtype: torch.dtype) -> None:
+    """nerfacto's own grid at its smallest table, with the gradients of both."""
+    tables, scalings = torch.zeros(16 * 2**10, 2, requires_grad=True), torch.full((16,), 16.0)
+    nerf_encode.encode(torch.zeros(100, 3, requires_grad=True), tables, scalings, dtype).sum().backward()
+
+
 def run_composite(dtype: torch.dtype, slots: int) -> None:
     hidden = torch.zeros(100, 32, dtype=dtype, requires_grad=True)
     weight, bias = torch.zeros(slots, 32, requires_grad=True), torch.zeros(slots, requires_grad=True)
@@ -73,10 +79,11 @@ def main(capability: int, dtype: torch.dtype, slots: list[int]) -> None:
         pairs = "add.v2.f32" in compiled.asm["ptx"]
         print(json.dumps(facts | resources(compiled.asm["cubin"]) | {"adds_pairs": pairs}), flush=True)
 
-    for module in (composite_triton, encode, variation):
+    for module in (composite_triton, encode, nerf_encode, variation):
         module.launch = launch
     composite_triton.runs_on = lambda tensor: True
     run_grid(dtype)
+    run_nerf_encode(dtype)
     for count in slots:
         run_composite(dtype, count)
 
