@@ -177,8 +177,11 @@ def test_composite_equals_the_formula(composite, shape: tuple, monkeypatch: pyte
 
 @pytest.mark.parametrize("composite", [twin.composite, composite_triton.composite], ids=["torch", "triton"])
 def test_a_single_slot_gets_all_of_each_ray_and_learns_nothing(composite) -> None:
-    """Its probability is 1 whatever the logits are. A GPU may round a logit differently in each kernel, and leaves a
-    few rounding steps of the gradients that cancel: of g in b's, and of g times an entry of W or of h in the others'."""
+    """Its probability is 1 whatever the logits are.
+
+    A GPU may round a logit differently in each kernel, and leaves a few rounding steps of the gradients that cancel:
+    of g in b's, and of g times an entry of W or of h in the others'.
+    """
     inputs = head(1, 1, 32, 1)
     slots, *gradients = value_and_gradients(lambda: composite(*inputs), inputs[:3])
     assert_close(slots, inputs[3][:, None])
