@@ -53,7 +53,10 @@ class DiscoNerfDataManagerConfig(VanillaDataManagerConfig):
     """Add one mask to every view, which holds the pixels whose surface lies outside the unit sphere; for scenes that
     the cameras circle."""
     views_per_batch: int = 5
-    """Number of whole views in one iteration of the object stage."""
+    """Number of whole views in one iteration of the object stage, where it draws no rays."""
+    rays_per_batch: int = 0
+    """Number of rays in one iteration of the object stage with matching "scene", the same number of each training view;
+    0 takes `views_per_batch` whole views, as do runs from before there was this option."""
     view_pixels: int = 405_000
     """Maximum number of pixels per view in the object stage; larger images are subsampled on an even grid."""
     image_memory_gb: float = 8.0
@@ -62,7 +65,7 @@ class DiscoNerfDataManagerConfig(VanillaDataManagerConfig):
     fits every 1000 iterations; 0 always takes that loader."""
     mask_memory_gb: float = 2.0
     """Maximum memory in GiB for masks that stay decoded, at one bit per pixel and mask; the other masks are decoded for
-    each batch."""
+    each batch of whole views. Masks of rays that are drawn take as much again on the device that trains."""
 
 
 @dataclass
@@ -147,7 +150,8 @@ class DiscoNerfPipelineConfig(VanillaPipelineConfig):
     """Smallest fraction of the visible surface, in [0, 1], that counts as an object. Matching "view" leaves slivers in
     spare slots; 0.002 is better there."""
     surface_memory_gb: float = 8.0
-    """Maximum GPU memory in GiB for the surface points of the training views."""
+    """Maximum GPU memory in GiB for the surface points of the training views. Where rays are drawn, they have half of
+    it; if they do not fit, every second ray is left out, or more."""
     surface_host_memory_gb: float = 4.0
     """Maximum host memory in GiB for surface points that do not fit on the GPU; the rest goes to a file in the run's
     folder."""

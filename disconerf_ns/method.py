@@ -51,6 +51,7 @@ disconerf = MethodSpecification(
                 dataparser=NerfstudioDataParserConfig(),
                 train_num_rays_per_batch=4096,
                 eval_num_rays_per_batch=4096,
+                rays_per_batch=131_072,
             ),
             model=DiscoNerfModelConfig(
                 eval_num_rays_per_chunk=1 << 15,
@@ -80,6 +81,7 @@ disconerf_small = MethodSpecification(
                 train_num_rays_per_batch=768,
                 eval_num_rays_per_batch=768,
                 view_pixels=3000,
+                rays_per_batch=4096,
             ),
             first_levels=8,
             model=DiscoNerfModelConfig(

@@ -38,11 +38,12 @@ from disconerf_ns.rendering.rays import in_chunks, render_surface
 from disconerf_ns.scene.edit import EDIT, Edit
 from disconerf_ns.scene.objects import SceneObject, save_manifest
 from disconerf_ns.surface.samples import SurfaceSamples
-from disconerf_ns.surface.storage import SurfaceStorage
+from disconerf_ns.surface.storage import GIB, SurfaceStorage
 from disconerf_ns.training.batch import ObjectBatch
 from disconerf_ns.training.captured import CapturedSteps, Held
 from disconerf_ns.training.prefetcher import Prefetcher
 from disconerf_ns.training.radiance_transfer import adopt_architecture, check_scene, load_radiance, radiance_source
+from disconerf_ns.training.scene_rays import SceneRays, stride_within
 from disconerf_ns.training.schedule import Resumed, Schedule, Stage, plan_stages
 from disconerf_ns.training.step import TrainingStep
 from disconerf_ns.viewer.control import ObjectControl
@@ -257,8 +258,8 @@ class DiscoNerfPipeline(VanillaPipeline):
         """Surface samples of every training view."""
         views = range(len(self.datamanager.train_dataset))
         rays = [math.prod(self.datamanager.view_size(view)) for view in views]
-        budgets = self.config.surface_memory_gb, self.config.surface_host_memory_gb
-        keeper = SurfaceStorage(rays, self.config.model.surface_points, self.device, *budgets, self.folder)
+        points = self.config.model.surface_points
+        keeper = SurfaceStorage(rays, points, self.device, *self._surface_gb, self.folder)
         self.object_control.say("**Sampling the frozen surface** of the training views, then the objects begin")
         CONSOLE.log(f"surface: {sum(rays):,} rays of {len(views)} views, {keeper}")
         return [
@@ -364,14 +365,16 @@ class DiscoNerfPipeline(VanillaPipeline):
             metrics = self.model.get_metrics_dict(outputs, {})
             return self.model.get_loss_dict(outputs, {}, metrics), metrics
 
-        return TrainingStep(None, compute)
+        return TrainingStep(Stage.OBJECTS if self._captures and self.draws_rays else None, compute)
 
     @property
     def _captures(self) -> bool:
         return self.config.cuda_graphs and torch.device(self.device).type == "cuda"
 
     def next_batch(self) -> ObjectBatch:
-        """The views of the next object iteration."""
+        """The rays of the next object iteration, or the views where masks are matched view by view."""
+        if self.draws_rays:
+            return self.scene_rays.draw()
         drawn = self.datamanager.draw_views()
         surfaces, views = self.fetched.take(drawn, self.datamanager.following_views)
         return ObjectBatch.of(
@@ -380,6 +383,35 @@ class DiscoNerfPipeline(VanillaPipeline):
             [self.explanations[index] for index in drawn] if self.explanations else None,
             self.device,
         )
+
+    @property
+    def draws_rays(self) -> bool:
+        """Whether object iterations draw rays of all views, in which the host has no part."""
+        return self._may_draw_rays and bool(self.explanations)
+
+    @property
+    def _may_draw_rays(self) -> bool:
+        """Whether they do if the masks agree on objects."""
+        return self.model.config.matching == "scene" and self.config.datamanager.rays_per_batch > 0
+
+    @cached_property
+    def scene_rays(self) -> SceneRays:
+        """Rays of all training views with their masks, on the device that trains."""
+        data, total = self.config.datamanager, sum(map(len, self.surfaces))
+        masks = max(len(explanation.sets) for explanation in self.explanations)
+        surface_gb = self._surface_gb[torch.device(self.device).type == "cpu"]
+        budgets = round(surface_gb * GIB), round(data.mask_memory_gb * GIB)
+        stride = stride_within(total, self.surfaces[0].packed.shape[1], masks, *budgets)
+        views = (self._with_background(self.datamanager.view_masks(index)) for index in range(len(self.surfaces)))
+        rays = SceneRays.of(self.surfaces, views, self.explanations, data.rays_per_batch, stride, self.device)
+        CONSOLE.log(f"rays: {rays.drawn} of each view in an iteration, of {len(rays.rays[0]):,} in all")
+        return rays
+
+    @property
+    def _surface_gb(self) -> tuple[float, float]:
+        """Budgets of the views' surface points on a GPU and in host memory; rays that are drawn have as much again."""
+        share = 0.5 if self._may_draw_rays else 1.0
+        return share * self.config.surface_memory_gb, share * self.config.surface_host_memory_gb
 
     @cached_property
     def fetched(self) -> Prefetcher[tuple[int, ...], ViewData]:

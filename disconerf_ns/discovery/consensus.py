@@ -91,7 +91,8 @@ class Consensus:
         cell = torch.randint(len(self.points), (count,), device=device)
         neighbour = self.neighbours[cell, torch.randint(self.neighbours.shape[1], (count,), device=device)]
         fraction = torch.rand(count, 1, device=device) / 2
-        group = torch.where(self.groups[cell] == self.groups[neighbour], self.groups[cell], -1)
+        group = self.groups[cell]
+        group = group.masked_fill(group != self.groups[neighbour], -1)
         return torch.lerp(self.points[cell], self.points[neighbour], fraction), group
 
 
