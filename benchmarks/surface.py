@@ -61,10 +61,10 @@ def images(pipeline: DiscoNerfPipeline, view: int, points: Iterable[int]) -> dic
     parts = []
     for start in range(0, len(rays), 1024):
         samples = radiance.sample(rays[start : start + 1024])
-        weights = samples.get_weights(radiance.densities(samples))
-        positions = radiance.contraction(samples.frustums.get_positions())
+        weights = samples.weights(radiance.densities(samples))
+        positions = radiance.contraction(samples.positions)
         slots = field(positions.flatten(0, 1)).unflatten(0, positions.shape[:2])
-        drawn = {"all samples": (with_background(radiance, weights[..., 0])[..., None] * slots).sum(1)}
+        drawn = {"all samples": (with_background(radiance, weights)[..., None] * slots).sum(1)}
         for count in (*points, INTEGRAL):
             packed = SurfaceSamples.pack(*surface_points(radiance, samples, weights, count))
             name = "integral" if count == INTEGRAL else str(count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from conftest import Run
-from helpers import assert_close
+from helpers import assert_close, nerfstudio_samples
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.field_components.field_heads import FieldHeadNames
 
@@ -34,9 +34,9 @@ def render_everywhere(
     """Eq. 1 with the densities of one object: colour on white, and opacity."""
     rgb, accumulation = torch.ones(len(rays), 3), torch.zeros(len(rays), 1)
     hit, samples = scene.occupancy(id).ray_samples(rays, OCCUPANCY_STEPS, scene.options.object_samples)
-    outputs = model.field(samples)
-    own = belonging(scene.owners(samples.frustums.get_positions()), id)[..., None]
-    weights = samples.get_weights(outputs[FieldHeadNames.DENSITY] * own)
+    outputs = model.field(nerfstudio_samples(rays[hit], samples))
+    own = belonging(scene.owners(samples.positions), id)[..., None]
+    weights = samples.weights((outputs[FieldHeadNames.DENSITY] * own)[..., 0])[..., None]
     accumulation[hit] = weights.sum(1)
     rgb[hit] = (weights * outputs[FieldHeadNames.RGB]).sum(1) + 1 - accumulation[hit]
     return rgb, accumulation
@@ -58,8 +58,8 @@ def test_an_object_is_the_same_where_only_its_own_samples_are_computed(model, sc
 def test_the_field_is_asked_at_the_objects_own_samples_alone(
     model, scene_now, rays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    id, asked, forward = scene_now.objects[0].id, [], model.field.forward
-    monkeypatch.setattr(model.field, "forward", lambda samples: asked.append(samples) or forward(samples))
+    id, asked, density = scene_now.objects[0].id, [], model.field.get_density
+    monkeypatch.setattr(model.field, "get_density", lambda samples: asked.append(samples) or density(samples))
     render_object(scene_now, rays, id)
     (samples,) = asked
     assert (scene_now.owners(samples.frustums.get_positions()) == id).all()
