@@ -23,7 +23,7 @@ from disconerf_ns.config import DiscoNerfModelConfig
 from disconerf_ns.discovery.consensus import Consensus
 from disconerf_ns.errors import UserError
 from disconerf_ns.field import ObjectField
-from disconerf_ns.kernels.radiance_encoding import quicken
+from disconerf_ns.kernels.radiance_encoding import by_triton, quicken
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.lazy_outputs import LazyOutputs
 from disconerf_ns.rendering.outputs import frame_outputs, output_table, unmixed
@@ -83,8 +83,8 @@ class DiscoNerfModel(NerfactoModel):
     @property
     def capturable(self) -> bool:
         """Whether a CUDA graph can capture a step of the radiance stage: nothing in it is copied from the host."""
-        copied = self.config.background_color in BACKGROUNDS or self.config.predict_normals
-        return self.config.implementation == "torch" and not copied
+        copies = self.config.background_color in BACKGROUNDS or self.config.predict_normals
+        return self.config.implementation == "torch" and by_triton(self) and not copies
 
     def get_param_groups(self) -> dict[str, list[torch.nn.Parameter]]:
         """nerfacto's groups and `object_field`."""

@@ -41,6 +41,11 @@ def slow_down(model: nn.Module) -> None:
         vars(encoding)["scalings"] = encoding._buffers.pop("scalings")
 
 
+def by_triton(model: nn.Module) -> bool:
+    """Whether Triton computes all encodings of a model that `quicken` has changed."""
+    return all(vars(encoding)["pytorch_fwd"].func is encode_by_triton for encoding in encodings(model))
+
+
 def _gpu_for_triton() -> bool:
     return torch.cuda.is_available() and triton_works()
 
