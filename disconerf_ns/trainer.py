@@ -65,4 +65,9 @@ class DiscoNerfTrainer(Trainer):
             losses, metrics = upcoming.compute()
             loss = cast("Tensor", reduce(torch.add, losses.values()))
         cast("Tensor", self.grad_scaler.scale(loss)).backward()
-        return StepResults(loss.detach(), {name: part.detach() for name, part in losses.items()}, metrics)
+        return StepResults(loss.detach(), detached(losses), detached(metrics))
+
+
+def detached(values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same values without the operations that led to them, whose memory nobody shall keep."""
+    return {name: value.detach() for name, value in values.items()}

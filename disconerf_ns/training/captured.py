@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -28,32 +29,27 @@ class CapturedStep:
 
     Args:
         compute: computes losses and adds gradients to the parameters; nothing in it waits for the GPU.
-        parameters: the parameters that learn.
+        parameters: the parameters that learn, without gradients.
+        stream: stream of all earlier steps, to which torch ties the gradients' accumulation.
         pool: memory that graphs share which never run at the same time.
     """
 
-    def __init__(self, compute: Callable[[], StepResults], parameters: Sequence[nn.Parameter], pool: tuple[int, int]):
-        self._parameters = parameters
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            self._forget_gradients()
-            compute()
-        torch.cuda.current_stream().wait_stream(stream)
-        self._forget_gradients()
+    def __init__(
+        self,
+        compute: Callable[[], StepResults],
+        parameters: Sequence[nn.Parameter],
+        stream: torch.cuda.Stream,
+        pool: tuple[int, int],
+    ):
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
             self._results = compute()
-        self._gradients = [parameter.grad for parameter in parameters]
-
-    def _forget_gradients(self) -> None:
-        for parameter in self._parameters:
-            parameter.grad = None
+        self._learned = [(parameter, parameter.grad) for parameter in parameters]
 
     def replay(self) -> StepResults:
         """Compute the step anew; its results are overwritten by the next replay."""
         self._graph.replay()
-        for parameter, gradient in zip(self._parameters, self._gradients):
+        for parameter, gradient in self._learned:
             parameter.grad = gradient
         return self._results
 
@@ -64,7 +60,6 @@ class CapturedSteps:
     def __init__(self):
         self._seen: Counter[Hashable] = Counter()
         self._captured: dict[Hashable, CapturedStep] = {}
-        self._pool: tuple[int, int] | None = None
 
     def run(
         self, kind: Hashable, compute: Callable[[], StepResults], parameters: Sequence[nn.Parameter]
@@ -73,22 +68,33 @@ class CapturedSteps:
 
         Args:
             kind: all steps of a kind call the same operators, with tensors at the same addresses.
-            compute: computes losses and adds gradients to the parameters, which have none before.
-            parameters: the parameters that learn.
+            compute: computes losses and adds gradients to the parameters.
+            parameters: the parameters that learn, without gradients.
         """
         self._seen[kind] += 1
         if self._seen[kind] <= EAGER_STEPS:
-            return compute()
+            self._stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self._stream):
+                results = compute()
+            torch.cuda.current_stream().wait_stream(self._stream)
+            return results
         if kind not in self._captured:
-            self._pool = self._pool or torch.cuda.graph_pool_handle()
-            self._captured[kind] = CapturedStep(compute, parameters, self._pool)
+            self._captured[kind] = CapturedStep(compute, parameters, self._stream, self._pool)
         return self._captured[kind].replay()
+
+    @cached_property
+    def _stream(self) -> torch.cuda.Stream:
+        return torch.cuda.Stream()
+
+    @cached_property
+    def _pool(self) -> tuple[int, int]:
+        return torch.cuda.graph_pool_handle()
 
     def forget(self) -> None:
         """Drop all graphs and their memory."""
         self._seen.clear()
         self._captured.clear()
-        self._pool = None
+        vars(self).pop("_pool", None)
 
 
 class Held:
