@@ -80,6 +80,12 @@ class DiscoNerfModelConfig(NerfactoModelConfig):
     """Architecture of the object field."""
     surface_points: int = 2
     """Number of surface points per ray in training, at equal steps of the rendering weights' cumulative sum."""
+    surface_samples: tuple[int, ...] | None = None
+    """Samples per ray when the frozen surface is sampled: of each proposal network, and of the field; for example
+    96 48 32. By default as many as in the radiance stage."""
+    half_precision: bool = True
+    """Evaluate the frozen radiance field in half precision on a GPU, as its training does with mixed precision; for the
+    surface and for pictures."""
     rendered_points: int = 8
     """Number of surface points per ray of a rendered image. An image needs more points than training, which averages
     fuzzy surfaces over many views."""

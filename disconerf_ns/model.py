@@ -191,7 +191,7 @@ class DiscoNerfModel(NerfactoModel):
         ]
         agreed = len(self.consensus_points) > 0
         return TrainedScene(
-            NerfactoRadiance(self, self.still),
+            NerfactoRadiance(self, self.still, self.config.half_precision),
             self.object_field,
             self.object_field.slots,
             tuple(objects),

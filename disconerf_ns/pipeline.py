@@ -256,6 +256,7 @@ class DiscoNerfPipeline(VanillaPipeline):
 
     def sample_surfaces(self) -> list[SurfaceSamples]:
         """Surface samples of every training view."""
+        self._check_surface_samples()
         views = range(len(self.datamanager.train_dataset))
         rays = [math.prod(self.datamanager.view_size(view)) for view in views]
         points = self.config.model.surface_points
@@ -267,6 +268,14 @@ class DiscoNerfPipeline(VanillaPipeline):
             for view in track(views, "Sampling the frozen surface", console=CONSOLE)
         ]
 
+    def _check_surface_samples(self) -> None:
+        given, networks = self.config.model.surface_samples, self.config.model.num_proposal_iterations
+        if given is not None and (len(given) != networks + 1 or min(given) < 1):
+            raise UserError(
+                f"surface: --pipeline.model.surface-samples needs {networks + 1} numbers of at least 1, one for each "
+                f"proposal network and one for the field, and has {' '.join(map(str, given)) or 'none'}."
+            )
+
     def sample_surface(self, view: int) -> SurfaceSamples:
         """Surface points of a training view's rays, from the pose that the camera optimizer found.
 
@@ -277,7 +286,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         with self.model.still():
             self.model.camera_optimizer.apply_to_raybundle(rays)
             parts = in_chunks(
-                lambda chunk: render_surface(radiance, chunk, options.surface_points),
+                lambda chunk: render_surface(radiance, chunk, options.surface_points, options.surface_samples),
                 rays,
                 options.eval_num_rays_per_chunk,
                 self.device,

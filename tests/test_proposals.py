@@ -60,6 +60,7 @@ CASES = {
     "in a box": {"disable_scene_contraction": True},
     "without appearance": {"use_appearance_embedding": False},
     "of no image": {"use_average_appearance_embedding": False},
+    "linear networks": {"proposal_net_args_list": [{"num_levels": 3, "use_linear": True}] * 2},
 }
 
 

@@ -10,6 +10,7 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.field_components.field_heads import FieldHeadNames
 
 from benchmarks.surface import images, moved
+from disconerf_ns.compat.nerfacto import NerfactoRadiance
 from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.rendering.rays import OCCUPANCY_STEPS, render_object
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -55,14 +56,12 @@ def test_an_object_is_the_same_where_only_its_own_samples_are_computed(model, sc
 
 
 @torch.no_grad()
-def test_the_field_is_asked_at_the_objects_own_samples_alone(
-    model, scene_now, rays, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    id, asked, density = scene_now.objects[0].id, [], model.field.get_density
-    monkeypatch.setattr(model.field, "get_density", lambda samples: asked.append(samples) or density(samples))
+def test_the_field_is_asked_at_the_objects_own_samples_alone(scene_now, rays, monkeypatch: pytest.MonkeyPatch) -> None:
+    id, asked, shade = scene_now.objects[0].id, [], NerfactoRadiance.shade
+    monkeypatch.setattr(NerfactoRadiance, "shade", lambda self, x, along: asked.append(x) or shade(self, x, along))
     render_object(scene_now, rays, id)
-    (samples,) = asked
-    assert (scene_now.owners(samples.frustums.get_positions()) == id).all()
+    (positions,) = asked
+    assert (scene_now.owners(positions) == id).all()
 
 
 @torch.no_grad()

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import torch
 from jaxtyping import Float
-from nerfstudio.cameras.rays import Frustums, RayBundle, RaySamples
-from nerfstudio.fields.base_field import Field
+from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.model_components.ray_samplers import UniformSampler
 from nerfstudio.models.nerfacto import NerfactoModel
 from torch import Tensor
 
+from disconerf_ns.compat.frozen_field import DensityField, evaluate
 from disconerf_ns.compat.nerfacto_colors import colors
 from disconerf_ns.compat.proposals import DensityAlong, propose
 from disconerf_ns.scene.contraction import Contraction
+from disconerf_ns.scene.radiance import Factor
 from disconerf_ns.surface.intervals import PIECEWISE, UNIFORM, Intervals
 
 
@@ -25,10 +26,11 @@ class NerfactoRadiance:
     Args:
         model: the model.
         still: context in which the model may be evaluated.
+        half: evaluate the networks in half precision on a GPU, as training does there.
     """
 
-    def __init__(self, model: NerfactoModel, still: Callable[[], AbstractContextManager[None]]):
-        self._model, self.still = model, still
+    def __init__(self, model: NerfactoModel, still: Callable[[], AbstractContextManager[None]], half: bool = True):
+        self._model, self.still, self._half = model, still, half
         self.last_sample_is_background = model.config.background_color == "last_sample"
 
     @property
@@ -41,32 +43,46 @@ class NerfactoRadiance:
         """Device that the model computes on."""
         return self._model.field.aabb.device
 
+    def _precision(self) -> AbstractContextManager[None]:
+        return torch.autocast("cuda", torch.float16, enabled=self._half and self.device.type == "cuda")
+
     def density(self, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
         """Density at scene positions."""
-        return self._model.field.density_fn(positions)[..., 0]
+        with self._precision():
+            return evaluate(self._model.field, positions)[0]
 
-    def sample(self, rays: RayBundle, factor: Callable[[Tensor], Tensor] | None = None) -> Intervals:
-        """Samples along flat rays, from the proposal networks; `factor` conditions their densities as well."""
+    def sample(self, rays: RayBundle, factor: Factor | None = None, counts: Sequence[int] | None = None) -> Intervals:
+        """Samples along flat rays, from the proposal networks.
+
+        Args:
+            rays: flat rays.
+            factor: conditions the networks' densities.
+            counts: samples of each network's, and of the last ones; by default the model's.
+        """
         sampler, networks = self._model.proposal_sampler, self._model.proposal_networks
         used = [networks[min(i, len(networks) - 1)] for i in range(sampler.num_proposal_network_iterations)]
-        return propose(
-            self._model.collider(rays),
-            [_conditioned(_density_along(network), factor) for network in used],
-            (*sampler.num_proposal_samples_per_ray[: len(used)], sampler.num_nerf_samples_per_ray),
-            UNIFORM if isinstance(sampler.initial_sampler, UniformSampler) else PIECEWISE,
-            sampler._anneal,
-        )
+        counts = counts or (*sampler.num_proposal_samples_per_ray[: len(used)], sampler.num_nerf_samples_per_ray)
+        with self._precision():
+            return propose(
+                self._model.collider(rays),
+                [_conditioned(_density_along(network), factor) for network in used],
+                counts,
+                UNIFORM if isinstance(sampler.initial_sampler, UniformSampler) else PIECEWISE,
+                sampler._anneal,
+            )
 
     def densities(self, samples: Intervals) -> Float[Tensor, "rays samples"]:
         """Density of samples."""
-        return _density_along(self._model.field)(samples)
+        with self._precision():
+            return _density_along(self._model.field)(samples)
 
     def shade(
         self, positions: Float[Tensor, "*n 3"], directions: Float[Tensor, "*#n 3"]
     ) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n 3"]]:
         """Density at scene positions, and colour there as seen along unit directions."""
-        density, geometry = self._model.field.get_density(_points(positions))
-        return density[..., 0], colors(self._model.field, directions, geometry)
+        with self._precision():
+            density, geometry = evaluate(self._model.field, positions)
+            return density, colors(self._model.field, directions, geometry)
 
     def images(
         self, samples: Intervals, weights: Float[Tensor, "rays samples"], rgb: Float[Tensor, "rays samples 3"]
@@ -87,17 +103,11 @@ class NerfactoRadiance:
         return samples.middles.gather(-1, before.clamp(max=weights.shape[-1] - 1))
 
 
-def _density_along(field: Field) -> DensityAlong:
-    return lambda samples: field.density_fn(samples.positions)[..., 0]
+def _density_along(field: DensityField) -> DensityAlong:
+    return lambda samples: evaluate(field, samples.positions)[0]
 
 
-def _conditioned(density: DensityAlong, factor: Callable[[Tensor], Tensor] | None) -> DensityAlong:
+def _conditioned(density: DensityAlong, factor: Factor | None) -> DensityAlong:
     if factor is None:
         return density
     return lambda samples: density(samples) * factor(samples.positions)[..., 0]
-
-
-def _points(positions: Float[Tensor, "*n 3"]) -> RaySamples:
-    """Samples without length at scene positions; a field's density needs no more."""
-    nowhere = positions.new_zeros(1).expand(*positions.shape[:-1], 1)
-    return RaySamples(Frustums(positions, torch.zeros_like(positions), nowhere, nowhere, nowhere))

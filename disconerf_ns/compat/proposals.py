@@ -1,7 +1,7 @@
 """Samples of a frozen radiance field: the values of nerfstudio's proposal sampler in evaluation, in fewer passes.
 
-nerfstudio keeps several tensors of (rays, samples, 3) and (rays, samples, 1) for every proposal network. Here a network's
-samples are nothing but their edges.
+nerfstudio keeps several tensors of (rays, samples, 3) and (rays, samples, 1) for every proposal network. Here samples
+are nothing but their edges.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from disconerf_ns.surface.intervals import Intervals, Spacing
 from disconerf_ns.surface.samples import weight_quantiles
 
 PADDING = 0.01
-"""Weight that every sample has at least, so that a proposal network's mistake hides nothing (nerfstudio's PDFSampler)."""
+"""Weight that is added to every sample, so that a proposal network's mistake hides nothing (as in nerfstudio)."""
 DensityAlong = Callable[[Intervals], Float[Tensor, "rays samples"]]
 """Density in the middle of each sample."""
 

@@ -15,6 +15,10 @@ from disconerf_ns.surface.intervals import Intervals, piecewise, piecewise_inver
 from disconerf_ns.surface.samples import weight_quantiles
 
 
+FARTHEST = 1e6
+"""Distance that counts as infinite."""
+
+
 def intersect_box(
     origins: Float[Tensor, "rays 3"], directions: Float[Tensor, "rays 3"], box: Float[Tensor, "2 3"]
 ) -> tuple[Float[Tensor, "rays"], Float[Tensor, "rays"]]:
@@ -100,7 +104,7 @@ class Occupancy:
         hit = (enter < leave).nonzero()[:, 0]
         near, far = piecewise(enter[hit]), piecewise(leave[hit])
         fraction = torch.linspace(0, 1, steps + 1, device=near.device)
-        edges = piecewise_inverse(near[:, None] + (far - near)[:, None] * fraction)
+        edges = piecewise_inverse(near[:, None] + (far - near)[:, None] * fraction).clamp(max=FARTHEST)
         middle = (edges[:, 1:] + edges[:, :-1]) / 2
         occupied = self.holds(rays.origins[hit, None] + rays.directions[hit, None] * middle[..., None])
         some = occupied.any(-1).nonzero()[:, 0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
@@ -43,8 +43,11 @@ class RadianceField(Protocol):
         """Density at scene positions."""
         ...
 
-    def sample(self, rays: RayBundle, factor: Factor | None = None) -> Intervals:
-        """Samples along flat rays, from the proposal networks; `factor` conditions their densities as well."""
+    def sample(self, rays: RayBundle, factor: Factor | None = None, counts: Sequence[int] | None = None) -> Intervals:
+        """Samples along flat rays, from the proposal networks; `factor` conditions their densities as well.
+
+        `counts` are the samples of each network's, and of the last ones; by default the field's.
+        """
         ...
 
     def densities(self, samples: Intervals) -> Float[Tensor, "rays samples"]:

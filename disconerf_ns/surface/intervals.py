@@ -57,8 +57,8 @@ def piecewise(distance: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
 
 
 def piecewise_inverse(spacing: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-    """Distance of a spacing."""
-    return torch.where(spacing < 0.5, 2 * spacing, 0.5 / (1 - spacing).clamp(min=5e-7))
+    """Distance of a spacing in [0, 1]; infinite at 1, as in nerfstudio, so that rays beside a crop box see nothing."""
+    return torch.where(spacing < 0.5, 2 * spacing, 0.5 / (1 - spacing))
 
 
 PIECEWISE = Spacing(piecewise, piecewise_inverse)
