@@ -43,7 +43,7 @@ class Scaling:
     doublings: int = 3
     """Times that each number is doubled."""
     axes: tuple[str, ...] = ("views", "pixels", "masks", "slots", "points", "rays_per_batch")
-    """The numbers: views, pixels of a view, masks K of a view, slots N, surface points of a ray, rays of an iteration."""
+    """The numbers: views, pixels and masks K of a view, slots N, surface points of a ray, rays of an iteration."""
     repeats: int = 9
     """Iterations that are timed, of which the fastest counts."""
     start: Size = field(default_factory=lambda: SMALL)
