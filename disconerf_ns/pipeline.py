@@ -312,15 +312,20 @@ class DiscoNerfPipeline(VanillaPipeline):
         return [explanation.to(self.device) for explanation in explanations]
 
     def _thinned_views(self, rays: int) -> list[MaskedSurface]:
-        """Surface and masks of every view at about `rays` rays in all, evenly spaced among the pixels that count."""
+        """Surface and masks of every view at about `rays` rays in all, evenly spaced among the pixels that count.
+
+        All of them are in main memory, where the search for objects is; the GPU is asked once.
+        """
         stride = max(sum(len(surface) for surface in self.surfaces) // rays, 1)
-        views = []
+        parts, masks = [], []
         for index, surface in enumerate(self.surfaces):
-            view = self._with_background(self.datamanager.view_masks(index)).to(self.device)
+            view = self._with_background(self.datamanager.view_masks(index))
             kept = view.valid.nonzero()[::stride, 0]
-            on_device = surface[kept.to(surface.packed.device)].to(self.device)
-            views.append((on_device, view.at(kept)))
-        return views
+            parts.append(surface[kept.to(surface.packed.device)].to(self.device))
+            masks.append(view.at(kept))
+        surfaces, lengths = SurfaceSamples.cat(parts).to("cpu"), [len(part) for part in masks]
+        packed, accumulation = surfaces.packed.split(lengths), surfaces.accumulation.split(lengths)
+        return list(zip(map(SurfaceSamples, packed, accumulation), masks))
 
     # ---------------------------------------------------------------- training
 
