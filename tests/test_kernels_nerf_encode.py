@@ -28,7 +28,7 @@ HALF_STEP = 2**-11
 @pytest.fixture(autouse=True)
 def triton_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     """`quicken` takes Triton, which is interpreted if there is no GPU, and has time for short runs only."""
-    monkeypatch.setattr(radiance_encoding, "_gpu_for_triton", lambda: True)
+    monkeypatch.setattr(radiance_encoding, "gpu_runs_triton", lambda: True)
     monkeypatch.setattr(nerf_encode, "RUN", 2)
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import cache
+from typing import cast
 
 import torch
 from nerfstudio.field_components.encodings import HashEncoding
+from nerfstudio.field_components.spatial_distortions import SceneContraction
+from nerfstudio.fields.density_fields import HashMLPDensityField
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor, nn
 
 from disconerf_ns.kernels import composite
 from disconerf_ns.kernels.hash_grid import TorchHashGrid
+from disconerf_ns.kernels.ray_density import RayDensity, from_layers
 
 BOUNDS = {False: 1e-3, True: 0.15}
 """Largest accepted difference from torch, relative to each tensor's largest entry, without (False) and with (True) half
@@ -73,7 +77,7 @@ def difference(half: bool) -> float:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        pairs = [*_object_fields(device, half), *_radiance_encodings(device, half)]
+        pairs = [*_object_fields(device, half), *_radiance_encodings(device, half), *_densities(device, half)]
     relative = [(a.float() - b.float()).abs().max() / b.float().abs().max() for a, b in pairs]
     return float(torch.stack(relative).detach().max())
 
@@ -112,6 +116,19 @@ def _radiance_encodings(device: str, half: bool) -> list[tuple[Tensor, Tensor]]:
     values = encode(positions, table, encoding.scalings.to(device), dtype), encoding.pytorch_fwd(positions)
     computed, expected = ([v, *torch.autograd.grad(_uneven_sum(v), [positions, table])] for v in values)
     return list(zip(computed, expected))
+
+
+@torch.no_grad()
+def _densities(device: str, half: bool) -> list[tuple[Tensor, Tensor]]:
+    """Triton's and nerfstudio's densities of a proposal network along rays."""
+    box, space = torch.tensor([[-1.0, -1, -1], [1, 1, 1]]), SceneContraction(order=float("inf"))
+    shape = {"num_levels": 2, "base_res": 4, "max_res": 24, "log2_hashmap_size": 10, "implementation": "torch"}
+    field = HashMLPDensityField(box, hidden_dim=16, spatial_distortion=space, **shape).to(device)
+    nn.init.uniform_(field.encoding.hash_table, -1, 1)
+    origins, directions, middles = (torch.randn(shape).to(device) for shape in ((16, 3), (16, 3), (16, 8)))
+    fast = cast("RayDensity", from_layers(field, torch.float16 if half else torch.float32, frozen=half))
+    expected = field.density_fn(origins[:, None] + directions[:, None] * middles[..., None])
+    return [(fast(origins, directions, middles), expected[..., 0])]
 
 
 def _uneven_sum(values: Tensor) -> Tensor:

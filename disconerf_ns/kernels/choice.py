@@ -30,7 +30,7 @@ def choose(wanted: Literal["auto"] | Implementation) -> Implementation:
     """
     gpu = torch.cuda.is_available()
     if wanted == "auto":
-        return "tcnn" if gpu and _installed("tinycudann") else "triton" if gpu and triton_works() else "torch"
+        return "tcnn" if gpu and _installed("tinycudann") else "triton" if gpu_runs_triton() else "torch"
     if wanted == "tcnn":
         _import_tinycudann()
     if wanted == "triton" and not _installed("triton"):
@@ -62,6 +62,11 @@ def compositor(implementation: Implementation) -> Callable:
     from disconerf_ns.kernels import composite_triton
 
     return composite_triton.composite
+
+
+def gpu_runs_triton() -> bool:
+    """Whether there is a GPU on which Triton's kernels agree with torch."""
+    return torch.cuda.is_available() and triton_works()
 
 
 def triton_works() -> bool:

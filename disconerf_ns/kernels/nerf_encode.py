@@ -39,9 +39,9 @@ def block_and_level(blocks, LEVELS: tl.constexpr, GROUP: tl.constexpr):
 
 @triton.jit
 @no_type_check
-def cell_along(positions, point, inside, axis, scale):
+def cell_along(coordinate, scale):
     """Lower vertex of the cells that contain points, along one axis, and the points' distance from it, in cells."""
-    scaled = tl.load(positions + 3 * point + axis, mask=inside, other=0.0) * scale
+    scaled = coordinate * scale
     low = tl.floor(scaled)
     return low.to(tl.int32), scaled - low
 
@@ -50,9 +50,9 @@ def cell_along(positions, point, inside, axis, scale):
 @no_type_check
 def cell_of(positions, point, inside, scale):
     """Lower vertices x, y, z of the cells that contain points, and the points' distances from them, in cells."""
-    x, fx = cell_along(positions, point, inside, 0, scale)
-    y, fy = cell_along(positions, point, inside, 1, scale)
-    z, fz = cell_along(positions, point, inside, 2, scale)
+    x, fx = cell_along(tl.load(positions + 3 * point + 0, mask=inside, other=0.0), scale)
+    y, fy = cell_along(tl.load(positions + 3 * point + 1, mask=inside, other=0.0), scale)
+    z, fz = cell_along(tl.load(positions + 3 * point + 2, mask=inside, other=0.0), scale)
     return x, y, z, fx, fy, fz
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from nerfstudio.field_components.encodings import HashEncoding
 from torch import Tensor, nn
 
-from disconerf_ns.kernels.choice import triton_works
+from disconerf_ns.kernels.choice import gpu_runs_triton
 from disconerf_ns.kernels.hash_grid import PRIMES, gather
 from disconerf_ns.kernels.launch import precision, runs_on
 
@@ -26,7 +26,7 @@ def quicken(model: nn.Module) -> None:
     It is `encode_by_triton` if there is a GPU on which Triton's kernels agree with torch's, otherwise `encode_frozen`.
     """
     found = encodings(model)
-    encode = encode_by_triton if found and _gpu_for_triton() else encode_frozen
+    encode = encode_by_triton if found and gpu_runs_triton() else encode_frozen
     for encoding in found:
         scalings = encoding.scalings.float()
         vars(encoding).pop("scalings", None)
@@ -44,10 +44,6 @@ def slow_down(model: nn.Module) -> None:
 def by_triton(model: nn.Module) -> bool:
     """Whether Triton computes all encodings of a model that `quicken` has changed."""
     return all(vars(encoding)["pytorch_fwd"].func is encode_by_triton for encoding in encodings(model))
-
-
-def _gpu_for_triton() -> bool:
-    return torch.cuda.is_available() and triton_works()
 
 
 def encodings(model: nn.Module) -> list[HashEncoding]:
