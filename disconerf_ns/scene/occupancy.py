@@ -14,7 +14,6 @@ from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.surface.intervals import Intervals, piecewise, piecewise_inverse
 from disconerf_ns.surface.samples import weight_quantiles
 
-
 FARTHEST = 1e6
 """Distance that counts as infinite."""
 
