@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from disconerf_ns.kernels import check, nerf_encode, ray_density_triton
 from disconerf_ns.kernels.radiance_encoding import quicken
-from disconerf_ns.kernels.ray_density import from_layers
+from disconerf_ns.kernels.ray_density import RayDensity
 
 
 @dataclass
@@ -117,7 +117,7 @@ def time_density(trial: RadianceEncoding) -> None:
         print(f"{name}: separate {milliseconds(separate, trial.repeats):8.3f} ms")
         for dtype, frozen in ((torch.float16, True), (torch.float16, False), (torch.float32, False)):
             for ray_density_triton.BLOCK in (64, 128, 256):
-                fused = from_layers(field, dtype, frozen)
+                fused = RayDensity.of(field, dtype, frozen)
                 time = milliseconds(lambda: fused(*given), trial.repeats)  # noqa: B023
                 print(f"{name}: {dtype}, frozen {frozen}, BLOCK {ray_density_triton.BLOCK} {time:8.3f} ms")
         ray_density_triton.BLOCK = 128

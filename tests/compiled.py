@@ -75,7 +75,7 @@ def run_ray_density(dtype: torch.dtype) -> None:
     small = HashMLPDensityField(box, hidden_dim=16, num_levels=5, spatial_distortion=contraction, **shape)
     linear = HashMLPDensityField(box, num_levels=5, use_linear=True, **shape)
     for network, frozen in ((field, False), (field, True), (small, False), (small, True), (linear, False)):
-        ray_density.from_layers(network, dtype, frozen)(rays, rays, torch.zeros(9, 4))
+        ray_density.RayDensity.of(network, dtype, frozen)(rays, rays, torch.zeros(9, 4))
 
 
 def run_composite(dtype: torch.dtype, slots: int) -> None:
@@ -95,7 +95,8 @@ def main(capability: int, dtype: torch.dtype, slots: list[int]) -> None:
 
     for module in (composite_triton, encode, nerf_encode, ray_density_triton, variation):
         module.launch = launch
-    composite_triton.runs_on = lambda tensor: True
+    composite_triton.runs_on = ray_density.runs_on = lambda tensor: True
+    ray_density.triton_works = lambda: True
     run_grid(dtype)
     run_nerf_encode(dtype)
     run_ray_density(dtype)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import cache
-from typing import cast
 
 import torch
 from nerfstudio.field_components.encodings import HashEncoding
@@ -16,7 +15,6 @@ from torch import Tensor, nn
 
 from disconerf_ns.kernels import composite
 from disconerf_ns.kernels.hash_grid import TorchHashGrid
-from disconerf_ns.kernels.ray_density import RayDensity, from_layers
 
 BOUNDS = {False: 1e-3, True: 0.15}
 """Largest accepted difference from torch, relative to each tensor's largest entry, without (False) and with (True) half
@@ -121,14 +119,19 @@ def _radiance_encodings(device: str, half: bool) -> list[tuple[Tensor, Tensor]]:
 @torch.no_grad()
 def _densities(device: str, half: bool) -> list[tuple[Tensor, Tensor]]:
     """Triton's and nerfstudio's densities of a proposal network along rays."""
-    box, space = torch.tensor([[-1.0, -1, -1], [1, 1, 1]]), SceneContraction(order=float("inf"))
+    from disconerf_ns.kernels.ray_density_triton import density
+
+    space, dtype = SceneContraction(order=float("inf")), torch.float16 if half else torch.float32
     shape = {"num_levels": 2, "base_res": 4, "max_res": 24, "log2_hashmap_size": 10, "implementation": "torch"}
-    field = HashMLPDensityField(box, hidden_dim=16, spatial_distortion=space, **shape).to(device)
-    nn.init.uniform_(field.encoding.hash_table, -1, 1)
-    origins, directions, middles = (torch.randn(shape).to(device) for shape in ((16, 3), (16, 3), (16, 8)))
-    fast = cast("RayDensity", from_layers(field, torch.float16 if half else torch.float32, frozen=half))
+    field = HashMLPDensityField(torch.zeros(2, 3), hidden_dim=16, spatial_distortion=space, **shape).to(device)
+    table, scalings = field.encoding.hash_table, field.encoding.scalings.to(device)
+    layers = tuple(module for module in field.mlp_base.modules() if isinstance(module, nn.Linear))
+    nn.init.uniform_(table, -1, 1)
+    rays = torch.randn(16, 3).to(device), torch.randn(16, 3).to(device), torch.randn(16, 8).to(device)
+    computed = density(*rays, None, table, scalings, layers, 1.0, dtype)
+    origins, directions, middles = rays
     expected = field.density_fn(origins[:, None] + directions[:, None] * middles[..., None])
-    return [(fast(origins, directions, middles), expected[..., 0])]
+    return [(computed, expected[..., 0])]
 
 
 def _uneven_sum(values: Tensor) -> Tensor:

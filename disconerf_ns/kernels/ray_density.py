@@ -51,7 +51,15 @@ class RayDensity:
             dtype: precision of features and weights.
             frozen: the table does not change any more, so a copy in `dtype` is read, which caches hold more of.
         """
-        return from_layers(field, dtype, frozen) if runs_on(field.aabb) and triton_works() else None
+        if not runs_on(field.aabb) or not triton_works():
+            return None
+        encoding, network = _parts(field)
+        layers, distortion = _linear(network), field.spatial_distortion
+        boxed = distortion is None or (isinstance(distortion, SceneContraction) and distortion.order == float("inf"))
+        if not boxed or not layers or not isinstance(encoding, HashEncoding) or encoding.tcnn_encoding is not None:
+            return None
+        table = encoding.hash_table.detach().to(dtype, copy=True) if frozen else None
+        return RayDensity(field, encoding, layers, dtype, encoding.scalings.float().to(field.aabb.device), table)
 
     @torch.no_grad()
     def __call__(
@@ -76,18 +84,6 @@ class RayDensity:
     def at(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
         """Densities at points in the field's coordinates."""
         return self(positions, positions, torch.zeros_like(positions[:, :1]))[:, 0]
-
-
-def from_layers(field: HashMLPDensityField | NerfactoField, dtype: torch.dtype, frozen: bool) -> RayDensity | None:
-    """The density of a field whose layers are supported, otherwise None; Triton is not tried."""
-    encoding, network = _parts(field)
-    layers = _linear(network)
-    distortion = field.spatial_distortion
-    boxed = distortion is None or (isinstance(distortion, SceneContraction) and distortion.order == float("inf"))
-    if not boxed or not layers or not isinstance(encoding, HashEncoding) or encoding.tcnn_encoding is not None:
-        return None
-    table = encoding.hash_table.detach().to(dtype, copy=True) if frozen else None
-    return RayDensity(field, encoding, layers, dtype, encoding.scalings.float().to(field.aabb.device), table)
 
 
 def _parts(field: HashMLPDensityField | NerfactoField) -> tuple[nn.Module | None, nn.Module | None]:
