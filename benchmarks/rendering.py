@@ -1,7 +1,7 @@
 """Images of objects beside nerfacto's own rgb of the same camera, in one run.
 
     python -m benchmarks.rendering --run outputs/.../config.yml
-    python -m benchmarks.rendering --synthetic     # a model of disconerf's size that nothing has taught; object_00 fills it
+    python -m benchmarks.rendering --synthetic     # a model of disconerf's size without a run; object_00 fills it
 
 Each image is drawn as when a camera moves: nothing is kept from another one but where the objects are, their
 occupancy. Images take turns, and a ratio is the median over the turns.

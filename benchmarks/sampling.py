@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
+from unittest import mock
 
 import torch
 from jaxtyping import Float
@@ -54,8 +55,13 @@ def surface(
 ) -> dict[str, Tensor]:
     """Contracted surface points and accumulation of flat rays, as training takes them, `at_once` rays at a time."""
     radiance, points = NerfactoRadiance(model, model.still, half), model.config.surface_points
-    with model.still():
-        return in_chunks(lambda chunk: render_surface(radiance, chunk, points, counts), rays, at_once, model.device)
+    with model.still(), mock.patch.multiple(model.proposal_sampler, **sampler_counts(counts)):
+        return in_chunks(lambda chunk: render_surface(radiance, chunk, points), rays, at_once, model.device)
+
+
+def sampler_counts(counts: Sequence[int]) -> dict:
+    """Attributes of nerfstudio's sampler that ask for some numbers of samples."""
+    return {"num_proposal_samples_per_ray": tuple(counts[:-1]), "num_nerf_samples_per_ray": counts[-1]}
 
 
 def see(model: DiscoNerfModel, rays: RayBundle, counts: Sequence[int], half: bool) -> Seen:

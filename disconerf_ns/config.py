@@ -80,12 +80,12 @@ class DiscoNerfModelConfig(NerfactoModelConfig):
     """Architecture of the object field."""
     surface_points: int = 2
     """Number of surface points per ray in training, at equal steps of the rendering weights' cumulative sum."""
-    surface_samples: tuple[int, ...] | None = None
-    """Samples per ray when the frozen surface is sampled: of each proposal network, and of the field; for example
-    96 48 32. By default as many as in the radiance stage."""
+    frozen_samples: tuple[int, ...] = (96, 48, 48)
+    """Largest number of samples per ray, for each proposal network and then for the field, where the radiance field is
+    not trained: for the surface and for pictures. With 256 96 48, training's numbers, neither is more exact."""
     half_precision: bool = True
-    """Evaluate the frozen radiance field in half precision on a GPU, as its training does with mixed precision; for the
-    surface and for pictures."""
+    """On a GPU, evaluate the radiance field in half precision for the surface and for pictures, as mixed precision does
+    in training."""
     rendered_points: int = 8
     """Number of surface points per ray of a rendered image. An image needs more points than training, which averages
     fuzzy surfaces over many views."""

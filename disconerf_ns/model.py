@@ -56,6 +56,11 @@ class DiscoNerfModel(NerfactoModel):
 
     def populate_modules(self) -> None:
         """Build nerfacto, the object field, and the table of discovered objects."""
+        if min(self.config.frozen_samples, default=1) < 1:
+            raise UserError(
+                f"frozen_samples has {min(self.config.frozen_samples)}; pass numbers of at least 1 with "
+                "--pipeline.model.frozen-samples, or leave it out."
+            )
         with without_download():
             super().populate_modules()
         quicken(self)
@@ -193,7 +198,7 @@ class DiscoNerfModel(NerfactoModel):
         ]
         agreed = len(self.consensus_points) > 0
         return TrainedScene(
-            NerfactoRadiance(self, self.still, self.config.half_precision),
+            NerfactoRadiance(self, self.still, self.config.half_precision, self.config.frozen_samples),
             self.object_field,
             self.object_field.slots,
             tuple(objects),

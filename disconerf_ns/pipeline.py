@@ -58,6 +58,8 @@ REPORT_EVERY = 8
 """Steps between two reports to the viewer, whose numbers make a step wait for the GPU."""
 ViewData = tuple[list[SurfaceSamples], list[MaskedView]]
 """Surface and masks of some views."""
+FUSED_RAYS = 2**17
+"""Rays whose surface is sampled at once where densities along rays come in one launch."""
 SEEN_RAYS = 200_000
 """Rays, about, evenly spaced over all views, that tell which slots are objects."""
 
@@ -256,7 +258,6 @@ class DiscoNerfPipeline(VanillaPipeline):
 
     def sample_surfaces(self) -> list[SurfaceSamples]:
         """Surface samples of every training view."""
-        self._check_surface_samples()
         views = range(len(self.datamanager.train_dataset))
         rays = [math.prod(self.datamanager.view_size(view)) for view in views]
         points = self.config.model.surface_points
@@ -268,14 +269,6 @@ class DiscoNerfPipeline(VanillaPipeline):
             for view in track(views, "Sampling the frozen surface", console=CONSOLE)
         ]
 
-    def _check_surface_samples(self) -> None:
-        given, networks = self.config.model.surface_samples, self.config.model.num_proposal_iterations
-        if given is not None and (len(given) != networks + 1 or min(given) < 1):
-            raise UserError(
-                f"surface: --pipeline.model.surface-samples needs {networks + 1} numbers of at least 1, one for each "
-                f"proposal network and one for the field, and has {' '.join(map(str, given)) or 'none'}."
-            )
-
     def sample_surface(self, view: int) -> SurfaceSamples:
         """Surface points of a training view's rays, from the pose that the camera optimizer found.
 
@@ -286,9 +279,9 @@ class DiscoNerfPipeline(VanillaPipeline):
         with self.model.still():
             self.model.camera_optimizer.apply_to_raybundle(rays)
             parts = in_chunks(
-                lambda chunk: render_surface(radiance, chunk, options.surface_points, options.surface_samples),
+                lambda chunk: render_surface(radiance, chunk, options.surface_points),
                 rays,
-                options.eval_num_rays_per_chunk,
+                max(options.eval_num_rays_per_chunk, FUSED_RAYS if radiance.fused else 1),
                 self.device,
             )
         taught = self.datamanager.taught(view).to(parts["accumulation"].device)

@@ -13,7 +13,9 @@ from nerfstudio.field_components.field_heads import FieldHeadNames
 from nerfstudio.models.nerfacto import NerfactoModel, NerfactoModelConfig
 from torch.nn.functional import normalize
 
+from disconerf_ns.compat import frozen_field
 from disconerf_ns.compat.nerfacto import NerfactoRadiance
+from disconerf_ns.kernels.ray_density import RayDensity
 from disconerf_ns.surface.intervals import Intervals, piecewise
 
 RAYS = 40
@@ -87,6 +89,19 @@ def test_samples_and_images_are_nerfstudios(options: dict) -> None:
     assert_close(images["expected_depth"], model.renderer_expected_depth(weights, theirs), 1e-9)
 
 
+@pytest.mark.parametrize(
+    ("most", "counts"),
+    [((), (40, 20, 12)), ((30,), (30, 20, 12)), ((99, 10, 8), (40, 10, 8)), ((30, 10, 8, 1), (30, 10, 8))],
+)
+@torch.no_grad()
+def test_a_frozen_field_may_take_fewer_samples(most: tuple[int, ...], counts: tuple[int, ...]) -> None:
+    model, rays = model_of(), rays_of()
+    samples = NerfactoRadiance(model, torch.no_grad, most=most).sample(rays)
+    *model.proposal_sampler.num_proposal_samples_per_ray, model.proposal_sampler.num_nerf_samples_per_ray = counts
+    expected, *_ = model.proposal_sampler(model.collider(rays), density_fns=model.density_fns)
+    check_edges(samples, expected)
+
+
 @pytest.mark.parametrize("case", ["half the density", "between planes", "early in training"])
 @torch.no_grad()
 def test_what_conditions_samples(case: str) -> None:
@@ -124,3 +139,30 @@ def test_a_density_that_is_no_number_weighs_nothing_and_an_infinite_one_takes_al
     ln2 = float(torch.tensor(2.0).log())
     weights = samples.weights(torch.tensor([[ln2, bad, 1.0]]))
     assert_close(weights, torch.tensor([[0.5, 0.5 if bad == float("inf") else 0.0, 0.0]]))
+
+
+@pytest.mark.parametrize("half", [False, True])
+@torch.no_grad()
+def test_samples_are_the_same_where_densities_along_rays_come_in_one_launch(
+    half: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_default_dtype(torch.float32)
+    model, rays = model_of(), rays_of()
+    radiance = NerfactoRadiance(model, torch.no_grad, half)
+    expected = radiance.sample(rays)
+    densities = radiance.densities(expected)
+    dtype, asked = torch.float16 if half else torch.float32, []
+
+    def fused(field, of_half: bool) -> RayDensity:
+        asked.append((field, of_half))
+        found = RayDensity.of(field, dtype, frozen=half)
+        assert found is not None
+        return found
+
+    monkeypatch.setattr(frozen_field, "fused_density", fused)
+    samples = radiance.sample(rays)
+    tolerance = 0.02 if half else 1e-4
+    assert [each for each, _ in asked] == list(model.proposal_networks) and all(of_half is half for _, of_half in asked)
+    difference = (piecewise(samples.edges) - piecewise(expected.edges)).abs()
+    assert difference.mean() < tolerance / 4 and difference.max() < 10 * tolerance
+    assert_close(radiance.densities(expected), densities, tolerance)

@@ -9,10 +9,27 @@ from nerfstudio.fields.density_fields import HashMLPDensityField
 from nerfstudio.fields.nerfacto_field import NerfactoField
 from torch import Tensor
 
+from disconerf_ns.compat.proposals import DensityAlong
+from disconerf_ns.kernels.ray_density import RayDensity
 from disconerf_ns.scene.contraction import Contraction
 
 DensityField = HashMLPDensityField | NerfactoField
 """A proposal network, or the radiance field itself."""
+
+
+def fused_density(field: DensityField, half: bool) -> RayDensity | None:
+    """The density along rays in one launch; None without a GPU or where Triton does not support the field."""
+    if not field.aabb.is_cuda:
+        return None
+    return RayDensity.of(field, torch.float16 if half else torch.float32, frozen=half)
+
+
+def density_along(field: DensityField, half: bool) -> DensityAlong:
+    """A field's density as a function of samples of rays; on a GPU none of the samples' positions is in memory."""
+    fused = fused_density(field, half)
+    if fused is None:
+        return lambda samples: evaluate(field, samples.positions)[0]
+    return lambda samples: fused(samples.origins, samples.directions, samples.middles)
 
 
 def evaluate(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from itertools import zip_longest
+from sys import maxsize
 
 import torch
 from jaxtyping import Float
@@ -12,7 +14,7 @@ from nerfstudio.model_components.ray_samplers import UniformSampler
 from nerfstudio.models.nerfacto import NerfactoModel
 from torch import Tensor
 
-from disconerf_ns.compat.frozen_field import DensityField, evaluate
+from disconerf_ns.compat.frozen_field import density_along, evaluate, fused_density
 from disconerf_ns.compat.nerfacto_colors import colors
 from disconerf_ns.compat.proposals import DensityAlong, propose
 from disconerf_ns.scene.contraction import Contraction
@@ -27,10 +29,17 @@ class NerfactoRadiance:
         model: the model.
         still: context in which the model may be evaluated.
         half: evaluate the networks in half precision on a GPU, as training does there.
+        most: largest number of samples for each proposal network and then for the field; without it the model's.
     """
 
-    def __init__(self, model: NerfactoModel, still: Callable[[], AbstractContextManager[None]], half: bool = True):
-        self._model, self.still, self._half = model, still, half
+    def __init__(
+        self,
+        model: NerfactoModel,
+        still: Callable[[], AbstractContextManager[None]],
+        half: bool = True,
+        most: Sequence[int] = (),
+    ):
+        self._model, self.still, self._half, self.most = model, still, half, most
         self.last_sample_is_background = model.config.background_color == "last_sample"
 
     @property
@@ -43,6 +52,11 @@ class NerfactoRadiance:
         """Device that the model computes on."""
         return self._model.field.aabb.device
 
+    @property
+    def fused(self) -> bool:
+        """Whether densities along rays come in one launch, without a tensor of samples' positions or features."""
+        return fused_density(self._model.field, self._half) is not None
+
     def _precision(self) -> AbstractContextManager[None]:
         return torch.autocast("cuda", torch.float16, enabled=self._half and self.device.type == "cuda")
 
@@ -51,21 +65,18 @@ class NerfactoRadiance:
         with self._precision():
             return evaluate(self._model.field, positions)[0]
 
-    def sample(self, rays: RayBundle, factor: Factor | None = None, counts: Sequence[int] | None = None) -> Intervals:
-        """Samples along flat rays, from the proposal networks.
-
-        Args:
-            rays: flat rays.
-            factor: conditions the networks' densities.
-            counts: samples of each network's, and of the last ones; by default the model's.
-        """
+    def sample(self, rays: RayBundle, factor: Factor | None = None) -> Intervals:
+        """Samples along flat rays, from the proposal networks; `factor` conditions their densities as well."""
         sampler, networks = self._model.proposal_sampler, self._model.proposal_networks
         used = [networks[min(i, len(networks) - 1)] for i in range(sampler.num_proposal_network_iterations)]
-        counts = counts or (*sampler.num_proposal_samples_per_ray[: len(used)], sampler.num_nerf_samples_per_ray)
+        trained = *sampler.num_proposal_samples_per_ray[: len(used)], sampler.num_nerf_samples_per_ray
+        counts = [
+            min(count, most) for count, most in zip_longest(trained, self.most[: len(trained)], fillvalue=maxsize)
+        ]
         with self._precision():
             return propose(
                 self._model.collider(rays),
-                [_conditioned(_density_along(network), factor) for network in used],
+                [_conditioned(density_along(network, self._half), factor) for network in used],
                 counts,
                 UNIFORM if isinstance(sampler.initial_sampler, UniformSampler) else PIECEWISE,
                 sampler._anneal,
@@ -74,7 +85,7 @@ class NerfactoRadiance:
     def densities(self, samples: Intervals) -> Float[Tensor, "rays samples"]:
         """Density of samples."""
         with self._precision():
-            return _density_along(self._model.field)(samples)
+            return density_along(self._model.field, self._half)(samples)
 
     def shade(
         self, positions: Float[Tensor, "*n 3"], directions: Float[Tensor, "*#n 3"]
@@ -101,10 +112,6 @@ class NerfactoRadiance:
         """Distance along each ray at which half of its weight is reached."""
         before = (weights.cumsum(-1) < 0.5).sum(-1, keepdim=True)
         return samples.middles.gather(-1, before.clamp(max=weights.shape[-1] - 1))
-
-
-def _density_along(field: DensityField) -> DensityAlong:
-    return lambda samples: evaluate(field, samples.positions)[0]
 
 
 def _conditioned(density: DensityAlong, factor: Factor | None) -> DensityAlong:

@@ -54,11 +54,9 @@ def surface_points(
     return radiance.contraction(points), light.sum(-1).clamp(0, 1)
 
 
-def render_surface(
-    radiance: RadianceField, rays: RayBundle, count: int, samples_per_ray: Sequence[int] | None = None
-) -> dict[str, Tensor]:
+def render_surface(radiance: RadianceField, rays: RayBundle, count: int) -> dict[str, Tensor]:
     """`count` contracted surface points, and accumulation, of flat rays; colours are left out."""
-    samples = radiance.sample(rays, counts=samples_per_ray)
+    samples = radiance.sample(rays)
     weights = samples.weights(radiance.densities(samples))
     points, accumulation = surface_points(radiance, samples, weights, count)
     return {"points": points, "accumulation": accumulation}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
@@ -35,6 +35,11 @@ class RadianceField(Protocol):
         """Device that the field computes on."""
         ...
 
+    @property
+    def fused(self) -> bool:
+        """Whether densities along rays come in one launch, so that many more rays fit into memory."""
+        ...
+
     def still(self) -> AbstractContextManager[None]:
         """Context in which the field may be evaluated: without gradients, and not while a training step runs."""
         ...
@@ -43,11 +48,8 @@ class RadianceField(Protocol):
         """Density at scene positions."""
         ...
 
-    def sample(self, rays: RayBundle, factor: Factor | None = None, counts: Sequence[int] | None = None) -> Intervals:
-        """Samples along flat rays, from the proposal networks; `factor` conditions their densities as well.
-
-        `counts` are the samples of each network's, and of the last ones; by default the field's.
-        """
+    def sample(self, rays: RayBundle, factor: Factor | None = None) -> Intervals:
+        """Samples along flat rays, from the proposal networks; `factor` conditions their densities as well."""
         ...
 
     def densities(self, samples: Intervals) -> Float[Tensor, "rays samples"]:
