@@ -49,7 +49,7 @@ def true_surfaces(layout: str, pipeline: DiscoNerfPipeline) -> Iterator[None]:
         points, met = scene.meet(rays)
         return radiance.contraction(points)[:, None], met.float()
 
-    def render_surface(radiance: RadianceField, rays: RayBundle, count: int) -> dict[str, Tensor]:
+    def render_surface(radiance: RadianceField, rays: RayBundle, count: int, *_) -> dict[str, Tensor]:
         points, opacity = surface(radiance, rays)
         return {"points": points.expand(-1, count, -1), "accumulation": opacity}
 

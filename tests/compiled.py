@@ -16,10 +16,13 @@ from pathlib import Path
 
 import torch
 import triton
+from nerfstudio.field_components.spatial_distortions import SceneContraction
+from nerfstudio.fields.density_fields import HashMLPDensityField
+from nerfstudio.fields.nerfacto_field import NerfactoField
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from disconerf_ns.kernels import composite_triton, encode, variation
+from disconerf_ns.kernels import composite_triton, encode, nerf_encode, ray_density, ray_density_triton, variation
 from disconerf_ns.kernels.grid import TritonHashGrid
 
 TYPES = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16", torch.int64: "*i64"}
@@ -58,6 +61,23 @@ def run_grid(dtype: torch.dtype) -> None:
     variation.variation(positions, grid.levels, list(grid.tables)).backward()
 
 
+def run_nerf_encode(dtype: torch.dtype) -> None:
+    """nerfacto's own grid at its smallest table, with the gradients of both."""
+    tables, scalings = torch.zeros(16 * 2**10, 2, requires_grad=True), torch.full((16,), 16.0)
+    nerf_encode.encode(torch.zeros(100, 3, requires_grad=True), tables, scalings, dtype).sum().backward()
+
+
+def run_ray_density(dtype: torch.dtype) -> None:
+    """nerfacto's field and a proposal network, each with its own table and a copy, and one without hidden units."""
+    box, shape = torch.tensor([[-1.0, -1, -1], [1, 1, 1]]), {"log2_hashmap_size": 10, "implementation": "torch"}
+    contraction, rays = SceneContraction(order=float("inf")), torch.zeros(9, 3)
+    field = NerfactoField(box, 1, spatial_distortion=contraction, **shape)
+    small = HashMLPDensityField(box, hidden_dim=16, num_levels=5, spatial_distortion=contraction, **shape)
+    linear = HashMLPDensityField(box, num_levels=5, use_linear=True, **shape)
+    for network, frozen in ((field, False), (field, True), (small, False), (small, True), (linear, False)):
+        ray_density.from_layers(network, dtype, frozen)(rays, rays, torch.zeros(9, 4))
+
+
 def run_composite(dtype: torch.dtype, slots: int) -> None:
     hidden = torch.zeros(100, 32, dtype=dtype, requires_grad=True)
     weight, bias = torch.zeros(slots, 32, requires_grad=True), torch.zeros(slots, requires_grad=True)
@@ -73,10 +93,12 @@ def main(capability: int, dtype: torch.dtype, slots: list[int]) -> None:
         pairs = "add.v2.f32" in compiled.asm["ptx"]
         print(json.dumps(facts | resources(compiled.asm["cubin"]) | {"adds_pairs": pairs}), flush=True)
 
-    for module in (composite_triton, encode, variation):
+    for module in (composite_triton, encode, nerf_encode, ray_density_triton, variation):
         module.launch = launch
     composite_triton.runs_on = lambda tensor: True
     run_grid(dtype)
+    run_nerf_encode(dtype)
+    run_ray_density(dtype)
     for count in slots:
         run_composite(dtype, count)
 

@@ -89,12 +89,13 @@ def test_triton_that_fails_or_is_wrong_gives_way_to_torch_and_says_so_once(
         assert choose("triton") == "triton"  # who asks for it gets it
     assert choice.compositor("tcnn") is composite.composite
     assert len(untried) == 1 and "\n" not in untried[0]
-    assert re.search(f"kernels {fault}.*so torch computes the object field", untried[0])
+    assert re.search(f"kernels {fault}.*so torch computes the fields", untried[0])
 
 
-def test_a_wrong_gradient_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    grid = pytest.importorskip("disconerf_ns.kernels.grid")
-    encode = grid.encode
+@pytest.mark.parametrize("module", ["grid", "nerf_encode"])
+def test_a_wrong_gradient_is_seen(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = pytest.importorskip(f"disconerf_ns.kernels.{module}")
+    encode = module.encode
 
     class Twice(torch.autograd.Function):
         @staticmethod
@@ -105,7 +106,7 @@ def test_a_wrong_gradient_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
         def backward(ctx, grad):
             return 2 * grad
 
-    monkeypatch.setattr(grid, "encode", lambda *arguments: Twice.apply(encode(*arguments)))
+    monkeypatch.setattr(module, "encode", lambda *arguments: Twice.apply(encode(*arguments)))
     assert check.difference(half=False) > 0.1
 
 

@@ -55,3 +55,15 @@ def test_it_can_be_undone_and_copies_keep_their_own_entries(model: nn.Module) ->
         assert other[0](torch.rand(4, 3)).abs().max() == 0 < model[0](torch.rand(4, 3)).abs().max()
     frozen.slow_down(model)
     assert model[0].pytorch_fwd.__func__ is HashEncoding.pytorch_fwd
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_triton_is_taken_where_it_works(works: bool, model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frozen, "gpu_runs_triton", lambda: works)
+    frozen.quicken(model)
+    assert model[0].pytorch_fwd.func is (frozen.encode_by_triton if works else frozen.encode_frozen)
+
+
+def test_a_model_without_such_encodings_tries_no_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frozen, "gpu_runs_triton", lambda: pytest.fail("tried"))
+    frozen.quicken(nn.Linear(2, 2))

@@ -5,13 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import cache
+from typing import cast
 
 import torch
+from nerfstudio.field_components.encodings import HashEncoding
+from nerfstudio.field_components.spatial_distortions import SceneContraction
+from nerfstudio.fields.density_fields import HashMLPDensityField
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor, nn
 
 from disconerf_ns.kernels import composite
 from disconerf_ns.kernels.hash_grid import TorchHashGrid
+from disconerf_ns.kernels.ray_density import RayDensity, from_layers
 
 BOUNDS = {False: 1e-3, True: 0.15}
 """Largest accepted difference from torch, relative to each tensor's largest entry, without (False) and with (True) half
@@ -22,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 @cache
 def triton_agrees() -> bool:
-    """Whether Triton's kernels give torch's values and gradients on a small field, tested once per process.
+    """Whether Triton's kernels give torch's values and gradients on small fields, tested once per process.
 
     If they do not, one sentence on the console says so.
     """
@@ -36,7 +41,7 @@ def triton_agrees() -> bool:
         if not wrong:
             return True
         fault = f"differ from torch's by {max(wrong):.1e}"
-    CONSOLE.log(f"Triton's kernels {fault}, so torch computes the object field, which is slower but correct.")
+    CONSOLE.log(f"Triton's kernels {fault}, so torch computes the fields, which is slower but correct.")
     return False
 
 
@@ -67,31 +72,64 @@ def difference(half: bool) -> float:
     The state of torch's random number generator is restored.
 
     Args:
-        half: compute under autocast to half precision, as in `disconerf`'s training on a GPU.
+        half: compute under autocast to half precision, as in training on a GPU.
     """
-    from disconerf_ns.kernels import composite_triton
-    from disconerf_ns.kernels.grid import TritonHashGrid
-
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        fields = [
-            SmallField(TorchHashGrid, composite.composite).to(device),
-            SmallField(TritonHashGrid, composite_triton.composite).to(device),
-        ]
-        positions, accumulation = torch.rand(128, 3).to(device), torch.rand(64).to(device)
-    fields[1].load_state_dict(fields[0].state_dict())
-    expected, computed = (_results(field, positions, accumulation, half) for field in fields)
-    relative = [(a - b).abs().max() / b.abs().max() for a, b in zip(computed, expected)]
-    return float(torch.stack(relative).max())
+        pairs = [*_object_fields(device, half), *_radiance_encodings(device, half), *_densities(device, half)]
+    relative = [(a.float() - b.float()).abs().max() / b.float().abs().max() for a, b in pairs]
+    return float(torch.stack(relative).detach().max())
 
 
-def _results(field: SmallField, positions: Tensor, accumulation: Tensor, half: bool) -> list[Tensor]:
-    """Rendered slots, total variation, the gradients of a weighted sum of the slots, and the variation's gradients."""
+def _object_fields(device: str, half: bool) -> list[tuple[Tensor, Tensor]]:
+    """Triton's and torch's rendered slots, total variations and all their gradients."""
+    from disconerf_ns.kernels import composite_triton
+    from disconerf_ns.kernels.grid import TritonHashGrid
+
+    fields = [
+        SmallField(TritonHashGrid, composite_triton.composite).to(device),
+        SmallField(TorchHashGrid, composite.composite).to(device),
+    ]
+    fields[0].load_state_dict(fields[1].state_dict())
+    positions, accumulation = torch.rand(128, 3).to(device), torch.rand(64).to(device)
+    computed, expected = (_of_object_field(field, positions, accumulation, half) for field in fields)
+    return list(zip(computed, expected))
+
+
+def _of_object_field(field: SmallField, positions: Tensor, accumulation: Tensor, half: bool) -> list[Tensor]:
     with torch.autocast(positions.device.type, torch.float16, enabled=half):
         image = field(positions, accumulation)
     variation = field.grid.total_variation(positions)
-    uneven = torch.linspace(-1, 1, image.numel(), device=image.device).view(image.shape)
-    gradients = torch.autograd.grad((image * uneven).sum(), list(field.parameters()))
+    gradients = torch.autograd.grad(_uneven_sum(image), list(field.parameters()))
     of_variation = torch.autograd.grad(variation, list(field.grid.parameters()))
-    return [result.float() for result in (image, variation[None], *gradients, *of_variation)]
+    return [image, variation[None], *gradients, *of_variation]
+
+
+def _radiance_encodings(device: str, half: bool) -> list[tuple[Tensor, Tensor]]:
+    """Triton's and nerfstudio's encodings, and their gradients of the table and the positions."""
+    from disconerf_ns.kernels.nerf_encode import encode
+
+    encoding = HashEncoding(2, 4, 24, 10, 2, hash_init_scale=1, implementation="torch").to(device)
+    positions, table = torch.rand(128, 3).to(device).requires_grad_(), encoding.hash_table
+    dtype = torch.float16 if half else torch.float32
+    values = encode(positions, table, encoding.scalings.to(device), dtype), encoding.pytorch_fwd(positions)
+    computed, expected = ([v, *torch.autograd.grad(_uneven_sum(v), [positions, table])] for v in values)
+    return list(zip(computed, expected))
+
+
+@torch.no_grad()
+def _densities(device: str, half: bool) -> list[tuple[Tensor, Tensor]]:
+    """Triton's and nerfstudio's densities of a proposal network along rays."""
+    box, space = torch.tensor([[-1.0, -1, -1], [1, 1, 1]]), SceneContraction(order=float("inf"))
+    shape = {"num_levels": 2, "base_res": 4, "max_res": 24, "log2_hashmap_size": 10, "implementation": "torch"}
+    field = HashMLPDensityField(box, hidden_dim=16, spatial_distortion=space, **shape).to(device)
+    nn.init.uniform_(field.encoding.hash_table, -1, 1)
+    origins, directions, middles = (torch.randn(shape).to(device) for shape in ((16, 3), (16, 3), (16, 8)))
+    fast = cast("RayDensity", from_layers(field, torch.float16 if half else torch.float32, frozen=half))
+    expected = field.density_fn(origins[:, None] + directions[:, None] * middles[..., None])
+    return [(fast(origins, directions, middles), expected[..., 0])]
+
+
+def _uneven_sum(values: Tensor) -> Tensor:
+    return (values * torch.linspace(-1, 1, values.numel(), device=values.device).view(values.shape)).sum()

@@ -30,7 +30,7 @@ def choose(wanted: Literal["auto"] | Implementation) -> Implementation:
     """
     gpu = torch.cuda.is_available()
     if wanted == "auto":
-        return "tcnn" if gpu and _installed("tinycudann") else "triton" if gpu and _triton_works() else "torch"
+        return "tcnn" if gpu and _installed("tinycudann") else "triton" if gpu_runs_triton() else "torch"
     if wanted == "tcnn":
         _import_tinycudann()
     if wanted == "triton" and not _installed("triton"):
@@ -57,14 +57,19 @@ def grid_class(implementation: Implementation) -> type[TorchHashGrid | TcnnHashG
 
 def compositor(implementation: Implementation) -> Callable:
     """The function for the last layer, the softmax and the sum along the ray; tinycudann has none and uses Triton's."""
-    if implementation == "torch" or (implementation == "tcnn" and not _triton_works()):
+    if implementation == "torch" or (implementation == "tcnn" and not triton_works()):
         return composite.composite
     from disconerf_ns.kernels import composite_triton
 
     return composite_triton.composite
 
 
-def _triton_works() -> bool:
+def gpu_runs_triton() -> bool:
+    """Whether there is a GPU on which Triton's kernels agree with torch."""
+    return torch.cuda.is_available() and triton_works()
+
+
+def triton_works() -> bool:
     """Whether Triton is installed and agrees with torch."""
     if not _installed("triton"):
         return False

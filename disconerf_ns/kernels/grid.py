@@ -8,7 +8,7 @@ from torch import Tensor
 
 from disconerf_ns.kernels.encode import encode
 from disconerf_ns.kernels.hash_grid import TorchHashGrid
-from disconerf_ns.kernels.launch import runs_on
+from disconerf_ns.kernels.launch import precision, runs_on
 from disconerf_ns.kernels.variation import variation
 
 
@@ -31,9 +31,7 @@ class TritonHashGrid(TorchHashGrid):
         """Trilinearly interpolated features of points in [0, 1]^3, levels side by side."""
         if not runs_on(positions):
             return super().forward(positions)
-        device = positions.device.type
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
-        return encode(positions, self.levels, list(self.tables), dtype)
+        return encode(positions, self.levels, list(self.tables), precision(positions))
 
     def total_variation(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, ""]:
         """Total variation (Eq. 7): mean of ||h_i - h_j||^2 over the three lower edges of each point's cell, per level,

@@ -19,6 +19,12 @@ def runs_on(tensor: Tensor) -> bool:
     return tensor.is_cuda or INTERPRETED
 
 
+def precision(tensor: Tensor) -> torch.dtype:
+    """Autocast's precision on a tensor's device, float32 without autocast."""
+    device = tensor.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
+
+
 def power_of_two(count: int, least: int = 1) -> int:
     """The smallest power of two that is at least `count` and `least`: the size of a Triton block of `count` values."""
     return max(1 << max(count - 1, 0).bit_length(), least)

@@ -1,0 +1,250 @@
+"""nerfacto's training step without what no loss uses: samples are edges along rays, not frustums; what depends on a
+ray's direction or photograph is computed once a ray; there are no depths.
+
+Values and gradients are those of `NerfactoModel.get_outputs`, `get_metrics_dict` and `get_loss_dict`. Nothing here waits
+for the GPU or copies to it, so that a CUDA graph can capture the step.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from nerfstudio.cameras.camera_optimizers import CameraOptimizer
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.scene_box import SceneBox
+from nerfstudio.field_components.activations import trunc_exp
+from nerfstudio.fields.base_field import get_normalized_directions
+from nerfstudio.fields.density_fields import HashMLPDensityField
+from nerfstudio.fields.nerfacto_field import NerfactoField
+from nerfstudio.model_components.losses import lossfun_outer
+from nerfstudio.model_components.ray_samplers import PDFSampler, SpacedSampler
+from nerfstudio.models.nerfacto import NerfactoModel
+from torch import Tensor
+
+Edges = Float[Tensor, "rays _"]
+"""Edges of the bins around a ray's samples, increasing."""
+
+
+class RadianceOutputs(NamedTuple):
+    """What the losses of the radiance stage need."""
+
+    rgb: Float[Tensor, "rays 3"]
+    accumulation: Float[Tensor, "rays 1"]
+    weights: tuple[Float[Tensor, "rays _"], ...]
+    """Rendering weights (Eq. 1) of each proposal network, and of the field."""
+    edges: tuple[Edges, ...]
+    """Edges of the same samples, as fractions of the way from the near plane to the far plane in the sampler's
+    spacing."""
+
+
+def radiance_outputs(
+    model: NerfactoModel, rays: RayBundle, proposals_learn: bool, anneal: float | Float[Tensor, ""]
+) -> RadianceOutputs:
+    """Render a batch of rays for training.
+
+    Args:
+        model: a nerfacto model in training mode that predicts no normals.
+        rays: flat rays with near and far planes; the camera optimizer moves copies of them.
+        proposals_learn: whether the proposal networks get gradients in this step.
+        anneal: exponent of the proposals' weights, in [0, 1].
+    """
+    sampler, config = model.proposal_sampler, model.config
+    first, next_ = sampler.initial_sampler, sampler.pdf_sampler
+    assert isinstance(first, SpacedSampler)
+    assert rays.nears is not None and rays.fars is not None and rays.camera_indices is not None
+    origins, directions = corrected(model.camera_optimizer, rays)
+    near, far = first.spacing_fn(rays.nears), first.spacing_fn(rays.fars)
+    edges, weights = [], []
+    for level, count in enumerate(config.num_proposal_samples_per_ray[: config.num_proposal_iterations]):
+        network = model.proposal_networks[min(level, len(model.proposal_networks) - 1)]
+        edges.append(next_edges(first, next_, edges, weights, anneal, len(rays), count, near))
+        distances = first.spacing_fn_inv(edges[-1] * far + (1 - edges[-1]) * near)
+        with torch.set_grad_enabled(proposals_learn):
+            found = proposed_density(network, along(origins, directions, middles(distances)))
+        weights.append(rendering_weights(found, distances))
+    edges.append(next_edges(first, next_, edges, weights, anneal, len(rays), config.num_nerf_samples_per_ray, near))
+    distances = first.spacing_fn_inv(edges[-1] * far + (1 - edges[-1]) * near)
+    middle = middles(distances)
+    density, features = density_and_features(model.field, along(origins, directions, middle))
+    colours = colours_of(model.field, features, directions, rays.camera_indices[..., 0])
+    if config.use_gradient_scaling and density.requires_grad:
+        nearness = middle.square().clamp(0, 1)
+        density.register_hook(lambda gradient: gradient * nearness)
+        colours.register_hook(lambda gradient: gradient * nearness[..., None])
+    weights.append(rendering_weights(density, distances))
+    rgb = model.renderer_rgb(rgb=colours, weights=weights[-1][..., None])
+    return RadianceOutputs(rgb, weights[-1].sum(-1, keepdim=True), tuple(weights), tuple(edges))
+
+
+def corrected(optimizer: CameraOptimizer, rays: RayBundle) -> tuple[Float[Tensor, "rays 3"], Float[Tensor, "rays 3"]]:
+    """Origins and directions of rays from the poses that the camera optimizer found.
+
+    The correction of every camera is computed once; its gradient is a sum over the camera's rays. A product of matrices
+    would round directions to half precision under autocast.
+    """
+    if optimizer.config.mode == "off":
+        return rays.origins, rays.directions
+    assert rays.camera_indices is not None
+    every = torch.arange(optimizer.num_cameras, device=rays.origins.device)
+    of_ray = optimizer(every).index_select(0, rays.camera_indices[..., 0])
+    return rays.origins + of_ray[:, :, 3], (of_ray[:, :, :3] * rays.directions[:, None]).sum(-1)
+
+
+# -------------------------------------------------------------------- samples
+
+
+def next_edges(
+    first: SpacedSampler,
+    following: PDFSampler,
+    edges: list[Edges],
+    weights: list[Float[Tensor, "rays _"]],
+    anneal: float | Float[Tensor, ""],
+    rays: int,
+    count: int,
+    like: Tensor,
+) -> Edges:
+    """Edges of the next samples: evenly spaced and jittered at first, then where the last weights are."""
+    numbers = count + 1
+    even = torch.linspace(0, 1, numbers, device=like.device)
+    jitter = torch.rand(rays, 1 if first.single_jitter else numbers, device=like.device)
+    if not edges:
+        inner = (even[1:] + even[:-1]) / 2
+        low, high = torch.cat([even[:1], inner]), torch.cat([inner, even[-1:]])
+        return low + (high - low) * jitter
+    levels = even * (1 - 1 / numbers) + jitter / numbers
+    return quantiles(edges[-1], weights[-1].detach() ** anneal + following.histogram_padding, levels)
+
+
+def quantiles(
+    edges: Edges, weights: Float[Tensor, "rays samples"], levels: Float[Tensor, "rays count"]
+) -> Float[Tensor, "rays count"]:
+    """Where the cumulative distribution of positive weights over their bins reaches these levels in [0, 1]."""
+    cumulative = (weights / weights.sum(-1, keepdim=True)).cumsum(-1).clamp(max=1)
+    cumulative = torch.nn.functional.pad(cumulative, (1, 0))
+    above = torch.searchsorted(cumulative, levels, side="right").clamp(max=edges.shape[-1] - 1)
+    below = (above - 1).clamp(min=0)
+    reached, start = cumulative.gather(-1, below), edges.gather(-1, below)
+    fraction = ((levels - reached) / (cumulative.gather(-1, above) - reached)).nan_to_num(0).clamp(0, 1)
+    return start + fraction * (edges.gather(-1, above) - start)
+
+
+def middles(distances: Edges) -> Float[Tensor, "rays samples"]:
+    """Distances of the samples in the middle of their bins."""
+    return (distances[:, :-1] + distances[:, 1:]) / 2
+
+
+def along(
+    origins: Float[Tensor, "rays 3"], directions: Float[Tensor, "rays 3"], distances: Float[Tensor, "rays samples"]
+) -> Float[Tensor, "rays samples 3"]:
+    """Positions at distances along rays."""
+    return torch.addcmul(origins[:, None], directions[:, None], distances[..., None])
+
+
+def rendering_weights(density: Float[Tensor, "rays samples"], distances: Edges) -> Float[Tensor, "rays samples"]:
+    """w_i = T_i (1 - exp(-sigma_i delta_i)) with transmittance T_i = exp(-sum_(j < i) sigma_j delta_j) (Eq. 1)."""
+    depth = density * distances.diff(dim=-1)
+    transmittance = torch.exp(-torch.nn.functional.pad(depth[:, :-1].cumsum(-1), (1, 0)))
+    return (transmittance * (1 - torch.exp(-depth))).nan_to_num()
+
+
+# -------------------------------------------------------------------- fields
+
+
+def in_cube(
+    field: NerfactoField | HashMLPDensityField, positions: Float[Tensor, "*n 3"]
+) -> tuple[Float[Tensor, "*n 3"], Bool[Tensor, "*n 1"]]:
+    """Scene positions in the unit cube of a field's hash grid, and which of them lie inside it; the others become 0."""
+    if field.spatial_distortion is not None:
+        positions = (field.spatial_distortion(positions) + 2) / 4
+    else:
+        positions = SceneBox.get_normalized_positions(positions, field.aabb)
+    inside = ((positions > 0) & (positions < 1)).all(-1, keepdim=True)
+    return positions * inside, inside
+
+
+def proposed_density(
+    network: HashMLPDensityField, positions: Float[Tensor, "rays samples 3"]
+) -> Float[Tensor, "rays samples"]:
+    """Density of a proposal network at scene positions."""
+    cube, inside = in_cube(network, positions)
+    flat = cube.view(-1, 3)
+    raw = network.linear(network.encoding(flat).to(positions)) if network.use_linear else network.mlp_base(flat)
+    return (network.average_init_density * trunc_exp(raw.to(positions)).view(inside.shape) * inside)[..., 0]
+
+
+def density_and_features(
+    field: NerfactoField, positions: Float[Tensor, "rays samples 3"]
+) -> tuple[Float[Tensor, "rays samples"], Float[Tensor, "rays samples features"]]:
+    """Density at scene positions, and the features that the colours depend on."""
+    cube, inside = in_cube(field, positions)
+    raw, features = field.mlp_base(cube.view(-1, 3)).view(*cube.shape[:-1], -1).split([1, field.geo_feat_dim], -1)
+    return (field.average_init_density * trunc_exp(raw.to(positions)) * inside)[..., 0], features
+
+
+def colours_of(
+    field: NerfactoField,
+    features: Float[Tensor, "rays samples features"],
+    directions: Float[Tensor, "rays 3"],
+    cameras: Int[Tensor, "rays"],
+) -> Float[Tensor, "rays samples 3"]:
+    """Colours of samples seen along their ray's direction, in the appearance of their ray's photograph."""
+    spread = lambda of_ray: of_ray.to(features)[:, None].expand(-1, features.shape[1], -1)  # noqa: E731
+    inputs = [spread(field.direction_encoding(get_normalized_directions(directions))), features]
+    if field.embedding_appearance is not None:
+        inputs.append(spread(field.embedding_appearance.embedding.weight.index_select(0, cameras)))
+    colours = field.mlp_head(torch.cat(inputs, -1).flatten(0, 1))
+    return colours.view(*features.shape[:-1], 3).to(directions)
+
+
+# -------------------------------------------------------------------- losses and metrics
+
+
+def distortion(edges: Edges, weights: Float[Tensor, "rays samples"]) -> Float[Tensor, ""]:
+    """mip-NeRF 360's distortion loss (Eq. 15 there), a mean over rays, from cumulative sums.
+
+    With increasing middles m, sum_ij w_i w_j |m_i - m_j| = 2 sum_i w_i (m_i W_i - V_i), where W_i and V_i sum w_j and
+    w_j m_j over j < i.
+    """
+    middle, width = middles(edges), edges.diff(dim=-1)
+    weighted = weights * middle
+    before = middle * (weights.cumsum(-1) - weights) - (weighted.cumsum(-1) - weighted)
+    return (2 * (weights * before).sum(-1) + (weights.square() * width).sum(-1) / 3).mean()
+
+
+def interlevel(edges: tuple[Edges, ...], weights: tuple[Float[Tensor, "rays _"], ...]) -> Float[Tensor, ""]:
+    """mip-NeRF 360's proposal loss (Eq. 13 there): the proposals' weights have to cover the field's."""
+    own, target = edges[-1], weights[-1].detach()
+    return torch.stack([lossfun_outer(own, target, e, w).mean() for e, w in zip(edges[:-1], weights[:-1])]).sum()
+
+
+def radiance_metrics(
+    model: NerfactoModel, outputs: RadianceOutputs, image: Float[Tensor, "rays channels"]
+) -> dict[str, Tensor]:
+    """nerfacto's metrics of a training step, as tensors that nobody waits for."""
+    error = (outputs.rgb - model.renderer_rgb.blend_background(image)).square().mean()
+    metrics = {"psnr": -10 * error.detach().log10(), "distortion": distortion(outputs.edges[-1], outputs.weights[-1])}
+    if model.config.camera_optimizer.mode != "off":
+        moved = model.camera_optimizer.pose_adjustment.detach().unflatten(-1, (2, 3)).norm(dim=-1)
+        translation, rotation = moved[:, 0], torch.rad2deg(moved[:, 1])
+        metrics["camera_opt_translation_max"] = translation.max()
+        metrics["camera_opt_translation_mean"] = translation.mean()
+        metrics["camera_opt_rotation_mean"] = rotation.mean()
+        metrics["camera_opt_rotation_max"] = rotation.max()
+    return metrics
+
+
+def radiance_losses(
+    model: NerfactoModel, outputs: RadianceOutputs, image: Float[Tensor, "rays channels"], metrics: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """nerfacto's losses of a training step."""
+    config, losses = model.config, {}
+    predicted, truth = model.renderer_rgb.blend_background_for_loss_computation(
+        pred_image=outputs.rgb, pred_accumulation=outputs.accumulation, gt_image=image
+    )
+    losses["rgb_loss"] = model.rgb_loss(truth, predicted)
+    losses["interlevel_loss"] = config.interlevel_loss_mult * interlevel(outputs.edges, outputs.weights)
+    losses["distortion_loss"] = config.distortion_loss_mult * metrics["distortion"]
+    model.camera_optimizer.get_loss_dict(losses)
+    return losses
