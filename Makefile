@@ -64,6 +64,8 @@ speed: $(INSTALLED)
 
 reference: $(INSTALLED)
 	$(RUN)python -m benchmarks.kernels
+	$(RUN)python -m benchmarks.radiance_stage
+	$(RUN)python -m benchmarks.radiance_stage --first-step 6000
 	$(RUN)python -m benchmarks.object_stage --reference
 	$(RUN)python -m benchmarks.object_stage --reference --matching view
 	$(RUN)python -m benchmarks.scaling --reference --output benchmarks/results/scaling_gpu.json

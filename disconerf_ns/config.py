@@ -61,8 +61,8 @@ class DiscoNerfDataManagerConfig(VanillaDataManagerConfig):
     """Maximum number of pixels per view in the object stage; larger images are subsampled on an even grid."""
     image_memory_gb: float = 8.0
     """Maximum memory in GiB for the photos of the radiance stage. They are kept as bytes, on the GPU if they take a
-    quarter of its free memory at most. If all photos need more than this, nerfstudio's loader draws a random subset that
-    fits every 1000 iterations; 0 always takes that loader."""
+    quarter of its free memory at most. If all photos need more than this, nerfstudio's loader draws a random subset
+    that fits every 1000 iterations; 0 always takes that loader."""
     mask_memory_gb: float = 2.0
     """Maximum memory in GiB for masks that stay decoded, at one bit per pixel and mask; the other masks are decoded for
     each batch of whole views. Masks of rays that are drawn take as much again on the device that trains."""
@@ -147,8 +147,8 @@ class DiscoNerfPipelineConfig(VanillaPipelineConfig):
     level_iterations: int = 50
     """Number of iterations after which the next finer level of the radiance field starts to learn."""
     cuda_graphs: bool = True
-    """On a GPU, capture training steps as CUDA graphs, which start thousands of small operations at once. Only the speed
-    depends on this."""
+    """On a GPU, capture training steps as CUDA graphs, which start thousands of small operations at once. Only the
+    speed depends on this."""
     consensus_rays: int = 500_000
     """Number of evenly spaced rays, over all views, that enter the search for the objects that the masks of all views
     agree on."""

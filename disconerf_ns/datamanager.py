@@ -58,9 +58,7 @@ class DiscoNerfDataManager(VanillaDataManager):
         """
         self._check_photos()
         if self._fits_in_bytes():
-            self.train_pixel_sampler = self._get_pixel_sampler(
-                self.train_dataset, self.config.train_num_rays_per_batch
-            )
+            self.train_pixel_sampler = self._get_pixel_sampler(self.train_dataset, self.config.train_num_rays_per_batch)
             self._draws = RayDraws(self._photos_in_bytes(), self._cameras)
         else:
             self._limit_photos()

@@ -51,6 +51,8 @@ class DiscoNerfModel(NerfactoModel):
     """A radiance field that is frozen after its stage, and an object field that its surface teaches."""
 
     config: DiscoNerfModelConfig
+    anneal: Float[Tensor, ""]
+    """Exponent of the proposal networks' weights in this step of the radiance stage."""
 
     def populate_modules(self) -> None:
         """Build nerfacto, the object field, and the table of discovered objects."""

@@ -359,12 +359,9 @@ class DiscoNerfPipeline(VanillaPipeline):
 
     def _held_in_place(self, rays: RayBundle, batch: dict[str, Tensor]) -> tuple[RayBundle, dict[str, Tensor]]:
         """Rays and their colours at the addresses that CUDA graphs read."""
-        assert rays.camera_indices is not None
-        values = {"origins": rays.origins, "directions": rays.directions, "pixel_area": rays.pixel_area}
-        values |= {"camera_indices": rays.camera_indices, "image": batch["image"].to(self.device)}
-        held = dict(self.held.hold(values))
-        batch = {"image": held.pop("image")}
-        return RayBundle(**held), batch
+        cameras = cast("Tensor", rays.camera_indices)
+        held = self.held.hold([rays.origins, rays.directions, rays.pixel_area, cameras, batch["image"].to(self.device)])
+        return RayBundle(*held[:3], camera_indices=held[3]), {"image": held[4]}
 
     def _object_step(self) -> TrainingStep:
         def compute() -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -52,10 +52,7 @@ class DiscoNerfTrainer(Trainer):
         if upcoming.kind is None:
             return compute()
         learning = [
-            parameter
-            for group in self.optimizers.parameters.values()
-            for parameter in group
-            if parameter.requires_grad
+            parameter for group in self.optimizers.parameters.values() for parameter in group if parameter.requires_grad
         ]
         return self.pipeline.captured.run(upcoming.kind, compute, learning)
 

@@ -80,7 +80,11 @@ def test_losses_metrics_and_gradients_are_nerfactos(options: dict, learn: bool) 
         assert own.keys() == expected.keys()
         for name, value in expected.items():
             np.testing.assert_allclose(
-                own[name].detach().numpy(), np.asarray(torch.as_tensor(value).detach()), rtol=2e-3, atol=1e-6, err_msg=name
+                own[name].detach().numpy(),
+                np.asarray(torch.as_tensor(value).detach()),
+                rtol=2e-3,
+                atol=1e-6,
+                err_msg=name,
             )
     assert ("proposal_networks.0.encoding.hash_table" in ours[2]) == learn
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jaxtyping import Float
+from nerfstudio.field_components.activations import trunc_exp
 from nerfstudio.field_components.spatial_distortions import SceneContraction
 from nerfstudio.fields.density_fields import HashMLPDensityField
 from nerfstudio.fields.nerfacto_field import NerfactoField
@@ -44,7 +45,7 @@ def evaluate(
     linear = isinstance(field, HashMLPDensityField) and field.use_linear
     raw = field.linear(field.encoding(flat)) if linear else field.mlp_base(flat)
     raw = raw.view(*positions.shape[:-1], -1)
-    density = raw[..., 0].to(positions).exp() * field.average_init_density * inside
+    density = trunc_exp(raw[..., 0].to(positions)) * field.average_init_density * inside
     return density, raw[..., 1:]
 
 

@@ -1,27 +1,31 @@
 """nerfacto's training step without what no loss uses: samples are edges along rays, not frustums; what depends on a
 ray's direction or photograph is computed once a ray; there are no depths.
 
-Values and gradients are those of `NerfactoModel.get_outputs`, `get_metrics_dict` and `get_loss_dict`. Nothing here waits
-for the GPU or copies to it, so that a CUDA graph can capture the step.
+Values and gradients are those of `NerfactoModel.get_outputs`, `get_metrics_dict` and `get_loss_dict`. Nothing here
+waits for the GPU or copies to it, so that a CUDA graph can capture the step.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from nerfstudio.cameras.camera_optimizers import CameraOptimizer
 from nerfstudio.cameras.rays import RayBundle
-from nerfstudio.data.scene_box import SceneBox
-from nerfstudio.field_components.activations import trunc_exp
 from nerfstudio.fields.base_field import get_normalized_directions
 from nerfstudio.fields.density_fields import HashMLPDensityField
 from nerfstudio.fields.nerfacto_field import NerfactoField
 from nerfstudio.model_components.losses import lossfun_outer
-from nerfstudio.model_components.ray_samplers import PDFSampler, SpacedSampler
+from nerfstudio.model_components.ray_samplers import UniformSampler
 from nerfstudio.models.nerfacto import NerfactoModel
 from torch import Tensor
+
+from disconerf_ns.compat.frozen_field import evaluate
+from disconerf_ns.compat.proposals import PADDING
+from disconerf_ns.kernels.launch import precision
+from disconerf_ns.kernels.ray_density import RayDensity
+from disconerf_ns.surface.intervals import PIECEWISE, UNIFORM, Intervals
 
 Edges = Float[Tensor, "rays _"]
 """Edges of the bins around a ray's samples, increasing."""
@@ -50,30 +54,31 @@ def radiance_outputs(
         proposals_learn: whether the proposal networks get gradients in this step.
         anneal: exponent of the proposals' weights, in [0, 1].
     """
-    sampler, config = model.proposal_sampler, model.config
-    first, next_ = sampler.initial_sampler, sampler.pdf_sampler
-    assert isinstance(first, SpacedSampler)
-    assert rays.nears is not None and rays.fars is not None and rays.camera_indices is not None
+    sampler, networks, config = model.proposal_sampler, model.proposal_networks, model.config
     origins, directions = corrected(model.camera_optimizer, rays)
-    near, far = first.spacing_fn(rays.nears), first.spacing_fn(rays.fars)
+    spacing = UNIFORM if isinstance(sampler.initial_sampler, UniformSampler) else PIECEWISE
+    near, far = spacing.of(cast("Tensor", rays.nears)), spacing.of(cast("Tensor", rays.fars))
     edges, weights = [], []
+
+    def drawn(count: int) -> Intervals:
+        jitter = torch.rand(len(rays), 1 if config.use_single_jitter else count + 1, device=near.device)
+        even = torch.linspace(0, 1, count + 1, device=near.device)
+        last = resampled(edges[-1], weights[-1].detach() ** anneal, even, jitter) if edges else spread(even, jitter)
+        edges.append(last)
+        return Intervals(origins, directions, spacing.inverse(torch.lerp(near, far, last)))
+
     for level, count in enumerate(config.num_proposal_samples_per_ray[: config.num_proposal_iterations]):
-        network = model.proposal_networks[min(level, len(model.proposal_networks) - 1)]
-        edges.append(next_edges(first, next_, edges, weights, anneal, len(rays), count, near))
-        distances = first.spacing_fn_inv(edges[-1] * far + (1 - edges[-1]) * near)
-        with torch.set_grad_enabled(proposals_learn):
-            found = proposed_density(network, along(origins, directions, middles(distances)))
-        weights.append(rendering_weights(found, distances))
-    edges.append(next_edges(first, next_, edges, weights, anneal, len(rays), config.num_nerf_samples_per_ray, near))
-    distances = first.spacing_fn_inv(edges[-1] * far + (1 - edges[-1]) * near)
-    middle = middles(distances)
-    density, features = density_and_features(model.field, along(origins, directions, middle))
-    colours = colours_of(model.field, features, directions, rays.camera_indices[..., 0])
+        samples = drawn(count)
+        network = cast("HashMLPDensityField", networks[min(level, len(networks) - 1)])
+        weights.append(samples.weights(proposed_density(network, samples, proposals_learn)))
+    samples = drawn(config.num_nerf_samples_per_ray)
+    density, features = evaluate(model.field, samples.positions)
+    colours = colours_of(model.field, features, directions, cast("Tensor", rays.camera_indices)[..., 0])
     if config.use_gradient_scaling and density.requires_grad:
-        nearness = middle.square().clamp(0, 1)
+        nearness = samples.middles.square().clamp(0, 1)
         density.register_hook(lambda gradient: gradient * nearness)
         colours.register_hook(lambda gradient: gradient * nearness[..., None])
-    weights.append(rendering_weights(density, distances))
+    weights.append(samples.weights(density))
     rgb = model.renderer_rgb(rgb=colours, weights=weights[-1][..., None])
     return RadianceOutputs(rgb, weights[-1].sum(-1, keepdim=True), tuple(weights), tuple(edges))
 
@@ -86,43 +91,26 @@ def corrected(optimizer: CameraOptimizer, rays: RayBundle) -> tuple[Float[Tensor
     """
     if optimizer.config.mode == "off":
         return rays.origins, rays.directions
-    assert rays.camera_indices is not None
     every = torch.arange(optimizer.num_cameras, device=rays.origins.device)
-    of_ray = optimizer(every).index_select(0, rays.camera_indices[..., 0])
+    of_ray = optimizer(every).index_select(0, cast("Tensor", rays.camera_indices)[..., 0])
     return rays.origins + of_ray[:, :, 3], (of_ray[:, :, :3] * rays.directions[:, None]).sum(-1)
 
 
-# -------------------------------------------------------------------- samples
+def spread(even: Float[Tensor, "edges"], jitter: Float[Tensor, "rays _"]) -> Edges:
+    """Edges at even places between 0 and 1, each moved at random between the middles of its neighbouring samples."""
+    inner = (even[1:] + even[:-1]) / 2
+    low, high = torch.cat([even[:1], inner]), torch.cat([inner, even[-1:]])
+    return low + (high - low) * jitter
 
 
-def next_edges(
-    first: SpacedSampler,
-    following: PDFSampler,
-    edges: list[Edges],
-    weights: list[Float[Tensor, "rays _"]],
-    anneal: float | Float[Tensor, ""],
-    rays: int,
-    count: int,
-    like: Tensor,
+def resampled(
+    edges: Edges, weights: Float[Tensor, "rays samples"], even: Float[Tensor, "new"], jitter: Float[Tensor, "rays _"]
 ) -> Edges:
-    """Edges of the next samples: evenly spaced and jittered at first, then where the last weights are."""
-    numbers = count + 1
-    even = torch.linspace(0, 1, numbers, device=like.device)
-    jitter = torch.rand(rays, 1 if first.single_jitter else numbers, device=like.device)
-    if not edges:
-        inner = (even[1:] + even[:-1]) / 2
-        low, high = torch.cat([even[:1], inner]), torch.cat([inner, even[-1:]])
-        return low + (high - low) * jitter
-    levels = even * (1 - 1 / numbers) + jitter / numbers
-    return quantiles(edges[-1], weights[-1].detach() ** anneal + following.histogram_padding, levels)
-
-
-def quantiles(
-    edges: Edges, weights: Float[Tensor, "rays samples"], levels: Float[Tensor, "rays count"]
-) -> Float[Tensor, "rays count"]:
-    """Where the cumulative distribution of positive weights over their bins reaches these levels in [0, 1]."""
-    cumulative = (weights / weights.sum(-1, keepdim=True)).cumsum(-1).clamp(max=1)
-    cumulative = torch.nn.functional.pad(cumulative, (1, 0))
+    """Edges with equal weight between them, each moved at random by less than that."""
+    count = len(even)
+    levels = even * (1 - 1 / count) + jitter / count
+    padded = weights + PADDING
+    cumulative = torch.nn.functional.pad((padded / padded.sum(-1, keepdim=True)).cumsum(-1).clamp(max=1), (1, 0))
     above = torch.searchsorted(cumulative, levels, side="right").clamp(max=edges.shape[-1] - 1)
     below = (above - 1).clamp(min=0)
     reached, start = cumulative.gather(-1, below), edges.gather(-1, below)
@@ -130,57 +118,14 @@ def quantiles(
     return start + fraction * (edges.gather(-1, above) - start)
 
 
-def middles(distances: Edges) -> Float[Tensor, "rays samples"]:
-    """Distances of the samples in the middle of their bins."""
-    return (distances[:, :-1] + distances[:, 1:]) / 2
-
-
-def along(
-    origins: Float[Tensor, "rays 3"], directions: Float[Tensor, "rays 3"], distances: Float[Tensor, "rays samples"]
-) -> Float[Tensor, "rays samples 3"]:
-    """Positions at distances along rays."""
-    return torch.addcmul(origins[:, None], directions[:, None], distances[..., None])
-
-
-def rendering_weights(density: Float[Tensor, "rays samples"], distances: Edges) -> Float[Tensor, "rays samples"]:
-    """w_i = T_i (1 - exp(-sigma_i delta_i)) with transmittance T_i = exp(-sum_(j < i) sigma_j delta_j) (Eq. 1)."""
-    depth = density * distances.diff(dim=-1)
-    transmittance = torch.exp(-torch.nn.functional.pad(depth[:, :-1].cumsum(-1), (1, 0)))
-    return (transmittance * (1 - torch.exp(-depth))).nan_to_num()
-
-
-# -------------------------------------------------------------------- fields
-
-
-def in_cube(
-    field: NerfactoField | HashMLPDensityField, positions: Float[Tensor, "*n 3"]
-) -> tuple[Float[Tensor, "*n 3"], Bool[Tensor, "*n 1"]]:
-    """Scene positions in the unit cube of a field's hash grid, and which of them lie inside it; the others become 0."""
-    if field.spatial_distortion is not None:
-        positions = (field.spatial_distortion(positions) + 2) / 4
-    else:
-        positions = SceneBox.get_normalized_positions(positions, field.aabb)
-    inside = ((positions > 0) & (positions < 1)).all(-1, keepdim=True)
-    return positions * inside, inside
-
-
-def proposed_density(
-    network: HashMLPDensityField, positions: Float[Tensor, "rays samples 3"]
-) -> Float[Tensor, "rays samples"]:
-    """Density of a proposal network at scene positions."""
-    cube, inside = in_cube(network, positions)
-    flat = cube.view(-1, 3)
-    raw = network.linear(network.encoding(flat).to(positions)) if network.use_linear else network.mlp_base(flat)
-    return (network.average_init_density * trunc_exp(raw.to(positions)).view(inside.shape) * inside)[..., 0]
-
-
-def density_and_features(
-    field: NerfactoField, positions: Float[Tensor, "rays samples 3"]
-) -> tuple[Float[Tensor, "rays samples"], Float[Tensor, "rays samples features"]]:
-    """Density at scene positions, and the features that the colours depend on."""
-    cube, inside = in_cube(field, positions)
-    raw, features = field.mlp_base(cube.view(-1, 3)).view(*cube.shape[:-1], -1).split([1, field.geo_feat_dim], -1)
-    return (field.average_init_density * trunc_exp(raw.to(positions)) * inside)[..., 0], features
+def proposed_density(network: HashMLPDensityField, samples: Intervals, learns: bool) -> Float[Tensor, "rays samples"]:
+    """Density of a proposal network; one launch computes it where nothing is learned from it on a GPU."""
+    if not learns:
+        fused = RayDensity.of(network, precision(samples.edges))
+        if fused is not None:
+            return fused(samples.origins.detach(), samples.directions.detach(), samples.middles)
+    with torch.set_grad_enabled(learns):
+        return evaluate(network, samples.positions)[0]
 
 
 def colours_of(
@@ -207,7 +152,7 @@ def distortion(edges: Edges, weights: Float[Tensor, "rays samples"]) -> Float[Te
     With increasing middles m, sum_ij w_i w_j |m_i - m_j| = 2 sum_i w_i (m_i W_i - V_i), where W_i and V_i sum w_j and
     w_j m_j over j < i.
     """
-    middle, width = middles(edges), edges.diff(dim=-1)
+    middle, width = (edges[:, :-1] + edges[:, 1:]) / 2, edges.diff(dim=-1)
     weighted = weights * middle
     before = middle * (weights.cumsum(-1) - weights) - (weighted.cumsum(-1) - weighted)
     return (2 * (weights * before).sum(-1) + (weights.square() * width).sum(-1) / 3).mean()

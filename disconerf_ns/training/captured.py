@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from torch.cuda import _POOL_HANDLE as Pool
 
 EAGER_STEPS = 3
 """Number of steps of a kind that run as usual before one is captured, so that every kernel is compiled and loaded."""
@@ -39,7 +42,7 @@ class CapturedStep:
         compute: Callable[[], StepResults],
         parameters: Sequence[nn.Parameter],
         stream: torch.cuda.Stream,
-        pool: tuple[int, int],
+        pool: Pool,
     ):
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
@@ -87,7 +90,7 @@ class CapturedSteps:
         return torch.cuda.Stream()
 
     @cached_property
-    def _pool(self) -> tuple[int, int]:
+    def _pool(self) -> Pool:
         return torch.cuda.graph_pool_handle()
 
     def forget(self) -> None:
@@ -101,15 +104,15 @@ class Held:
     """Tensors at addresses that stay, into which the values of every step are copied."""
 
     def __init__(self):
-        self._held: dict[str, Tensor] = {}
+        self._held: list[Tensor] = []
 
-    def hold(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+    def hold(self, values: Sequence[Tensor]) -> list[Tensor]:
         """The same values at the addresses of the values before, if their shapes and types are the same."""
-        if any(name not in self._held or not alike(self._held[name], value) for name, value in values.items()):
-            self._held = {name: value.clone() for name, value in values.items()}
+        if len(values) != len(self._held) or not all(map(alike, values, self._held)):
+            self._held = [value.clone() for value in values]
         else:
-            for name, value in values.items():
-                self._held[name].copy_(value)
+            for held, value in zip(self._held, values):
+                held.copy_(value)
         return self._held
 
 

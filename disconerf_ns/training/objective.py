@@ -16,7 +16,6 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-
 COUNTED = 2048
 """Largest number to which half precision counts without a gap."""
 

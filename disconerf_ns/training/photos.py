@@ -1,8 +1,8 @@
 """The training photographs as bytes on one device, and random rays of them.
 
-nerfstudio keeps photographs as float32 in host memory, and copies the indices of every batch there and its colours back.
-Here a pixel takes 3 or 4 bytes, and many batches are drawn at once, so that what nerfstudio's cameras wait for is
-waited for once in a while.
+nerfstudio keeps photographs as float32 in host memory, and copies the indices of every batch there and its colours
+back. Here a pixel takes 3 or 4 bytes, and many batches are drawn at once, so that the host waits for nerfstudio's
+cameras once in a while and not in every step.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class Photos:
         ends = sizes.prod(1).cumsum(0)
         self.device = torch.device(device)
         channels = max(image.shape[2] for image in images)
-        self._bytes = torch.cat([torch.from_numpy(opaque(image, channels)).flatten(0, 1).to(device) for image in images])
+        pixels = [torch.from_numpy(opaque(image, channels)).flatten(0, 1) for image in images]
+        self._bytes = torch.cat([part.to(device) for part in pixels])
         self._ends, self._first = ends.to(device), (ends - sizes.prod(1)).to(device)
         self._widths = sizes[:, 1].to(device)
         self._alpha_color = None if alpha_color is None else alpha_color.to(device)
@@ -72,9 +73,7 @@ class Photos:
         return self._alpha_color.lerp(colours[:, :3], colours[:, 3:])
 
 
-def opaque(
-    image: UInt8[np.ndarray, "height width channels"], channels: int
-) -> UInt8[np.ndarray, "height width more"]:
+def opaque(image: UInt8[np.ndarray, "height width channels"], channels: int) -> UInt8[np.ndarray, "height width more"]:
     """An image with this number of channels, 3 or 4; where it has no alpha channel, it gets one of 255."""
     if image.shape[2] == channels:
         return image
