@@ -10,8 +10,9 @@ from conftest import Run
 from helpers import assert_close
 
 from disconerf_ns.rendering import rays as tracing
-from disconerf_ns.rendering.frame import SEEN, Frame
+from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import frame_outputs, output_table
+from disconerf_ns.rendering.rays import SEEN
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.viewer.picking import object_at

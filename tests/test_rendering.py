@@ -12,7 +12,7 @@ from nerfstudio.field_components.field_heads import FieldHeadNames
 from benchmarks.surface import images, moved
 from disconerf_ns.compat.nerfacto import NerfactoRadiance
 from disconerf_ns.model import DiscoNerfModel
-from disconerf_ns.rendering.rays import OCCUPANCY_STEPS, render_object
+from disconerf_ns.rendering.rays import OCCUPANCY_STEPS, SEEN, render_object
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import belonging
 from disconerf_ns.scene.objects import ObjectId
@@ -62,6 +62,21 @@ def test_the_field_is_asked_at_the_objects_own_samples_alone(scene_now, rays, mo
     render_object(scene_now, rays, id)
     (positions,) = asked
     assert (scene_now.owners(positions) == id).all()
+
+
+@torch.no_grad()
+def test_samples_that_nobody_sees_are_left_out_where_densities_come_in_one_launch(
+    scene_now, rays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id, asked, owners = scene_now.objects[0].id, [], ArrangedScene.owners
+    scene_now.occupancy(id)
+    monkeypatch.setattr(ArrangedScene, "owners", lambda scene, x: asked.append(x.numel() // 3) or owners(scene, x))
+    expected = render_object(scene_now, rays, id)
+    monkeypatch.setattr(NerfactoRadiance, "fused", True)
+    images = render_object(scene_now, rays, id)
+    assert asked[1] < 0.9 * asked[0]
+    for name in ("rgb", "accumulation"):
+        assert (images[name] - expected[name]).abs().max() < SEEN
 
 
 @torch.no_grad()

@@ -29,8 +29,8 @@ from disconerf_ns.scene.objects import ObjectId
 KEPT = 2**19
 """Most rays of a picture that is kept."""
 QUICK, QUICK_ON_GPU = 1536, 2**18
-"""Rays that are sampled before a change is seen for the first time; a GPU samples all rays of nerfstudio's still picture
-in the time in which a CPU samples a few."""
+"""Rays that are sampled before a change is seen for the first time; a GPU samples all rays of a still picture in the
+time in which a CPU samples a few."""
 ROOM = 160
 """Least side of a picture whose outlines are two lines."""
 FAILED = 0.5
