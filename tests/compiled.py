@@ -57,8 +57,8 @@ def resources(cubin: bytes) -> dict[str, int]:
 
 def run_grid(dtype: torch.dtype) -> None:
     grid, positions = TritonHashGrid(8, 16, 512, 19, 2), torch.zeros(100, 3)
-    encode.encode(positions, grid.levels, list(grid.tables), dtype).sum().backward()
-    variation.variation(positions, grid.levels, list(grid.tables)).backward()
+    encode.encode(positions, grid.levels, grid.entries(), list(grid.tables), dtype).sum().backward()
+    variation.variation(positions, grid.levels, grid.entries(), list(grid.tables)).backward()
 
 
 def run_nerf_encode(dtype: torch.dtype) -> None:
