@@ -10,6 +10,7 @@ help:
 	@echo "make demo         take the example scene apart: pictures, videos and a metric table (minutes on 2 CPU cores)"
 	@echo "make test         the tests"
 	@echo "make test-slow    the tests that take longer"
+	@echo "make test-gpu     the tests of what a GPU computes, on a GPU"
 	@echo "make test-viser   the tests of the viewer with viser 1.0"
 	@echo "make benchmark    CONFIG=.../config.yml DATA=dataset: objects from the same masks by every method, and docs/results.md"
 	@echo "make speed        CONFIG=.../config.yml DATA=dataset: the object stage's time, and docs/performance.md"
@@ -36,6 +37,15 @@ test-viser: $(INSTALLED)
 	$(PIP_INSTALL) --no-deps --upgrade --target $(VENV)/viser1 viser==1.0.0
 	PYTHONPATH=$(VENV)/viser1 OMP_NUM_THREADS=1 $(RUN)python -m pytest -n 2 --dist loadfile tests/viewer
 
+# Kernels, training, surface and pictures: what is computed on a GPU where there is one.
+COMPUTED = kernels* hashgrid implementation tinycudann radiance* operators coarse_to_fine training scene_rays objective \
+	prefetcher consensus surface storage proposals rays rendering frame occupancy seen_voxels not_finite
+GPU_TESTS = $(wildcard $(COMPUTED:%=tests/test_%.py))
+
+test-gpu: $(INSTALLED)
+	@$(RUN)python -c 'import torch; raise SystemExit(not torch.cuda.is_available() and "torch finds no GPU")'
+	$(RUN)python -m pytest -n 4 --dist loadfile $(GPU_TESTS)
+
 test-slow: $(INSTALLED)
 	$(RUN)python -m pytest -m slow
 
@@ -54,6 +64,8 @@ speed: $(INSTALLED)
 
 reference: $(INSTALLED)
 	$(RUN)python -m benchmarks.kernels
+	$(RUN)python -m benchmarks.radiance_stage
+	$(RUN)python -m benchmarks.radiance_stage --first-step 6000
 	$(RUN)python -m benchmarks.object_stage --reference
 	$(RUN)python -m benchmarks.object_stage --reference --matching view
 	$(RUN)python -m benchmarks.scaling --reference --output benchmarks/results/scaling_gpu.json
@@ -106,4 +118,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	fi
 	@touch $(INSTALLED)
 
-.PHONY: help demo test test-slow benchmark speed reference coverage lint docs format constraints clean distclean
+.PHONY: help demo test test-gpu test-slow test-viser benchmark speed reference coverage lint docs format constraints clean distclean

@@ -100,12 +100,20 @@ def peak_gib(run: Callable[[], object], device: str) -> float | None:
     return (torch.cuda.max_memory_allocated() - before) / 2**30
 
 
+def uneven(result: Tensor) -> Tensor:
+    """A gradient for a result: random, so that it differs between neighbouring slots of a ray. One that changes slowly
+    is nearly the same for all slots of a ray; then softmax's gradient is 0 in half precision, and an error relative to
+    it is infinite."""
+    generator = torch.Generator(result.device).manual_seed(0)
+    return torch.randn(result.shape, generator=generator, device=result.device).to(result.dtype)
+
+
 def both_ways(
     run: Callable[[], Tensor], learned: list[Tensor], moved: tuple[float, float], trial: Kernels, device: str
 ) -> tuple[dict, list[Tensor]]:
     """Times of the forward and the backward pass, GB/s of the bytes that each moves, memory; value and gradients."""
     result = run()
-    upstream = torch.linspace(-1, 1, result.numel(), device=device).view(result.shape).to(result.dtype)
+    upstream = uneven(result)
 
     def backward() -> object:
         return torch.autograd.grad(result, learned, upstream, retain_graph=True)

@@ -73,8 +73,8 @@ def sample_nerf(pipeline: DiscoNerfPipeline, view: int) -> tuple[Float[Tensor, "
 
     def render(chunk: RayBundle) -> dict[str, Tensor]:
         samples = radiance.sample(chunk)
-        weights = with_background(radiance, samples.get_weights(radiance.densities(samples))[..., 0])
-        return {"positions": radiance.contraction(samples.frustums.get_positions()), "weights": weights}
+        weights = with_background(radiance, samples.weights(radiance.densities(samples)))
+        return {"positions": radiance.contraction(samples.positions), "weights": weights}
 
     with model.still():
         model.camera_optimizer.apply_to_raybundle(rays)

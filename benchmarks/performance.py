@@ -144,6 +144,37 @@ def startup(facts: dict) -> list[str]:
     return [*text, line("modules", f"{modules['without']:,}", f"{modules['added']}"), ""]
 
 
+def radiance(rows: list[dict]) -> list[str]:
+    """Radiance iterations by machine, beside nerfacto's."""
+    text = ["## A radiance iteration", ""]
+    for here in by(rows, "machine").values():
+        text += [f"{here[0]['rays']:,} rays. {about(here[-1])}", ""]
+        text += head("", "state", "first step", "ms", "slowest", "GPU", "operators", "launches", "waits", "memory")
+        for row in here:
+            cells = [row["variant"], row["commit"], f"{row['first_step']:,}", f"{row['ms']:.1f}"]
+            cells += [f"{row['slowest_ms']:.1f}", f"{row['device_ms']:.1f} ms"]
+            cells += [f"{row[name]:,.0f}" for name in ("operators", "launches", "waits")]
+            text.append(line(*cells, f"{row['peak_mib'] / 1024:.1f} GiB"))
+        text.append("")
+    return text
+
+
+def whole_run(rows: list[dict]) -> list[str]:
+    """Whole runs by machine and dataset, stage by stage, in seconds."""
+    text = ["## A whole run, stage by stage", ""]
+    for here in by([row | {"where": (row["machine"], row["data"])} for row in rows], "where").values():
+        names = list(dict.fromkeys(name for row in here for name in row["stages"]))
+        text += [f"Seconds, dataset {here[0]['data']}. {about(here[-1])}", ""]
+        text += head("", "state", "iterations", *names, "from the command to objects.json", "to the end")
+        for row in here:
+            count = f"{row['iterations']:,}" if row["iterations"] else "its own"
+            cells = [f"{row['stages'][name]:.1f}" if name in row["stages"] else "" for name in names]
+            objects = f"**{row['to_objects']:.0f}**" if row["to_objects"] else ""
+            text.append(line(row["variant"], row["commit"], count, *cells, objects, f"{row['seconds']:.0f}"))
+        text.append("")
+    return text
+
+
 def plot(rows: list[dict], path: Path) -> None:
     """Each quantity over the factor by which each number grows, beside linear growth."""
     figure, axes = plt.subplots(1, len(QUANTITIES), figsize=(4 * len(QUANTITIES), 3.8))
@@ -163,6 +194,9 @@ def plot(rows: list[dict], path: Path) -> None:
     figure.savefig(path, dpi=80)
 
 
+TABLES = {"radiance_stage": radiance, "whole_run": whole_run, "viewer": viewer, "startup": startup}
+
+
 def main(report: Performance) -> None:
     def read(name: str):
         path = report.results / f"{name}.json"
@@ -172,7 +206,7 @@ def main(report: Performance) -> None:
     if facts := read("scaling"):
         text += scaling(facts)
         plot(facts["rows"], report.page.parent / "scaling.png")
-    for name, table in (("viewer", viewer), ("startup", startup)):
+    for name, table in TABLES.items():
         if facts := read(name):
             text += table(facts)
     before, rest = report.page.read_text().split(BEGIN)

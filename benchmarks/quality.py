@@ -140,7 +140,8 @@ class Stage:
         size = variant.view_pixels or self.pixels, variant.surface_points or self.points
         pipeline.config.datamanager.view_pixels, model.config.surface_points = size
         pipeline.datamanager._kept.clear()
-        vars(pipeline).pop("fetched", None)  # the next one is of the resolution before
+        for of_before in ("fetched", "scene_rays"):
+            vars(pipeline).pop(of_before, None)
         if size not in self.surfaces:
             self.surfaces[size] = pipeline.sample_surfaces()
         pipeline.surfaces = self.surfaces[size]

@@ -1,6 +1,7 @@
 """Images of objects beside nerfacto's own rgb of the same camera, in one run.
 
     python -m benchmarks.rendering --run outputs/.../config.yml
+    python -m benchmarks.rendering --synthetic     # a model of disconerf's size without a run; object_00 fills it
 
 Each image is drawn as when a camera moves: nothing is kept from another one but where the objects are, their
 occupancy. Images take turns, and a ratio is the median over the turns.
@@ -10,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.models.nerfacto import NerfactoModel
 
+from benchmarks.clock import timed
+from benchmarks.full_size import full_size, looking_at_it
 from benchmarks.runs import load
 from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.files import write_whole
@@ -34,8 +36,10 @@ from disconerf_ns.rendering.outputs import frame_outputs
 class Rendering:
     """Measure how long images take."""
 
-    run: Path
+    run: Path | None = None
     """config.yml of a disconerf run."""
+    synthetic: bool = False
+    """Draw a model of disconerf's full size that nothing has taught, in the place of a run."""
     size: int = 512
     """Side of the images in pixels."""
     turns: int = 1
@@ -45,7 +49,7 @@ class Rendering:
     objects: int = 100
     """Objects that are drawn alone, the largest ones."""
     output: Path | None = None
-    """File of the figures; by default benchmarks/results/rendering_SCENE.json."""
+    """File of the figures; by default benchmarks/results/rendering_SCENE.json, or rendering_synthetic.json."""
 
 
 def square(camera: Cameras, size: int) -> Cameras:
@@ -71,47 +75,62 @@ def nerfacto(model: DiscoNerfModel, rays: RayBundle) -> torch.Tensor:
 def images(model: DiscoNerfModel, rays: RayBundle, most: int) -> dict[str, Callable[[], torch.Tensor]]:
     """A function for each image, which draws it from nothing."""
     scene, draw = model.current.value, {"nerfacto rgb": lambda: nerfacto(model, rays)}
-    for name in ["rgb", "objects", *(each.name for each in scene.objects[:most])]:
+    for name in ["rgb", "depth", "objects", *(each.name for each in scene.objects[:most])]:
         draw[name] = lambda name=name: frame_outputs(Frame(scene, rays, (len(rays),)))[name]
     return draw
 
 
-@torch.no_grad()
-def main(trial: Rendering) -> None:
+def subject(trial: Rendering) -> tuple[str, DiscoNerfModel, Cameras]:
+    """What is drawn: its name, the model, and a camera with a square image."""
+    if trial.synthetic:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return "synthetic", full_size(device), looking_at_it(trial.size, trial.size, device)
+    if trial.run is None:
+        raise SystemExit("Pass --run, or --synthetic.")
     pipeline = load(trial.run)
     pipeline.eval()
-    model, scene = pipeline.model, pipeline.model.current.value
-    dataset = Path(pipeline.config.datamanager.dataparser.data).name
-    cameras = pipeline.datamanager.eval_dataset.cameras
-    camera = square(cameras[trial.camera : trial.camera + 1], trial.size).to(pipeline.device)
-    rays = camera.generate_rays(camera_indices=0, keep_shape=True).flatten()
-    started = time.process_time()
-    for each in scene.objects[: trial.objects]:
-        scene.occupancy(each.id)
-    built = time.process_time() - started
-    clock = time.perf_counter if pipeline.device.type == "cuda" else time.process_time
+    cameras = pipeline.datamanager.eval_dataset.cameras[trial.camera : trial.camera + 1]
+    name = Path(pipeline.config.datamanager.dataparser.data).name
+    return name, pipeline.model, square(cameras, trial.size).to(pipeline.device)
+
+
+@torch.no_grad()
+def main(trial: Rendering) -> None:
+    dataset, model, camera = subject(trial)
+    rays, scene, gpu = (
+        camera.generate_rays(0, keep_shape=True).flatten(),
+        model.current.value,
+        model.device.type == "cuda",
+    )
+    with timed() as building:
+        for each in scene.objects[: trial.objects]:
+            scene.occupancy(each.id)
     draw = images(model, rays, trial.objects)
     seconds, covered = {name: [] for name in draw}, {}
-    for _ in range(trial.turns):
+    for turn in range(trial.turns + gpu):  # on a GPU the first turn compiles kernels
         for name, image in draw.items():
-            started = clock()
-            drawn = image().cpu()
-            seconds[name].append(clock() - started)
+            with timed() as lap:
+                drawn = image().cpu()
             covered[name] = float(drawn.ne(1).any(-1).float().mean())
+            if turn >= gpu:
+                seconds[name].append(lap.seconds if gpu else lap.cpu_seconds)
     own = seconds["nerfacto rgb"]
     rows = [
         {
             "image": name,
             "seconds": median(taken),
+            "frames_a_second": 1 / median(taken),
             "ratio": median(one / other for one, other in zip(taken, own)),
             "covered": covered[name],
         }
         for name, taken in seconds.items()
     ]
     for row in rows:
-        print(f"{row['image']:14} {row['seconds']:7.2f} s {row['ratio']:5.2f}  {100 * row['covered']:.0f} %")
+        figures = f"{row['seconds']:8.4f} s {row['frames_a_second']:6.1f} a second {row['ratio']:6.3f}"
+        print(f"{row['image']:14} {figures}  {100 * row['covered']:.0f} %")
     facts = {"machine": machine(), "versions": versions(), "cores": os.cpu_count()}
-    found = {"scene": dataset, "size": trial.size, "turns": trial.turns, "occupancies_s": built, "rows": rows}
+    found = {"scene": dataset, "size": trial.size, "turns": trial.turns, "rows": rows}
+    found["occupancies_s"] = building.seconds if gpu else building.cpu_seconds
     output = trial.output or Path(f"benchmarks/results/rendering_{dataset}.json")
     write_whole(output, json.dumps(facts | found, indent=1))
 

@@ -26,9 +26,9 @@ from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.field import ObjectFieldConfig
 from disconerf_ns.files import write_whole
 
-SMALL = Size(40, 36, 48, 8, 16, 1, field=ObjectFieldConfig(finest=256, log2_table=17))
+SMALL = Size(40, 36, 48, 8, 16, 1, field=ObjectFieldConfig(finest=256, log2_table=17), rays_per_batch=8640)
 """Start on a CPU; its surface has as many points as the consensus takes cells from."""
-LARGE = Size(views=35, height=130, width=195, masks=15, slots=30, points=1)
+LARGE = Size(views=35, height=130, width=195, masks=15, slots=30, points=1, rays_per_batch=2**14)
 """Start on a GPU; the largest values are about the reference scene's."""
 LINEAR = 1.1
 """Exponent up to which growth counts as linear, measured as it is."""
@@ -42,8 +42,8 @@ class Scaling:
     """Start at a size for a GPU."""
     doublings: int = 3
     """Times that each number is doubled."""
-    axes: tuple[str, ...] = ("views", "pixels", "masks", "slots", "points")
-    """The numbers: views, pixels of a view, masks K of a view, slots N, surface points of a ray."""
+    axes: tuple[str, ...] = ("views", "pixels", "masks", "slots", "points", "rays_per_batch")
+    """The numbers: views, pixels and masks K of a view, slots N, surface points of a ray, rays of an iteration."""
     repeats: int = 9
     """Iterations that are timed, of which the fastest counts."""
     start: Size = field(default_factory=lambda: SMALL)

@@ -1,6 +1,7 @@
 """The frozen surface: how well a few points stand for all samples of a ray, and what they and the masks cost.
 
     python -m benchmarks.surface --run outputs/.../config.yml
+    python -m benchmarks.surface --synthetic       # only microseconds a ray, of an untrained model of disconerf's size
 
 The error of a ray is half the sum over all slots of |O_k - O|, the part of the ray that k points give to other slots; O
 takes every sample of the radiance field at its middle, or is the integral over the samples' bins.
@@ -20,8 +21,12 @@ import numpy as np
 import torch
 import tyro
 from jaxtyping import Float
+from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
+from benchmarks import sampling
+from benchmarks.clock import timed
+from benchmarks.full_size import full_size, looking_at_it
 from benchmarks.mask_store import ragged_masks
 from benchmarks.runs import load
 from disconerf_ns.evaluation.provenance import machine, versions
@@ -39,8 +44,16 @@ INTEGRAL = 64
 class Surface:
     """Measure the surface cache of a trained run."""
 
-    run: Path
+    run: Path | None = None
     """config.yml of a disconerf run."""
+    synthetic: bool = False
+    """Time the sampling of a model of disconerf's full size that nothing has taught, in the place of a run."""
+    width: int = 779
+    """Columns of its views, of which there are two thirds as many rows."""
+    at_once: tuple[int, ...] = (1 << 15, 1 << 17)
+    """Rays that it samples at once."""
+    rays: int = 8000
+    """Evenly spaced rays, over the views, on which fewer samples are compared with many."""
     points: tuple[int, ...] = (1, 2, 4, 8)
     """Points per ray."""
     views: int = 8
@@ -48,7 +61,7 @@ class Surface:
     repeats: int = 5
     """Times that each time is taken; the least counts."""
     output: Path | None = None
-    """File of the figures; by default benchmarks/results/surface_SCENE.json."""
+    """File of the figures; by default benchmarks/results/surface_SCENE.json, or surface_WIDTHxHEIGHT.json."""
 
 
 @torch.no_grad()
@@ -61,10 +74,10 @@ def images(pipeline: DiscoNerfPipeline, view: int, points: Iterable[int]) -> dic
     parts = []
     for start in range(0, len(rays), 1024):
         samples = radiance.sample(rays[start : start + 1024])
-        weights = samples.get_weights(radiance.densities(samples))
-        positions = radiance.contraction(samples.frustums.get_positions())
+        weights = samples.weights(radiance.densities(samples))
+        positions = radiance.contraction(samples.positions)
         slots = field(positions.flatten(0, 1)).unflatten(0, positions.shape[:2])
-        drawn = {"all samples": (with_background(radiance, weights[..., 0])[..., None] * slots).sum(1)}
+        drawn = {"all samples": (with_background(radiance, weights)[..., None] * slots).sum(1)}
         for count in (*points, INTEGRAL):
             packed = SurfaceSamples.pack(*surface_points(radiance, samples, weights, count))
             name = "integral" if count == INTEGRAL else str(count)
@@ -88,11 +101,15 @@ def least(repeats: int, work: Callable[[], object]) -> float:
     return min(taken)
 
 
+def chosen_views(pipeline: DiscoNerfPipeline, views: int) -> list[int]:
+    """Indices of some training views, evenly spaced."""
+    count = len(pipeline.datamanager.train_dataset)
+    return np.linspace(0, count - 1, min(views, count)).round().astype(int).tolist()
+
+
 def quadrature(pipeline: DiscoNerfPipeline, trial: Surface) -> list[dict]:
     """The error for each number of points, over rays of all views together."""
-    count = len(pipeline.datamanager.train_dataset)
-    chosen = np.linspace(0, count - 1, min(trial.views, count)).round().astype(int).tolist()
-    found = [images(pipeline, view, trial.points) for view in chosen]
+    found = [images(pipeline, view, trial.points) for view in chosen_views(pipeline, trial.views)]
     drawn = {name: torch.cat([image[name] for image in found]) for name in found[0]}
     samples, integral = drawn["all samples"], drawn["integral"]
     return [
@@ -131,20 +148,53 @@ def decoding(trial: Surface, masks: int = 40, side: int = 1000, pixels: int = 40
     return facts | {"encoded_kib": encoded / 1024, "packed_kib": view.packed(scaled, scaled).nbytes / 1024}
 
 
+def fewer(pipeline: DiscoNerfPipeline, trial: Surface) -> list[dict]:
+    """What fewer samples change on evenly spaced rays of some training views."""
+    bundles = [pipeline.datamanager.view_rays(view) for view in chosen_views(pipeline, trial.views)]
+    stride = max(sum(map(len, bundles)) // trial.rays, 1)
+    rays = RayBundle(
+        *(
+            torch.cat([getattr(bundle, name)[::stride] for bundle in bundles])
+            for name in ("origins", "directions", "pixel_area", "camera_indices")
+        )
+    )
+    pipeline.model.camera_optimizer.apply_to_raybundle(rays)
+    return sampling.errors(pipeline.model, rays)
+
+
+def time_without_run(trial: Surface) -> None:
+    """Times of sampling a model of full size, without a run."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    height = round(trial.width * 2 / 3)
+    rays = looking_at_it(trial.width, height, device).generate_rays(0, keep_shape=True).flatten()
+    rows = sampling.times(full_size(device), rays, trial.at_once, trial.repeats)
+    write(trial, f"{trial.width}x{height}", {"rays": len(rays), "sampling": rows})
+
+
+def write(trial: Surface, scene: str, found: dict) -> None:
+    """Print the figures, and write them with the machine's."""
+    print(json.dumps(found, indent=1))
+    facts = {"machine": machine(), "versions": versions(), "cores": os.cpu_count(), "seed": 0, "scene": scene}
+    write_whole(trial.output or Path(f"benchmarks/results/surface_{scene}.json"), json.dumps(facts | found, indent=1))
+
+
 def main(trial: Surface) -> None:
+    if trial.synthetic:
+        time_without_run(trial)
+        return
+    if trial.run is None:
+        raise SystemExit("Pass --run, or --synthetic.")
     pipeline = load(trial.run)
     pipeline.eval()
     scene = Path(pipeline.config.datamanager.dataparser.data).name
-    start = time.process_time()
-    pipeline.surfaces = pipeline.sample_surfaces()
-    seconds, rays = time.process_time() - start, sum(len(surface) for surface in pipeline.surfaces)
-    found = {"scene": scene, "views": len(pipeline.surfaces), "rays": rays, "sampling_s": seconds}
-    found |= {"slots": pipeline.model.object_field.slots, "quadrature": quadrature(pipeline, trial)}
-    found |= {"fetching_ms": fetching(pipeline, trial), "decoding": decoding(trial)}
-    print(json.dumps(found, indent=1))
-    facts = {"machine": machine(), "versions": versions(), "cores": os.cpu_count(), "seed": 0}
-    output = trial.output or Path(f"benchmarks/results/surface_{scene}.json")
-    write_whole(output, json.dumps(facts | found, indent=1))
+    with timed() as lap:
+        pipeline.surfaces = pipeline.sample_surfaces()
+    seconds = lap.seconds if pipeline.device.type == "cuda" else lap.cpu_seconds
+    rays = sum(len(surface) for surface in pipeline.surfaces)
+    found = {"views": len(pipeline.surfaces), "rays": rays, "sampling_s": seconds, "us_per_ray": 1e6 * seconds / rays}
+    found |= {"slots": pipeline.model.object_field.slots, "samples": fewer(pipeline, trial)}
+    found |= {"quadrature": quadrature(pipeline, trial), "fetching_ms": fetching(pipeline, trial)}
+    write(trial, scene, found | {"decoding": decoding(trial)})
 
 
 if __name__ == "__main__":

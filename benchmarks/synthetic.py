@@ -6,7 +6,6 @@ are as large as objects, which is what time and memory depend on.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -21,9 +20,11 @@ from disconerf_ns.discovery.consensus import Consensus
 from disconerf_ns.discovery.explanation import Explanation
 from disconerf_ns.field import ObjectFieldConfig
 from disconerf_ns.masks.masked_view import MaskedView, pack
+from disconerf_ns.method import disconerf
 from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.surface.samples import SurfaceSamples
 from disconerf_ns.training.batch import ObjectBatch
+from disconerf_ns.training.scene_rays import SceneRays
 
 
 @dataclass
@@ -43,9 +44,11 @@ class Size:
     points: int = 2
     """Surface points of a ray."""
     views_per_batch: int = 5
-    """Views in one iteration, B."""
+    """Whole views in one iteration, B, where masks are matched view by view or no rays are drawn."""
     field: ObjectFieldConfig = field(default_factory=ObjectFieldConfig)
     """Size of the object field."""
+    rays_per_batch: int = disconerf.config.pipeline.datamanager.rays_per_batch
+    """Rays of one iteration where masks are matched by scene; 0 takes whole views."""
 
 
 def look(direction: Float[Tensor, "3"], size: Size) -> Float[Tensor, "rays 3"]:
@@ -91,6 +94,10 @@ class Synthetic:
         points = wavy(normalize(torch.randn(30_000, 3, device=self.device), dim=-1))
         self.model.agree_on(Consensus.of(points.cpu(), self._object(points - 0.5).cpu()))
         self._next = torch.zeros(0, dtype=torch.long)
+        self.rays: SceneRays | None = None
+        if self.explanations is not None and size.rays_per_batch > 0:
+            parts = self.surfaces, self.views, self.explanations
+            self.rays = SceneRays.of(*parts, size.rays_per_batch, 1, self.device)
 
     def _object(self, towards: Float[Tensor, "n 3"]) -> Int[Tensor, "n"]:
         return (towards @ self.objects.T).argmax(-1)
@@ -110,7 +117,9 @@ class Synthetic:
             self.explanations.append(Explanation(sets, torch.ones(self.size.masks, device=self.device)))
 
     def next_batch(self) -> ObjectBatch:
-        """The views of the next iteration: every one once in random order, then again."""
+        """Rays of all views, or the views of the next iteration: every one once in random order, then again."""
+        if self.rays is not None:
+            return self.rays.draw()
         count = min(self.size.views_per_batch, self.size.views)
         if len(self._next) < count:
             self._next = torch.cat([self._next, torch.randperm(self.size.views)])
@@ -126,13 +135,3 @@ class Synthetic:
     def nbytes(self) -> int:
         """Memory of surface and masks."""
         return sum(s.nbytes for s in self.surfaces) + sum(v.nbytes for v in self.views)
-
-
-def samples(size: Size) -> int:
-    """Surface points of one iteration."""
-    return min(size.views_per_batch, size.views) * size.height * size.width * size.points
-
-
-def side(rays: int) -> int:
-    """The side of a square image of about that many rays."""
-    return max(round(math.sqrt(rays)), 1)

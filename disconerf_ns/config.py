@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from nerfstudio.configs.base_config import MachineConfig
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManagerConfig
+from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.models.nerfacto import NerfactoModelConfig
 from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
 
@@ -31,6 +32,13 @@ class DiscoNerfMachineConfig(MachineConfig):
 
 
 @dataclass
+class DiscoNerfTrainerConfig(TrainerConfig):
+    """nerfstudio's settings of a run, with a trainer that does not wait for the GPU in each step."""
+
+    _target: type = field(default=Deferred(lambda: resolve_name("disconerf_ns.trainer:DiscoNerfTrainer")), repr=False)
+
+
+@dataclass
 class DiscoNerfDataManagerConfig(VanillaDataManagerConfig):
     """nerfstudio's data manager with masks for the training views."""
 
@@ -45,15 +53,19 @@ class DiscoNerfDataManagerConfig(VanillaDataManagerConfig):
     """Add one mask to every view, which holds the pixels whose surface lies outside the unit sphere; for scenes that
     the cameras circle."""
     views_per_batch: int = 5
-    """Number of whole views in one iteration of the object stage."""
+    """Number of whole views in one iteration of the object stage, where it draws no rays."""
+    rays_per_batch: int = 0
+    """Number of rays in one iteration of the object stage with matching "scene", the same number of each training view;
+    0 takes `views_per_batch` whole views, as do runs from before there was this option."""
     view_pixels: int = 405_000
     """Maximum number of pixels per view in the object stage; larger images are subsampled on an even grid."""
     image_memory_gb: float = 8.0
-    """Maximum memory in GiB for the photos of the radiance stage. If all photos need more, a random subset that fits is
-    drawn every 1000 iterations."""
+    """Maximum memory in GiB for the photos of the radiance stage. They are kept as bytes, on the GPU if they take a
+    quarter of its free memory at most. If all photos need more than this, nerfstudio's loader draws a random subset
+    that fits every 1000 iterations; 0 always takes that loader."""
     mask_memory_gb: float = 2.0
     """Maximum memory in GiB for masks that stay decoded, at one bit per pixel and mask; the other masks are decoded for
-    each batch."""
+    each batch of whole views. Masks of rays that are drawn take as much again on the device that trains."""
 
 
 @dataclass
@@ -68,6 +80,12 @@ class DiscoNerfModelConfig(NerfactoModelConfig):
     """Architecture of the object field."""
     surface_points: int = 2
     """Number of surface points per ray in training, at equal steps of the rendering weights' cumulative sum."""
+    frozen_samples: tuple[int, ...] = (96, 48, 48)
+    """Largest number of samples per ray, for each proposal network and then for the field, where the radiance field is
+    not trained: for the surface and for pictures. With 256 96 48, training's numbers, neither is more exact."""
+    half_precision: bool = True
+    """On a GPU, evaluate the radiance field in half precision for the surface and for pictures, as mixed precision does
+    in training."""
     rendered_points: int = 8
     """Number of surface points per ray of a rendered image. An image needs more points than training, which averages
     fuzzy surfaces over many views."""
@@ -128,6 +146,9 @@ class DiscoNerfPipelineConfig(VanillaPipelineConfig):
     """Number of hash grid levels of the radiance field, counted from the coarsest, that learn from the start."""
     level_iterations: int = 50
     """Number of iterations after which the next finer level of the radiance field starts to learn."""
+    cuda_graphs: bool = True
+    """On a GPU, capture training steps as CUDA graphs, which start thousands of small operations at once. Only the
+    speed depends on this."""
     consensus_rays: int = 500_000
     """Number of evenly spaced rays, over all views, that enter the search for the objects that the masks of all views
     agree on."""
@@ -135,7 +156,8 @@ class DiscoNerfPipelineConfig(VanillaPipelineConfig):
     """Smallest fraction of the visible surface, in [0, 1], that counts as an object. Matching "view" leaves slivers in
     spare slots; 0.002 is better there."""
     surface_memory_gb: float = 8.0
-    """Maximum GPU memory in GiB for the surface points of the training views."""
+    """Maximum GPU memory in GiB for the surface points of the training views. Where rays are drawn, they have half of
+    it; if they do not fit, every second ray is left out, or more."""
     surface_host_memory_gb: float = 4.0
     """Maximum host memory in GiB for surface points that do not fit on the GPU; the rest goes to a file in the run's
     folder."""

@@ -27,6 +27,7 @@ from disconerf_ns.masks.keys import image_key
 from disconerf_ns.masks.masked_view import MaskedView
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.surface.rays import sampled_rays
+from disconerf_ns.training.photos import Photos, RayDraws, read_photos
 
 PHOTO_BYTES = 3 * 12
 """Maximum number of bytes that nerfstudio needs per pixel: three float32 values in the photos in use and, while a new
@@ -46,6 +47,7 @@ class DiscoNerfDataManager(VanillaDataManager):
             raise UserError(f"data: there is no {data}; pass the dataset's folder with --data.")
         self.shuffled: list[int] = []
         self._kept: dict[int, MaskedView] = {}
+        self._draws: RayDraws | None = None
         super().__init__(config, *args, **kwargs)
 
     def setup_train(self) -> None:
@@ -55,8 +57,12 @@ class DiscoNerfDataManager(VanillaDataManager):
             UserError: masks are missing, broken or of another shape, or no training image has a mask.
         """
         self._check_photos()
-        self._limit_photos()
-        super().setup_train()
+        if self._fits_in_bytes():
+            self.train_pixel_sampler = self._get_pixel_sampler(self.train_dataset, self.config.train_num_rays_per_batch)
+            self._draws = RayDraws(self._photos_in_bytes(), self._cameras)
+        else:
+            self._limit_photos()
+            super().setup_train()
         if self.test_mode != "val":
             return
         self._warn_of_changed_images()
@@ -80,6 +86,40 @@ class DiscoNerfDataManager(VanillaDataManager):
             raise UserError(f"images: {sentence}")
         if parsed.mask_filenames is not None:
             check_masks(parsed.mask_filenames, parsed.image_filenames)
+
+    def _fits_in_bytes(self) -> bool:
+        """Whether `Photos` can stand in for nerfstudio's loader, and all photographs fit into `image_memory_gb`.
+
+        Datasets with data of their own, patches and samplers that a user chose stay nerfstudio's.
+        """
+        config, dataset = self.config, self.train_dataset
+        ordinary = (
+            type(dataset) is InputDataset
+            and not dataset.mask_color
+            and config.train_num_images_to_sample_from == -1
+            and config.patch_size == 1
+            and config.pixel_sampler._target is PixelSampler
+            and not config.pixel_sampler.keep_full_image
+            and not (dataset.cameras.camera_type == CameraType.EQUIRECTANGULAR.value).any()
+        )
+        return ordinary and self._bytes <= config.image_memory_gb * 2**30
+
+    @property
+    def _bytes(self) -> int:
+        """Largest size of the training photographs as bytes."""
+        return 4 * int((self.train_dataset.cameras.height * self.train_dataset.cameras.width).sum())
+
+    def _photos_in_bytes(self) -> Photos:
+        """The photographs on the device that trains, if they take a quarter of its free memory at most."""
+        dataset, parsed = self.train_dataset, self.train_dataparser_outputs
+        device = torch.device(self.device)
+        if device.type == "cuda" and self._bytes > torch.cuda.mem_get_info(device)[0] / 4:
+            device = torch.device("cpu")
+        taught = None
+        if self._crop_radius(dataset.cameras) is not None or parsed.mask_filenames is not None:
+            taught = [self._taught_at(index, *self._image_size(index)) for index in range(len(dataset))]
+        images = read_photos(dataset.get_numpy_image, len(dataset))
+        return Photos(images, device, parsed.alpha_color, taught)
 
     def _limit_photos(self) -> None:
         """Let nerfstudio hold as many photos as fit into `image_memory_gb`, unless the user set their number."""
@@ -191,16 +231,20 @@ class DiscoNerfDataManager(VanillaDataManager):
 
     def taught(self, index: int) -> Bool[Tensor, "pixels"]:
         """True for pixels of `view_rays` that have a ray which teaches nerfstudio's radiance field."""
-        size = self.view_size(index)
-        taught = np.ones(size, dtype=bool)
+        taught = self._taught_at(index, *self.view_size(index)).flatten()
+        if self._may_lack_rays:
+            taught &= self.view_rays(index).directions.isfinite().all(-1).cpu()
+        return taught
+
+    def _taught_at(self, index: int, rows: int, columns: int) -> Bool[Tensor, "rows columns"]:
+        """True for pixels of a view of this size inside nerfstudio's mask and fisheye radius."""
+        taught = np.ones((rows, columns), dtype=bool)
         files = self.train_dataparser_outputs.mask_filenames
         if files is not None and not self.config.pixel_sampler.ignore_mask:
-            taught &= inside_mask(files[index], *size)
+            taught &= inside_mask(files[index], rows, columns)
         if (radius := self._crop_radius(self.train_dataset.cameras)) is not None:
-            taught &= inside_radius(*self._image_size(index), radius, *size)
-        if self._may_lack_rays:
-            taught &= self.view_rays(index).directions.isfinite().all(-1).view(size).cpu().numpy()
-        return torch.from_numpy(taught).flatten()
+            taught &= inside_radius(*self._image_size(index), radius, rows, columns)
+        return torch.from_numpy(taught)
 
     def _crop_radius(self, cameras: Cameras) -> float | None:
         """nerfstudio's `fisheye_crop_radius` in pixels of the images as they are used; None if rays lie anywhere."""
@@ -215,11 +259,15 @@ class DiscoNerfDataManager(VanillaDataManager):
         return sampler
 
     def next_train(self, step: int) -> tuple[RayBundle, dict]:
-        """nerfstudio's next rays; another one stands in for the middle ray of a fisheye, if that is not a number.
+        """The next rays; another one stands in for the middle ray of a fisheye, if that is not a number.
 
         nerfstudio divides 0 by 0 where a pixel lies exactly at a fisheye camera's principal point.
         """
-        rays, batch = super().next_train(step)
+        if self._draws is None:
+            rays, batch = super().next_train(step)
+        else:
+            self.train_count += 1
+            rays, batch = self._draws.take(self.get_train_rays_per_batch())
         if not self._may_lack_rays:
             return rays, batch
         finite = rays.directions.isfinite().all(-1)

@@ -10,8 +10,6 @@ from importlib.util import find_spec
 from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
 from nerfstudio.configs.base_config import ViewerConfig
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
-from nerfstudio.engine.optimizers import AdamOptimizerConfig
-from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.plugins.types import MethodSpecification
 
 from disconerf_ns.compat.checkpoints import allow_numpy_scalars
@@ -20,6 +18,7 @@ from disconerf_ns.config import (
     DiscoNerfMachineConfig,
     DiscoNerfModelConfig,
     DiscoNerfPipelineConfig,
+    DiscoNerfTrainerConfig,
 )
 from disconerf_ns.field import ObjectFieldConfig
 from disconerf_ns.optimizer import FusedAdamConfig
@@ -32,15 +31,15 @@ allow_numpy_scalars()
 def _optimizers(radiance_lr: float = 1e-2) -> dict:
     """Learning rates at the start; the pipeline lowers them by the stage's own clock."""
     return {
-        "proposal_networks": {"optimizer": AdamOptimizerConfig(lr=radiance_lr, eps=1e-15), "scheduler": None},
-        "fields": {"optimizer": AdamOptimizerConfig(lr=radiance_lr, eps=1e-15), "scheduler": None},
-        "camera_opt": {"optimizer": AdamOptimizerConfig(lr=1e-3, eps=1e-15), "scheduler": None},
+        "proposal_networks": {"optimizer": FusedAdamConfig(lr=radiance_lr, eps=1e-15), "scheduler": None},
+        "fields": {"optimizer": FusedAdamConfig(lr=radiance_lr, eps=1e-15), "scheduler": None},
+        "camera_opt": {"optimizer": FusedAdamConfig(lr=1e-3, eps=1e-15), "scheduler": None},
         "object_field": {"optimizer": FusedAdamConfig(lr=0.15, eps=1e-15), "scheduler": None},
     }
 
 
 disconerf = MethodSpecification(
-    config=TrainerConfig(
+    config=DiscoNerfTrainerConfig(
         method_name="disconerf",
         machine=DiscoNerfMachineConfig(),
         max_num_iterations=12_000,
@@ -52,6 +51,7 @@ disconerf = MethodSpecification(
                 dataparser=NerfstudioDataParserConfig(),
                 train_num_rays_per_batch=4096,
                 eval_num_rays_per_batch=4096,
+                rays_per_batch=131_072,
             ),
             model=DiscoNerfModelConfig(
                 eval_num_rays_per_chunk=1 << 15,
@@ -68,7 +68,7 @@ disconerf = MethodSpecification(
 )
 
 disconerf_small = MethodSpecification(
-    config=TrainerConfig(
+    config=DiscoNerfTrainerConfig(
         method_name="disconerf-small",
         machine=DiscoNerfMachineConfig(),
         max_num_iterations=1200,
@@ -81,6 +81,7 @@ disconerf_small = MethodSpecification(
                 train_num_rays_per_batch=768,
                 eval_num_rays_per_batch=768,
                 view_pixels=3000,
+                rays_per_batch=4096,
             ),
             first_levels=8,
             model=DiscoNerfModelConfig(

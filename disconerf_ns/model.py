@@ -18,11 +18,12 @@ from torch import Tensor
 
 from disconerf_ns.compat.lpips import without_download
 from disconerf_ns.compat.nerfacto import NerfactoRadiance
+from disconerf_ns.compat.radiance_step import RadianceOutputs, radiance_losses, radiance_metrics, radiance_outputs
 from disconerf_ns.config import DiscoNerfModelConfig
 from disconerf_ns.discovery.consensus import Consensus
 from disconerf_ns.errors import UserError
 from disconerf_ns.field import ObjectField
-from disconerf_ns.kernels.radiance_encoding import quicken
+from disconerf_ns.kernels.radiance_encoding import by_triton, quicken
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.lazy_outputs import LazyOutputs
 from disconerf_ns.rendering.outputs import frame_outputs, output_table, unmixed
@@ -40,6 +41,8 @@ CONSENSUS = ("consensus_points", "consensus_groups", "consensus_neighbours")
 """Buffers that hold the consensus."""
 BACKGROUNDS = {"white": 1.0, "black": 0.0}
 """Grey value of the surroundings of an object that is rendered alone."""
+ALWAYS_LEARN = 10
+"""Number of first steps in which the proposal networks learn in any case, as in nerfacto."""
 Presenter = Callable[[Cameras, OrientedBox | None], LazyOutputs | None]
 """Draws a camera for the viewer, where a client of it asks; None for everybody else."""
 
@@ -48,9 +51,16 @@ class DiscoNerfModel(NerfactoModel):
     """A radiance field that is frozen after its stage, and an object field that its surface teaches."""
 
     config: DiscoNerfModelConfig
+    anneal: Float[Tensor, ""]
+    """Exponent of the proposal networks' weights in this step of the radiance stage."""
 
     def populate_modules(self) -> None:
         """Build nerfacto, the object field, and the table of discovered objects."""
+        if min(self.config.frozen_samples, default=1) < 1:
+            raise UserError(
+                f"frozen_samples has {min(self.config.frozen_samples)}; pass numbers of at least 1 with "
+                "--pipeline.model.frozen-samples, or leave it out."
+            )
         with without_download():
             super().populate_modules()
         quicken(self)
@@ -66,6 +76,9 @@ class DiscoNerfModel(NerfactoModel):
         self.register_buffer("consensus_groups", torch.zeros(0, dtype=torch.long))
         self.register_buffer("consensus_neighbours", torch.zeros(0, 1, dtype=torch.long))
         self.coarse_to_fine = CoarseToFine(self.field.mlp_base)
+        self.proposals_learn = True
+        """Whether the proposal networks get gradients in this step of the radiance stage."""
+        self.register_buffer("anneal", torch.ones(()), persistent=False)
         self.label_maps: dict[int, Tensor] | None = None
         """Output `label` of each image that nerfstudio's evaluation renders, by image; None drops them."""
         self.rendering_lock = threading.RLock()
@@ -73,6 +86,12 @@ class DiscoNerfModel(NerfactoModel):
         """The scene that outputs show; another one takes effect with the next image."""
         self.present: Presenter = lambda camera, obb_box: None
         """Draws for the clients of a viewer; a viewer sets it."""
+
+    @property
+    def capturable(self) -> bool:
+        """Whether a CUDA graph can capture a step of the radiance stage: nothing in it is copied from the host."""
+        copies = self.config.background_color in BACKGROUNDS or self.config.predict_normals
+        return self.config.implementation == "torch" and by_triton(self) and not copies
 
     def get_param_groups(self) -> dict[str, list[torch.nn.Parameter]]:
         """nerfacto's groups and `object_field`."""
@@ -86,7 +105,7 @@ class DiscoNerfModel(NerfactoModel):
 
     # ---------------------------------------------------------------- training
 
-    def forward(self, inputs: RayBundle | ObjectBatch) -> dict[str, Tensor | list] | ObjectOutputs:
+    def forward(self, inputs: RayBundle | ObjectBatch) -> dict[str, Tensor | list] | RadianceOutputs | ObjectOutputs:
         """Outputs for rays (radiance stage, rendering) or for whole views with masks (object stage)."""
         if isinstance(inputs, ObjectBatch):
             return object_outputs(
@@ -94,13 +113,24 @@ class DiscoNerfModel(NerfactoModel):
             )
         return super().forward(inputs)
 
-    def get_outputs(self, ray_bundle: RayBundle) -> dict:
-        """nerfacto's outputs while training; otherwise every output of the scene by name, computed on demand."""
+    def get_outputs(self, ray_bundle: RayBundle) -> dict | RadianceOutputs:
+        """What the losses need while training; otherwise every output of the scene by name, computed on demand."""
         if not self.training:
             return frame_outputs(Frame(self.current.value, ray_bundle, (len(ray_bundle),)))
-        outputs = super().get_outputs(ray_bundle)
-        outputs["random_densities"] = self._random_densities()
-        return outputs
+        if self.config.predict_normals:
+            return super().get_outputs(ray_bundle)
+        return radiance_outputs(self, ray_bundle, self.proposals_learn, self.anneal)
+
+    def begin_radiance_step(self) -> None:
+        """Decide whether the proposal networks learn in the next step, by nerfacto's schedule of their updates."""
+        sampler = self.proposal_sampler
+        if self.config.predict_normals:  # nerfacto's own step decides
+            return
+        waited = sampler._steps_since_update > sampler.update_sched(sampler._step)
+        self.proposals_learn = bool(waited or sampler._step < ALWAYS_LEARN)
+        if self.proposals_learn:
+            sampler._steps_since_update = 0
+        self.anneal.fill_(sampler._anneal)
 
     def _random_densities(self) -> Float[Tensor, "points"]:
         """Densities at uniformly random points of the contracted cube (DiscoNeRF, 7.2)."""
@@ -108,22 +138,27 @@ class DiscoNerfModel(NerfactoModel):
         raw = self.field.mlp_base(points)[:, 0].float()
         return self.field.average_init_density * torch.exp(raw.clamp(max=15))
 
-    def get_metrics_dict(self, outputs: dict | ObjectOutputs, batch: dict) -> dict[str, Tensor]:
+    def get_metrics_dict(self, outputs: dict | RadianceOutputs | ObjectOutputs, batch: dict) -> dict[str, Tensor]:
         """nerfacto's metrics, or the mean affinity of masks with their slots and the number of slots in use."""
         if isinstance(outputs, ObjectOutputs):
             return outputs.metrics()
+        if isinstance(outputs, RadianceOutputs):
+            return radiance_metrics(self, outputs, batch["image"].to(self.device))
         return super().get_metrics_dict(outputs, batch)
 
     def get_loss_dict(
-        self, outputs: dict | ObjectOutputs, batch: dict, metrics_dict: dict | None = None
+        self, outputs: dict | RadianceOutputs | ObjectOutputs, batch: dict, metrics_dict: dict | None = None
     ) -> dict[str, Tensor]:
         """nerfacto's losses and the floater loss, or the losses of the object field."""
         config = self.config
         if isinstance(outputs, ObjectOutputs):
             return outputs.loss_dict(LossWeights(config.false_positive_mult, config.tv_mult, config.consensus_mult))
-        losses = super().get_loss_dict(outputs, batch, metrics_dict)
+        if isinstance(outputs, RadianceOutputs):
+            losses = radiance_losses(self, outputs, batch["image"].to(self.device), metrics_dict or {})
+        else:
+            losses = super().get_loss_dict(outputs, batch, metrics_dict)
         if self.training:
-            losses["floater_loss"] = config.floater_mult * outputs["random_densities"].mean()
+            losses["floater_loss"] = config.floater_mult * self._random_densities().mean()
         return losses
 
     # ---------------------------------------------------------------- the scene as a value
@@ -163,7 +198,7 @@ class DiscoNerfModel(NerfactoModel):
         ]
         agreed = len(self.consensus_points) > 0
         return TrainedScene(
-            NerfactoRadiance(self, self.still),
+            NerfactoRadiance(self, self.still, self.config.half_precision, self.config.frozen_samples),
             self.object_field,
             self.object_field.slots,
             tuple(objects),

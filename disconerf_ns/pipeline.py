@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from jaxtyping import Float, Int
+from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline
 from nerfstudio.utils import writer
@@ -35,11 +38,14 @@ from disconerf_ns.rendering.rays import in_chunks, render_surface
 from disconerf_ns.scene.edit import EDIT, Edit
 from disconerf_ns.scene.objects import SceneObject, save_manifest
 from disconerf_ns.surface.samples import SurfaceSamples
-from disconerf_ns.surface.storage import SurfaceStorage
+from disconerf_ns.surface.storage import GIB, SurfaceStorage
 from disconerf_ns.training.batch import ObjectBatch
+from disconerf_ns.training.captured import CapturedSteps, Held
 from disconerf_ns.training.prefetcher import Prefetcher
 from disconerf_ns.training.radiance_transfer import adopt_architecture, check_scene, load_radiance, radiance_source
+from disconerf_ns.training.scene_rays import SceneRays, stride_within
 from disconerf_ns.training.schedule import Resumed, Schedule, Stage, plan_stages
+from disconerf_ns.training.step import TrainingStep
 from disconerf_ns.viewer.control import ObjectControl
 from disconerf_ns.viewer.status import Report
 
@@ -52,6 +58,8 @@ REPORT_EVERY = 8
 """Steps between two reports to the viewer, whose numbers make a step wait for the GPU."""
 ViewData = tuple[list[SurfaceSamples], list[MaskedView]]
 """Surface and masks of some views."""
+FUSED_RAYS = 2**17
+"""Rays whose surface is sampled at once where densities along rays come in one launch."""
 SEEN_RAYS = 200_000
 """Rays, about, evenly spaced over all views, that tell which slots are objects."""
 
@@ -88,6 +96,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         self.surfaces: list[SurfaceSamples] = []
         self.explanations: list[Explanation] = []
         self.settled: dict[str, Tensor] = {}
+        self.captured, self.held = CapturedSteps(), Held()
         self.schedule = Schedule(0, 0)
         self.stage = Stage.RADIANCE
         self.folder = Path(tempfile.gettempdir())
@@ -237,6 +246,8 @@ class DiscoNerfPipeline(VanillaPipeline):
         return self.schedule.radiance_decay(step, self.config.radiance_decay)
 
     def _enter(self, stage: Stage) -> None:
+        if stage is not self.stage:
+            self.captured.forget()
         self.model.freeze_radiance(stage is Stage.OBJECTS)
         if stage is Stage.OBJECTS:
             self.model.proposal_sampler.set_anneal(1.0)
@@ -249,8 +260,8 @@ class DiscoNerfPipeline(VanillaPipeline):
         """Surface samples of every training view."""
         views = range(len(self.datamanager.train_dataset))
         rays = [math.prod(self.datamanager.view_size(view)) for view in views]
-        budgets = self.config.surface_memory_gb, self.config.surface_host_memory_gb
-        keeper = SurfaceStorage(rays, self.config.model.surface_points, self.device, *budgets, self.folder)
+        points = self.config.model.surface_points
+        keeper = SurfaceStorage(rays, points, self.device, *self._surface_gb, self.folder)
         self.object_control.say("**Sampling the frozen surface** of the training views, then the objects begin")
         CONSOLE.log(f"surface: {sum(rays):,} rays of {len(views)} views, {keeper}")
         return [
@@ -270,7 +281,7 @@ class DiscoNerfPipeline(VanillaPipeline):
             parts = in_chunks(
                 lambda chunk: render_surface(radiance, chunk, options.surface_points),
                 rays,
-                options.eval_num_rays_per_chunk,
+                max(options.eval_num_rays_per_chunk, FUSED_RAYS if radiance.fused else 1),
                 self.device,
             )
         taught = self.datamanager.taught(view).to(parts["accumulation"].device)
@@ -294,30 +305,80 @@ class DiscoNerfPipeline(VanillaPipeline):
         return [explanation.to(self.device) for explanation in explanations]
 
     def _thinned_views(self, rays: int) -> list[MaskedSurface]:
-        """Surface and masks of every view at about `rays` rays in all, evenly spaced among the pixels that count."""
+        """Surface and masks of every view at about `rays` rays in all, evenly spaced among the pixels that count.
+
+        All of them are in main memory, where the search for objects is; the GPU is asked once.
+        """
         stride = max(sum(len(surface) for surface in self.surfaces) // rays, 1)
-        views = []
+        parts, masks = [], []
         for index, surface in enumerate(self.surfaces):
-            view = self._with_background(self.datamanager.view_masks(index)).to(self.device)
+            view = self._with_background(self.datamanager.view_masks(index))
             kept = view.valid.nonzero()[::stride, 0]
-            on_device = surface[kept.to(surface.packed.device)].to(self.device)
-            views.append((on_device, view.at(kept)))
-        return views
+            parts.append(surface[kept.to(surface.packed.device)].to(self.device))
+            masks.append(view.at(kept))
+        surfaces, lengths = SurfaceSamples.cat(parts).to("cpu"), [len(part) for part in masks]
+        packed, accumulation = surfaces.packed.split(lengths), surfaces.accumulation.split(lengths)
+        return list(zip(map(SurfaceSamples, packed, accumulation), masks))
 
     # ---------------------------------------------------------------- training
 
     def get_train_loss_dict(self, step: int):
-        """Losses of one step in its stage."""
+        """Losses of one step in its stage, for nerfstudio's own trainer."""
+        with self.training_step(step) as upcoming:
+            losses, self.settled = upcoming.compute()
+            return {}, losses, self.settled
+
+    @contextmanager
+    def training_step(self, step: int) -> Iterator[TrainingStep]:
+        """Draw the data of a step; until the context ends, no picture is rendered."""
         with self.model.rendering_lock:
             self.model.train()
-            if self.stage is Stage.RADIANCE:
-                return super().get_train_loss_dict(step)
+            yield self._radiance_step(step) if self.stage is Stage.RADIANCE else self._object_step()
+
+    def after_step(self, metrics: dict[str, Tensor]) -> None:
+        """Keep a step's metrics, and hold back what must not learn yet, which no CUDA graph does."""
+        self.settled = metrics
+        if self.stage is Stage.RADIANCE:
+            self.model.coarse_to_fine.hold_back()
+
+    def _radiance_step(self, step: int) -> TrainingStep:
+        model = self.model
+        model.begin_radiance_step()
+        rays, batch = self.datamanager.next_train(step)
+        kind = None
+        if self._captures and model.capturable:
+            rays, batch = self._held_in_place(rays, batch)
+            kind = Stage.RADIANCE, model.proposals_learn, len(rays)
+
+        def compute() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+            outputs = self._model(rays)
+            metrics = model.get_metrics_dict(outputs, batch)
+            return model.get_loss_dict(outputs, batch, metrics), metrics
+
+        return TrainingStep(kind, compute)
+
+    def _held_in_place(self, rays: RayBundle, batch: dict[str, Tensor]) -> tuple[RayBundle, dict[str, Tensor]]:
+        """Rays and their colours at the addresses that CUDA graphs read."""
+        cameras = cast("Tensor", rays.camera_indices)
+        held = self.held.hold([rays.origins, rays.directions, rays.pixel_area, cameras, batch["image"].to(self.device)])
+        return RayBundle(*held[:3], camera_indices=held[3]), {"image": held[4]}
+
+    def _object_step(self) -> TrainingStep:
+        def compute() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
             outputs = self._model(self.next_batch())
-            self.settled = metrics = self.model.get_metrics_dict(outputs, {})
-            return outputs, self.model.get_loss_dict(outputs, {}, metrics), metrics
+            metrics = self.model.get_metrics_dict(outputs, {})
+            return self.model.get_loss_dict(outputs, {}, metrics), metrics
+
+        return TrainingStep(Stage.OBJECTS if self._captures and self.draws_rays else None, compute)
+
+    @property
+    def _captures(self) -> bool:
+        return self.config.cuda_graphs and torch.device(self.device).type == "cuda"
 
     def next_batch(self) -> ObjectBatch:
-        """The views of the next object iteration."""
+        """The rays of the next object iteration, or the views where masks are matched view by view."""
+        if self.draws_rays:
+            return self.scene_rays.draw()
         drawn = self.datamanager.draw_views()
         surfaces, views = self.fetched.take(drawn, self.datamanager.following_views)
         return ObjectBatch.of(
@@ -326,6 +387,35 @@ class DiscoNerfPipeline(VanillaPipeline):
             [self.explanations[index] for index in drawn] if self.explanations else None,
             self.device,
         )
+
+    @property
+    def draws_rays(self) -> bool:
+        """Whether object iterations draw rays of all views, in which the host has no part."""
+        return self._may_draw_rays and bool(self.explanations)
+
+    @property
+    def _may_draw_rays(self) -> bool:
+        """Whether they do if the masks agree on objects."""
+        return self.model.config.matching == "scene" and self.config.datamanager.rays_per_batch > 0
+
+    @cached_property
+    def scene_rays(self) -> SceneRays:
+        """Rays of all training views with their masks, on the device that trains."""
+        data, total = self.config.datamanager, sum(map(len, self.surfaces))
+        masks = max(len(explanation.sets) for explanation in self.explanations)
+        surface_gb = self._surface_gb[torch.device(self.device).type == "cpu"]
+        budgets = round(surface_gb * GIB), round(data.mask_memory_gb * GIB)
+        stride = stride_within(total, self.surfaces[0].packed.shape[1], masks, *budgets)
+        views = (self._with_background(self.datamanager.view_masks(index)) for index in range(len(self.surfaces)))
+        rays = SceneRays.of(self.surfaces, views, self.explanations, data.rays_per_batch, stride, self.device)
+        CONSOLE.log(f"rays: {rays.drawn} of each view in an iteration, of {len(rays.rays[0]):,} in all")
+        return rays
+
+    @property
+    def _surface_gb(self) -> tuple[float, float]:
+        """Budgets of the views' surface points on a GPU and in host memory; rays that are drawn have as much again."""
+        share = 0.5 if self._may_draw_rays else 1.0
+        return share * self.config.surface_memory_gb, share * self.config.surface_host_memory_gb
 
     @cached_property
     def fetched(self) -> Prefetcher[tuple[int, ...], ViewData]:

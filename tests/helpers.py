@@ -93,3 +93,8 @@ def total_variation_by_loops(grid, vertices: list[Tensor]) -> Tensor:
             pairs.append((ends[0] - ends[1]).square().sum())
         total = total + torch.stack(pairs).mean()
     return total
+
+
+def nerfstudio_samples(rays, samples):
+    """Samples of rays as nerfstudio's fields take them."""
+    return rays.get_ray_samples(samples.edges[:, :-1, None], samples.edges[:, 1:, None])

@@ -188,7 +188,7 @@ def test_the_page_says_what_start_up_costs() -> None:
 def test_pictures_are_timed_beside_nerfactos(run: Run, tmp_path: Path) -> None:
     rendering.main(rendering.Rendering(run.config, size=16, turns=1, objects=2, output=tmp_path / "rendering.json"))
     rows = json.loads((tmp_path / "rendering.json").read_text())["rows"]
-    assert [r["image"] for r in rows] == ["nerfacto rgb", "rgb", "objects", "object_00", "object_01"]
+    assert [r["image"] for r in rows] == ["nerfacto rgb", "rgb", "depth", "objects", "object_00", "object_01"]
     assert rows[0]["ratio"] == 1 and all(r["seconds"] > 0 and 0 < r["covered"] <= 1 for r in rows)
 
 

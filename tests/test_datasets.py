@@ -19,6 +19,7 @@ from PIL import Image
 from scene import camera_pose, cast, write_scene
 
 from disconerf_ns.cli import main
+from disconerf_ns.datamanager import DiscoNerfDataManager
 from disconerf_ns.masks.image_masks import ImageMasks, resample
 from disconerf_ns.masks.store import MaskStore
 
@@ -67,7 +68,10 @@ def test_cameras_of_two_sizes(data: Path, tmp_path: Path) -> None:
     finish(config)
 
 
-def test_photos_that_memory_has_no_room_for_take_turns(data: Path, tmp_path: Path) -> None:
+def test_photos_that_memory_has_no_room_for_take_turns(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DiscoNerfDataManager, "_fits_in_bytes", lambda self: False)
     config = tiny_config(data, tmp_path / "out", iterations=8)
     pixels = 32 * 24
     config.pipeline.datamanager.image_memory_gb = (3 * pixels * 36 + 1) / 2**30

@@ -42,6 +42,13 @@ def test_the_head_is_measured_and_agrees() -> None:
     assert all(row["error"] < 5e-3 for row in rows)
 
 
+def test_gradients_of_the_head_survive_half_precision_however_many_rays() -> None:
+    probability = torch.full((200_000, 5), 0.2)
+    upstream = kernels.uneven(probability)
+    pull = probability * (upstream - (probability * upstream).sum(1, keepdim=True))
+    assert pull.half().abs().mean() > 0.1
+
+
 def test_an_error_is_seen() -> None:
     a = torch.tensor([1.0, 4.0])
     assert kernels.relative_error([a, a], [a, torch.tensor([1.0, 5.0])]) == pytest.approx(0.2)

@@ -104,6 +104,16 @@ def test_half_precision_of_the_products_costs_little() -> None:
     assert_close(results[1][1], results[0][1], 2e-3)
 
 
+@pytest.mark.parametrize("pixels", [1000, 3 * objective.COUNTED, 40 * objective.COUNTED + 17])
+def test_affinity_in_half_precision_costs_little(pixels: int) -> None:
+    """As on a GPU. The first mask and the first slot are everywhere: their sum is more than half precision can hold."""
+    slots, masks = random_view(7, pixels=pixels, slots=30, masks=12)
+    slots[:, 0] = masks[:, 0] = 1
+    found = objective.affinity(slots[None], masks[None].half())
+    assert found.dtype == torch.float32 and float(found[0, 0, 0]) == 1
+    assert_close(found, objective.affinity(slots[None], masks[None]), 1e-3)
+
+
 def test_two_masks_three_slots_by_hand() -> None:
     slots = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0]])
     masks = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])

@@ -9,7 +9,8 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.field_components.spatial_distortions import SceneContraction
 
 from disconerf_ns.scene.contraction import Contraction
-from disconerf_ns.scene.occupancy import Occupancy, intersect_box, piecewise, piecewise_inverse
+from disconerf_ns.scene.occupancy import Occupancy, intersect_box
+from disconerf_ns.surface.intervals import piecewise, piecewise_inverse
 
 CENTRE, RADIUS = torch.tensor([0.2, -0.1, 0.3]), 0.25
 
@@ -81,7 +82,7 @@ def test_samples_cover_the_ball_and_only_rays_near_it_are_taken() -> None:
 
     half = (RADIUS**2 - offset[hit] ** 2).clamp(min=0).sqrt()
     through = half > 0.1
-    start, end = samples.frustums.starts[:, 0, 0], samples.frustums.ends[:, -1, 0]
+    start, end = samples.edges[:, 0], samples.edges[:, -1]
     slack = (end - start) / 24
     assert (start - slack < along[hit] - half)[through].all() and (end + slack > along[hit] + half)[through].all()
-    assert (samples.deltas > 0).all()
+    assert (samples.edges.diff(dim=-1) > 0).all()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from conftest import Run
-from helpers import assert_close
+from helpers import assert_close, nerfstudio_samples
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.field_components.field_heads import FieldHeadNames
 
 from benchmarks.surface import images, moved
+from disconerf_ns.compat.nerfacto import NerfactoRadiance
 from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.rendering.rays import OCCUPANCY_STEPS, render_object
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -34,9 +35,9 @@ def render_everywhere(
     """Eq. 1 with the densities of one object: colour on white, and opacity."""
     rgb, accumulation = torch.ones(len(rays), 3), torch.zeros(len(rays), 1)
     hit, samples = scene.occupancy(id).ray_samples(rays, OCCUPANCY_STEPS, scene.options.object_samples)
-    outputs = model.field(samples)
-    own = belonging(scene.owners(samples.frustums.get_positions()), id)[..., None]
-    weights = samples.get_weights(outputs[FieldHeadNames.DENSITY] * own)
+    outputs = model.field(nerfstudio_samples(rays[hit], samples))
+    own = belonging(scene.owners(samples.positions), id)[..., None]
+    weights = samples.weights((outputs[FieldHeadNames.DENSITY] * own)[..., 0])[..., None]
     accumulation[hit] = weights.sum(1)
     rgb[hit] = (weights * outputs[FieldHeadNames.RGB]).sum(1) + 1 - accumulation[hit]
     return rgb, accumulation
@@ -55,14 +56,12 @@ def test_an_object_is_the_same_where_only_its_own_samples_are_computed(model, sc
 
 
 @torch.no_grad()
-def test_the_field_is_asked_at_the_objects_own_samples_alone(
-    model, scene_now, rays, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    id, asked, forward = scene_now.objects[0].id, [], model.field.forward
-    monkeypatch.setattr(model.field, "forward", lambda samples: asked.append(samples) or forward(samples))
+def test_the_field_is_asked_at_the_objects_own_samples_alone(scene_now, rays, monkeypatch: pytest.MonkeyPatch) -> None:
+    id, asked, shade = scene_now.objects[0].id, [], NerfactoRadiance.shade
+    monkeypatch.setattr(NerfactoRadiance, "shade", lambda self, x, along: asked.append(x) or shade(self, x, along))
     render_object(scene_now, rays, id)
-    (samples,) = asked
-    assert (scene_now.owners(samples.frustums.get_positions()) == id).all()
+    (positions,) = asked
+    assert (scene_now.owners(positions) == id).all()
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ from disconerf_ns.masks.masked_view import pack, unpack
 from disconerf_ns.training import objective
 from disconerf_ns.training.batch import stacked
 
-TINY = Size(4, 6, 8, 3, 5, 2, 3, ObjectFieldConfig(levels=3, coarsest=4, finest=16, log2_table=9))
+TINY = Size(4, 6, 8, 3, 5, 2, 3, ObjectFieldConfig(levels=3, coarsest=4, finest=16, log2_table=9), 144)
 
 
 def test_masks_are_packed_and_unpacked() -> None:
@@ -40,12 +40,12 @@ def test_tensors_of_different_sizes_are_filled_up_with_zeros() -> None:
     assert stacked([torch.ones(2), torch.zeros(2)]).tolist() == [[1, 1], [0, 0]]
 
 
-@pytest.mark.parametrize("by_scene", [True, False])
-def test_the_synthesised_scene_has_exact_masks_and_is_learned(by_scene: bool) -> None:
+@pytest.mark.parametrize(("by_scene", "rays"), [(True, 144), (True, 0), (False, 144)])
+def test_the_synthesised_scene_has_exact_masks_and_is_learned(by_scene: bool, rays: int) -> None:
     torch.manual_seed(0)
-    scene = Synthetic(replace(TINY, slots=4), by_scene)
+    scene = Synthetic(replace(TINY, slots=4, rays_per_batch=rays), by_scene)
     batch = scene.next_batch()
-    assert batch.masks.shape == (3, 48, 3) and batch.counts == [3, 3, 3]
+    assert batch.masks.shape == ((4, 36, 3) if by_scene and rays else (3, 48, 3)) and bool(batch.real.all())
     assert batch.masks.sum(1).min() > 0
     positions = batch.surface.positions.flatten(0, 1)
     assert len(positions[batch.choose(100)]) == 100 and positions.min() > 0 and positions.max() < 1

@@ -14,8 +14,8 @@ from benchmarks.structure import import_graph, in_circles
 ROOT = Path(disconerf_ns.__file__).parent
 ORDER = (
     "errors", "consoles", "files", "palette", "masks", "kernels", "field", "optimizer", "surface", "scene", "discovery",
-    "training", "compat", "config", "rendering", "evaluation", "viewer", "datamanager", "model", "pipeline", "method",
-    "runs", "api", "cli",
+    "training", "compat", "config", "rendering", "evaluation", "viewer", "datamanager", "model", "pipeline",
+    "trainer", "method", "runs", "api", "cli",
 )  # fmt: skip
 """Rooms and the modules beside them, from the lowest to the highest; each imports itself and lower ones."""
 SAVED = (
@@ -23,11 +23,13 @@ SAVED = (
     "disconerf_ns.config:DiscoNerfDataManagerConfig",
     "disconerf_ns.config:DiscoNerfModelConfig",
     "disconerf_ns.config:DiscoNerfPipelineConfig",
+    "disconerf_ns.config:DiscoNerfTrainerConfig",
     "disconerf_ns.field:ObjectFieldConfig",
     "disconerf_ns.optimizer:FusedAdamConfig",
     "disconerf_ns.pipeline:DiscoNerfPipeline",
     "disconerf_ns.datamanager:DiscoNerfDataManager",
     "disconerf_ns.model:DiscoNerfModel",
+    "disconerf_ns.trainer:DiscoNerfTrainer",
 )
 """Classes that config.yml files of finished runs name."""
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from itertools import zip_longest
+from sys import maxsize
 
 import torch
 from jaxtyping import Float
-from nerfstudio.cameras.rays import RayBundle, RaySamples
-from nerfstudio.field_components.field_heads import FieldHeadNames
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.model_components.ray_samplers import UniformSampler
 from nerfstudio.models.nerfacto import NerfactoModel
 from torch import Tensor
 
+from disconerf_ns.compat.frozen_field import density_along, evaluate, fused_density
+from disconerf_ns.compat.nerfacto_colors import colors
+from disconerf_ns.compat.proposals import DensityAlong, propose
 from disconerf_ns.scene.contraction import Contraction
+from disconerf_ns.scene.radiance import Factor
+from disconerf_ns.surface.intervals import PIECEWISE, UNIFORM, Intervals
 
 
 class NerfactoRadiance:
@@ -21,10 +28,18 @@ class NerfactoRadiance:
     Args:
         model: the model.
         still: context in which the model may be evaluated.
+        half: evaluate the networks in half precision on a GPU, as training does there.
+        most: largest number of samples for each proposal network and then for the field; without it the model's.
     """
 
-    def __init__(self, model: NerfactoModel, still: Callable[[], AbstractContextManager[None]]):
-        self._model, self.still = model, still
+    def __init__(
+        self,
+        model: NerfactoModel,
+        still: Callable[[], AbstractContextManager[None]],
+        half: bool = True,
+        most: Sequence[int] = (),
+    ):
+        self._model, self.still, self._half, self.most = model, still, half, most
         self.last_sample_is_background = model.config.background_color == "last_sample"
 
     @property
@@ -37,39 +52,69 @@ class NerfactoRadiance:
         """Device that the model computes on."""
         return self._model.field.aabb.device
 
+    @property
+    def fused(self) -> bool:
+        """Whether densities along rays come in one launch, without a tensor of samples' positions or features."""
+        return fused_density(self._model.field, self._half) is not None
+
+    def _precision(self) -> AbstractContextManager[None]:
+        return torch.autocast("cuda", torch.float16, enabled=self._half and self.device.type == "cuda")
+
     def density(self, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
         """Density at scene positions."""
-        return self._model.field.density_fn(positions)[..., 0]
+        with self._precision():
+            return evaluate(self._model.field, positions)[0]
 
-    def sample(self, rays: RayBundle, factor: Callable[[Tensor], Tensor] | None = None) -> RaySamples:
+    def sample(self, rays: RayBundle, factor: Factor | None = None) -> Intervals:
         """Samples along flat rays, from the proposal networks; `factor` conditions their densities as well."""
-        densities = self._model.density_fns
-        if factor is not None:
-            densities = [lambda x, density=density, factor=factor: density(x) * factor(x) for density in densities]
-        samples, _, _ = self._model.proposal_sampler(self._model.collider(rays), density_fns=densities)
-        return samples
+        sampler, networks = self._model.proposal_sampler, self._model.proposal_networks
+        used = [networks[min(i, len(networks) - 1)] for i in range(sampler.num_proposal_network_iterations)]
+        trained = *sampler.num_proposal_samples_per_ray[: len(used)], sampler.num_nerf_samples_per_ray
+        counts = [
+            min(count, most) for count, most in zip_longest(trained, self.most[: len(trained)], fillvalue=maxsize)
+        ]
+        with self._precision():
+            return propose(
+                self._model.collider(rays),
+                [_conditioned(density_along(network, self._half), factor) for network in used],
+                counts,
+                UNIFORM if isinstance(sampler.initial_sampler, UniformSampler) else PIECEWISE,
+                sampler._anneal,
+            )
 
-    def shade(self, samples: RaySamples) -> tuple[Float[Tensor, "*n 1"], Float[Tensor, "*n 3"]]:
-        """Density and colour of samples."""
-        outputs = self._model.field(samples)
-        return outputs[FieldHeadNames.DENSITY], outputs[FieldHeadNames.RGB]
-
-    def densities(self, samples: RaySamples) -> Float[Tensor, "*n 1"]:
+    def densities(self, samples: Intervals) -> Float[Tensor, "rays samples"]:
         """Density of samples."""
-        return self._model.field.get_density(samples)[0]
+        with self._precision():
+            return density_along(self._model.field, self._half)(samples)
+
+    def shade(
+        self, positions: Float[Tensor, "*n 3"], directions: Float[Tensor, "*#n 3"]
+    ) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n 3"]]:
+        """Density at scene positions, and colour there as seen along unit directions."""
+        with self._precision():
+            density, geometry = evaluate(self._model.field, positions)
+            return density, colors(self._model.field, directions, geometry)
 
     def images(
-        self, samples: RaySamples, weights: Float[Tensor, "rays samples 1"], rgb: Float[Tensor, "rays samples 3"]
+        self, samples: Intervals, weights: Float[Tensor, "rays samples"], rgb: Float[Tensor, "rays samples 3"]
     ) -> dict[str, Float[Tensor, "rays _"]]:
         """nerfacto's own images of rendering weights and colours."""
-        model = self._model
+        accumulation, middles = weights.sum(-1, keepdim=True), samples.middles
+        expected = (weights * middles).sum(-1, keepdim=True) / (accumulation + 1e-10)
         return {
-            "rgb": model.renderer_rgb(rgb=rgb, weights=weights).clamp(0, 1),
-            "accumulation": model.renderer_accumulation(weights=weights),
-            "depth": model.renderer_depth(weights=weights, ray_samples=samples),
-            "expected_depth": model.renderer_expected_depth(weights=weights, ray_samples=samples),
+            "rgb": self._model.renderer_rgb(rgb=rgb, weights=weights[..., None]).clamp(0, 1),
+            "accumulation": accumulation,
+            "depth": self.depth(samples, weights),
+            "expected_depth": expected.clamp(middles.min(), middles.max()),
         }
 
-    def depth(self, samples: RaySamples, weights: Float[Tensor, "rays samples 1"]) -> Float[Tensor, "rays 1"]:
+    def depth(self, samples: Intervals, weights: Float[Tensor, "rays samples"]) -> Float[Tensor, "rays 1"]:
         """Distance along each ray at which half of its weight is reached."""
-        return self._model.renderer_depth(weights=weights, ray_samples=samples)
+        before = (weights.cumsum(-1) < 0.5).sum(-1, keepdim=True)
+        return samples.middles.gather(-1, before.clamp(max=weights.shape[-1] - 1))
+
+
+def _conditioned(density: DensityAlong, factor: Factor | None) -> DensityAlong:
+    if factor is None:
+        return density
+    return lambda samples: density(samples) * factor(samples.positions)[..., 0]

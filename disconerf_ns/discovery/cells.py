@@ -74,14 +74,17 @@ class Observation:
 
 
 def observe(cells: Cells, views: Iterable[MaskedSurface]) -> Iterator[Observation]:
-    """Observe the cells in one view after the other.
+    """Observe the cells in one view after the other; the cells of all views' points are looked up at once.
 
     Args:
         cells: cells of the surface.
         views: surface samples and binary masks of each view, pixel by pixel.
     """
-    for surface, masks in views:
-        seen, index = cells.at(solid_points(surface)).unique(return_inverse=True)
+    views = list(views)
+    points = [solid_points(surface) for surface, _ in views]
+    found = cells.at(torch.cat(points)).split([len(part) for part in points]) if points else ()
+    for (surface, masks), of_view in zip(views, found):
+        seen, index = of_view.unique(return_inverse=True)
         masks = masks[surface.solid].cpu().repeat_interleave(surface.packed.shape[1], 0)
         weight = torch.bincount(index, minlength=len(seen)).float()
         inside = torch.zeros(len(seen), masks.shape[1]).index_add_(0, index, masks)

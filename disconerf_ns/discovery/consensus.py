@@ -9,6 +9,7 @@ group whose cells it is seen with (`reassign`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple
@@ -91,7 +92,8 @@ class Consensus:
         cell = torch.randint(len(self.points), (count,), device=device)
         neighbour = self.neighbours[cell, torch.randint(self.neighbours.shape[1], (count,), device=device)]
         fraction = torch.rand(count, 1, device=device) / 2
-        group = torch.where(self.groups[cell] == self.groups[neighbour], self.groups[cell], -1)
+        group = self.groups[cell]
+        group = group.masked_fill(group != self.groups[neighbour], -1)
         return torch.lerp(self.points[cell], self.points[neighbour], fraction), group
 
 
@@ -120,7 +122,8 @@ def _groupings(views: Sequence[MaskedSurface], most: int | None) -> Iterator[tup
         coarse = draw[:COARSE]
         seen = list(observe(coarse, views))
         evidence = collect(seen, len(coarse))
-        candidates = [group(seen, evidence, doubt, most) for doubt in DOUBTS]
+        with ThreadPoolExecutor(len(DOUBTS)) as threads:
+            candidates = list(threads.map(lambda doubt: group(seen, evidence, doubt, most), DOUBTS))  # noqa: B023
         nearest = coarse.at(draw.seeds)
         yield from ((agreement(seen, candidate), draw, candidate[nearest]) for candidate in candidates)
         if likeness(*candidates) >= CLEAR:
@@ -240,7 +243,10 @@ def _merge(evidence: np.ndarray, views: np.ndarray, doubt: float) -> np.ndarray:
 
 def group_weights(view: Observation, groups: Int[Tensor, "cells"], count: int) -> Float[Tensor, "seen count"]:
     """Picture of the groups in a view: the weight of each seen cell, in the column of its group."""
-    return torch.nn.functional.one_hot(groups[view.cells] + 1, count + 1)[:, 1:] * view.weight[:, None]
+    group, image = groups[view.cells], torch.zeros(len(view.cells), count)
+    grouped = (group >= 0).nonzero()[:, 0]
+    image[grouped, group[grouped]] = view.weight[grouped]
+    return image
 
 
 class ViewMatch(NamedTuple):
@@ -326,7 +332,7 @@ def reassign(seen: Iterable[Observation], groups: Int[Tensor, "cells"], rounds: 
             members = torch.zeros(count, len(similar))
             members.index_put_((groups[cells][known], kind[known]), torch.ones(()), accumulate=True)
             vote = similar @ members.T / (members.sum(1) + FEW_CELLS)
-            votes[cells] += vote[kind]
+            votes.index_add_(0, cells, vote[kind])
         best_vote, best_group = votes.max(1)
         groups = torch.where(best_vote > 0, best_group, -1)
     return groups

@@ -41,6 +41,11 @@ def slow_down(model: nn.Module) -> None:
         vars(encoding)["scalings"] = encoding._buffers.pop("scalings")
 
 
+def by_triton(model: nn.Module) -> bool:
+    """Whether Triton computes all encodings of a model that `quicken` has changed."""
+    return all(vars(encoding)["pytorch_fwd"].func is encode_by_triton for encoding in encodings(model))
+
+
 def encodings(model: nn.Module) -> list[HashEncoding]:
     """The hash encodings of a model that torch computes, not tinycudann."""
     return [module for module in model.modules() if isinstance(module, HashEncoding) and module.tcnn_encoding is None]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
-from nerfstudio.cameras.rays import RayBundle, RaySamples
+from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -15,6 +15,7 @@ from disconerf_ns.scene.edit import belonging, weigh
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.occupancy import intersect_box
 from disconerf_ns.scene.radiance import Factor, RadianceField
+from disconerf_ns.surface.intervals import Intervals
 from disconerf_ns.surface.samples import weight_quantiles
 
 OCCUPANCY_STEPS = 64
@@ -44,20 +45,19 @@ def with_background(radiance: RadianceField, weights: Float[Tensor, "rays sample
 
 
 def surface_points(
-    radiance: RadianceField, samples: RaySamples, weights: Float[Tensor, "rays samples 1"], count: int
+    radiance: RadianceField, samples: Intervals, weights: Float[Tensor, "rays samples"], count: int
 ) -> tuple[Float[Tensor, "rays count 3"], Float[Tensor, "rays"]]:
     """`count` contracted points that carry equal shares of each ray's weight, and the weight in all, A in [0, 1]."""
-    light = with_background(radiance, weights[..., 0])
-    edges = torch.cat([samples.frustums.starts[..., 0], samples.frustums.ends[..., -1:, 0]], -1)
-    distances = weight_quantiles(light, edges, count)
-    points = samples.frustums.origins[:, :1] + samples.frustums.directions[:, :1] * distances[..., None]
+    light = with_background(radiance, weights)
+    distances = weight_quantiles(light, samples.edges, count)
+    points = samples.origins[:, None] + samples.directions[:, None] * distances[..., None]
     return radiance.contraction(points), light.sum(-1).clamp(0, 1)
 
 
 def render_surface(radiance: RadianceField, rays: RayBundle, count: int) -> dict[str, Tensor]:
     """`count` contracted surface points, and accumulation, of flat rays; colours are left out."""
     samples = radiance.sample(rays)
-    weights = samples.get_weights(radiance.densities(samples))
+    weights = samples.weights(radiance.densities(samples))
     points, accumulation = surface_points(radiance, samples, weights, count)
     return {"points": points, "accumulation": accumulation}
 
@@ -92,11 +92,12 @@ def render_scene(
     Surface points are NaN on rays that miss the scene, such as those beside a crop box.
     """
     samples = radiance.sample(rays)
-    density, rgb = radiance.shade(samples)
-    weights = samples.get_weights(density)
+    positions = samples.positions
+    density, rgb = radiance.shade(positions, samples.directions[:, None])
+    weights = samples.weights(density)
     points, opacity = surface_points(radiance, samples, weights, points_per_ray)
     images = {**radiance.images(samples, weights, rgb), "points": points, "surface_opacity": opacity}
-    return images, ColoredSamples(weights[..., 0], rgb, samples.frustums.get_positions())
+    return images, ColoredSamples(weights, rgb, positions)
 
 
 # -------------------------------------------------------------------- the edited scene
@@ -124,11 +125,11 @@ def sample_edited(scene: ArrangedScene, rays: RayBundle) -> tuple[ColoredSamples
 def _sample_edited(scene: ArrangedScene, rays: RayBundle) -> tuple[ColoredSamples, Shaped[Tensor, "..."]]:
     """Densities of the proposal networks are scaled too, so that an occluded object is found by the sampler."""
     samples = scene.trained.radiance.sample(rays, kept_density(scene))
-    density, rgb = scene.trained.radiance.shade(samples)
-    positions = samples.frustums.get_positions()
+    positions = samples.positions
+    density, rgb = scene.trained.radiance.shade(positions, samples.directions[:, None])
     ids = scene.owners(positions)
-    weights = samples.get_weights(density * weigh(scene.table.density[:, None], ids))
-    return ColoredSamples(weights[..., 0], rgb, positions), ids
+    weights = samples.weights(density * weigh(scene.table.density[:, None], ids)[..., 0])
+    return ColoredSamples(weights, rgb, positions), ids
 
 
 def passes_something(scene: ArrangedScene, rays: RayBundle) -> Bool[Tensor, "rays"]:
@@ -205,18 +206,17 @@ def render_object(scene: ArrangedScene, rays: RayBundle, id: ObjectId) -> dict[s
         "depth": torch.zeros(len(rays), 1, device=rays.origins.device),
     }
     hit, samples = scene.occupancy(id).ray_samples(rays, steps=OCCUPANCY_STEPS, count=scene.options.object_samples)
-    if samples is None:
-        return images
-    own = belonging(scene.owners(samples.frustums.get_positions()), id)
-    owned = own > 0
+    positions = samples.positions
+    own = belonging(scene.owners(positions), id)
+    ray, sample = own.nonzero(as_tuple=True)
     density, rgb = torch.zeros_like(own), own.new_zeros(*own.shape, 3)
-    if owned.any():  # the networks are asked where the object is, not all along its part of the ray
-        dense, shaded = radiance.shade(samples[owned])
-        density[owned] = dense[:, 0].to(own) * own[owned]
-        rgb[owned] = scene.table.tint(shaded.to(own), torch.full_like(dense[:, 0], id, dtype=torch.long))
-    weights = samples.get_weights(density[..., None])
-    accumulation = weights.sum(-2).clamp(0, 1)
-    images["rgb"][hit] = (weights * rgb).sum(-2) + (1 - accumulation) * background
+    if len(ray) > 0:  # the networks are asked where the object is, not all along its part of the ray
+        dense, shaded = radiance.shade(positions[ray, sample], samples.directions[ray])
+        density[ray, sample] = dense * own[ray, sample]
+        rgb[ray, sample] = scene.table.tint(shaded, torch.full_like(ray, id))
+    weights = samples.weights(density)
+    accumulation = weights.sum(-1, keepdim=True).clamp(0, 1)
+    images["rgb"][hit] = (weights[..., None] * rgb).sum(-2) + (1 - accumulation) * background
     images["accumulation"][hit] = accumulation
     images["depth"][hit] = radiance.depth(samples, weights)
     return images

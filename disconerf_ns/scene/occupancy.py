@@ -7,21 +7,15 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
-from nerfstudio.cameras.rays import RayBundle, RaySamples
+from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
 from disconerf_ns.scene.contraction import Contraction
+from disconerf_ns.surface.intervals import Intervals, piecewise, piecewise_inverse
 from disconerf_ns.surface.samples import weight_quantiles
 
-
-def piecewise(distance: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-    """nerfacto's spacing of a ray: linear up to distance 1, in disparity beyond; [0, inf) to [0, 1)."""
-    return torch.where(distance < 1, distance / 2, 1 - 1 / (2 * distance.clamp(min=1)))
-
-
-def piecewise_inverse(spacing: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-    """Distance of a spacing."""
-    return torch.where(spacing < 0.5, 2 * spacing, 1 / (2 - 2 * spacing).clamp(min=1e-6))
+FARTHEST = 1e6
+"""Distance that counts as infinite."""
 
 
 def intersect_box(
@@ -93,7 +87,7 @@ class Occupancy:
         x, y, z = cell.clamp(0, len(self.occupied) - 1).unbind(-1)
         return self.occupied[x, y, z] & inside
 
-    def ray_samples(self, rays: RayBundle, steps: int, count: int) -> tuple[Tensor, RaySamples | None]:
+    def ray_samples(self, rays: RayBundle, steps: int, count: int) -> tuple[Int[Tensor, "hit"], Intervals]:
         """Samples that divide the occupied part of each ray evenly.
 
         Args:
@@ -101,7 +95,7 @@ class Occupancy:
             steps: points along the box at which the grid is looked up.
             count: samples per ray.
         Returns:
-            Indices of the rays that meet an occupied cell, and their samples; None where no ray does.
+            Indices of the rays that meet an occupied cell, and their samples.
         """
         enter, leave = intersect_box(rays.origins, rays.directions, self.box)
         if rays.nears is not None and rays.fars is not None:
@@ -109,14 +103,12 @@ class Occupancy:
         hit = (enter < leave).nonzero()[:, 0]
         near, far = piecewise(enter[hit]), piecewise(leave[hit])
         fraction = torch.linspace(0, 1, steps + 1, device=near.device)
-        edges = piecewise_inverse(near[:, None] + (far - near)[:, None] * fraction)
+        edges = piecewise_inverse(near[:, None] + (far - near)[:, None] * fraction).clamp(max=FARTHEST)
         middle = (edges[:, 1:] + edges[:, :-1]) / 2
         occupied = self.holds(rays.origins[hit, None] + rays.directions[hit, None] * middle[..., None])
-        some = occupied.any(-1)
-        if not some.any():
-            return hit[:0], None
+        some = occupied.any(-1).nonzero()[:, 0]
         hit, occupied, edges = hit[some], occupied[some], edges[some]
         weights = occupied * edges.diff(dim=-1)
         weights = weights / weights.sum(-1, keepdim=True)
         inner = weight_quantiles(weights, edges, count + 1)
-        return hit, rays[hit].get_ray_samples(inner[:, :-1, None], inner[:, 1:, None])
+        return hit, Intervals(rays.origins[hit], rays.directions[hit], inner)

@@ -8,10 +8,11 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from nerfstudio.cameras.rays import RayBundle, RaySamples
+from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
 from disconerf_ns.scene.contraction import Contraction
+from disconerf_ns.surface.intervals import Intervals
 
 Factor = Callable[[Float[Tensor, "*n 3"]], Float[Tensor, "*n 1"]]
 """Scene positions to a factor on the density there, in [0, 1]."""
@@ -34,6 +35,11 @@ class RadianceField(Protocol):
         """Device that the field computes on."""
         ...
 
+    @property
+    def fused(self) -> bool:
+        """Whether densities along rays come in one launch, so that many more rays fit into memory."""
+        ...
+
     def still(self) -> AbstractContextManager[None]:
         """Context in which the field may be evaluated: without gradients, and not while a training step runs."""
         ...
@@ -42,24 +48,26 @@ class RadianceField(Protocol):
         """Density at scene positions."""
         ...
 
-    def sample(self, rays: RayBundle, factor: Factor | None = None) -> RaySamples:
+    def sample(self, rays: RayBundle, factor: Factor | None = None) -> Intervals:
         """Samples along flat rays, from the proposal networks; `factor` conditions their densities as well."""
         ...
 
-    def shade(self, samples: RaySamples) -> tuple[Float[Tensor, "*n 1"], Float[Tensor, "*n 3"]]:
-        """Density and colour of samples."""
-        ...
-
-    def densities(self, samples: RaySamples) -> Float[Tensor, "*n 1"]:
+    def densities(self, samples: Intervals) -> Float[Tensor, "rays samples"]:
         """Density of samples."""
         ...
 
+    def shade(
+        self, positions: Float[Tensor, "*n 3"], directions: Float[Tensor, "*#n 3"]
+    ) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n 3"]]:
+        """Density at scene positions, and colour there as seen along unit directions."""
+        ...
+
     def images(
-        self, samples: RaySamples, weights: Float[Tensor, "rays samples 1"], rgb: Float[Tensor, "rays samples 3"]
+        self, samples: Intervals, weights: Float[Tensor, "rays samples"], rgb: Float[Tensor, "rays samples 3"]
     ) -> dict[str, Float[Tensor, "rays _"]]:
         """The images `rgb`, `accumulation`, `depth` and `expected_depth` of rendering weights and colours."""
         ...
 
-    def depth(self, samples: RaySamples, weights: Float[Tensor, "rays samples 1"]) -> Float[Tensor, "rays 1"]:
+    def depth(self, samples: Intervals, weights: Float[Tensor, "rays samples"]) -> Float[Tensor, "rays 1"]:
         """Distance along each ray at which half of its weight is reached."""
         ...

@@ -20,8 +20,8 @@ def sampled_rays(cameras: Cameras, index: int, height: int, width: int) -> RayBu
         index: index of the camera.
         height, width: reduced resolution in pixels.
     """
-    y = torch.from_numpy(sampled(int(cameras.height[index]), height)) + 0.5
-    x = torch.from_numpy(sampled(int(cameras.width[index]), width)) + 0.5
-    coords = torch.stack(torch.meshgrid(y, x, indexing="ij"), -1).float().view(-1, 2).to(cameras.device)
+    y = torch.from_numpy(sampled(int(cameras.height[index]), height)).to(cameras.device) + 0.5
+    x = torch.from_numpy(sampled(int(cameras.width[index]), width)).to(cameras.device) + 0.5
+    coords = torch.stack(torch.meshgrid(y, x, indexing="ij"), -1).float().view(-1, 2)
     indices = torch.full((len(coords), 1), index, device=cameras.device)
     return cameras.generate_rays(indices, coords=coords).reshape((height, width))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int16, Shaped
 from torch import Tensor
+from torch.nn.functional import pad
 
 POSITION_STEPS = 2**16 - 1
 """Steps of a packed coordinate between 0 and 1."""
@@ -20,18 +21,17 @@ SOLID = 0.5
 
 
 def weight_quantiles(
-    weights: Float[Tensor, "rays samples"], edges: Float[Tensor, "rays edges"], count: int
+    weights: Float[Tensor, "rays samples"], edges: Float[Tensor, "rays edges"], count: int, spread: float = 1e-6
 ) -> Float[Tensor, "rays count"]:
     """Distances at which the cumulative weight reaches (j + 1/2) / count of its total, linear in each bin.
 
     Args:
-        weights: rendering weights, >= 0; a ray without weight gets points spread over its samples.
+        weights: rendering weights, >= 0.
         edges: distances of the bins' edges, samples + 1 of them, increasing.
         count: points per ray.
+        spread: weight in all that is added, the same to each sample; a ray without weight gets evenly spread points.
     """
-    weights = weights + 1e-6 / weights.shape[-1]
-    cdf = weights.cumsum(-1)
-    cdf = torch.cat([torch.zeros_like(cdf[:, :1]), cdf], -1)
+    cdf = pad((weights + spread / weights.shape[-1]).cumsum(-1), (1, 0))
     levels = (torch.arange(count, device=weights.device) + 0.5) / count * cdf[:, -1:]
     upper = torch.searchsorted(cdf, levels.contiguous(), right=True).clamp(1, weights.shape[-1])
     below, above = cdf.gather(-1, upper - 1), cdf.gather(-1, upper)

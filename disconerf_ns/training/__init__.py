@@ -1,1 +1,1 @@
-"""Training of both stages: schedule, batches of whole views, objective, and radiance fields of earlier runs."""
+"""Training of both stages: schedule, batches of rays or whole views, objective, and radiance fields of earlier runs."""

@@ -1,4 +1,4 @@
-"""Batches of whole views: frozen surface points, masks, and the slots that the masks are compared with."""
+"""Batches of the object stage: frozen surface points, masks, and the slots that the masks are compared with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Int16, Shaped
 from torch import Tensor
 
 from disconerf_ns.discovery.explanation import Explanation
@@ -26,11 +26,31 @@ def stacked(parts: Sequence[Shaped[Tensor, "..."]]) -> Shaped[Tensor, "parts ...
     return padded
 
 
+def real_masks(counts: Sequence[int], device: torch.device | str) -> Bool[Tensor, "views masks"]:
+    """True for real masks, False for the padding of views with fewer masks than others.
+
+    Args:
+        counts: number of masks of each view.
+        device: device of the result.
+    """
+    most = torch.arange(max(counts, default=0), device=device)
+    return most < torch.tensor(list(counts), device=device)[:, None]
+
+
+def targets_of(explanations: Sequence[Explanation]) -> MaskTargets:
+    """The sets of slots that explain the masks of several views."""
+    return MaskTargets(
+        sets=stacked([explanation.sets for explanation in explanations]),
+        affinity=stacked([explanation.affinity for explanation in explanations]),
+        counted=stacked([explanation.explained for explanation in explanations]),
+    )
+
+
 @dataclass
 class ObjectBatch:
-    """Whole views of one iteration of the object stage; views with fewer pixels or masks are padded with zeros."""
+    """Pixels of one iteration of the object stage; views with fewer pixels or masks are padded with zeros."""
 
-    packed: Shaped[Tensor, "views pixels points 3"]
+    packed: Int16[Tensor, "views pixels points 3"]
     """Contracted surface points, packed as in `SurfaceSamples`."""
     accumulation: Float[Tensor, "views pixels"]
     """Accumulation A in [0, 1]; 0 for pixels without a loss."""
@@ -40,10 +60,12 @@ class ObjectBatch:
     """Number of pixels of each view, without padding."""
     pixels: Int[Tensor, "views"]
     """Number of pixels of each view that have a loss."""
-    counts: list[int]
-    """Number of masks of each view, without padding."""
+    real: Bool[Tensor, "views masks"]
+    """True for real masks, False for padding."""
     targets: MaskTargets | None
     """Sets of slots that the masks are compared with; None matches the masks with the current slots."""
+    counts: Sequence[int] = ()
+    """Number of masks of each view, which the host needs for that matching."""
 
     @classmethod
     def of(
@@ -53,7 +75,7 @@ class ObjectBatch:
         explanations: Sequence[Explanation] | None,
         device: torch.device | str,
     ) -> ObjectBatch:
-        """Gather views into a batch.
+        """Gather whole views into a batch.
 
         Args:
             surfaces: surface samples of each view.
@@ -63,29 +85,17 @@ class ObjectBatch:
         """
         valid = stacked([view.valid for view in views]).to(device, non_blocking=True)
         bits = stacked([view.bits for view in views]).to(device, non_blocking=True)
-        masks = (unpack(bits, valid.shape[1]) * valid[:, None]).mT.to(quick(bits.device))
-        targets = None
-        if explanations is not None:
-            targets = MaskTargets(
-                sets=stacked([explanation.sets for explanation in explanations]),
-                affinity=stacked([explanation.affinity for explanation in explanations]),
-                counted=stacked([explanation.explained for explanation in explanations]),
-            )
+        counts = [len(view.bits) for view in views]
         return cls(
             packed=stacked([surface.packed for surface in surfaces]).to(device, non_blocking=True),
             accumulation=stacked([surface.accumulation for surface in surfaces]).to(device).float() * valid,
-            masks=masks,
+            masks=(unpack(bits, valid.shape[1]) * valid[:, None]).mT.to(quick(bits.device)),
             rays=torch.tensor([len(surface) for surface in surfaces], device=device),
             pixels=valid.sum(1),
-            counts=[len(view.bits) for view in views],
-            targets=targets,
+            real=real_masks(counts, device),
+            targets=None if explanations is None else targets_of(explanations),
+            counts=counts,
         )
-
-    @property
-    def real(self) -> Bool[Tensor, "views masks"]:
-        """True for real masks, False for padding."""
-        counts = torch.tensor(self.counts, device=self.masks.device)
-        return torch.arange(self.masks.shape[2], device=self.masks.device) < counts[:, None]
 
     @property
     def surface(self) -> SurfaceSamples:

@@ -1,4 +1,4 @@
-"""One iteration of the object stage: the field on the surface of whole views, compared with masks and consensus."""
+"""One iteration of the object stage: the field on the surface of views, compared with masks and consensus."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LossWeights(NamedTuple):
 
 
 class ObjectOutputs(NamedTuple):
-    """Unweighted losses of the object field on a batch of whole views, with the targets of the masks."""
+    """Unweighted losses of the object field on a batch, with the targets of the masks."""
 
     losses: MaskLosses
     targets: MaskTargets
@@ -61,7 +61,7 @@ def object_outputs(
 
     Args:
         field: the object field, which gets gradients.
-        batch: whole views with their masks.
+        batch: pixels with their masks.
         consensus: the objects that the masks of all views agree on; unused where masks are matched view by view.
         consensus_points: number of random points in the consensus loss.
         tv_cells: number of hash grid cells per level whose vertices enter the total variation.

@@ -16,6 +16,9 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+COUNTED = 2048
+"""Largest number to which half precision counts without a gap."""
+
 
 def quick(device: torch.device) -> torch.dtype:
     """Data type for products of masks and slots: half precision on a GPU, which suffices for 0, 1 and probabilities."""
@@ -34,10 +37,28 @@ def affinity(
     Returns:
         Affinity in [0, 1]; 0 for an empty mask.
     """
-    slots, masks = slots.detach(), masks.to(slots)
-    shared, area = masks.mT @ slots, masks.sum(1)[..., None]
-    union = area + slots.sum(1)[:, None] - shared
+    exact, slots = slots.dtype, slots.detach().to(masks)
+    shared = overlap(masks, slots, exact)
+    area = masks.sum(1, dtype=exact)[..., None]
+    union = area + slots.sum(1, dtype=exact)[:, None] - shared
     return torch.where(area > 0, shared / union.clamp(min=1e-12), 0.0)
+
+
+def overlap(
+    masks: Float[Tensor, "views pixels masks"], slots: Float[Tensor, "views pixels slots"], exact: torch.dtype
+) -> Float[Tensor, "views masks slots"]:
+    """Sums of M O over pixels.
+
+    In half precision pixels are summed COUNTED at a time, and the sums of these are added in the precision `exact`.
+    So a GPU also gets many products of short sums instead of a few of long ones, which would keep little of it busy.
+    """
+    if masks.dtype is not torch.float16:
+        return masks.mT @ slots
+    whole = masks.shape[1] // COUNTED * COUNTED
+    shared = (masks[:, whole:].mT @ slots[:, whole:]).to(exact)
+    for total, mask, slot in zip(shared, masks[:, :whole], slots[:, :whole]):
+        total += (mask.unflatten(0, (-1, COUNTED)).mT @ slot.unflatten(0, (-1, COUNTED))).sum(0, dtype=exact)
+    return shared
 
 
 def assign(alpha: Float[Tensor, "masks slots"]) -> Int[Tensor, "masks"]:
@@ -149,11 +170,12 @@ class _UnionLosses(torch.autograd.Function):
     @staticmethod
     def forward(ctx, slots: Tensor, masks: Tensor, sets: Tensor, counted: Tensor, scale: Tensor):
         rounded, inside, outside = slots.to(masks), (sets * counted).to(masks), ((1 - sets) * counted).to(masks)
-        difference = torch.baddbmm(masks, rounded, sets.to(masks).mT, alpha=-1) * counted.to(masks).mT
+        difference = torch.baddbmm(masks, rounded, inside.mT, alpha=-1).mul_(counted.to(masks).mT)
         intrusion = torch.bmm(masks, outside).mul_(rounded)
         ctx.save_for_backward(difference, intrusion, inside, scale)
         ctx.dtype = slots.dtype
-        matching = (scale * difference.square().sum(1, dtype=slots.dtype)[:, None]).sum()
+        norm = torch.linalg.vector_norm(difference, dim=(1, 2), keepdim=True, dtype=slots.dtype)
+        matching = (scale * norm.square()).sum()
         false_positive = (scale * (intrusion * rounded).sum(1, dtype=slots.dtype)[:, None]).sum()
         return matching, false_positive
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from nerfstudio.cameras.cameras import Cameras
 
-from disconerf_ns.model import DiscoNerfModel
+from disconerf_ns.compat.nerfacto import NerfactoRadiance
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import output_table
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -21,10 +21,10 @@ DRAWN = ["rgb", "depth"]
 
 
 @pytest.fixture
-def networks(model: DiscoNerfModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def networks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many positions each call of the object field or rays of the radiance field was about."""
     asked: list[int] = []
-    density, owners = model.field.get_density, ArrangedScene.owners
+    shade, owners = NerfactoRadiance.shade, ArrangedScene.owners
 
     def count(of, size):
         def call(*args, **kwargs):
@@ -33,7 +33,7 @@ def networks(model: DiscoNerfModel, monkeypatch: pytest.MonkeyPatch) -> list[int
 
         return call
 
-    monkeypatch.setattr(model.field, "get_density", count(density, lambda samples: samples.frustums.starts.shape[0]))
+    monkeypatch.setattr(NerfactoRadiance, "shade", count(shade, lambda radiance, x, directions: len(x)))
     monkeypatch.setattr(ArrangedScene, "owners", count(owners, lambda scene, x: len(x)))
     return asked
 

@@ -9,7 +9,7 @@ import torch
 from helpers import edit_scene
 from test_pictures import camera_of
 
-from disconerf_ns.model import DiscoNerfModel
+from disconerf_ns.compat.nerfacto import NerfactoRadiance
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.preview import Preview, blocks
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -32,15 +32,15 @@ def frame(run, scene_now: ArrangedScene) -> Frame:
 
 
 @pytest.fixture
-def sampled(model: DiscoNerfModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def sampled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Rays of each call of the radiance field."""
-    asked, density = [], model.field.get_density
+    asked, shade = [], NerfactoRadiance.shade
 
-    def count(samples):
-        asked.append(len(samples.frustums.starts))
-        return density(samples)
+    def count(radiance, positions, directions):
+        asked.append(len(positions))
+        return shade(radiance, positions, directions)
 
-    monkeypatch.setattr(model.field, "get_density", count)
+    monkeypatch.setattr(NerfactoRadiance, "shade", count)
     return asked
 
 

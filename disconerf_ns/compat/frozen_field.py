@@ -1,0 +1,65 @@
+"""nerfstudio's density fields where nothing is learned: the same values in fewer passes over memory."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from nerfstudio.field_components.activations import trunc_exp
+from nerfstudio.field_components.spatial_distortions import SceneContraction
+from nerfstudio.fields.density_fields import HashMLPDensityField
+from nerfstudio.fields.nerfacto_field import NerfactoField
+from torch import Tensor
+
+from disconerf_ns.compat.proposals import DensityAlong
+from disconerf_ns.kernels.ray_density import RayDensity
+from disconerf_ns.scene.contraction import Contraction
+
+DensityField = HashMLPDensityField | NerfactoField
+"""A proposal network, or the radiance field itself."""
+
+
+def fused_density(field: DensityField, half: bool) -> RayDensity | None:
+    """The density along rays in one launch; None without a GPU or where Triton does not support the field."""
+    if not field.aabb.is_cuda:
+        return None
+    return RayDensity.of(field, torch.float16 if half else torch.float32, frozen=half)
+
+
+def density_along(field: DensityField, half: bool) -> DensityAlong:
+    """A field's density as a function of samples of rays; on a GPU none of the samples' positions is in memory."""
+    fused = fused_density(field, half)
+    if fused is None:
+        return lambda samples: evaluate(field, samples.positions)[0]
+    return lambda samples: fused(samples.origins, samples.directions, samples.middles)
+
+
+def evaluate(
+    field: DensityField, positions: Float[Tensor, "*n 3"]
+) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n features"]]:
+    """Density at scene positions, and the features that come with it, 0 of them from a proposal network.
+
+    Density is exp(first output) times a constant, and 0 outside of the unit cube that the field lives in.
+    """
+    unit = in_unit_cube(field, positions)
+    inside = ((unit > 0) & (unit < 1)).all(-1)
+    flat = (unit * inside[..., None]).view(-1, 3)
+    linear = isinstance(field, HashMLPDensityField) and field.use_linear
+    raw = field.linear(field.encoding(flat)) if linear else field.mlp_base(flat)
+    raw = raw.view(*positions.shape[:-1], -1)
+    density = trunc_exp(raw[..., 0].to(positions)) * field.average_init_density * inside
+    return density, raw[..., 1:]
+
+
+def in_unit_cube(field: DensityField, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
+    """Positions in the field's unit cube, not clamped to it.
+
+    nerfstudio's contraction with the maximum norm m (mip-NeRF 360, Eq. 10) is x (2 - 1 / m) / m where m > 1.
+    """
+    distort = field.spatial_distortion
+    if distort is None:
+        low, high = field.aabb
+        return (positions - low) / (high - low)
+    if not isinstance(distort, SceneContraction) or distort.order != float("inf"):
+        return Contraction(field.aabb, distort)(positions)
+    x, y, z = positions.abs().unbind(-1)
+    inverse = 1 / x.maximum(y).maximum(z).clamp(min=1)
+    return positions * ((2 - inverse) * inverse / 4)[..., None] + 0.5

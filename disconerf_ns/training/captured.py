@@ -1,0 +1,121 @@
+"""Forward and backward passes of training steps as CUDA graphs: one launch in the place of thousands."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from torch.cuda import _POOL_HANDLE as Pool
+
+EAGER_STEPS = 3
+"""Number of steps of a kind that run as usual before one is captured, so that every kernel is compiled and loaded."""
+
+
+class StepResults(NamedTuple):
+    """What a training step computes beside the gradients."""
+
+    loss: Tensor
+    losses: dict[str, Tensor]
+    metrics: dict[str, Tensor]
+
+
+class CapturedStep:
+    """A step as a CUDA graph that reads the same tensors each time and writes its results and gradients in place.
+
+    Random numbers come from torch's generator of the GPU, which every replay moves on.
+
+    Args:
+        compute: computes losses and adds gradients to the parameters; nothing in it waits for the GPU.
+        parameters: the parameters that learn, without gradients.
+        stream: stream of all earlier steps, to which torch ties the gradients' accumulation.
+        pool: memory that graphs share which never run at the same time.
+    """
+
+    def __init__(
+        self,
+        compute: Callable[[], StepResults],
+        parameters: Sequence[nn.Parameter],
+        stream: torch.cuda.Stream,
+        pool: Pool,
+    ):
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
+            self._results = compute()
+        self._learned = [(parameter, parameter.grad) for parameter in parameters]
+
+    def replay(self) -> StepResults:
+        """Compute the step anew; its results are overwritten by the next replay."""
+        self._graph.replay()
+        for parameter, gradient in self._learned:
+            parameter.grad = gradient
+        return self._results
+
+
+class CapturedSteps:
+    """Runs steps of several kinds, each kind as usual at first and then as a CUDA graph."""
+
+    def __init__(self):
+        self._seen: Counter[Hashable] = Counter()
+        self._captured: dict[Hashable, CapturedStep] = {}
+
+    def run(
+        self, kind: Hashable, compute: Callable[[], StepResults], parameters: Sequence[nn.Parameter]
+    ) -> StepResults:
+        """Compute a step.
+
+        Args:
+            kind: all steps of a kind call the same operators, with tensors at the same addresses.
+            compute: computes losses and adds gradients to the parameters.
+            parameters: the parameters that learn, without gradients.
+        """
+        self._seen[kind] += 1
+        if self._seen[kind] <= EAGER_STEPS:
+            self._stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self._stream):
+                results = compute()
+            torch.cuda.current_stream().wait_stream(self._stream)
+            return results
+        if kind not in self._captured:
+            self._captured[kind] = CapturedStep(compute, parameters, self._stream, self._pool)
+        return self._captured[kind].replay()
+
+    @cached_property
+    def _stream(self) -> torch.cuda.Stream:
+        return torch.cuda.Stream()
+
+    @cached_property
+    def _pool(self) -> Pool:
+        return torch.cuda.graph_pool_handle()
+
+    def forget(self) -> None:
+        """Drop all graphs and their memory."""
+        self._seen.clear()
+        self._captured.clear()
+        vars(self).pop("_pool", None)
+
+
+class Held:
+    """Tensors at addresses that stay, into which the values of every step are copied."""
+
+    def __init__(self):
+        self._held: list[Tensor] = []
+
+    def hold(self, values: Sequence[Tensor]) -> list[Tensor]:
+        """The same values at the addresses of the values before, if their shapes and types are the same."""
+        if len(values) != len(self._held) or not all(map(alike, values, self._held)):
+            self._held = [value.clone() for value in values]
+        else:
+            for held, value in zip(self._held, values):
+                held.copy_(value)
+        return self._held
+
+
+def alike(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors differ in nothing but their values."""
+    return a.shape == b.shape and a.dtype == b.dtype and a.device == b.device

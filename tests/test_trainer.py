@@ -1,0 +1,79 @@
+"""The trainer's own step has the values of nerfstudio's, and what it captures has the values of what it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import tiny_config
+from nerfstudio.engine.trainer import Trainer
+from torch import nn
+
+from disconerf_ns.trainer import DiscoNerfTrainer
+from disconerf_ns.training.captured import EAGER_STEPS, CapturedSteps, Held, StepResults
+
+
+def trained_parameters(scene: Path, folder: Path, trainer: type[Trainer]) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    config = tiny_config(scene, folder, iterations=9)
+    config._target = trainer
+    run = config.setup(local_rank=0, world_size=1)
+    run.setup()
+    torch.manual_seed(0)
+    run.train()
+    return run.pipeline.model.state_dict()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="atomic additions on a GPU forbid equal bits")
+def test_the_step_has_nerfstudios_values_in_both_stages(scene: Path, tmp_path: Path) -> None:
+    ours = trained_parameters(scene, tmp_path / "ours", DiscoNerfTrainer)
+    theirs = trained_parameters(scene, tmp_path / "theirs", Trainer)
+    for name, value in theirs.items():
+        assert torch.equal(ours[name], value), name
+
+
+def test_accumulated_gradients_take_nerfstudios_step(scene: Path, tmp_path: Path, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(Trainer, "train_iteration", lambda self, step: asked.append(step) or (torch.zeros(()), {}, {}))
+    config = tiny_config(scene, tmp_path, iterations=3)
+    config.gradient_accumulation_steps = {"fields": 2}
+    run = config.setup(local_rank=0, world_size=1)
+    run.setup()
+    run.train_iteration(0)
+    assert asked == [0]
+
+
+def test_held_tensors_keep_their_addresses_until_shapes_change() -> None:
+    held = Held()
+    first = held.hold([torch.zeros(3), torch.ones(2)])
+    again = held.hold([torch.arange(3.0), torch.ones(2)])
+    assert again[0].data_ptr() == first[0].data_ptr() and again[0].tolist() == [0, 1, 2]
+    assert held.hold([torch.arange(4.0), torch.ones(2)])[0].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_captured_step_reads_new_values_and_writes_new_gradients() -> None:
+    layer = nn.Linear(3, 1, device="cuda")
+    held, steps = Held(), CapturedSteps()
+    losses: list[float] = []
+
+    def compute(values: torch.Tensor) -> StepResults:
+        loss = (layer(values) + torch.rand(1, device="cuda")).square().mean()
+        loss.backward()
+        return StepResults(loss.detach(), {}, {})
+
+    for number in range(2 * EAGER_STEPS):
+        layer.zero_grad()
+        new = torch.full((4, 3), float(number), device="cuda")
+        torch.manual_seed(number)
+        (values,) = held.hold([new])
+        results = steps.run("all", lambda values=values: compute(values), list(layer.parameters()))
+        losses.append(float(results.loss))
+        captured = layer.weight.grad.clone()
+        layer.zero_grad()
+        torch.manual_seed(number)
+        assert float(compute(new).loss) == pytest.approx(losses[-1], rel=1e-5)
+        torch.testing.assert_close(layer.weight.grad, captured)
+    assert len(set(losses)) == len(losses)
+    steps.forget()
