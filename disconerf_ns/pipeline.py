@@ -93,6 +93,7 @@ class DiscoNerfPipeline(VanillaPipeline):
             adopt_architecture(source, config.model)
         super().__init__(config, cast("str", device), test_mode, **kwargs)  # nerfstudio too passes a torch.device
         self.register_buffer("object_start", torch.tensor(-1))
+        self.datamanager.limits_rays = config.model.matching == "scene"
         self.surfaces: list[SurfaceSamples] = []
         self.explanations: list[Explanation] = []
         self.settled: dict[str, Tensor] = {}
@@ -263,7 +264,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         points = self.config.model.surface_points
         keeper = SurfaceStorage(rays, points, self.device, *self._surface_gb, self.folder)
         self.object_control.say("**Sampling the frozen surface** of the training views, then the objects begin")
-        CONSOLE.log(f"surface: {sum(rays):,} rays of {len(views)} views, {keeper}")
+        CONSOLE.log(f"surface: {sum(rays):,} rays of {len(views)} views, {max(rays):,} at most of each; {keeper}")
         return [
             keeper.keep(self.sample_surface(view))
             for view in track(views, "Sampling the frozen surface", console=CONSOLE)

@@ -15,6 +15,7 @@ from torch.nn.functional import normalize
 
 from disconerf_ns.compat import frozen_field
 from disconerf_ns.compat.nerfacto import NerfactoRadiance
+from disconerf_ns.kernels.choice import triton_works
 from disconerf_ns.kernels.ray_density import RayDensity
 from disconerf_ns.surface.intervals import Intervals, piecewise
 
@@ -142,12 +143,13 @@ def test_a_density_that_is_no_number_weighs_nothing_and_an_infinite_one_takes_al
 
 
 @pytest.mark.parametrize("half", [False, True])
-@torch.no_grad()
 def test_samples_are_the_same_where_densities_along_rays_come_in_one_launch(
     half: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.set_default_dtype(torch.float32)
-    model, rays = model_of(), rays_of()
+    assert triton_works()
+    model = model_of(num_proposal_samples_per_ray=(8, 6), num_nerf_samples_per_ray=5).requires_grad_(False)
+    rays = rays_of()[:6]
     radiance = NerfactoRadiance(model, torch.no_grad, half)
     expected = radiance.sample(rays)
     densities = radiance.densities(expected)
