@@ -20,7 +20,7 @@ def case(samples: int, spacing: Spacing, rays: int = 7) -> tuple:
     density[1], density[2, samples // 2], density[3, samples // 3], density[4, 1:] = 0, float("inf"), float("nan"), 0
     steps = torch.rand(rays, samples + 1, generator=generator).sort(-1).values
     near, far = (
-        spacing.of(torch.full((rays, 1), distance)) for distance in (0.05, 1000.0 if spacing is PIECEWISE else 6)
+        spacing.of(torch.full((rays, 1), distance)) for distance in (0.05, 1000.0 if spacing is PIECEWISE else 6.0)
     )
     near[5] = far[5] = spacing.of(torch.tensor(2.0))
     edges = spacing.inverse(torch.lerp(near, far, steps))
