@@ -48,7 +48,7 @@ def resample_ray(
     row = steps + ray * (SAMPLES + 1)
     first, last = tl.load(row), tl.load(row + sample + 1, mask=inside, other=0.0)
     low, high = tl.load(near + ray), tl.load(far + ray)
-    for tile in tl.static_range(0, COUNT, TILE):
+    for tile in range(0, COUNT, TILE):
         wanted = tile + tl.arange(0, TILE)
         level = (wanted + 0.5) / COUNT * total
         # sums and steps both increase, so the sample that a level lies in begins with the largest one that is not above
@@ -91,5 +91,5 @@ def resample(
     given = (t.contiguous() for t in (density, edges, steps, near, far))
     lanes = power_of_two(samples)
     sizes = {"SAMPLES": samples, "LANES": lanes, "COUNT": count, "TILE": TILE, "SPREAD": spread, "PIECEWISE": piecewise}
-    launch(resample_ray, rays, *given, out_edges, out_steps, **sizes, num_warps=1 if lanes <= 64 else 2)
+    launch(resample_ray, rays, *given, out_edges, out_steps, **sizes, num_warps=max(lanes // 64, 1))
     return out_edges, out_steps
