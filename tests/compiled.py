@@ -22,7 +22,15 @@ from nerfstudio.fields.nerfacto_field import NerfactoField
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from disconerf_ns.kernels import composite_triton, encode, nerf_encode, ray_density, ray_density_triton, variation
+from disconerf_ns.kernels import (
+    composite_triton,
+    encode,
+    nerf_encode,
+    ray_density,
+    ray_density_triton,
+    union_losses_triton,
+    variation,
+)
 from disconerf_ns.kernels.grid import TritonHashGrid
 
 TYPES = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16", torch.int64: "*i64"}
@@ -84,6 +92,14 @@ def run_composite(dtype: torch.dtype, slots: int) -> None:
     composite_triton.composite(hidden, weight, bias, torch.zeros(50)).sum().backward()
 
 
+def run_union_losses(slots: int) -> None:
+    """Half as many masks as slots, in half precision, as in training."""
+    masks = -(-slots // 2)
+    image, sets = torch.zeros(2, 100, slots, requires_grad=True), torch.zeros(2, masks, slots)
+    rest = torch.zeros(2, 100, masks).half(), sets, sets[..., :1], torch.zeros(2)
+    sum(union_losses_triton.union_losses(image, *rest)).backward()
+
+
 def main(capability: int, dtype: torch.dtype, slots: list[int]) -> None:
     def launch(kernel, programs: int, *arguments, **options) -> None:
         values = dict(zip(kernel.arg_names, arguments)) | {k: v for k, v in options.items() if k in kernel.arg_names}
@@ -93,7 +109,7 @@ def main(capability: int, dtype: torch.dtype, slots: list[int]) -> None:
         pairs = "add.v2.f32" in compiled.asm["ptx"]
         print(json.dumps(facts | resources(compiled.asm["cubin"]) | {"adds_pairs": pairs}), flush=True)
 
-    for module in (composite_triton, encode, nerf_encode, ray_density_triton, variation):
+    for module in (composite_triton, encode, nerf_encode, ray_density_triton, union_losses_triton, variation):
         module.launch = launch
     composite_triton.runs_on = ray_density.runs_on = lambda tensor: True
     ray_density.gpu_runs_triton = lambda: True
@@ -102,6 +118,7 @@ def main(capability: int, dtype: torch.dtype, slots: list[int]) -> None:
     run_ray_density(dtype)
     for count in slots:
         run_composite(dtype, count)
+        run_union_losses(count)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from nerfstudio.fields.density_fields import HashMLPDensityField
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor, nn
 
-from disconerf_ns.kernels import composite
+from disconerf_ns.kernels import composite, union_losses
 from disconerf_ns.kernels.hash_grid import TorchHashGrid
 
 BOUNDS = {False: 1e-3, True: 0.15}
@@ -75,7 +75,8 @@ def difference(half: bool) -> float:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        pairs = [*_object_fields(device, half), *_radiance_encodings(device, half), *_densities(device, half)]
+        parts = (_object_fields, _union_losses, _radiance_encodings, _densities)
+        pairs = [pair for part in parts for pair in part(device, half)]
     relative = [(a.float() - b.float()).abs().max() / b.float().abs().max() for a, b in pairs]
     return float(torch.stack(relative).detach().max())
 
@@ -102,6 +103,18 @@ def _of_object_field(field: SmallField, positions: Tensor, accumulation: Tensor,
     gradients = torch.autograd.grad(_uneven_sum(image), list(field.parameters()))
     of_variation = torch.autograd.grad(variation, list(field.grid.parameters()))
     return [image, variation[None], *gradients, *of_variation]
+
+
+def _union_losses(device: str, half: bool) -> list[tuple[Tensor, Tensor]]:
+    """Triton's and torch's losses of masks against unions of slots, and their gradients of the slots."""
+    from disconerf_ns.kernels import union_losses_triton
+
+    slots, sets = torch.rand(2, 40, 7).to(device).requires_grad_(), (torch.rand(2, 5, 7) < 0.3).float().to(device)
+    masks = (torch.rand(2, 40, 5) < 0.5).to(device, torch.float16 if half else torch.float32)
+    rest = masks, sets, torch.ones(2, 5, 1).to(device), torch.ones(2).to(device)
+    values = [module.union_losses(slots, *rest) for module in (union_losses_triton, union_losses)]
+    computed, expected = ([*v, *torch.autograd.grad(sum(v), [slots])] for v in values)
+    return list(zip(computed, expected))
 
 
 def _radiance_encodings(device: str, half: bool) -> list[tuple[Tensor, Tensor]]:

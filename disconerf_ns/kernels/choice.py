@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.kernels import composite
+from disconerf_ns.kernels import composite, union_losses
 from disconerf_ns.kernels.hash_grid import TcnnHashGrid, TorchHashGrid
 
 Implementation = Literal["torch", "tcnn", "triton"]
@@ -62,6 +62,15 @@ def compositor(implementation: Implementation) -> Callable:
     from disconerf_ns.kernels import composite_triton
 
     return composite_triton.composite
+
+
+def loss_of_unions(on_gpu: bool) -> Callable:
+    """The function for the losses of masks against unions of slots."""
+    if not (on_gpu and gpu_runs_triton()):
+        return union_losses.union_losses
+    from disconerf_ns.kernels import union_losses_triton
+
+    return union_losses_triton.union_losses
 
 
 def gpu_runs_triton() -> bool:

@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from disconerf_ns.kernels.choice import loss_of_unions
 
 COUNTED = 2048
 """Largest number to which half precision counts without a gap."""
@@ -155,35 +156,5 @@ def mask_losses(
         pixels: number of pixels in each view.
     """
     scale = 1 / (counts.clamp(min=1) * pixels.clamp(min=1) * len(slots)).to(slots)
-    counted = targets.counted.to(slots)[..., None]
-    return MaskLosses(*_UnionLosses.apply(slots, masks, targets.sets, counted, scale[:, None, None]))
-
-
-class _UnionLosses(torch.autograd.Function):
-    """Sums of (M - U)^2 and V O^2 over the counted masks, with the unions U = O S^T of the sets S, and V = M (1 - S).
-
-    V counts, for each pixel and slot, the masks that hold the pixel without being about the slot. Products are computed
-    in the precision of the masks, and sums over pixels in the precision of the slots. Gradients are scaled last, so
-    that none underflows. The backward pass needs only V O and M - U.
-    """
-
-    @staticmethod
-    def forward(ctx, slots: Tensor, masks: Tensor, sets: Tensor, counted: Tensor, scale: Tensor):
-        rounded, inside, outside = slots.to(masks), (sets * counted).to(masks), ((1 - sets) * counted).to(masks)
-        difference = torch.baddbmm(masks, rounded, inside.mT, alpha=-1).mul_(counted.to(masks).mT)
-        intrusion = torch.bmm(masks, outside).mul_(rounded)
-        ctx.save_for_backward(difference, intrusion, inside, scale)
-        ctx.dtype = slots.dtype
-        norm = torch.linalg.vector_norm(difference, dim=(1, 2), keepdim=True, dtype=slots.dtype)
-        matching = (scale * norm.square()).sum()
-        false_positive = (scale * (intrusion * rounded).sum(1, dtype=slots.dtype)[:, None]).sum()
-        return matching, false_positive
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad_matching: Tensor, grad_false_positive: Tensor):
-        difference, intrusion, inside, scale = ctx.saved_tensors
-        with torch.autocast(difference.device.type, enabled=False):
-            grad = intrusion * (2 * grad_false_positive * scale).to(ctx.dtype)
-            grad.addcmul_(torch.bmm(difference, inside), -2 * grad_matching * scale)
-        return grad, None, None, None, None
+    union_losses = loss_of_unions(slots.is_cuda)
+    return MaskLosses(*union_losses(slots, masks, targets.sets, targets.counted.to(slots)[..., None], scale))
