@@ -194,9 +194,26 @@ def test_pictures_are_timed_beside_nerfactos(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_surface_is_compared_with_all_samples(run: Run, tmp_path: Path) -> None:
-    surface.main(surface.Surface(run.config, points=(1, 4), views=2, repeats=1, output=tmp_path / "surface.json"))
+    surface.main(
+        surface.Surface(run.config, points=(1, 4), views=2, repeats=1, rays=100, output=tmp_path / "surface.json")
+    )
     found = json.loads((tmp_path / "surface.json").read_text())
     samples, one, four = found["quadrature"]
     assert samples["from_samples"] == samples["other_slot"] == 0
     assert 0 < four["from_integral"] < one["from_integral"] < 1
+    own, half, *others = found["samples"]
+    assert (own["precision"], half["precision"]) == ("single", "half") and abs(half["moved"] - own["moved"]) < 0.02
+    assert own["distance"] > 0 and own["other_slot"] < 0.5
+    assert others[0]["distance"] < own["distance"] and others[0]["lookups"] > own["lookups"]
     assert found["rays"] == found["views"] * 494 and set(found["fetching_ms"]) == {"memory", "file"}
+
+
+@pytest.mark.slow
+def test_a_surface_and_pictures_are_timed_without_a_run(tmp_path: Path) -> None:
+    surface.main(surface.Surface(synthetic=True, width=12, at_once=(96,), repeats=1, output=tmp_path / "surface.json"))
+    timed = json.loads((tmp_path / "surface.json").read_text())
+    assert timed["rays"] == 96 and all(row["us_per_ray"] > 0 for row in timed["sampling"])
+    rendering.main(rendering.Rendering(synthetic=True, size=8, objects=1, output=tmp_path / "rendering.json"))
+    rows = json.loads((tmp_path / "rendering.json").read_text())["rows"]
+    assert [row["image"] for row in rows] == ["nerfacto rgb", "rgb", "depth", "objects", "object_00"]
+    assert rows[-1]["covered"] > 0.9, "the first object fills the picture"
