@@ -38,8 +38,8 @@ test-viser: $(INSTALLED)
 	PYTHONPATH=$(VENV)/viser1 OMP_NUM_THREADS=1 $(RUN)python -m pytest -n 2 --dist loadfile tests/viewer
 
 # Kernels, training, surface and pictures: what is computed on a GPU where there is one.
-COMPUTED = kernels* hashgrid implementation tinycudann radiance* operators coarse_to_fine training scene_rays objective \
-	prefetcher consensus surface storage proposals rays rendering frame occupancy seen_voxels not_finite
+COMPUTED = kernels* hashgrid implementation tinycudann radiance* coarse_to_fine training trainer photos scene_rays \
+	objective prefetcher consensus surface storage proposals rays rendering frame occupancy seen_voxels not_finite
 GPU_TESTS = $(wildcard $(COMPUTED:%=tests/test_%.py))
 
 test-gpu: $(INSTALLED)

@@ -1,4 +1,5 @@
-"""The radiance field's kernels beside nerfstudio's torch code: hash encoding both ways, and densities along rays.
+"""The radiance field's kernels beside nerfstudio's torch code: hash encoding both ways, and densities along rays; and
+the object grid's kernels by the number of points that a thread takes.
 
     python -m benchmarks.radiance_encoding               # milliseconds on a CUDA GPU, under autocast as in training
     python -m benchmarks.radiance_encoding --self-test   # values and gradients first
@@ -11,6 +12,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import cast
 
 import torch
 import tyro
@@ -20,9 +23,20 @@ from nerfstudio.fields.density_fields import HashMLPDensityField
 from nerfstudio.fields.nerfacto_field import NerfactoField
 from torch import Tensor, nn
 
-from disconerf_ns.kernels import check, nerf_encode, ray_density_triton
+from benchmarks.kernels import surface_points
+from disconerf_ns.kernels import check, encode, nerf_encode, ray_density_triton
+from disconerf_ns.kernels.grid import TritonHashGrid
 from disconerf_ns.kernels.radiance_encoding import quicken
 from disconerf_ns.kernels.ray_density import RayDensity
+
+VARIANTS = (
+    (torch.float16, True, 64),
+    (torch.float16, True, 128),
+    (torch.float16, True, 256),
+    (torch.float16, False, 128),
+    (torch.float32, False, 128),
+)
+"""Precision, whether the table is a copy in it, and points per program of the densities that are timed."""
 
 
 @dataclass
@@ -83,13 +97,20 @@ def time_encoding(trial: RadianceEncoding) -> None:
         for nerf_encode.GROUP in trial.groups:
             time_one(encoding, points, f"{places}: triton, GROUP {nerf_encode.GROUP}", trial.repeats)
         nerf_encode.GROUP = 1024
+        with torch.no_grad():
+            halved = encoding.hash_table.half()
+            copy = milliseconds(encoding.hash_table.half, trial.repeats)
+            read = milliseconds(
+                lambda: nerf_encode.encode(points, halved, encoding.scalings, torch.float16),  # noqa: B023
+                trial.repeats,
+            )
+        print(f"{places}: triton from a copy in half precision: copy {copy:.3f} ms, forward {read:.3f}")
 
 
 def time_one(encoding: HashEncoding, points: Tensor, name: str, repeats: int) -> None:
     moved = points.clone().requires_grad_()
-    times = []
     with torch.autocast("cuda", torch.float16):
-        times.append(milliseconds(lambda: encoding(points), repeats))
+        times = [milliseconds(lambda: encoding(points), repeats)]
         for given, learned in ((points, [encoding.hash_table]), (moved, [encoding.hash_table, moved])):
             out = encoding(given)
             grad = torch.randn_like(out)
@@ -115,12 +136,24 @@ def time_density(trial: RadianceEncoding) -> None:
                 return torch.cat([field.density_fn(chunk) for chunk in points.split(4096)])
 
         print(f"{name}: separate {milliseconds(separate, trial.repeats):8.3f} ms")
-        for dtype, frozen in ((torch.float16, True), (torch.float16, False), (torch.float32, False)):
-            for ray_density_triton.BLOCK in (64, 128, 256):
-                fused = RayDensity.of(field, dtype, frozen)
-                time = milliseconds(lambda: fused(*given), trial.repeats)  # noqa: B023
-                print(f"{name}: {dtype}, frozen {frozen}, BLOCK {ray_density_triton.BLOCK} {time:8.3f} ms")
+        for dtype, frozen, ray_density_triton.BLOCK in VARIANTS:
+            fused = cast("RayDensity", RayDensity.of(field, dtype, frozen))
+            time = milliseconds(partial(fused, *given), trial.repeats)
+            print(f"{name}: {dtype}, frozen {frozen}, BLOCK {ray_density_triton.BLOCK} {time:8.3f} ms")
         ray_density_triton.BLOCK = 128
+
+
+def time_object_grid(trial: RadianceEncoding) -> None:
+    """Five views of the reference scene with two points a ray, in the views' order."""
+    grid, points = TritonHashGrid(8, 16, 512, 19, 2).cuda(), surface_points(5 * 779 * 519, 2, "cuda")
+    chosen = encode.RUN
+    for encode.RUN in (*trial.runs, 32):
+        with torch.autocast("cuda", torch.float16):
+            out = grid(points)
+        grad, tables = torch.randn_like(out), list(grid.tables)
+        time = milliseconds(lambda: torch.autograd.grad(out, tables, grad, retain_graph=True), trial.repeats)  # noqa: B023
+        print(f"object grid: RUN {encode.RUN} backward {time:.3f} ms")
+    encode.RUN = chosen
 
 
 def main(trial: RadianceEncoding) -> None:
@@ -132,6 +165,7 @@ def main(trial: RadianceEncoding) -> None:
             print(f"half {half}: differs from torch by {check.difference(half):.1e}, bound {bound}")
     time_encoding(trial)
     time_density(trial)
+    time_object_grid(trial)
 
 
 if __name__ == "__main__":

@@ -59,6 +59,9 @@ class DiscoNerfDataManagerConfig(VanillaDataManagerConfig):
     0 takes `views_per_batch` whole views, as do runs from before there was this option."""
     view_pixels: int = 405_000
     """Maximum number of pixels per view in the object stage; larger images are subsampled on an even grid."""
+    surface_rays: int = 30_000_000
+    """Maximum number of pixels of all training views together in the object stage with matching "scene"; of more, every
+    view takes an equal number on an even grid. Matching "view" always takes `view_pixels`."""
     image_memory_gb: float = 8.0
     """Maximum memory in GiB for the photos of the radiance stage. They are kept as bytes, on the GPU if they take a
     quarter of its free memory at most. If all photos need more than this, nerfstudio's loader draws a random subset

@@ -48,6 +48,8 @@ class DiscoNerfDataManager(VanillaDataManager):
         self.shuffled: list[int] = []
         self._kept: dict[int, MaskedView] = {}
         self._draws: RayDraws | None = None
+        self.limits_rays = True
+        """Whether `surface_rays` limits the pixels of a view; set before the object stage."""
         super().__init__(config, *args, **kwargs)
 
     def setup_train(self) -> None:
@@ -204,7 +206,10 @@ class DiscoNerfDataManager(VanillaDataManager):
     def view_size(self, index: int) -> tuple[int, int]:
         """Height and width of a training view in the object stage, in pixels."""
         height, width = self._image_size(index)
-        scale = min(1.0, math.sqrt(self.config.view_pixels / (height * width)))
+        pixels = self.config.view_pixels
+        if self.limits_rays:
+            pixels = min(pixels, self.config.surface_rays / len(self.train_dataset))
+        scale = min(1.0, math.sqrt(pixels / (height * width)))
         return max(round(height * scale), 1), max(round(width * scale), 1)
 
     def view_rays(self, index: int) -> RayBundle:

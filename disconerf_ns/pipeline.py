@@ -93,10 +93,12 @@ class DiscoNerfPipeline(VanillaPipeline):
             adopt_architecture(source, config.model)
         super().__init__(config, cast("str", device), test_mode, **kwargs)  # nerfstudio too passes a torch.device
         self.register_buffer("object_start", torch.tensor(-1))
+        self.datamanager.limits_rays = config.model.matching == "scene"
         self.surfaces: list[SurfaceSamples] = []
         self.explanations: list[Explanation] = []
         self.settled: dict[str, Tensor] = {}
         self.captured, self.held = CapturedSteps(), Held()
+        self._claim(Stage.RADIANCE)
         self.schedule = Schedule(0, 0)
         self.stage = Stage.RADIANCE
         self.folder = Path(tempfile.gettempdir())
@@ -245,8 +247,16 @@ class DiscoNerfPipeline(VanillaPipeline):
             return self.schedule.object_decay(step, self.config.object_warmup, self.config.object_decay)
         return self.schedule.radiance_decay(step, self.config.radiance_decay)
 
+    def _claim(self, stage: Stage) -> None:
+        """Prepare the parameters that learn in a stage for CUDA graphs."""
+        if self._captures:
+            groups = self.model.get_param_groups().items()
+            objects = stage is Stage.OBJECTS
+            self.captured.claim(each for name, group in groups if (name == "object_field") is objects for each in group)
+
     def _enter(self, stage: Stage) -> None:
-        if stage is not self.stage:
+        entered = stage is not self.stage
+        if entered:
             self.captured.forget()
         self.model.freeze_radiance(stage is Stage.OBJECTS)
         if stage is Stage.OBJECTS:
@@ -254,6 +264,8 @@ class DiscoNerfPipeline(VanillaPipeline):
             self.surfaces = self.surfaces or self.sample_surfaces()
             if self.model.config.matching == "scene" and not self.explanations:
                 self.explanations = self.explain_masks()
+        if entered:
+            self._claim(stage)
         self.stage = stage
 
     def sample_surfaces(self) -> list[SurfaceSamples]:
@@ -263,7 +275,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         points = self.config.model.surface_points
         keeper = SurfaceStorage(rays, points, self.device, *self._surface_gb, self.folder)
         self.object_control.say("**Sampling the frozen surface** of the training views, then the objects begin")
-        CONSOLE.log(f"surface: {sum(rays):,} rays of {len(views)} views, {keeper}")
+        CONSOLE.log(f"surface: {sum(rays):,} rays of {len(views)} views, {max(rays):,} at most of each; {keeper}")
         return [
             keeper.keep(self.sample_surface(view))
             for view in track(views, "Sampling the frozen surface", console=CONSOLE)

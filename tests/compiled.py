@@ -65,8 +65,8 @@ def resources(cubin: bytes) -> dict[str, int]:
 
 def run_grid(dtype: torch.dtype) -> None:
     grid, positions = TritonHashGrid(8, 16, 512, 19, 2), torch.zeros(100, 3)
-    encode.encode(positions, grid.levels, list(grid.tables), dtype).sum().backward()
-    variation.variation(positions, grid.levels, list(grid.tables)).backward()
+    encode.encode(positions, grid.levels, grid.entries(), list(grid.tables), dtype).sum().backward()
+    variation.variation(positions, grid.levels, grid.entries(), list(grid.tables)).backward()
 
 
 def run_nerf_encode(dtype: torch.dtype) -> None:
@@ -113,7 +113,7 @@ def main(capability: int, dtype: torch.dtype, slots: list[int]) -> None:
     for module in (composite_triton, encode, nerf_encode, ray_density_triton, union_losses_triton, variation):
         module.launch = launch
     composite_triton.runs_on = ray_density.runs_on = lambda tensor: True
-    ray_density.triton_works = lambda: True
+    ray_density.gpu_runs_triton = lambda: True
     run_grid(dtype)
     run_nerf_encode(dtype)
     run_ray_density(dtype)

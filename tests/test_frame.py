@@ -10,8 +10,9 @@ from conftest import Run
 from helpers import assert_close
 
 from disconerf_ns.rendering import rays as tracing
-from disconerf_ns.rendering.frame import SEEN, Frame
+from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import frame_outputs, output_table
+from disconerf_ns.rendering.rays import SEEN
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.viewer.picking import object_at
@@ -121,7 +122,7 @@ def test_a_mix_of_samples_of_two_edits_is_as_good_as_a_fresh_frame(
         kept = kept.under(scene_now.with_edit(edit))
         assert_as_good(kept, frame_of(kept.scene, True))
         if edit.repaints:
-            assert not torch.isin(kept.edited_ids(), torch.tensor(sorted(edit.hidden))).any()
+            assert not torch.isin(kept.edited_ids().cpu(), torch.tensor(sorted(edit.hidden))).any()
 
 
 def test_a_frame_keeps_its_scene_whatever_becomes_current(scene_now: ArrangedScene, frame_of, model) -> None:
@@ -230,9 +231,9 @@ def test_the_object_field_is_asked_only_where_boxes_leave_it_open(
     asked, owners = [], ArrangedScene.owners
     monkeypatch.setattr(ArrangedScene, "owners", lambda scene, x: asked.append(len(x)) or owners(scene, x))
     kept = tracing.kept_density(scene)(samples.positions)[..., 0]
-    box = torch.zeros(scene.ids, 2, 3)
+    box = torch.zeros(scene.ids, 2, 3, device=ids_of.device)
     for each in scene.objects:
-        box[each.id] = torch.tensor(each.box)
+        box[each.id] = torch.tensor(each.box).to(box)
     low, high = box[ids_of].unbind(-2)
     own = ((samples.positions >= low) & (samples.positions <= high)).all(-1)
     assert torch.equal(kept[own], everywhere[own]), "outside of its box the likeliest slot owns some points after all"

@@ -47,6 +47,14 @@ def test_auto_takes_the_fastest_there_is(machine, gpu: bool, packages: tuple[str
 
 
 @pytest.fixture
+def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Triton's interpreter has no time for long ones."""
+    pytest.importorskip("triton")
+    for module in ("encode", "nerf_encode"):
+        monkeypatch.setattr(f"disconerf_ns.kernels.{module}.RUN", 2)
+
+
+@pytest.fixture
 def untried(monkeypatch: pytest.MonkeyPatch):
     """As in a new process on a machine with a GPU and Triton, whose log is kept."""
     said: list[str] = []
@@ -58,8 +66,8 @@ def untried(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available() and not os.environ.get("TRITON_INTERPRET"), reason="no Triton")
+@pytest.mark.usefixtures("short_runs")
 def test_triton_is_tried_before_auto_takes_it_and_agrees(untried: list[str]) -> None:
-    pytest.importorskip("triton")
     before = torch.random.get_rng_state()
     assert check.difference(half=False) < 1e-4
     assert check.triton_agrees() and untried == []
@@ -92,6 +100,7 @@ def test_triton_that_fails_or_is_wrong_gives_way_to_torch_and_says_so_once(
     assert re.search(f"kernels {fault}.*so torch computes the fields", untried[0])
 
 
+@pytest.mark.usefixtures("short_runs")
 @pytest.mark.parametrize("module", ["grid", "nerf_encode"])
 def test_a_wrong_gradient_is_seen(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module = pytest.importorskip(f"disconerf_ns.kernels.{module}")

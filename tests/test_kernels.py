@@ -6,6 +6,8 @@ bound is 1e-5 of it, of which softmax's gradient takes the most, being a differe
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from helpers import assert_close
@@ -18,12 +20,18 @@ from disconerf_ns.kernels.hash_grid import TorchHashGrid
 from disconerf_ns.surface.samples import render_slots
 
 pytest.importorskip("triton")
-from disconerf_ns.kernels import composite_triton, launch
+from disconerf_ns.kernels import composite_triton, encode, launch
 from disconerf_ns.kernels.grid import TritonHashGrid
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 HALF_STEP = 2**-11
 """Relative error of rounding to half precision."""
+
+
+@pytest.fixture(autouse=True)
+def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interpreter has no time for long ones."""
+    monkeypatch.setattr(encode, "RUN", 2)
 
 
 def make_grid(features: int = 2, log2_table: int = 10) -> TritonHashGrid:
@@ -71,6 +79,40 @@ def test_grid_equals_torch(count: int, features: int) -> None:
     fast = value_and_gradients(lambda: grid(positions), grid.tables)
     slow = value_and_gradients(lambda: TorchHashGrid.forward(grid, positions), grid.tables)
     assert_same(fast, slow)
+
+
+def test_runs_of_neighbours_are_summed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Points along a line share cells for a while; runs end within blocks, and blocks and runs end with the points."""
+    monkeypatch.setattr(encode, "BLOCK", 8)
+    monkeypatch.setattr(encode, "RUN", 3)
+    grid, along = make_grid(), torch.linspace(0, 0.4, 31, device=DEVICE)
+    positions = torch.stack([along, along.square(), 0.3 + along / 9], -1)
+    assert_same(
+        value_and_gradients(lambda: grid(positions), grid.tables),
+        value_and_gradients(lambda: TorchHashGrid.forward(grid, positions), grid.tables),
+    )
+
+
+def test_tables_share_memory_also_after_they_were_moved_and_copied() -> None:
+    grid, positions = make_grid(), make_positions(20)
+    expected, memory = grid(positions), grid.entries().data_ptr()
+    grid.load_state_dict(TorchHashGrid(4, 4, 40, 10, 2).state_dict())
+    assert grid.entries().data_ptr() == memory and not grid(positions).equal(expected)
+    other = copy.deepcopy(grid).double().float()
+    assert_close(other(positions), grid(positions))
+    other.tables[2].data.zero_()
+    assert not other(positions)[:, 4:6].any() and grid(positions)[:, 4:6].any()
+    assert list(grid.state_dict()) == list(TorchHashGrid(4, 4, 40, 10, 2).state_dict())
+
+
+def test_what_an_optimizer_changes_is_seen() -> None:
+    grid, positions = make_grid(), make_positions(20)
+    optimizer = torch.optim.Adam(grid.parameters(), lr=0.1, fused=True)
+    before, memory = grid(positions), grid.entries().data_ptr()
+    before.sum().backward()
+    optimizer.step()
+    assert_close(grid(positions), TorchHashGrid.forward(grid, positions))
+    assert not grid(positions).equal(before) and grid.entries().data_ptr() == memory
 
 
 def test_grid_reads_strided_and_double_positions() -> None:

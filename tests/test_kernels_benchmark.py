@@ -8,9 +8,16 @@ import torch
 pytest.importorskip("triton")
 from benchmarks import kernels
 from benchmarks.kernels import Kernels
+from disconerf_ns.kernels import encode
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 TINY = Kernels(rays=12, levels=3, coarsest=4, finest=16, log2_table=10, slots=5, tv_cells=10, repeats=1)
+
+
+@pytest.fixture(autouse=True)
+def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interpreter has no time for long ones."""
+    monkeypatch.setattr(encode, "RUN", 2)
 
 
 def test_grids_are_measured_and_agree() -> None:

@@ -32,7 +32,7 @@ FIELDS = {
 
 @pytest.fixture(autouse=True)
 def triton_computes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_density, "triton_works", lambda: True)
+    monkeypatch.setattr(ray_density, "gpu_runs_triton", lambda: True)
 
 
 def make_field(kind: str, space: nn.Module | None = CONTRACTION, **changes):
@@ -135,5 +135,5 @@ def test_what_is_not_supported_is_left_to_nerfstudio(make) -> None:
 
 def test_without_triton_everything_is_left_to_nerfstudio(monkeypatch: pytest.MonkeyPatch) -> None:
     field = make_field("proposal")
-    monkeypatch.setattr(ray_density, "triton_works", lambda: False)
+    monkeypatch.setattr(ray_density, "gpu_runs_triton", lambda: False)
     assert RayDensity.of(field, torch.float16) is None

@@ -15,10 +15,12 @@ from torch.nn.functional import normalize
 
 from disconerf_ns.compat import frozen_field
 from disconerf_ns.compat.nerfacto import NerfactoRadiance
+from disconerf_ns.kernels.choice import triton_works
 from disconerf_ns.kernels.ray_density import RayDensity
 from disconerf_ns.surface.intervals import Intervals, piecewise
 
 RAYS = 40
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def model_of(**options) -> NerfactoModel:
@@ -142,12 +144,13 @@ def test_a_density_that_is_no_number_weighs_nothing_and_an_infinite_one_takes_al
 
 
 @pytest.mark.parametrize("half", [False, True])
-@torch.no_grad()
 def test_samples_are_the_same_where_densities_along_rays_come_in_one_launch(
     half: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.set_default_dtype(torch.float32)
-    model, rays = model_of(), rays_of()
+    assert triton_works()
+    model = model_of(num_proposal_samples_per_ray=(8, 6), num_nerf_samples_per_ray=5).requires_grad_(False)
+    rays = rays_of()[:6]
     radiance = NerfactoRadiance(model, torch.no_grad, half)
     expected = radiance.sample(rays)
     densities = radiance.densities(expected)
@@ -159,10 +162,13 @@ def test_samples_are_the_same_where_densities_along_rays_come_in_one_launch(
         assert found is not None
         return found
 
+    monkeypatch.setattr("disconerf_ns.kernels.ray_density.gpu_runs_triton", lambda: True)  # or its interpreter
     monkeypatch.setattr(frozen_field, "fused_density", fused)
-    samples = radiance.sample(rays)
+    model.to(DEVICE)
+    samples = radiance.sample(rays.to(DEVICE))
     tolerance = 0.02 if half else 1e-4
     assert [each for each, _ in asked] == list(model.proposal_networks) and all(of_half is half for _, of_half in asked)
-    difference = (piecewise(samples.edges) - piecewise(expected.edges)).abs()
+    difference = (piecewise(samples.edges.cpu()) - piecewise(expected.edges)).abs()
     assert difference.mean() < tolerance / 4 and difference.max() < 10 * tolerance
-    assert_close(radiance.densities(expected), densities, tolerance)
+    there = Intervals(*(each.to(DEVICE) for each in (expected.origins, expected.directions, expected.edges)))
+    assert_close(radiance.densities(there).cpu(), densities, tolerance)

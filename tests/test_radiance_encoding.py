@@ -67,3 +67,11 @@ def test_triton_is_taken_where_it_works(works: bool, model: nn.Module, monkeypat
 def test_a_model_without_such_encodings_tries_no_triton(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frozen, "gpu_runs_triton", lambda: pytest.fail("tried"))
     frozen.quicken(nn.Linear(2, 2))
+
+
+def test_the_levels_sizes_are_beside_the_table_wherever_it_is(model: nn.Module) -> None:
+    frozen.quicken(model.to("meta"))
+    assert model[0].scalings.device.type == "meta"
+    later = nn.Sequential(HashEncoding(2, 4, 100, 8, implementation="torch"))
+    frozen.quicken(later)
+    assert later.to("meta")[0].scalings.device.type == "meta"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from helpers import assert_close
 from nerfstudio.cameras.cameras import Cameras
 
+from disconerf_ns.datamanager import DiscoNerfDataManager
 from disconerf_ns.masks.image_masks import resample, sampled
 from disconerf_ns.surface.rays import sampled_rays
 
@@ -37,3 +40,17 @@ def test_rays_meet_the_pixels_that_are_sampled(cameras: Cameras, size: tuple[int
 @pytest.mark.parametrize(("pixels", "count"), [(24, 24), (24, 12), (24, 7), (7, 24), (5, 1)])
 def test_sampled_pixels_hold_the_middles_of_equal_parts(pixels: int, count: int) -> None:
     assert sampled(pixels, count).tolist() == [int((i + 0.5) * pixels / count) for i in range(count)]
+
+
+def view_size(limits_rays: bool, surface_rays: int, views: int = 279) -> tuple[int, int]:
+    """Rows and columns of a view of the reference scene in the object stage."""
+    config = SimpleNamespace(view_pixels=405_000, surface_rays=surface_rays)
+    about = {"config": config, "limits_rays": limits_rays, "train_dataset": range(views)}
+    return DiscoNerfDataManager.view_size(SimpleNamespace(**about, _image_size=lambda index: (519, 779)), 0)
+
+
+def test_a_budget_of_rays_is_shared_by_all_views_and_only_where_masks_are_matched_once() -> None:
+    # 30 million / 279 = 107,527 pixels of each view; 519 * 779 = 404,301, so the scale is sqrt(0.26596) = 0.51571
+    assert view_size(True, 30_000_000) == (268, 402)
+    assert view_size(True, 30_000_000, views=60) == (519, 779), "a scene of 24 million pixels is whole"
+    assert view_size(False, 30_000_000) == (519, 779)

@@ -12,6 +12,7 @@ from nerfstudio.field_components.field_heads import FieldHeadNames
 from benchmarks.surface import images, moved
 from disconerf_ns.compat.nerfacto import NerfactoRadiance
 from disconerf_ns.model import DiscoNerfModel
+from disconerf_ns.rendering import rays as tracing
 from disconerf_ns.rendering.rays import OCCUPANCY_STEPS, render_object
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import belonging
@@ -33,7 +34,7 @@ def render_everywhere(
     model: DiscoNerfModel, scene: ArrangedScene, rays: RayBundle, id: ObjectId
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Eq. 1 with the densities of one object: colour on white, and opacity."""
-    rgb, accumulation = torch.ones(len(rays), 3), torch.zeros(len(rays), 1)
+    rgb, accumulation = torch.ones(len(rays), 3).to(rays.origins), torch.zeros(len(rays), 1).to(rays.origins)
     hit, samples = scene.occupancy(id).ray_samples(rays, OCCUPANCY_STEPS, scene.options.object_samples)
     outputs = model.field(nerfstudio_samples(rays[hit], samples))
     own = belonging(scene.owners(samples.positions), id)[..., None]
@@ -65,10 +66,31 @@ def test_the_field_is_asked_at_the_objects_own_samples_alone(scene_now, rays, mo
 
 
 @torch.no_grad()
+def test_samples_that_nobody_sees_are_left_out_where_densities_come_in_one_launch(
+    scene_now, rays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id, asked, owners = scene_now.objects[0].id, [], ArrangedScene.owners
+    scene_now.occupancy(id)
+    monkeypatch.setattr(ArrangedScene, "owners", lambda scene, x: asked.append(x.numel() // 3) or owners(scene, x))
+    expected = render_object(scene_now, rays, id)
+    monkeypatch.setattr(NerfactoRadiance, "fused", True)
+    for seen in (tracing.SEEN, 0.2):
+        monkeypatch.setattr(tracing, "SEEN", seen)
+        images = render_object(scene_now, rays, id)
+        for name in ("rgb", "accumulation"):
+            assert (images[name] - expected[name]).abs().max() < seen
+    assert asked[2] < 0.9 * asked[0] and asked[2] < asked[1] <= asked[0]
+
+
+@torch.no_grad()
 def test_an_object_that_owns_nothing_is_the_background(scene_now, rays, monkeypatch: pytest.MonkeyPatch) -> None:
     id = scene_now.objects[0].id
     scene_now.occupancy(id)
-    monkeypatch.setattr(ArrangedScene, "owners", lambda scene, positions: torch.full(positions.shape[:-1], id + 1))
+    monkeypatch.setattr(
+        ArrangedScene,
+        "owners",
+        lambda scene, positions: torch.full(positions.shape[:-1], id + 1, device=positions.device),
+    )
     images = render_object(scene_now, rays, id)
     assert (images["rgb"] == 1).all() and (images["accumulation"] == 0).all()
 

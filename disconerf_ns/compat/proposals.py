@@ -7,13 +7,15 @@ are nothing but their edges.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
-from disconerf_ns.surface.intervals import Intervals, Spacing
+from disconerf_ns.kernels.choice import triton_works
+from disconerf_ns.surface.intervals import PIECEWISE, Intervals, Spacing
 from disconerf_ns.surface.samples import weight_quantiles
 
 PADDING = 0.01
@@ -35,14 +37,54 @@ def propose(
         anneal: exponent of the weights in (0, 1], which spreads samples early in training.
     """
     near, far = spacing.of(rays.nears), spacing.of(rays.fars)
-
-    def at(steps: Float[Tensor, "rays edges"]) -> Intervals:
-        return Intervals(rays.origins, rays.directions, spacing.inverse(torch.lerp(near, far, steps)))
-
+    again = resample_by_triton if anneal == 1 and near.is_cuda and triton_works() else resample
     steps = torch.linspace(0, 1, counts[0] + 1, dtype=near.dtype, device=near.device).expand(len(rays), -1)
+    samples = Intervals(rays.origins, rays.directions, spacing.inverse(torch.lerp(near, far, steps)))
     for density, count in zip(densities, counts[1:], strict=True):
-        samples = at(steps)
-        weights = samples.weights(density(samples))
-        weights = weights if anneal == 1 else weights**anneal
-        steps = weight_quantiles(weights, steps, count + 1, spread=PADDING * weights.shape[-1])
-    return at(steps)
+        edges, steps = again(density(samples), samples, steps, near, far, count + 1, spacing, anneal)
+        samples = replace(samples, edges=edges)
+    return samples
+
+
+def resample(
+    density: Float[Tensor, "rays samples"],
+    samples: Intervals,
+    steps: Float[Tensor, "rays edges"],
+    near: Float[Tensor, "rays 1"],
+    far: Float[Tensor, "rays 1"],
+    count: int,
+    spacing: Spacing,
+    anneal: float,
+) -> tuple[Float[Tensor, "rays count"], Float[Tensor, "rays count"]]:
+    """Edges between samples of equal weight, as distances and as steps.
+
+    Args:
+        density: in the middle of each sample.
+        samples: that the density belongs to.
+        steps: their edges, in steps from 0 to 1 that move evenly from near to far in the spacing.
+        near, far: the ends of each ray, in the spacing.
+        count: edges that are wanted.
+        spacing: of the rays.
+        anneal: exponent of the weights in (0, 1].
+    """
+    weights = samples.weights(density)
+    weights = weights if anneal == 1 else weights**anneal
+    steps = weight_quantiles(weights, steps, count, spread=PADDING * weights.shape[-1])
+    return spacing.inverse(torch.lerp(near, far, steps)), steps
+
+
+def resample_by_triton(
+    density: Float[Tensor, "rays samples"],
+    samples: Intervals,
+    steps: Float[Tensor, "rays edges"],
+    near: Float[Tensor, "rays 1"],
+    far: Float[Tensor, "rays 1"],
+    count: int,
+    spacing: Spacing,
+    anneal: float,
+) -> tuple[Float[Tensor, "rays count"], Float[Tensor, "rays count"]]:
+    """`resample` in one launch, with an exponent of 1."""
+    from disconerf_ns.kernels import resample_triton
+
+    spread, edges = PADDING * density.shape[-1], samples.edges
+    return resample_triton.resample(density, edges, steps, near, far, count, spread, spacing is PIECEWISE)

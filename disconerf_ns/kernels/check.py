@@ -73,7 +73,7 @@ def difference(half: bool) -> float:
         half: compute under autocast to half precision, as in training on a GPU.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), torch.enable_grad():
         torch.manual_seed(0)
         parts = (_object_fields, _union_losses, _radiance_encodings, _densities)
         pairs = [pair for part in parts for pair in part(device, half)]

@@ -155,13 +155,12 @@ def nerf_encode_backward_tables(
     some = first < points
     x, y, z, _, _, _ = cell_of(positions, first, some, scale)
     sums = (tl.zeros((BLOCK, LANES), tl.float32),) * 8
-    for step in tl.static_range(RUN):
+    for step in range(RUN):
         point = first + step
         inside = point < points
         next_x, next_y, next_z, fx, fy, fz = cell_of(positions, point, inside, scale)
         left = inside & ((next_x != x) | (next_y != y) | (next_z != z))
-        if step > 0:
-            add_corners(table, x, y, z, sums, left, SIZE, FEATURES, LANES)
+        add_corners(table, x, y, z, sums, left, SIZE, FEATURES, LANES)
         x, y, z = tl.where(left, next_x, x), tl.where(left, next_y, y), tl.where(left, next_z, z)
         source, mask = along_features(point * LEVELS + level, inside, FEATURES, LANES)
         grad = tl.load(grad_out + source, mask=mask, other=0.0).to(tl.float32)

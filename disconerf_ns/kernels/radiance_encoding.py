@@ -28,9 +28,11 @@ def quicken(model: nn.Module) -> None:
     found = encodings(model)
     encode = encode_by_triton if found and gpu_runs_triton() else encode_frozen
     for encoding in found:
-        scalings = encoding.scalings.float()
+        scalings = encoding.scalings.to(encoding.hash_table.device, torch.float32)
         vars(encoding).pop("scalings", None)
-        encoding.register_buffer("scalings", scalings, persistent=False)  # on the GPU, so that no step copies it there
+        encoding.register_buffer(
+            "scalings", scalings, persistent=False
+        )  # stays beside the table, so that no step copies it
         vars(encoding)["pytorch_fwd"] = partial(encode, encoding)
 
 

@@ -18,7 +18,7 @@ from nerfstudio.fields.density_fields import HashMLPDensityField
 from nerfstudio.fields.nerfacto_field import NerfactoField
 from torch import Tensor, nn
 
-from disconerf_ns.kernels.choice import triton_works
+from disconerf_ns.kernels.choice import gpu_runs_triton
 from disconerf_ns.kernels.launch import runs_on
 
 
@@ -42,7 +42,7 @@ class RayDensity:
 
     @staticmethod
     def of(field: HashMLPDensityField | NerfactoField, dtype: torch.dtype, frozen: bool = False) -> RayDensity | None:
-        """The density of a field, or None where Triton does not work or the field has a shape that it does not support.
+        """The density of a field, or None without a GPU that runs Triton, or if the field's shape is not supported.
 
         Supported are torch's encoding and MLP (not tinycudann's) with at most one hidden layer of ReLU.
 
@@ -51,7 +51,7 @@ class RayDensity:
             dtype: precision of features and weights.
             frozen: the table does not change any more, so a copy in `dtype` is read, which caches hold more of.
         """
-        if not runs_on(field.aabb) or not triton_works():
+        if not runs_on(field.aabb) or not gpu_runs_triton():
             return None
         encoding, network = _parts(field)
         layers, distortion = _linear(network), field.spatial_distortion

@@ -15,8 +15,6 @@ from disconerf_ns.kernels.nerf_encode import cell_along, interpolate
 
 BLOCK = 128
 """Points per program."""
-TILE = 32
-"""Largest number of hidden units that are in a program's registers at a time."""
 TYPES = {torch.float16: tl.float16, torch.bfloat16: tl.bfloat16, torch.float32: tl.float32}
 
 
@@ -46,19 +44,6 @@ def in_box(coordinate, box, axis: tl.constexpr):
     return tl.div_rn(coordinate - low, tl.load(box + 3 + axis) - low)
 
 
-@triton.jit
-@no_type_check
-def side_by_side(parts, COUNT: tl.constexpr):
-    """COUNT matrices (points, n) as one matrix (points, n COUNT), whose column i COUNT + j is column i of matrix j."""
-    if COUNT > 1:
-        pairs = ()
-        for i in tl.static_range(COUNT // 2):
-            pair = tl.join(parts[i], parts[i + COUNT // 2])
-            pairs += (tl.reshape(pair, (pair.shape[0], pair.shape[1] * 2)),)
-        parts = (side_by_side(pairs, COUNT // 2),)
-    return parts[0]
-
-
 @triton.jit(do_not_specialize=["points", "samples"])
 @no_type_check
 def ray_density(
@@ -81,17 +66,17 @@ def ray_density(
     SIZE: tl.constexpr,
     FEATURES: tl.constexpr,
     LANES: tl.constexpr,
-    SLICES: tl.constexpr,
     WIDTH: tl.constexpr,
     UNITS: tl.constexpr,
-    TILES: tl.constexpr,
+    ACTIVE: tl.constexpr,
     DTYPE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     """out[p] = FACTOR exp(MLP(encoding(x))), with x = origin + middle direction in the unit cube; 0 if x is not in it.
 
-    SLICES is the number of levels with those that pad the encoding to a size that tl.dot multiplies; WIDTH is 0 if the
-    MLP is one linear layer.
+    The first layer has WIDTH units, and every level adds its features' part to them. ReLU and the last layer follow if
+    ACTIVE; otherwise the first layer is the only one, of one unit. The levels are a loop that is not unrolled, because
+    compiling sixteen of them takes longer than the surface of a scene.
     """
     point = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = point < points
@@ -105,36 +90,27 @@ def ray_density(
         x, y, z = in_box(x, box, 0), in_box(y, box, 1), in_box(z, box, 2)
     seen = inside & (x > 0) & (x < 1) & (y > 0) & (y < 1) & (z > 0) & (z < 1)
 
-    levels = ()
-    for level in tl.static_range(SLICES):
-        if level < LEVELS:
-            scale, table = tl.load(scalings + level), tables + tl.cast(level, tl.int64) * (SIZE * FEATURES)
-            low_x, fx = cell_along(x, scale)
-            low_y, fy = cell_along(y, scale)
-            low_z, fz = cell_along(z, scale)
-            found = interpolate(table, low_x, low_y, low_z, fx, fy, fz, seen, SIZE, FEATURES, LANES).to(DTYPE)
-        else:
-            found = tl.zeros((BLOCK, LANES), DTYPE)
-        levels += (found,)
-    features = side_by_side(levels, SLICES)
-
-    column = tl.arange(0, LANES * SLICES)
-    level, feature = column % SLICES, column // SLICES
-    source, exists = level * FEATURES + feature, (level < LEVELS) & (feature < FEATURES)
-    if WIDTH == 0:
-        last = tl.load(last_weight + source, mask=exists, other=0.0).to(DTYPE).to(tl.float32)
-        answer = tl.sum(features.to(tl.float32) * last[None, :], 1)
+    lane, unit = tl.arange(0, LANES), tl.arange(0, UNITS)
+    hidden = tl.zeros((BLOCK, UNITS), tl.float32) + tl.load(bias + unit, mask=unit < WIDTH, other=0.0)[None, :]
+    for level in range(LEVELS):
+        scale, table = tl.load(scalings + level), tables + tl.cast(level, tl.int64) * (SIZE * FEATURES)
+        low_x, fx = cell_along(x, scale)
+        low_y, fy = cell_along(y, scale)
+        low_z, fz = cell_along(z, scale)
+        found = interpolate(table, low_x, low_y, low_z, fx, fy, fz, seen, SIZE, FEATURES, LANES)
+        found = found.to(DTYPE).to(tl.float32)
+        for feature in tl.static_range(FEATURES):
+            value = tl.sum(tl.where((lane == feature)[None, :], found, 0.0), 1)
+            column = tl.load(
+                weight + unit * (LEVELS * FEATURES) + level * FEATURES + feature, mask=unit < WIDTH, other=0.0
+            )
+            hidden += value[:, None] * column.to(DTYPE).to(tl.float32)[None, :]
+    if ACTIVE:
+        last = tl.load(last_weight + unit, mask=unit < WIDTH, other=0.0).to(DTYPE).to(tl.float32)
+        answer = tl.sum(tl.maximum(hidden, 0.0) * last[None, :], 1) + tl.load(last_bias)
     else:
-        answer = tl.zeros((BLOCK,), tl.float32)
-        for tile in range(TILES):
-            unit = tile * UNITS + tl.arange(0, UNITS)
-            at = unit[None, :] * (LEVELS * FEATURES) + source[:, None]
-            matrix = tl.load(weight + at, mask=exists[:, None] & (unit < WIDTH)[None, :], other=0.0).to(DTYPE)
-            hidden = tl.dot(features, matrix, input_precision="ieee")
-            hidden += tl.load(bias + unit, mask=unit < WIDTH, other=0.0)[None, :]
-            last = tl.load(last_weight + unit, mask=unit < WIDTH, other=0.0).to(DTYPE).to(tl.float32)
-            answer += tl.sum(tl.maximum(hidden, 0.0) * last[None, :], 1)
-    density = FACTOR * tl.exp(answer + tl.load(last_bias))
+        answer = tl.sum(hidden, 1)
+    density = FACTOR * tl.exp(answer)
     tl.store(out + point, tl.where(seen, density, 0.0), mask=inside)
 
 
@@ -159,19 +135,17 @@ def density(
     """
     out = torch.empty_like(middles, dtype=torch.float32, memory_format=torch.contiguous_format)
     levels, (rows, features), last = len(scalings), tables.shape, layers[-1]
-    width = layers[0].out_features if len(layers) == 2 else 0
-    lanes, tile = power_of_two(features), min(power_of_two(width, 16), TILE)
+    width = layers[0].out_features if len(layers) == 2 else 1
     sizes = {
         "FACTOR": factor,
         "CONTRACT": box is None,
         "LEVELS": levels,
         "SIZE": rows // levels,
         "FEATURES": features,
-        "LANES": lanes,
-        "SLICES": power_of_two(levels, 16 // lanes),
+        "LANES": power_of_two(features),
         "WIDTH": width,
-        "UNITS": tile,
-        "TILES": blocks(width, tile),
+        "UNITS": power_of_two(width),
+        "ACTIVE": len(layers) == 2,
         "DTYPE": TYPES[dtype],
         "BLOCK": BLOCK,
     }

@@ -16,15 +16,13 @@ from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
 from disconerf_ns.rendering import rays as tracing
-from disconerf_ns.rendering.rays import ColoredSamples
+from disconerf_ns.rendering.rays import SEEN, ColoredSamples
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.surface.samples import SOLID, render_slots
 
 OWNED = 1e-5
 """Probability, summed over the objects that may own a pixel, below which it is nobody's and confidence falls to 0."""
-SEEN = 1 / 512
-"""Smallest weight that changes an 8-bit pixel."""
 HIDDEN = (0.1, 0.1, 0.1)
 """Colour of hidden objects where objects are drawn in their colours."""
 

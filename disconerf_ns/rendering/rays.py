@@ -18,6 +18,8 @@ from disconerf_ns.scene.radiance import Factor, RadianceField
 from disconerf_ns.surface.intervals import Intervals
 from disconerf_ns.surface.samples import weight_quantiles
 
+SEEN = 1 / 512
+"""Smallest weight that changes an 8-bit pixel."""
 OCCUPANCY_STEPS = 64
 """Points along an object's box at which its occupancy is looked up."""
 
@@ -197,6 +199,17 @@ def compose(scene: ArrangedScene, samples: ColoredSamples, ids: Shaped[Tensor, "
 # -------------------------------------------------------------------- one object
 
 
+def visible(radiance: RadianceField, samples: Intervals) -> Bool[Tensor, "rays samples"]:
+    """Samples that are worth a look: where densities come in one launch, without those so thin that nobody sees them.
+
+    All that are left out on a ray weigh no more than SEEN together, because the weight of each is no more than density
+    times length.
+    """
+    if not radiance.fused:
+        return torch.ones_like(samples.middles, dtype=torch.bool)
+    return radiance.densities(samples) * samples.edges.diff(dim=-1) > SEEN / samples.middles.shape[-1]
+
+
 def render_object(scene: ArrangedScene, rays: RayBundle, id: ObjectId) -> dict[str, Tensor]:
     """One object alone along flat rays, in the edit's colour, on a plain background; empty space costs no network."""
     radiance, background = scene.trained.radiance, scene.options.background
@@ -206,13 +219,16 @@ def render_object(scene: ArrangedScene, rays: RayBundle, id: ObjectId) -> dict[s
         "depth": torch.zeros(len(rays), 1, device=rays.origins.device),
     }
     hit, samples = scene.occupancy(id).ray_samples(rays, steps=OCCUPANCY_STEPS, count=scene.options.object_samples)
-    positions = samples.positions
-    own = belonging(scene.owners(positions), id)
-    ray, sample = own.nonzero(as_tuple=True)
-    density, rgb = torch.zeros_like(own), own.new_zeros(*own.shape, 3)
+    density, rgb = torch.zeros_like(samples.middles), samples.middles.new_zeros(*samples.middles.shape, 3)
+    ray, sample = visible(radiance, samples).nonzero(as_tuple=True)
     if len(ray) > 0:  # the networks are asked where the object is, not all along its part of the ray
-        dense, shaded = radiance.shade(positions[ray, sample], samples.directions[ray])
-        density[ray, sample] = dense * own[ray, sample]
+        positions = samples.positions[ray, sample]
+        own = belonging(scene.owners(positions), id)
+        mine = own.nonzero()[:, 0]
+        ray, sample, positions, own = ray[mine], sample[mine], positions[mine], own[mine]
+    if len(ray) > 0:
+        dense, shaded = radiance.shade(positions, samples.directions[ray])
+        density[ray, sample] = dense * own
         rgb[ray, sample] = scene.table.tint(shaded, torch.full_like(ray, id))
     weights = samples.weights(density)
     accumulation = weights.sum(-1, keepdim=True).clamp(0, 1)

@@ -113,6 +113,7 @@ def test_objects_are_seen_from_one_point_a_ray_and_edits_before_owners_are_known
 
 def test_the_coarse_picture_is_the_preview_and_the_sharp_one_is_exact(run, model, shown, monkeypatch) -> None:
     monkeypatch.setattr(pictures, "QUICK", 20)
+    monkeypatch.setattr(pictures, "QUICK_ON_GPU", 20)
     client, coarse, sharp = threading.Thread(), camera_of(run, 12), camera_of(run, SIZE[0])
 
     def show(camera, name):
@@ -134,6 +135,7 @@ def test_the_coarse_picture_is_the_preview_and_the_sharp_one_is_exact(run, model
 
 def test_a_soft_edit_has_no_preview(run, model, shown, monkeypatch) -> None:
     monkeypatch.setattr(pictures, "QUICK", 20)
+    monkeypatch.setattr(pictures, "QUICK_ON_GPU", 20)
     model.current.replace(lambda scene: scene.with_options(extraction="soft"))
     client, coarse, sharp = threading.Thread(), camera_of(run, 12), camera_of(run, SIZE[0])
     shown.show(client, sharp, ["rgb"])
