@@ -98,6 +98,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         self.explanations: list[Explanation] = []
         self.settled: dict[str, Tensor] = {}
         self.captured, self.held = CapturedSteps(), Held()
+        self._claim(Stage.RADIANCE)
         self.schedule = Schedule(0, 0)
         self.stage = Stage.RADIANCE
         self.folder = Path(tempfile.gettempdir())
@@ -246,8 +247,16 @@ class DiscoNerfPipeline(VanillaPipeline):
             return self.schedule.object_decay(step, self.config.object_warmup, self.config.object_decay)
         return self.schedule.radiance_decay(step, self.config.radiance_decay)
 
+    def _claim(self, stage: Stage) -> None:
+        """Prepare the parameters that learn in a stage for CUDA graphs."""
+        if self._captures:
+            groups = self.model.get_param_groups().items()
+            objects = stage is Stage.OBJECTS
+            self.captured.claim(each for name, group in groups if (name == "object_field") is objects for each in group)
+
     def _enter(self, stage: Stage) -> None:
-        if stage is not self.stage:
+        entered = stage is not self.stage
+        if entered:
             self.captured.forget()
         self.model.freeze_radiance(stage is Stage.OBJECTS)
         if stage is Stage.OBJECTS:
@@ -255,6 +264,8 @@ class DiscoNerfPipeline(VanillaPipeline):
             self.surfaces = self.surfaces or self.sample_surfaces()
             if self.model.config.matching == "scene" and not self.explanations:
                 self.explanations = self.explain_masks()
+        if entered:
+            self._claim(stage)
         self.stage = stage
 
     def sample_surfaces(self) -> list[SurfaceSamples]:

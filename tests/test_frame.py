@@ -233,7 +233,7 @@ def test_the_object_field_is_asked_only_where_boxes_leave_it_open(
     kept = tracing.kept_density(scene)(samples.positions)[..., 0]
     box = torch.zeros(scene.ids, 2, 3, device=samples.positions.device)
     for each in scene.objects:
-        box[each.id] = torch.tensor(each.box)
+        box[each.id] = torch.tensor(each.box).to(box)
     low, high = box[ids_of].unbind(-2)
     own = ((samples.positions >= low) & (samples.positions <= high)).all(-1)
     assert torch.equal(kept[own], everywhere[own]), "outside of its box the likeliest slot owns some points after all"

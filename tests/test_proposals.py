@@ -20,6 +20,7 @@ from disconerf_ns.kernels.ray_density import RayDensity
 from disconerf_ns.surface.intervals import Intervals, piecewise
 
 RAYS = 40
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def model_of(**options) -> NerfactoModel:
@@ -164,9 +165,11 @@ def test_samples_are_the_same_where_densities_along_rays_come_in_one_launch(
 
     monkeypatch.setattr("disconerf_ns.kernels.ray_density.gpu_runs_triton", lambda: True)  # or its interpreter
     monkeypatch.setattr(frozen_field, "fused_density", fused)
-    samples = radiance.sample(rays)
+    model.to(DEVICE)
+    samples = radiance.sample(rays.to(DEVICE))
     tolerance = 0.02 if half else 1e-4
     assert [each for each, _ in asked] == list(model.proposal_networks) and all(of_half is half for _, of_half in asked)
-    difference = (piecewise(samples.edges) - piecewise(expected.edges)).abs()
+    difference = (piecewise(samples.edges.cpu()) - piecewise(expected.edges)).abs()
     assert difference.mean() < tolerance / 4 and difference.max() < 10 * tolerance
-    assert_close(radiance.densities(expected), densities, tolerance)
+    there = Intervals(*(each.to(DEVICE) for each in (expected.origins, expected.directions, expected.edges)))
+    assert_close(radiance.densities(there).cpu(), densities, tolerance)

@@ -12,7 +12,8 @@ from nerfstudio.field_components.field_heads import FieldHeadNames
 from benchmarks.surface import images, moved
 from disconerf_ns.compat.nerfacto import NerfactoRadiance
 from disconerf_ns.model import DiscoNerfModel
-from disconerf_ns.rendering.rays import OCCUPANCY_STEPS, SEEN, render_object
+from disconerf_ns.rendering import rays as tracing
+from disconerf_ns.rendering.rays import OCCUPANCY_STEPS, render_object
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import belonging
 from disconerf_ns.scene.objects import ObjectId
@@ -74,10 +75,12 @@ def test_samples_that_nobody_sees_are_left_out_where_densities_come_in_one_launc
     monkeypatch.setattr(ArrangedScene, "owners", lambda scene, x: asked.append(x.numel() // 3) or owners(scene, x))
     expected = render_object(scene_now, rays, id)
     monkeypatch.setattr(NerfactoRadiance, "fused", True)
-    images = render_object(scene_now, rays, id)
-    assert asked[1] < 0.9 * asked[0]
-    for name in ("rgb", "accumulation"):
-        assert (images[name] - expected[name]).abs().max() < SEEN
+    for seen in (tracing.SEEN, 0.2):
+        monkeypatch.setattr(tracing, "SEEN", seen)
+        images = render_object(scene_now, rays, id)
+        for name in ("rgb", "accumulation"):
+            assert (images[name] - expected[name]).abs().max() < seen
+    assert asked[2] < 0.9 * asked[0] and asked[2] < asked[1] <= asked[0]
 
 
 @torch.no_grad()

@@ -73,7 +73,7 @@ def difference(half: bool) -> float:
         half: compute under autocast to half precision, as in training on a GPU.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), torch.enable_grad():
         torch.manual_seed(0)
         parts = (_object_fields, _union_losses, _radiance_encodings, _densities)
         pairs = [pair for part in parts for pair in part(device, half)]
@@ -113,7 +113,7 @@ def _union_losses(device: str, half: bool) -> list[tuple[Tensor, Tensor]]:
     masks = (torch.rand(2, 40, 5) < 0.5).to(device, torch.float16 if half else torch.float32)
     rest = masks, sets, torch.ones(2, 5, 1).to(device), torch.ones(2).to(device)
     values = [module.union_losses(slots, *rest) for module in (union_losses_triton, union_losses)]
-    computed, expected = ([*v, *torch.autograd.grad(sum(v), [slots])] for v in values)
+    computed, expected = ([*v, *torch.autograd.grad(torch.stack(v).sum(), [slots])] for v in values)
     return list(zip(computed, expected))
 
 

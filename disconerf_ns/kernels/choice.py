@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.kernels import composite, union_losses
+from disconerf_ns.kernels import composite
 from disconerf_ns.kernels.hash_grid import TcnnHashGrid, TorchHashGrid
 
 Implementation = Literal["torch", "tcnn", "triton"]
@@ -66,11 +66,8 @@ def compositor(implementation: Implementation) -> Callable:
 
 def loss_of_unions(on_gpu: bool) -> Callable:
     """The function for the losses of masks against unions of slots."""
-    if not (on_gpu and gpu_runs_triton()):
-        return union_losses.union_losses
-    from disconerf_ns.kernels import union_losses_triton
-
-    return union_losses_triton.union_losses
+    name = "union_losses_triton" if on_gpu and gpu_runs_triton() else "union_losses"
+    return import_module(f"disconerf_ns.kernels.{name}").union_losses
 
 
 def gpu_runs_triton() -> bool:

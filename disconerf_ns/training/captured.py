@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
+    from torch.autograd.graph import Node
     from torch.cuda import _POOL_HANDLE as Pool
 
 EAGER_STEPS = 3
@@ -63,6 +64,17 @@ class CapturedSteps:
     def __init__(self):
         self._seen: Counter[Hashable] = Counter()
         self._captured: dict[Hashable, CapturedStep] = {}
+        self._claimed: list[object] = []
+
+    def claim(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Let the gradients of parameters be accumulated in the stream of these steps from now on.
+
+        torch accumulates a parameter's gradient in the stream in which it was first looked at, as long as anything
+        remembers that, and a graph of another stream cannot be captured. Call this before anything else looks at the
+        parameters, and anew when their shapes change.
+        """
+        with torch.cuda.stream(self._stream), torch.enable_grad():
+            self._claimed = [cast("Node", each.view_as(each).grad_fn).next_functions[0][0] for each in parameters]
 
     def run(
         self, kind: Hashable, compute: Callable[[], StepResults], parameters: Sequence[nn.Parameter]

@@ -7,6 +7,7 @@ masks, and padding contributes to no result.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -112,7 +113,7 @@ class PendingMatching:
             self._copied = torch.cuda.Event()
             self._copied.record()
 
-    def result(self, counts: list[int]) -> MaskTargets:
+    def result(self, counts: Sequence[int]) -> MaskTargets:
         """Wait for the transfer, and match.
 
         Args:
