@@ -22,8 +22,6 @@ DensityField = HashMLPDensityField | NerfactoField
 
 def fused_density(field: DensityField, half: bool) -> RayDensity | None:
     """The density along rays in one launch; None without a GPU or where Triton does not support the field."""
-    if not field.aabb.is_cuda:
-        return None
     return RayDensity.of(field, torch.float16 if half else torch.float32, frozen=half)
 
 
