@@ -101,11 +101,12 @@ def run_composite(dtype: torch.dtype, slots: int) -> None:
 
 
 def run_union_losses(slots: int) -> None:
-    """Half as many masks as slots, in half precision, as in training."""
+    """Half as many masks as slots, in half precision as in training: of rays pixel by pixel, of views mask by mask."""
     masks = -(-slots // 2)
     image, sets = torch.zeros(2, 100, slots, requires_grad=True), torch.zeros(2, masks, slots)
-    rest = torch.zeros(2, 100, masks).half(), sets, sets[..., :1], torch.zeros(2)
-    sum(union_losses_triton.union_losses(image, *rest)).backward()
+    by_pixel, rest = torch.zeros(2, 100, masks).half(), (sets, sets[..., :1], torch.zeros(2))
+    for members in (by_pixel, by_pixel.mT.contiguous().mT):
+        sum(union_losses_triton.union_losses(image, members, *rest)).backward()
 
 
 def main(capability: int, dtype: torch.dtype, slots: list[int]) -> None:

@@ -14,7 +14,7 @@ from conftest import Run
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 
-from benchmarks import draws, performance, pictures, quality, rendering, report, surface, viewer
+from benchmarks import draws, object_rays, performance, pictures, quality, rendering, report, surface, viewer
 from benchmarks.variants import VARIANTS, Variant, _matching
 from disconerf_ns.masks.label_image import read_label_image
 from disconerf_ns.training import objective
@@ -141,6 +141,31 @@ def test_every_method_is_scored_once(run: Run, data: Path, tmp_path: Path) -> No
     quality.main(trial)
     assert json.loads(trial.output.read_text())["rows"] == first
     assert set(VARIANTS) >= set(methods[:3])
+
+
+@pytest.mark.slow
+def test_rays_and_whole_views_are_scored_once_each(run: Run, data: Path, tmp_path: Path) -> None:
+    trial = object_rays.ObjectRays(
+        run.config, data, ("middle",), (0, 140), (0, 1), iterations=30, output=tmp_path / "rays.json"
+    )
+    object_rays.main(trial)
+    rows = json.loads(trial.output.read_text())["rows"]
+    assert [(row["rays"], row["seed"]) for row in rows] == [(0, 0), (0, 1), (140, 0), (140, 1)]
+    assert all(row["ms"] > 0 and row["scores"]["scene"]["IoU"] > 0.5 for row in rows)
+    object_rays.main(trial)
+    assert json.loads(trial.output.read_text())["rows"] == rows
+
+
+def test_means_over_seeds_by_rays() -> None:
+    def row(rays: int, seed: int, iou: float, ms: float) -> dict:
+        scores = {"views": {"IoU": iou, "SBD": 0.5}, "scene": {"IoU": 0.25}}
+        return {"scene": "room", "masks": "heavy", "rays": rays, "seed": seed, "ms": ms, "scores": scores}
+
+    lines = object_rays.table([row(64, 0, 0.9, 10), row(0, 0, 0.7, 40), row(64, 1, 0.8, 20)])
+    assert lines[2:] == [
+        "| room, heavy | whole views | 70.0 | 50.0 | 25.0 | 40.0 |",
+        "| room, heavy | 64 | 85.0 (80.0 to 90.0) | 50.0 (50.0 to 50.0) | 25.0 (25.0 to 25.0) | 15.0 |",
+    ]
 
 
 @pytest.mark.slow

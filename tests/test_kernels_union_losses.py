@@ -56,10 +56,11 @@ def test_half_precision_of_the_masks_rounds_products_and_not_sums() -> None:
         assert_close(found, expected, 1e-3)
 
 
-def test_strided_slots_and_masks_are_read() -> None:
-    image, member, *rest = random_views(2, 11, 5, 7, torch.float32)
-    strided = image.mT.contiguous().mT, member.mT.contiguous().mT
-    for found, expected in zip(
-        values_and_gradient(union_losses, *strided, *rest), values_and_gradient(twin, image, member, *rest)
-    ):
-        assert_close(found, expected, 1e-5)
+def test_masks_by_pixel_by_mask_or_in_steps_are_the_same() -> None:
+    image, member, *rest = random_views(2, 2 * BLOCK + 3, TILE + 1, 7, torch.float32)
+    expected = values_and_gradient(twin, image, member, *rest)
+    by_mask, in_steps = member.mT.contiguous().mT, torch.stack([member, member], -1)[..., 0]
+    assert by_mask.mT.is_contiguous() and not in_steps.is_contiguous() and not in_steps.mT.is_contiguous()
+    for stored in (by_mask, in_steps):
+        for a, b in zip(values_and_gradient(union_losses, image.mT.contiguous().mT, stored, *rest), expected):
+            assert_close(a, b, 1e-5)

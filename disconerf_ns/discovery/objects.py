@@ -35,21 +35,16 @@ def discover(
         min_share: smallest share of the visible surface that is an object, in [0, 1].
         known: slots discovered before, which stay first so that objects keep their names and colours.
     """
-    rays, confidence = torch.zeros(slots), torch.zeros(slots)
-    seen = torch.zeros(slots, dtype=torch.long)
-    points: list[list[Tensor]] = [[] for _ in range(slots)]
-    for view in views:
-        positions = view.positions
-        image = render_slots(field(positions.flatten(0, 1)), view.accumulation.float())
-        probability, label = image.max(-1)
-        solid = view.solid
-        probability, label, positions = probability[solid].cpu(), label[solid].cpu(), positions[solid]
-        count = torch.bincount(label, minlength=slots)
-        rays += count
-        confidence += torch.bincount(label, weights=probability, minlength=slots)
-        seen += count > 0
-        for slot in label.unique().tolist():
-            points[slot].append(positions[(label == slot).to(positions.device)].flatten(0, 1).cpu())
+    seen = [(view.positions, view.solid, *rendered(field, view).max(-1)) for view in views]
+    lengths = [len(solid) for _, solid, *_ in seen]
+    positions, solid, probability, label = (torch.cat(column).cpu() for column in zip(*seen))
+    confidence, views_of = torch.zeros(slots), torch.zeros(slots, dtype=torch.long)
+    for own, sure, met in zip(label.split(lengths), probability.split(lengths), solid.split(lengths)):
+        confidence += torch.bincount(own[met], weights=sure[met], minlength=slots)
+        views_of += torch.bincount(own[met], minlength=slots) > 0
+    positions, label = positions[solid], label[solid]
+    rays = torch.bincount(label, minlength=slots)
+    points = positions[label.argsort(stable=True)].split(rays.tolist())
     share = rays / rays.sum().clamp(min=1)
     order = dict.fromkeys([*known, *share.argsort(descending=True).tolist()])
     large = [slot for slot in order if slot < slots and rays[slot] > 0 and share[slot] >= min_share]
@@ -58,11 +53,18 @@ def discover(
             slot=slot,
             share=float(share[slot]),
             confidence=float(confidence[slot] / rays[slot]),
-            views=int(seen[slot]),
-            box=robust_box(to_scene(without_strays(torch.cat(points[slot])))),
+            views=int(views_of[slot]),
+            box=robust_box(to_scene(without_strays(points[slot].flatten(0, 1)))),
         )
         for slot in large
     ]
+
+
+def rendered(
+    field: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n slots"]], view: SurfaceSamples
+) -> Float[Tensor, "rays slots"]:
+    """Slots of a field, rendered along a view's rays."""
+    return render_slots(field(view.positions.flatten(0, 1)), view.accumulation.float())
 
 
 def without_strays(

@@ -59,12 +59,13 @@ def report_masks(
         explanations: explanations of the masks of each view.
         objects: discovered objects.
     """
+    masks = [len(view.affinity) for view in explanations]
+    sets = torch.cat([view.sets for view in explanations]).cpu()
+    affinity = torch.cat([view.affinity for view in explanations]).cpu()
     views = [
         ViewReport(image, len(view.affinity), int(view.explained.sum()), _mean(view.affinity))
-        for image, view in zip(images, explanations)
+        for image, view in zip(images, map(Explanation, sets.split(masks), affinity.split(masks)))
     ]
-    sets = torch.cat([view.sets for view in explanations])
-    affinity = torch.cat([view.affinity for view in explanations])
     alone = sets.sum(1) == 1
     reports = []
     for each in objects:

@@ -34,6 +34,15 @@ def load_tile(matrix, row, rows, column, columns):
 
 @triton.jit
 @no_type_check
+def load_members(members, pixel, pixels, mask, masks, BY_MASK: tl.constexpr):
+    """M of pixels and masks, (pixel, mask), which lie in memory pixel by pixel or mask by mask."""
+    if BY_MASK:
+        return tl.trans(load_tile(members, mask, masks, pixel, pixels))
+    return load_tile(members, pixel, pixels, mask, masks)
+
+
+@triton.jit
+@no_type_check
 def pixels_of_program(pixels, BLOCK: tl.constexpr):
     """View of a program (int64), and its pixels."""
     per_view = tl.cdiv(pixels, BLOCK)
@@ -57,6 +66,7 @@ def union_losses_forward(
     MASKS: tl.constexpr,
     SLOT_TILES: tl.constexpr,
     MASK_TILES: tl.constexpr,
+    BY_MASK: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     """sums[program] = scale sum (M - O S^T)^2 and scale sum M (O^2 (1 - S)^T), over a view's pixels of the program."""
@@ -66,7 +76,7 @@ def union_losses_forward(
     matching, intruding = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)
     for mask_tile in range(MASK_TILES):
         mask = mask_tile * MASKS + tl.arange(0, MASKS)
-        member = load_tile(members, pixel, pixels, mask, masks)
+        member = load_members(members, pixel, pixels, mask, masks, BY_MASK)
         counts = tl.load(counted + mask, mask=mask < masks, other=0.0)
         union, others = tl.zeros((BLOCK, MASKS), tl.float32), tl.zeros((BLOCK, MASKS), tl.float32)
         for slot_tile in range(SLOT_TILES):
@@ -101,6 +111,7 @@ def union_losses_backward(
     MASKS: tl.constexpr,
     SLOT_TILES: tl.constexpr,
     MASK_TILES: tl.constexpr,
+    BY_MASK: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     """grad_image = 2 scale (grad_intruding M (1 - S) O - grad_matching (M - O S^T) S)."""
@@ -120,7 +131,8 @@ def union_losses_backward(
                 every = tile * SLOTS + tl.arange(0, SLOTS)
                 here, own = load_tile(image, pixel, pixels, every, slots), load_tile(inside, mask, masks, every, slots)
                 union = tl.dot(here.to(own.dtype), tl.trans(own), union, input_precision="ieee")
-            member, own = load_tile(members, pixel, pixels, mask, masks), load_tile(inside, mask, masks, slot, slots)
+            member = load_members(members, pixel, pixels, mask, masks, BY_MASK)
+            own = load_tile(inside, mask, masks, slot, slots)
             counts = tl.load(counted + mask, mask=mask < masks, other=0.0)
             apart = (member.to(tl.float32) - union) * counts.to(tl.float32)[None, :]
             pull = tl.dot(apart.to(own.dtype), own, pull, input_precision="ieee")
@@ -144,9 +156,11 @@ def union_losses(
 class _UnionLosses(torch.autograd.Function):
     @staticmethod
     def forward(ctx, slots: Tensor, masks: Tensor, sets: Tensor, counted: Tensor, scale: Tensor):
-        given = slots.float(), masks, (sets * counted).to(masks), counted.to(masks), scale.float()
-        given = tuple(each.contiguous() for each in given)
-        programs, pixels, sizes = _sizes(*given[:2])
+        inside, counted = (sets * counted).to(masks).contiguous(), counted.to(masks).contiguous()
+        ctx.by_mask = masks.mT.is_contiguous()
+        members = masks if ctx.by_mask else masks.contiguous()
+        given = slots.float().contiguous(), members, inside, counted, scale.float().contiguous()
+        programs, pixels, sizes = _sizes(slots, masks, ctx.by_mask)
         sums = slots.new_empty(programs, 2, dtype=torch.float32)
         launch(union_losses_forward, programs, *given, sums, pixels, **sizes, num_warps=FORWARD_WARPS)
         ctx.save_for_backward(*given)
@@ -157,16 +171,16 @@ class _UnionLosses(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad_matching: Tensor, grad_intruding: Tensor):
         given = ctx.saved_tensors
-        programs, pixels, sizes = _sizes(*given[:2])
+        programs, pixels, sizes = _sizes(*given[:2], ctx.by_mask)
         grad_image, grads = torch.empty_like(given[0]), (grad_matching.float(), grad_intruding.float())
         launch(union_losses_backward, programs, *given, *grads, grad_image, pixels, **sizes, num_warps=BACKWARD_WARPS)
         return grad_image, None, None, None, None
 
 
-def _sizes(slots: Tensor, masks: Tensor) -> tuple[int, int, dict]:
+def _sizes(slots: Tensor, masks: Tensor, by_mask: bool) -> tuple[int, int, dict]:
     """Programs, pixels of a view, and compile-time constants; one stage, as pipelined loads would take registers."""
     (views, pixels, n), k = slots.shape, masks.shape[2]
     tiles = min(power_of_two(n, 16), TILE), min(power_of_two(k, 16), TILE)
     sizes = {"slots": n, "masks": k, "SLOTS": tiles[0], "MASKS": tiles[1], "BLOCK": BLOCK, "num_stages": 1}
-    sizes |= {"SLOT_TILES": blocks(n, tiles[0]), "MASK_TILES": blocks(k, tiles[1])}
+    sizes |= {"SLOT_TILES": blocks(n, tiles[0]), "MASK_TILES": blocks(k, tiles[1]), "BY_MASK": by_mask}
     return views * blocks(pixels, BLOCK), pixels, sizes
