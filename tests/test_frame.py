@@ -15,6 +15,7 @@ from disconerf_ns.rendering.outputs import frame_outputs, output_table
 from disconerf_ns.rendering.rays import SEEN
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.viewer.picking import object_at
 
 
@@ -54,6 +55,12 @@ def assert_as_good(run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[[Frame
 
 def ids(scene: ArrangedScene) -> list[int]:
     return [each.id for each in scene.objects]
+
+
+def volume(each: SceneObject) -> float:
+    """Volume of an object's box; a ball's is small, unless a stray part of it is somewhere else."""
+    low, high = torch.tensor(each.box)
+    return float((high - low).prod())
 
 
 def waiting(frame: Frame, name: str) -> int:
@@ -198,7 +205,7 @@ def test_rays_that_pass_by_what_is_left_need_no_network(
     scene_now: ArrangedScene, frame_of, monkeypatch: pytest.MonkeyPatch, extraction: str
 ) -> None:
     """One ball alone looks the same whether or not the rays beside its box are asked about."""
-    smallest = min(scene_now.objects, key=lambda each: each.share)
+    smallest = min(scene_now.objects, key=volume)
     alone = Edit().isolate([smallest.id], range(scene_now.ids))
     scene = scene_now.with_options(extraction=extraction).with_edit(alone)
     asked = []
@@ -222,7 +229,7 @@ def test_nothing_left_is_a_plain_background(scene_now: ArrangedScene, frame_of) 
 def test_the_object_field_is_asked_only_where_boxes_leave_it_open(
     scene_now: ArrangedScene, frame_of, monkeypatch: pytest.MonkeyPatch, alone: bool
 ) -> None:
-    smallest = min(scene_now.objects, key=lambda each: each.share).id
+    smallest = min(scene_now.objects, key=volume).id
     edit = Edit().isolate([smallest], range(scene_now.ids)) if alone else Edit().hide(smallest)
     scene = scene_now.with_edit(edit)
     samples = frame_of(scene, True).scene_samples()
@@ -245,7 +252,7 @@ def test_rays_beside_a_crop_box_show_no_object(scene_now: ArrangedScene, run: Ru
     """A crop box leaves rays without samples, whose surface points are not finite: background, and confidence 0."""
     from nerfstudio.data.scene_box import OrientedBox
 
-    low, high = torch.tensor(min(scene_now.objects, key=lambda each: each.share).box)
+    low, high = torch.tensor(min(scene_now.objects, key=volume).box)
     box = OrientedBox(torch.eye(3), (low + high) / 2, 2 * (high - low))
     camera = run.trainer.pipeline.datamanager.eval_dataset.cameras[0:1].to(scene_now.trained.radiance.device)
     outputs = run.trainer.pipeline.model.get_outputs_for_camera(camera, obb_box=box)
