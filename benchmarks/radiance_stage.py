@@ -134,8 +134,8 @@ def main(trial: RadianceStage) -> None:
         if os.environ.get(APART):
             method, implementation = VARIANTS[trial.variants[0]]
             config = config_of(method, data, Path(folder) / "runs", implementation)
-            print(json.dumps(measure(config, trial)), flush=True)
-            os._exit(0)  # nerfacto's data manager has processes that do not end by themselves
+            print(json.dumps(measure(config, trial)))
+            return
         for variant in trial.variants:
             if not installed(variant):
                 print(f"{variant}: not measured, because tinycudann is not installed")

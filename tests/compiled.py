@@ -28,6 +28,7 @@ from disconerf_ns.kernels import (
     nerf_encode,
     ray_density,
     ray_density_triton,
+    resample_triton,
     union_losses_triton,
     variation,
 )
@@ -86,6 +87,13 @@ def run_ray_density(dtype: torch.dtype) -> None:
         ray_density.RayDensity.of(network, dtype, frozen)(rays, rays, torch.zeros(9, 4))
 
 
+def run_resample() -> None:
+    """From 96 to 48 and from 48 to 48 samples, as disconerf's frozen field takes them."""
+    for samples, count in ((96, 49), (48, 49)):
+        density, edges, end = torch.zeros(9, samples), torch.zeros(9, samples + 1), torch.zeros(9, 1)
+        resample_triton.resample(density, edges, edges, end, end, count, 0.01, piecewise=True)
+
+
 def run_composite(dtype: torch.dtype, slots: int) -> None:
     hidden = torch.zeros(100, 32, dtype=dtype, requires_grad=True)
     weight, bias = torch.zeros(slots, 32, requires_grad=True), torch.zeros(slots, requires_grad=True)
@@ -110,13 +118,22 @@ def main(capability: int, dtype: torch.dtype, slots: list[int]) -> None:
         pairs = "add.v2.f32" in compiled.asm["ptx"]
         print(json.dumps(facts | resources(compiled.asm["cubin"]) | {"adds_pairs": pairs}), flush=True)
 
-    for module in (composite_triton, encode, nerf_encode, ray_density_triton, union_losses_triton, variation):
+    for module in (
+        composite_triton,
+        encode,
+        nerf_encode,
+        ray_density_triton,
+        resample_triton,
+        union_losses_triton,
+        variation,
+    ):
         module.launch = launch
     composite_triton.runs_on = ray_density.runs_on = lambda tensor: True
     ray_density.gpu_runs_triton = lambda: True
     run_grid(dtype)
     run_nerf_encode(dtype)
     run_ray_density(dtype)
+    run_resample()
     for count in slots:
         run_composite(dtype, count)
         run_union_losses(count)

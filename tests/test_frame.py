@@ -115,14 +115,14 @@ def test_hiding_samples_the_rays_that_met_the_object(
 
 
 def test_a_mix_of_samples_of_two_edits_is_as_good_as_a_fresh_frame(
-    scene_now: ArrangedScene, frame_of, assert_as_good
+    scene_now: ArrangedScene, frame_of, assert_as_good, model
 ) -> None:
     kept, (one, other) = frame_of(scene_now, True), ids(scene_now)[1:3]
     for edit in (Edit().hide(one), Edit().hide(one, other), Edit().hide(other), Edit()):
         kept = kept.under(scene_now.with_edit(edit))
         assert_as_good(kept, frame_of(kept.scene, True))
         if edit.repaints:
-            assert not torch.isin(kept.edited_ids().cpu(), torch.tensor(sorted(edit.hidden))).any()
+            assert not torch.isin(kept.edited_ids(), torch.tensor(sorted(edit.hidden), device=model.device)).any()
 
 
 def test_a_frame_keeps_its_scene_whatever_becomes_current(scene_now: ArrangedScene, frame_of, model) -> None:
@@ -231,7 +231,7 @@ def test_the_object_field_is_asked_only_where_boxes_leave_it_open(
     asked, owners = [], ArrangedScene.owners
     monkeypatch.setattr(ArrangedScene, "owners", lambda scene, x: asked.append(len(x)) or owners(scene, x))
     kept = tracing.kept_density(scene)(samples.positions)[..., 0]
-    box = torch.zeros(scene.ids, 2, 3, device=ids_of.device)
+    box = torch.zeros(scene.ids, 2, 3, device=samples.positions.device)
     for each in scene.objects:
         box[each.id] = torch.tensor(each.box).to(box)
     low, high = box[ids_of].unbind(-2)

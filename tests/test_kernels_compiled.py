@@ -21,8 +21,8 @@ ADDS = {"encode_backward", "variation_backward", "nerf_encode_backward_tables"}
 
 def compiled(capability: int, dtype: str, *slots: int) -> list[dict]:
     command = [sys.executable, str(SCRIPT), str(capability), dtype, *map(str, slots)]
-    paths = os.pathsep.join([str(SCRIPT.parents[1]), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "TRITON_INTERPRET": "0", "PYTHONPATH": paths}
+    search = os.pathsep.join([str(SCRIPT.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "TRITON_INTERPRET": "0", "PYTHONPATH": search}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

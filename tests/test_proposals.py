@@ -149,8 +149,9 @@ def test_samples_are_the_same_where_densities_along_rays_come_in_one_launch(
 ) -> None:
     torch.set_default_dtype(torch.float32)
     assert triton_works()
-    model = model_of(num_proposal_samples_per_ray=(8, 6), num_nerf_samples_per_ray=5).requires_grad_(False)
-    rays = rays_of()[:6]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = model_of(num_proposal_samples_per_ray=(8, 6), num_nerf_samples_per_ray=5).requires_grad_(False).to(device)
+    rays = rays_of()[:6].to(device)
     radiance = NerfactoRadiance(model, torch.no_grad, half)
     expected = radiance.sample(rays)
     densities = radiance.densities(expected)

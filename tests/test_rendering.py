@@ -27,14 +27,15 @@ def model(run: Run, model: DiscoNerfModel) -> DiscoNerfModel:
 
 @pytest.fixture
 def rays(run: Run) -> RayBundle:
-    return run.trainer.pipeline.datamanager.view_rays(0)[::3]
+    pipeline = run.trainer.pipeline
+    return pipeline.datamanager.view_rays(0)[::3].to(pipeline.device)
 
 
 def render_everywhere(
     model: DiscoNerfModel, scene: ArrangedScene, rays: RayBundle, id: ObjectId
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Eq. 1 with the densities of one object: colour on white, and opacity."""
-    rgb, accumulation = torch.ones(len(rays), 3).to(rays.origins), torch.zeros(len(rays), 1).to(rays.origins)
+    rgb, accumulation = torch.ones_like(rays.origins), torch.zeros_like(rays.origins[:, :1])
     hit, samples = scene.occupancy(id).ray_samples(rays, OCCUPANCY_STEPS, scene.options.object_samples)
     outputs = model.field(nerfstudio_samples(rays[hit], samples))
     own = belonging(scene.owners(samples.positions), id)[..., None]
@@ -86,11 +87,7 @@ def test_samples_that_nobody_sees_are_left_out_where_densities_come_in_one_launc
 def test_an_object_that_owns_nothing_is_the_background(scene_now, rays, monkeypatch: pytest.MonkeyPatch) -> None:
     id = scene_now.objects[0].id
     scene_now.occupancy(id)
-    monkeypatch.setattr(
-        ArrangedScene,
-        "owners",
-        lambda scene, positions: torch.full(positions.shape[:-1], id + 1, device=positions.device),
-    )
+    monkeypatch.setattr(ArrangedScene, "owners", lambda _, x: torch.full_like(x[..., 0], id + 1, dtype=torch.long))
     images = render_object(scene_now, rays, id)
     assert (images["rgb"] == 1).all() and (images["accumulation"] == 0).all()
 

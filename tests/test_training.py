@@ -52,8 +52,8 @@ def test_finer_levels_of_the_radiance_field_wait(scene: Path, tmp_path: Path) ->
     trainer = config.setup(local_rank=0, world_size=1)
     trainer.setup()
     model = trainer.pipeline.model
-    levels = model.field.mlp_base.model[0].hash_table.view(model.config.num_levels, -1)
-    before = levels.detach().clone()
+    levels = model.field.mlp_base.model[0].hash_table.detach().view(model.config.num_levels, -1)
+    before = levels.clone()
     config.save_config()
     trainer.train()
     assert trainer.pipeline.schedule.object_start == 8

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from jaxtyping import Float
 from nerfstudio.field_components.activations import trunc_exp
 from nerfstudio.field_components.spatial_distortions import SceneContraction
 from nerfstudio.fields.density_fields import HashMLPDensityField
 from nerfstudio.fields.nerfacto_field import NerfactoField
-from torch import Tensor
+from torch import Tensor, nn
 
 from disconerf_ns.compat.proposals import DensityAlong
 from disconerf_ns.kernels.ray_density import RayDensity
@@ -20,8 +22,6 @@ DensityField = HashMLPDensityField | NerfactoField
 
 def fused_density(field: DensityField, half: bool) -> RayDensity | None:
     """The density along rays in one launch; None without a GPU or where Triton does not support the field."""
-    if not field.aabb.is_cuda:
-        return None
     return RayDensity.of(field, torch.float16 if half else torch.float32, frozen=half)
 
 
@@ -43,8 +43,10 @@ def evaluate(
     unit = in_unit_cube(field, positions)
     inside = ((unit > 0) & (unit < 1)).all(-1)
     flat = (unit * inside[..., None]).view(-1, 3)
-    linear = isinstance(field, HashMLPDensityField) and field.use_linear
-    raw = field.linear(field.encoding(flat)) if linear else field.mlp_base(flat)
+    if isinstance(field, HashMLPDensityField) and field.use_linear:
+        raw = field.linear(field.encoding(flat))
+    else:
+        raw = cast("nn.Module", field.mlp_base)(flat)
     raw = raw.view(*positions.shape[:-1], -1)
     density = trunc_exp(raw[..., 0].to(positions)) * field.average_init_density * inside
     return density, raw[..., 1:]

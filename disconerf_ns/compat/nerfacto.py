@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from itertools import zip_longest
 from sys import maxsize
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -14,7 +15,7 @@ from nerfstudio.model_components.ray_samplers import UniformSampler
 from nerfstudio.models.nerfacto import NerfactoModel
 from torch import Tensor
 
-from disconerf_ns.compat.frozen_field import density_along, evaluate, fused_density
+from disconerf_ns.compat.frozen_field import DensityField, density_along, evaluate, fused_density
 from disconerf_ns.compat.nerfacto_colors import colors
 from disconerf_ns.compat.proposals import DensityAlong, propose
 from disconerf_ns.scene.contraction import Contraction
@@ -57,7 +58,7 @@ class NerfactoRadiance:
         """Whether densities along rays come in one launch, without a tensor of samples' positions or features."""
         return fused_density(self._model.field, self._half) is not None
 
-    def _precision(self) -> AbstractContextManager[None]:
+    def _precision(self) -> torch.autocast:
         return torch.autocast("cuda", torch.float16, enabled=self._half and self.device.type == "cuda")
 
     def density(self, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
@@ -67,7 +68,7 @@ class NerfactoRadiance:
 
     def sample(self, rays: RayBundle, factor: Factor | None = None) -> Intervals:
         """Samples along flat rays, from the proposal networks; `factor` conditions their densities as well."""
-        sampler, networks = self._model.proposal_sampler, self._model.proposal_networks
+        sampler, networks = self._model.proposal_sampler, cast("Sequence[DensityField]", self._model.proposal_networks)
         used = [networks[min(i, len(networks) - 1)] for i in range(sampler.num_proposal_network_iterations)]
         trained = *sampler.num_proposal_samples_per_ray[: len(used)], sampler.num_nerf_samples_per_ray
         counts = [

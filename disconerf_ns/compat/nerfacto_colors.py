@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from jaxtyping import Float
 from nerfstudio.fields.base_field import get_normalized_directions
 from nerfstudio.fields.nerfacto_field import NerfactoField
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import linear
 
 
@@ -29,7 +32,7 @@ def colors(
     if head.tcnn_encoding is not None:
         parts = [part.expand(*geometry.shape[:-1], -1) for part in (encoded, geometry, appearance)]
         return head(torch.cat(parts, -1).flatten(0, -2)).view(*geometry.shape[:-1], 3).to(directions)
-    first, *further = head.layers
+    first, *further = cast("Sequence[nn.Linear]", head.layers)
     of_direction, of_geometry, of_appearance = first.weight.split(
         [encoded.shape[-1], geometry.shape[-1], appearance.shape[-1]], 1
     )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
-from disconerf_ns.kernels.choice import triton_works
+from disconerf_ns.kernels.choice import gpu_runs_triton
 from disconerf_ns.surface.intervals import PIECEWISE, Intervals, Spacing
 from disconerf_ns.surface.samples import weight_quantiles
 
@@ -36,8 +37,8 @@ def propose(
         spacing: in which samples are spread, and move linearly within a sample.
         anneal: exponent of the weights in (0, 1], which spreads samples early in training.
     """
-    near, far = spacing.of(rays.nears), spacing.of(rays.fars)
-    again = resample_by_triton if anneal == 1 and near.is_cuda and triton_works() else resample
+    near, far = (spacing.of(cast("Tensor", distance)) for distance in (rays.nears, rays.fars))
+    again = resample_by_triton if anneal == 1 and near.is_cuda and gpu_runs_triton() else resample
     steps = torch.linspace(0, 1, counts[0] + 1, dtype=near.dtype, device=near.device).expand(len(rays), -1)
     samples = Intervals(rays.origins, rays.directions, spacing.inverse(torch.lerp(near, far, steps)))
     for density, count in zip(densities, counts[1:], strict=True):
