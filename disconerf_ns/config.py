@@ -5,15 +5,16 @@ nerfstudio builds these dataclasses in every command, so building them has to be
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from nerfstudio.configs.base_config import MachineConfig
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManagerConfig
-from nerfstudio.engine.trainer import TrainerConfig
+from nerfstudio.engine.trainer import Trainer, TrainerConfig
 from nerfstudio.models.nerfacto import NerfactoModelConfig
 from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
 
@@ -31,11 +32,21 @@ class DiscoNerfMachineConfig(MachineConfig):
     """Device that computes the run; by default "cuda" if torch finds a GPU, otherwise "cpu"."""
 
 
+def make_trainer(config: TrainerConfig, **process: Any) -> Trainer:
+    """The trainer of a run; its module is imported only now, because tyro looks at this option to print help.
+
+    Args:
+        config: settings of the run.
+        process: `local_rank` and `world_size`.
+    """
+    return resolve_name("disconerf_ns.trainer:DiscoNerfTrainer")(config, **process)
+
+
 @dataclass
 class DiscoNerfTrainerConfig(TrainerConfig):
     """nerfstudio's settings of a run, with a trainer that does not wait for the GPU in each step."""
 
-    _target: type = field(default=Deferred(lambda: resolve_name("disconerf_ns.trainer:DiscoNerfTrainer")), repr=False)
+    _target: Callable[..., Trainer] = field(default_factory=lambda: make_trainer)
 
 
 @dataclass
@@ -85,7 +96,8 @@ class DiscoNerfModelConfig(NerfactoModelConfig):
     """Number of surface points per ray in training, at equal steps of the rendering weights' cumulative sum."""
     frozen_samples: tuple[int, ...] = (96, 48, 48)
     """Largest number of samples per ray, for each proposal network and then for the field, where the radiance field is
-    not trained: for the surface and for pictures. With 256 96 48, training's numbers, neither is more exact."""
+    not trained: for the surface and for pictures. On the fields that were measured, training's numbers 256 96 48 are
+    no more exact (docs/performance.md)."""
     half_precision: bool = True
     """On a GPU, evaluate the radiance field in half precision for the surface and for pictures, as mixed precision does
     in training."""

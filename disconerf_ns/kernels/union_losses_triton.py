@@ -170,8 +170,8 @@ class _UnionLosses(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_matching: Tensor, grad_intruding: Tensor):
-        given = ctx.saved_tensors
-        programs, pixels, sizes = _sizes(given[0], given[1], ctx.by_mask)
+        slots, masks, *_ = given = ctx.saved_tensors
+        programs, pixels, sizes = _sizes(slots, masks, ctx.by_mask)
         grad_image, grads = torch.empty_like(given[0]), (grad_matching.float(), grad_intruding.float())
         launch(union_losses_backward, programs, *given, *grads, grad_image, pixels, **sizes, num_warps=BACKWARD_WARPS)
         return grad_image, None, None, None, None
