@@ -10,7 +10,9 @@ from conftest import tiny_config
 from nerfstudio.engine.trainer import Trainer
 from torch import nn
 
+from disconerf_ns.errors import UserError
 from disconerf_ns.trainer import DiscoNerfTrainer
+from disconerf_ns.training import captured
 from disconerf_ns.training.captured import EAGER_STEPS, CapturedSteps, Held, StepResults
 
 
@@ -50,6 +52,18 @@ def test_held_tensors_keep_their_addresses_until_shapes_change() -> None:
     again = held.hold([torch.arange(3.0), torch.ones(2)])
     assert again[0].data_ptr() == first[0].data_ptr() and again[0].tolist() == [0, 1, 2]
     assert held.hold([torch.arange(4.0), torch.ones(2)])[0].tolist() == [0, 1, 2, 3]
+
+
+def test_a_step_that_no_graph_can_hold_is_one_sentence_with_a_way_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks_off(*_: object) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing\nCompile with TORCH_USE_CUDA_DSA")
+
+    monkeypatch.setattr(captured, "CapturedStep", breaks_off)
+    monkeypatch.setattr(captured, "EAGER_STEPS", 0)
+    steps = CapturedSteps()
+    vars(steps).update(_stream=None, _pool=None)
+    with pytest.raises(UserError, match=r"cuda-graphs: .*stream is capturing\); .*--pipeline.cuda-graphs False\.$"):
+        steps.run("all", lambda: StepResults(torch.zeros(()), {}, {}), [])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

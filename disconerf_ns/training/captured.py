@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from disconerf_ns.errors import UserError, reason
+
 if TYPE_CHECKING:
     from torch.autograd.graph import Node
     from torch.cuda import _POOL_HANDLE as Pool
@@ -85,6 +87,9 @@ class CapturedSteps:
             kind: all steps of a kind call the same operators, with tensors at the same addresses.
             compute: computes losses and adds gradients to the parameters.
             parameters: the parameters that learn, without gradients.
+
+        Raises:
+            UserError: a step cannot be captured.
         """
         self._seen[kind] += 1
         if self._seen[kind] <= EAGER_STEPS:
@@ -94,8 +99,19 @@ class CapturedSteps:
             torch.cuda.current_stream().wait_stream(self._stream)
             return results
         if kind not in self._captured:
-            self._captured[kind] = CapturedStep(compute, parameters, self._stream, self._pool)
+            self._captured[kind] = self._capture(compute, parameters)
         return self._captured[kind].replay()
+
+    def _capture(self, compute: Callable[[], StepResults], parameters: Sequence[nn.Parameter]) -> CapturedStep:
+        try:
+            return CapturedStep(compute, parameters, self._stream, self._pool)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:  # torch's random numbers do not recover from a capture that broke off
+            raise UserError(
+                f"cuda-graphs: a training step cannot be captured as a CUDA graph ({reason(error)}); start again, from "
+                "the last checkpoint if there is one, with --pipeline.cuda-graphs False."
+            ) from error
 
     @cached_property
     def _stream(self) -> torch.cuda.Stream:
