@@ -13,7 +13,7 @@ from nerfstudio.field_components.field_heads import FieldHeadNames
 from nerfstudio.models.nerfacto import NerfactoModel, NerfactoModelConfig
 from torch.nn.functional import normalize
 
-from disconerf_ns.compat import frozen_field
+from disconerf_ns.compat import density_field
 from disconerf_ns.compat.nerfacto import NerfactoRadiance
 from disconerf_ns.kernels.choice import triton_works
 from disconerf_ns.kernels.ray_density import RayDensity
@@ -96,7 +96,7 @@ def test_samples_and_images_are_nerfstudios(options: dict) -> None:
     [((), (40, 20, 12)), ((30,), (30, 20, 12)), ((99, 10, 8), (40, 10, 8)), ((30, 10, 8, 1), (30, 10, 8))],
 )
 @torch.no_grad()
-def test_a_frozen_field_may_take_fewer_samples(most: tuple[int, ...], counts: tuple[int, ...]) -> None:
+def test_a_density_field_may_take_fewer_samples(most: tuple[int, ...], counts: tuple[int, ...]) -> None:
     model, rays = model_of(), rays_of()
     samples = NerfactoRadiance(model, torch.no_grad, most=most).sample(rays)
     *model.proposal_sampler.num_proposal_samples_per_ray, model.proposal_sampler.num_nerf_samples_per_ray = counts
@@ -164,7 +164,7 @@ def test_samples_are_the_same_where_densities_along_rays_come_in_one_launch(
         return found
 
     monkeypatch.setattr("disconerf_ns.kernels.ray_density.gpu_runs_triton", lambda: True)  # or its interpreter
-    monkeypatch.setattr(frozen_field, "fused_density", fused)
+    monkeypatch.setattr(density_field, "fused_density", fused)
     model.to(DEVICE)
     samples = radiance.sample(rays.to(DEVICE))
     tolerance = 0.02 if half else 1e-4

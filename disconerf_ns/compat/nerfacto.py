@@ -15,7 +15,7 @@ from nerfstudio.model_components.ray_samplers import UniformSampler
 from nerfstudio.models.nerfacto import NerfactoModel
 from torch import Tensor
 
-from disconerf_ns.compat.frozen_field import DensityField, density_along, evaluate, fused_density
+from disconerf_ns.compat.density_field import DensityField, density_along, evaluate, fused_density
 from disconerf_ns.compat.nerfacto_colors import colors
 from disconerf_ns.compat.proposals import DensityAlong, propose
 from disconerf_ns.scene.contraction import Contraction

@@ -21,7 +21,7 @@ from nerfstudio.model_components.ray_samplers import UniformSampler
 from nerfstudio.models.nerfacto import NerfactoModel
 from torch import Tensor
 
-from disconerf_ns.compat.frozen_field import evaluate
+from disconerf_ns.compat.density_field import evaluate
 from disconerf_ns.compat.proposals import PADDING
 from disconerf_ns.kernels.launch import precision
 from disconerf_ns.kernels.ray_density import RayDensity

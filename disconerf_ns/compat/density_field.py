@@ -1,4 +1,4 @@
-"""nerfstudio's density fields where nothing is learned: the same values in fewer passes over memory."""
+"""Density of nerfstudio's fields: its values and gradients in fewer passes over memory."""
 
 from __future__ import annotations
 
