@@ -25,7 +25,7 @@ FIELDS = {
     "proposal": partial(HashMLPDensityField, hidden_dim=16, num_levels=5, **SHAPE),
     "linear": partial(HashMLPDensityField, use_linear=True, num_levels=5, **SHAPE),
     "one layer": partial(HashMLPDensityField, num_layers=1, num_levels=3, features_per_level=4, **SHAPE),
-    "nerfacto": partial(NerfactoField, num_images=1, hidden_dim=64, num_levels=16, **SHAPE),
+    "nerfacto": partial(NerfactoField, num_images=1, hidden_dim=64, num_levels=9, **SHAPE),
     "ragged": partial(NerfactoField, num_images=1, hidden_dim=40, num_levels=3, features_per_level=1, **SHAPE),
 }
 
@@ -67,8 +67,7 @@ def test_densities_equal_nerfstudios(kind: str, space: nn.Module | None) -> None
     assert (expected == 0).any() == (space is None) and expected.std() > 0.05
 
 
-@pytest.mark.parametrize("frozen", [False, True])
-@pytest.mark.parametrize("kind", ["proposal", "nerfacto"])
+@pytest.mark.parametrize(("kind", "frozen"), [("proposal", False), ("proposal", True), ("nerfacto", True)])
 def test_densities_of_half_precision(kind: str, frozen: bool) -> None:
     field, rays = make_field(kind), make_rays()
     # entries, features and weights are rounded, 3 x 2^-11 of a logit of order one
