@@ -114,7 +114,7 @@ class DiscoNerfModel(NerfactoModel):
         return super().forward(inputs)
 
     def get_outputs(self, ray_bundle: RayBundle) -> dict | RadianceOutputs:
-        """What the losses need while training; otherwise every output of the scene by name, computed on demand."""
+        """Rendered rays for the losses while training; otherwise every output of the scene by name, on demand."""
         if not self.training:
             return frame_outputs(Frame(self.current.value, ray_bundle, (len(ray_bundle),)))
         if self.config.predict_normals:

@@ -45,7 +45,7 @@ from disconerf_ns.training.prefetcher import Prefetcher
 from disconerf_ns.training.radiance_transfer import adopt_architecture, check_scene, load_radiance, radiance_source
 from disconerf_ns.training.scene_rays import SceneRays, stride_within
 from disconerf_ns.training.schedule import Resumed, Schedule, Stage, plan_stages
-from disconerf_ns.training.step import TrainingStep
+from disconerf_ns.training.step import Losses, Metrics, TrainingStep
 from disconerf_ns.viewer.control import ObjectControl
 from disconerf_ns.viewer.status import Report
 
@@ -348,9 +348,9 @@ class DiscoNerfPipeline(VanillaPipeline):
             yield self._radiance_step(step) if self.stage is Stage.RADIANCE else self._object_step()
 
     def after_step(self, metrics: dict[str, Tensor]) -> None:
-        """Keep a step's metrics, and hold back what must not learn yet, which no CUDA graph does."""
+        """Keep a step's metrics, and hold back levels that do not learn yet, which a CUDA graph leaves out."""
         self.settled = metrics
-        if self.stage is Stage.RADIANCE:
+        if self._captures and self.stage is Stage.RADIANCE:
             self.model.coarse_to_fine.hold_back()
 
     def _radiance_step(self, step: int) -> TrainingStep:
@@ -362,12 +362,7 @@ class DiscoNerfPipeline(VanillaPipeline):
             rays, batch = self._held_in_place(rays, batch)
             kind = Stage.RADIANCE, model.proposals_learn, len(rays)
 
-        def compute() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-            outputs = self._model(rays)
-            metrics = model.get_metrics_dict(outputs, batch)
-            return model.get_loss_dict(outputs, batch, metrics), metrics
-
-        return TrainingStep(kind, compute)
+        return TrainingStep(kind, lambda: self._losses(rays, batch))
 
     def _held_in_place(self, rays: RayBundle, batch: dict[str, Tensor]) -> tuple[RayBundle, dict[str, Tensor]]:
         """Rays and their colours at the addresses that CUDA graphs read."""
@@ -376,12 +371,13 @@ class DiscoNerfPipeline(VanillaPipeline):
         return RayBundle(*held[:3], camera_indices=held[3]), {"image": held[4]}
 
     def _object_step(self) -> TrainingStep:
-        def compute() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-            outputs = self._model(self.next_batch())
-            metrics = self.model.get_metrics_dict(outputs, {})
-            return self.model.get_loss_dict(outputs, {}, metrics), metrics
+        kind = Stage.OBJECTS if self._captures and self.draws_rays else None
+        return TrainingStep(kind, lambda: self._losses(self.next_batch(), {}))
 
-        return TrainingStep(Stage.OBJECTS if self._captures and self.draws_rays else None, compute)
+    def _losses(self, inputs: RayBundle | ObjectBatch, batch: dict[str, Tensor]) -> tuple[Losses, Metrics]:
+        outputs = self._model(inputs)
+        metrics = self.model.get_metrics_dict(outputs, batch)
+        return self.model.get_loss_dict(outputs, batch, metrics), metrics
 
     @property
     def _captures(self) -> bool:

@@ -6,21 +6,19 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from itertools import zip_longest
 from sys import maxsize
-from typing import cast
 
 import torch
 from jaxtyping import Float
 from nerfstudio.cameras.rays import RayBundle
-from nerfstudio.model_components.ray_samplers import UniformSampler
 from nerfstudio.models.nerfacto import NerfactoModel
 from torch import Tensor
 
-from disconerf_ns.compat.density_field import DensityField, density_along, evaluate, fused_density
+from disconerf_ns.compat.density_field import density_along, evaluate, fused_density
 from disconerf_ns.compat.nerfacto_colors import colors
-from disconerf_ns.compat.proposals import DensityAlong, propose
+from disconerf_ns.compat.proposals import DensityAlong, networks_of, propose, spacing_of
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.radiance import Factor
-from disconerf_ns.surface.intervals import PIECEWISE, UNIFORM, Intervals
+from disconerf_ns.surface.intervals import Intervals
 
 
 class NerfactoRadiance:
@@ -68,8 +66,7 @@ class NerfactoRadiance:
 
     def sample(self, rays: RayBundle, factor: Factor | None = None) -> Intervals:
         """Samples along flat rays, from the proposal networks; `factor` conditions their densities as well."""
-        sampler, networks = self._model.proposal_sampler, cast("Sequence[DensityField]", self._model.proposal_networks)
-        used = [networks[min(i, len(networks) - 1)] for i in range(sampler.num_proposal_network_iterations)]
+        sampler, used = self._model.proposal_sampler, networks_of(self._model)
         trained = *sampler.num_proposal_samples_per_ray[: len(used)], sampler.num_nerf_samples_per_ray
         counts = [
             min(count, most) for count, most in zip_longest(trained, self.most[: len(trained)], fillvalue=maxsize)
@@ -79,7 +76,7 @@ class NerfactoRadiance:
                 self._model.collider(rays),
                 [_conditioned(density_along(network, self._half), factor) for network in used],
                 counts,
-                UNIFORM if isinstance(sampler.initial_sampler, UniformSampler) else PIECEWISE,
+                spacing_of(self._model),
                 sampler._anneal,
             )
 

@@ -13,16 +13,30 @@ from typing import cast
 import torch
 from jaxtyping import Float
 from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.fields.density_fields import HashMLPDensityField
+from nerfstudio.model_components.ray_samplers import UniformSampler
+from nerfstudio.models.nerfacto import NerfactoModel
 from torch import Tensor
 
 from disconerf_ns.kernels.choice import gpu_runs_triton
-from disconerf_ns.surface.intervals import PIECEWISE, Intervals, Spacing
+from disconerf_ns.surface.intervals import PIECEWISE, UNIFORM, Intervals, Spacing
 from disconerf_ns.surface.samples import weight_quantiles
 
 PADDING = 0.01
 """Weight that is added to every sample, so that a proposal network's mistake hides nothing (as in nerfstudio)."""
 DensityAlong = Callable[[Intervals], Float[Tensor, "rays samples"]]
 """Density in the middle of each sample."""
+
+
+def networks_of(model: NerfactoModel) -> list[HashMLPDensityField]:
+    """The proposal network of each round of samples; one network may serve several rounds."""
+    networks = cast("Sequence[HashMLPDensityField]", model.proposal_networks)
+    return [networks[min(turn, len(networks) - 1)] for turn in range(model.config.num_proposal_iterations)]
+
+
+def spacing_of(model: NerfactoModel) -> Spacing:
+    """The spacing in which a model's first samples are spread evenly."""
+    return UNIFORM if isinstance(model.proposal_sampler.initial_sampler, UniformSampler) else PIECEWISE
 
 
 def propose(

@@ -17,22 +17,21 @@ from nerfstudio.fields.base_field import get_normalized_directions
 from nerfstudio.fields.density_fields import HashMLPDensityField
 from nerfstudio.fields.nerfacto_field import NerfactoField
 from nerfstudio.model_components.losses import lossfun_outer
-from nerfstudio.model_components.ray_samplers import UniformSampler
 from nerfstudio.models.nerfacto import NerfactoModel
 from torch import Tensor
 
 from disconerf_ns.compat.density_field import evaluate
-from disconerf_ns.compat.proposals import PADDING
+from disconerf_ns.compat.proposals import PADDING, networks_of, spacing_of
 from disconerf_ns.kernels.launch import precision
 from disconerf_ns.kernels.ray_density import RayDensity
-from disconerf_ns.surface.intervals import PIECEWISE, UNIFORM, Intervals
+from disconerf_ns.surface.intervals import Intervals
 
 Edges = Float[Tensor, "rays _"]
 """Edges of the bins around a ray's samples, increasing."""
 
 
 class RadianceOutputs(NamedTuple):
-    """What the losses of the radiance stage need."""
+    """Rays that were rendered for training, as the losses of the radiance stage read them."""
 
     rgb: Float[Tensor, "rays 3"]
     accumulation: Float[Tensor, "rays 1"]
@@ -54,22 +53,20 @@ def radiance_outputs(
         proposals_learn: whether the proposal networks get gradients in this step.
         anneal: exponent of the proposals' weights, in [0, 1].
     """
-    sampler, networks, config = model.proposal_sampler, model.proposal_networks, model.config
+    config, spacing = model.config, spacing_of(model)
     origins, directions = corrected(model.camera_optimizer, rays)
-    spacing = UNIFORM if isinstance(sampler.initial_sampler, UniformSampler) else PIECEWISE
     near, far = spacing.of(cast("Tensor", rays.nears)), spacing.of(cast("Tensor", rays.fars))
     edges, weights = [], []
 
     def drawn(count: int) -> Intervals:
         jitter = torch.rand(len(rays), 1 if config.use_single_jitter else count + 1, device=near.device)
         even = torch.linspace(0, 1, count + 1, device=near.device)
-        last = resampled(edges[-1], weights[-1].detach() ** anneal, even, jitter) if edges else spread(even, jitter)
+        last = resampled(edges[-1], weights[-1].detach() ** anneal, even, jitter) if edges else stratified(even, jitter)
         edges.append(last)
         return Intervals(origins, directions, spacing.inverse(torch.lerp(near, far, last)))
 
-    for level, count in enumerate(config.num_proposal_samples_per_ray[: config.num_proposal_iterations]):
+    for network, count in zip(networks_of(model), config.num_proposal_samples_per_ray):
         samples = drawn(count)
-        network = cast("HashMLPDensityField", networks[min(level, len(networks) - 1)])
         weights.append(samples.weights(proposed_density(network, samples, proposals_learn)))
     samples = drawn(config.num_nerf_samples_per_ray)
     density, features = evaluate(model.field, samples.positions)
@@ -96,7 +93,7 @@ def corrected(optimizer: CameraOptimizer, rays: RayBundle) -> tuple[Float[Tensor
     return rays.origins + of_ray[:, :, 3], (of_ray[:, :, :3] * rays.directions[:, None]).sum(-1)
 
 
-def spread(even: Float[Tensor, "edges"], jitter: Float[Tensor, "rays _"]) -> Edges:
+def stratified(even: Float[Tensor, "edges"], jitter: Float[Tensor, "rays _"]) -> Edges:
     """Edges at even places between 0 and 1, each moved at random between the middles of its neighbouring samples."""
     inner = (even[1:] + even[:-1]) / 2
     low, high = torch.cat([even[:1], inner]), torch.cat([inner, even[-1:]])

@@ -142,7 +142,7 @@ class Frame:
 
     @property
     def labels_key(self) -> Hashable:
-        """What labels depend on."""
+        """The values from which labels are computed; equal ones have equal labels."""
         return self.scene.ownership, self.scene.options.surface_points
 
     def sure_ids(self) -> Int[Tensor, "rays"]:

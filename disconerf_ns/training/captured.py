@@ -21,7 +21,7 @@ EAGER_STEPS = 3
 
 
 class StepResults(NamedTuple):
-    """What a training step computes beside the gradients."""
+    """Loss, its parts and metrics of a training step, whose gradients are in the parameters."""
 
     loss: Tensor
     losses: dict[str, Tensor]

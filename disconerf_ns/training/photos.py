@@ -51,11 +51,6 @@ class Photos:
         if taught is not None:
             self._taught = torch.cat([each.flatten() for each in taught]).nonzero()[:, 0].to(device)
 
-    @property
-    def nbytes(self) -> int:
-        """Memory of the photographs in bytes."""
-        return self._bytes.nbytes + (0 if self._taught is None else self._taught.nbytes)
-
     def draw(self, count: int) -> tuple[Int[Tensor, "count 3"], Float[Tensor, "count _"]]:
         """Random pixels, all equally likely: photograph, row and column, and their colours in [0, 1]."""
         last = len(self._bytes if self._taught is None else self._taught)

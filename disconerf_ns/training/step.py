@@ -12,7 +12,7 @@ Metrics = dict[str, Tensor]
 
 
 class TrainingStep(NamedTuple):
-    """What the trainer differentiates."""
+    """A step whose data are drawn; the trainer computes its losses and differentiates them."""
 
     kind: Hashable | None
     """Steps of one kind call the same operators with tensors at the same addresses, so that one CUDA graph serves them
