@@ -15,6 +15,7 @@ from test_tree import trees
 from disconerf_ns.rendering.frame import label_pixels
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.contraction import Contraction
+from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.cut import _looks, said_of_shown, shown_nodes
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import DiscoveredObject
@@ -22,6 +23,7 @@ from disconerf_ns.scene.ownership import OUTSIDE
 from disconerf_ns.scene.trained import TrainedScene
 from disconerf_ns.scene.tree import NEVER, ObjectTree
 from disconerf_ns.surface.samples import SurfaceSamples
+from disconerf_ns.viewer.editor import Editor
 
 RED, BLUE = (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)
 CUP, SET = 5, 6
@@ -84,8 +86,8 @@ def ids(scene: ArrangedScene) -> list[int]:
 def test_an_object_is_the_sum_of_its_slots_where_it_is_and_was_seen(scene: ArrangedScene, granularity: float) -> None:
     """Point by point, node by node, slot by slot."""
     trained, nodes = scene.trained, CUTS[granularity]
-    points = torch.rand(300, 3, generator=torch.Generator().manual_seed(3))
-    expected = torch.zeros(300, len(TREE))
+    points = torch.rand(120, 3, generator=torch.Generator().manual_seed(3))
+    expected = torch.zeros(120, len(TREE))
     slots, seen = field(points) + 1e-9, trained.seen_voxels(points)
     for row, point in enumerate(points):
         for node in nodes:
@@ -97,7 +99,7 @@ def test_an_object_is_the_sum_of_its_slots_where_it_is_and_was_seen(scene: Arran
     cut = scene.with_edit(Edit().at(granularity))
     assert cut.nodes == nodes
     assert_close(cut.probabilities(points), expected)
-    labels = label_pixels(cut, points[:, None], torch.ones(300))
+    labels = label_pixels(cut, points[:, None], torch.ones(120))
     assert torch.equal(labels.id, expected.argmax(-1))
     assert torch.equal(cut.owners(2 * points - 1), expected.argmax(-1))
     soft = cut.with_options(extraction="soft")
@@ -259,3 +261,80 @@ def test_discovery_counts_each_node_by_its_slots() -> None:
     assert [each.node for each in discover(own, views, lambda x: x, TREE, 0.05)] == [3, 2, CUP, SET, 1, 0, 4]
     again = discover(own, views, lambda x: x, TREE, 0.05, known=[1, SET, 3])
     assert [each.node for each in again] == [1, SET, 3, 2, CUP, 0, 4]
+
+
+# ---------------------------------------------------------------- a person's changes
+
+
+@pytest.fixture
+def editor(scene: ArrangedScene) -> Editor:
+    editor = Editor(CurrentScene(scene))
+    editor.told = []
+    editor.tell = editor.told.append
+    return editor
+
+
+def do(editor: Editor, wish, *arguments) -> None:
+    editor.ask(wish, *arguments)
+    editor.drain()
+
+
+def test_dragging_the_granularity_is_one_change_and_the_selection_follows(editor: Editor) -> None:
+    do(editor, editor.select, [CUP])
+    for granularity in (0.55, 0.6, 0.7, FINE):
+        do(editor, editor.refine, granularity)
+    assert ids(editor.scene) == [3, 2, 0, 1, 4] and editor.selected == (0, 1)
+    do(editor, editor.undo)
+    assert editor.edit == Edit() and editor.selected == (CUP,)
+    do(editor, editor.redo)
+    assert editor.edit == Edit().at(FINE) and editor.selected == (0, 1)
+    do(editor, editor.refine, COARSE)
+    assert editor.selected == (SET,)
+
+
+def test_split_opens_an_object_into_its_parts_and_merging_them_closes_it(editor: Editor) -> None:
+    do(editor, editor.select, [CUP])
+    do(editor, editor.rename, "cup")
+    do(editor, editor.toggle)
+    do(editor, editor.split)
+    assert editor.edit == Edit().rename(CUP, "cup").hide(0, 1).open(CUP) and editor.selected == (0, 1)
+    do(editor, editor.merge)
+    assert editor.edit == Edit().rename(CUP, "cup").hide(CUP) and editor.selected == (CUP,)
+    do(editor, editor.undo)
+    do(editor, editor.select, [0])
+    do(editor, editor.toggle)
+    assert editor.edit.hidden == {1}, "one part of a hidden object is back"
+    do(editor, editor.refine, COARSE)
+    assert set(ids(editor.scene)) == {0, 1, 2, 3, 4}
+    assert editor.told == []
+
+
+def test_parts_that_a_person_merged_are_taken_apart_at_any_granularity(editor: Editor) -> None:
+    do(editor, editor.refine, FINE)
+    do(editor, editor.select, [2, 0])
+    do(editor, editor.merge)
+    do(editor, editor.refine, COARSE)
+    assert set(ids(editor.scene)) == {1, 2, 3, 4} and editor.selected == (2,)
+    do(editor, editor.split)
+    assert set(ids(editor.scene)) == {0, 1, 2, 3, 4} and editor.selected == (2, 0)
+    do(editor, editor.isolate)
+    do(editor, editor.isolate)
+    assert editor.edit.hidden == frozenset() and editor.told == []
+
+
+def test_a_part_is_entered_from_the_whole(editor: Editor) -> None:
+    do(editor, editor.refine, COARSE)
+    do(editor, editor.enter, 1)
+    assert editor.edit.opened == {CUP} and editor.selected == (1,) and set(ids(editor.scene)) == {0, 1, 2, 3, 4}
+    do(editor, editor.undo)
+    assert ids(editor.scene) == [3, SET, 4] and editor.selected == (SET,)
+    do(editor, editor.enter, SET)
+    assert editor.edit.opened == frozenset() and editor.selected == (SET,)
+
+
+def test_slots_in_one_piece_are_told(editor: Editor, halves: None) -> None:
+    do(editor, editor.select, [3])
+    do(editor, editor.split)
+    assert editor.edit == Edit().divide(3, 2) and editor.selected == (3, len(TREE))
+    do(editor, editor.split)
+    assert editor.told == ["The selection is in one piece."]

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from disconerf_ns.scene.tree import ObjectTree
 
 
+TREE_WIDTH = 120
+"""Least columns of a tree, whose lines a narrower terminal wraps itself."""
+
+
 @dataclass
 class Objects:
     """List the objects of a run as edited in the viewer."""
@@ -48,7 +52,8 @@ class Objects:
         edit = edit_of(self.load_config, tree, self.granularity)
         objects = objects_of(self.load_config, self.granularity)
         if self.tree:
-            Console().print(listed_tree(all_objects(discovered, tree, edit), tree, {each.id for each in objects}))
+            listed = listed_tree(all_objects(discovered, tree, edit), tree, {each.id for each in objects})
+            Console(width=max(Console().width, TREE_WIDTH)).print(listed)
             return
         table = Table()
         for column in ("object", "name", "colour", "share of surface", "confidence", "views", "size"):
@@ -75,7 +80,7 @@ def listed_tree(every: Sequence[SceneObject], tree: ObjectTree, shown: set[int])
         yield f"{100 * each.share:.1f} %"
         yield f"confidence {100 * each.confidence:.0f} %"
         if tree.masks:
-            yield f"shown by {tree.masks[each.id]} masks, support {tree.support[each.id]:.2f}"
+            yield f"{tree.masks[each.id]} masks, support {tree.support[each.id]:.2f}"
         if each.id in tree.inner:
             yield f"opens at {tree.opens[each.id]:.2f}"
 

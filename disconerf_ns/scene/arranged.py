@@ -127,6 +127,18 @@ class ArrangedScene:
         """
         return find_object(self.objects, name)
 
+    def shown_for(self, id: int) -> tuple[ObjectId, ...]:
+        """The objects that show what an id stands for: itself, its parts in the tree, or the whole that it is in.
+
+        There is none for an object that is gone, or is merged into another one.
+        """
+        if id in self.by_id:
+            return (ObjectId(id),)
+        if id in self.nodes or id >= len(self.trained.tree):
+            return ()
+        slots = self.trained.tree.leaves(id)
+        return tuple(each.id for each in self.objects if each.id in self.nodes and not slots.isdisjoint(each.slots))
+
     @property
     def merged(self) -> dict[int, int]:
         """Objects that are part of another one, which is there."""

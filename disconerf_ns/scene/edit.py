@@ -129,6 +129,10 @@ class Edit:
         """The same edit with objects shown as their parts in the tree."""
         return replace(self, opened=self.opened | set(ids))
 
+    def close(self, *ids: int) -> Edit:
+        """The same edit with objects no longer shown as their parts because a person opened them."""
+        return replace(self, opened=self.opened - set(ids))
+
     def alike(self, id: int, others: Iterable[int]) -> Edit:
         """The same edit with other objects hidden as one is, and in its colour if a person gave it one."""
         others = set(others)
