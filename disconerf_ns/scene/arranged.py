@@ -170,7 +170,7 @@ class ArrangedScene:
         wanted = self.ids_in_use.intersection(ids.nonzero()[:, 0].tolist()) - self.merged.keys()
         if wanted - self.by_id.keys():
             return None
-        boxes = [self.by_id[id].box for id in sorted(wanted)]
+        boxes = [self.by_id[ObjectId(id)].box for id in sorted(wanted)]
         return torch.tensor(boxes, device=self.trained.radiance.device).view(-1, 2, 3)
 
     # ---------------------------------------------------------------- whose a point is
