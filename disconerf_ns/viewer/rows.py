@@ -178,7 +178,7 @@ class Rows:
         return button
 
     def _add_parts(self, parts: Nested, order: float) -> viser.GuiFolderHandle:
-        title = f"{len(parts)} parts"
+        title = "1 part" if len(parts) == 1 else f"{len(parts)} parts"
         with (folder := self.server.gui.add_folder(title, order=order, expand_by_default=False)):
             for number, (id, shown, nested) in enumerate(parts):
                 self._button(shown, FIRST + number, lambda id=id: self.enter(id))
