@@ -222,7 +222,7 @@ class DiscoNerfModel(NerfactoModel):
         return TrainedScene(
             NerfactoRadiance(self, self.still, self.config.half_precision, self.config.frozen_samples),
             self.object_field,
-            ObjectTree.from_tensors(columns, slots) if len(self.tree_parent) > 0 else ObjectTree.flat(slots),
+            ObjectTree.from_tensors(columns, slots) if len(columns["parent"]) > 0 else ObjectTree.flat(slots),
             tuple(objects),
             self.consensus_points if agreed else None,
             self.consensus_groups if agreed else None,

@@ -89,7 +89,7 @@ def test_a_granularity_that_there_is_not_is_one_sentence(
     assert f"{command[0]}: --granularity is {value}; it has to be from 0" in capsys.readouterr().err
 
 
-def test_films_of_any_cut_under_the_saved_edit(tree_run: Path, edited, tmp_path: Path) -> None:
+def test_films_of_any_cut_under_the_saved_edit(tree_run: Path, edited, tmp_path: Path, capsys) -> None:
     options = ["--load-config", str(tree_run), "--frames", "1", "--size", "8"]
     edited(Edit().at(0.0))
     assert main(["render", *options, "--output-dir", str(tmp_path / "saved")]) == 0
@@ -97,6 +97,8 @@ def test_films_of_any_cut_under_the_saved_edit(tree_run: Path, edited, tmp_path:
     fine = [*options, "--output-dir", str(tmp_path / "fine"), "--granularity", "1", "--objects", "object_03"]
     assert main(["render", *fine]) == 0
     assert [path.stem for path in (tmp_path / "fine").iterdir()] == ["object_03"]
+    assert main(["render", *options, "--output-dir", str(tmp_path / "none"), "--objects", "object_03"]) == 1
+    assert "object_03 is no object at this granularity; choose a finer or a coarser" in capsys.readouterr().err
 
 
 def test_labels_of_a_coarse_cut_are_the_fine_ones_joined_and_the_rest_is_0(loaded: api.Scene) -> None:

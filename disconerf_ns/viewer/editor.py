@@ -60,6 +60,11 @@ class Editor:
         """Wait for the next wish."""
         self._asked.wait()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there are wishes that are not made yet."""
+        return not self._wishes.empty()
+
     def drain(self) -> None:
         """Make all wishes. One that cannot be made is told to the person; nothing is raised."""
         with self._turn:
