@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +104,9 @@ def write_noisy_masks(
     """
     keys = sorted(path.stem for path in (root / "labels").glob("*.png"))
     with_parts = noise.whole is not None and (root / "parts").is_dir()
-    parameters = {"level": level, "seed": seed, **asdict(noise), "uncovered": list(uncovered)}
+    parameters = {"level": level, "seed": seed, **noise.recipe()}
+    if uncovered:
+        parameters["uncovered"] = list(uncovered)
     manifest = {"generator": "noisy", "version": 1, "parameters": parameters}
     store = MaskStore.create(root / "masks" / name, manifest)
     scores = []

@@ -134,8 +134,7 @@ def relief(width: float, depth: float, heights: np.ndarray) -> Mesh:
     normal = np.stack([-slope_x, -slope_y, np.ones_like(heights)], axis=2)
     normal /= np.linalg.norm(normal, axis=2, keepdims=True)
     points = np.stack([width * (u - 0.5), depth * (v - 0.5), heights], axis=2)
-    mesh = _grid_mesh(points, normal, np.stack([u, v], axis=2))
-    return replace(mesh, faces=mesh.faces[:, ::-1])
+    return _grid_mesh(points, normal, np.stack([u, v], axis=2))
 
 
 def tube(path: np.ndarray, radius: np.ndarray | float, segments: int = 32) -> Mesh:

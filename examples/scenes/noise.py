@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter
@@ -41,6 +41,13 @@ class MaskNoise:
     and `split` there, because a segmenter cuts such an object along its parts. None lets no object have parts."""
     parts: float = 0.0
     """Probability that a part of such an object has a mask."""
+
+    def recipe(self) -> dict[str, float]:
+        """Its values for a manifest; those about parts only if objects may have parts."""
+        values = asdict(self)
+        if self.whole is None:
+            del values["whole"], values["parts"]
+        return values
 
 
 LEVELS = {
