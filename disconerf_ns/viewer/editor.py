@@ -202,7 +202,7 @@ class Editor:
         """Take the edit of a file, which can be undone."""
         if not path.exists():
             raise UserError(f"There is no {path} yet; save an edit first.")
-        edit = Edit.load(path, self.scene.trained.slots)
+        edit = Edit.load(path, self.scene.trained.tree)
         self.change(edit)
         self._keep_selection()
 
