@@ -15,7 +15,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -33,18 +33,16 @@ from benchmarks.variants import VARIANTS, Variant, train
 from disconerf_ns.config import DiscoNerfPipelineConfig
 from disconerf_ns.discovery.cells import Cells
 from disconerf_ns.evaluation.label_files import label_path
-from disconerf_ns.evaluation.predictions import NOTHING, label_map
+from disconerf_ns.evaluation.predictions import NOTHING, frame_of_view, label_map
 from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.evaluation.views import views_of
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks.image_masks import resample
 from disconerf_ns.masks.label_image import read_label_image
 from disconerf_ns.pipeline import DiscoNerfPipeline
-from disconerf_ns.rendering.frame import Frame
-from disconerf_ns.rendering.outputs import frame_outputs
+from disconerf_ns.rendering.outputs import label_numbers
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.tree import DEFAULT
-from disconerf_ns.surface.rays import sampled_rays
 
 
 @dataclass
@@ -142,10 +140,13 @@ def show(pipeline: DiscoNerfPipeline, method: str, found: nn.Module) -> int:
     The consensus is forgotten where slots are not the objects that the masks agree on, because it says nothing about
     who owns a point then. The smallest object is SMALLEST for every method.
     """
-    kind = method.split(",")[0]
-    pipeline.model.object_field = found
-    if kind not in ("scene", "consensus") or not VARIANTS.get(method, Variant()).vicinity:
-        pipeline.model.agree_on(UNKNOWN)
+    model, agreed = pipeline.model, UNKNOWN
+    if method.split(",")[0] in ("scene", "consensus"):
+        near = VARIANTS.get(method, Variant()).vicinity
+        agreed = model.consensus if near else replace(UNKNOWN, tree=model.tree)
+    model.object_field, model.slots_by_masks = found, False
+    model.agree_on(agreed)
+    model.slots_by_masks = True
     pipeline.config.object_min_share = SMALLEST
     return len(pipeline.discover_objects())
 
@@ -241,12 +242,11 @@ def maps_by_cut(pipeline: DiscoNerfPipeline, downscale: int) -> dict[float, Labe
             cuts[granularity] = cut
     maps: dict[float, list[np.ndarray]] = {granularity: [] for granularity in cuts}
     for view in views_of(pipeline):
-        camera = pipeline.datamanager.eval_dataset.cameras[view.index : view.index + 1].to(pipeline.device)
-        shape = view.height // downscale, view.width // downscale
-        frame = Frame(cuts[DEFAULT], sampled_rays(camera, 0, *shape).flatten(), shape)
+        frame = frame_of_view(pipeline, view.index, downscale)
         frame.images()
         for granularity, cut in cuts.items():
-            maps[granularity].append(label_map(frame_outputs(frame.under(cut))["label"]))
+            shown = frame.under(cut)
+            maps[granularity].append(label_map(shown.image(label_numbers(shown))))
     return dict(maps)
 
 
