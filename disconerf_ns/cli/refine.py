@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from disconerf_ns import __version__
-from disconerf_ns.cli.making import Work, make_masks, progress_bar
+from disconerf_ns.cli.making import ELSEWHERE, Work, make_masks, progress_bar
 from disconerf_ns.errors import UserError
+from disconerf_ns.files import check_writable
 from disconerf_ns.masks.freshness import changed
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.prompts import Seen, Wanted, prompts_of, usual_sizes
@@ -83,6 +84,8 @@ class Refine(Work):
         stored = old.files_for([*images, *self._held_out(run)])
         kept = set() if self.overwrite else {key for key in images if store.holds(key)}
         todo = [key for key in images if key not in kept or changed(store, key, images[key])]
+        if todo:
+            check_writable(store.root, ELSEWHERE)
         jobs = self._jobs(run, old, stored, todo) if todo else []
         broken = make_masks(replace(self.proposer, level=None), jobs, store, manifest, self) if jobs else []
         for key, name in stored.items():
@@ -167,6 +170,7 @@ def rendered(run: DiscoNerfPipeline, size: int) -> list[Seen]:
         for index in range(len(cameras)):
             longest = max(int(cameras.height[index]), int(cameras.width[index]))
             outputs = render_view(run, index, max(round(longest / size), 1), "train")
-            views.append(Seen(label_map(outputs["label"]), outputs["confidence"][..., 0].cpu().numpy()))
+            confidence = outputs["confidence"][..., 0].cpu().numpy()  # first, because labels are made of the same frame
+            views.append(Seen(label_map(outputs["label"]), confidence))
             advance()
     return views

@@ -113,7 +113,7 @@ def prompts_of(
             continue
         box = box_of(picture)
         others = (labels > 0) & ~picture & sure & within(box, picture.shape)
-        scale = np.array(picture.shape[::-1])
+        scale = np.array(picture.shape[::-1], dtype=float)
         yield Prompt(
             label,
             tuple((np.array(box).reshape(2, 2) / scale).ravel().tolist()),

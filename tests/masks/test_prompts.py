@@ -29,7 +29,7 @@ def view() -> Seen:
 
 def asked(masks: np.ndarray, seen: Seen | None = None, wanted: Wanted = WANTED, looked_at: np.ndarray = ALL):
     seen = seen or view()
-    return list(prompts_of(seen, masks, looked_at, usual_sizes([view()]), wanted))
+    return list(prompts_of(seen, masks, looked_at, usual_sizes([seen]) | usual_sizes([view()]), wanted))
 
 
 def boxes(*sides: tuple[int, int, int, int]) -> np.ndarray:
@@ -93,11 +93,11 @@ def test_points_lie_deep_inside() -> None:
     rows, columns = np.indices((20, 40))
     picture = (np.hypot(rows - 10, columns - 10) <= 6) | (np.hypot(rows - 10, columns - 30) <= 4)
     picture[10, 10:30] = True
-    points = prompts.deep_points(picture, 3, np.array([40, 20]))
+    points = prompts.deep_points(picture, 3, np.array([40.0, 20]))
     assert np.round(np.array(points) * (40, 20)).tolist() == pytest.approx(np.array([[10, 10], [30, 10]]), abs=1)
-    assert len(prompts.deep_points(picture, 1, np.array([40, 20]))) == 1
-    assert prompts.deep_points(picture[:, :0], 3, np.array([0, 20])) == ()
-    whole = prompts.deep_points(np.ones((5, 5), bool), 3, np.array([5, 5]))
+    assert len(prompts.deep_points(picture, 1, np.array([40.0, 20]))) == 1
+    assert prompts.deep_points(picture[:, :0], 3, np.array([1.0, 20])) == ()
+    whole = prompts.deep_points(np.ones((5, 5), bool), 3, np.array([5.0, 5]))
     assert whole[0] == (0.5, 0.5), "the image's border is a border"
 
 
@@ -124,7 +124,7 @@ def answer(*masks: np.ndarray) -> Answers:
 
 
 def square(shown: float = 0.0) -> Prompt:
-    return Prompt(2, (0, 0, 1, 1), ((0.75, 0.5),), (), view().labels == 2, shown)
+    return Prompt(2, (0.0, 0.0, 1.0, 1.0), ((0.75, 0.5),), (), view().labels == 2, shown)
 
 
 def test_the_answer_that_is_most_like_the_object_joins_the_stored_masks() -> None:
