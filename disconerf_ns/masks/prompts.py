@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import ndimage
 
 from disconerf_ns.masks.image_masks import resample
 
@@ -137,7 +137,7 @@ def is_cut(mask: Bool[np.ndarray, "h w"], picture: Bool[np.ndarray, "h w"], sure
 
 def box_of(picture: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) of a picture's pieces without strays, in pixels; right and bottom lie beyond it."""
-    pieces, _ = ndimage.label(picture, np.ones((3, 3)))
+    _, pieces = cv2.connectedComponents(picture.astype(np.uint8), connectivity=8)
     sizes = np.bincount(pieces.ravel())
     kept = (sizes >= min(PIECE * picture.sum(), sizes[1:].max()))[pieces] & picture
     rows, columns = np.flatnonzero(kept.any(1)), np.flatnonzero(kept.any(0))
@@ -164,7 +164,8 @@ def deep_points(picture: Bool[np.ndarray, "h w"], most: int, scale: Float[np.nda
     left, points, first = picture.copy(), [], None
     rows, columns = np.indices(picture.shape)
     while len(points) < most and left.any():
-        depth = ndimage.distance_transform_edt(np.pad(left, 1))[1:-1, 1:-1]
+        padded = np.pad(left, 1).astype(np.uint8)
+        depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
         row, column = np.unravel_index(depth.argmax(), depth.shape)
         deepest = float(depth[row, column])
         first = first or deepest
