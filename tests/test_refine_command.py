@@ -55,12 +55,18 @@ def oracle(monkeypatch: pytest.MonkeyPatch) -> Oracle:
     return oracle
 
 
+@pytest.fixture
+def opened(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run is open already."""
+    monkeypatch.setattr(refine, "load_pipeline", lambda _: run.trainer.pipeline)
+
+
 def command(run: Run, store: MaskStore, *options: str) -> int:
     return main(["masks", "refine", "--load-config", str(run.config), "--masks", str(store.root), *options])
 
 
 def test_missing_masks_come_back_in_a_new_set(
-    run: Run, scene: Path, missing: MaskStore, oracle: Oracle, capsys: pytest.CaptureFixture
+    run: Run, opened: None, scene: Path, missing: MaskStore, oracle: Oracle, capsys: pytest.CaptureFixture
 ) -> None:
     before = {key: missing._path(key).read_bytes() for key in missing.keys()}
     assert command(run, missing, "sam") == 0
@@ -89,7 +95,7 @@ def test_missing_masks_come_back_in_a_new_set(
 
 
 def test_a_finished_set_needs_no_model(
-    run: Run, missing: MaskStore, oracle: Oracle, monkeypatch: pytest.MonkeyPatch
+    run: Run, opened: None, missing: MaskStore, oracle: Oracle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert command(run, missing, "sam") == 0
     monkeypatch.setattr(SamConfig, "setup", lambda _: pytest.fail("there is nothing to do"))
