@@ -26,6 +26,7 @@ from disconerf_ns.runs import load_pipeline
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import SceneObject
+from disconerf_ns.scene.tree import DEFAULT
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Scene:
 
     @property
     def objects(self) -> Sequence[SceneObject]:
-        """The objects, the largest discovered one first."""
+        """The objects of the cut that the edit shows, in the order of their names."""
         return self.arranged.objects
 
     @property
@@ -85,9 +86,23 @@ class Scene:
         >>> len(scene.edited(Edit().merge([first.id], second.id)).objects) == len(scene.objects) - 1
         True
         """
-        if fault := edit.fault(self.arranged.trained.slots):
+        if fault := edit.fault(self.arranged.trained.tree):
             raise UserError(f"edit: {fault}.")
         return replace(self, arranged=self.arranged.with_edit(edit))
+
+    def at(self, granularity: float) -> Scene:
+        """The same scene with finer or coarser objects; names and other edits stay with their objects.
+
+        Args:
+            granularity: 0 for the coarsest objects, 1 for the finest, 0.5 for the default ones.
+        Raises:
+            UserError: it is not from 0 to 1.
+
+        >>> scene = load(run)
+        >>> len(scene.at(0.0).objects) <= len(scene.objects) <= len(scene.at(1.0).objects)
+        True
+        """
+        return self.edited(self.edit.at(granularity))
 
     def cameras(self, split: Literal["train", "test"] = "train") -> Cameras:
         """Cameras of the photographs of a split: `test` was held out.
@@ -187,6 +202,7 @@ def evaluate(
     void: Named = "auto",
     downscale: int = 1,
     orientation: Orientation = "auto",
+    granularity: float = DEFAULT,
 ) -> Scores:
     """Score a run, and the 2D masks beside it, on every held-out view; an edit takes no part.
 
@@ -199,13 +215,19 @@ def evaluate(
         downscale: views are rendered at 1 / downscale of their size.
         orientation: picture that the labels were drawn on, where a photograph has an EXIF orientation: "upright",
             "stored", or "auto", which decides by sizes and by edges of the photographs, and prints what it decided.
+        granularity: how fine the scored objects are, from 0 to 1.
     Returns:
         IoU, BD and SBD in [0, 1] (the paper's 4.1): of the masks, of the field per view, and of the whole scene.
     Raises:
-        UserError: no view is held out, one has no true labels or labels of another shape.
+        UserError: no view is held out, one has no true labels or labels of another shape, or there is no such
+            granularity.
 
     >>> evaluate(load(run), labels).scene["IoU"] > 0.5
     True
     """
+    if fault := Edit().at(granularity).fault(scene.arranged.trained.tree):
+        raise UserError(f"evaluate: {fault}.")
     store = masks if masks is not None else masks_of(scene.run, views_of(scene.run))
-    return scores.evaluate(scene.run, Path(labels), store, void, downscale, orientation=orientation)
+    return scores.evaluate(
+        scene.run, Path(labels), store, void, downscale, orientation=orientation, granularity=granularity
+    )

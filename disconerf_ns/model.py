@@ -31,6 +31,7 @@ from disconerf_ns.scene.arranged import ArrangedScene, SceneOptions
 from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.objects import DiscoveredObject
 from disconerf_ns.scene.trained import TrainedScene
+from disconerf_ns.scene.tree import ObjectTree
 from disconerf_ns.training.batch import ObjectBatch
 from disconerf_ns.training.coarse_to_fine import CoarseToFine
 from disconerf_ns.training.object_outputs import LossWeights, ObjectOutputs, object_outputs
@@ -39,6 +40,10 @@ OBJECTS = ("object_slots", "object_boxes", "object_scores")
 """Buffers that hold the discovered objects."""
 CONSENSUS = ("consensus_points", "consensus_groups", "consensus_neighbours")
 """Buffers that hold the consensus."""
+TREE = ("tree_parent", "tree_opens", "tree_support", "tree_masks", "tree_rest")
+"""Buffers that hold the tree of objects."""
+NO_TREE = ObjectTree(0, (), ())
+"""Content of these buffers where slots join to no larger objects."""
 BACKGROUNDS = {"white": 1.0, "black": 0.0}
 """Grey value of the surroundings of an object that is rendered alone."""
 ALWAYS_LEARN = 10
@@ -75,6 +80,8 @@ class DiscoNerfModel(NerfactoModel):
         self.register_buffer("consensus_points", torch.zeros(0, 3))
         self.register_buffer("consensus_groups", torch.zeros(0, dtype=torch.long))
         self.register_buffer("consensus_neighbours", torch.zeros(0, 1, dtype=torch.long))
+        for name, tensor in NO_TREE.as_tensors().items():
+            self.register_buffer(f"tree_{name}", tensor)
         self.coarse_to_fine = CoarseToFine(self.field.mlp_base)
         self.proposals_learn = True
         """Whether the proposal networks get gradients in this step of the radiance stage."""
@@ -166,21 +173,35 @@ class DiscoNerfModel(NerfactoModel):
     @property
     def consensus(self) -> Consensus:
         """The objects that the masks of all views agree on."""
-        return Consensus(self.consensus_points, self.consensus_groups, self.consensus_neighbours)
+        return Consensus(self.consensus_points, self.consensus_groups, self.consensus_neighbours, self.tree)
+
+    @property
+    def tree(self) -> ObjectTree:
+        """How the slots join to larger objects."""
+        return self.current.value.trained.tree
 
     def agree_on(self, consensus: Consensus) -> None:
-        """Learn towards these objects, slot by slot; with `slots` "auto" there is one slot for each."""
+        """Learn towards these objects, slot by slot; with `slots` "auto" there is one slot for each.
+
+        Without "auto", slots that no object of the consensus has are roots of the tree.
+        """
         self.consensus_points = consensus.points.to(self.device)
         self.consensus_groups = consensus.groups.to(self.device)
         self.consensus_neighbours = consensus.neighbours.to(self.device)
         if self.slots_by_masks and len(consensus) > 0:
             self.object_field.resize(len(consensus))
+        self.set_tree(None if consensus.tree is None else consensus.tree.widened(self.object_field.slots))
+
+    def set_tree(self, tree: ObjectTree | None) -> None:
+        """Join the slots to larger objects; None for a flat tree."""
+        for name, tensor in (tree or NO_TREE).as_tensors().items():
+            setattr(self, f"tree_{name}", tensor.to(self.device))
         self._renew()
 
     def set_objects(self, objects: list[DiscoveredObject]) -> None:
-        """Take over the discovered objects; their outputs are `object_00`, `object_01`, ..."""
+        """Take over the discovered objects of every size; their outputs are `object_00`, `object_01`, ..."""
         scores = [(each.share, each.confidence, each.views) for each in objects]
-        self.object_slots = torch.tensor([each.slot for each in objects], dtype=torch.long, device=self.device)
+        self.object_slots = torch.tensor([each.node for each in objects], dtype=torch.long, device=self.device)
         self.object_boxes = torch.tensor([each.box for each in objects], device=self.device).view(-1, 2, 3)
         self.object_scores = torch.tensor(scores, device=self.device).view(-1, 3)
         self._renew()
@@ -193,14 +214,15 @@ class DiscoNerfModel(NerfactoModel):
         """The scene as it is learned so far; the fields' weights are the model's own."""
         columns = self.object_slots.tolist(), self.object_scores.tolist(), self.object_boxes.tolist()
         objects = [
-            DiscoveredObject(slot, share, confidence, int(views), (tuple(low), tuple(high)))
-            for slot, (share, confidence, views), (low, high) in zip(*columns)
+            DiscoveredObject(node, share, confidence, int(views), (tuple(low), tuple(high)))
+            for node, (share, confidence, views), (low, high) in zip(*columns)
         ]
-        agreed = len(self.consensus_points) > 0
+        agreed, slots = len(self.consensus_points) > 0, self.object_field.slots
+        columns = {name.removeprefix("tree_"): getattr(self, name) for name in TREE}
         return TrainedScene(
             NerfactoRadiance(self, self.still, self.config.half_precision, self.config.frozen_samples),
             self.object_field,
-            self.object_field.slots,
+            ObjectTree.from_tensors(columns, slots) if len(self.tree_parent) > 0 else ObjectTree.flat(slots),
             tuple(objects),
             self.consensus_points if agreed else None,
             self.consensus_groups if agreed else None,
@@ -293,13 +315,13 @@ class DiscoNerfModel(NerfactoModel):
             UserError: keys are missing or unknown, or a tensor has another shape.
         """
         state = {key: value for key, value in state_dict.items() if not key.startswith("lpips.")}
-        for name in CONSENSUS:
+        for name in (*CONSENSUS, *TREE):
             state.setdefault(name, getattr(self, name)[:0])
         state.setdefault("object_scores", torch.zeros(len(state.get("object_slots", ())), 3))
         last = state.get("object_field.mlp.4.bias")
         if last is not None and len(last) != self.object_field.slots:
             self.object_field.resize(len(last))
-        for name in (*OBJECTS, *CONSENSUS):
+        for name in (*OBJECTS, *CONSENSUS, *TREE):
             if name in state:
                 setattr(self, name, torch.zeros_like(state[name], device=self.device))
         for key, value in super().state_dict().items():

@@ -202,7 +202,7 @@ class DiscoNerfPipeline(VanillaPipeline):
             return
         source = named or before.parent / EDIT
         if not self.edit_file.exists() and (named is not None or source.exists()):
-            Edit.load(source, self.model.object_field.slots).save(self.edit_file)
+            Edit.load(source, self.model.tree).save(self.edit_file)
             CONSOLE.log(f"edit: taken over from {source}")
         if self.edit_file.exists():
             self.open_edit(self.edit_file)
@@ -218,7 +218,8 @@ class DiscoNerfPipeline(VanillaPipeline):
     def _save_objects(self, step: int) -> None:
         """Discover the objects, write them into the run's folder, and show them."""
         objects = self.discover_objects()
-        save_manifest(objects, self.model.object_field.slots, step, self.folder / "objects.json")
+        every = self.model.current.value.with_edit(Edit()).all_objects
+        save_manifest(every, self.model.tree, step, self.folder / "objects.json")
         if self.explanations:
             report = report_masks(self.datamanager.train_keys, self.explanations, objects)
             save_report(report, self.folder / "masks.json")
@@ -236,7 +237,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         Raises:
             UserError: it is none, or is about other objects than this run's.
         """
-        edit = Edit.load(path, self.model.object_field.slots)
+        edit = Edit.load(path, self.model.tree)
         self.model.current.replace(lambda scene: scene.with_edit(edit))
 
     def _train_poses(self) -> Float[Tensor, "cameras 3 4"]:
@@ -452,10 +453,10 @@ class DiscoNerfPipeline(VanillaPipeline):
         return {**metrics, **of_objects}
 
     def discover_objects(self) -> tuple[SceneObject, ...]:
-        """Find the slots that are objects and show them as outputs; those that were found before keep their order.
+        """Find the objects of every size and show them as outputs; those that were found before keep their order.
 
         Returns:
-            The objects as they are without an edit.
+            The objects of the default cut as they are without an edit.
         """
         stride = max(sum(len(surface) for surface in self.surfaces) // SEEN_RAYS, 1)
         trained = self.model.current.value.trained
@@ -463,9 +464,9 @@ class DiscoNerfPipeline(VanillaPipeline):
             self.model.object_field,
             (surface[::stride].to(self.device) for surface in self.surfaces),
             trained.contraction.inverse,
-            self.model.object_field.slots,
+            trained.tree,
             self.config.object_min_share,
-            known=[each.slot for each in trained.discovered],
+            known=[each.node for each in trained.discovered],
         )
         self.model.set_objects(objects)
         return self.model.current.value.with_edit(Edit()).objects

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.scene.arrangement import arrange
+from disconerf_ns.scene.cut import said_of_shown
 from disconerf_ns.scene.edit import EDIT, Edit
 from disconerf_ns.scene.objects import SceneObject, load_manifest
+from disconerf_ns.scene.tree import ObjectTree
 
 if TYPE_CHECKING:
     from nerfstudio.engine.trainer import TrainerConfig
@@ -53,14 +55,31 @@ def config_of(file: Path) -> TrainerConfig:
     return config
 
 
-def edit_of(config: Path, slots: int) -> Edit:
-    """The edit in a run's folder, or an empty edit if there is none.
+def check_granularity(command: str, granularity: float | None) -> None:
+    """Refuse a granularity that there is not.
 
+    Raises:
+        UserError: it is not from 0 to 1.
+    """
+    if granularity is not None and not 0 <= granularity <= 1:
+        raise UserError(
+            f"{command}: --granularity is {granularity}; it has to be from 0, the coarsest objects, to 1, the finest."
+        )
+
+
+def edit_of(config: Path, tree: ObjectTree, granularity: float | None = None) -> Edit:
+    """The edit in a run's folder, or an empty edit if there is none, said of the objects that it shows.
+
+    Args:
+        config: config.yml of the run.
+        tree: the run's tree of objects.
+        granularity: how fine objects are, in [0, 1]; None for what the edit says.
     Raises:
         UserError: the file is not an edit of this run.
     """
     path = config.parent / EDIT
-    return Edit.load(path, slots) if path.exists() else Edit()
+    edit = Edit.load(path, tree) if path.exists() else Edit()
+    return said_of_shown(edit if granularity is None else edit.at(granularity), tree)
 
 
 def load_pipeline(config: Path, test_mode: Literal["test", "val", "inference"] = "inference") -> DiscoNerfPipeline:
@@ -79,18 +98,21 @@ def load_pipeline(config: Path, test_mode: Literal["test", "val", "inference"] =
     return cast("DiscoNerfPipeline", loaded)
 
 
-def objects_of(config: Path) -> tuple[SceneObject, ...]:
+def objects_of(config: Path, granularity: float | None = None) -> tuple[SceneObject, ...]:
     """A run's objects after its edit, from its small files; the run itself is loaded only if the edit splits an object.
 
+    Args:
+        config: config.yml of the run.
+        granularity: how fine objects are, in [0, 1]; None for what the edit says.
     Raises:
         UserError: the run has no objects, or its files cannot be read.
     """
-    discovered, slots = load_manifest(manifest_of(config))
-    edit = edit_of(config, slots)
+    discovered, tree = load_manifest(manifest_of(config))
+    edit = edit_of(config, tree, granularity)
     if edit.split:
         return load_pipeline(config).model.current.value.with_edit(edit).objects
 
-    def whole(slot: int) -> ConnectedParts:
-        raise AssertionError(f"slot {slot} is not split")
+    def whole(node: int) -> ConnectedParts:
+        raise AssertionError(f"object {node} is not split")
 
-    return arrange(discovered, edit, slots, whole)
+    return arrange(discovered, tree, edit, whole)

@@ -90,7 +90,7 @@ def test_edit(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     monkeypatch.chdir(tmp_path)
     try:
         run_example(monkeypatch, "03_edit.py", run.config)
-        edit = Edit.load(run.folder / "edit.json", disconerf_ns.load(run.config).arranged.trained.slots)
+        edit = Edit.load(run.folder / "edit.json", disconerf_ns.load(run.config).arranged.trained.tree)
         assert len(edit.hidden) == 1 and list(edit.names.values()) == ["blue thing"]
         assert disconerf_ns.load(run.config).find("blue thing").color == (0.1, 0.3, 0.9)
     finally:

@@ -81,7 +81,7 @@ def test_a_split_into_more_parts_than_there_are_makes_no_phantom(scene_now: Arra
 def test_an_edit_of_objects_that_are_gone_changes_nothing(scene_now: ArrangedScene) -> None:
     """Training discovers objects anew: one that was split, or merged into, may rule too little by then."""
     kept = tuple(scene_now.trained.discovered[1:])
-    gone, first, second = scene_now.trained.discovered[0].slot, kept[0].slot, kept[1].slot
+    gone, first, second = scene_now.trained.discovered[0].node, kept[0].node, kept[1].node
     fewer = scene_now.with_trained(replace(scene_now.trained, discovered=kept))
     points = torch.rand(200, 3, generator=torch.Generator().manual_seed(0))
     plain = fewer.probabilities(points)

@@ -26,6 +26,7 @@ from scene import camera_pose
 from disconerf_ns.rendering.frame import label_pixels
 from disconerf_ns.runs import objects_of
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.ownership import Ownership
 
 
 def read_video(path: Path) -> np.ndarray:
@@ -99,19 +100,20 @@ def test_an_object_owns_nothing_outside_of_its_box(pipeline) -> None:
     small, large = ((-0.1,) * 3, (0.1,) * 3), ((-0.1,) * 3, (0.6,) * 3)
     first, second, *others = trained.discovered
     boxed = (replace(first, box=small), replace(second, box=large), *(replace(each, box=small) for each in others))
-    slots = [each.slot for each in boxed]
-    owned = replace(trained, discovered=boxed).slot_probabilities(places)[:, slots]
+    nodes = tuple(each.node for each in boxed)
+    owned = Ownership(replace(trained, discovered=boxed), nodes)(places)
     factor = torch.full((3, len(boxed)), 1e-6)
     factor[0], factor[1, 1] = 1.0, 1.0
-    seen = trained.seen_voxels(places)[:, slots].float().clamp(min=1e-6)
-    assert_close(owned, (trained.object_field(places)[:, slots] + 1e-9) * factor * seen)
+    seen = trained.seen_voxels(places)[:, nodes].float().clamp(min=1e-6)
+    assert_close(owned, (trained.object_field(places)[:, nodes] + 1e-9) * factor * seen)
 
 
 def test_an_object_owns_what_the_masks_saw_around_there(pipeline) -> None:
     trained = pipeline.model.current.value.trained
     points = torch.tensor([[0.4, 0.5, 0.5], [0.6, 0.5, 0.5]])
-    free = replace(trained, agreed_points=None, agreed_slots=None).slot_probabilities(points)
-    owned = replace(trained, agreed_points=points, agreed_slots=torch.tensor([0, 1])).slot_probabilities(points)
+    nodes = tuple(range(trained.slots))
+    free = Ownership(replace(trained, agreed_points=None, agreed_slots=None), nodes)(points)
+    owned = Ownership(replace(trained, agreed_points=points, agreed_slots=torch.tensor([0, 1])), nodes)(points)
     factor = torch.full_like(free, 1e-6)
     factor[0, 0] = factor[1, 1] = 1.0
     assert_close(owned, free * factor)

@@ -11,6 +11,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.edit import LONGEST, Edit
+from disconerf_ns.scene.tree import ObjectTree
 
 RED, BLUE = (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)
 
@@ -45,8 +46,8 @@ def test_other_objects_look_as_one_does() -> None:
     ],
 )
 def test_names_that_nothing_can_show(name: str, fault: str) -> None:
-    assert fault in str(Edit().rename(1, name).fault(3))
-    assert Edit().rename(1, "Teekanne [blau] ü").fault(3) is None
+    assert fault in str(Edit().rename(1, name).fault(ObjectTree.flat(3)))
+    assert Edit().rename(1, "Teekanne [blau] ü").fault(ObjectTree.flat(3)) is None
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_names_that_nothing_can_show(name: str, fault: str) -> None:
 def test_files_are_read_strictly(tmp_path: Path, content: dict) -> None:
     (tmp_path / "edit.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match="not an edit"):
-        Edit.load(tmp_path / "edit.json", 3)
+        Edit.load(tmp_path / "edit.json", ObjectTree.flat(3))
 
 
 def test_a_change_that_replaces_the_scene_itself_is_refused_and_hangs_nobody(scene_now: ArrangedScene) -> None:

@@ -102,7 +102,7 @@ def view(key: str, height: int = 6, width: int = 8) -> View:
 def test_exact_masks_and_exact_predictions_score_one(pipeline, scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = pipeline.datamanager.eval_dataset.image_filenames
 
-    def perfect(_pipeline, view: int, downscale: int = 1) -> np.ndarray:
+    def perfect(_pipeline, view: int, downscale: int = 1, granularity: float = 0.5) -> np.ndarray:
         labels = read_label_image(scene / "labels" / f"{names[view].stem}.png")
         return evaluation.resample(labels, 36 // downscale, 48 // downscale) + 5
 
@@ -116,7 +116,7 @@ def test_one_label_has_to_be_one_object_in_all_views(pipeline, scene: Path, monk
     """Labels that are right in each view but swapped between views are right per view and wrong for the scene."""
     names = pipeline.datamanager.eval_dataset.image_filenames
 
-    def swapped(_pipeline, view: int, downscale: int = 1) -> np.ndarray:
+    def swapped(_pipeline, view: int, downscale: int = 1, granularity: float = 0.5) -> np.ndarray:
         labels = read_label_image(scene / "labels" / f"{names[view].stem}.png")
         return (labels + view) % 5 + 1
 

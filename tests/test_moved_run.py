@@ -89,7 +89,7 @@ def test_a_resumed_run_begins_with_the_edit_of_the_run_before(run: Run, tmp_path
     config.load_dir = folder / "nerfstudio_models"
     trainer = train(config)
     assert trainer.pipeline.model.current.value.edit == edit
-    assert Edit.load(trainer.base_dir / "edit.json", trainer.pipeline.model.object_field.slots) == edit
+    assert Edit.load(trainer.base_dir / "edit.json", trainer.pipeline.model.tree) == edit
     saved = yaml.load((trainer.base_dir / "config.yml").read_text(), Loader=yaml.Loader)
     assert saved.pipeline.edit is None and saved.data.is_absolute()
 

@@ -25,8 +25,11 @@ from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import DiscoveredObject, Manifest, find_object, load_manifest, save_manifest
 from disconerf_ns.scene.occupancy import Occupancy
+from disconerf_ns.scene.tree import ObjectTree
 from disconerf_ns.surface.samples import SurfaceSamples
 from disconerf_ns.training.schedule import Resumed, Schedule, Stage, plan_stages
+
+flat = ObjectTree.flat
 
 # ---------------------------------------------------------------- schedule
 
@@ -163,14 +166,14 @@ def test_merging_and_splitting_by_hand() -> None:
     assert edit.merge([2], 4).merged == {0: 4, 6: 4, 2: 4}, "what is part of a part moves with it"
     assert edit.merge([4], 0).merged == {6: 2, 4: 0}, "the target is an object of its own"
     assert edit.take_apart(2).merged == {}
-    assert edit.fault(5) is None and edit.fault(3) and edit.hide(8).fault(5)
+    assert edit.fault(flat(5)) is None and edit.fault(flat(3)) and edit.hide(8).fault(flat(5))
     assert edit.isolate([2], range(4)).hidden == {0, 1, 3}
     assert edit.rename(2, "mug").names == {2: "mug"} and edit.rename(2, "mug").rename(2, "").names == {}
 
 
 DISCOVERED = [
-    DiscoveredObject(slot, share, confidence=0.5, views=3, box=((0.0,) * 3, (1.0,) * 3))
-    for slot, share in ((4, 0.5), (0, 0.3), (2, 0.2))
+    DiscoveredObject(node, share, confidence=0.5, views=3, box=((0.0,) * 3, (1.0,) * 3))
+    for node, share in ((4, 0.5), (0, 0.3), (2, 0.2))
 ]
 
 
@@ -202,12 +205,12 @@ def test_parts_of_an_object() -> None:
 
 def test_objects_under_an_edit() -> None:
     parts = lambda slot: ConnectedParts.of(cells((slice(0, 4),) * 3, (slice(6, 8),) * 3))  # noqa: E731
-    plain = arrange(DISCOVERED, Edit(), 5, parts)
+    plain = arrange(DISCOVERED, flat(5), Edit(), parts)
     assert [(one.name, one.id) for one in plain] == [("object_00", 4), ("object_01", 0), ("object_02", 2)]
     assert len({one.color for one in plain}) == 3
 
     edit = Edit().divide(0, 2).merge([4], 2).rename(5, "lid").recolor(0, (1.0, 0.0, 0.0))
-    arranged = arrange(DISCOVERED, edit, 5, parts)
+    arranged = arrange(DISCOVERED, flat(5), edit, parts)
     assert [(one.name, one.id, one.title) for one in arranged] == [
         ("object_01", 0, ""),
         ("object_02", 2, ""),
@@ -224,10 +227,10 @@ def test_edits_are_values_and_survive_a_file(tmp_path: Path) -> None:
     assert edit.hide(3) == edit and edit.show(3).hidden == frozenset()
     assert edit.table(5, "cpu").density.tolist() == [1, 1, 1, 0, 1]
     edit.save(tmp_path / "edit.json")
-    assert Edit.load(tmp_path / "edit.json", 5) == edit
-    rich = edit.divide(1, 3).merge([0], 2).rename(2, "mug ü")
+    assert Edit.load(tmp_path / "edit.json", flat(5)) == edit
+    rich = edit.divide(1, 3).merge([0], 2).rename(2, "mug ü").at(0.8)
     rich.save(tmp_path / "edit.json")
-    assert Edit.load(tmp_path / "edit.json", 5) == rich
+    assert Edit.load(tmp_path / "edit.json", flat(5)) == rich
 
 
 @pytest.mark.parametrize(
@@ -249,13 +252,20 @@ def test_edits_are_values_and_survive_a_file(tmp_path: Path) -> None:
         ('{"split": {"1": 100000}}', "does not fit: an object is split into more than 16 parts"),
         ('{"split": {"7": 2}}', "does not fit: it is about object 7, which this scene does not have"),
         ('{"hidden": [-1]}', "does not fit: it is about object -1, which this scene does not have"),
+        ('{"opened": [7]}', "does not fit: it is about object 7, which this scene does not have"),
+        ('{"opened": [3]}', "does not fit: it opens object 3, which has no parts"),
+        ('{"opened": 3}', r"not an edit \(its entry 'opened' is not a list\)"),
+        ('{"granularity": 1.5}', r"does not fit: its granularity is 1\.5, which is not from 0 to 1"),
+        ('{"granularity": NaN}', "does not fit: its granularity is nan, which is not from 0 to 1"),
+        ('{"granularity": "fine"}', r"not an edit \('fine' is not a number\)"),
+        ('{"granularity": true}', r"not an edit \(True is not a number\)"),
         ("{", "not an edit"),
     ],
 )
 def test_files_that_are_no_edit_are_said_in_one_sentence(content: str, fault: str, tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text(content)
     with pytest.raises(UserError, match=rf"bad\.json: .*{fault}.*move it away"):
-        Edit.load(tmp_path / "bad.json", 5)
+        Edit.load(tmp_path / "bad.json", flat(5))
 
 
 # ---------------------------------------------------------------- objects
@@ -270,15 +280,15 @@ def test_discovery_by_hand() -> None:
     left, right = torch.tensor([0.25, 0.5, 0.5]), torch.tensor([0.75, 0.5, 0.5])
     first = SurfaceSamples.pack(left.expand(4, 2, 3), torch.tensor([1.0, 1, 1, 0.2]))
     second = SurfaceSamples.pack(torch.stack([left] * 3 + [right] * 3)[:, None].expand(-1, 2, 3), torch.ones(6))
-    objects = discover(field, [first, second], lambda x: 4 * x - 2, slots=3, min_share=0.1)
-    assert [(o.slot, o.views) for o in objects] == [(0, 2), (1, 1)]
+    objects = discover(field, [first, second], lambda x: 4 * x - 2, flat(3), min_share=0.1)
+    assert [(o.node, o.views) for o in objects] == [(0, 2), (1, 1)]
     assert [o.share for o in objects] == pytest.approx([6 / 9, 3 / 9])
     assert [o.confidence for o in objects] == pytest.approx([0.9, 0.8], abs=1e-3)
     assert objects[0].box[0][0] == pytest.approx(-1, abs=1e-3)
-    assert len(discover(field, [first, second], lambda x: x, slots=3, min_share=0.5)) == 1
-    slots = [o.slot for o in objects]
-    again = discover(field, [first, second], lambda x: 4 * x - 2, slots=3, min_share=0.1, known=[7, *slots[::-1]])
-    assert [o.slot for o in again] == slots[::-1]
+    assert len(discover(field, [first, second], lambda x: x, flat(3), min_share=0.5)) == 1
+    slots = [o.node for o in objects]
+    again = discover(field, [first, second], lambda x: 4 * x - 2, flat(3), min_share=0.1, known=[7, *slots[::-1]])
+    assert [o.node for o in again] == slots[::-1]
 
 
 def test_robust_box_leaves_outliers_out() -> None:
@@ -301,9 +311,9 @@ def test_strays_are_left_out_and_large_parts_stay() -> None:
 
 def test_manifest_survives_a_file(tmp_path: Path) -> None:
     path = tmp_path / "run" / "objects.json"
-    objects = arrange(DISCOVERED, Edit(), 5, no_parts)
-    save_manifest(objects, 5, 7, path)
-    assert load_manifest(path) == Manifest(tuple(DISCOVERED), 5)
+    objects = arrange(DISCOVERED, flat(5), Edit(), no_parts)
+    save_manifest(objects, flat(5), 7, path)
+    assert load_manifest(path) == Manifest(tuple(DISCOVERED), flat(5))
     assert [each.name for each in path.parent.iterdir()] == ["objects.json"]
     path.write_text('{"objects": [{"slot": 1}]}')
     with pytest.raises(UserError, match=r"objects\.json: not a list of objects \(KeyError\('share'\)\)"):
@@ -312,18 +322,18 @@ def test_manifest_survives_a_file(tmp_path: Path) -> None:
 
 def test_objects_are_found_by_either_name() -> None:
     edit = Edit().rename(0, "mug").rename(2, "teapot")
-    objects = arrange(DISCOVERED, edit, 5, no_parts)
+    objects = arrange(DISCOVERED, flat(5), edit, no_parts)
     assert find_object(objects, "object_01").id == find_object(objects, "mug").id == 0
     with pytest.raises(UserError, match=r"there is no cup; the scene has object_00, object_01 \(mug\), object_02"):
         find_object(objects, "cup")
-    twins = arrange(DISCOVERED, edit.rename(2, "mug"), 5, no_parts)
+    twins = arrange(DISCOVERED, flat(5), edit.rename(2, "mug"), no_parts)
     with pytest.raises(UserError, match="object_01 and object_02 are both called mug"):
         find_object(twins, "mug")
 
 
 @pytest.mark.parametrize("title", ["a/b", "..", "x" * 5000, "mug ü", ""])
 def test_files_of_an_object_have_names_that_every_file_system_takes(title: str, tmp_path: Path) -> None:
-    each, twin, _ = arrange(DISCOVERED, Edit().rename(4, title).rename(0, title), 5, no_parts)
+    each, twin, _ = arrange(DISCOVERED, flat(5), Edit().rename(4, title).rename(0, title), no_parts)
     (tmp_path / f"{each.file_name}.mp4").write_text("")
     assert each.file_name != twin.file_name and each.file_name.startswith("object_00")
     assert [path.name for path in tmp_path.iterdir()] == [f"{each.file_name}.mp4"]

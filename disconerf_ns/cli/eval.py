@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal, cast
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable, write_whole
 from disconerf_ns.masks.placement import Orientation
-from disconerf_ns.runs import manifest_of
+from disconerf_ns.runs import check_granularity, manifest_of
+from disconerf_ns.scene.tree import DEFAULT
 
 if TYPE_CHECKING:
     from disconerf_ns.pipeline import DiscoNerfPipeline
@@ -28,9 +29,12 @@ class Eval:
     masks: Path | None = None
     """Folder of 2D masks to score beside the field; by default the masks of the run, if they cover the views."""
     save: Path | None = None
-    """Folder for the predicted label maps, 16-bit PNGs named after the images; 0 is no object, 1 is object_00."""
+    """Folder for the predicted label maps, 16-bit PNGs named after the images; 0 is no object or the rest, 1 is
+    object_00."""
     output: Path | None = None
     """JSON file of the scores; by default eval_objects.json beside config.yml."""
+    granularity: float = DEFAULT
+    """How fine the objects are, from 0, the coarsest, to 1, the finest; what a person edited takes no part."""
     split: Literal["test", "train", "all"] = "test"
     """Views to evaluate; "test" are the held-out views."""
     void: tuple[int, ...] | Literal["auto"] | None = "auto"
@@ -67,9 +71,11 @@ class Eval:
         from disconerf_ns.evaluation.views import masks_of, views_of
         from disconerf_ns.masks.image_masks import resample
         from disconerf_ns.masks.label_image import write_label_image
+        from disconerf_ns.scene.edit import Edit
 
         config, loaded, _, step = eval_setup(self.load_config, test_mode="test")
         pipeline = cast("DiscoNerfPipeline", loaded)
+        scored = pipeline.model.current.value.with_edit(Edit().at(self.granularity))
         views = views_of(pipeline, self.split)
         files, store, void = [None] * len(views), None, frozenset[int]()
         if self.ground_truth is not None:
@@ -78,7 +84,7 @@ class Eval:
 
         compared = {}
         for view, file in track(list(zip(views, files)), "rendering label maps"):
-            predicted = predict_labels(pipeline, view.index, self.downscale, view.split)
+            predicted = predict_labels(pipeline, view.index, self.downscale, view.split, self.granularity)
             if self.save is not None:
                 write_label_image(resample(predicted, view.height, view.width), self.save / f"{view.key}.png")
             if file is not None:
@@ -91,6 +97,8 @@ class Eval:
             print("eval: nothing was scored; to score, name a folder of true labels with --ground-truth.")
             return
 
+        cut = "default cut" if self.granularity == DEFAULT else "cut"
+        print(f"eval: the {scored.counted} objects of the {cut}, at granularity {self.granularity:g}, were scored")
         results = evaluation.report(compared)
         print_scores(results["scores"], len(views))
         run = {
@@ -99,11 +107,12 @@ class Eval:
             "seed": config.machine.seed,
             "iterations": step + 1,
             "slots": pipeline.model.object_field.slots,
-            "objects": len(pipeline.model.current.value.trained.discovered),
+            "objects": scored.counted,
         }
         options = {
             "ground_truth": str(self.ground_truth),
             "masks": None if store is None else str(store.root),
+            "granularity": self.granularity,
             "split": self.split,
             "void": listed_void(void),
             "orientation": self.orientation,
@@ -127,6 +136,7 @@ class Eval:
             raise UserError(
                 f"eval: --save would overwrite the true labels in {self.ground_truth}; name another folder."
             )
+        check_granularity("eval", self.granularity)
         if self.downscale < 1:
             raise UserError(f"eval: --downscale is {self.downscale}; it has to be 1 or more.")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.runs import load_pipeline, objects_of
+from disconerf_ns.runs import check_granularity, load_pipeline, objects_of
 from disconerf_ns.scene.objects import find_object
 
 
@@ -20,6 +20,8 @@ class Render:
     """Folder of the videos, one video per object."""
     objects: tuple[str, ...] = ()
     """Names of the objects, such as object_03 or a name given in the viewer; by default all objects."""
+    granularity: float | None = None
+    """How fine objects are, from 0, the coarsest, to 1; by default as saved in the viewer, or else 0.5."""
     frames: int = 48
     """Number of frames per turn."""
     size: int = 256
@@ -31,11 +33,12 @@ class Render:
         """Render and write the videos.
 
         Raises:
-            UserError: the run has no objects, no object of a given name, or an option is below 1.
+            UserError: the run has no objects, no object of a given name, or an option is out of range.
         """
         for option in ("frames", "size", "fps"):
             if getattr(self, option) < 1:
                 raise UserError(f"render: --{option} is {getattr(self, option)}; it has to be 1 or more.")
+        check_granularity("render", self.granularity)
 
         import numpy as np
         import torch
@@ -44,9 +47,11 @@ class Render:
 
         from disconerf_ns.rendering.film import film, orbit, write_film
 
-        chosen = [find_object(objects_of(self.load_config), name).name for name in self.objects]
+        chosen = [find_object(objects_of(self.load_config, self.granularity), name).name for name in self.objects]
         pipeline = load_pipeline(self.load_config)
         scene = pipeline.model.current.value
+        if self.granularity is not None:
+            scene = scene.with_edit(scene.edit.at(self.granularity))
         poses = pipeline.datamanager.train_dataset.cameras.camera_to_worlds.cpu()
         objects = [scene.find(name) for name in dict.fromkeys(chosen)] or scene.objects
         for each in objects:

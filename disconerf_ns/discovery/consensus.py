@@ -24,6 +24,7 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from disconerf_ns.discovery.cells import Cells, MaskedSurface, Observation, observe
+from disconerf_ns.scene.tree import ObjectTree
 
 VIEWS_AT_ONCE = 32
 """Number of views whose evidence is summed by one matrix product."""
@@ -64,6 +65,8 @@ class Consensus:
 
     neighbours: Int[Tensor, "cells near"]
     """Indices of the nearest other points of each point, at most NEAR of them."""
+    tree: ObjectTree | None = None
+    """How the objects join to larger ones; None where they do not."""
 
     @classmethod
     def of(cls, points: Float[Tensor, "cells 3"], groups: Int[Tensor, "cells"]) -> Consensus:
@@ -79,7 +82,7 @@ class Consensus:
 
     def cpu(self) -> Consensus:
         """The same consensus in main memory."""
-        return Consensus(self.points.cpu(), self.groups.cpu(), self.neighbours.cpu())
+        return Consensus(self.points.cpu(), self.groups.cpu(), self.neighbours.cpu(), self.tree)
 
     def draw_points(self, count: int) -> tuple[Float[Tensor, "count 3"], Int[Tensor, "count"]]:
         """Random points between two cells, and the object of both cells, or -1 if the cells' objects differ.

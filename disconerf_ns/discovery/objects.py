@@ -1,17 +1,31 @@
-"""Discovered objects: the slots that rule a visible share of the surface, with size, confidence and box."""
+"""Discovered objects: the nodes that rule a visible share of the surface, with size, confidence and box."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy import ndimage
 from torch import Tensor
 
 from disconerf_ns.scene.objects import Box, DiscoveredObject
+from disconerf_ns.scene.tree import ObjectTree
 from disconerf_ns.surface.samples import SurfaceSamples, render_slots
+
+
+class Surface(NamedTuple):
+    """The visible surface of all views: rays that meet it."""
+
+    positions: Float[Tensor, "rays points 3"]
+    """Contracted surface points."""
+    slots: Float[Tensor, "rays slots"]
+    """Rendered slots."""
+    ruler: Int[Tensor, "rays"]
+    """The largest of them."""
+    view: Int[Tensor, "rays"]
 
 
 @torch.no_grad()
@@ -19,45 +33,68 @@ def discover(
     field: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n slots"]],
     views: Iterable[SurfaceSamples],
     to_scene: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n 3"]],
-    slots: int,
+    tree: ObjectTree,
     min_share: float,
     known: Sequence[int] = (),
 ) -> list[DiscoveredObject]:
-    """Objects whose slots rule a large enough share of the visible surface: known ones in order, then others by size.
+    """Objects of every size, whose slots rule a large enough share of the visible surface together.
 
-    A ray belongs to the slot with the largest rendered probability O; a ray with accumulation A <= 1/2 belongs to none.
+    A ray belongs to the slot with the largest rendered probability O, and to every node that holds the slot; a ray with
+    accumulation A <= 1/2 belongs to none. Known objects come first, in their order, then those of the default cut by
+    size, then all others by size, and the rest last.
 
     Args:
         field: slot probabilities at contracted positions.
         views: surface samples of every training view, or evenly spaced ones.
         to_scene: maps contracted positions to scene positions.
-        slots: number N of slots.
+        tree: how slots join to objects.
         min_share: smallest share of the visible surface that is an object, in [0, 1].
-        known: slots discovered before, which stay first so that objects keep their names and colours.
+        known: nodes discovered before, which stay first so that objects keep their names and colours.
     """
-    seen = [(view.positions, view.solid, *rendered(field, view).max(-1)) for view in views]
-    lengths = [len(solid) for _, solid, *_ in seen]
-    positions, solid, probability, label = (torch.cat(column).cpu() for column in zip(*seen))
-    confidence, views_of = torch.zeros(slots), torch.zeros(slots, dtype=torch.long)
-    for own, sure, met in zip(label.split(lengths), probability.split(lengths), solid.split(lengths)):
-        confidence += torch.bincount(own[met], weights=sure[met], minlength=slots)
-        views_of += torch.bincount(own[met], minlength=slots) > 0
-    positions, label = positions[solid], label[solid]
-    rays = torch.bincount(label, minlength=slots)
-    points = positions[label.argsort(stable=True)].split(rays.tolist())
-    share = rays / rays.sum().clamp(min=1)
-    order = dict.fromkeys([*known, *share.argsort(descending=True).tolist()])
-    large = [slot for slot in order if slot < slots and rays[slot] > 0 and share[slot] >= min_share]
+    surface = visible(field, views)
+    counts = torch.bincount(surface.ruler, minlength=tree.slots)
+    ruled = surface.ruler.argsort(stable=True).split(counts.tolist())
+    rays = [torch.cat([ruled[leaf] for leaf in sorted(tree.leaves(node))]) for node in range(len(tree))]
+    share = [len(own) / max(len(surface.ruler), 1) for own in rays]
+    default = set(tree.cut())
+    others = sorted(range(len(tree)), key=lambda node: (node not in default, -share[node]))
+    there = [node for node in dict.fromkeys([*known, *others]) if node < len(tree)]
+    large = [node for node in there if len(rays[node]) > 0 and share[node] >= min_share]
+    boxes: dict[int, Box] = {}
+    for node in sorted(large):  # after its children
+        parts = [boxes[child] for child in tree.children(node) if child in boxes]
+        if not parts or len(parts) < len(tree.children(node)):
+            points = surface.positions[rays[node]].flatten(0, 1)
+            parts.append(robust_box(to_scene(without_strays(points))))
+        boxes[node] = around(parts)
     return [
         DiscoveredObject(
-            slot=slot,
-            share=float(share[slot]),
-            confidence=float(confidence[slot] / rays[slot]),
-            views=int(views_of[slot]),
-            box=robust_box(to_scene(without_strays(points[slot].flatten(0, 1)))),
+            node,
+            share=share[node],
+            confidence=float(surface.slots[rays[node]][:, sorted(tree.leaves(node))].sum(-1).mean()),
+            views=len(surface.view[rays[node]].unique()),
+            box=boxes[node],
         )
-        for slot in large
+        for node in sorted(large, key=lambda node: node == tree.rest)
     ]
+
+
+def visible(
+    field: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n slots"]], views: Iterable[SurfaceSamples]
+) -> Surface:
+    """The surface that views see, on the CPU."""
+    parts = []
+    for number, view in enumerate(views):
+        slots = rendered(field, view)[view.solid]
+        numbers = torch.full((len(slots),), number)
+        parts.append(Surface(view.positions[view.solid].cpu(), slots.cpu(), slots.argmax(-1).cpu(), numbers))
+    return Surface(*(torch.cat(column) for column in zip(*parts)))
+
+
+def around(boxes: Sequence[Box]) -> Box:
+    """The smallest box that holds some boxes: an object reaches as far as each of its parts."""
+    lows, highs = zip(*boxes)
+    return tuple(map(min, zip(*lows))), tuple(map(max, zip(*highs)))
 
 
 def rendered(

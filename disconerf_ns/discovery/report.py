@@ -66,12 +66,12 @@ def report_masks(
         ViewReport(image, len(view.affinity), int(view.explained.sum()), _mean(view.affinity))
         for image, view in zip(images, map(Explanation, sets.split(masks), affinity.split(masks)))
     ]
-    alone = sets.sum(1) == 1
     reports = []
     for each in objects:
-        holds = sets[:, each.id] > 0
-        own = affinity[holds & alone]
-        reports.append(ObjectReport(each.name, len(own), int((holds & ~alone).sum()), _mean(own)))
+        inside = sets[:, sorted(each.slots)].sum(1)
+        alone = (inside > 0) & (inside == sets.sum(1))
+        own = affinity[alone]
+        reports.append(ObjectReport(each.name, len(own), int(((inside > 0) & ~alone).sum()), _mean(own)))
     return MaskReport(
         sorted(views, key=lambda report: report.affinity), sorted(reports, key=lambda report: report.affinity)
     )

@@ -14,39 +14,56 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.lazy_outputs import LazyOutputs
-from disconerf_ns.rendering.outputs import frame_outputs
+from disconerf_ns.rendering.outputs import frame_outputs, label_numbers
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.tree import DEFAULT
 from disconerf_ns.surface.rays import sampled_rays
 
 NOTHING = 0
 """Predicted label of pixels that show no object."""
 
 
-def render_view(
-    run: EvaluatedRun, view: int, downscale: int = 1, split: Literal["train", "test"] = "test"
-) -> LazyOutputs:
-    """The outputs of a view, (H, W, C), through pixels of the full-size image, of the scene without a person's edit.
+def frame_of_view(
+    run: EvaluatedRun,
+    view: int,
+    downscale: int = 1,
+    split: Literal["train", "test"] = "test",
+    granularity: float = DEFAULT,
+) -> Frame:
+    """A view of the scene without a person's edit, through pixels of the full-size image.
 
     Args:
         run: a loaded or trained run; its current scene stays as it is.
         view: index in the split; a training view is seen from the pose that the camera optimizer found.
         downscale: the view is rendered at 1 / downscale of its size.
+        granularity: how fine objects are, in [0, 1].
     """
     camera = dataset_of(run, split).cameras[view : view + 1].to(run.device)
     height, width = (max(int(side) // downscale, 1) for side in (camera.height, camera.width))
     rays = sampled_rays(camera, 0, height, width).flatten()
     if split == "train":
         rays = as_trained(run, rays, view)
-    return frame_outputs(Frame(run.model.current.value.with_edit(Edit()), rays, (height, width)))
+    return Frame(run.model.current.value.with_edit(Edit().at(granularity)), rays, (height, width))
+
+
+def render_view(
+    run: EvaluatedRun, view: int, downscale: int = 1, split: Literal["train", "test"] = "test"
+) -> LazyOutputs:
+    """The outputs of a view, (H, W, C), of the default cut; arguments as in `frame_of_view`."""
+    return frame_outputs(frame_of_view(run, view, downscale, split))
 
 
 def predict_labels(
-    run: EvaluatedRun, view: int, downscale: int = 1, split: Literal["train", "test"] = "test"
+    run: EvaluatedRun,
+    view: int,
+    downscale: int = 1,
+    split: Literal["train", "test"] = "test",
+    granularity: float = DEFAULT,
 ) -> Int[np.ndarray, "h w"]:
-    """The number of the object that each pixel of a view belongs to, + 1; 0 where there is no surface.
+    """The number of the object that each pixel of a view belongs to, + 1; 0 at the rest and where there is no surface.
 
     Args:
-        view, downscale, split: as in `render_view`.
+        view, downscale, split, granularity: as in `frame_of_view`.
     Raises:
         UserError: the run has no objects.
     """
@@ -55,7 +72,8 @@ def predict_labels(
             "evaluation: the run has no objects yet; train it until its object stage has begun, with a larger "
             "--max-num-iterations."
         )
-    return label_map(render_view(run, view, downscale, split)["label"])
+    frame = frame_of_view(run, view, downscale, split, granularity)
+    return label_map(frame.image(label_numbers(frame)))
 
 
 def label_map(label: Tensor) -> Int[np.ndarray, "h w"]:

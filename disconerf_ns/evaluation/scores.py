@@ -31,6 +31,7 @@ from disconerf_ns.masks.image_masks import resample
 from disconerf_ns.masks.numbers import Named, void_of
 from disconerf_ns.masks.placement import Orientation
 from disconerf_ns.masks.store import MaskStore
+from disconerf_ns.scene.tree import DEFAULT
 
 
 @dataclass
@@ -179,6 +180,7 @@ def evaluate(
     downscale: int = 1,
     metrics: Metrics = METRICS,
     orientation: Orientation = "auto",
+    granularity: float = DEFAULT,
 ) -> Scores:
     """Score the field and the masks on every held-out view.
 
@@ -190,6 +192,7 @@ def evaluate(
         downscale: the field is rendered at 1 / downscale of the images' size.
         metrics: what is measured.
         orientation: picture that the labels were drawn on, as in `placement.place`.
+        granularity: how fine the scored objects are, in [0, 1].
     Raises:
         UserError: no view is held out, one has no true labels or labels of another shape, or there are no objects.
     """
@@ -200,7 +203,8 @@ def evaluate(
     for view, file in zip(views, files):
         true = file.read()
         of_masks = None if masks is None else compare_masks(masks, view, true, ignored)
-        compared.append(compare(predict_labels(run, view.index, downscale), true, of_masks, ignored))
+        predicted = predict_labels(run, view.index, downscale, granularity=granularity)
+        compared.append(compare(predicted, true, of_masks, ignored))
     return summarize(compared, metrics)
 
 

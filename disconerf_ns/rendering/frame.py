@@ -33,7 +33,7 @@ class Labels(NamedTuple):
     id: Int[Tensor, "rays"]
     """Id of the object with the largest O; -1 where there is no surface."""
     confidence: Float[Tensor, "rays"]
-    """This O as a fraction of all who may own the ray, times the opacity; next to nothing if nobody may."""
+    """This O as a fraction of all who may own the ray, times the opacity; 0 at the rest, and about 0 if nobody may."""
     opacity: Float[Tensor, "rays"]
 
 
@@ -151,10 +151,12 @@ class Frame:
         return torch.where(labels.confidence >= self.scene.options.min_confidence, labels.id, -1)
 
     def colors(self) -> Float[Tensor, "rays 3"]:
-        """The colours of the objects; black where there is none, or confidence is below the limit."""
+        """The colours of the objects; black where there is none or the rest, or confidence is below the limit."""
         device = self.scene.trained.radiance.device
         table = torch.zeros(self.scene.ids + 1, 3, device=device)
         for each in self.scene.objects:
+            if each.number is None:
+                continue
             color = HIDDEN if each.id in self.scene.edit.hidden else each.color
             table[each.id] = torch.tensor(color, device=device)
         return table[self.sure_ids()] * self.labels().opacity[:, None]
@@ -315,6 +317,7 @@ def label_pixels(
         image = render_slots(scene.probabilities(of_rays.flatten(0, 1)), solid)
         largest, id = image.max(-1)
         confidence = (largest / image.sum(-1).clamp(min=OWNED) * solid).clamp(0, 1)
+        confidence = torch.where(scene.is_rest[id], 0.0, confidence)
         parts.append(Labels(torch.where(solid > SOLID, id, -1), confidence, solid))
     return Labels(*(torch.cat(column) for column in zip(*parts)))
 

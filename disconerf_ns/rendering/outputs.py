@@ -125,13 +125,17 @@ def _confidence(frame: Frame) -> Float[Tensor, "rays 1"]:
     return frame.labels().confidence[:, None]
 
 
+def label_numbers(frame: Frame) -> Int[Tensor, "rays"]:
+    """Per ray the number of the object that is seen: 1 for object_00 and so on, 0 for the rest and for nothing."""
+    numbers = torch.zeros(frame.scene.ids + 1, dtype=torch.long, device=frame.scene.trained.radiance.device)
+    for each in frame.scene.objects:
+        numbers[each.id] = each.label_number
+    return numbers[frame.sure_ids()]
+
+
 def _label(frame: Frame) -> Float[Tensor, "rays 1"]:
-    """1 for object_00 and so on, 0 for nothing; the discovered objects, whatever a person edited."""
-    discovered = frame.under(frame.scene.with_edit(Edit()))
-    numbers = torch.zeros(discovered.scene.ids + 1, device=discovered.scene.trained.radiance.device)
-    for number, each in enumerate(discovered.scene.objects, 1):
-        numbers[each.id] = number
-    return numbers[discovered.sure_ids()][:, None]
+    """Numbers of the objects of the default cut, whatever a person edited."""
+    return label_numbers(frame.under(frame.scene.with_edit(Edit()))).float()[:, None]
 
 
 def _of_object(each: SceneObject) -> list[Output]:

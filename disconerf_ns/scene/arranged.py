@@ -7,15 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from disconerf_ns.scene.arrangement import arrange
+from disconerf_ns.scene.arrangement import all_objects, arrange
 from disconerf_ns.scene.connected_parts import ConnectedParts
+from disconerf_ns.scene.cut import said_of_shown, shown_nodes
 from disconerf_ns.scene.edit import Edit, EditTable, belonging
 from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.objects import ObjectId, SceneObject, find_object
 from disconerf_ns.scene.occupancy import Occupancy
+from disconerf_ns.scene.ownership import Ownership
 from disconerf_ns.scene.trained import TrainedScene
 
 POINTS_AT_ONCE = 2**18
@@ -54,16 +56,21 @@ class ArrangedScene:
 
     trained: TrainedScene
     edit: Edit = field(default_factory=Edit)
+    """What a person changed, said of the objects that are shown."""
     options: SceneOptions = SceneOptions()
     _computed: _Computed = field(default_factory=_Computed, repr=False)
 
     # ---------------------------------------------------------------- other values
 
+    def __post_init__(self):
+        object.__setattr__(self, "edit", said_of_shown(self.edit, self.trained.tree))
+
     def with_edit(self, edit: Edit) -> ArrangedScene:
         """The same scene under another edit; results that the edit leaves as they were are taken over."""
-        same = edit.structure == self.edit.structure
-        computed = self._computed if same else _Computed(parts=self._computed.parts)
-        return replace(self, edit=edit, _computed=computed)
+        other = replace(self, edit=edit, _computed=self._computed)
+        if other.structure != self.structure:
+            other = replace(other, _computed=_Computed(parts=self._computed.parts))
+        return other
 
     def with_options(self, **changes) -> ArrangedScene:
         """The same scene looked at in another way; `changes` are fields of `SceneOptions`."""
@@ -76,21 +83,41 @@ class ArrangedScene:
         return replace(self, trained=trained, _computed=_Computed())
 
     @property
+    def structure(self) -> Hashable:
+        """Values with the same structure have the same objects, for the same trained scene."""
+        return self.nodes, self.edit.structure
+
+    @property
     def ownership(self) -> Hashable:
-        """Values with the same ownership say the same of every point's owner, for the same trained scene."""
-        return self.trained, self.edit.structure, self.options.extraction
+        """Values with the same ownership say the same of every point's owner."""
+        return self.trained, self.structure, self.options.extraction
 
     # ---------------------------------------------------------------- objects
 
     @lazy
+    def nodes(self) -> tuple[int, ...]:
+        """The nodes of the tree that are shown, which divide the slots among them."""
+        return shown_nodes(self.edit, self.trained.tree)
+
+    @lazy
     def objects(self) -> tuple[SceneObject, ...]:
-        """The objects, in the order of their names."""
-        return arrange(self.trained.discovered, self.edit, self.trained.slots, self.parts)
+        """The objects that are shown, in the order of their names; the rest comes last."""
+        return arrange(self.trained.discovered, self.trained.tree, self.edit, self.parts)
+
+    @lazy
+    def all_objects(self) -> tuple[SceneObject, ...]:
+        """The discovered objects of every size, shown or not, in the order of their names."""
+        return all_objects(self.trained.discovered, self.trained.tree, self.edit)
 
     @lazy
     def by_id(self) -> dict[ObjectId, SceneObject]:
         """The objects by their ids."""
         return {each.id: each for each in self.objects}
+
+    @property
+    def counted(self) -> int:
+        """Number of objects that are shown, without the rest."""
+        return sum(each.number is not None for each in self.objects)
 
     def find(self, name: str) -> SceneObject:
         """The object of an output name, or of a name that a person gave.
@@ -100,6 +127,18 @@ class ArrangedScene:
         """
         return find_object(self.objects, name)
 
+    def shown_for(self, id: int) -> tuple[ObjectId, ...]:
+        """The objects that show what an id stands for: itself, its parts in the tree, or the whole that it is in.
+
+        There is none for an object that is gone, or is merged into another one.
+        """
+        if id in self.by_id:
+            return (ObjectId(id),)
+        if id in self.nodes or id >= len(self.trained.tree):
+            return ()
+        slots = self.trained.tree.leaves(id)
+        return tuple(each.id for each in self.objects if each.id in self.nodes and not slots.isdisjoint(each.slots))
+
     @property
     def merged(self) -> dict[int, int]:
         """Objects that are part of another one, which is there."""
@@ -107,17 +146,28 @@ class ArrangedScene:
 
     @property
     def ids(self) -> int:
-        """Number of ids: slots, and further parts of split slots."""
-        return self.edit.ids(self.trained.slots)
+        """Number of ids: nodes of the tree, and further connected parts of split ones."""
+        return self.edit.ids(len(self.trained.tree))
+
+    @property
+    def ids_in_use(self) -> set[int]:
+        """Ids that may own points, or could if they were large enough: shown nodes and further connected parts."""
+        return {*self.nodes, *range(len(self.trained.tree), self.ids)}
+
+    @lazy
+    def is_rest(self) -> Bool[Tensor, "ids"]:
+        """True for the id of the rest."""
+        ids = torch.arange(self.ids, device=self.trained.radiance.device)
+        return ids == (-1 if self.trained.tree.rest is None else self.trained.tree.rest)
 
     @lazy
     def table(self) -> EditTable:
         """The edit as factors on the density and as tints, by id."""
-        return self.edit.table(self.trained.slots, self.trained.radiance.device)
+        return self.edit.table(len(self.trained.tree), self.trained.radiance.device)
 
     def boxes(self, ids: Shaped[Tensor, "ids"]) -> Float[Tensor, "boxes 2 3"] | None:
         """Boxes of the objects whose ids are True; None if one of them has no box."""
-        wanted = set(ids.nonzero()[:, 0].tolist()) - self.merged.keys()
+        wanted = self.ids_in_use.intersection(ids.nonzero()[:, 0].tolist()) - self.merged.keys()
         if wanted - self.by_id.keys():
             return None
         boxes = [self.by_id[id].box for id in sorted(wanted)]
@@ -129,23 +179,24 @@ class ArrangedScene:
         """The id that rules at scene positions (*n), or for soft extraction the probabilities (*n, ids)."""
         return self._owners(positions, self.probabilities)
 
+    @lazy
+    def owning(self) -> Ownership:
+        """The shown nodes that may own points."""
+        return Ownership.of(self.trained, self.nodes)
+
     def probabilities(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n ids"]:
         """Probabilities of the objects at contracted positions, times who may own them.
 
-        These are the slots' probabilities, divided among the parts of split slots, summed where objects are merged.
+        These are the shown nodes' probabilities, divided among the connected parts of split ones, summed where objects
+        are merged.
         """
-        probabilities = self.trained.slot_probabilities(positions)
-        further = []
-        discovered = {each.slot for each in self.trained.discovered}
-        for slot, count in self.edit.split.items():
-            if slot not in discovered:  # the slot rules too little to be an object any more
-                further.append(probabilities.new_zeros(len(probabilities), count - 1))
-                continue
-            part = self.parts(slot).at(positions).clamp(max=count - 1)
-            pieces = probabilities[:, slot, None] * (part[:, None] == torch.arange(count, device=part.device))
-            probabilities[:, slot] = pieces[:, 0]
-            further.append(pieces[:, 1:])
-        probabilities = torch.cat([probabilities, *further], -1)
+        of_nodes = self.owning(positions)
+        probabilities = of_nodes.new_zeros(len(positions), self.ids).index_copy_(1, self.owning.index, of_nodes)
+        for node, count in self.edit.split.items():
+            if node in self.trained.by_node:  # otherwise it rules too little to be an object any more
+                part = self.parts(node).at(positions).clamp(max=count - 1)
+                own = part[:, None] == torch.arange(count, device=part.device)
+                probabilities[:, self.edit.part_ids(node, len(self.trained.tree))] = probabilities[:, node, None] * own
         for id, into in self.merged.items():
             probabilities[:, into] += probabilities[:, id]
             probabilities[:, id] = 0
@@ -160,17 +211,17 @@ class ArrangedScene:
                 kept[id] = self._occupied(box, lambda x: belonging(self.owners(x), id))
         return kept[id]
 
-    def parts(self, slot: int) -> ConnectedParts:
-        """The connected parts of a slot, whether it is split or not."""
+    def parts(self, node: int) -> ConnectedParts:
+        """The connected parts of a node, whether it is split or shown or not."""
         kept = self._computed.parts
-        if slot not in kept:
-            box = next(each.box for each in self.trained.discovered if each.slot == slot)
-            own = lambda x: belonging(self._owners(x, self.trained.slot_probabilities), slot)  # noqa: E731
-            with self.trained.radiance.still():
-                kept[slot] = ConnectedParts.of(
-                    self._occupied(torch.tensor(box, device=self.trained.radiance.device), own)
-                )
-        return kept[slot]
+        if node not in kept:
+            tree, radiance = self.trained.tree, self.trained.radiance
+            around = Ownership.of(self.trained, tree.cut(opened=tree.ancestors(node), closed=[node]))
+            own = lambda x: belonging(self._owners(x, around), around.nodes.index(node))  # noqa: E731
+            box = torch.tensor(self.trained.by_node[node].box, device=radiance.device)
+            with radiance.still():
+                kept[node] = ConnectedParts.of(self._occupied(box, own))
+        return kept[node]
 
     def _occupied(self, box: Float[Tensor, "2 3"], own: Callable[[Tensor], Tensor]) -> Occupancy:
         radiance = self.trained.radiance

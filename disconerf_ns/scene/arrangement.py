@@ -1,45 +1,72 @@
-"""The objects of a scene under an edit: merged, split into parts, named and in other colours."""
+"""The objects of a scene under an edit: those of a cut, merged, split into parts, named and in other colours."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from disconerf_ns.palette import object_colors
 from disconerf_ns.scene.connected_parts import ConnectedParts
+from disconerf_ns.scene.cut import shown_nodes
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import Box, DiscoveredObject, ObjectId, SceneObject
+from disconerf_ns.scene.tree import ObjectTree
+
+NOBODY = (0.5, 0.5, 0.5)
+"""Colour of the rest in lists of objects."""
+
+
+def all_objects(discovered: Sequence[DiscoveredObject], tree: ObjectTree, edit: Edit) -> tuple[SceneObject, ...]:
+    """The discovered objects of all cuts, in their order, with the names and colours that an edit gives them."""
+    colors, numbers = _colors(len(discovered)), itertools.count()
+    every = []
+    for each in discovered:
+        number = None if each.node == tree.rest else next(numbers)
+        own = NOBODY if number is None else colors[number]
+        title, color = edit.names.get(each.node, ""), edit.colors.get(each.node, own)
+        facts = each.share, each.confidence, each.views, each.box
+        slots = tree.leaves(each.node)
+        every.append(SceneObject(ObjectId(each.node), number, title, color, *facts, slots, whole=True))
+    return tuple(every)
 
 
 def arrange(
-    discovered: Sequence[DiscoveredObject], edit: Edit, slots: int, parts: Callable[[int], ConnectedParts]
+    discovered: Sequence[DiscoveredObject], tree: ObjectTree, edit: Edit, parts: Callable[[int], ConnectedParts]
 ) -> tuple[SceneObject, ...]:
-    """Objects under an edit, in the order of their names.
+    """Objects under an edit, in the order of their names; the rest comes last.
 
-    Discovered objects keep name and colour whatever is merged or split; further parts come after all of them. A split
-    into more parts than a slot has gives the parts that it has.
+    Discovered objects keep name and colour whatever is merged or split and whatever cut shows them; further connected
+    parts come after all of them. A split into more parts than an object has gives the parts that it has.
 
     Args:
-        discovered: the discovered objects.
+        discovered: the discovered objects of all cuts.
+        tree: how they hold each other.
         edit: what a person changed.
-        slots: number N of slots.
-        parts: the connected parts of a slot; called for slots that are split.
+        parts: the connected parts of a node; called for nodes that are split.
     """
-    firsts, further = [], []
-    for each in discovered:
-        first, *others = _pieces(each, edit, slots, parts)
-        firsts.append(first)
-        further += others
-    pieces = firsts + further
-    colors = object_colors(len(pieces))
+    nodes = set(shown_nodes(edit, tree))
+    every = all_objects(discovered, tree, edit)
+    numbered = sum(each.number is not None for each in every)
+    firsts, further, rest = [], [], []
+    for each in every:
+        if each.id in nodes:
+            first, *others = _pieces(each, edit, len(tree), parts)
+            (firsts if first.number is not None else rest).append(first)
+            further += others
+    colors = _colors(numbered + len(further))
     named = [
-        replace(
-            piece,
-            name=f"object_{number:02d}",
-            title=edit.names.get(piece.id, ""),
-            color=edit.colors.get(piece.id, tuple(float(channel) for channel in colors[number])),
-        )
-        for number, piece in enumerate(pieces)
+        *firsts,
+        *(
+            replace(
+                piece,
+                number=number,
+                title=edit.names.get(piece.id, ""),
+                color=edit.colors.get(piece.id, colors[number]),
+            )
+            for number, piece in enumerate(further, numbered)
+        ),
+        *rest,
     ]
     there = {piece.id for piece in named}
     merged: dict[int, int] = {id: into for id, into in edit.merged.items() if into in there}
@@ -53,19 +80,17 @@ def arrange(
     )
 
 
-def _pieces(
-    each: DiscoveredObject, edit: Edit, slots: int, parts: Callable[[int], ConnectedParts]
-) -> list[SceneObject]:
-    ids = edit.part_ids(each.slot, slots)
-    piece = SceneObject(
-        ObjectId(each.slot), "", "", (0.0, 0.0, 0.0), each.share, each.confidence, each.views, each.box,
-        slots=frozenset([each.slot]), whole=len(ids) == 1,
-    )  # fmt: skip
-    if piece.whole:
-        return [piece]
-    divided = parts(each.slot)
+def _colors(count: int) -> list[tuple[float, float, float]]:
+    return [(float(red), float(green), float(blue)) for red, green, blue in object_colors(count)]
+
+
+def _pieces(each: SceneObject, edit: Edit, nodes: int, parts: Callable[[int], ConnectedParts]) -> list[SceneObject]:
+    ids = edit.part_ids(each.id, nodes)
+    if len(ids) == 1:
+        return [each]
+    divided = parts(each.id)
     return [
-        replace(piece, id=ObjectId(id), share=each.share * share, box=_corners(divided.box(number)))
+        replace(each, id=ObjectId(id), share=each.share * share, box=_corners(divided.box(number)), whole=False)
         for number, (id, share) in enumerate(zip(ids, divided.shares or (1.0,)))
     ]
 

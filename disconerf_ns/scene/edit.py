@@ -1,8 +1,8 @@
 """A person's changes of a scene's objects, as one value that outputs, viewer and commands share.
 
-Objects go by an id: the slot of the object field, or for the second and further parts of a slot that was split an id
-above all slots. Isolating, removing and recolouring are the same operation with other numbers: how much of an object's
-density stays, and how far its colour moves towards another.
+Objects go by an id: the node of the tree of objects, or for the second and further connected parts of an object that
+was split an id above all nodes. Isolating, removing and recolouring are the same operation with other numbers: how much
+of an object's density stays, and how far its colour moves towards another.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.files import write_whole
+from disconerf_ns.scene.tree import DEFAULT, ObjectTree
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the luma of ITU-R BT.601."""
@@ -37,7 +38,7 @@ EDIT = "edit.json"
 
 @dataclass(frozen=True)
 class Edit:
-    """Changes of a scene: objects hidden, recoloured, named, merged and split, by id.
+    """Changes of a scene: objects hidden, recoloured, named, merged, split and opened, by id, and how fine they are.
 
     It never changes: every method gives another edit.
 
@@ -55,7 +56,11 @@ class Edit:
     merged: Mapping[int, int] = field(default_factory=dict)
     """Objects that are part of another one now; those are part of none."""
     split: Mapping[int, int] = field(default_factory=dict)
-    """Slots in connected parts, and the number of parts, at least 2; the largest part keeps the slot's id."""
+    """Objects in connected parts, and the number of parts, at least 2; the largest part keeps the object's id."""
+    granularity: float = DEFAULT
+    """How fine objects are: 0 for the coarsest cut through the tree of objects, 1 for the finest."""
+    opened: frozenset[int] = frozenset()
+    """Objects that are shown as their parts in the tree, however coarse the others are."""
 
     @property
     def paint(self) -> tuple[frozenset[int], Mapping[int, tuple[float, float, float]]]:
@@ -64,7 +69,7 @@ class Edit:
 
     @property
     def structure(self) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]:
-        """Which points belong to which object; edits with the same structure agree on that."""
+        """Which points belong to which object, for the same nodes of the tree."""
         return tuple(self.merged.items()), tuple(self.split.items())
 
     @property
@@ -108,9 +113,25 @@ class Edit:
         merged = {part: into for part, into in self.merged.items() if part not in parts}
         return replace(self, merged=merged).alike(id, parts)
 
-    def divide(self, slot: int, parts: int) -> Edit:
-        """The same edit with one more slot in parts."""
-        return replace(self, split={**self.split, slot: parts})
+    def divide(self, id: int, parts: int) -> Edit:
+        """The same edit with one more object in connected parts."""
+        return replace(self, split={**self.split, id: parts})
+
+    def at(self, granularity: float) -> Edit:
+        """The same edit of finer or coarser objects.
+
+        Args:
+            granularity: 0 for the coarsest, 1 for the finest.
+        """
+        return replace(self, granularity=granularity)
+
+    def open(self, *ids: int) -> Edit:
+        """The same edit with objects shown as their parts in the tree."""
+        return replace(self, opened=self.opened | set(ids))
+
+    def close(self, *ids: int) -> Edit:
+        """The same edit with objects no longer shown as their parts because a person opened them."""
+        return replace(self, opened=self.opened - set(ids))
 
     def alike(self, id: int, others: Iterable[int]) -> Edit:
         """The same edit with other objects hidden as one is, and in its colour if a person gave it one."""
@@ -119,30 +140,42 @@ class Edit:
         color = dict.fromkeys(others, self.colors[id]) if id in self.colors else {}
         return replace(self, hidden=hidden, colors={**self.colors, **color})
 
-    def part_ids(self, slot: int, slots: int) -> list[int]:
-        """The ids of a slot's parts, largest first.
+    def part_ids(self, node: int, nodes: int) -> list[int]:
+        """The ids of a node's connected parts, largest first.
 
         Args:
-            slot: a slot of the field.
-            slots: number N of slots.
+            node: a node of the tree.
+            nodes: number of all nodes.
         """
-        start = slots
+        start = nodes
         for other, parts in self.split.items():
-            if other == slot:
-                return [slot, *range(start, start + parts - 1)]
+            if other == node:
+                return [node, *range(start, start + parts - 1)]
             start += parts - 1
-        return [slot]
+        return [node]
 
-    def ids(self, slots: int) -> int:
-        """Number of ids: slots and further parts."""
-        return slots + sum(parts - 1 for parts in self.split.values())
+    def ids(self, nodes: int) -> int:
+        """Number of ids: nodes and further connected parts."""
+        return nodes + sum(parts - 1 for parts in self.split.values())
 
-    def fault(self, slots: int) -> str | None:
-        """The reason why a scene with N slots cannot have this edit; None if it can."""
+    def kept(self, nodes: int) -> frozenset[int]:
+        """Nodes, of so many, that a person merged or split: they stay as they are at every granularity."""
+        return frozenset(id for id in (*self.merged, *self.merged.values(), *self.split) if id < nodes)
+
+    def fault(self, tree: ObjectTree) -> str | None:
+        """The reason why a scene with such a tree of objects cannot have this edit; None if it can."""
         named = {*self.hidden, *self.colors, *self.names, *self.merged, *self.merged.values()}
-        unknown = [id for id in named if not 0 <= id < self.ids(slots)] + [s for s in self.split if not 0 <= s < slots]
+        unknown = [id for id in named if not 0 <= id < self.ids(len(tree))]
+        unknown += [node for node in (*self.split, *self.opened) if not 0 <= node < len(tree)]
         if unknown:
             return f"it is about object {unknown[0]}, which this scene does not have"
+        if leaves := [node for node in self.opened if node not in tree.inner]:
+            return f"it opens object {leaves[0]}, which has no parts"
+        if not 0 <= self.granularity <= 1:
+            return f"its granularity is {self.granularity}, which is not from 0 to 1"
+        kept = self.kept(len(tree))
+        if any(not kept.isdisjoint(tree.ancestors(node)) for node in kept):
+            return "it merges or splits an object and a part of it"
         if any(into in self.merged for into in self.merged.values()):
             return "objects are merged in a chain"
         if min(self.split.values(), default=2) < 2:
@@ -156,14 +189,16 @@ class Edit:
     def save(self, path: Path) -> None:
         """Write the edit as JSON."""
         content = {
+            "granularity": self.granularity,
             "hidden": sorted(self.hidden),
+            "opened": sorted(self.opened),
             **{name: {str(id): value for id, value in getattr(self, name).items()} for name in MAPPINGS},
         }
         write_whole(path, json.dumps(content, indent=2))
 
     @classmethod
-    def load(cls, path: Path, slots: int) -> Edit:
-        """Read an edit of a scene with N slots from JSON.
+    def load(cls, path: Path, tree: ObjectTree) -> Edit:
+        """Read an edit of a scene with a tree of objects from JSON.
 
         Raises:
             UserError: there is no such file, it is no edit, or it is about objects that the scene does not have.
@@ -172,7 +207,7 @@ class Edit:
             edit = cls._parsed(json.loads(path.read_text()))
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{path}: not an edit ({reason(error)}); move it away, or save the edit anew.") from error
-        if fault := edit.fault(slots):
+        if fault := edit.fault(tree):
             raise UserError(f"{path}: the edit does not fit: {fault}; move it away, or load the edit of this run.")
         return edit
 
@@ -180,19 +215,20 @@ class Edit:
     def _parsed(cls, content: Any) -> Edit:
         if not isinstance(content, dict):
             raise ValueError("it is not a JSON object")
-        if unknown := content.keys() - {"hidden", *MAPPINGS}:
+        if unknown := content.keys() - {"granularity", *SETS, *MAPPINGS}:
             raise ValueError(f"it has an unknown entry {min(unknown)!r}")
-        hidden, maps = content.get("hidden", []), {name: content.get(name, {}) for name in MAPPINGS}
-        if not isinstance(hidden, list):
-            raise ValueError("its entry 'hidden' is not a list")
+        sets, maps = {name: content.get(name, []) for name in SETS}, {name: content.get(name, {}) for name in MAPPINGS}
+        if not_sets := [name for name, entry in sets.items() if not isinstance(entry, list)]:
+            raise ValueError(f"its entry {not_sets[0]!r} is not a list")
         if not_maps := [name for name, entry in maps.items() if not isinstance(entry, dict)]:
             raise ValueError(f"its entry {not_maps[0]!r} is not an object")
         parsed = {name: {_id(id): MAPPINGS[name](value) for id, value in entry.items()} for name, entry in maps.items()}
-        return cls(frozenset(map(_whole, hidden)), **parsed)
+        parsed |= {name: frozenset(map(_whole, entry)) for name, entry in sets.items()}
+        return cls(**parsed, granularity=_number(content.get("granularity", DEFAULT)))
 
-    def table(self, slots: int, device: torch.device | str) -> EditTable:
-        """The edit as tensors over the ids of N slots and their parts."""
-        table = EditTable.identity(self.ids(slots), device)
+    def table(self, nodes: int, device: torch.device | str) -> EditTable:
+        """The edit as tensors over the ids of so many nodes and their connected parts."""
+        table = EditTable.identity(self.ids(nodes), device)
         for id in self.hidden:
             table.density[id] = 0.0
         for id, rgb in self.colors.items():
@@ -231,12 +267,20 @@ def _whole(value: Any) -> int:
     return value
 
 
+def _number(value: Any) -> float:
+    if type(value) not in (int, float):
+        raise ValueError(f"{value!r} is not a number")
+    return float(value)
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not a name")
     return value
 
 
+SETS = ("hidden", "opened")
+"""Entries of an edit's file that list ids."""
 MAPPINGS: dict[str, Callable[[Any], Any]] = {"colors": _rgb, "names": _text, "merged": _whole, "split": _whole}
 """Entries of an edit's file that map ids, and the readers of their values."""
 

@@ -1,4 +1,4 @@
-"""The objects of a scene: as they were discovered, slot by slot, and as a person sees them, by an id of their own."""
+"""The objects of a scene: as they were discovered, node by node, and as a person sees them, by an id of their own."""
 
 from __future__ import annotations
 
@@ -11,28 +11,31 @@ from typing import Any, NamedTuple, NewType
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
+from disconerf_ns.scene.tree import ObjectTree
 
 ObjectId = NewType("ObjectId", int)
-"""An object of an arranged scene: the slot of its largest part, or N and above for further parts of a split slot."""
+"""An object of an arranged scene: a node of the tree, or above all nodes for further connected parts of a split one."""
 
 Box = tuple[tuple[float, float, float], tuple[float, float, float]]
 """Lower and upper corner of an axis-aligned box in scene coordinates."""
 
 
+REST = "rest"
+"""Name of the surface that masks could have covered and never did."""
 LONGEST_TITLE = 60
 """Characters of a person's name for an object that get into a file's name, at most."""
 
 
 @dataclass(frozen=True)
 class DiscoveredObject:
-    """A slot that rules part of the visible surface."""
+    """A node of the tree of objects that rules part of the visible surface."""
 
-    slot: int
-    """Object slot of the field."""
+    node: int
+    """The node: an object slot of the field, or the union of several."""
     share: float
     """Fraction of the visible surface of all training views that it covers, in [0, 1]."""
     confidence: float
-    """Mean probability of its slot where it is seen, in [0, 1]."""
+    """Mean probability of its slots, summed, where it is seen, in [0, 1]."""
     views: int
     """Training views that see it."""
     box: Box
@@ -44,8 +47,8 @@ class SceneObject:
     """An object of an arranged scene."""
 
     id: ObjectId
-    name: str
-    """Output name, `object_00` for the largest discovered object."""
+    number: int | None
+    """0 for the largest discovered object of the default cut; None for the rest, which is no object."""
     title: str
     """Name that a person gave it; empty without one."""
     color: tuple[float, float, float]
@@ -62,6 +65,16 @@ class SceneObject:
     """Slots of the object field that it is made of."""
     whole: bool
     """False if it is, or holds, only a part of a slot."""
+
+    @property
+    def name(self) -> str:
+        """Output name, such as `object_00`; `rest` for the rest."""
+        return REST if self.number is None else f"object_{self.number:02d}"
+
+    @property
+    def label_number(self) -> int:
+        """Its number in label maps: 1 for `object_00` and so on; 0, as for nobody, for the rest."""
+        return 0 if self.number is None else self.number + 1
 
     @property
     def label(self) -> str:
@@ -95,16 +108,15 @@ class Manifest(NamedTuple):
     """The discovered objects of a run, as `objects.json` lists them."""
 
     discovered: tuple[DiscoveredObject, ...]
-    slots: int
-    """Number N of slots."""
+    tree: ObjectTree
 
 
-def save_manifest(objects: Sequence[SceneObject], slots: int, step: int, path: Path) -> None:
+def save_manifest(objects: Sequence[SceneObject], tree: ObjectTree, step: int, path: Path) -> None:
     """Write `objects.json`, whole or not at all.
 
     Args:
-        objects: the discovered objects, as they are without an edit.
-        slots: number N of slots.
+        objects: the discovered objects of all cuts, as they are without an edit.
+        tree: how they hold each other.
         step: training step at which they were discovered.
     """
     rows = [
@@ -119,18 +131,21 @@ def save_manifest(objects: Sequence[SceneObject], slots: int, step: int, path: P
         }
         for each in objects
     ]
-    write_whole(path, json.dumps({"version": 1, "step": step, "slots": slots, "objects": rows}, indent=2))
+    content = {"version": 1, "step": step, "slots": tree.slots, "objects": rows, "tree": tree.as_json()}
+    write_whole(path, json.dumps(content, indent=2))
 
 
 def load_manifest(path: Path) -> Manifest:
-    """Read `objects.json`.
+    """Read `objects.json`; a run without a tree has objects of one size.
 
     Raises:
         UserError: the file is no manifest.
     """
     try:
         content = json.loads(path.read_text())
-        return Manifest(tuple(map(_discovered, content["objects"])), int(content["slots"]))
+        discovered, slots = tuple(map(_discovered, content["objects"])), int(content["slots"])
+        tree = ObjectTree.from_json(content["tree"], slots) if "tree" in content else ObjectTree.flat(slots)
+        return Manifest(discovered, tree)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a list of objects ({error!r}); a run of ns-train writes it.") from error
 

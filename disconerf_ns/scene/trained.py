@@ -14,9 +14,7 @@ from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.objects import DiscoveredObject
 from disconerf_ns.scene.radiance import RadianceField
 from disconerf_ns.scene.seen_voxels import SeenVoxels
-
-OUTSIDE = 1e-6
-"""Weight of an object's slot outside of the object's box, and where the masks saw nothing of the object around."""
+from disconerf_ns.scene.tree import ObjectTree
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +24,10 @@ class TrainedScene:
     radiance: RadianceField
     object_field: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n slots"]]
     """Slot probabilities at contracted positions, rows summing to 1."""
-    slots: int
-    """Number N of object slots."""
+    tree: ObjectTree
+    """How slots join to larger objects."""
     discovered: tuple[DiscoveredObject, ...] = ()
-    """Slots that are objects, in the order of their names."""
+    """Nodes of the tree that are objects, in the order of their names."""
     agreed_points: Float[Tensor, "points 3"] | None = None
     """Contracted surface points that the masks of all views agree on; None where masks are matched view by view."""
     agreed_slots: Int[Tensor, "points"] | None = None
@@ -40,10 +38,15 @@ class TrainedScene:
         """Scene positions to the unit cube of both fields."""
         return self.radiance.contraction
 
+    @property
+    def slots(self) -> int:
+        """Number N of object slots."""
+        return self.tree.slots
+
     @lazy
-    def boxes(self) -> Float[Tensor, "objects 2 3"]:
-        """Boxes of the discovered objects, in scene coordinates."""
-        return torch.tensor([each.box for each in self.discovered], device=self.radiance.device).view(-1, 2, 3)
+    def by_node(self) -> dict[int, DiscoveredObject]:
+        """The discovered objects by their nodes."""
+        return {each.node: each for each in self.discovered}
 
     @lazy
     def seen_voxels(self) -> SeenVoxels | None:
@@ -57,21 +60,3 @@ class TrainedScene:
         if self.agreed_points is None or self.agreed_slots is None:
             return None
         return self.agreed_points[torch.isin(self.agreed_slots, torch.tensor(sorted(slots)).to(self.agreed_slots))]
-
-    def slot_probabilities(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n slots"]:
-        """Slot probabilities at contracted positions times who may own them; rows sum to at most 1.
-
-        An object may own a position inside its box and, where masks are matched by scene, where the masks saw it
-        around. At positions that nobody may own, such as fog that no training view looked into, all slots weigh next to
-        nothing, but one of them is still the largest. Slots that are no objects own nothing.
-        """
-        low, high = self.boxes.unbind(1)
-        scene = self.contraction.inverse(positions)[:, None]
-        inside = ((low <= scene) & (scene <= high)).all(-1)
-        probabilities = self.object_field(positions) + 1e-9
-        owned = torch.zeros_like(probabilities)
-        slots = torch.tensor([each.slot for each in self.discovered], dtype=torch.long, device=owned.device)
-        owned.index_copy_(1, slots, inside.to(owned).clamp(min=OUTSIDE))
-        if self.seen_voxels is not None:
-            owned *= self.seen_voxels(positions).to(owned).clamp(min=OUTSIDE)
-        return probabilities * owned

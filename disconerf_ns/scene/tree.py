@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from disconerf_ns.scene.lazy import lazy
 
@@ -47,6 +51,11 @@ class ObjectTree:
 
     def __len__(self) -> int:
         return len(self.parent)
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether all nodes are slots, so that every cut is the same."""
+        return len(self) == self.slots
 
     @lazy
     def _children(self) -> dict[int, tuple[int, ...]]:
@@ -102,3 +111,76 @@ class ObjectTree:
             else:
                 cut.append(node)
         return tuple(sorted(cut))
+
+    def steps(self) -> tuple[float, ...]:
+        """Granularities in [0, 1] from which on the cut is another one, in increasing order."""
+        finest = [max(self.opens[each] for each in (node, *self.ancestors(node))) for node in self.inner]
+        return tuple(sorted({step for step in finest if 0 < step <= 1}))
+
+    @property
+    def inner(self) -> range:
+        """Nodes that are no leaves."""
+        return range(self.slots, len(self))
+
+    def widened(self, slots: int) -> ObjectTree:
+        """The same tree over more slots, at least as many as now; those that are new are roots."""
+        further = slots - self.slots
+        moved = tuple(parent if parent < 0 else parent + further for parent in self.parent)
+
+        def grown(values: tuple, new: Any) -> tuple:
+            return (*values[: self.slots], *[new] * further, *values[self.slots :]) if values else ()
+
+        columns = grown(moved, -1), grown(self.opens, NEVER), grown(self.support, 0.0), grown(self.masks, 0)
+        return ObjectTree(slots, *columns, self.rest)
+
+    # ---------------------------------------------------------------- forms in files
+
+    def as_json(self) -> dict[str, Any]:
+        """The tree without its number of slots, as JSON knows it."""
+        return {name: list(getattr(self, name)) for name in COLUMNS} | {"rest": self.rest}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], slots: int) -> ObjectTree:
+        """Read what `as_json` gives.
+
+        Raises:
+            ValueError: it is no tree over that many slots.
+        """
+        columns = (tuple(map(kind, content[name])) for name, kind in COLUMNS.items())
+        rest = content["rest"]
+        return cls(slots, *columns, None if rest is None else int(rest))._checked()
+
+    def as_tensors(self) -> dict[str, Tensor]:
+        """The tree without its number of slots, as tensors of one axis; `rest` has no entry or one."""
+        tensors = {name: torch.tensor(getattr(self, name), dtype=DTYPES[kind]) for name, kind in COLUMNS.items()}
+        return tensors | {"rest": torch.tensor([] if self.rest is None else [self.rest], dtype=torch.long)}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], slots: int) -> ObjectTree:
+        """Read what `as_tensors` gives.
+
+        Raises:
+            ValueError: it is no tree over that many slots.
+        """
+        content = {name: tensor.tolist() for name, tensor in tensors.items()}
+        return cls.from_json(content | {"rest": next(iter(content["rest"]), None)}, slots)
+
+    def _checked(self) -> ObjectTree:
+        nodes = len(self)
+        if nodes < self.slots or not all(len(each) in (0, nodes) for each in (self.opens, self.support, self.masks)):
+            raise ValueError(f"a tree of {self.slots} slots has columns of {nodes} nodes and of other lengths")
+        if not all(
+            parent == -1 or max(node, self.slots - 1) < parent < nodes for node, parent in enumerate(self.parent)
+        ):
+            raise ValueError("a node's parent is no later inner node")
+        if not {*self.inner} <= {*self.parent}:
+            raise ValueError("an inner node has no child")
+        if self.rest is not None and not (0 <= self.rest < self.slots and self.parent[self.rest] == -1):
+            raise ValueError(f"the rest, {self.rest}, is no slot without a parent")
+        return self
+
+
+COLUMNS: dict[str, type] = {"parent": int, "opens": float, "support": float, "masks": int}
+"""What a tree knows of each node, and its type."""
+DTYPES = {int: torch.long, float: torch.float64}
+"""Types of tensors that hold it exactly."""

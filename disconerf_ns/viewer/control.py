@@ -91,7 +91,7 @@ class ObjectControl(ViewerControl):
         if viewer.trainer is None:
             viewer.pause_train.visible = viewer.resume_train.visible = False
             self._open_edit()
-            self.panel.status.finish(len(self.current.value.objects))
+            self.panel.status.finish(self.current.value.counted)
         self.viser_server.on_client_connect(self._welcome)
         self.refresh()
         threading.Thread(target=self._serve, daemon=True).start()
@@ -100,7 +100,7 @@ class ObjectControl(ViewerControl):
         scene = self.current.value
         if scene.edit == Edit() and self.file.exists():
             try:
-                edit = Edit.load(self.file, scene.trained.slots)
+                edit = Edit.load(self.file, scene.trained.tree)
             except UserError as error:
                 CONSOLE.log(str(error))
             else:

@@ -120,7 +120,7 @@ def test_buttons_do_what_they_say(viewer, panel, told) -> None:
     presses(viewer, groups["Changes"], "redo")
     assert model.current.value.edit == Edit(names={first: "ball"})
     presses(viewer, groups["Edit"], "save")
-    assert Edit.load(viewer.pipeline.object_control.file, model.object_field.slots) == model.current.value.edit
+    assert Edit.load(viewer.pipeline.object_control.file, model.tree) == model.current.value.edit
     viewer.pipeline.object_control.file.unlink()
     presses(viewer, groups["Parts"], "merge")
     assert told[-1] == "Select two objects or more to merge them."

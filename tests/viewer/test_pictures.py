@@ -14,6 +14,7 @@ from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import output_table
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.tree import ObjectTree
 from disconerf_ns.viewer.pictures import outline, presented
 
 DRAWN = ["rgb", "depth"]
@@ -186,7 +187,8 @@ def test_a_picture_is_of_one_scene_whatever_becomes_current_meanwhile(run, scene
 def test_object_10_is_not_waited_for_with_object_100(scene_now, run) -> None:
     """Outputs were told apart by the beginning of their names."""
     base = scene_now.trained.discovered[0]
-    trained = replace(scene_now.trained, slots=101, discovered=tuple(replace(base, slot=slot) for slot in range(101)))
+    discovered = tuple(replace(base, node=node) for node in range(101))
+    trained = replace(scene_now.trained, tree=ObjectTree.flat(101), discovered=discovered)
     table = output_table(scene_now.with_trained(trained))
     assert table["object_10"].object.id == table["object_10_mask"].object.id == 10
     assert table["object_100"].object.id == 100

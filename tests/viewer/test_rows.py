@@ -23,7 +23,7 @@ def thing(slot: int, share: float, confidence: float = 0.5, title: str = "") -> 
     color = colorsys.hsv_to_rgb(slot / 200, 0.6, 0.8)
     return SceneObject(
         ObjectId(slot),
-        f"object_{slot:02d}",
+        slot,
         title,
         color,
         share,

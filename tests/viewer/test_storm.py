@@ -84,6 +84,6 @@ def test_nothing_raises_or_stops_the_training(scene: Path, tmp_path: Path, monke
     assert trainer.pipeline.stage is Stage.OBJECTS and len(model.current.value.objects) > 0
     assert next(pressed) > ITERATIONS, "it was a storm"
     assert not any(sentence.startswith("That did not work") for sentence in told), set(told)
-    assert model.current.value.edit.fault(model.object_field.slots) is None
+    assert model.current.value.edit.fault(model.tree) is None
     assert all(torch.isfinite(value).all() for value in model.object_field.parameters())
     assert panel.status.bar.value == 100 and panel.status.plot is not None
