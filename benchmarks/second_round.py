@@ -14,6 +14,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -135,18 +136,20 @@ def main(trial: SecondRound) -> None:
                 save(quality, rows)
 
 
-def refine(trial: SecondRound, first: Stage, seen: Sequence[Seen], level: str, seed: int, folder: Path) -> MaskStore:
+def refine(
+    trial: SecondRound, first: Stage, seen: Sequence[tuple[Seen, ...]], level: str, seed: int, folder: Path
+) -> MaskStore:
     """The masks of the first round and, in training views, the simulator's masks of what they do not show."""
     manager, old = first.pipeline.datamanager, first.pipeline.datamanager.store
     store = MaskStore.create(folder, {"generator": "second round"})
-    usual, wanted, asked, new = usual_sizes(seen), Wanted(shown=trial.shown), 0, 0
+    usual, wanted, asked, new = usual_sizes(chain.from_iterable(seen)), Wanted(shown=trial.shown), 0, 0
     for key in old.keys():
         stored = masks = old.load(key)
         if key in manager.train_keys:
             index = manager.train_keys.index(key)
-            view = seen[index]
-            at = stored.decode(*view.labels.shape), stored.decode_looked_at(*view.labels.shape)
-            prompts = list(prompts_of(view, *at, usual, wanted))
+            shape = seen[index][0].labels.shape
+            at = stored.decode(*shape), stored.decode_looked_at(*shape)
+            prompts = prompts_of(seen[index], *at, usual, wanted)
             simulator = Simulator(truth(trial, key), LEVELS[level], 1000 * seed + index)
             image = np.zeros((1, 1, 3), np.uint8)
             masks = completed(stored, prompts, simulator.prompted(image, prompts))

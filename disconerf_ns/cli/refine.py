@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,7 +91,10 @@ class Refine(Work):
         broken = make_masks(replace(self.proposer, level=None), jobs, store, manifest, self) if jobs else []
         for key, name in stored.items():
             if key not in images and (self.overwrite or not store.holds(key)):
-                store.save(key, old.load(name), old.about(name))
+                about = {
+                    fact: value for fact, value in old.about(name).items() if fact != "path"
+                }  # from the old folder
+                store.save(key, old.load(name), about)
         print(describe(store.root, measure(store, store.keys())))
         new = sum(len(store.load(key)) - store.about(key).get(FIRST_NEW, 0) for key in images if store.holds(key))
         print(f"  new        {new} masks of objects that the masks in {old.root} do not show")
@@ -120,7 +124,7 @@ class Refine(Work):
 
     def _parameters(self, old: MaskStore) -> dict[str, Any]:
         """Run, old masks and options, for the manifest."""
-        own = {"shown": self.shown, "least_share": self.least_share, "size": self.size}
+        own = {"shown": self.shown, "least_share": self.least_share, "size": self.size, "dilate": _dilate(old)}
         where = {"run": str(self.load_config.resolve()), "masks": str(old.root.resolve())}
         recipe = self.proposer.recipe()
         return {**where, **own, **{name: recipe[name] for name in DETERMINE if name in recipe}}
@@ -140,37 +144,51 @@ class Refine(Work):
         """What the network is to do for each image; all views are rendered for it, because sizes are compared."""
         keys, cameras = run.datamanager.train_keys, run.datamanager.train_dataset.cameras
         seen = dict(zip(keys, rendered(run, self.size)))
-        dilate = old.manifest.get("parameters", {}).get("dilate", 0)
-        usual, wanted = usual_sizes(list(seen.values())), Wanted(self.shown, self.least_share)
+        usual, wanted = usual_sizes(chain.from_iterable(seen.values())), Wanted(self.shown, self.least_share)
         jobs = []
         for index, key in enumerate(keys):
             if key not in todo:
                 continue
-            image, view = run.datamanager.train_dataset.image_filenames[index], seen[key]
+            image, cuts = run.datamanager.train_dataset.image_filenames[index], seen[key]
             size = int(cameras.height[index]), int(cameras.width[index])
             masks = old.load(stored[key]) if key in stored else ImageMasks(*size, ())
-            at = masks.decode(*view.labels.shape), masks.decode_looked_at(*view.labels.shape)
-            prompts = tuple(prompts_of(view, *at, usual, wanted))
-            jobs.append(Refinement(key, image, masks, prompts, dilate))
+            shape = cuts[0].labels.shape
+            prompts = prompts_of(cuts, masks.decode(*shape), masks.decode_looked_at(*shape), usual, wanted)
+            jobs.append(Refinement(key, image, masks, prompts, _dilate(old)))
         count = sum(len(job.prompts) for job in jobs)
         print(f"masks: {count} pictures of objects in {len(jobs)} images have no mask that shows them")
         return jobs
 
 
-def rendered(run: DiscoNerfPipeline, size: int) -> list[Seen]:
+def _dilate(masks: MaskStore) -> int:
+    """Pixels by which the masks of a set were grown."""
+    return masks.manifest.get("parameters", {}).get("dilate", 0)
+
+
+def rendered(run: DiscoNerfPipeline, size: int) -> list[tuple[Seen, ...]]:
     """The objects that a run sees in every training view, from the pose that it found.
+
+    Where there are objects of several sizes, these are those of the default cut and the finest ones.
 
     Args:
         size: pixels of the longer side, about.
     """
-    from disconerf_ns.evaluation.predictions import label_map, render_view
+    from disconerf_ns.evaluation.predictions import frame_of_view
+    from disconerf_ns.rendering.outputs import label_numbers
+    from disconerf_ns.scene.edit import Edit
+    from disconerf_ns.scene.tree import DEFAULT
 
     cameras, views = run.datamanager.train_dataset.cameras, []
+    finest = () if run.model.current.value.trained.tree.is_flat else (1.0,)
     with progress_bar(len(cameras)) as advance:
         for index in range(len(cameras)):
             longest = max(int(cameras.height[index]), int(cameras.width[index]))
-            outputs = render_view(run, index, max(round(longest / size), 1), "train")
-            confidence = outputs["confidence"][..., 0].cpu().numpy()  # first, because labels are made of the same frame
-            views.append(Seen(label_map(outputs["label"]), confidence))
+            frame, cuts = frame_of_view(run, index, max(round(longest / size), 1), "train"), []
+            frame.images()
+            for granularity in (DEFAULT, *finest):
+                cut = frame.under(frame.scene.with_edit(Edit().at(granularity)))
+                images = (cut.image(values)[..., 0].cpu() for values in (label_numbers(cut), cut.labels().confidence))
+                cuts.append(Seen(*(image.numpy() for image in images)))
+            views.append(tuple(cuts))
             advance()
     return views

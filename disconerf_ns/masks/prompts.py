@@ -7,7 +7,7 @@ most like it lies inside and leaves out much of what is surely the object, becau
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -36,7 +36,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Seen:
-    """What a run sees in a view, as two images of any size."""
+    """The objects of one cut that a run sees in a view, as two images of any size."""
 
     labels: Int[np.ndarray, "h w"]
     """Number of the object that each pixel shows, 0 for none."""
@@ -76,7 +76,7 @@ class Prompt:
     """IoU of its picture with the stored mask that is most like it, in [0, 1]."""
 
 
-def usual_sizes(views: Sequence[Seen]) -> dict[int, float]:
+def usual_sizes(views: Iterable[Seen]) -> dict[int, float]:
     """Median size of every object's picture over the views that see it, as a fraction of the image."""
     sizes = defaultdict(list)
     for view in views:
@@ -86,19 +86,34 @@ def usual_sizes(views: Sequence[Seen]) -> dict[int, float]:
 
 
 def prompts_of(
+    cuts: Sequence[Seen],
+    masks: Bool[np.ndarray, "masks height width"],
+    looked_at: Bool[np.ndarray, "height width"],
+    usual: dict[int, float],
+    wanted: Wanted,
+) -> tuple[Prompt, ...]:
+    """Prompts for the objects of a view that its masks do not show, one for each.
+
+    Args:
+        cuts: what the run sees in the view as objects of one size or of several, the same object by the same number.
+        masks: the stored masks, at the size of the labels.
+        looked_at: pixels in which masks could be.
+        usual: sizes of the objects' pictures, see `usual_sizes`.
+    """
+    found: dict[int, Prompt] = {}
+    for view in cuts:
+        for prompt in _prompts_of_cut(view, masks, looked_at, usual, wanted):
+            found.setdefault(prompt.object, prompt)
+    return tuple(found.values())
+
+
+def _prompts_of_cut(
     view: Seen,
     masks: Bool[np.ndarray, "masks height width"],
     looked_at: Bool[np.ndarray, "height width"],
     usual: dict[int, float],
     wanted: Wanted,
 ) -> Iterator[Prompt]:
-    """Prompts for the objects of a view that its masks do not show.
-
-    Args:
-        masks: the stored masks, at the size of the view's labels.
-        looked_at: pixels in which masks could be.
-        usual: sizes of the objects' pictures, see `usual_sizes`.
-    """
     labels = np.where(looked_at, view.labels, 0)
     sure = view.confidence >= wanted.sure
     for label in np.unique(labels[labels > 0]).tolist():

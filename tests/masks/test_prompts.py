@@ -29,7 +29,7 @@ def view() -> Seen:
 
 def asked(masks: np.ndarray, seen: Seen | None = None, wanted: Wanted = WANTED, looked_at: np.ndarray = ALL):
     seen = seen or view()
-    return list(prompts_of(seen, masks, looked_at, usual_sizes([seen]) | usual_sizes([view()]), wanted))
+    return list(prompts_of([seen], masks, looked_at, usual_sizes([seen]) | usual_sizes([view()]), wanted))
 
 
 def boxes(*sides: tuple[int, int, int, int]) -> np.ndarray:
@@ -109,6 +109,15 @@ def test_points_are_sure_and_neighbours_are_pointed_out() -> None:
     assert all(seen.confidence[int(20 * y), int(40 * x)] == 1 for x, y in first.inside)
     assert [seen.labels[int(20 * y), int(40 * x)] for x, y in first.outside] == [3]
     assert second.outside == () and third.outside == ()
+
+
+def test_an_object_of_two_cuts_is_asked_for_once_and_its_parts_beside_it() -> None:
+    fine = view()
+    fine.labels[:, 10:20][fine.labels[:, 10:20] == 1] = 5
+    fine.labels[:, :10] = 6
+    cuts = [view(), fine]
+    found = prompts_of(cuts, boxes((0, 20, 0, 20)), ALL, usual_sizes(cuts), WANTED)
+    assert [prompt.object for prompt in found] == [2, 5, 6], "the mask shows the whole, not its halves"
 
 
 def test_a_stray_pixel_does_not_widen_the_box() -> None:
