@@ -16,6 +16,8 @@ from disconerf_ns.masks.prompts import Prompt
 from disconerf_ns.masks.proposers.recipe import Answers
 from disconerf_ns.masks.proposers.sam import SamConfig
 from disconerf_ns.masks.store import MaskStore
+from disconerf_ns.runs import load_pipeline
+from disconerf_ns.scene.edit import Edit
 
 MISSED = ("0001", "0002", "0003")
 """Views that lack the mask of the largest ball."""
@@ -117,6 +119,22 @@ def test_mistakes_are_one_sentence_before_the_run_is_opened(
         assert command(run, missing, *options) == 1
         error = capsys.readouterr().err
         assert named in error and len(error.strip().splitlines()) == 1
+
+
+def test_objects_of_a_tree_are_seen_at_two_sizes(tree_run: Path) -> None:
+    """The default cut has the pair of balls and the third one, the finest all three; the floor is the rest."""
+    pipeline = load_pipeline(tree_run)
+    scene = pipeline.model.current.value
+    numbers = [
+        {each.label_number for each in scene.with_edit(Edit().at(granularity)).objects} for granularity in (0.5, 1.0)
+    ]
+    views = refine.rendered(pipeline, 48)
+    assert len(views) == 14
+    for coarse, fine in views:
+        assert [set(np.unique(cut.labels)) <= known for cut, known in zip((coarse, fine), numbers)] == [True, True]
+        assert coarse.labels.shape == coarse.confidence.shape == (36, 48)
+        differ = coarse.labels != fine.labels
+        assert differ.any() and (coarse.labels[differ] > 0).mean() > 0.9, "only the pair comes apart"
 
 
 def test_the_old_set_is_not_overwritten(

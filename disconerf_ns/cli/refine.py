@@ -91,10 +91,8 @@ class Refine(Work):
         broken = make_masks(replace(self.proposer, level=None), jobs, store, manifest, self) if jobs else []
         for key, name in stored.items():
             if key not in images and (self.overwrite or not store.holds(key)):
-                about = {
-                    fact: value for fact, value in old.about(name).items() if fact != "path"
-                }  # from the old folder
-                store.save(key, old.load(name), about)
+                known = {fact: value for fact, value in old.about(name).items() if fact != "path"}
+                store.save(key, old.load(name), known)
         print(describe(store.root, measure(store, store.keys())))
         new = sum(len(store.load(key)) - store.about(key).get(FIRST_NEW, 0) for key in images if store.holds(key))
         print(f"  new        {new} masks of objects that the masks in {old.root} do not show")

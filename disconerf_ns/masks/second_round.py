@@ -20,8 +20,8 @@ from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.prompts import Prompt, at_size, ious
 from disconerf_ns.masks.proposers.recipe import Answers
 
-LIKE = 0.5
-"""IoU of a new mask with the run's picture of the object, at least."""
+LIKE = 0.75
+"""IoU of a new mask with the run's picture of the object, at least: a wrong mask harms, a missing one hardly does."""
 FIRST_NEW = "first_new"
 """Entry of a file's `image`: the number of its first mask of the second round; the masks before it are the old ones."""
 

@@ -147,12 +147,12 @@ def test_the_answer_that_is_most_like_the_object_joins_the_stored_masks() -> Non
 
 
 def test_an_answer_that_is_no_better_than_the_stored_masks_does_not() -> None:
-    # IoU of the part with the square is 5/10, and the least; of the whole with it 10/11.
+    # IoU of the part with the square is 8/10, of the smaller part 7/10, which is too little, and of the whole 10/11.
     stored = ImageMasks.from_arrays(boxes((0, 20, 0, 20)))
-    part, smaller, whole = boxes((5, 15, 25, 30), (6, 15, 25, 30), (5, 15, 25, 36))
+    part, smaller, whole = boxes((5, 15, 25, 33), (5, 15, 25, 32), (5, 15, 25, 36))
     assert len(completed(stored, [square()], [answer(part)])) == 2
     assert completed(stored, [square()], [answer(smaller)]) is stored
-    assert completed(stored, [square(0.5)], [answer(part)]) is stored
+    assert completed(stored, [square(0.8)], [answer(part)]) is stored
     assert completed(stored, [square(10 / 11)], [answer(whole)]) is stored
     assert completed(stored, [square()], [answer()]) is stored
     assert completed(stored, [], []) is stored
