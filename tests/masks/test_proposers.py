@@ -209,23 +209,25 @@ def tiny_model(kind: str, folder: Path) -> Path:
     """A model of transformers and its processor with random weights, as `from_pretrained` reads them."""
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
-    if kind == "sam":
-        vision = transformers.SamVisionConfig(
+    if kind in ("sam", "sam_hq"):
+        of = lambda part: getattr(transformers, f"{'Sam' if kind == 'sam' else 'SamHQ'}{part}")  # noqa: E731
+        vision = of("VisionConfig")(
             hidden_size=16, output_channels=16, num_hidden_layers=1, num_attention_heads=2, image_size=64, patch_size=8,
             mlp_dim=16, num_pos_feats=8, global_attn_indexes=[0], window_size=0,
         )  # fmt: skip
-        prompts = transformers.SamPromptEncoderConfig(
+        prompts = of("PromptEncoderConfig")(
             hidden_size=16, image_size=64, patch_size=8, image_embedding_size=8, mask_input_channels=4
         )
-        decoder = transformers.SamMaskDecoderConfig(
-            hidden_size=16, mlp_dim=16, num_hidden_layers=1, num_attention_heads=2, iou_head_hidden_dim=16
+        features = {} if kind == "sam" else {"vit_dim": 16}
+        decoder = of("MaskDecoderConfig")(
+            hidden_size=16, mlp_dim=16, num_hidden_layers=1, num_attention_heads=2, iou_head_hidden_dim=16, **features
         )
         sizes = {"vision_config": vision, "prompt_encoder_config": prompts, "mask_decoder_config": decoder}
-        model = transformers.SamModel(transformers.SamConfig(**sizes))
+        model = of("Model")(of("Config")(**sizes))
         image_processor = transformers.SamImageProcessor(
             size={"longest_edge": 64}, pad_size={"height": 64, "width": 64}, mask_size={"longest_edge": 16}
         )
-        processor = transformers.SamProcessor(image_processor)
+        processor = of("Processor")(image_processor)
     else:
         backbone = transformers.Sam2HieraDetConfig(
             hidden_size=8, num_attention_heads=1, image_size=[64, 64], blocks_per_stage=[1, 1, 1, 1],
@@ -249,7 +251,7 @@ def tiny_model(kind: str, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("kind", ["sam", "sam2"])
+@pytest.mark.parametrize("kind", ["sam", "sam_hq", "sam2"])
 def test_a_small_model_of_transformers(kind: str, image: np.ndarray, tmp_path: Path) -> None:
     """Its classes with random weights: all masks are those of the library's own generator, and they have levels.
 
