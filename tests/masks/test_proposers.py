@@ -53,6 +53,7 @@ def image() -> np.ndarray:
 
 
 EVERYTHING = {
+    "level": None,
     "crops": "none",
     "min_predicted_iou": -9.0,
     "min_stability": 0.0,
@@ -84,7 +85,7 @@ def test_all_levels_are_what_sams_own_generator_finds(image: np.ndarray, box_iou
 def test_a_level_keeps_one_mask_of_each_point(image: np.ndarray) -> None:
     sam = tiny_sam()
     for level in (0, 1, 2):
-        proposer = sam_proposer(SamConfig(**EVERYTHING, level=level, max_box_iou=1.0), sam)
+        proposer = sam_proposer(SamConfig(**{**EVERYTHING, "level": level, "max_box_iou": 1.0}), sam)
         answers = proposer.ask(image)
         assert 0 < len(answers.masks) <= 16
         assert set(answers.level) == {level}
