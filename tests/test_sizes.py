@@ -9,7 +9,7 @@ from torch import Tensor
 from disconerf_ns.discovery.cells import Cells, Observation
 from disconerf_ns.discovery.consensus import collect
 from disconerf_ns.discovery.explanation import explain_all
-from disconerf_ns.discovery.find import find_consensus
+from disconerf_ns.discovery.find import agreed_on, find_consensus
 from disconerf_ns.discovery.nobody import uncovered
 from disconerf_ns.discovery.parts import finest, masks_inside
 from disconerf_ns.discovery.shown import Shown
@@ -68,6 +68,8 @@ def test_whole_and_parts_make_a_tree() -> None:
     assert set(tree.cut(1.0)) == screen | keyboard | cup | sheet
     assert tree.masks[laptop] == sum(view % 4 > 0 for view in range(VIEWS))
     assert tree.support[laptop] > 0.8
+    said = "the masks of all views agree on 2 objects, of 3 parts; masks never cover the rest of the surface"
+    assert agreed_on(consensus) == said
 
 
 def test_random_pieces_of_an_object_are_no_parts() -> None:
@@ -111,7 +113,8 @@ def test_slots_that_are_few_hold_the_largest_objects_and_the_rest(most: int) -> 
 
 
 def test_without_masks_there_are_no_objects() -> None:
-    assert len(find_consensus(world(lambda *_: [], views=4))) == 0
+    nothing = find_consensus(world(lambda *_: [], views=4))
+    assert (len(nothing), agreed_on(nothing)) == (0, "the masks of all views agree on no object")
 
 
 def test_coverage_counts_views_and_a_little_the_neighbours() -> None:

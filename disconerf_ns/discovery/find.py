@@ -37,6 +37,7 @@ from disconerf_ns.discovery.consensus import (
 from disconerf_ns.discovery.nobody import LEAST_REST, uncovered
 from disconerf_ns.discovery.parts import finest
 from disconerf_ns.discovery.unions import tree_of
+from disconerf_ns.scene.tree import DEFAULT
 
 COARSE, FINE = 4000, 30_000
 """Maximum number of cells that are merged pair by pair, and maximum number of cells that get a group in the end."""
@@ -86,6 +87,18 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
     known = fine >= 0
     consensus = Consensus.of(draw.seeds[known], fine[known])
     return replace(consensus, tree=tree.with_rest() if rest else tree)
+
+
+def agreed_on(consensus: Consensus) -> str:
+    """A sentence about the objects that the masks of all views agree on."""
+    tree = consensus.tree
+    if tree is None:
+        return "the masks of all views agree on no object"
+    default, finest = ([node for node in tree.cut(cut) if node != tree.rest] for cut in (DEFAULT, 1.0))
+    sentence = f"the masks of all views agree on {len(default)} objects"
+    if len(finest) > len(default):
+        sentence += f", of {len(finest)} parts"
+    return sentence if tree.rest is None else f"{sentence}; masks never cover the rest of the surface"
 
 
 def _groupings(views: Sequence[MaskedSurface], most: int | None) -> Iterator[Grouping]:
