@@ -41,7 +41,9 @@ OBJECTS = ("object_slots", "object_boxes", "object_scores")
 CONSENSUS = ("consensus_points", "consensus_groups", "consensus_neighbours")
 """Buffers that hold the consensus."""
 TREE = ("tree_parent", "tree_opens", "tree_support", "tree_masks", "tree_rest")
-"""Buffers that hold the tree of objects, empty for a flat one."""
+"""Buffers that hold the tree of objects."""
+NO_TREE = ObjectTree(0, (), ())
+"""Content of these buffers where slots join to no larger objects."""
 BACKGROUNDS = {"white": 1.0, "black": 0.0}
 """Grey value of the surroundings of an object that is rendered alone."""
 ALWAYS_LEARN = 10
@@ -78,7 +80,7 @@ class DiscoNerfModel(NerfactoModel):
         self.register_buffer("consensus_points", torch.zeros(0, 3))
         self.register_buffer("consensus_groups", torch.zeros(0, dtype=torch.long))
         self.register_buffer("consensus_neighbours", torch.zeros(0, 1, dtype=torch.long))
-        for name, tensor in ObjectTree(0, (), ()).as_tensors().items():
+        for name, tensor in NO_TREE.as_tensors().items():
             self.register_buffer(f"tree_{name}", tensor)
         self.coarse_to_fine = CoarseToFine(self.field.mlp_base)
         self.proposals_learn = True
@@ -188,9 +190,12 @@ class DiscoNerfModel(NerfactoModel):
         self.consensus_neighbours = consensus.neighbours.to(self.device)
         if self.slots_by_masks and len(consensus) > 0:
             self.object_field.resize(len(consensus))
-        if consensus.tree is not None:
-            for name, tensor in consensus.tree.widened(self.object_field.slots).as_tensors().items():
-                setattr(self, f"tree_{name}", tensor.to(self.device))
+        self.set_tree(None if consensus.tree is None else consensus.tree.widened(self.object_field.slots))
+
+    def set_tree(self, tree: ObjectTree | None) -> None:
+        """Join the slots to larger objects; None for a flat tree."""
+        for name, tensor in (tree or NO_TREE).as_tensors().items():
+            setattr(self, f"tree_{name}", tensor.to(self.device))
         self._renew()
 
     def set_objects(self, objects: list[DiscoveredObject]) -> None:
@@ -217,7 +222,7 @@ class DiscoNerfModel(NerfactoModel):
         return TrainedScene(
             NerfactoRadiance(self, self.still, self.config.half_precision, self.config.frozen_samples),
             self.object_field,
-            ObjectTree.from_tensors(columns, slots) if len(self.tree_parent) > 0 else ObjectTree.flat(slots),
+            ObjectTree.from_tensors(columns, slots) if len(columns["parent"]) > 0 else ObjectTree.flat(slots),
             tuple(objects),
             self.consensus_points if agreed else None,
             self.consensus_groups if agreed else None,

@@ -26,8 +26,8 @@ from disconerf_ns.compat.process import prepare_process
 from disconerf_ns.config import DiscoNerfPipelineConfig
 from disconerf_ns.datamanager import DiscoNerfDataManager
 from disconerf_ns.discovery.cells import MaskedSurface
-from disconerf_ns.discovery.consensus import find_consensus
 from disconerf_ns.discovery.explanation import Explanation, explain_all
+from disconerf_ns.discovery.find import find_consensus
 from disconerf_ns.discovery.objects import discover
 from disconerf_ns.discovery.report import report_masks, save_report
 from disconerf_ns.errors import UserError

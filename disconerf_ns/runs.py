@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from disconerf_ns.errors import UserError, reason
-from disconerf_ns.scene.arrangement import arrange
+from disconerf_ns.scene.arrangement import all_objects, arrange
 from disconerf_ns.scene.cut import said_of_shown
 from disconerf_ns.scene.edit import EDIT, Edit
 from disconerf_ns.scene.objects import SceneObject, load_manifest
@@ -116,3 +116,13 @@ def objects_of(config: Path, granularity: float | None = None) -> tuple[SceneObj
         raise AssertionError(f"object {node} is not split")
 
     return arrange(discovered, tree, edit, whole)
+
+
+def all_objects_of(config: Path) -> tuple[SceneObject, ...]:
+    """A run's objects of every size under the names that a person gave them, from its small files.
+
+    Raises:
+        UserError: the run has no objects, or its files cannot be read.
+    """
+    discovered, tree = load_manifest(manifest_of(config))
+    return all_objects(discovered, tree, edit_of(config, tree))

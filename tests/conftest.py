@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import shutil
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -94,6 +95,41 @@ def run(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     trainer = train(config)
     torch.set_num_threads(threads)
     return Run(config.get_base_dir() / "config.yml", trainer)
+
+
+@pytest.fixture(scope="session")
+def tree_run(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """config.yml of a copy of the run with a tree: two balls are a pair, the pair and a ball a set, the floor the rest.
+
+    The default cut shows the pair, the coarsest the set, the finest each ball.
+    """
+    from disconerf_ns.model import OBJECTS, TREE
+    from disconerf_ns.scene.objects import save_manifest
+    from disconerf_ns.scene.tree import NEVER, ObjectTree
+
+    pipeline = run.trainer.pipeline
+    model, before = pipeline.model, pipeline.model.current.value
+    floor, one, other, third = sorted(range(4), key=lambda node: -before.trained.by_node[node].share)
+    parent, opens = [-1] * 6, (*[NEVER] * 4, 0.7, 0.3)
+    parent[one] = parent[other] = 4
+    parent[4] = parent[third] = 5
+    tree = ObjectTree(4, tuple(parent), opens, support=(0.75,) * 6, masks=(0, 1, 2, 3, 4, 5), rest=floor)
+    folder = tmp_path_factory.mktemp("tree") / "run"
+    shutil.copytree(run.folder, folder)
+    try:
+        model.set_tree(tree)
+        model.set_objects([])
+        pipeline.discover_objects()
+        save_manifest(model.current.value.all_objects, tree, 479, folder / "objects.json")
+        (checkpoint,) = (folder / "nerfstudio_models").iterdir()
+        state = torch.load(checkpoint, weights_only=False)
+        state["pipeline"] |= {f"_model.{name}": getattr(model, name).clone() for name in (*OBJECTS, *TREE)}
+        torch.save(state, checkpoint)
+    finally:
+        model.set_tree(None)
+        model.set_objects(list(before.trained.discovered))
+        model.current.replace(lambda _: before)
+    return folder / "config.yml"
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from disconerf_ns.runs import check_granularity, edit_of, manifest_of, objects_of
-from disconerf_ns.scene.arrangement import all_objects
+from disconerf_ns.runs import all_objects_of, check_granularity, edit_of, manifest_of, objects_of
 from disconerf_ns.scene.objects import load_manifest
 
 if TYPE_CHECKING:
@@ -17,6 +16,10 @@ if TYPE_CHECKING:
     from disconerf_ns.discovery.report import MaskReport
     from disconerf_ns.scene.objects import SceneObject
     from disconerf_ns.scene.tree import ObjectTree
+
+
+TREE_WIDTH = 120
+"""Least columns of a tree, whose lines a narrower terminal wraps itself."""
 
 
 @dataclass
@@ -44,11 +47,12 @@ class Objects:
 
         from disconerf_ns.discovery.report import load_report
 
-        discovered, tree = load_manifest(manifest_of(self.load_config))
+        _, tree = load_manifest(manifest_of(self.load_config))
         edit = edit_of(self.load_config, tree, self.granularity)
         objects = objects_of(self.load_config, self.granularity)
         if self.tree:
-            Console().print(listed_tree(all_objects(discovered, tree, edit), tree, {each.id for each in objects}))
+            listed = listed_tree(all_objects_of(self.load_config), tree, {each.id for each in objects})
+            Console(width=max(Console().width, TREE_WIDTH)).print(listed)
             return
         table = Table()
         for column in ("object", "name", "colour", "share of surface", "confidence", "views", "size"):
@@ -75,7 +79,7 @@ def listed_tree(every: Sequence[SceneObject], tree: ObjectTree, shown: set[int])
         yield f"{100 * each.share:.1f} %"
         yield f"confidence {100 * each.confidence:.0f} %"
         if tree.masks:
-            yield f"shown by {tree.masks[each.id]} masks, support {tree.support[each.id]:.2f}"
+            yield f"{tree.masks[each.id]} masks, support {tree.support[each.id]:.2f}"
         if each.id in tree.inner:
             yield f"opens at {tree.opens[each.id]:.2f}"
 

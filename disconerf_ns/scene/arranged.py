@@ -125,7 +125,19 @@ class ArrangedScene:
         Raises:
             UserError: no object, or more than one, has that name.
         """
-        return find_object(self.objects, name)
+        return find_object(self.objects, name, self.all_objects)
+
+    def shown_for(self, id: int) -> tuple[ObjectId, ...]:
+        """The objects that show what an id stands for: itself, its parts in the tree, or the whole that it is in.
+
+        There is none for an object that is gone, or is merged into another one.
+        """
+        if id in self.by_id:
+            return (ObjectId(id),)
+        if id in self.nodes or id >= len(self.trained.tree):
+            return ()
+        slots = self.trained.tree.leaves(id)
+        return tuple(each.id for each in self.objects if each.id in self.nodes and not slots.isdisjoint(each.slots))
 
     @property
     def merged(self) -> dict[int, int]:
@@ -158,7 +170,7 @@ class ArrangedScene:
         wanted = self.ids_in_use.intersection(ids.nonzero()[:, 0].tolist()) - self.merged.keys()
         if wanted - self.by_id.keys():
             return None
-        boxes = [self.by_id[id].box for id in sorted(wanted)]
+        boxes = [self.by_id[ObjectId(id)].box for id in sorted(wanted)]
         return torch.tensor(boxes, device=self.trained.radiance.device).view(-1, 2, 3)
 
     # ---------------------------------------------------------------- whose a point is

@@ -129,6 +129,10 @@ class Edit:
         """The same edit with objects shown as their parts in the tree."""
         return replace(self, opened=self.opened | set(ids))
 
+    def close(self, *ids: int) -> Edit:
+        """The same edit with objects no longer shown as their parts because a person opened them."""
+        return replace(self, opened=self.opened - set(ids))
+
     def alike(self, id: int, others: Iterable[int]) -> Edit:
         """The same edit with other objects hidden as one is, and in its colour if a person gave it one."""
         others = set(others)
@@ -219,8 +223,8 @@ class Edit:
         if not_maps := [name for name, entry in maps.items() if not isinstance(entry, dict)]:
             raise ValueError(f"its entry {not_maps[0]!r} is not an object")
         parsed = {name: {_id(id): MAPPINGS[name](value) for id, value in entry.items()} for name, entry in maps.items()}
-        parsed |= {name: frozenset(map(_whole, entry)) for name, entry in sets.items()}
-        return cls(**parsed, granularity=_number(content.get("granularity", DEFAULT)))
+        hidden, opened = (frozenset(map(_whole, sets[name])) for name in SETS)
+        return cls(hidden, **parsed, granularity=_number(content.get("granularity", DEFAULT)), opened=opened)
 
     def table(self, nodes: int, device: torch.device | str) -> EditTable:
         """The edit as tensors over the ids of so many nodes and their connected parts."""

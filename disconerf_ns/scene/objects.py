@@ -88,15 +88,21 @@ class SceneObject:
         return f"{self.name}_{title}" if title else self.name
 
 
-def find_object(objects: Sequence[SceneObject], name: str) -> SceneObject:
+def find_object(objects: Sequence[SceneObject], name: str, others: Sequence[SceneObject] = ()) -> SceneObject:
     """The object of an output name, or of a name that a person gave.
 
+    Args:
+        objects: the objects that are shown.
+        name: either name.
+        others: objects of other sizes, which are known and not shown.
     Raises:
         UserError: no object, or more than one, has that name.
     """
     found = [each for each in objects if name == each.name] or [each for each in objects if name and name == each.title]
     if len(found) == 1:
         return found[0]
+    if not found and any(name in (each.name, each.title) for each in others):
+        raise UserError(f"objects: {name} is no object at this granularity; choose a finer or a coarser one.")
     if not found:
         known = ", ".join(each.name + (f" ({each.title})" if each.title else "") for each in objects)
         raise UserError(f"objects: there is no {name or '(no name)'}; the scene has {known or 'no objects yet'}.")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from disconerf_ns.scene.lazy import lazy
@@ -55,7 +56,13 @@ class Ownership:
 
     def joined(self, slots: Float[Tensor, "n slots"]) -> Float[Tensor, "n nodes"]:
         """Values of the slots, summed for each node."""
-        return slots[:, self.index] if self.unions is None else slots @ self.unions
+        return slots.index_select(1, self.index) if self.unions is None else slots @ self.unions
+
+    def inside(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n nodes"]:
+        """Whether scene positions lie in the nodes' boxes."""
+        low, high = self.boxes.unbind(1)
+        of_axes = ((low[:, k] <= x[:, None]) & (x[:, None] <= high[:, k]) for k, x in enumerate(positions.unbind(1)))
+        return reduce(torch.logical_and, of_axes)
 
     def __call__(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n nodes"]:
         """Probabilities of the nodes at contracted positions times who may own them; rows sum to at most 1.
@@ -65,11 +72,8 @@ class Ownership:
         next to nothing, but one of them is still the largest. Slots of nodes that are no objects own nothing.
         """
         trained = self.trained
-        low, high = self.boxes.unbind(1)
-        scene = trained.contraction.inverse(positions)[:, None]
-        inside = ((low <= scene) & (scene <= high)).all(-1)
         probabilities = self.joined(trained.object_field(positions) + 1e-9)
-        owned = inside.to(probabilities).clamp(min=OUTSIDE)
+        owned = self.inside(trained.contraction.inverse(positions)).to(probabilities).clamp(min=OUTSIDE)
         if trained.seen_voxels is not None:
             seen = self.joined(trained.seen_voxels(positions).to(probabilities))
             owned *= seen.clamp(OUTSIDE, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -130,8 +130,12 @@ class ObjectTree:
         def grown(values: tuple, new: Any) -> tuple:
             return (*values[: self.slots], *[new] * further, *values[self.slots :]) if values else ()
 
-        columns = grown(moved, -1), grown(self.opens, NEVER), grown(self.support, 0.0), grown(self.masks, 0)
-        return ObjectTree(slots, *columns, self.rest)
+        opens, support, masks = grown(self.opens, NEVER), grown(self.support, 0.0), grown(self.masks, 0)
+        return ObjectTree(slots, grown(moved, -1), opens, support, masks, self.rest)
+
+    def with_rest(self) -> ObjectTree:
+        """The same tree with one more slot, which is the rest."""
+        return replace(self.widened(self.slots + 1), rest=self.slots)
 
     # ---------------------------------------------------------------- forms in files
 
@@ -146,9 +150,9 @@ class ObjectTree:
         Raises:
             ValueError: it is no tree over that many slots.
         """
-        columns = (tuple(map(kind, content[name])) for name, kind in COLUMNS.items())
+        columns = {name: tuple(map(kind, content[name])) for name, kind in COLUMNS.items()}
         rest = content["rest"]
-        return cls(slots, *columns, None if rest is None else int(rest))._checked()
+        return cls(slots, **columns, rest=None if rest is None else int(rest))._checked()
 
     def as_tensors(self) -> dict[str, Tensor]:
         """The tree without its number of slots, as tensors of one axis; `rest` has no entry or one."""

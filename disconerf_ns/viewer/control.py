@@ -91,7 +91,6 @@ class ObjectControl(ViewerControl):
         if viewer.trainer is None:
             viewer.pause_train.visible = viewer.resume_train.visible = False
             self._open_edit()
-            self.panel.status.finish(self.current.value.counted)
         self.viser_server.on_client_connect(self._welcome)
         self.refresh()
         threading.Thread(target=self._serve, daemon=True).start()
@@ -159,6 +158,8 @@ class ObjectControl(ViewerControl):
         if self.opened:
             self.pictures.selected = frozenset(self.editor.selected)
             self.panel.refresh()
+            if self.viewer.trainer is None:
+                self.panel.status.finish(self.current.value.counted)
             self._follow_names()
             self._follow_edit()
 

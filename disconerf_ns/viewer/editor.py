@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from disconerf_ns.errors import UserError
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.current import CurrentScene
+from disconerf_ns.scene.cut import shown_nodes
 from disconerf_ns.scene.edit import Edit, name_fault
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 
@@ -58,6 +59,11 @@ class Editor:
     def wait(self) -> None:
         """Wait for the next wish."""
         self._asked.wait()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are wishes that are not made yet."""
+        return not self._wishes.empty()
 
     def drain(self) -> None:
         """Make all wishes. One that cannot be made is told to the person; nothing is raised."""
@@ -140,7 +146,7 @@ class Editor:
     def isolate(self) -> None:
         """Show the selected objects alone; everything again, if they are alone."""
         ids, edit = self.selection(), self.edit
-        alone = edit.isolate(ids, range(self.scene.ids))
+        alone = edit.isolate(ids, self.scene.ids_in_use)
         self.change(replace(edit, hidden=frozenset()) if alone.hidden == edit.hidden else alone)
 
     def show_all(self) -> None:
@@ -169,29 +175,67 @@ class Editor:
             raise UserError(f"This cannot be a name: {fault}.")
         self.change(self.edit.rename(id, name), ("name", id))
 
+    def refine(self, granularity: float) -> None:
+        """Show finer or coarser objects, from 0, the coarsest, to 1."""
+        self.change(self.edit.at(granularity), "granularity")
+        self._keep_selection()
+
+    def enter(self, part: ObjectId) -> None:
+        """Show an object as its parts, and select one of them."""
+        parent = self.scene.trained.tree.parent[part]
+        if part not in self.scene.by_id and parent >= 0:
+            self.change(self.edit.open(parent))
+        self.selected = (part,)
+        self._keep_selection()
+
     def merge(self) -> None:
-        """Make the selected objects one; it is called as the one that was selected first."""
-        first, *others = self.selection()
+        """Make the selected objects one; it is called as the one that was selected first.
+
+        All parts of an object that was opened are that object again, under its own name.
+        """
+        first, *others = chosen = self.selection()
         if not others:
             raise UserError("Select two objects or more to merge them.")
-        self.change(self.edit.merge(others, first))
+        merged = self._closed(chosen) or self.edit.merge(others, first)
+        self.change(merged)
         self.selected = (first,)
+        self._keep_selection()
+
+    def _closed(self, chosen: Sequence[ObjectId]) -> Edit | None:
+        """The edit with an opened object closed, if objects are all of its parts."""
+        tree, nodes = self.scene.trained.tree, set(chosen)
+        opened = self.edit.opened
+        inside = next((node for node in opened if {*self.scene.shown_for(node)} == nodes), None)
+        if inside is None:
+            return None
+        closed = self.edit.close(*(node for node in opened if node == inside or inside in tree.ancestors(node)))
+        return closed if inside in shown_nodes(closed, tree) else None
 
     def split(self) -> None:
-        """Take a merged object apart again; or else split the selected slots into their connected parts."""
+        """Take merged objects apart again, open those that have parts, split others into their connected parts."""
         scene, edit, pieces = self.scene, self.edit, []
+        tree = scene.trained.tree
         for id in self.selection():
             if id in edit.merged.values():
-                pieces += [id, *(part for part, into in edit.merged.items() if into == id)]
+                apart = [id, *(part for part, into in edit.merged.items() if into == id)]
                 edit = edit.take_apart(id)
-            elif id < scene.trained.slots and id not in edit.split and len(scene.parts(id)) > 1:
+                lost = {part for part in apart if part < len(tree)} - {*shown_nodes(edit, tree)}
+                edit = edit.open(*({tree.parent[part] for part in lost} - {-1}))
+                pieces += apart
+            elif id in edit.split:
+                continue
+            elif id in tree.inner:
+                edit = edit.open(id)
+                pieces.append(id)
+            elif id < len(tree) and len(scene.parts(id)) > 1:
                 edit = edit.divide(id, len(scene.parts(id)))
-                parts = edit.part_ids(id, scene.trained.slots)
+                parts = edit.part_ids(id, len(tree))
                 edit, pieces = edit.alike(id, parts[1:]), [*pieces, *parts]
         if not pieces:
             raise UserError("The selection is in one piece.")
         self.change(edit)
         self.selected = tuple(pieces)
+        self._keep_selection()
 
     def save(self, path: Path) -> None:
         """Write the edit to a file."""
@@ -226,4 +270,7 @@ class Editor:
         return self.scene.by_id[self.selection()[0]]
 
     def _keep_selection(self) -> None:
-        self.selected = tuple(id for id in self.selected if id in self.scene.by_id)
+        """Let go what is gone; of an object that another cut shows as its parts or in a whole, these are selected."""
+        scene = self.scene
+        there = (id for chosen in self.selected for id in scene.shown_for(chosen))
+        self.selected = tuple(dict.fromkeys(there))

@@ -10,7 +10,7 @@ import viser
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.viewer.boxes import Boxes
 from disconerf_ns.viewer.editor import Editor
-from disconerf_ns.viewer.rows import ORDERS, Rows
+from disconerf_ns.viewer.rows import ORDERS, Family, Rows
 from disconerf_ns.viewer.status import Status
 
 SHOWN = {
@@ -68,6 +68,9 @@ class Panel:
         self.status = Status(server, tab)
         with tab:
             self.shown = gui.add_dropdown("Show", tuple(SHOWN), hint="What is drawn; the tab Control has all outputs")
+            self.detail = gui.add_slider(
+                "Detail", 0.0, 1.0, 0.05, editor.edit.granularity, visible=False, hint="Coarser or finer objects"
+            )
             self.clicks = gui.add_dropdown("Clicks", CLICKS, hint="What a click into the picture does")
             with gui.add_folder("Selection"):
                 self.name = gui.add_text("Name", "", hint="Name of the selected object; it also names its outputs")
@@ -80,7 +83,7 @@ class Panel:
                 self._edit(
                     "Parts",
                     {"merge": editor.merge, "split": editor.split},
-                    "Make the selected objects one, or split them into connected parts",
+                    "Make the selected objects one, or open them into their parts, or else into connected ones",
                 )
                 self._buttons(
                     "Camera",
@@ -115,7 +118,7 @@ class Panel:
                 self.search = gui.add_text(
                     "Search", "", visible=False, hint="Only objects whose name holds this are listed"
                 )
-        self.rows = Rows(server, folder, self._select)
+        self.rows = Rows(server, folder, self._select, lambda part: editor.ask(editor.enter, part))
         self._connect()
 
     def _buttons(self, label: str, actions: dict[str, Callable[[viser.ClientHandle], None]], hint: str) -> None:
@@ -142,6 +145,7 @@ class Panel:
         def boxes(_: bool) -> None:
             self.boxes.boxes, self.boxes.names = self.show_boxes.value, self.show_names.value
 
+        on(self.detail, editor.refine)
         on(self.name, editor.rename)
         on(self.color, lambda rgb: editor.recolor(tuple(channel / 255 for channel in rgb)))
         on(self.extraction, lambda value: editor.look(extraction=value))
@@ -168,7 +172,11 @@ class Panel:
         scene, selected = self.editor.scene, self.editor.selected
         chosen = [each for each in scene.objects if each.id in selected]
         self.search.visible = len(scene.objects) > MANY
-        self.rows.update(scene.objects, scene.edit.hidden, selected, self.search.value)
+        self.detail.visible = not scene.trained.tree.is_flat
+        if self.detail.value != scene.edit.granularity and not self.editor.waiting:
+            self.detail.value = scene.edit.granularity
+        family = Family(scene.all_objects, scene.trained.tree)
+        self.rows.update(scene.objects, scene.edit.hidden, selected, self.search.value, family)
         self.boxes.update(scene, frozenset(selected))
         self._show_selection(chosen)
 

@@ -50,7 +50,8 @@ class Status:
 
     def say(self, text: str) -> None:
         """Show a line, such as the work before a stage's first step."""
-        self.text.content = text
+        if self.text.content != text:
+            self.text.content = text
 
     def finish(self, objects: int) -> None:
         """Nothing is trained any more."""

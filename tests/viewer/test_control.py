@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -19,6 +20,7 @@ from viewer_presses import elements, presses, send
 
 from disconerf_ns.compat.viewer import redraw
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.tree import NEVER, ObjectTree
 from disconerf_ns.viewer import control
 from disconerf_ns.viewer.boxes import Box, box_of
 from disconerf_ns.viewer.camera_moves import view_of
@@ -131,7 +133,7 @@ def test_buttons_do_what_they_say(viewer, panel, told) -> None:
 
 
 def test_everything_but_plain_buttons_has_a_tooltip(viewer) -> None:
-    ours = {"Show", "Clicks", "Name", "Colour", "Visible", "Parts", "Camera", "Changes", "Edit", "Colours",
+    ours = {"Show", "Detail", "Clicks", "Name", "Colour", "Visible", "Parts", "Camera", "Changes", "Edit", "Colours",
             "Extraction", "Confidence", "Boxes", "Names", "Sort by", "Search"}  # fmt: skip
     found = {props.label: props.hint for _, props, _ in elements(viewer.viser_server) if hasattr(props, "hint")}
     assert ours <= found.keys()
@@ -173,6 +175,31 @@ def test_the_selection_is_shown(viewer, panel) -> None:
     panel._select(model.current.value.objects[1].id)
     panel.editor.drain()
     assert panel.name.value == "2 objects" and panel.name.disabled and not panel.color.disabled
+
+
+def test_the_slider_shows_coarser_and_finer_objects(viewer, panel) -> None:
+    """Two objects in a larger one, which the default cut shows whole; the slider is hidden where nothing is larger."""
+    current, text = viewer.pipeline.model.current, panel.status.text
+    assert not panel.detail.visible and text.content == "**4 objects**"
+    first, second, *others = current.value.trained.discovered
+    parent = [-1] * 5
+    parent[first.node] = parent[second.node] = 4
+    tree = ObjectTree(4, tuple(parent), (*[NEVER] * 4, 0.7))
+    whole = replace(first, node=4, share=first.share + second.share)
+    trained = replace(current.value.trained, tree=tree, discovered=(whole, *others, first, second))
+    current.replace(lambda scene: scene.with_trained(trained))
+    panel.editor.ask(panel.editor.select, [4])
+    panel.editor.drain()
+    assert panel.detail.visible and panel.detail.value == 0.5 and text.content == "**3 objects**"
+    assert set(panel.rows.ids) == {4, *(each.node for each in others)} and panel.rows._folders.keys() == {4}
+    presses(viewer, panel.detail, 0.8)
+    assert text.content == "**4 objects**" and set(panel.rows.ids) == {0, 1, 2, 3}
+    assert panel.name.value == "2 objects", "both parts of what was selected"
+    presses(viewer, groups_by_label(viewer)["Changes"], "undo")
+    assert panel.detail.value == 0.5 and set(panel.rows.ids) == {4, *(each.node for each in others)}
+    panel.rows.enter(first.node)
+    panel.editor.drain()
+    assert current.value.edit == Edit().open(4) and panel.editor.selected == (first.node,)
 
 
 @pytest.mark.parametrize("position", [(3.0, 0.0, 1.0), (0.0, -2.0, 0.0), (0.1, 0.1, 4.0), (0.5, -0.2, 0.3)])

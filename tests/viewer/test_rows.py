@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from disconerf_ns.scene.edit import LUMA
 from disconerf_ns.scene.objects import ObjectId, SceneObject
-from disconerf_ns.viewer.rows import Rows, look
+from disconerf_ns.scene.tree import NEVER, ObjectTree
+from disconerf_ns.viewer.rows import Family, Rows, look
 
 NOBODY: frozenset[int] = frozenset()
 
@@ -44,7 +45,7 @@ def server() -> Iterator[viser.ViserServer]:
 
 @pytest.fixture
 def rows(server: viser.ViserServer) -> Rows:
-    return Rows(server, server.gui.add_folder("Objects"), lambda _: None)
+    return Rows(server, server.gui.add_folder("Objects"), lambda _: None, lambda _: None)
 
 
 def shown(rows: Rows) -> list[int]:
@@ -110,8 +111,111 @@ def test_white_text_can_be_read_on_every_row(rgb: tuple[float, float, float], hi
 
 def test_a_click_selects(server: viser.ViserServer) -> None:
     chosen: list[int] = []
-    rows = Rows(server, server.gui.add_folder("Objects"), chosen.append)
+    rows = Rows(server, server.gui.add_folder("Objects"), chosen.append, lambda _: None)
     rows.update([thing(0, 0.2), thing(1, 0.5)], NOBODY, (), "")
     for callback in handles(rows)[1]._impl.update_cb:
         callback(viser.GuiEvent(None, 0, handles(rows)[1]))
     assert chosen == [1]
+
+
+# ---------------------------------------------------------------- parts
+
+CUP, SET = 3, 4
+TREE = ObjectTree(3, (CUP, CUP, SET, SET, -1), (*[NEVER] * 3, 0.7, 0.3))
+"""A cup of the objects 0 and 1, a set of the cup and object 2."""
+EVERY = [
+    replace(thing(CUP, 0.3), number=0, slots=frozenset([0, 1])),
+    replace(thing(2, 0.2), number=1),
+    replace(thing(SET, 0.5), number=2, slots=frozenset([0, 1, 2])),
+    replace(thing(0, 0.2), number=3),
+    replace(thing(1, 0.1), number=4),
+]
+BY_ID = {each.id: each for each in EVERY}
+
+
+def kinds(folder: viser.GuiFolderHandle) -> list[str]:
+    """What is in a folder of parts, from top to bottom."""
+    inside = sorted(folder._children.values(), key=lambda handle: handle.order)
+    return ["folder" if isinstance(handle, viser.GuiFolderHandle) else "row" for handle in inside]
+
+
+def test_parts_are_in_closed_folders_below_their_object(rows: Rows) -> None:
+    family = Family(EVERY, TREE)
+    cup, other = family.looks(BY_ID[SET])
+    assert [part[0] for part in (cup, other, *cup[2])] == [CUP, 2, 0, 1] and other[2] == ()
+    assert cup[1].label.startswith("object_00") and cup[2][0][1].label.startswith("object_03")
+    rows.update([BY_ID[SET]], NOBODY, (), "", family)
+    assert shown(rows) == [SET] and rows._folders.keys() == {SET}
+    folder = rows._folders[SET][1]
+    assert kinds(folder) == ["row", "folder", "row"]
+    (nested,) = (each for each in folder._children.values() if isinstance(each, viser.GuiFolderHandle))
+    assert kinds(nested) == ["row", "row"]
+    assert handles(rows)[SET].order < folder.order < handles(rows)[SET].order + 1e-3
+    rows.update([BY_ID[SET]], frozenset({SET}), (SET,), "", family)
+    assert rows._folders[SET][1] is folder, "a folder that a person opened stays open"
+
+
+def test_parts_come_where_their_whole_was_and_back(rows: Rows) -> None:
+    family, others = Family(EVERY, TREE), [replace(thing(7, 0.9), number=7), replace(thing(8, 0.1), number=8)]
+    tree = ObjectTree(9, (9, 9, 10, *[-1] * 6, 10, -1), (*[NEVER] * 9, 0.7, 0.3))
+    every = [replace(each, id={CUP: 9, SET: 10}.get(each.id, each.id)) for each in EVERY] + others
+    by_id, family = {each.id: each for each in every}, Family(every, tree)
+    for nodes, expected in (
+        ([7, 10, 8], [7, 10, 8]),
+        ([7, 9, 2, 8], [7, 9, 2, 8]),
+        ([7, 0, 1, 2, 8], [7, 0, 1, 2, 8]),
+        ([7, 10, 8], [7, 10, 8]),
+    ):
+        rows.update([by_id[node] for node in nodes], NOBODY, (), "", family)
+        assert shown(rows) == expected
+        assert rows._folders.keys() == {9, 10} & {*nodes}
+
+
+def test_merged_and_divided_objects_have_no_parts_in_the_list(rows: Rows) -> None:
+    merged, divided = replace(BY_ID[CUP], slots=frozenset([0, 1, 2])), replace(BY_ID[CUP], whole=False)
+    for each in (merged, divided):
+        rows.update([each], NOBODY, (), "", Family(EVERY, TREE))
+        assert rows._folders == {}
+
+
+def test_an_object_is_found_by_the_name_of_a_part(rows: Rows) -> None:
+    named = [replace(each, title="handle") if each.id == 1 else each for each in EVERY]
+    for query, expected in (("handle", [SET]), ("object_03", [SET]), ("spout", [])):
+        rows.update([BY_ID[SET]], NOBODY, (), query, Family(named, TREE))
+        assert shown(rows) == expected
+
+
+def test_a_click_on_a_part_enters_it(server: viser.ViserServer) -> None:
+    entered: list[int] = []
+    rows = Rows(server, server.gui.add_folder("Objects"), lambda _: None, entered.append)
+    rows.update([BY_ID[CUP]], NOBODY, (), "", Family(EVERY, TREE))
+    second = max(rows._folders[CUP][1]._children.values(), key=lambda handle: handle.order)
+    for callback in second._impl.update_cb:
+        callback(viser.GuiEvent(None, 0, second))
+    assert entered == [1]
+
+
+def test_the_rest_is_last_and_grey(rows: Rows) -> None:
+    rest = replace(thing(5, 0.9), number=None, color=(0.5, 0.5, 0.5))
+    rows.update([rest, thing(1, 0.1)], NOBODY, (), "")
+    rows.update([rest, thing(1, 0.1), thing(2, 0.2)], NOBODY, (), "")
+    assert shown(rows) == [1, 2, 5] and look(rest, False, False).color == "#808080"
+    rows.sort([rest, thing(1, 0.1), thing(2, 0.2)], "size")
+    rows.update([rest, thing(1, 0.1), thing(2, 0.2)], NOBODY, (), "")
+    assert shown(rows) == [2, 1, 5]
+
+
+def test_many_objects_with_parts_are_quick(rows: Rows) -> None:
+    """200 objects of two parts each, in sets of ten."""
+    slots, objects = 400, range(400, 600)
+    parent = (*(400 + slot // 2 for slot in range(slots)), *(600 + number // 10 for number in range(200)), *[-1] * 20)
+    tree = ObjectTree(slots, parent, (*[NEVER] * slots, *[0.7] * 200, *[0.3] * 20))
+    every = [replace(thing(node, 1 / (node + 1)), slots=tree.leaves(node), color=(0.5,) * 3) for node in range(620)]
+    family = Family(every, tree)
+    start = time.process_time()
+    rows.update([every[node] for node in objects], NOBODY, (), "", family)
+    rows.update([every[node] for node in range(600, 620)], NOBODY, (), "", family)
+    assert len(rows.ids) == 20 and time.process_time() - start < 1
+    start = time.process_time()
+    rows.update([every[node] for node in range(600, 620)], frozenset({601}), (605,), "", family)
+    assert time.process_time() - start < 0.2
