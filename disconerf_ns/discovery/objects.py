@@ -65,7 +65,11 @@ def discover(
         parts = [boxes[child] for child in tree.children(node) if child in boxes]
         if not parts or len(parts) < len(tree.children(node)):
             points = surface.positions[rays[node]].flatten(0, 1)
-            parts.append(robust_box(to_scene(without_strays(points))))
+            parts.append(
+                robust_box(to_scene(points), outliers=0.0)  # pieces of the rest belong to nobody wherever they are
+                if node == tree.rest
+                else robust_box(to_scene(without_strays(points)))
+            )
         boxes[node] = around(parts)
     return [
         DiscoveredObject(
