@@ -14,7 +14,8 @@ import tyro
 from benchmarks.quality import true_points
 from benchmarks.runs import load
 from disconerf_ns.discovery.cells import observe
-from disconerf_ns.discovery.consensus import COARSE, DOUBTS, agreement, collect, draw_cells, group
+from disconerf_ns.discovery.consensus import DOUBTS, agreement, collect, group
+from disconerf_ns.discovery.find import COARSE, draw_cells
 from disconerf_ns.evaluation.metrics import labels_table, weighted_iou
 from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.files import write_whole

@@ -2,8 +2,10 @@
 
     python -m benchmarks.quality --run outputs/room/disconerf-small/TIME/config.yml --data data/room
 
-The run's radiance field is used as it is; for every set of masks, method and seed the objects are found anew and scored
-on the held-out views. Figures are written after each of them, and what is in the file already is not done again.
+The run's radiance field is used as it is; for every set of masks, method and seed the objects are found anew and
+scored on the held-out views: beside true instances and, where `parts/` is there, true parts, at the default cut and at
+the best of the cuts of GRANULARITIES. Methods without a tree have one cut. Figures are written after each of them, and
+what is in the file already is not done again.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -25,16 +28,21 @@ from torch import Tensor, nn
 
 from benchmarks.baselines import contrastive, panoptic_lifting
 from benchmarks.runs import UNKNOWN, load
+from benchmarks.scoring import LabelMaps, islands, outside, read_truth, score_maps, score_masks, uncovered
 from benchmarks.variants import VARIANTS, Variant, train
+from disconerf_ns.config import DiscoNerfPipelineConfig
 from disconerf_ns.discovery.cells import Cells
 from disconerf_ns.evaluation.label_files import label_path
-from disconerf_ns.evaluation.metrics import FRACTIONS, Metrics
+from disconerf_ns.evaluation.predictions import NOTHING, frame_of_view, label_map
 from disconerf_ns.evaluation.provenance import machine, versions
-from disconerf_ns.evaluation.scores import evaluate
+from disconerf_ns.evaluation.views import views_of
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks.image_masks import resample
 from disconerf_ns.masks.label_image import read_label_image
 from disconerf_ns.pipeline import DiscoNerfPipeline
+from disconerf_ns.rendering.outputs import label_numbers
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.tree import DEFAULT
 
 
 @dataclass
@@ -47,9 +55,20 @@ class Quality:
     """Its dataset, with true labels in `labels/` and sets of masks in `masks/`."""
     masks: tuple[str, ...] = ("mild", "middle", "heavy")
     """Sets of masks."""
-    methods: tuple[str, ...] = ("scene", "view", "consensus", "panoptic lifting", "contrastive")
-    """Methods that are scored: those of benchmarks/variants.py, "consensus", "panoptic lifting", "contrastive", and
-    "true labels", what the learned geometry leaves possible."""
+    methods: tuple[str, ...] = (
+        "scene",
+        "view",
+        "view, agreed slots",
+        "panoptic lifting",
+        "panoptic lifting, agreed slots",
+        "contrastive",
+        "contrastive, authors' settings",
+        "consensus",
+        "scene, spare slots",
+    )
+    """Methods that are scored: those of benchmarks/variants.py and of BASELINES. "agreed slots" are as many slots as
+    the masks agree on objects, "spare slots" twice the most masks of a view; matching by scene has the former, others
+    the latter where nothing is said."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of each."""
     surface: Literal["learned", "true"] = "learned"
@@ -60,6 +79,12 @@ class Quality:
     """Held-out views are scored at 1 / downscale of their size."""
     output: Path = Path("benchmarks/results/quality.json")
     """File of the figures."""
+
+
+SMALLEST = DiscoNerfPipelineConfig().object_min_share
+"""Least share of the visible surface that is an object, for every method: the shipped one."""
+GRANULARITIES = tuple(np.linspace(0, 1, 21).round(2).tolist())
+"""Cuts among which the best is looked for."""
 
 
 class NearestPoint(nn.Module):
@@ -102,22 +127,27 @@ def true_points(pipeline: DiscoNerfPipeline) -> tuple[Float[Tensor, "n 3"], Int[
 BASELINES: dict[str, Callable[[DiscoNerfPipeline, int, int], nn.Module]] = {
     "consensus": consensus_alone,
     "panoptic lifting": panoptic_lifting.train,
+    "panoptic lifting, agreed slots": partial(panoptic_lifting.train, in_masks=None),
     "contrastive": contrastive.train,
+    "contrastive, authors' settings": partial(contrastive.train, clustering=contrastive.AUTHORS),
     "true labels": true_labels,
 }
 
 
 def show(pipeline: DiscoNerfPipeline, method: str, found: nn.Module) -> int:
-    """Make what a method found the objects of the run; their number.
+    """Make what a method found the objects of the run; their number at the default cut.
 
     The consensus is forgotten where slots are not the objects that the masks agree on, because it says nothing about
-    who owns a point then; the smallest object is larger where there are spare slots, which leave slivers.
+    who owns a point then. The smallest object is SMALLEST for every method.
     """
-    kind = method.split(",")[0]
-    pipeline.model.object_field = found
-    if kind not in ("scene", "consensus") or not VARIANTS.get(method, Variant()).vicinity:
-        pipeline.model.agree_on(UNKNOWN)
-    pipeline.config.object_min_share = 0.0005 if kind in ("scene", "consensus", "true labels") else 0.002
+    model, agreed = pipeline.model, UNKNOWN
+    if method.split(",")[0] in ("scene", "consensus"):
+        near = VARIANTS.get(method, Variant()).vicinity
+        agreed = model.consensus if near else replace(UNKNOWN, tree=model.tree)
+    model.object_field, model.slots_by_masks = found, False
+    model.agree_on(agreed)
+    model.slots_by_masks = True
+    pipeline.config.object_min_share = SMALLEST
     return len(pipeline.discover_objects())
 
 
@@ -154,8 +184,6 @@ class Stage:
         return pipeline
 
 
-METRICS: Metrics = {name: FRACTIONS[name] for name in ("IoU", "BD", "BD (truth)", "SBD")}
-"""The paper's metrics, Best Dice both ways."""
 KEYS = ("scene", "surface", "masks", "method", "seed")
 """Fields that say what a row of figures is about."""
 
@@ -194,11 +222,50 @@ def score(trial: Quality, stage: Stage, method: str, seed: int) -> dict:
         found = train(pipeline, variant, trial.iterations, seed)
     seconds = time.perf_counter() - start
     objects = show(pipeline, method, found)
-    store = pipeline.datamanager.store
-    scores = asdict(evaluate(pipeline, trial.data / "labels", store, downscale=trial.downscale, metrics=METRICS))
-    shown = [" ".join(f"{100 * v:.1f}" for v in part.values()) for part in scores.values()]
+    figures = {"objects": objects, "slots": found.slots, "seconds": round(seconds, 1)}
+    figures |= score_cuts(pipeline, trial.data, maps_by_cut(pipeline, trial.downscale))
+    shown = [" ".join(f"{100 * v:.1f}" for v in part.values()) for part in figures["scores"].values()]
     print(trial.data.name, stage.masks, method, seed, "masks, views, scene:", " | ".join(shown), flush=True)
-    return {"objects": objects, "seconds": round(seconds, 1), "scores": scores}
+    return figures
+
+
+def maps_by_cut(pipeline: DiscoNerfPipeline, downscale: int) -> dict[float, LabelMaps]:
+    """Label maps of the held-out views at every cut that differs from a coarser one; the default is among them.
+
+    Surface points of a view are rendered once, and only their objects are looked up for each cut.
+    """
+    scene = pipeline.model.current.value
+    cuts = {DEFAULT: scene.with_edit(Edit())}
+    for granularity in GRANULARITIES:
+        cut = scene.with_edit(Edit().at(granularity))
+        if all(cut.nodes != other.nodes for other in cuts.values()):
+            cuts[granularity] = cut
+    maps: dict[float, list[np.ndarray]] = {granularity: [] for granularity in cuts}
+    for view in views_of(pipeline):
+        frame = frame_of_view(pipeline, view.index, downscale)
+        frame.images()
+        for granularity, cut in cuts.items():
+            shown = frame.under(cut)
+            maps[granularity].append(label_map(shown.image(label_numbers(shown))))
+    return dict(maps)
+
+
+def score_cuts(pipeline: DiscoNerfPipeline, data: Path, maps: dict[float, LabelMaps]) -> dict:
+    """Scores at the default cut and at the one with the highest scene IoU, of instances and of parts."""
+    store, views = pipeline.datamanager.store, views_of(pipeline)
+    figures = {}
+    for folder, name in {"labels": "", "parts": "parts"}.items():
+        if not (data / folder).is_dir():
+            continue
+        truth = read_truth(data, folder, views, uncovered(store))
+        by_cut = {at: score_maps(some, truth) for at, some in maps.items()}
+        best = max(by_cut, key=lambda at: (by_cut[at]["scene"]["IoU"], -abs(at - DEFAULT)))
+        figures[name or "scores"] = {"masks": score_masks(store, views, truth), **by_cut[DEFAULT]}
+        shown = len(np.unique(np.concatenate([view[view != NOTHING] for view in maps[best]])))
+        figures[f"best {name}".strip()] = {"granularity": best, "objects": shown, **by_cut[best]}
+        if not name:
+            figures |= {"outside": outside(maps[DEFAULT], truth), "islands": islands(maps[DEFAULT], truth)}
+    return figures
 
 
 def save(trial: Quality, rows: list[dict]) -> None:

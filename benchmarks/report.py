@@ -20,13 +20,20 @@ import matplotlib.pyplot as plt
 NAMES = {
     "masks": "2D masks alone",
     "scene": "**as shipped** (matching by scene)",
-    "view": "matching by view (the paper's)",
+    "scene, spare slots": "as shipped, twice the most masks as slots",
+    "view": "matching by view (the paper's), twice the most masks as slots",
+    "view, agreed slots": "matching by view, as many slots as the masks agree on",
     "consensus": "the masks' consensus, no field",
-    "panoptic lifting": "Panoptic Lifting's loss",
-    "contrastive": "contrastive field, HDBSCAN",
+    "panoptic lifting": "Panoptic Lifting's loss, twice the most masks as slots",
+    "panoptic lifting, agreed slots": "Panoptic Lifting's loss, as many slots as the masks agree on",
+    "contrastive": "contrastive field, our clustering",
+    "contrastive, authors' settings": "contrastive field, its authors' clustering",
     "true labels": "*true labels of the nearest training point*",
 }
-LEVELS = ("clean", "mild", "middle", "heavy")
+LEVELS = ("clean", "mild", "middle", "heavy", "mixed-mild", "mixed", "mixed-heavy", "sparse")
+"""Sets of masks, in the order of the tables."""
+WHOLE = ("mild", "middle", "heavy")
+"""Sets whose masks mean whole objects."""
 METRICS = ("IoU", "BD", "BD (truth)", "SBD")
 BRIEF = (("views", "IoU"), ("views", "SBD"), ("scene", "IoU"))
 SURFACES = ("learned", "true")
@@ -91,6 +98,59 @@ def brief(rows: Rows) -> list[str]:
     return [*(f"{100 * np.mean(column):.1f}" for column in columns), "/".join(str(row["objects"]) for row in rows)]
 
 
+SIZES = {
+    "IoU": ("scores", "IoU"),
+    "SBD": ("scores", "SBD"),
+    "best cut IoU": ("best", "IoU"),
+    "best cut SBD": ("best", "SBD"),
+    "parts IoU": ("parts", "IoU"),
+    "parts SBD": ("parts", "SBD"),
+    "best cut parts IoU": ("best parts", "IoU"),
+    "best cut parts SBD": ("best parts", "SBD"),
+}
+"""Columns of the table of sizes: kind of score in a row, and metric of the scene."""
+
+
+def sizes(rows: Rows) -> list[str]:
+    """Lines of one scene with one set of masks: all views at once, instances and parts, default cut and best.
+
+    The last columns are the share of predicted objects' pixels outside of any true object, islands in held-out views,
+    and objects at the default cut, the best cut and the best cut for parts. Empty without rows that know parts.
+    """
+    rows = [row for row in rows if "parts" in row]
+    if not rows:
+        return []
+    heads = [*SIZES, "outside", "islands", "objects"]
+    lines = ["| | " + " | ".join(heads) + " |", "|---" * (1 + len(heads)) + "|"]
+    for method, name in NAMES.items():
+        if some := by(rows, "method").get(method):
+            cells = [spread([row[kind]["scene"][metric] for row in some]) for kind, metric in SIZES.values()]
+            cells.append(spread([row["outside"] for row in some]))
+            cells.append("/".join(str(row["islands"]) for row in some))
+            counts = [(row["objects"], row["best"]["objects"], row["best parts"]["objects"]) for row in some]
+            cells.append("; ".join(", ".join(map(str, each)) for each in counts))
+            lines.append("| " + " | ".join([name, *cells]) + " |")
+    return lines
+
+
+def rates(content: dict) -> list[str]:
+    """Lines of every method's scores by learning rate; the chosen ones are bold."""
+    methods = by(content["rows"], "method")
+    tried = sorted({row["rate"] for row in content["rows"]})
+    lines = [
+        "| scene IoU / SBD by learning rate | " + " | ".join(map(str, tried)) + " |",
+        "|---" * (1 + len(tried)) + "|",
+    ]
+    for method, rows in methods.items():
+        cells = []
+        for rate in tried:
+            scenes = [row["scores"]["scene"] for row in rows if row["rate"] == rate]
+            cell = " / ".join(f"{100 * np.mean([scene[metric] for scene in scenes]):.1f}" for metric in ("IoU", "SBD"))
+            cells.append(f"**{cell}**" if content["winners"][method] == rate else cell)
+        lines.append("| " + " | ".join([NAMES[method], *cells]) + " |")
+    return lines
+
+
 def ablations(rows: Rows, level: str = "middle") -> list[str]:
     """Lines of all variants, scene by scene, with one level of noise."""
     here = [row for row in rows if row["masks"] == level]
@@ -112,7 +172,7 @@ def swaps(rows: Rows) -> list[str]:
     cells = [f"{surface} surface {metric}" for surface in SURFACES for metric in ("IoU", "SBD", "scene IoU", "objects")]
     lines = ["| | " + " | ".join(cells) + " |", "|---" * (1 + len(cells)) + "|"]
     for scene, here in sorted(by(first, "scene").items()):
-        for level in LEVELS[1:]:
+        for level in WHOLE:
             for method in ("scene", "true labels"):
                 some = by([row for row in here if row["masks"] == level and row["method"] == method], "surface")
                 cells = [cell for surface in SURFACES for cell in brief(some.get(surface, []))]
@@ -220,10 +280,14 @@ def main(report: Report) -> None:
     text = []
     for scene, here in by(rows, "scene").items():
         for level, some in sorted(by(here, "masks").items(), key=lambda group: LEVELS.index(group[0])):
-            text += [f"### {scene}, {level} {'masks' if level == 'clean' else 'noise'}", "", *table(some), ""]
+            text += [f"### {scene}, {level} {'noise' if level in WHOLE else 'masks'}", "", *table(some), ""]
+            if sized := sizes(some):
+                text += [*sized, ""]
     for file in sorted(report.results.glob("longer_*.json")):
         longer = json.loads(file.read_text())["rows"]
         text += [f"### {longer[0]['scene']}, radiance field trained twice as long", "", *levels(longer), ""]
+    if (file := report.results / "rates.json").exists():
+        text += ["### Learning rates, on a scene that is not reported", "", *rates(json.loads(file.read_text())), ""]
     text += ["### Ablations, middle noise", "", *ablations(rows), ""]
     text += ["### One part replaced by the truth: scene IoU, middle noise", "", *limits(every), ""]
     text += ["### Learned and true surface, first seed", "", *swaps(every), ""]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,10 +12,11 @@ from nerfstudio.utils.eval_utils import eval_load_checkpoint
 import disconerf_ns.method  # noqa: F401  (allow-lists what checkpoints hold)
 from disconerf_ns.discovery.consensus import Consensus
 from disconerf_ns.pipeline import DiscoNerfPipeline
+from disconerf_ns.scene.tree import ObjectTree
 from disconerf_ns.training.schedule import Stage
 
-UNKNOWN = Consensus.of(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
-"""No consensus."""
+UNKNOWN = replace(Consensus.of(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long)), tree=ObjectTree.flat(0))
+"""No consensus, and no tree."""
 
 
 def load(run: Path, data: Path | None = None, masks: Path | None = None) -> DiscoNerfPipeline:

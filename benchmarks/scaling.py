@@ -21,7 +21,7 @@ from benchmarks.ceilings import fastest
 from benchmarks.clock import MemoryPeak, timed
 from benchmarks.object_stage import OPTIMIZER, Stage, iterate, seconds
 from benchmarks.synthetic import Size, Synthetic
-from disconerf_ns.discovery.consensus import find_consensus
+from disconerf_ns.discovery.find import find_consensus
 from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.field import ObjectFieldConfig
 from disconerf_ns.files import write_whole

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from unittest import mock
@@ -11,10 +11,12 @@ import torch
 from nerfstudio.scripts.train import _set_random_seed
 from torch import nn
 
-from benchmarks.baselines.training import OBJECT_RATE, optimize
+from benchmarks.baselines.training import OBJECT_RATE, TWICE, assign_some, optimize, slot_count
+from disconerf_ns.discovery.explanation import Explanation
 from disconerf_ns.field import ObjectField
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.training import objective
+from disconerf_ns.training.objective import MaskTargets, PendingMatching
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,11 @@ class Variant:
     """Other values of the model's settings."""
     field: dict = field(default_factory=dict)
     """Other values of the object field's settings."""
-    rate: float = OBJECT_RATE
-    """Learning rate."""
-    slots: float = 2.0
-    """Slots, in most masks of a view; matching by scene has as many as objects."""
+    rate: float | None = None
+    """Learning rate; None is the object stage's for matching by scene, and that of `benchmarks.rates` for matching by
+    view."""
+    slots: float | None = None
+    """Slots, in most masks of a view; None for as many as the masks agree on objects."""
     one_to_one: bool = True
     """Whether no slot is matched twice in a view."""
     by_area: bool = False
@@ -45,8 +48,13 @@ class Variant:
     """Iterations, in those that are asked for."""
 
 
+BY_VIEW = Variant(matching="view", slots=TWICE)
+"""Matching in each view as in the paper."""
+VIEW_RATE = 0.15
+"""Learning rate for matching by view."""
 VARIANTS = {
     "scene": Variant(),
+    "scene, spare slots": Variant(slots=TWICE),
     "scene, no total variation": Variant(changes={"tv_mult": 0.0}),
     "scene, no false positive loss": Variant(changes={"false_positive_mult": 0.0}),
     "scene, no consensus loss": Variant(changes={"consensus_mult": 0.0}),
@@ -58,14 +66,15 @@ VARIANTS = {
     "scene, 12000 pixels per view": Variant(view_pixels=12000),
     "scene, a quarter of the iterations": Variant(length=0.25),
     "scene, 4 times the iterations": Variant(length=4.0),
-    "view": Variant(matching="view"),
-    "view, large masks first": Variant(matching="view", by_area=True),
-    "view, best slot per mask": Variant(matching="view", one_to_one=False),
-    "view, no total variation": Variant(matching="view", changes={"tv_mult": 0.0}),
-    "view, no false positive loss": Variant(matching="view", changes={"false_positive_mult": 0.0}),
-    "view, half the slots": Variant(matching="view", slots=1.0),
-    "view, twice the slots": Variant(matching="view", slots=4.0),
-    "view, usual start": Variant(matching="view", field={"random_levels": 0, "start_contrast": 1.0}),
+    "view": BY_VIEW,
+    "view, agreed slots": replace(BY_VIEW, slots=None),
+    "view, large masks first": replace(BY_VIEW, by_area=True),
+    "view, best slot per mask": replace(BY_VIEW, one_to_one=False),
+    "view, no total variation": replace(BY_VIEW, changes={"tv_mult": 0.0}),
+    "view, no false positive loss": replace(BY_VIEW, changes={"false_positive_mult": 0.0}),
+    "view, half the slots": replace(BY_VIEW, slots=1.0),
+    "view, twice the slots": replace(BY_VIEW, slots=4.0),
+    "view, usual start": replace(BY_VIEW, field={"random_levels": 0, "start_contrast": 1.0}),
 }
 """Object stages by name."""
 
@@ -74,26 +83,43 @@ def train(pipeline: DiscoNerfPipeline, variant: Variant, iterations: int, seed: 
     """An object field trained from its start, on the surfaces and explanations that the pipeline has."""
     _set_random_seed(seed)
     model, shipped = pipeline.model, pipeline.model.config
-    most = pipeline.datamanager.train_dataset.metadata["most_masks"]
     by_scene = variant.matching == "scene"
-    slots = len(model.consensus) if by_scene else max(round(variant.slots * most), most)
-    explanations, pipeline.explanations = pipeline.explanations, pipeline.explanations if by_scene else []
+    rate = variant.rate or (OBJECT_RATE if by_scene else VIEW_RATE)
+    slots = slot_count(pipeline, variant.slots)
+    slots = max(slots, len(model.consensus)) if by_scene else slots
+    explanations = pipeline.explanations
+    pipeline.explanations = [_widened(each, slots) for each in explanations] if by_scene else []
+    vars(pipeline).pop("scene_rays", None)
     model.config = replace(shipped, **variant.changes)
     model.object_field = ObjectField(replace(shipped.object_field, **variant.field), slots).to(pipeline.device)
     with _matching(variant):
         losses = lambda step: sum(pipeline.get_train_loss_dict(step)[1].values())  # noqa: E731
-        optimize(model.object_field, pipeline, round(variant.length * iterations), losses, variant.rate)
+        optimize(model.object_field, pipeline, round(variant.length * iterations), losses, rate)
     model.config, pipeline.explanations = shipped, explanations
     return model.object_field
 
 
+def _widened(explanation: Explanation, slots: int) -> Explanation:
+    """The same explanation among more slots, which explain no mask."""
+    return explanation._replace(sets=nn.functional.pad(explanation.sets, (0, slots - explanation.sets.shape[1])))
+
+
 @contextmanager
 def _matching(variant: Variant) -> Iterator[None]:
-    """The Hungarian matching, by area if asked for, or each mask's best slot, also where another mask has it."""
+    """The Hungarian matching, by area if asked for, or each mask's best slot, also where another mask has it.
+
+    Where a view has more masks than slots, masks that get no slot have no loss.
+    """
+    best = lambda alpha: alpha.argmax(1) if len(alpha) else torch.zeros(0).long()  # noqa: E731
+    result = PendingMatching.result
+
+    def without_left_over(pending: PendingMatching, counts: Sequence[int]) -> MaskTargets:
+        targets = result(pending, counts)
+        return targets._replace(counted=targets.counted & (targets.sets.sum(-1) > 0))
+
     with ExitStack() as changed:
-        if not variant.one_to_one:
-            best = lambda alpha: alpha.argmax(1) if len(alpha) else torch.zeros(0).long()  # noqa: E731
-            changed.enter_context(mock.patch.object(objective, "assign", best))
+        changed.enter_context(mock.patch.object(objective, "assign", assign_some if variant.one_to_one else best))
+        changed.enter_context(mock.patch.object(PendingMatching, "result", without_left_over))
         if variant.by_area:
             affinity = objective.affinity
             by_area = lambda slots, masks: affinity(slots, masks) * masks.mean(1)[..., None]  # noqa: E731

@@ -26,8 +26,8 @@ from disconerf_ns.compat.process import prepare_process
 from disconerf_ns.config import DiscoNerfPipelineConfig
 from disconerf_ns.datamanager import DiscoNerfDataManager
 from disconerf_ns.discovery.cells import MaskedSurface
-from disconerf_ns.discovery.consensus import find_consensus
 from disconerf_ns.discovery.explanation import Explanation, explain_all
+from disconerf_ns.discovery.find import agreed_on, find_consensus
 from disconerf_ns.discovery.objects import discover
 from disconerf_ns.discovery.report import report_masks, save_report
 from disconerf_ns.errors import UserError
@@ -310,8 +310,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         slots = self.model.object_field.slots
         if len(self.model.consensus_points) == 0:
             self.model.agree_on(find_consensus(views, None if self.model.slots_by_masks else slots))
-            found = len(self.model.consensus_groups.unique())
-            CONSOLE.log(f"consensus: the masks of all views agree on {found} objects")
+            CONSOLE.log(f"consensus: {agreed_on(self.model.consensus)}")
         if len(self.model.consensus_points) == 0:
             self._check_slots()
             return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,8 +13,8 @@ from helpers import assert_close, best_assignment
 from timm.models.vision_transformer import VisionTransformer
 
 from benchmarks.baselines import contrastive, dff, panoptic_lifting
-from benchmarks.baselines.features import NearestCentroid, density_clusters, random_points
-from benchmarks.baselines.training import next_views, smallest_masks
+from benchmarks.baselines.features import NearestCentroid, Rescaled, density_clusters, random_points
+from benchmarks.baselines.training import TWICE, assign_some, next_views, slot_count, smallest_masks
 from disconerf_ns.config import DiscoNerfDataManagerConfig, DiscoNerfModelConfig, DiscoNerfPipelineConfig
 from disconerf_ns.datamanager import DiscoNerfDataManager
 from disconerf_ns.errors import UserError
@@ -35,7 +36,7 @@ class Photographs:
     """Images of the world in its objects' colours."""
 
     def __init__(self, labels: list[torch.Tensor]):
-        self.labels = labels
+        self.labels, self.metadata = labels, {"most_masks": 3}
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -48,6 +49,8 @@ class World:
     """A pipeline whose views see three blobs side by side, with perfect masks; one view has no mask at all."""
 
     device = torch.device("cpu")
+    model = SimpleNamespace(consensus=range(2))
+    """Its masks agree on two objects, if it is only their number that counts."""
 
     def __init__(self, views: int = 6):
         generator = torch.Generator().manual_seed(0)
@@ -114,6 +117,18 @@ def test_a_pixel_belongs_to_the_smallest_of_its_masks() -> None:
     assert smallest_masks(torch.zeros(2, 0)).tolist() == [-1, -1]
 
 
+def test_slots_are_counted_in_masks_or_in_objects_that_masks_agree_on(world: World) -> None:
+    assert [slot_count(world, in_masks) for in_masks in (TWICE, 1.0, 4.0, None)] == [6, 3, 12, 2]
+
+
+def test_masks_for_which_no_slot_is_left_get_none() -> None:
+    """Two slots: masks 0 and 2 are worth 0.9 + 0.8, more than any other two."""
+    worth = torch.tensor([[0.1, 0.9], [0.2, 0.7], [0.8, 0.3]])
+    assert assign_some(worth).tolist() == [1, -1, 0]
+    assert assign_some(worth.T).tolist() == [2, 0]
+    assert assign_some(worth[:0]).tolist() == []
+
+
 # ---------------------------------------------------------------- Panoptic Lifting
 
 
@@ -140,6 +155,15 @@ def test_instance_loss_by_hand() -> None:
     assert_close(slots.grad, torch.tensor([[-1 / 2.4, 0], [-1 / 1.8, 0], [0, -1 / 1.5], [0, 0]]))
 
 
+def test_pixels_of_masks_without_a_slot_take_no_part() -> None:
+    """One slot, which mask 1 has more of: the loss is its two pixels' alone."""
+    slots = torch.tensor([[0.5], [0.9], [0.7]], requires_grad=True)
+    loss = panoptic_lifting.instance_loss(slots, torch.tensor([0, 1, 1]), 2)
+    assert float(loss.detach()) == pytest.approx(-np.log([0.9, 0.7]).mean())
+    loss.backward()
+    assert_close(slots.grad, torch.tensor([[0.0], [-1 / 1.8], [-1 / 1.4]]))
+
+
 def test_instance_loss_without_masks_is_nothing() -> None:
     slots = torch.rand(4, 3, requires_grad=True)
     loss = panoptic_lifting.instance_loss(slots, torch.full((4,), -1), 0)
@@ -149,6 +173,11 @@ def test_instance_loss_without_masks_is_nothing() -> None:
 
 def test_panoptic_lifting_tells_blobs_apart(world: World) -> None:
     assert world.iou(panoptic_lifting.train(world, 60, seed=0)) > 0.9
+
+
+def test_as_many_slots_as_the_masks_agree_on(world: World) -> None:
+    assert panoptic_lifting.train(world, 1, seed=0, in_masks=None).slots == 2
+    assert panoptic_lifting.train(world, 1, seed=0).slots == 6
 
 
 def test_the_seed_decides_what_is_learned(world: World) -> None:
@@ -207,6 +236,13 @@ def test_contrastive_lift_tells_blobs_apart_from_one_field(world: World) -> None
     assert world.iou(found[0.1]) > 0.9 and found[0.1].slots == 3
 
 
+def test_authors_settings_tell_blobs_apart(world: World) -> None:
+    settings = replace(contrastive.AUTHORS, min_share=0.1)
+    found = contrastive.train(world, 60, seed=0, clustering=settings)
+    assert found.centroids.shape == (3, 3) and world.iou(found) > 0.9
+    assert float(found.centroids.min()) >= 0 and float(found.centroids.max()) <= 1
+
+
 # ---------------------------------------------------------------- clusters
 
 
@@ -222,6 +258,16 @@ def test_density_clusters_are_as_large_as_asked() -> None:
     features = torch.cat([torch.randn(200, 2), torch.randn(200, 2) + 20, torch.randn(20, 2) + 40])
     assert len(density_clusters(features, 0.04).clamp(min=0).unique()) == 3
     assert density_clusters(features, 0.2).max() == 1
+
+
+def test_features_are_stretched_to_the_unit_cube_without_what_lies_far_off() -> None:
+    points = torch.rand(500, 3, generator=torch.Generator().manual_seed(0))
+    points = torch.cat([points, torch.full((1, 3), 50.0)])
+    scaled = Rescaled(torch.nn.Linear(3, 3).requires_grad_(False), points)
+    near = scaled(points[:-1])
+    assert_close(near.amin(0), torch.zeros(3))
+    assert_close(near.amax(0), torch.ones(3))
+    assert float(scaled(points[-1:]).abs().max()) > 5
 
 
 def test_nothing_but_noise_is_one_cluster() -> None:

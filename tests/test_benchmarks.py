@@ -14,10 +14,15 @@ from conftest import Run
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 
-from benchmarks import draws, object_rays, performance, pictures, quality, rendering, report, surface, viewer
-from benchmarks.variants import VARIANTS, Variant, _matching
+from benchmarks import draws, object_rays, performance, pictures, quality, rates, rendering, report, surface, viewer
+from benchmarks.baselines import contrastive, panoptic_lifting
+from benchmarks.scoring import METRICS
+from benchmarks.variants import VARIANTS, VIEW_RATE, Variant, _matching, _widened
+from disconerf_ns.config import DiscoNerfPipelineConfig
+from disconerf_ns.discovery.explanation import Explanation
 from disconerf_ns.masks.label_image import read_label_image
 from disconerf_ns.training import objective
+from disconerf_ns.training.objective import PendingMatching
 
 
 def row(
@@ -28,6 +33,64 @@ def row(
     scores = {"masks": masks_alone, "views": views, "scene": views | ({"BD": iou / 2} if seed == 0 else {})}
     about = {"scene": scene, "surface": surface, "masks": masks, "method": method, "seed": seed}
     return about | {"objects": 4, "seconds": 1.0, "scores": scores}
+
+
+def sized(method: str, iou: float, seed: int = 0) -> dict:
+    """A row that knows parts."""
+    at = {name: {"scene": {"IoU": iou + more, "SBD": iou - more}} for name, more in KINDS.items()}
+    figures = {"best": {"granularity": 0.6, "objects": 5, **at["best"]}, "parts": at["parts"]}
+    figures["best parts"] = {"granularity": 0.9, "objects": 9, **at["best parts"]}
+    return row(method, seed, iou, "mixed") | figures | {"outside": 0.025, "islands": 3}
+
+
+KINDS = {"best": 0.01, "parts": 0.02, "best parts": 0.03}
+
+
+def test_a_table_of_sizes_has_both_cuts_for_instances_and_parts() -> None:
+    assert report.sizes([row("scene", 0, 0.9)]) == []
+    lines = report.sizes([sized("scene", 0.8), sized("view", 0.6), row("scene", 0, 0.9)])
+    assert lines[0].endswith(
+        "| parts IoU | parts SBD | best cut parts IoU | best cut parts SBD | outside | islands | objects |"
+    )
+    figures = "80.0 | 80.0 | 81.0 | 79.0 | 82.0 | 78.0 | 83.0 | 77.0 | 2.5 | 3 | 4, 5, 9 |"
+    assert lines[2] == f"| **as shipped** (matching by scene) | {figures}"
+    assert len(lines) == 4 and lines[3].startswith(
+        "| matching by view (the paper's), twice the most masks as slots | 60.0"
+    )
+
+
+def test_the_table_of_rates_marks_the_chosen_ones() -> None:
+    rows = [tried("view", 0.03, 0.5), tried("view", 0.15, 0.7), tried("contrastive", 0.03, 0.6)]
+    lines = report.rates({"rows": rows[:2], "winners": {"view": 0.15}})
+    assert lines[0] == "| scene IoU / SBD by learning rate | 0.03 | 0.15 |"
+    assert lines[2].endswith("| 50.0 / 50.0 | **70.0 / 70.0** |")
+    assert rates.winners(rows) == {"view": 0.15, "contrastive": 0.03}
+
+
+def tried(method: str, rate: float, iou: float, seed: int = 0) -> dict:
+    return {"method": method, "rate": rate, "seed": seed, "scores": {"scene": {"IoU": iou, "SBD": iou}}}
+
+
+def test_a_rate_wins_by_its_mean_over_seeds() -> None:
+    rows = [
+        tried("view", 0.03, 0.9),
+        tried("view", 0.03, 0.5, 1),
+        tried("view", 0.15, 0.8),
+        tried("view", 0.15, 0.8, 1),
+    ]
+    assert rates.winners(rows) == {"view": 0.15}
+
+
+def test_the_rates_of_the_methods_are_those_that_won() -> None:
+    content = json.loads((Path(report.__file__).parent / "results" / "rates.json").read_text())
+    assert content["winners"] == rates.winners(content["rows"])
+    assert content["winners"] == {
+        "view": VIEW_RATE,
+        "panoptic lifting": panoptic_lifting.RATE,
+        "contrastive": contrastive.OURS.rate,
+        "contrastive, authors' settings": contrastive.AUTHORS.rate,
+    }
+    assert {row["scene"] for row in content["rows"]} == {"rehearsal"}
 
 
 def test_report_replaces_the_tables_and_nothing_else(tmp_path: Path) -> None:
@@ -47,7 +110,7 @@ def test_report_replaces_the_tables_and_nothing_else(tmp_path: Path) -> None:
     shipped = f"| {both} |   | {both} | {both} | {both} |   | {both} | {both} | 4/4 | 2 |"
     assert f"| **as shipped** (matching by scene) {shipped}\n" in page
     of_one_seed = "| 70.0 |   | 70.0 | 70.0 | 70.0 | 35.0 | 70.0 | 70.0 | 4 | 1 |"
-    assert f"| matching by view (the paper's) {of_one_seed}\n" in page
+    assert f"| matching by view (the paper's), twice the most masks as slots {of_one_seed}\n" in page
     assert "| view, usual start | 60.0 | 60.0 | 60.0 | 4 |" in page
     swapped = "| room, middle: **as shipped** (matching by scene) | 90.0 | 90.0 | 90.0 | 4 | 99.0 | 99.0 | 99.0 | 4 |"
     assert swapped in page
@@ -75,6 +138,30 @@ def test_without_matching_a_slot_may_serve_two_masks() -> None:
         assert objective.assign(alpha).tolist() == [0, 0]
         assert objective.assign(alpha[:0]).tolist() == []
     assert objective.assign(alpha).tolist() == [0, 1]
+
+
+def test_masks_that_are_left_over_have_no_loss() -> None:
+    """One slot, two masks: the one that looks more like it is matched, the other one counts in no loss."""
+    alpha, real = torch.tensor([[[0.2], [0.6]]]), torch.ones(1, 2, dtype=torch.bool)
+    with pytest.raises(ValueError, match="2 masks cannot be matched"):
+        PendingMatching(alpha, real).result([2])
+    with _matching(Variant(matching="view")):
+        targets = PendingMatching(alpha, real).result([2])
+    assert targets.sets.tolist() == [[[0.0], [1.0]]] and targets.counted.tolist() == [[False, True]]
+    with _matching(Variant(matching="view")):
+        both = PendingMatching(torch.tensor([[[0.2, 0.1], [0.6, 0.5]]]), real).result([2])
+    assert both.counted.all() and both.sets[0].argmax(-1).tolist() == [1, 0]
+
+
+def test_spare_slots_explain_no_mask() -> None:
+    wide = _widened(Explanation(torch.tensor([[1.0, 0], [0, 1]]), torch.ones(2)), 4)
+    assert wide.sets.tolist() == [[1, 0, 0, 0], [0, 1, 0, 0]] and wide.affinity.tolist() == [1, 1]
+
+
+def test_every_method_has_the_same_smallest_object() -> None:
+    assert DiscoNerfPipelineConfig().object_min_share == quality.SMALLEST
+    assert VARIANTS["scene"].slots is None and VARIANTS["scene, spare slots"].slots == VARIANTS["view"].slots == 2
+    assert VARIANTS["view, agreed slots"].slots is None
 
 
 def test_matching_by_area_prefers_the_large_mask() -> None:
@@ -131,16 +218,21 @@ def test_the_true_surface_is_what_the_label_maps_show() -> None:
 
 @pytest.mark.slow
 def test_every_method_is_scored_once(run: Run, data: Path, tmp_path: Path) -> None:
-    methods = ("scene", "view, best slot per mask", "scene, 1 point per ray", *quality.BASELINES)
+    some = ("scene", "scene, spare slots", "view, agreed slots", "view, best slot per mask", "scene, 1 point per ray")
+    methods = (*some, *quality.BASELINES)
     trial = quality.Quality(run.config, data, ("middle",), methods, (0,), "learned", 30, 1, tmp_path / "quality.json")
     quality.main(trial)
     first = json.loads(trial.output.read_text())["rows"]
     assert [r["method"] for r in first] == list(methods)
     assert {r["method"]: r["scores"]["scene"]["IoU"] for r in first}["true labels"] > 0.8
-    assert all(part.keys() == quality.METRICS.keys() for r in first for part in r["scores"].values())
+    assert all(part.keys() == METRICS.keys() for r in first for part in r["scores"].values())
+    assert all(r["best"]["scene"]["IoU"] >= r["scores"]["scene"]["IoU"] and r["outside"] == 0 for r in first)
+    slots = {r["method"]: r["slots"] for r in first}
+    assert slots["scene"] == slots["view, agreed slots"] == slots["panoptic lifting, agreed slots"]
+    assert slots["scene, spare slots"] == slots["view, best slot per mask"] == slots["panoptic lifting"] == 8
     quality.main(trial)
     assert json.loads(trial.output.read_text())["rows"] == first
-    assert set(VARIANTS) >= set(methods[:3])
+    assert set(VARIANTS) >= set(some)
 
 
 @pytest.mark.slow

@@ -16,8 +16,6 @@ from disconerf_ns.discovery.consensus import (
     agreement,
     by_size,
     collect,
-    draw_cells,
-    find_consensus,
     group_weights,
     likeness,
     linkage,
@@ -26,6 +24,7 @@ from disconerf_ns.discovery.consensus import (
     support,
 )
 from disconerf_ns.discovery.explanation import Explanation, explain
+from disconerf_ns.discovery.find import draw_cells, find_consensus
 from disconerf_ns.discovery.report import ObjectReport, ViewReport, load_report, report_masks, save_report
 from disconerf_ns.evaluation.metrics import labels_table, weighted_iou
 from disconerf_ns.scene.objects import ObjectId, SceneObject
@@ -196,8 +195,8 @@ def test_cells_are_drawn_again_where_doubt_makes_a_difference(
         drawn.append(seed)
         return draw_cells(views, seed)
 
-    monkeypatch.setattr("disconerf_ns.discovery.consensus.draw_cells", draw)
-    monkeypatch.setattr("disconerf_ns.discovery.consensus.likeness", lambda *groups: same)
+    monkeypatch.setattr("disconerf_ns.discovery.find.draw_cells", draw)
+    monkeypatch.setattr("disconerf_ns.discovery.find.likeness", lambda *groups: same)
     find_consensus(noisy_world())
     assert drawn == draws
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from binascii import crc32
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,19 @@ from scipy.spatial import ConvexHull
 from disconerf_ns.masks.store import MaskStore
 from examples.scenes import textures
 from examples.scenes.cameras import Pinhole, camera_path, look_at, rounds, spiral
-from examples.scenes.dataset import read_labels, write_noisy_masks
+from examples.scenes.dataset import (
+    labels_named,
+    read_cameras,
+    read_labels,
+    write_cameras,
+    write_noisy_masks,
+    write_parts,
+)
 from examples.scenes.layouts import LAYOUTS
 from examples.scenes.layouts.room import EAST, HEIGHT, NORTH
 from examples.scenes.make_scene import mask_sets
-from examples.scenes.meshes import Mesh, ball, box, curve, revolve
-from examples.scenes.noise import LEVELS, MaskNoise, agreement, noisy_masks
+from examples.scenes.meshes import Mesh, ball, box, curve, relief, revolve
+from examples.scenes.noise import LEVELS, MIXED, MaskNoise, agreement, noisy_masks
 from examples.scenes.scene import Material, Orbit, Part, Scene, SceneObject, Walk
 
 TABLE = Path(__file__).parents[1] / "examples" / "table"
@@ -133,13 +141,72 @@ def test_committed_masks_are_what_the_generator_makes(tmp_path: Path) -> None:
 
 
 def test_all_levels_of_noise_are_sets_named_by_level(tmp_path: Path) -> None:
-    assert mask_sets("all") == {"clean": "none", "mild": "mild", "middle": "middle", "heavy": "heavy"}
-    assert mask_sets("heavy") == {"noisy": "heavy"}
+    assert {name: level for name, (level, _) in mask_sets("all").items()} == {
+        "clean": "none",
+        **{level: level for level in ("mild", "middle", "heavy", "mixed-mild", "mixed", "mixed-heavy")},
+    }
+    assert mask_sets("all", (), ("table",))["sparse"] == ("middle", ("table",))
+    assert mask_sets("heavy", ("table",), ("bowl",)) == {"noisy": ("heavy", ("table",))}
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels" / f"{KEYS[0]}.png").symlink_to(TABLE / "labels" / f"{KEYS[0]}.png")
-    for name, level in mask_sets("all").items():
-        write_noisy_masks(tmp_path, level, LEVELS[level], name=name)
+    for name, (level, _) in mask_sets("all").items():
+        write_noisy_masks(tmp_path, level, (LEVELS | MIXED)[level], name=name)
         assert MaskStore.open(tmp_path / "masks" / name).manifest["parameters"]["level"] == level
+
+
+def test_levels_make_the_masks_that_they_always_made(labels: dict[str, np.ndarray]) -> None:
+    """Checksums of what each level made before there were parts, which these levels leave out."""
+    view = labels[KEYS[0]]
+    sums = {"mild": 2864844999, "middle": 1817782241, "heavy": 3375121131}
+    for level, expected in sums.items():
+        masks = noisy_masks(view, LEVELS[level], 11, parts=view * 2).masks
+        assert crc32(np.packbits(masks).tobytes()) == expected, level
+
+
+@pytest.mark.parametrize("level", MIXED)
+def test_without_parts_a_mixed_level_is_the_level_of_its_strength(level: str, labels: dict[str, np.ndarray]) -> None:
+    plain = LEVELS[{"mixed-mild": "mild", "mixed": "middle", "mixed-heavy": "heavy"}[level]]
+    view = labels[KEYS[0]]
+    expected = noisy_masks(view, plain, 5)
+    for parts in (None, view):
+        made = noisy_masks(view, MIXED[level], 5, parts)
+        assert np.array_equal(made.masks, expected.masks) and np.array_equal(made.predicted_iou, expected.predicted_iou)
+
+
+def test_wholes_and_parts_are_present_each_with_its_probability() -> None:
+    """Object 1 has two parts, object 2 one; both are wide apart from the other, so that none is merged."""
+    view, parts = (np.zeros((20, 60), np.uint16) for _ in range(2))
+    view[5:15, 5:25], view[5:15, 40:55] = 1, 2
+    parts[view == 1], parts[5:15, 15:25], parts[view == 2] = 1, 2, 3
+    noise = MaskNoise(whole=0.75, parts=0.65, miss=0.1)
+    found = np.zeros(4)
+    wanted = [view == 1, view == 2, parts == 1, parts == 2]
+    for seed in range(300):
+        masks = noisy_masks(view, noise, seed, parts).masks
+        of = [sum(np.array_equal(mask, region) for mask in masks) for region in wanted]
+        assert max(of) <= 1 and sum(of) == len(masks)
+        found += of
+    assert found / 300 == pytest.approx(np.array([0.75, 0.9, 0.65, 0.65]), abs=0.07)
+
+
+def test_a_mixed_level_has_fewer_pieces_than_parts() -> None:
+    for noise in MIXED.values():
+        assert noise.part < 2 * noise.parts and noise.parts < noise.whole
+
+
+def test_no_mask_is_about_what_is_uncovered(labels: dict[str, np.ndarray], tmp_path: Path) -> None:
+    """Without noise the others have their masks; the manifest names the labels."""
+    (tmp_path / "labels").mkdir()
+    for name in ("labels.json", f"{KEYS[0]}.png"):
+        (tmp_path / "labels" / name).symlink_to(TABLE / "labels" / name)
+    uncovered = labels_named(tmp_path, ("background", "table"))
+    assert uncovered == [1, 2]
+    assert write_noisy_masks(tmp_path, "none", MaskNoise(), name="sparse", uncovered=uncovered) == pytest.approx(1.0)
+    store, view = MaskStore.open(tmp_path / "masks" / "sparse"), labels[KEYS[0]]
+    assert np.array_equal(store.load(KEYS[0]).decode().any(axis=0), view > 2)
+    assert store.manifest["parameters"]["uncovered"] == [1, 2]
+    with pytest.raises(SystemExit, match="no object called cup; choose from background, table, bowl"):
+        labels_named(tmp_path, ("cup",))
 
 
 def test_noise_depends_on_the_seed_alone(labels: dict[str, np.ndarray]) -> None:
@@ -258,7 +325,9 @@ def test_the_carried_scene_is_what_its_layout_says(layouts: dict[str, Scene]) ->
     assert camera_path(table.orbit, len(KEYS)) == pytest.approx(np.stack(list(POSES.values())), abs=1e-8)
 
 
-@pytest.mark.parametrize(("name", "count", "on_the_ground"), [("room", 22, 2), ("clutter", 35, 2)])
+@pytest.mark.parametrize(
+    ("name", "count", "on_the_ground"), [("room", 22, 2), ("clutter", 35, 2), ("sheet", 9, 2), ("rehearsal", 20, 2)]
+)
 def test_a_layout_has_its_objects_and_none_sinks(
     name: str, count: int, on_the_ground: int, layouts: dict[str, Scene]
 ) -> None:
@@ -308,6 +377,44 @@ def test_every_thing_in_the_room_is_in_the_frame_of_many_views_but_not_of_all(la
     assert (framed.mean(axis=0) < 0.8).all()
 
 
+def test_parts_are_numbered_over_the_whole_scene_and_named_once(layouts: dict[str, Scene], tmp_path: Path) -> None:
+    for scene in layouts.values():
+        assert len(set(scene.parts)) == len(scene.parts)
+        assert [label for label, _ in scene.parts] == sorted(label for label, _ in scene.parts)
+        assert {label for label, _ in scene.parts} == set(range(1, len(scene.objects) + 1))
+    table = layouts["table"]
+    write_parts(tmp_path, table)
+    entries = json.loads((tmp_path / "parts" / "labels.json").read_text())["objects"]
+    assert [entry["label"] for entry in entries] == list(range(1, len(entries) + 1))
+    named = {entry["name"]: table.objects[entry["object"] - 1].name for entry in entries}
+    assert {"bowl": "bowl", "mug_left handle": "mug_left", "teapot lid": "teapot", "table legs": "table"}.items() <= (
+        named.items()
+    )
+    assert table.objects[2].part_names == [""] and table.objects[5].part_names == ["cover", "pages"]
+
+
+def test_most_of_the_sheet_is_never_covered(layouts: dict[str, Scene]) -> None:
+    """The names are of its objects, and what is on the cloth is small beside the cloth."""
+    sheet = layouts["sheet"]
+    area = {item.name: np.prod(np.diff(item.box()[:, :2], axis=0)) for item in sheet.objects}
+    assert set(sheet.uncovered) < set(area)
+    on_top = sum(size for name, size in area.items() if name not in sheet.uncovered)
+    assert on_top < area["sheet"] / 2
+
+
+def test_cameras_are_read_as_they_were_written(tmp_path: Path) -> None:
+    camera, poses = Pinhole.from_fov(64, 48, 50.0), spiral(Orbit(), 3)
+    keys = write_cameras(tmp_path, camera, poses)
+    again, read, names = read_cameras(tmp_path)
+    assert again == camera and names == keys
+    assert read == pytest.approx(poses, abs=1e-8)
+
+
+def test_placing_keeps_the_names_of_parts() -> None:
+    item = SceneObject("bar", [Part(box(2.0, 1.0, 0.5, 0.01), Material(np.ones(3)), "end")])
+    assert item.placed(1.0, 0.0, 0.0).part_names == ["end"]
+
+
 def test_placing_scales_then_turns_then_shifts() -> None:
     item = SceneObject("bar", [Part(box(2.0, 1.0, 0.5, 0.01), Material(np.ones(3)))])
     placed = item.placed(1.0, 2.0, 3.0, turn=90, scale=2.0).box()
@@ -325,6 +432,17 @@ def test_meshes_are_closed_and_look_outwards() -> None:
     assert volume(box(1.0, 2.0, 3.0, 1e-4)) == pytest.approx(6.0, rel=1e-3)
     cone = revolve(np.array([(0.0, 0.0), (1.0, 0.0), (0.0, 2.0)]), 512)
     assert volume(cone) == pytest.approx(2 / 3 * np.pi, rel=1e-3)
+
+
+def test_a_relief_has_its_heights_and_looks_up() -> None:
+    heights = np.random.default_rng(0).random((5, 7))
+    mesh = relief(2.0, 1.0, heights)
+    assert mesh.points.reshape(5, 7, 3)[..., 2] == pytest.approx(heights)
+    assert np.ptp(mesh.points[:, :2], axis=0) == pytest.approx([2.0, 1.0])
+    a, b, c = mesh.points[mesh.faces].transpose(1, 0, 2)
+    assert (np.cross(b - a, c - a)[:, 2] > 0).all()
+    slope = relief(2.0, 1.0, np.tile(np.linspace(0.0, 2.0, 7), (5, 1)))
+    assert slope.normals == pytest.approx(np.tile([-np.sqrt(0.5), 0.0, np.sqrt(0.5)], (35, 1)))
 
 
 def test_turning_keeps_volume_and_unit_normals() -> None:
@@ -353,10 +471,13 @@ def test_renderer_labels_and_camera_agree_with_geometry() -> None:
 
     choose_variant()
     red = Material(np.array([0.8, 0.1, 0.1]), roughness=0.9)
-    left, middle = (SceneObject(n, [Part(ball(0.3).moved(x, 0, 0.2), red)]) for n, x in (("left", -0.8), ("middle", 0)))
+    left = SceneObject("left", [Part(ball(0.3).moved(-0.8, 0, 0.2), red)])
+    half_ball = revolve(0.3 * np.stack([np.cos(turn := np.linspace(0, np.pi / 2, 49)), np.sin(turn)], axis=1))
+    halves = {"lower": half_ball.turned(180, "x"), "upper": half_ball}
+    middle = SceneObject("middle", [Part(mesh.moved(z=0.2), red, name) for name, mesh in halves.items()])
     scene = Scene([left, middle], lights=[], ambient=(1.0, 1.0, 1.0))
     camera, pose = Pinhole.from_fov(48, 36, 60.0), look_at(np.array([0.0, -2.0, 0.2]), np.array([0.0, 0.0, 0.2]))
-    labels = Renderer(scene).labels(camera, pose)
+    labels, parts = Renderer(scene).labels(camera, pose)
     row, column = np.indices(labels.shape)
     distance = np.hypot(column + 0.5 - 24, row + 0.5 - 18)
     radius = camera.focal * 0.3 / np.sqrt(4 - 0.09)
@@ -364,6 +485,9 @@ def test_renderer_labels_and_camera_agree_with_geometry() -> None:
     assert (labels[distance > radius + 0.1] != 2).all()
     assert np.nonzero(labels == 1)[1].max() < 24
     assert set(np.unique(labels)) == {0, 1, 2}
+    assert np.array_equal(parts == 1, labels == 1)
+    assert np.array_equal(parts == 2, (labels == 2) & (row + 0.5 > 18))
+    assert np.array_equal(parts == 3, (labels == 2) & (row + 0.5 < 18))
     origins, towards = np.array([[0.0, -2.0, 0.2]] * 2), np.array([[0.0, 1.0, 0.0], [0.0, -1.0, 0.0]])
     met = Renderer(scene).distances(origins, towards)
     assert met[0] == pytest.approx(1.7, abs=1e-3) and np.isinf(met[1])

@@ -74,15 +74,39 @@ def random_points(surfaces: list[SurfaceSamples], count: int) -> Float[Tensor, "
     return positions[torch.randperm(len(positions))[:count].to(positions.device)]
 
 
-def density_clusters(features: Float[Tensor, "points features"], min_share: float) -> Int[Tensor, "points"]:
+def density_clusters(
+    features: Float[Tensor, "points features"], min_share: float, min_samples: int = 10
+) -> Int[Tensor, "points"]:
     """HDBSCAN's cluster of each point, -1 for noise.
 
     Args:
         features: features of the points.
         min_share: smallest part of the points that is a cluster.
+        min_samples: points around a point by which its density is told.
     """
     smallest = max(int(min_share * len(features)), 2)
-    return torch.from_numpy(HDBSCAN(smallest, min_samples=10, copy=True).fit_predict(features.cpu().numpy()))
+    return torch.from_numpy(HDBSCAN(smallest, min_samples, copy=True).fit_predict(features.cpu().numpy()))
+
+
+class Rescaled(nn.Module):
+    """Features of another field, moved and stretched to [0, 1] along each axis by those of some points.
+
+    Points that lie more than three standard deviations from the mean along an axis take no part.
+    """
+
+    def __init__(self, field: nn.Module, points: Float[Tensor, "points 3"]):
+        super().__init__()
+        self.field = field
+        with torch.no_grad():
+            features = field(points)
+        near = ((features - features.mean(0)).abs() < 3 * features.std(0)).all(1)
+        kept = features[near] if near.any() else features
+        self.register_buffer("low", kept.amin(0))
+        self.register_buffer("extent", (kept.amax(0) - kept.amin(0)).clamp(min=1e-9))
+
+    def forward(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n features"]:
+        """Rescaled features of contracted positions in [0, 1]^3."""
+        return (self.field(positions) - self.low) / self.extent
 
 
 def mean_clusters(features: Float[Tensor, "points features"], count: int) -> Int[Tensor, "points"]:

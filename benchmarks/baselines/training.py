@@ -1,4 +1,4 @@
-"""Parts that every baseline shares with the object stage: its views, its optimizer, its learning rate's schedule."""
+"""Parts that every baseline shares with the object stage: its views, slots, optimizer, and learning rate's schedule."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from disconerf_ns.masks.masked_view import MaskedView
@@ -16,6 +17,29 @@ from disconerf_ns.training.schedule import Schedule
 OPTIMIZER = disconerf.config.optimizers["object_field"]["optimizer"]
 OBJECT_RATE = OPTIMIZER.lr
 """Learning rate of the object field after the warm-up."""
+
+
+TWICE = 2.0
+"""Slots of DiscoNeRF (4), in most masks of a view."""
+
+
+def slot_count(pipeline: DiscoNerfPipeline, in_masks: float | None) -> int:
+    """Number of slots: so many times the most masks of a training view, or as many as the masks agree on objects.
+
+    Args:
+        in_masks: slots in most masks of a view; None for the consensus' number.
+    """
+    if in_masks is None:
+        return max(len(pipeline.model.consensus), 1)
+    return max(round(in_masks * pipeline.datamanager.train_dataset.metadata["most_masks"]), 1)
+
+
+def assign_some(worth: Float[Tensor, "masks slots"]) -> Int[Tensor, "masks"]:
+    """One slot for every mask, no slot twice, with the largest total worth; -1 for masks for which no slot is left."""
+    rows, columns = linear_sum_assignment(worth.detach().cpu().numpy(), maximize=True)
+    chosen = torch.full((len(worth),), -1)
+    chosen[torch.from_numpy(rows)] = torch.from_numpy(columns)
+    return chosen
 
 
 def next_views(pipeline: DiscoNerfPipeline) -> list[MaskedView]:

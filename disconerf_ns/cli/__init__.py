@@ -13,6 +13,10 @@ COMMANDS = {
     "masks convert": ("disconerf_ns.cli.convert:Convert", "convert masks from other programs, or for them"),
     "masks ground-truth": ("disconerf_ns.cli.convert:GroundTruth", "make masks from the true labels in DATA/labels/"),
     "masks show": ("disconerf_ns.cli.show:Show", "write contact sheets and print a report of masks"),
+    "masks refine": (
+        "disconerf_ns.cli.refine:Refine",
+        "ask for masks of a run's objects that a view's masks miss",
+    ),
     "masks check": ("disconerf_ns.cli.check:Check", "look for faults of photographs, poses and masks before training"),
     "objects": ("disconerf_ns.cli.objects:Objects", "list the objects that a run discovered"),
     "eval": ("disconerf_ns.cli.eval:Eval", "score a run's objects on views with true labels"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from disconerf_ns import __version__
-from disconerf_ns.cli.masks import ELSEWHERE, progress_bar
+from disconerf_ns.cli.making import ELSEWHERE, progress_bar
 from disconerf_ns.errors import MaskError, UserError
 from disconerf_ns.files import check_writable
 from disconerf_ns.masks.formats import FORMATS, TARGETS, format_of, recognise

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from disconerf_ns.cli.masks import progress_bar
+from disconerf_ns.cli.making import progress_bar
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable, write_whole
 from disconerf_ns.masks.images import find_images, read_image

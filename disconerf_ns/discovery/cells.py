@@ -18,6 +18,9 @@ from torch import Tensor
 
 from disconerf_ns.surface.samples import SurfaceSamples
 
+NEAR = 8
+"""Number of nearest neighbours of a cell."""
+
 MaskedSurface = tuple[SurfaceSamples, Float[Tensor, "_ _"]]
 """Surface samples of a view, pixel by pixel, and binary masks (pixels, masks) of the same pixels."""
 
@@ -43,6 +46,14 @@ class Cells:
     def at(self, points: Float[Tensor, "n 3"]) -> Int[Tensor, "n"]:
         """Index of the cell that holds each contracted point."""
         return torch.from_numpy(self._tree.query(points.numpy(), workers=-1)[1])
+
+    def neighbours(self, count: int) -> Int[Tensor, "cells near"]:
+        """Indices of the nearest other cells of each cell, at most `count`; its own for a cell that is alone."""
+        near = min(count, len(self) - 1)
+        if near < 1:
+            return torch.arange(len(self))[:, None]
+        _, nearest = self._tree.query(self.seeds.numpy(), near + 1, workers=-1)
+        return torch.from_numpy(nearest)[:, 1:]
 
     def __getitem__(self, cells: slice | Bool[Tensor, "cells"]) -> Cells:
         """New cells around the selected seeds."""

@@ -1,4 +1,4 @@
-"""The consensus: the objects that the masks of all views agree on, found without training.
+"""The consensus: groups of cells that the masks of all views agree on.
 
 Masks of one view are often wrong: they miss an object, cut it in two or join it with its neighbour. The errors differ
 between views, so surface cells that the masks of most views put together belong to one object. Cells are merged while
@@ -8,34 +8,21 @@ group whose cells it is seen with (`reassign`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from nerfstudio.utils.rich_utils import CONSOLE
-from rich.progress import track
 from scipy.optimize import linear_sum_assignment
-from scipy.spatial import KDTree
 from torch import Tensor
 
-from disconerf_ns.discovery.cells import Cells, MaskedSurface, Observation, observe
+from disconerf_ns.discovery.cells import NEAR, Cells, Observation
 from disconerf_ns.scene.tree import ObjectTree
 
 VIEWS_AT_ONCE = 32
 """Number of views whose evidence is summed by one matrix product."""
-COARSE, FINE = 4000, 30_000
-"""Maximum number of cells that are merged pair by pair, and maximum number of cells that get a group in the end."""
-POINTS_PER_CELL = 16
-"""Mean number of surface points per cell, large enough that several views see a cell."""
-DRAWS = 4
-"""Maximum number of draws of cells; each is grouped with every doubt, and the best grouping is kept."""
-CLEAR = 0.999
-"""Stop drawing when at least this fraction of cells is grouped alike under every doubt."""
 DOUBTS = (0.0, 3.0)
 """Pseudo-counts of disagreeing cell pairs, added before two groups may merge. Doubt keeps a few stray cells from
 joining objects that are never seen together; without doubt, large surfaces that are seen piece by piece stay whole more
@@ -48,8 +35,6 @@ LEAST_SUPPORT = 0.25
 """Minimum mean affinity of an object with the masks matched to it; groups below it are dropped."""
 LEAST_CELLS = 4
 """Minimum number of cells in a group."""
-NEAR = 8
-"""Number of nearest neighbours of a cell; the space between them and the cell is sampled too."""
 FEW_CELLS = 2
 """Number of a group's cells in a view at which the view's vote for the group has half its weight."""
 
@@ -71,11 +56,7 @@ class Consensus:
     @classmethod
     def of(cls, points: Float[Tensor, "cells 3"], groups: Int[Tensor, "cells"]) -> Consensus:
         """Build a consensus and find the neighbours of its points."""
-        near = min(NEAR, len(points) - 1)
-        if near < 1:
-            return cls(points, groups, torch.arange(len(points))[:, None])
-        _, nearest = KDTree(points.numpy(), leafsize=16).query(points.numpy(), near + 1)
-        return cls(points, groups, torch.from_numpy(nearest)[:, 1:])
+        return cls(points, groups, Cells(points).neighbours(NEAR))
 
     def __len__(self) -> int:
         return int(self.groups.max()) + 1 if len(self.groups) else 0
@@ -98,45 +79,6 @@ class Consensus:
         group = self.groups[cell]
         group = group.masked_fill(group != self.groups[neighbour], -1)
         return torch.lerp(self.points[cell], self.points[neighbour], fraction), group
-
-
-def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> Consensus:
-    """Group the surface into objects by the masks of all views.
-
-    Cases near a threshold, such as whether an object merges with its neighbour, depend on the drawn cells and on the
-    doubt. So several draws are grouped, each with every doubt, and the grouping that agrees most with the masks is
-    kept. If the doubt makes no difference, no case is near a threshold, and that draw is the last.
-
-    Args:
-        views: surface samples and binary masks of each view, pixel by pixel.
-        most: maximum number of objects, of which the largest are kept; None keeps all.
-    """
-    _, fine, groups = max(_groupings(views, most), key=itemgetter(0))
-    groups = reassign(observe(fine, views), groups)
-    known = groups >= 0
-    return Consensus.of(fine.seeds[known], by_size(groups[known]))
-
-
-def _groupings(views: Sequence[MaskedSurface], most: int | None) -> Iterator[tuple[float, Cells, Int[Tensor, "cells"]]]:
-    """The agreement, the fine cells and their groups of each draw with each doubt."""
-    draws = track(range(DRAWS), "Finding what the masks agree on", console=CONSOLE)
-    for seed in draws:
-        draw = draw_cells(views, seed)
-        coarse = draw[:COARSE]
-        seen = list(observe(coarse, views))
-        evidence = collect(seen, len(coarse))
-        with ThreadPoolExecutor(len(DOUBTS)) as threads:
-            candidates = list(threads.map(lambda doubt: group(seen, evidence, doubt, most), DOUBTS))  # noqa: B023
-        nearest = coarse.at(draw.seeds)
-        yield from ((agreement(seen, candidate), draw, candidate[nearest]) for candidate in candidates)
-        if likeness(*candidates) >= CLEAR:
-            list(draws)  # run the progress bar to its end
-
-
-def draw_cells(views: Sequence[MaskedSurface], seed: int) -> Cells:
-    """The fine cells of a draw; the first COARSE of them are the coarse cells, which are merged pair by pair."""
-    points = sum(surface.packed[..., 0].numel() for surface, _ in views)
-    return Cells.draw((surface for surface, _ in views), min(FINE, points // POINTS_PER_CELL), seed)
 
 
 def group(seen: Sequence[Observation], evidence: Evidence, doubt: float, most: int | None) -> Int[Tensor, "cells"]:

@@ -58,5 +58,10 @@ def explain(view: Observation, groups: Int[Tensor, "cells"], slots: int) -> Expl
 
 
 def explain_all(views: Sequence[MaskedSurface], consensus: Consensus, slots: int) -> list[Explanation]:
-    """Explain the masks of every view by the objects of a consensus; object i has slot i of `slots` slots."""
-    return [explain(view, consensus.groups, slots) for view in observe(Cells(consensus.points), views)]
+    """Explain the masks of every view by the objects of a consensus; object i has slot i of `slots` slots.
+
+    The rest, which no mask is about, explains nothing.
+    """
+    rest = -1 if consensus.tree is None or consensus.tree.rest is None else consensus.tree.rest
+    groups = consensus.groups.masked_fill(consensus.groups == rest, -1)
+    return [explain(view, groups, slots) for view in observe(Cells(consensus.points), views)]

@@ -11,7 +11,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -19,8 +19,12 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+from jaxtyping import UInt8
+
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.masks.freshness import made_of
+from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.images import read_image
 from disconerf_ns.masks.store import MaskStore
 
@@ -36,6 +40,14 @@ class Job:
 
     key: str
     image: Path
+
+    def masks(self, proposer: Any, image: UInt8[np.ndarray, "height width 3"]) -> ImageMasks:
+        """Masks of the image: all that the proposer finds."""
+        return proposer(image)
+
+    def facts(self) -> dict[str, Any]:
+        """What is stored about the masks besides what is known of the image's file."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -74,8 +86,8 @@ class Maker:
         """
         self.identity = self.identity or self.store.identity()
         try:
-            facts = made_of(job.image, self.store)
-            masks = self.propose(read_image(job.image))
+            facts = made_of(job.image, self.store) | job.facts()
+            masks = job.masks(self.propose, read_image(job.image))
             if self.store.identity() != self.identity:
                 raise Displaced(f"masks: another run has replaced the masks in {self.store.root}; this run stops.")
             self.store.save(job.key, masks, facts)
@@ -331,7 +343,7 @@ class RayWorker:
 
     def start(self, job: Job) -> None:
         """Send a job to the actor."""
-        self.pending = self.actor.work.remote(Job(job.key, job.image.absolute()))
+        self.pending = self.actor.work.remote(replace(job, image=job.image.absolute()))
 
     def result(self) -> str | None:
         """Wait for the reply of the actor, see `Worker.result`."""

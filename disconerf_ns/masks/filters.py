@@ -6,7 +6,10 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Shaped
+from jaxtyping import Bool, Shaped, UInt8
+
+ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1, dtype=np.uint8)
+"""Number of bits that are set in each byte."""
 
 
 def large_enough(masks: Bool[np.ndarray, "masks height width"], fraction: float) -> Bool[np.ndarray, " masks"]:
@@ -29,6 +32,28 @@ def not_contained(masks: Bool[np.ndarray, "masks height width"], share: float = 
     number = np.arange(len(masks))
     before = (area[None] > area[:, None]) | ((area[None] == area[:, None]) & (number[None] < number[:, None]))
     return ~(before & (overlap >= share * area[:, None])).any(1)
+
+
+def distinct(bits: UInt8[np.ndarray, "masks bytes"], max_iou: float) -> Bool[np.ndarray, " masks"]:
+    """True for masks whose IoU with every kept mask before them is at most `max_iou`.
+
+    Args:
+        bits: masks of one image, the best first, one bit per pixel as `np.packbits` gives them.
+        max_iou: in [0, 1].
+    """
+    area, kept = ONES[bits].sum(1, dtype=np.int64), []
+    for number, mask in enumerate(bits):
+        low, high = np.minimum(area[kept], area[number]), np.maximum(area[kept], area[number])
+        near = np.array(kept, dtype=int)[low > max_iou * high]
+        shared = ONES[bits[near] & mask].sum(1, dtype=np.int64)
+        if not (shared > max_iou * (area[near] + area[number] - shared)).any():
+            kept.append(number)
+    return np.isin(np.arange(len(bits)), kept)
+
+
+def packed(masks: Bool[np.ndarray, "masks height width"]) -> UInt8[np.ndarray, "masks bytes"]:
+    """One bit per pixel, for `distinct`."""
+    return np.packbits(masks.reshape(len(masks), masks.shape[1] * masks.shape[2]), axis=1)
 
 
 def dilate(masks: Bool[np.ndarray, "masks height width"], pixels: int) -> Bool[np.ndarray, "masks height width"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, zip_longest
@@ -27,6 +28,8 @@ class ViewMasks:
     """Fraction of the looked-at pixels that at least one mask covers."""
     sizes: tuple[float, ...]
     """Fraction of the looked-at pixels that each mask covers."""
+    levels: tuple[int, ...] = ()
+    """Granularity of each mask that has one, see `Mask.level`."""
 
 
 def measure(store: MaskStore, keys: Iterable[str]) -> list[ViewMasks]:
@@ -41,9 +44,11 @@ def measure(store: MaskStore, keys: Iterable[str]) -> list[ViewMasks]:
 def measure_view(key: str, masks: ImageMasks) -> ViewMasks:
     """Compute the statistics of one view."""
     pixels = masks.height * masks.width if masks.looked_at is None else rle.area(masks.looked_at)
-    sizes = tuple(mask.area / max(pixels, 1) for mask in masks.annotations if mask.area > 0)
+    there = [mask for mask in masks.annotations if mask.area > 0]
+    sizes = tuple(mask.area / max(pixels, 1) for mask in there)
+    levels = tuple(mask.level for mask in there if mask.level is not None)
     coverage = rle.union_area([mask.rle for mask in masks.annotations]) / max(pixels, 1)
-    return ViewMasks(key, len(sizes), coverage, sizes)
+    return ViewMasks(key, len(sizes), coverage, sizes, levels)
 
 
 def disagreement(one: ViewMasks, other: ViewMasks) -> float:
@@ -58,7 +63,8 @@ def disagreement(one: ViewMasks, other: ViewMasks) -> float:
 
 
 def describe(root: object, views: Sequence[ViewMasks]) -> str:
-    """Report of several lines: masks per view, sizes, coverage, views that stand out, and slots of matching by view.
+    """Report of several lines: masks per view, sizes, coverage, levels, slots of matching by view, and views that stand
+    out.
 
     Args:
         root: folder of the masks, for the first line.
@@ -75,6 +81,9 @@ def describe(root: object, views: Sequence[ViewMasks]) -> str:
         f"  slots      {2 * max(counts)} with matching by view (twice the largest number of masks of a view); "
         "otherwise one per discovered object",
     ]
+    levels = Counter(level for view in views for level in view.levels)
+    if len(levels) > 1:
+        lines.append(f"  levels     {', '.join(f'{levels[level]} of level {level}' for level in sorted(levels))}")
     few = [view.key for view in views if view.count < FEW]
     if few:
         lines.append(f"  few masks  {len(few)} views have fewer than {FEW}: {_listed(few)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -132,6 +132,10 @@ class ObjectTree:
 
         opens, support, masks = grown(self.opens, NEVER), grown(self.support, 0.0), grown(self.masks, 0)
         return ObjectTree(slots, grown(moved, -1), opens, support, masks, self.rest)
+
+    def with_rest(self) -> ObjectTree:
+        """The same tree with one more slot, which is the rest."""
+        return replace(self.widened(self.slots + 1), rest=self.slots)
 
     # ---------------------------------------------------------------- forms in files
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,14 @@ def write_cameras(root: Path, camera: Pinhole, poses: np.ndarray) -> list[str]:
     return keys
 
 
+def read_cameras(root: Path) -> tuple[Pinhole, np.ndarray, list[str]]:
+    """The camera, (views, 4, 4) poses and key of every view of a dataset that is there."""
+    content = json.loads((root / "transforms.json").read_text())
+    poses = np.array([frame["transform_matrix"] for frame in content["frames"]])
+    keys = [Path(frame["file_path"]).stem for frame in content["frames"]]
+    return Pinhole(content["w"], content["h"], content["fl_x"]), poses, keys
+
+
 def write_photo(root: Path, key: str, photo: np.ndarray) -> None:
     """Write `images/<key>.jpg` with full colour resolution."""
     path = root / "images" / f"{key}.jpg"
@@ -37,16 +45,16 @@ def write_photo(root: Path, key: str, photo: np.ndarray) -> None:
     Image.fromarray(photo).save(path, quality=JPEG_QUALITY, subsampling=0, optimize=True)
 
 
-def write_labels(root: Path, key: str, labels: np.ndarray) -> None:
-    """Write `labels/<key>.png`, 16 bit, one value per object."""
-    path = root / "labels" / f"{key}.png"
+def write_labels(root: Path, key: str, labels: np.ndarray, folder: str = "labels") -> None:
+    """Write `<folder>/<key>.png`, 16 bit, one value per object or part."""
+    path = root / folder / f"{key}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(labels.astype(np.uint16)).save(path, optimize=True)
 
 
-def read_labels(root: Path, key: str) -> np.ndarray:
-    """(H, W) uint16 labels of a view."""
-    with Image.open(root / "labels" / f"{key}.png") as image:
+def read_labels(root: Path, key: str, folder: str = "labels") -> np.ndarray:
+    """(H, W) uint16 labels of a view's objects, or of its parts where the folder is `parts`."""
+    with Image.open(root / folder / f"{key}.png") as image:
         return np.array(image).astype(np.uint16)
 
 
@@ -57,20 +65,55 @@ def write_objects(root: Path, scene: Scene) -> None:
         low, high = item.box()
         values = {"center": (low + high) / 2, "box_min": low, "box_max": high}
         entries.append({"label": label, "name": item.name, **{k: v.round(5).tolist() for k, v in values.items()}})
-    (root / "labels").mkdir(parents=True, exist_ok=True)
+    _write_entries(root / "labels" / "labels.json", entries)
+
+
+def write_parts(root: Path, scene: Scene) -> None:
+    """Write `parts/labels.json`: label and name of every part, and the label of the object that it is part of."""
+    entries = []
+    for label, (owner, name) in enumerate(scene.parts, start=1):
+        entries.append({"label": label, "name": f"{scene.objects[owner - 1].name} {name}".strip(), "object": owner})
+    _write_entries(root / "parts" / "labels.json", entries)
+
+
+def _write_entries(path: Path, entries: list[dict]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join(f"    {json.dumps(entry)}" for entry in entries)
-    (root / "labels" / "labels.json").write_text(f'{{\n  "void": 0,\n  "objects": [\n{lines}\n  ]\n}}\n')
+    path.write_text(f'{{\n  "void": 0,\n  "objects": [\n{lines}\n  ]\n}}\n')
 
 
-def write_noisy_masks(root: Path, level: str, noise: MaskNoise, seed: int = 0, name: str = "noisy") -> float:
-    """Write `masks/<name>/` from the labels that are there; the result is the masks' mean agreement with them."""
+def labels_named(root: Path, names: Collection[str]) -> list[int]:
+    """Labels of the objects with these names.
+
+    Raises:
+        SystemExit: there is no object of a name.
+    """
+    entries = json.loads((root / "labels" / "labels.json").read_text())["objects"] if names else []
+    known = {entry["name"]: entry["label"] for entry in entries}
+    if missing := [name for name in names if name not in known]:
+        raise SystemExit(f"There is no object called {missing[0]}; choose from {', '.join(known)}.")
+    return [known[name] for name in names]
+
+
+def write_noisy_masks(
+    root: Path, level: str, noise: MaskNoise, seed: int = 0, name: str = "noisy", uncovered: Collection[int] = ()
+) -> float:
+    """Write `masks/<name>/` from the labels that are there; the result is the masks' mean agreement with them.
+
+    `parts/` takes part if it is there and the noise knows parts. The manifest names the labels that no mask is about.
+    """
     keys = sorted(path.stem for path in (root / "labels").glob("*.png"))
-    manifest = {"generator": "noisy", "version": 1, "parameters": {"level": level, "seed": seed, **asdict(noise)}}
+    with_parts = noise.whole is not None and (root / "parts").is_dir()
+    parameters = {"level": level, "seed": seed, **noise.recipe()}
+    if uncovered:
+        parameters["uncovered"] = list(uncovered)
+    manifest = {"generator": "noisy", "version": 1, "parameters": parameters}
     store = MaskStore.create(root / "masks" / name, manifest)
     scores = []
     for i, key in enumerate(keys):
         labels = read_labels(root, key)
-        made = noisy_masks(labels, noise, seed * 100_003 + i)
+        parts = read_labels(root, key, "parts") if with_parts else None
+        made = noisy_masks(labels, noise, seed * 100_003 + i, parts, uncovered)
         store.save(key, ImageMasks.from_arrays(made.masks, made.predicted_iou.tolist(), made.stability_score.tolist()))
-        scores.append(agreement(labels, made.masks))
+        scores.append(agreement(np.where(np.isin(labels, uncovered), 0, labels), made.masks))
     return float(np.mean(scores))

@@ -11,7 +11,11 @@ from rich.progress import track
 
 from examples.scenes import dataset
 from examples.scenes.cameras import Pinhole, camera_path
-from examples.scenes.noise import LEVELS
+from examples.scenes.layouts import LAYOUTS
+from examples.scenes.noise import LEVELS, MIXED
+from examples.scenes.scene import Scene
+
+Names = tuple[str, ...]
 
 
 @dataclass
@@ -30,49 +34,67 @@ class Arguments:
     """Pixels."""
     spp: int = 256
     """Paths per pixel."""
-    noise: Literal["none", "mild", "middle", "heavy", "all"] = "middle"
-    """Errors in the masks of `masks/noisy`; `all` writes `masks/clean`, `masks/mild`, `masks/middle` and
-    `masks/heavy` instead."""
+    noise: Literal["none", "mild", "middle", "heavy", "mixed-mild", "mixed", "mixed-heavy", "all"] = "middle"
+    """Errors in the masks of `masks/noisy`; `mixed` levels have masks of parts beside those of whole objects. `all`
+    writes one set per level instead, named after it, and `masks/clean`; and `masks/sparse` for a scene in which some
+    objects have no mask."""
     seed: int = 0
     """Seed of the masks' noise."""
+    uncovered: tuple[str, ...] = ()
+    """Names of objects, as in `labels/labels.json`, that no mask of `masks/noisy` is about."""
     only_masks: bool = False
     """Keep the photos and labels that are there and make new masks."""
+    only_labels: bool = False
+    """Keep the photos that are there and make their labels, parts and masks anew, which takes seconds."""
 
 
 def main() -> None:
     """The command line."""
     arguments = tyro.cli(Arguments)
+    if arguments.layout not in LAYOUTS:
+        raise SystemExit(f"There is no scene called {arguments.layout}; choose one of {', '.join(LAYOUTS)}.")
+    scene = LAYOUTS[arguments.layout]()
     if not arguments.only_masks:
-        render_views(arguments)
-    for name, level in mask_sets(arguments.noise).items():
-        score = dataset.write_noisy_masks(arguments.output, level, LEVELS[level], arguments.seed, name)
+        render_views(arguments, scene)
+    for name, (level, unseen) in mask_sets(arguments.noise, arguments.uncovered, scene.uncovered).items():
+        labels = dataset.labels_named(arguments.output, unseen)
+        noise = (LEVELS | MIXED)[level]
+        score = dataset.write_noisy_masks(arguments.output, level, noise, arguments.seed, name, labels)
         print(f"{arguments.output}/masks/{name}: the masks' own area-weighted IoU is {score:.3f}")
 
 
-def mask_sets(noise: str) -> dict[str, str]:
-    """The noise level of every set of masks to write, by the set's name."""
-    if noise == "all":
-        return {"clean" if level == "none" else level: level for level in LEVELS}
-    return {"noisy": noise}
+def mask_sets(noise: str, uncovered: Names = (), sparse: Names = ()) -> dict[str, tuple[str, Names]]:
+    """Level of noise and names of uncovered objects of every set of masks to write, by the set's name.
+
+    Args:
+        noise: a level, or "all".
+        uncovered: names of objects without a mask.
+        sparse: the same for the set `sparse` of all sets; without names there is no such set.
+    """
+    if noise != "all":
+        return {"noisy": (noise, uncovered)}
+    sets = {"clean" if level == "none" else level: (level, uncovered) for level in LEVELS | MIXED}
+    return sets | ({"sparse": ("middle", sparse)} if sparse else {})
 
 
-def render_views(arguments: Arguments) -> None:
+def render_views(arguments: Arguments, scene: Scene) -> None:
     """Everything but the masks."""
-    from examples.scenes.layouts import LAYOUTS
     from examples.scenes.render import Renderer, choose_variant
 
-    if arguments.layout not in LAYOUTS:
-        raise SystemExit(f"There is no scene called {arguments.layout}; choose one of {', '.join(LAYOUTS)}.")
     print(f"Mitsuba variant: {choose_variant()}")
-    scene = LAYOUTS[arguments.layout]()
-    camera = Pinhole.from_fov(arguments.width, arguments.height, scene.orbit.horizontal_fov)
-    poses = camera_path(scene.orbit, arguments.views)
-    renderer = Renderer(scene)
-    keys = dataset.write_cameras(arguments.output, camera, poses)
-    dataset.write_objects(arguments.output, scene)
+    output, renderer = arguments.output, Renderer(scene)
+    if not arguments.only_labels:
+        new = Pinhole.from_fov(arguments.width, arguments.height, scene.orbit.horizontal_fov)
+        dataset.write_cameras(output, new, camera_path(scene.orbit, arguments.views))
+    camera, poses, keys = dataset.read_cameras(output)
+    dataset.write_objects(output, scene)
+    dataset.write_parts(output, scene)
     for i, key in enumerate(track(keys, "views")):
-        dataset.write_labels(arguments.output, key, renderer.labels(camera, poses[i]))
-        dataset.write_photo(arguments.output, key, renderer.photo(camera, poses[i], arguments.spp, seed=i))
+        labels, parts = renderer.labels(camera, poses[i])
+        dataset.write_labels(output, key, labels)
+        dataset.write_labels(output, key, parts, "parts")
+        if not arguments.only_labels:
+            dataset.write_photo(output, key, renderer.photo(camera, poses[i], arguments.spp, seed=i))
 
 
 if __name__ == "__main__":

@@ -121,6 +121,22 @@ def box(width: float, depth: float, height: float, bevel: float) -> Mesh:
     return join(sides).moved(z=height / 2)
 
 
+def relief(width: float, depth: float, heights: np.ndarray) -> Mesh:
+    """A height field over a rectangle about the origin, seen from above; the texture covers it once.
+
+    Args:
+        width, depth: full lengths along x and y.
+        heights: (rows, columns) z on a regular grid; rows go along y, columns along x.
+    """
+    rows, columns = heights.shape
+    u, v = np.meshgrid(np.linspace(0.0, 1.0, columns), np.linspace(0.0, 1.0, rows))
+    slope_y, slope_x = np.gradient(heights, depth / (rows - 1), width / (columns - 1))
+    normal = np.stack([-slope_x, -slope_y, np.ones_like(heights)], axis=2)
+    normal /= np.linalg.norm(normal, axis=2, keepdims=True)
+    points = np.stack([width * (u - 0.5), depth * (v - 0.5), heights], axis=2)
+    return _grid_mesh(points, normal, np.stack([u, v], axis=2))
+
+
 def tube(path: np.ndarray, radius: np.ndarray | float, segments: int = 32) -> Mesh:
     """A tube with open ends along a path.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter
@@ -34,6 +36,18 @@ class MaskNoise:
     """Standard deviation of a whole mask's growth or shrinkage."""
     min_fraction: float = 0.0
     """Masks smaller than this share of the image are dropped."""
+    whole: float | None = None
+    """Probability that an object of which several parts are seen has a mask of its own. It takes the place of `miss`
+    and `split` there, because a segmenter cuts such an object along its parts. None lets no object have parts."""
+    parts: float = 0.0
+    """Probability that a part of such an object has a mask."""
+
+    def recipe(self) -> dict[str, float]:
+        """Its values for a manifest; those about parts only if objects may have parts."""
+        values = asdict(self)
+        if self.whole is None:
+            del values["whole"], values["parts"]
+        return values
 
 
 LEVELS = {
@@ -48,6 +62,23 @@ LEVELS = {
         miss=0.20, split=0.28, merge=0.20, part=0.40, group=0.30, hole=0.30, ragged=2.0, swell=1.2, min_fraction=0.003
     ),
 }
+"""Levels at which an object's masks mean the object as a whole."""
+
+MIXED = {
+    "mixed-mild": replace(LEVELS["mild"], whole=0.85, parts=0.75),
+    "mixed": replace(LEVELS["middle"], whole=0.75, parts=0.65),
+    "mixed-heavy": replace(LEVELS["heavy"], whole=0.60, parts=0.50),
+}
+"""Levels at which wholes and parts come together.
+
+SAM answers one point with three masks: whole, part and subpart. Its automatic mode puts a grid of points on the image,
+keeps of all three what is stable and scored well, and drops boxes that overlap by more than 0.7: what goes are
+repetitions of one mask, and an object and its parts survive side by side. So each of them is present in a view with its
+own probability, whole objects more often than parts, because more of the grid's points ask for them. Groups come from
+the same three masks where a small object takes the part's place. Pieces that are no part (`part`) stay rarer than
+parts: at most 0.4 pieces beside two parts or more at 0.5 each. Everything else is as at the level of the same strength,
+and without parts the masks are that level's, bit by bit.
+"""
 
 
 @dataclass(frozen=True)
@@ -62,23 +93,34 @@ class NoisyMasks:
     """(K,) in [0, 1]; falls with the length of the border per area, loosely."""
 
 
-def noisy_masks(labels: np.ndarray, noise: MaskNoise, seed: int) -> NoisyMasks:
+def noisy_masks(
+    labels: np.ndarray,
+    noise: MaskNoise,
+    seed: int,
+    parts: np.ndarray | None = None,
+    uncovered: Collection[int] = (),
+) -> NoisyMasks:
     """Disturb the objects of one view.
 
     Args:
         labels: (H, W) integers; 0 is nothing, every other value one object.
         noise: what goes wrong, and how often.
         seed: the same seed gives the same masks; give every view its own.
+        parts: (H, W) integers, every one a part of one object; None if no object has parts.
+        uncovered: labels of objects that no mask is about.
     """
     random = np.random.default_rng(seed)
-    objects = [labels == label for label in np.unique(labels[labels > 0])]
+    shown = [label for label in np.unique(labels[labels > 0]) if label not in uncovered]
+    objects = [labels == label for label in shown]
+    several = [[] if parts is None or noise.whole is None else _parts(parts, region) for region in objects]
     pixel = labels.shape[1] / 256
-    regions = _regions(objects, noise, random)
+    regions = _regions(objects, several, noise, random)
     masks = [_displaced(_punctured(region, noise, random), noise, pixel, random) for region in regions]
     masks = [mask for mask in masks if mask.any() and mask.mean() >= noise.min_fraction]
     stacked = np.stack(masks) if masks else np.zeros((0, *labels.shape), dtype=bool)
     stacked = stacked[random.permutation(len(stacked))]
-    best = iou_matrix(np.stack(objects), stacked).max(axis=0) if objects and len(stacked) else np.zeros(len(stacked))
+    true = [*objects, *itertools.chain(*several)]
+    best = iou_matrix(np.stack(true), stacked).max(axis=0) if true and len(stacked) else np.zeros(len(stacked))
     border = np.array([(binary_dilation(mask) & ~mask).sum() / mask.sum() for mask in stacked])
     return NoisyMasks(
         masks=stacked,
@@ -103,21 +145,30 @@ def agreement(labels: np.ndarray, masks: np.ndarray) -> float:
     return float((area[:, None] * iou)[matched].sum() / area.sum())
 
 
-def _regions(objects: list[np.ndarray], noise: MaskNoise, random: np.random.Generator) -> list[np.ndarray]:
-    """Regions of the masks: objects, pieces, unions."""
+def _parts(parts: np.ndarray, region: np.ndarray) -> list[np.ndarray]:
+    """The parts that are seen of an object; none if it is seen as one part, which is the object itself."""
+    seen = np.unique(parts[region])
+    return [region & (parts == part) for part in seen] if len(seen) > 1 else []
+
+
+def _regions(
+    objects: list[np.ndarray], parts: list[list[np.ndarray]], noise: MaskNoise, random: np.random.Generator
+) -> list[np.ndarray]:
+    """Regions of the masks: objects, pieces, unions, and each object's parts."""
     regions, done = [], set()
     for i in random.permutation(len(objects)):
         near = [j for j in _neighbours(objects, i) if j not in done]
         if i in done:
             continue
         done.add(i)
+        miss, split = (1 - noise.whole, 0.0) if parts[i] else (noise.miss, noise.split)
         fate = random.random()
-        if fate < noise.miss:
+        if fate < miss:
             pass
-        elif fate < noise.miss + noise.split:
+        elif fate < miss + split:
             piece = _piece(objects[i], random)
             regions += [piece, objects[i] & ~piece]
-        elif fate < noise.miss + noise.split + noise.merge and near:
+        elif fate < miss + split + noise.merge and near:
             other = random.choice(near)
             done.add(other)
             regions.append(objects[i] | objects[other])
@@ -127,7 +178,7 @@ def _regions(objects: list[np.ndarray], noise: MaskNoise, random: np.random.Gene
             regions.append(_piece(objects[i], random))
         if random.random() < noise.group:
             regions.append(np.logical_or.reduce([objects[i], *(objects[j] for j in _neighbours(objects, i)[:2])]))
-    return regions
+    return regions + [part for part in itertools.chain(*parts) if random.random() < noise.parts]
 
 
 def _neighbours(objects: list[np.ndarray], i: int) -> list[int]:

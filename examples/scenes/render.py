@@ -42,9 +42,10 @@ class Renderer:
     def __init__(self, scene: Scene):
         self.scene = scene
         parts = [(label, part) for label, item in enumerate(scene.objects, start=1) for part in item.parts]
-        self._label_of_shape = np.array(
-            [*(label for label, _ in parts), *(0 for _ in scene.lights), 0], dtype=np.uint16
-        )
+        number = {about: label for label, about in enumerate(scene.parts, start=1)}
+        others = [0] * (len(scene.lights) + 1)
+        self._label_of_shape = np.array([*(label for label, _ in parts), *others], dtype=np.uint16)
+        self._part_of_shape = np.array([*(number[label, part.name] for label, part in parts), *others], dtype=np.uint16)
         content = {"type": "scene", "integrator": {"type": "path", "max_depth": 7}}
         content |= {f"part_{i:03d}": _shape(part) for i, (_, part) in enumerate(parts)}
         content |= {f"zlight_{i}": _light(light) for i, light in enumerate(scene.lights)}
@@ -76,15 +77,15 @@ class Renderer:
             np.ascontiguousarray(image[..., -6:][..., part], dtype=np.float32) for part in (slice(3), slice(3, 6))
         )
 
-    def labels(self, camera: Pinhole, pose: np.ndarray) -> np.ndarray:
-        """(H, W) uint16: the object that the ray through each pixel's centre meets; 0 where it meets none."""
+    def labels(self, camera: Pinhole, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(H, W) uint16 twice: object and part that the ray through each pixel's centre meets; 0 for none."""
         sensor = mi.load_dict(_sensor(camera, pose))
         x, y = np.meshgrid(
             (np.arange(camera.width) + 0.5) / camera.width, (np.arange(camera.height) + 0.5) / camera.height
         )
         shape = _traced(lambda *point: self._shape_at(sensor, mi.Point2f(*point)), x.ravel(), y.ravel())
-        missed = shape >= len(self._label_of_shape)
-        return self._label_of_shape[np.where(missed, -1, shape)].reshape(x.shape)
+        shape = np.where(shape >= len(self._label_of_shape), -1, shape).reshape(x.shape)
+        return self._label_of_shape[shape], self._part_of_shape[shape]
 
     def distances(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
         """(N,) distances to what (N, 3) rays of unit direction meet first; infinite where they meet nothing."""

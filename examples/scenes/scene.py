@@ -33,6 +33,8 @@ class Part:
 
     mesh: Mesh
     material: Material
+    name: str = ""
+    """What it is to a person, as "handle"; meshes of one object with the same name are one part."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class SceneObject:
     name: str
     parts: list[Part]
 
+    @property
+    def part_names(self) -> list[str]:
+        """Its parts, each once; one name for an object without meaningful parts."""
+        return list(dict.fromkeys(part.name for part in self.parts))
+
     def box(self) -> np.ndarray:
         """(2, 3) lowest and highest coordinates."""
         points = np.concatenate([part.mesh.points for part in self.parts])
@@ -50,7 +57,7 @@ class SceneObject:
     def placed(self, x: float, y: float, z: float, turn: float = 0.0, scale: float = 1.0) -> SceneObject:
         """The object scaled and turned by `turn` degrees about the z axis, both at the origin, then shifted."""
         meshes = [replace(part.mesh, points=scale * part.mesh.points).turned(turn) for part in self.parts]
-        parts = [Part(mesh.moved(x, y, z), part.material) for mesh, part in zip(meshes, self.parts, strict=True)]
+        parts = [replace(part, mesh=mesh.moved(x, y, z)) for mesh, part in zip(meshes, self.parts, strict=True)]
         return SceneObject(self.name, parts)
 
 
@@ -108,3 +115,13 @@ class Scene:
     orbit: Orbit | Walk = field(default_factory=Orbit)
     """Path of the cameras: around the scene or inside it."""
     exposure: float = 1.0
+    uncovered: tuple[str, ...] = ()
+    """Names of objects that have no mask in the set `sparse`."""
+
+    @property
+    def parts(self) -> list[tuple[int, str]]:
+        """Label of the object and name of each part of the scene, in the order of the parts' labels, which start at 1.
+
+        A part is of one object, so pixels of one part's label have one object's label.
+        """
+        return [(label, name) for label, item in enumerate(self.objects, start=1) for name in item.part_names]

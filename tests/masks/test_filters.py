@@ -54,6 +54,24 @@ def test_something_always_stays() -> None:
     assert filters.not_contained(everything).sum() == 1
 
 
+def test_of_duplicates_the_first_stays() -> None:
+    # IoU of the first two 8/10, of the second and third 6/10, of the first and third 4/10; an empty mask is like none.
+    masks = spans((0, 8), (0, 10), (4, 10), (0, 0), (0, 0))
+    assert filters.distinct(filters.packed(masks), 0.79).tolist() == [True, False, True, True, True]
+    assert filters.distinct(filters.packed(masks), 0.8).tolist() == [True] * 5
+    assert filters.distinct(filters.packed(masks[::-1]), 0.5).tolist() == [True, True, True, False, True]
+
+
+@given(stacks, st.floats(0.1, 0.9))
+@settings(deadline=None)
+def test_duplicates_as_their_definition_reads(masks: np.ndarray, most: float) -> None:
+    kept = []
+    for number, mask in enumerate(masks):
+        if all((mask & masks[other]).sum() <= most * (mask | masks[other]).sum() for other in kept):
+            kept.append(number)
+    assert np.flatnonzero(filters.distinct(filters.packed(masks), most)).tolist() == kept
+
+
 def test_dilation_of_a_point_is_a_disk() -> None:
     point = np.zeros((1, 13, 13), dtype=bool)
     point[0, 6, 6] = True

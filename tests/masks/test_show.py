@@ -45,6 +45,19 @@ def test_report(data: Path) -> None:
     assert describe("here", []) == "masks: here has masks of none of the images."
 
 
+def test_report_of_levels(tmp_path: Path) -> None:
+    """A whole, its two halves and a quarter; an empty mask and one without a level are not counted."""
+    masks = np.zeros((6, 4, 4), bool)
+    masks[0], masks[1, :2], masks[2, 2:], masks[3, :2, :2], masks[4, 0, 0] = True, True, True, True, True
+    store = MaskStore.create(tmp_path / "mine", {})
+    store.save("a", ImageMasks.from_arrays(masks, level=[0, 1, 1, 2, None, 2]))
+    (view,) = measure(store, ["a"])
+    assert (view.count, view.coverage, view.levels) == (5, 1.0, (0, 1, 1, 2))
+    assert "levels     1 of level 0, 2 of level 1, 1 of level 2" in describe("here", [view])
+    store.save("a", ImageMasks.from_arrays(masks, level=0))
+    assert "levels" not in describe("here", measure(store, ["a"]))
+
+
 def test_an_overlay_colours_masks_and_dims_the_rest() -> None:
     image = np.full((20, 40, 3), (200, 100, 50), np.uint8)
     masks, looked_at = np.zeros((2, 20, 40), bool), np.ones((20, 40), bool)

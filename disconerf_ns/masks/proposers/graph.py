@@ -22,6 +22,9 @@ from disconerf_ns.masks import filters
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.ranges import check_ranges
 
+SAME = 0.9
+"""IoU of regions of two levels, above which they are one region that did not change from level to level."""
+
 
 @dataclass
 class GraphConfig:
@@ -82,7 +85,9 @@ class GraphProposer:
             masks = labels == np.arange(labels.max() + 1)[:, None, None]
             levels.append(masks[filters.large_enough(masks, config.min_area)])
         level = np.repeat(np.arange(len(levels)), [len(masks) for masks in levels])
-        return ImageMasks.from_arrays(filters.dilate(np.concatenate(levels), config.dilate), level=level.tolist())
+        masks = np.concatenate(levels)
+        new = filters.distinct(filters.packed(masks), SAME)
+        return ImageMasks.from_arrays(filters.dilate(masks[new], config.dilate), level=level[new].tolist())
 
     def partitions(self, image: UInt8[np.ndarray, "height width 3"]) -> list[Int[np.ndarray, "height width"]]:
         """One label map of regions per level, the finest first, each nested in the next; labels are 0, 1, ...."""

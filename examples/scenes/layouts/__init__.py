@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from examples.scenes.layouts.clutter import clutter
+from examples.scenes.layouts.rehearsal import rehearsal
 from examples.scenes.layouts.room import room
+from examples.scenes.layouts.sheet import sheet
 from examples.scenes.layouts.table import table
 
-LAYOUTS = {"table": table, "room": room, "clutter": clutter}
+LAYOUTS = {"table": table, "room": room, "clutter": clutter, "sheet": sheet, "rehearsal": rehearsal}

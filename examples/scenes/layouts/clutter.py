@@ -50,17 +50,18 @@ def desk() -> SceneObject:
         for sx in (-1, 1)
         for sy in (-1, 1)
     ]
-    return SceneObject("desk", [Part(top, ash), Part(join(legs), ash)])
+    return SceneObject("desk", [Part(top, ash, "top"), Part(join(legs), ash, "legs")])
 
 
 def tray() -> SceneObject:
     """A shallow lacquered tray on the origin."""
     width, depth, rim, wall = 0.80, 0.54, 0.06, 0.02
-    bottom = box(width, depth, TRAY_BOTTOM, 0.006)
+    bottom = box(width - 0.002, depth - 0.002, TRAY_BOTTOM, 0.006)
     long_sides = [box(width, wall, rim, 0.006).moved(y=side * (depth - wall) / 2) for side in (-1, 1)]
     short_sides = [box(wall, depth, rim, 0.006).moved(x=side * (width - wall) / 2) for side in (-1, 1)]
     lacquer = Material(paint.wood(512, 1, "#8f3b33", "#541d1b", seed=102), 0.35, 0.4)
-    return SceneObject("tray", [Part(join([bottom, *long_sides, *short_sides]), lacquer)])
+    rim_mesh = join([*long_sides, *short_sides])
+    return SceneObject("tray", [Part(bottom, lacquer, "bottom"), Part(rim_mesh, lacquer, "rim")])
 
 
 def row(

@@ -74,12 +74,13 @@ def walls() -> SceneObject:
         ("#dcc3b4", "#bf9d8b", "#9c644c"),
         ("#c8cedb", "#a1acc2", "#66769c"),
     ]
-    papers = [wallpaper(*shade, seed=50 + i) for i, shade in enumerate(shades)]
+    papers = [Material(wallpaper(*shade, seed=50 + i), 0.9, 0.1) for i, shade in enumerate(shades)]
+    names = ["north wall", "south wall", "east wall", "west wall"]
     ceiling = box(WIDTH, DEPTH, thick, 0.01).moved(z=HEIGHT)
     plaster = Material(paint.wash(512, "#e9e4da", "#f3f0ea", seed=60), 0.9, 0.1)
     return SceneObject(
         "walls",
-        [*(Part(m, Material(p, 0.9, 0.1)) for m, p in zip(places, papers, strict=True)), Part(ceiling, plaster)],
+        [*map(Part, places, papers, names), Part(ceiling, plaster, "ceiling")],
     )
 
 
@@ -117,7 +118,7 @@ def dining_table(x: float, y: float) -> SceneObject:
         for sy in (-1, 1)
     ]
     board = box(width, depth, top, 0.01).moved(z=TABLE_HEIGHT - top)
-    return SceneObject("table", [Part(board, walnut), Part(join(legs), walnut)]).placed(x, y, 0.0)
+    return SceneObject("table", [Part(board, walnut, "top"), Part(join(legs), walnut, "legs")]).placed(x, y, 0.0)
 
 
 def chairs(x: float, y: float) -> list[SceneObject]:
@@ -134,16 +135,20 @@ def chairs(x: float, y: float) -> list[SceneObject]:
 def chair(name: str) -> SceneObject:
     """A chair whose back is towards +y."""
     half, seat, back = 0.19, 0.44, 0.90
-    posts = [box(0.035, 0.035, h, 0.006).moved(x, y) for y, h in ((-half, seat), (half, back)) for x in (-half, half)]
+    joint = seat - 0.0175
+    legs = [box(0.035, 0.035, h, 0.006).moved(x, y) for y, h in ((-half, seat), (half, joint)) for x in (-half, half)]
+    posts = [box(0.035, 0.035, back - joint, 0.006).moved(x, half, joint) for x in (-half, half)]
     rails = [box(2 * half, 0.022, 0.10, 0.006).moved(y=half, z=z) for z in (0.56, 0.76)]
-    frame = box(2 * half + 0.035, 2 * half + 0.035, 0.035, 0.008).moved(z=seat - 0.035)
+    frame = box(2 * half + 0.037, 2 * half + 0.037, 0.035, 0.008).moved(z=seat - 0.035)
     pad = box(0.37, 0.36, 0.04, 0.018).moved(y=-0.02, z=seat)
     beech = Material(paint.wood(256, 2, "#d9b27c", "#a06f3c", seed=65), 0.5, 0.3)
     return SceneObject(
         name,
         [
-            Part(join([*posts, *rails, frame]), beech),
-            Part(pad, Material(fabric("#b5483a", "#d98a6a", seed=66), 0.9, 0.1)),
+            Part(frame, beech, "seat"),
+            Part(pad, Material(fabric("#b5483a", "#d98a6a", seed=66), 0.9, 0.1), "seat"),
+            Part(join(legs), beech, "legs"),
+            Part(join([*posts, *rails]), beech, "back"),
         ],
     )
 
@@ -156,7 +161,15 @@ def sofa() -> SceneObject:
     arms = [box(arm, depth, 0.60, 0.06).moved(x=side * (width - arm) / 2, z=0.02) for side in (-1, 1)]
     feet = [box(0.06, 0.06, 0.04, 0.008).moved(sx * 0.85, sy * 0.36) for sx in (-1, 1) for sy in (-1, 1)]
     cover = Material(fabric("#56688c", "#8497b5", seed=67), 0.9, 0.1)
-    return SceneObject("sofa", [Part(join([seat, back, *arms]), cover), Part(join(feet), dark_wood())])
+    return SceneObject(
+        "sofa",
+        [
+            Part(seat, cover, "seat"),
+            Part(back, cover, "back"),
+            Part(join(arms), cover, "arms"),
+            Part(join(feet), dark_wood(), "feet"),
+        ],
+    )
 
 
 def dark_wood() -> Material:
@@ -176,7 +189,9 @@ def shelf() -> SceneObject:
     boards = [box(width - 0.06, depth - 0.02, 0.03, 0.004).moved(z=z) for z in SHELF_BOARDS]
     back = box(width - 0.06, 0.015, top - 0.02, 0.004).moved(y=depth / 2 - 0.01, z=0.01)
     pine = Material(paint.wood(512, 3, "#e0bd86", "#ad7f47", seed=69), 0.5, 0.3)
-    return SceneObject("shelf", [Part(join([*sides, *boards]), pine), Part(back, pine)])
+    return SceneObject(
+        "shelf", [Part(join(sides), pine, "sides"), Part(join(boards), pine, "boards"), Part(back, pine, "back")]
+    )
 
 
 def vase() -> SceneObject:
@@ -198,6 +213,7 @@ def row_of_books() -> SceneObject:
             Part(
                 box(t - 0.002, 0.22, h, 0.004).moved(x=x + t / 2),
                 Material(paint.bands((256, 256), [c, "#efe0b8", c, "#efe0b8", c], [0.16, 0.22, 0.7, 0.8], 0.0, i), 0.6),
+                f"book {i}",
             )
             for i, (c, t, h, x) in enumerate(zip(colors, thickness, height, left, strict=True))
         ],
@@ -210,7 +226,10 @@ def storage_box() -> SceneObject:
     stripes = paint.striped_cover((384, 512), "#3b7a78", "#8fc0b0", "#f0e3c4")
     return SceneObject(
         "box",
-        [Part(body, Material(fabric("#d9c39a", "#c2a673", seed=72), 0.8, 0.1)), Part(lid, Material(stripes, 0.6))],
+        [
+            Part(body, Material(fabric("#d9c39a", "#c2a673", seed=72), 0.8, 0.1), "body"),
+            Part(lid, Material(stripes, 0.6), "lid"),
+        ],
     )
 
 
@@ -222,7 +241,11 @@ def lamp() -> SceneObject:
     cloth = paint.bands((256, 512), ["#b0562f", "#f0dcae", "#d98f4a", "#f0dcae"], [0.2, 0.45, 0.75], 0.012, seed=73)
     lid = revolve(np.array([(0.15, 1.52), (0.0, 1.52)]), 64)
     return SceneObject(
-        "lamp", [Part(join([foot, pole]), dark_wood()), Part(join([shade, lid]), Material(cloth, 0.8, 0.1))]
+        "lamp",
+        [
+            Part(join([foot, pole]), dark_wood(), "stand"),
+            Part(join([shade, lid]), Material(cloth, 0.8, 0.1), "shade"),
+        ],
     )
 
 
@@ -233,8 +256,8 @@ def plant() -> SceneObject:
     return SceneObject(
         "plant",
         [
-            Part(revolve(rounded_polyline(pot, 0.008), 96), Material(clay, 0.7, 0.2)),
-            Part(join([leaf(137.5 * i, 0.45 + 0.05 * (i % 5)) for i in range(16)]), leaf_material()),
+            Part(revolve(rounded_polyline(pot, 0.008), 96), Material(clay, 0.7, 0.2), "pot"),
+            Part(join([leaf(137.5 * i, 0.45 + 0.05 * (i % 5)) for i in range(16)]), leaf_material(), "leaves"),
         ],
     )
 
@@ -256,7 +279,9 @@ def picture() -> SceneObject:
     frame = box(1.0, 0.04, 0.74, 0.008).moved(y=-0.02)
     canvas = box(0.88, 0.012, 0.62, 0.004).moved(y=-0.042, z=0.06)
     scene = paint.sunrise_cover((512, 768), "#27466b", "#e0b45c", "#d9704a")
-    return SceneObject("picture", [Part(frame, dark_wood()), Part(canvas, Material(scene, 0.7, 0.2))])
+    return SceneObject(
+        "picture", [Part(frame, dark_wood(), "frame"), Part(canvas, Material(scene, 0.7, 0.2), "canvas")]
+    )
 
 
 def cabinet() -> SceneObject:
@@ -268,7 +293,11 @@ def cabinet() -> SceneObject:
     ]
     ash = Material(paint.wood(512, 4, "#cdb08a", "#94714b", seed=76), 0.5, 0.3)
     green = Material(fabric("#5f7f6a", "#7f9f86", seed=77), 0.7, 0.2)
-    return SceneObject("cabinet", [Part(body, ash), Part(join(doors), green), Part(join(knobs), dark_wood())])
+    names = ["left door", "middle door", "right door"]
+    return SceneObject(
+        "cabinet",
+        [Part(body, ash, "body"), *map(Part, doors, [green] * 3, names), *map(Part, knobs, [dark_wood()] * 3, names)],
+    )
 
 
 def television() -> SceneObject:
@@ -277,4 +306,11 @@ def television() -> SceneObject:
     case, screen = box(0.98, 0.05, 0.58, 0.01).moved(z=0.09), box(0.92, 0.006, 0.52, 0.002).moved(y=-0.025, z=0.12)
     show = paint.striped_cover((512, 896), "#1f3a4a", "#7f3f5a", "#c9b24a")
     black = Material(paint.plain("#26272b", seed=78, variation=0.1), 0.4, 0.4)
-    return SceneObject("television", [Part(join([foot, neck, case]), black), Part(screen, Material(show, 0.5, 0.3))])
+    return SceneObject(
+        "television",
+        [
+            Part(join([foot, neck]), black, "foot"),
+            Part(case, black, "frame"),
+            Part(screen, Material(show, 0.5, 0.3), "screen"),
+        ],
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.optimize import brentq
 
@@ -41,7 +43,9 @@ def background() -> SceneObject:
     wall = revolve(curve([(4.6, 2.6), (4.6, 1.0), (4.5, 0.4), (4.1, 0.08), (3.55, 0.0)], 64), 128).moved(z=FLOOR)
     tiled = paint.tiles(1024, ["#a9c0bd", "#b7cbc5", "#c3d2c9", "#9db7b7", "#cfd8cc"], "#8aa5a5", 6, seed=2)
     painted = paint.wash(512, "#f2dcc6", "#cbd8d2", seed=9)
-    return SceneObject("background", [Part(floor, Material(tiled, 0.7, 0.2)), Part(wall, Material(painted, 0.9, 0.1))])
+    return SceneObject(
+        "background", [Part(floor, Material(tiled, 0.7, 0.2), "floor"), Part(wall, Material(painted, 0.9, 0.1), "wall")]
+    )
 
 
 def round_table() -> SceneObject:
@@ -53,7 +57,7 @@ def round_table() -> SceneObject:
     leg_wood = Material(paint.wood(256, 1, "#b97f48", "#7a4722", seed=8), 0.5)
     leg = tube(np.linspace([0.58, 0, -0.05], [0.80, 0, FLOOR], 12), np.linspace(0.062, 0.034, 12))
     legs = join([leg.turned(45 + 90 * i) for i in range(4)])
-    return SceneObject("table", [Part(top, Material(oak, 0.42, 0.35)), Part(legs, leg_wood)])
+    return SceneObject("table", [Part(top, Material(oak, 0.42, 0.35), "top"), Part(legs, leg_wood, "legs")])
 
 
 BOWL_OUTSIDE = [(0.0, 0.0), (0.13, 0.0), (0.135, 0.018), (0.20, 0.055), (0.275, 0.115), (0.325, 0.185)]
@@ -115,7 +119,7 @@ def apple(radius: float, x: float, y: float, z: float) -> SceneObject:
         radius * curve([(0, 0, 0.6), (0.02, 0, 0.85), (0.12, 0.03, 1.18)], 16), np.linspace(0.006, 0.009, 16), 12
     )
     parts = [Part(body, skin), Part(stem, Material(paint.rgb("#5b4027"), 0.8))]
-    return SceneObject("apple", [Part(_tilted(part.mesh).moved(x, y, z), part.material) for part in parts])
+    return SceneObject("apple", [replace(part, mesh=_tilted(part.mesh).moved(x, y, z)) for part in parts])
 
 
 def _tilted(mesh: Mesh) -> Mesh:
@@ -144,12 +148,12 @@ def book(
     spine = _extruded(arc, depth).moved(x=-width / 2 + 0.003)
     cloth_material = Material(paint.cloth(np.broadcast_to(paint.rgb(cloth), (256, 256, 3)), seed=7), 0.6, 0.3)
     parts = [
-        Part(lids[0], cloth_material),
-        Part(lids[1], Material(cover, 0.5, 0.35)),
-        Part(spine, cloth_material),
-        Part(block, Material(paint.pages(256, seed=2), 0.8, 0.2)),
+        Part(lids[0], cloth_material, "cover"),
+        Part(lids[1], Material(cover, 0.5, 0.35), "cover"),
+        Part(spine, cloth_material, "cover"),
+        Part(block, Material(paint.pages(256, seed=2), 0.8, 0.2), "pages"),
     ]
-    return SceneObject(name, [Part(part.mesh.turned(turn).moved(*at), part.material) for part in parts])
+    return SceneObject(name, parts).placed(*at, turn=turn)
 
 
 def _extruded(arc: np.ndarray, depth: float) -> Mesh:
@@ -192,8 +196,9 @@ def mug(name: str, x: float, y: float, handle: float) -> SceneObject:
     reach = [(0.128, 0.215), (0.185, 0.222), (0.225, 0.185), (0.222, 0.125), (0.18, 0.08), (0.128, 0.068)]
     ear = tube(np.array([(r, 0.0, z) for r, z in curve(reach, 48)]), 0.0165, 24)
     shine = {"roughness": 0.3, "specular": 0.45, "clearcoat": 0.3}
-    parts = [Part(body, Material(glaze, **shine)), Part(ear, Material(paint.plain("#f0e6d3", seed=2), **shine))]
-    return SceneObject(name, [Part(part.mesh.turned(handle).moved(x, y, GAP), part.material) for part in parts])
+    cream = Material(paint.plain("#f0e6d3", seed=2), **shine)
+    parts = [Part(body, Material(glaze, **shine), "body"), Part(ear, cream, "handle")]
+    return SceneObject(name, parts).placed(x, y, GAP, turn=handle)
 
 
 def teapot(x: float, y: float, spout: float) -> SceneObject:
@@ -213,6 +218,7 @@ def teapot(x: float, y: float, spout: float) -> SceneObject:
     glaze = paint.bands((768, 1536), ["#8a4f1d", "#d9992a", "#e3b043"], [0.42, 0.47], 0.012, seed=21)
     glaze = paint.speckled(glaze, "#6f3f17", 1500, (0.8, 3.4), seed=22)
     shine = {"roughness": 0.27, "specular": 0.5, "clearcoat": 0.35}
+    yellow = Material(paint.plain("#d79d2a", seed=5, variation=0.04), **shine)
     pour = curve([(0.18, 0, 0.11), (0.27, 0, 0.145), (0.335, 0, 0.235), (0.365, 0, 0.325), (0.40, 0, 0.358)], 48)
     nose = tube(pour, 0.029 + 0.046 * np.linspace(1, 0, 48) ** 1.6, 32)
     hold = curve(
@@ -228,11 +234,12 @@ def teapot(x: float, y: float, spout: float) -> SceneObject:
     )
     ear = tube(hold, 0.021, 24)
     parts = [
-        Part(revolve(curve(belly, 96), 128), Material(glaze, **shine)),
-        Part(revolve(curve(lid, 64), 96), Material(paint.plain("#8a4f1d", seed=4, variation=0.05), **shine)),
-        Part(join([nose, ear]), Material(paint.plain("#d79d2a", seed=5, variation=0.04), **shine)),
+        Part(revolve(curve(belly, 96), 128), Material(glaze, **shine), "body"),
+        Part(revolve(curve(lid, 64), 96), Material(paint.plain("#8a4f1d", seed=4, variation=0.05), **shine), "lid"),
+        Part(nose, yellow, "spout"),
+        Part(ear, yellow, "handle"),
     ]
-    return SceneObject("teapot", [Part(part.mesh.turned(spout).moved(x, y, GAP), part.material) for part in parts])
+    return SceneObject("teapot", parts).placed(x, y, GAP, turn=spout)
 
 
 def beach_ball(x: float, y: float) -> SceneObject:

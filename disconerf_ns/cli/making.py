@@ -1,0 +1,126 @@
+"""What commands that make masks share: their workers, the progress bar, and Ctrl-C after the image at hand."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from threading import Event
+from typing import Any
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.files import check_writable, sweep
+from disconerf_ns.masks.crew import Job, crew
+from disconerf_ns.masks.store import MaskStore
+
+ELSEWHERE = "keep the masks elsewhere with --output FOLDER, and train with --pipeline.datamanager.masks FOLDER."
+"""Remedy where masks cannot be written."""
+
+
+@dataclass(kw_only=True)
+class Work:
+    """How the masks of many images are made."""
+
+    overwrite: bool = False
+    """Delete the masks in the folder and start again."""
+    workers: int = 1
+    """Number of processes that work at the same time, at least 1; they share the machine's GPUs."""
+    ray: str | None = None
+    """Address of a Ray cluster whose machines do the work; "auto" is the running cluster, "local" starts one here. Its
+    machines have to see the dataset at the same path. Needs the extra `ray`."""
+
+    def check(self) -> None:
+        """Refuse a number of workers below 1.
+
+        Raises:
+            UserError: it is.
+        """
+        if self.workers < 1:
+            raise UserError(f"masks: --workers is {self.workers}; it has to be 1 or more.")
+
+
+def make_masks(proposer: Any, jobs: Sequence[Job], store: MaskStore, manifest: dict[str, Any], work: Work) -> list[str]:
+    """Make and store the masks of all jobs; Ctrl-C ends the program after the image at hand.
+
+    Args:
+        proposer: config of a proposer.
+        manifest: of the set, if it is not there yet; what the proposer decides for the scene is added.
+    Returns:
+        One message for each image that failed.
+    Raises:
+        UserError: the folder cannot be written, or the proposer cannot run.
+    """
+    check_writable(store.root, ELSEWHERE)
+
+    def begin() -> None:
+        sweep(store.root)
+        (MaskStore.replace if work.overwrite else MaskStore.create)(store.root, manifest)
+
+    fresh = work.overwrite or not store.keys()
+    decided = proposer.decide([job.image for job in jobs]) if fresh else store.manifest.get("decided", {})
+    if decided:
+        manifest["decided"] = decided
+        chosen = ", ".join(f"{name} {value}" for name, value in decided.items())
+        print(f"masks: parameters chosen for this scene: {chosen}")
+    broken, done = [], 0
+    make = crew(work.workers, work.ray)
+    with progress_bar(len(jobs)) as advance, finish_before_interrupt() as interrupted:
+        for outcome in make(replace(proposer, **decided), store.root, jobs, interrupted, begin):
+            done += 1
+            advance()
+            if outcome.error is not None:
+                broken.append(outcome.error)
+    if done < len(jobs):
+        again = "the same command without --overwrite" if work.overwrite else "the same command"
+        print(f"masks: stopped after {done} of {len(jobs)} images; run {again} to continue.")
+        sys.exit(130)
+    return broken
+
+
+class Rate(ProgressColumn):
+    """Progress column: images per second, or seconds per image."""
+
+    def render(self, task: Task) -> Text:
+        """Text of the column; empty until the speed is known."""
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("")
+        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each", style="progress.data.speed")
+
+
+@contextmanager
+def progress_bar(total: int) -> Iterator:
+    """Progress bar with the remaining time; yields a function to call after each image."""
+    columns = (TextColumn("masks"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        task = progress.add_task("masks", total=total)
+        yield lambda: progress.advance(task)
+
+
+@contextmanager
+def finish_before_interrupt() -> Iterator[Event]:
+    """Let the first Ctrl-C set the yielded event, so that current work is finished; a second one ends it at once."""
+    interrupted = Event()
+
+    def note(*_: object) -> None:
+        interrupted.set()
+        signal.signal(signal.SIGINT, previous)
+
+    previous = signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, previous)

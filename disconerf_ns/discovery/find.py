@@ -1,0 +1,123 @@
+"""Find the objects of every size: draw cells, group them, divide groups into parts, join parts to a tree.
+
+    cells -> consensus (groups) -> parts (the finest objects) -> unions (the tree)
+                                -> nobody (the rest)
+
+Cases near a threshold, such as whether an object merges with its neighbour, depend on the drawn cells and on the doubt.
+So several draws are grouped, each with every doubt, and the grouping that agrees most with the masks is kept. If the
+doubt makes no difference, no case is near a threshold, and that draw is the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from operator import itemgetter
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Int
+from nerfstudio.utils.rich_utils import CONSOLE
+from rich.progress import track
+from torch import Tensor
+
+from disconerf_ns.discovery.cells import Cells, MaskedSurface, Observation, observe
+from disconerf_ns.discovery.consensus import (
+    DOUBTS,
+    Consensus,
+    Evidence,
+    agreement,
+    by_size,
+    collect,
+    group,
+    likeness,
+    reassign,
+)
+from disconerf_ns.discovery.nobody import LEAST_REST, uncovered
+from disconerf_ns.discovery.parts import finest
+from disconerf_ns.discovery.unions import tree_of
+from disconerf_ns.scene.tree import DEFAULT
+
+COARSE, FINE = 4000, 30_000
+"""Maximum number of cells that are merged pair by pair, and maximum number of cells that get a group in the end."""
+POINTS_PER_CELL = 16
+"""Mean number of surface points per cell, large enough that several views see a cell."""
+DRAWS = 4
+"""Maximum number of draws of cells; each is grouped with every doubt, and the best grouping is kept."""
+CLEAR = 0.999
+"""Stop drawing when at least this fraction of cells is grouped alike under every doubt."""
+
+
+class Grouping(NamedTuple):
+    """Groups of a draw of cells."""
+
+    agreement: float
+    """Agreement of masks and groups, in [0, 1]."""
+    draw: Cells
+    """The fine cells; the first COARSE of them are the coarse cells."""
+    seen: list[Observation]
+    """The coarse cells that each view sees."""
+    evidence: Evidence
+    """Evidence of all views about pairs of coarse cells."""
+    groups: Int[Tensor, "coarse"]
+    """Group of each coarse cell, -1 for none."""
+
+
+def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> Consensus:
+    """Find the objects of every size, and the rest that no mask covers, by the masks of all views.
+
+    Args:
+        views: surface samples and binary masks of each view, pixel by pixel.
+        most: maximum number of slots, one of them for the rest; the largest objects are kept. None keeps all.
+    """
+    _, draw, seen, evidence, groups = max(_groupings(views, most), key=itemgetter(0))
+    coarse, observed = draw[: len(groups)], list(observe(draw, views))
+    nobody = uncovered(observed, draw)
+    rest = float(nobody.float().mean()) >= LEAST_REST
+    groups = by_size(torch.where(uncovered(seen, coarse), -1, groups))
+    if most is not None and rest:
+        groups = torch.where(groups < most - 1, groups, -1)
+    if len(groups) == 0 or int(groups.max()) < 0:
+        return Consensus.of(draw.seeds[:0], groups[:0])
+    parts, divided = finest(seen, groups, None if most is None else most - rest)
+    tree = tree_of(seen, evidence, parts, divided)
+    fine = reassign(observed, torch.where(nobody, -1, parts[coarse.at(draw.seeds)]))
+    fine = torch.where(nobody, tree.slots if rest else -1, fine)
+    known = fine >= 0
+    consensus = Consensus.of(draw.seeds[known], fine[known])
+    return replace(consensus, tree=tree.with_rest() if rest else tree)
+
+
+def agreed_on(consensus: Consensus) -> str:
+    """A sentence about the objects that the masks of all views agree on."""
+    tree = consensus.tree
+    if tree is None:
+        return "the masks of all views agree on no object"
+    default, finest = ([node for node in tree.cut(cut) if node != tree.rest] for cut in (DEFAULT, 1.0))
+    sentence = f"the masks of all views agree on {len(default)} objects"
+    if len(finest) > len(default):
+        sentence += f", of {len(finest)} parts"
+    return sentence if tree.rest is None else f"{sentence}; masks never cover the rest of the surface"
+
+
+def _groupings(views: Sequence[MaskedSurface], most: int | None) -> Iterator[Grouping]:
+    """The groupings of each draw with each doubt."""
+    draws = track(range(DRAWS), "Finding what the masks agree on", console=CONSOLE)
+    for seed in draws:
+        draw = draw_cells(views, seed)
+        coarse = draw[:COARSE]
+        seen = list(observe(coarse, views))
+        evidence = collect(seen, len(coarse))
+        with ThreadPoolExecutor(len(DOUBTS)) as threads:
+            candidates = list(threads.map(lambda doubt: group(seen, evidence, doubt, most), DOUBTS))  # noqa: B023
+        for candidate in candidates:
+            yield Grouping(agreement(seen, candidate), draw, seen, evidence, candidate)
+        if likeness(*candidates) >= CLEAR:
+            list(draws)  # run the progress bar to its end
+
+
+def draw_cells(views: Sequence[MaskedSurface], seed: int) -> Cells:
+    """The fine cells of a draw; the first COARSE of them are the coarse cells, which are merged pair by pair."""
+    points = sum(surface.packed[..., 0].numel() for surface, _ in views)
+    return Cells.draw((surface for surface, _ in views), min(FINE, points // POINTS_PER_CELL), seed)

@@ -1,0 +1,99 @@
+"""Parts of groups: what masks show inside a group again and again.
+
+The masks of a whole object put all of its cells together, so the consensus cannot say where its parts end. The masks
+inside the object can: cells of a group are merged by these masks alone, and a part is kept if many views show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from disconerf_ns.discovery.cells import Observation
+from disconerf_ns.discovery.consensus import LEAST_CELLS, LEAST_VIEWS, by_size, collect, linkage, reassign
+from disconerf_ns.discovery.shown import LEAST_POINTS, PROPER, Shown
+
+INSIDE = 0.7
+"""Minimum fraction of a mask that lies in a group, for the mask to be inside it."""
+PART = 0.4
+"""Minimum fraction of views that show a part, of those that could: random pieces of a whole stay below it."""
+REMAINDER = 0.1
+"""Smallest fraction of a group without parts that is a part of its own, such as a mug without its handle."""
+
+
+def finest(
+    seen: Sequence[Observation], groups: Int[Tensor, "cells"], most: int | None = None
+) -> tuple[Int[Tensor, "cells"], list[frozenset[int]]]:
+    """Divide groups into the finest parts that masks show.
+
+    Args:
+        seen: the cells that each view sees, and its masks.
+        groups: group of each cell, numbered from 0, -1 for none.
+        most: maximum number of parts; None for no limit.
+    Returns:
+        The part of each cell, numbered from 0, -1 for none, and the parts of each group that has several, together with
+        the parts of each part that is divided again.
+    """
+    parts, unions = groups.clone(), []
+    count, waiting = int(groups.max()) + 1, list(range(int(groups.max()) + 1))
+    members = {group: {group} for group in waiting}
+    while waiting:
+        whole = waiting.pop(0)
+        found = inner_parts(seen, (parts == whole).nonzero()[:, 0], len(parts))
+        own = torch.cat([torch.zeros(0, dtype=torch.long), *found])
+        rest = (parts == whole).index_fill(0, own, False)
+        keeps = int(rest.sum()) >= max(LEAST_CELLS, REMAINDER * int((parts == whole).sum()))
+        if len(found) + keeps < 2 or (most is not None and count + len(found) > most):
+            continue
+        parts[rest] = whole if keeps else -1
+        fresh = list(range(count, count + len(found)))
+        for number, cells in zip(fresh, found):
+            parts[cells] = number
+        count += len(found)
+        for parent in members.values():
+            if whole in parent:
+                parent.update(fresh)
+        members.update({number: {number} for number in fresh})
+        waiting += fresh
+    used = parts[parts >= 0].unique()
+    rank = {int(number): index for index, number in enumerate(used)}
+    unions = [frozenset(rank[each] for each in of if each in rank) for of in members.values()]
+    table = torch.full((count + 1,), -1).index_copy_(0, used, torch.arange(len(used)))
+    return table[parts], [union for union in dict.fromkeys(unions) if len(union) > 1]
+
+
+def inner_parts(seen: Sequence[Observation], group: Int[Tensor, "own"], cells: int) -> list[Int[Tensor, "some"]]:
+    """Disjoint sets of a group's cells that many views show as a part of it.
+
+    Args:
+        seen: the cells that each view sees, and its masks.
+        group: indices of the group's cells.
+        cells: number of all cells.
+    """
+    inner = [view for view in (masks_inside(view, group, cells) for view in seen) if view is not None]
+    if len(inner) < LEAST_VIEWS:
+        return []
+    pieces = by_size(linkage(collect(inner, len(group)), doubt=0.0))
+    pieces = reassign(inner, torch.where(torch.bincount(pieces)[pieces] >= LEAST_CELLS, pieces, -1), rounds=2)
+    count = int(pieces.max()) + 1
+    everywhere = torch.full((cells,), -1).index_copy_(0, group, torch.where(pieces >= 0, pieces, count))
+    whole = torch.ones(count + 1, 1, dtype=torch.bool)
+    shown = Shown(seen, everywhere, torch.cat([torch.eye(count + 1, dtype=torch.bool), whole], 1))
+    return [group[pieces == piece] for piece in range(count) if shown.apart(piece, count + 1) >= PART]
+
+
+def masks_inside(view: Observation, group: Int[Tensor, "own"], cells: int) -> Observation | None:
+    """A view of a group's cells alone, with the masks that lie inside the group and are smaller; None without any.
+
+    Cells are numbered by their place in `group`.
+    """
+    place = torch.full((cells,), -1).index_copy_(0, group, torch.arange(len(group)))[view.cells]
+    own = place >= 0
+    shared, size = view.inside[own].T @ view.weight[own], view.weight[own].sum()
+    inside = (shared > INSIDE * (view.inside.T @ view.weight)) & (shared < PROPER * size) & (shared >= LEAST_POINTS)
+    if size < LEAST_POINTS or not inside.any():
+        return None
+    return Observation(place[own], view.weight[own], view.inside[own][:, inside])

@@ -1,0 +1,142 @@
+"""The tree of objects: which of the finest objects masks show together, and how firmly these wholes hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from disconerf_ns.discovery.cells import Observation
+from disconerf_ns.discovery.consensus import Evidence
+from disconerf_ns.discovery.explanation import explain
+from disconerf_ns.discovery.shown import LEAST_SHOWN, Shown
+from disconerf_ns.scene.tree import DEFAULT, NEVER, ObjectTree
+
+SHOWN = 0.2
+"""Minimum fraction of views that show a whole, of those that could, for the whole to be in the tree."""
+HOLDS = 0.44
+"""Stability at which a whole is one object in the default cut. Of the wholes of examples/scenes' masks with mixed
+levels most lie above; groups of things, which noisy masks join now and then, lie below."""
+LEAST_OPENS = 0.01
+"""Granularity at which a whole that nothing holds together opens; the coarsest cut does not open it."""
+
+
+class Whole(NamedTuple):
+    """A union of finest objects."""
+
+    parts: frozenset[int]
+    stability: float
+    """How firmly it holds, in [0, 1], see `stability`."""
+
+
+def tree_of(
+    seen: Sequence[Observation],
+    evidence: Evidence,
+    groups: Int[Tensor, "cells"],
+    divided: Sequence[frozenset[int]] = (),
+) -> ObjectTree:
+    """The finest objects and the wholes that masks make of them.
+
+    Wholes are taken in the order of how many views show them, if they lie inside those that were taken before, around
+    them, or apart from them.
+
+    Args:
+        seen: the cells that each view sees, and its masks.
+        evidence: evidence of all views about pairs of cells.
+        groups: finest object of each cell, numbered from 0, -1 for none.
+        divided: unions that the consensus made one object; they hold in the default cut.
+    """
+    count = int(groups.max()) + 1
+    unions = list(dict.fromkeys([*divided, *candidates(seen, groups, count)]))
+    members = torch.zeros(count, count + len(unions), dtype=torch.bool)
+    members[:, :count] = torch.eye(count, dtype=torch.bool)
+    for column, union in enumerate(unions, count):
+        members[sorted(union), column] = True
+    shown, pairs = Shown(seen, groups, members), agreements(evidence, groups, count)
+    rates = {union: shown.together(count + index, sorted(union)) for index, union in enumerate(unions)}
+    wholes: list[Whole] = []
+    for union in [*divided, *sorted(rates.keys() - set(divided), key=lambda each: (-rates[each], sorted(each)))]:
+        fits = all(union <= whole.parts or union >= whole.parts or not union & whole.parts for whole in wholes)
+        if fits and (union in divided or rates[union] >= SHOWN):
+            firm = stability(mean_agreement(pairs, union), rates[union])
+            wholes.append(Whole(union, max(firm, HOLDS) if union in divided else firm))
+    columns = [*range(count), *(count + unions.index(whole.parts) for whole in _smallest_first(wholes))]
+    visible = shown.size[:, columns] > 0
+    support = (shown.best[:, columns] * visible).sum(0) / visible.sum(0).clamp(min=1)
+    return nested(count, wholes, support.tolist(), shown.exact[:, columns].sum(0).tolist())
+
+
+def stability(agreement: float, rate: float) -> float:
+    """How firmly a whole holds: how often masks put its parts together, and how often they show exactly it.
+
+    Args:
+        agreement: mean similarity of cells of different parts, in [0, 1].
+        rate: fraction of the views with a mask of exactly the whole, in [0, 1].
+    """
+    return (2 * agreement + rate) / 3
+
+
+def opens_at(firm: float) -> float:
+    """Granularity at which a whole of some stability opens: DEFAULT at HOLDS, 1 for the firmest."""
+    if firm < HOLDS:
+        return max(DEFAULT * firm / HOLDS, LEAST_OPENS)
+    return min(DEFAULT + (1 - DEFAULT) * (firm - HOLDS) / (1 - HOLDS) + 1e-6, 1.0)
+
+
+def candidates(seen: Sequence[Observation], groups: Int[Tensor, "cells"], count: int) -> list[frozenset[int]]:
+    """Sets of two groups and more that explain several masks."""
+    sets: Counter[frozenset[int]] = Counter()
+    for view in seen:
+        explanation = explain(view, groups, count)
+        for row in explanation.sets[explanation.explained & (explanation.sets.sum(1) > 1)]:
+            sets[frozenset(row.nonzero()[:, 0].tolist())] += 1
+    return [union for union, masks in sets.items() if masks >= LEAST_SHOWN]
+
+
+def agreements(
+    evidence: Evidence, groups: Int[Tensor, "cells"], count: int
+) -> tuple[Float[Tensor, "groups groups"], Float[Tensor, "groups groups"]]:
+    """Similarity of cells of each two groups, summed over the views that see both, and the number of these views."""
+    known = (groups >= 0).nonzero()[:, 0]
+    one_hot = torch.zeros(len(groups), count)
+    one_hot[known, groups[known]] = 1
+    return one_hot.T @ evidence.similar @ one_hot, one_hot.T @ evidence.views @ one_hot
+
+
+def mean_agreement(
+    pairs: tuple[Float[Tensor, "groups groups"], Float[Tensor, "groups groups"]], union: Iterable[int]
+) -> float:
+    """Mean similarity of cells of different groups of a union, in [0, 1]."""
+    members = sorted(union)
+    similar, views = (table[members][:, members].fill_diagonal_(0) for table in pairs)
+    return float(similar.sum() / views.sum().clamp(min=1))
+
+
+def nested(slots: int, wholes: Sequence[Whole], support: Sequence[float], masks: Sequence[int]) -> ObjectTree:
+    """The tree of slots and wholes, of which no two overlap in part.
+
+    Args:
+        slots: number N of slots.
+        wholes: unions of slots, in any order.
+        support: support of each slot, then of each whole, the smallest whole first.
+        masks: masks that show exactly each of them, in the same order.
+    """
+    ordered = _smallest_first(wholes)
+    parent, opens = [-1] * (slots + len(ordered)), [NEVER] * slots + [opens_at(whole.stability) for whole in ordered]
+    for node, whole in enumerate(ordered, slots):
+        below = [*whole.parts, *(slots + i for i, other in enumerate(ordered) if other.parts < whole.parts)]
+        for each in below:
+            if parent[each] < 0:
+                parent[each] = node
+    for node in reversed(range(slots, len(parent))):
+        if parent[node] >= 0:
+            opens[node] = max(opens[node], opens[parent[node]])
+    return ObjectTree(slots, tuple(parent), tuple(opens), tuple(support), tuple(masks))
+
+
+def _smallest_first(wholes: Iterable[Whole]) -> list[Whole]:
+    return sorted(wholes, key=lambda whole: (len(whole.parts), sorted(whole.parts)))
