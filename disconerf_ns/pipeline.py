@@ -221,7 +221,8 @@ class DiscoNerfPipeline(VanillaPipeline):
         every = self.model.current.value.with_edit(Edit()).all_objects
         save_manifest(every, self.model.tree, step, self.folder / "objects.json")
         if self.explanations:
-            report = report_masks(self.datamanager.train_keys, self.explanations, objects)
+            numbered = [each for each in objects if each.number is not None]
+            report = report_masks(self.datamanager.train_keys, self.explanations, numbered)
             save_report(report, self.folder / "masks.json")
         self.object_control.objects_changed()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.scene.arrangement import all_objects, arrange
-from disconerf_ns.scene.cut import said_of_shown
+from disconerf_ns.scene.cut import said_of_shown, shown_nodes
 from disconerf_ns.scene.edit import EDIT, Edit
 from disconerf_ns.scene.objects import SceneObject, load_manifest
 from disconerf_ns.scene.tree import ObjectTree
@@ -118,11 +118,9 @@ def objects_of(config: Path, granularity: float | None = None) -> tuple[SceneObj
     return arrange(discovered, tree, edit, whole)
 
 
-def all_objects_of(config: Path) -> tuple[SceneObject, ...]:
-    """A run's objects of every size under the names that a person gave them, from its small files.
-
-    Raises:
-        UserError: the run has no objects, or its files cannot be read.
-    """
+def other_objects_of(config: Path, granularity: float | None = None) -> tuple[SceneObject, ...]:
+    """A run's objects that another granularity shows, from its small files; arguments as in `objects_of`."""
     discovered, tree = load_manifest(manifest_of(config))
-    return all_objects(discovered, tree, edit_of(config, tree))
+    edit = edit_of(config, tree, granularity)
+    nodes = shown_nodes(edit, tree)
+    return tuple(each for each in all_objects(discovered, tree, edit) if each.id not in nodes)

@@ -99,21 +99,24 @@ def run(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="session")
 def tree_run(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """config.yml of a copy of the run with a tree: two balls are a pair, the pair and a ball a set, the floor the rest.
+    """config.yml of a copy of the run with a tree: two balls are a pair, the pair and the third ball a set.
 
-    The default cut shows the pair, the coarsest the set, the finest each ball.
+    The default cut shows the floor, the pair, a ball and the rest, which no mask covers; the coarsest shows the set,
+    the finest each ball.
     """
     from disconerf_ns.model import OBJECTS, TREE
     from disconerf_ns.scene.objects import save_manifest
-    from disconerf_ns.scene.tree import NEVER, ObjectTree
+    from disconerf_ns.scene.tree import ObjectTree
 
     pipeline = run.trainer.pipeline
     model, before = pipeline.model, pipeline.model.current.value
-    floor, one, other, third = sorted(range(4), key=lambda node: -before.trained.by_node[node].share)
-    parent, opens = [-1] * 6, (*[NEVER] * 4, 0.7, 0.3)
-    parent[one] = parent[other] = 4
-    parent[4] = parent[third] = 5
-    tree = ObjectTree(4, tuple(parent), opens, support=(0.75,) * 6, masks=(0, 1, 2, 3, 4, 5), rest=floor)
+    flat = before.trained.tree
+    _, one, other, third, rest = (each.node for each in before.trained.discovered)
+    parent = [-1] * 7
+    parent[one] = parent[other] = 5
+    parent[5] = parent[third] = 6
+    opens, support, masks = (*flat.opens, 0.7, 0.3), (0.75,) * 7, (0, 1, 2, 3, 4, 5, 6)
+    tree = ObjectTree(5, tuple(parent), opens, support, masks, rest)
     folder = tmp_path_factory.mktemp("tree") / "run"
     shutil.copytree(run.folder, folder)
     try:
@@ -126,7 +129,7 @@ def tree_run(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
         state["pipeline"] |= {f"_model.{name}": getattr(model, name).clone() for name in (*OBJECTS, *TREE)}
         torch.save(state, checkpoint)
     finally:
-        model.set_tree(None)
+        model.set_tree(flat)
         model.set_objects(list(before.trained.discovered))
         model.current.replace(lambda _: before)
     return folder / "config.yml"

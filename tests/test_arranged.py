@@ -64,7 +64,7 @@ def test_training_on_keeps_the_edit(scene_now: ArrangedScene, run: Run) -> None:
         model.set_objects(list(scene_now.trained.discovered[::-1]))
         after = model.current.value
         assert after.trained is not before.trained and after.edit is before.edit
-        assert after.find("floor").name == f"object_{len(scene_now.objects) - 1:02d}"
+        assert after.find("floor").name == f"object_{scene_now.counted - 1:02d}"
     finally:
         model.set_objects(list(scene_now.trained.discovered))
         model.current.replace(lambda scene: scene.with_edit(Edit()))

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_tree import trees
 
+from disconerf_ns.discovery.objects import discover
 from disconerf_ns.rendering.frame import label_pixels
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.contraction import Contraction
@@ -240,8 +241,6 @@ def test_edits_that_no_scene_with_this_tree_has(edit: Edit, fault: str | None) -
 
 def test_discovery_counts_each_node_by_its_slots() -> None:
     """Rays of slots 0 to 4: 1, 2, 4, 8 and 1 of 16; a tenth is 1.6, so slot 0 and the rest are no objects."""
-    from disconerf_ns.discovery.objects import discover
-
     rays = torch.tensor([0, 1, 1, 2, 2, 2, 2, *[3] * 8, 4])
     places = (torch.arange(5) + 0.5) / 5
 
@@ -261,6 +260,16 @@ def test_discovery_counts_each_node_by_its_slots() -> None:
     assert [each.node for each in discover(own, views, lambda x: x, TREE, 0.05)] == [3, 2, CUP, SET, 1, 0, 4]
     again = discover(own, views, lambda x: x, TREE, 0.05, known=[1, SET, 3])
     assert [each.node for each in again] == [1, SET, 3, 2, CUP, 0, 4]
+
+
+def test_pieces_of_the_rest_are_all_in_its_box() -> None:
+    """Of an object, a piece of a twentieth is a stray."""
+    points = torch.cat([torch.full((95, 1, 3), 0.2), torch.full((5, 1, 3), 0.8)])
+    views = [SurfaceSamples.pack(points, torch.ones(100))]
+    for rest, reach in ((0, 0.8), (None, 0.2)):
+        tree = ObjectTree(1, (-1,), (NEVER,), rest=rest)
+        (found,) = discover(lambda x: torch.ones(len(x), 1), views, lambda x: x, tree, 0.1)
+        assert max(found.box[1]) == pytest.approx(reach, abs=0.05)
 
 
 # ---------------------------------------------------------------- a person's changes

@@ -50,34 +50,29 @@ def test_files_and_checkpoint_have_the_same_tree_and_objects(tree_run: Path, loa
 
 
 def test_objects_at_every_granularity(tree_run: Path) -> None:
-    """The pair and the third ball come first, then what other cuts show."""
-    assert names(tree_run) == names(tree_run, 0.5) == ["object_00", "object_01", "rest"]
-    assert names(tree_run, 0.0) == ["object_02", "rest"]
-    fine = names(tree_run, 1.0)
-    assert fine[1:] == ["object_03", "object_04", "rest"] and fine[0] in ("object_00", "object_01")
-    shares = {
-        each.name: each.share
-        for each in (*objects_of(tree_run, 0.0), *objects_of(tree_run), *objects_of(tree_run, 1.0))
-    }
-    assert shares["object_03"] + shares["object_04"] == pytest.approx(max(shares["object_00"], shares["object_01"]))
-    assert shares["object_00"] + shares["object_01"] == pytest.approx(shares["object_02"])
+    """The floor, the pair and the third ball come first, then what other cuts show."""
+    assert names(tree_run) == names(tree_run, 0.5) == ["object_00", "object_01", "object_02", "rest"]
+    assert names(tree_run, 0.0) == ["object_00", "object_03", "rest"]
+    floor, third, *finest = names(tree_run, 1.0)
+    assert (floor, finest) == ("object_00", ["object_04", "object_05", "rest"]) and third in ("object_01", "object_02")
+    shares = {each.name: each.share for cut in (0.0, 0.5, 1.0) for each in objects_of(tree_run, cut)}
+    pair = ({"object_01", "object_02"} - {third}).pop()
+    assert shares["object_04"] + shares["object_05"] == pytest.approx(shares[pair])
+    assert shares[pair] + shares[third] == pytest.approx(shares["object_03"])
 
 
 def test_the_list_and_the_tree(tree_run: Path, edited, capsys: pytest.CaptureFixture) -> None:
     assert main(["objects", "--load-config", str(tree_run), "--granularity", "0"]) == 0
     table = capsys.readouterr().out.split("agree least")[0]
-    assert "object_02" in table and "rest" in table and "object_00" not in table
-    edited(Edit().rename(load_manifest(tree_run.parent / "objects.json").discovered[2].node, "three balls"))
+    assert "object_03" in table and "rest" in table and "object_01" not in table
+    edited(Edit().rename(6, "three balls"))
     assert main(["objects", "--load-config", str(tree_run), "--tree"]) == 0
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
-    (whole,) = (line for line in lines if "object_02 three balls" in line)
-    assert "support 0.75" in whole and "opens at 0.30" in whole and "●" not in whole
-    depth = {
-        name: next(line.index(name) for line in lines if name in line)
-        for name in ("object_00", "object_02", "object_03")
-    }
-    assert depth["object_02"] < depth["object_00"] and "● rest" in lines[-1]
-    assert sum("●" in line for line in lines[1:]) == 3
+    (whole,) = (line for line in lines if "object_03 three balls" in line)
+    assert "6 masks, support 0.75, opens at 0.30" in whole and "●" not in whole
+    depth = {name: next(line.index(name) for line in lines if name in line) for name in ("object_03", "object_04")}
+    assert depth["object_03"] + 8 == depth["object_04"] and "● rest" in lines[-1]
+    assert sum("●" in line for line in lines[1:]) == 4
 
 
 @pytest.mark.parametrize("command", [["objects"], ["render"], ["eval", "--save", "labels"]])
@@ -93,19 +88,20 @@ def test_films_of_any_cut_under_the_saved_edit(tree_run: Path, edited, tmp_path:
     options = ["--load-config", str(tree_run), "--frames", "1", "--size", "8"]
     edited(Edit().at(0.0))
     assert main(["render", *options, "--output-dir", str(tmp_path / "saved")]) == 0
-    assert {path.stem for path in (tmp_path / "saved").iterdir()} == {"object_02", "rest"}
-    fine = [*options, "--output-dir", str(tmp_path / "fine"), "--granularity", "1", "--objects", "object_03"]
+    assert {path.stem for path in (tmp_path / "saved").iterdir()} == {"object_00", "object_03", "rest"}
+    fine = [*options, "--output-dir", str(tmp_path / "fine"), "--granularity", "1", "--objects", "object_04"]
     assert main(["render", *fine]) == 0
-    assert [path.stem for path in (tmp_path / "fine").iterdir()] == ["object_03"]
-    assert main(["render", *options, "--output-dir", str(tmp_path / "none"), "--objects", "object_03"]) == 1
-    assert "object_03 is no object at this granularity; choose a finer or a coarser" in capsys.readouterr().err
+    assert [path.stem for path in (tmp_path / "fine").iterdir()] == ["object_04"]
+    assert main(["render", *options, "--output-dir", str(tmp_path / "none"), "--objects", "object_04"]) == 1
+    assert "object_04 is no object at this granularity; choose a finer or a coarser" in capsys.readouterr().err
 
 
 def test_labels_of_a_coarse_cut_are_the_fine_ones_joined_and_the_rest_is_0(loaded: api.Scene) -> None:
     coarse, default, fine = (predict_labels(loaded.run, 0, granularity=cut) for cut in (0.0, 0.5, 1.0))
-    assert set(np.unique(coarse)) == {0, 3} and set(np.unique(default)) == {0, 1, 2}
-    assert set(np.unique(fine)) - {0, 1, 2} == {4, 5}
-    assert (coarse[default > 0] == 3).mean() > 0.98 and (default[fine > 3] == default[fine > 3][0]).mean() > 0.98
+    assert set(np.unique(coarse)) == {0, 1, 4} and set(np.unique(default)) == {0, 1, 2, 3}
+    assert set(np.unique(fine)) - {0, 1, 2, 3} == {5, 6}
+    assert (coarse[default > 1] == 4).mean() > 0.98 and (default[fine > 4] == default[fine > 4][0]).mean() > 0.98
+    assert (coarse[default == 0] == 0).mean() > 0.98 < (coarse[default == 1] == 1).mean()
     camera = loaded.cameras("test")[0:1]
     label = loaded.at(1.0).render("label", camera)[..., 0]
     assert (label.numpy() == default).mean() > 0.98, "of the default cut, whatever the edit says"
@@ -125,34 +121,32 @@ def test_nobody_is_black_and_unsure(loaded: api.Scene) -> None:
 
 
 def test_scores_of_any_cut(tree_run: Path, loaded: api.Scene, scene: Path, tmp_path: Path, capsys) -> None:
-    """The floor is nobody's, so it is found by no cut; the three balls are found by the finest."""
     coarse, fine = (api.evaluate(loaded, scene / "labels", granularity=cut).scene["IoU"] for cut in (0.0, 1.0))
     assert coarse < fine
     with pytest.raises(UserError, match="granularity is 2.0"):
         api.evaluate(loaded, scene / "labels", granularity=2.0)
     truth = ["--ground-truth", str(scene / "labels"), "--output", str(tmp_path / "scores.json")]
     assert main(["eval", "--load-config", str(tree_run), *truth, "--granularity", "1"]) == 0
-    assert "the 3 objects of the cut, at granularity 1, were scored" in capsys.readouterr().out
+    assert "the 4 objects of the cut, at granularity 1, were scored" in capsys.readouterr().out
     written = json.loads((tmp_path / "scores.json").read_text())
-    assert written["options"]["granularity"] == 1.0 and written["run"]["objects"] == 3
-    assert {each["segment"] for each in written["objects"]} >= {"object_03", "object_04"}
+    assert written["options"]["granularity"] == 1.0 and written["run"]["objects"] == 4
+    assert {each["segment"] for each in written["objects"]} >= {"object_00", "object_04", "object_05"}
 
 
 def test_a_consensus_brings_its_tree_into_the_model_and_its_checkpoints(model: DiscoNerfModel, monkeypatch) -> None:
     monkeypatch.setattr(model.object_field, "resize", lambda slots: None)
-    tree = ObjectTree(3, (3, 3, -1, -1), (*[NEVER] * 3, 0.3), rest=2)
+    before, tree = model.tree, ObjectTree(3, (3, 3, -1, -1), (*[NEVER] * 3, 0.3), rest=2)
     try:
         model.agree_on(replace(model.consensus, tree=tree))
-        assert model.tree == model.consensus.tree == tree.widened(4)
-        assert model.state_dict()["tree_parent"].tolist() == [4, 4, -1, -1, -1]
-        assert model.current.value.with_edit(Edit().at(0.3)).nodes == (0, 1, 2, 3)
-    finally:
+        assert model.tree == model.consensus.tree == tree.widened(5)
+        assert model.state_dict()["tree_parent"].tolist() == [5, 5, -1, -1, -1, -1]
+        assert model.current.value.with_edit(Edit().at(0.2)).nodes == (2, 3, 4, 5)
         model.set_tree(None)
-    assert model.tree.is_flat
+        assert model.tree == ObjectTree.flat(5) and len(model.state_dict()["tree_parent"]) == 0
+    finally:
+        model.set_tree(before)
 
 
-def test_a_run_without_a_tree_is_flat_in_its_checkpoint_and_its_files(run: Run) -> None:
-    model = run.trainer.pipeline.model
-    assert model.tree.is_flat and len(model.tree_parent) == 0
-    assert load_manifest(run.folder / "objects.json").tree == model.tree
+def test_a_run_whose_masks_join_nothing_is_the_same_at_every_granularity(run: Run) -> None:
+    assert load_manifest(run.folder / "objects.json").tree == run.trainer.pipeline.model.tree
     assert names(run.config, 0.0) == names(run.config, 1.0)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from disconerf_ns.runs import all_objects_of, check_granularity, edit_of, manifest_of, objects_of
+from disconerf_ns.runs import check_granularity, edit_of, manifest_of, objects_of
+from disconerf_ns.scene.arrangement import all_objects
 from disconerf_ns.scene.objects import load_manifest
 
 if TYPE_CHECKING:
@@ -47,11 +48,11 @@ class Objects:
 
         from disconerf_ns.discovery.report import load_report
 
-        _, tree = load_manifest(manifest_of(self.load_config))
+        discovered, tree = load_manifest(manifest_of(self.load_config))
         edit = edit_of(self.load_config, tree, self.granularity)
         objects = objects_of(self.load_config, self.granularity)
         if self.tree:
-            listed = listed_tree(all_objects_of(self.load_config), tree, {each.id for each in objects})
+            listed = listed_tree(all_objects(discovered, tree, edit), tree, {each.id for each in objects})
             Console(width=max(Console().width, TREE_WIDTH)).print(listed)
             return
         table = Table()

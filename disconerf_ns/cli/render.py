@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.runs import all_objects_of, check_granularity, load_pipeline, objects_of
+from disconerf_ns.runs import check_granularity, load_pipeline, objects_of, other_objects_of
 from disconerf_ns.scene.objects import find_object
 
 
@@ -47,8 +47,8 @@ class Render:
 
         from disconerf_ns.rendering.film import film, orbit, write_film
 
-        shown, every = objects_of(self.load_config, self.granularity), all_objects_of(self.load_config)
-        chosen = [find_object(shown, name, every).name for name in self.objects]
+        shown, others = (of(self.load_config, self.granularity) for of in (objects_of, other_objects_of))
+        chosen = [find_object(shown, name, others).name for name in self.objects]
         pipeline = load_pipeline(self.load_config)
         scene = pipeline.model.current.value
         if self.granularity is not None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 from scipy import ndimage
 from torch import Tensor
 
@@ -15,17 +15,19 @@ from disconerf_ns.scene.objects import Box, DiscoveredObject
 from disconerf_ns.scene.tree import ObjectTree
 from disconerf_ns.surface.samples import SurfaceSamples, render_slots
 
+UNION_RAYS = 4000
+"""Rays, about, that the box of a union is found from; it holds the boxes of its parts in any case."""
+
 
 class Surface(NamedTuple):
-    """The visible surface of all views: rays that meet it."""
+    """The visible surface of all views, by the slot that rules each ray that meets it."""
 
-    positions: Float[Tensor, "rays points 3"]
-    """Contracted surface points."""
-    slots: Float[Tensor, "rays slots"]
-    """Rendered slots."""
-    ruler: Int[Tensor, "rays"]
-    """The largest of them."""
-    view: Int[Tensor, "rays"]
+    points: tuple[Float[Tensor, "rays points 3"], ...]
+    """Contracted surface points of each slot's rays."""
+    probability: Float[Tensor, "slots slots"]
+    """Rendered slots O, summed over the rays of each slot: rulers in rows."""
+    views: Bool[Tensor, "slots views"]
+    """Views in which a slot rules some ray."""
 
 
 @torch.no_grad()
@@ -51,28 +53,32 @@ def discover(
         min_share: smallest share of the visible surface that is an object, in [0, 1].
         known: nodes discovered before, which stay first so that objects keep their names and colours.
     """
-    surface = visible(field, views)
-    counts = torch.bincount(surface.ruler, minlength=tree.slots)
-    ruled = surface.ruler.argsort(stable=True).split(counts.tolist())
-    rays = [torch.cat([ruled[leaf] for leaf in sorted(tree.leaves(node))]) for node in range(len(tree))]
-    share = [len(own) / max(len(surface.ruler), 1) for own in rays]
+    surface = visible(field, views, tree.slots)
+    leaves = [sorted(tree.leaves(node)) for node in range(len(tree))]
+    rays = [sum(len(surface.points[leaf]) for leaf in own) for own in leaves]
+    share = [count / max(sum(rays[: tree.slots]), 1) for count in rays]
     default = set(tree.cut())
     others = sorted(range(len(tree)), key=lambda node: (node not in default, -share[node]))
     there = [node for node in dict.fromkeys([*known, *others]) if node < len(tree)]
-    large = [node for node in there if len(rays[node]) > 0 and share[node] >= min_share]
+    large = [node for node in there if rays[node] > 0 and share[node] >= min_share]
     boxes: dict[int, Box] = {}
     for node in sorted(large):  # after its children
         parts = [boxes[child] for child in tree.children(node) if child in boxes]
         if not parts or len(parts) < len(tree.children(node)):
-            points = surface.positions[rays[node]].flatten(0, 1)
-            parts.append(robust_box(to_scene(without_strays(points))))
+            step = 1 if node < tree.slots else rays[node] // UNION_RAYS + 1
+            points = torch.cat([surface.points[leaf][::step] for leaf in leaves[node]]).flatten(0, 1)
+            parts.append(
+                robust_box(to_scene(points), outliers=0.0)  # pieces of the rest belong to nobody wherever they are
+                if node == tree.rest
+                else robust_box(to_scene(without_strays(points)))
+            )
         boxes[node] = around(parts)
     return [
         DiscoveredObject(
             node,
             share=share[node],
-            confidence=float(surface.slots[rays[node]][:, sorted(tree.leaves(node))].sum(-1).mean()),
-            views=len(surface.view[rays[node]].unique()),
+            confidence=float(surface.probability[leaves[node]][:, leaves[node]].sum() / rays[node]),
+            views=int(surface.views[leaves[node]].any(0).sum()),
             box=boxes[node],
         )
         for node in sorted(large, key=lambda node: node == tree.rest)
@@ -80,15 +86,21 @@ def discover(
 
 
 def visible(
-    field: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n slots"]], views: Iterable[SurfaceSamples]
+    field: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n slots"]], views: Iterable[SurfaceSamples], slots: int
 ) -> Surface:
     """The surface that views see, on the CPU."""
-    parts = []
-    for number, view in enumerate(views):
-        slots = rendered(field, view)[view.solid]
-        numbers = torch.full((len(slots),), number)
-        parts.append(Surface(view.positions[view.solid].cpu(), slots.cpu(), slots.argmax(-1).cpu(), numbers))
-    return Surface(*(torch.cat(column) for column in zip(*parts)))
+    points, rulers, seen = [], [], []
+    probability = torch.zeros(slots, slots, dtype=torch.float64)
+    for view in views:
+        of_slots = rendered(field, view)[view.solid].cpu()
+        ruler = of_slots.argmax(-1)
+        probability.index_add_(0, ruler, of_slots.double())
+        points.append(view.positions[view.solid].cpu())
+        rulers.append(ruler)
+        seen.append(torch.bincount(ruler, minlength=slots) > 0)
+    ruler = torch.cat(rulers)
+    counts = torch.bincount(ruler, minlength=slots).tolist()
+    return Surface(torch.cat(points)[ruler.argsort(stable=True)].split(counts), probability, torch.stack(seen, 1))
 
 
 def around(boxes: Sequence[Box]) -> Box:

@@ -94,14 +94,14 @@ def find_object(objects: Sequence[SceneObject], name: str, others: Sequence[Scen
     Args:
         objects: the objects that are shown.
         name: either name.
-        others: objects of other sizes, which are known and not shown.
+        others: objects that another granularity shows.
     Raises:
         UserError: no object, or more than one, has that name.
     """
     found = [each for each in objects if name == each.name] or [each for each in objects if name and name == each.title]
     if len(found) == 1:
         return found[0]
-    if not found and any(name in (each.name, each.title) for each in others):
+    if not found and name and any(name in (each.name, each.title) for each in others):
         raise UserError(f"objects: {name} is no object at this granularity; choose a finer or a coarser one.")
     if not found:
         known = ", ".join(each.name + (f" ({each.title})" if each.title else "") for each in objects)

@@ -87,7 +87,7 @@ class ObjectControl(ViewerControl):
         self.editor.listeners += [self.refresh, lambda: redraw(viewer, self.pictures.drawing)]
         if self.current.value.trained.radiance.device.type == "cpu":
             set_still_resolution(viewer, CPU_RESOLUTION)
-        self._painted = self.current.value.edit.paint
+        self._followed = self.current.value.edit
         if viewer.trainer is None:
             viewer.pause_train.visible = viewer.resume_train.visible = False
             self._open_edit()
@@ -164,9 +164,10 @@ class ObjectControl(ViewerControl):
             self._follow_edit()
 
     def _follow_edit(self) -> None:
-        """Draw the edited scene instead of the scene when something is hidden or recoloured."""
-        before, self._painted = self._painted, self.current.value.edit.paint
-        if before != self._painted and self.viewer.control_panel.output_render == "rgb":
+        """Draw the edited scene instead of the scene when something is hidden or recoloured, not at another cut."""
+        before, self._followed = self._followed, self.current.value.edit
+        repainted = before.paint != self._followed.paint and before.granularity == self._followed.granularity
+        if repainted and self.viewer.control_panel.output_render == "rgb":
             self.show_output("edited")
 
     def _follow_names(self) -> None:

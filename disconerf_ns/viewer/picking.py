@@ -13,7 +13,7 @@ from disconerf_ns.scene.objects import ObjectId
 def object_at(
     scene: ArrangedScene, origin: tuple[float, ...], direction: tuple[float, ...], edited: bool
 ) -> ObjectId | None:
-    """The id of the object that a ray meets first; None where it meets none.
+    """The id of the listed object that a ray meets first; None where it meets none.
 
     Args:
         origin, direction: of the ray, in scene coordinates.
@@ -32,4 +32,4 @@ def object_at(
     )
     frame = Frame(scene, rays, (1,), keep=True)
     id = int(frame.edited_ids() if edited and frame.remembers_owners else frame.labels().id)
-    return ObjectId(id) if id >= 0 else None
+    return ObjectId(id) if id in scene.by_id else None

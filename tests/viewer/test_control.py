@@ -20,7 +20,7 @@ from viewer_presses import elements, presses, send
 
 from disconerf_ns.compat.viewer import redraw
 from disconerf_ns.scene.edit import Edit
-from disconerf_ns.scene.tree import NEVER, ObjectTree
+from disconerf_ns.scene.tree import ObjectTree
 from disconerf_ns.viewer import control
 from disconerf_ns.viewer.boxes import Box, box_of
 from disconerf_ns.viewer.camera_moves import view_of
@@ -180,26 +180,26 @@ def test_the_selection_is_shown(viewer, panel) -> None:
 def test_the_slider_shows_coarser_and_finer_objects(viewer, panel) -> None:
     """Two objects in a larger one, which the default cut shows whole; the slider is hidden where nothing is larger."""
     current, text = viewer.pipeline.model.current, panel.status.text
-    assert not panel.detail.visible and text.content == "**4 objects**"
-    first, second, *others = current.value.trained.discovered
-    parent = [-1] * 5
-    parent[first.node] = parent[second.node] = 4
-    tree = ObjectTree(4, tuple(parent), (*[NEVER] * 4, 0.7))
-    whole = replace(first, node=4, share=first.share + second.share)
-    trained = replace(current.value.trained, tree=tree, discovered=(whole, *others, first, second))
+    assert not panel.detail.visible and text.content == "**4 objects**" and len(panel.rows.ids) == 5, "and the rest"
+    flat, (first, second, *others) = current.value.trained.tree, current.value.trained.discovered
+    parent = [-1] * 6
+    parent[first.node] = parent[second.node] = 5
+    tree = ObjectTree(5, tuple(parent), (*flat.opens, 0.7), rest=flat.rest)
+    whole = replace(first, node=5, share=first.share + second.share)
+    trained = replace(current.value.trained, tree=tree, discovered=(whole, *others[:-1], first, second, others[-1]))
     current.replace(lambda scene: scene.with_trained(trained))
-    panel.editor.ask(panel.editor.select, [4])
+    panel.editor.ask(panel.editor.select, [5])
     panel.editor.drain()
     assert panel.detail.visible and panel.detail.value == 0.5 and text.content == "**3 objects**"
-    assert set(panel.rows.ids) == {4, *(each.node for each in others)} and panel.rows._folders.keys() == {4}
+    assert set(panel.rows.ids) == {5, *(each.node for each in others)} and panel.rows._folders.keys() == {5}
     presses(viewer, panel.detail, 0.8)
-    assert text.content == "**4 objects**" and set(panel.rows.ids) == {0, 1, 2, 3}
+    assert text.content == "**4 objects**" and set(panel.rows.ids) == {0, 1, 2, 3, 4}
     assert panel.name.value == "2 objects", "both parts of what was selected"
     presses(viewer, groups_by_label(viewer)["Changes"], "undo")
-    assert panel.detail.value == 0.5 and set(panel.rows.ids) == {4, *(each.node for each in others)}
+    assert panel.detail.value == 0.5 and set(panel.rows.ids) == {5, *(each.node for each in others)}
     panel.rows.enter(first.node)
     panel.editor.drain()
-    assert current.value.edit == Edit().open(4) and panel.editor.selected == (first.node,)
+    assert current.value.edit == Edit().open(5) and panel.editor.selected == (first.node,)
 
 
 @pytest.mark.parametrize("position", [(3.0, 0.0, 1.0), (0.0, -2.0, 0.0), (0.1, 0.1, 4.0), (0.5, -0.2, 0.3)])
