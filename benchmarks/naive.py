@@ -25,8 +25,9 @@ from torch import Tensor
 
 from benchmarks.baselines.training import next_views, optimize
 from benchmarks.clock import Lap, timed
-from benchmarks.quality import METRICS, show
+from benchmarks.quality import show
 from benchmarks.runs import UNKNOWN, load
+from benchmarks.scoring import METRICS
 from benchmarks.variants import VARIANTS, train
 from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.evaluation.scores import evaluate

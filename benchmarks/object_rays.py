@@ -18,8 +18,9 @@ import tyro
 
 from benchmarks.clock import timed
 from benchmarks.object_stage import seconds
-from benchmarks.quality import METRICS, Quality, Stage, show
+from benchmarks.quality import Quality, Stage, show
 from benchmarks.report import BRIEF, spread
+from benchmarks.scoring import METRICS
 from benchmarks.variants import VARIANTS, Variant, train
 from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.evaluation.scores import evaluate

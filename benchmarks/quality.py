@@ -53,7 +53,7 @@ class Quality:
     """config.yml of a disconerf run whose radiance field is used."""
     data: Path
     """Its dataset, with true labels in `labels/` and sets of masks in `masks/`."""
-    masks: tuple[str, ...] = ("mild", "middle", "heavy")
+    masks: tuple[str, ...] = ("middle", "mixed", "heavy", "mild")
     """Sets of masks."""
     methods: tuple[str, ...] = (
         "scene",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,10 +11,9 @@ from nerfstudio.utils.eval_utils import eval_load_checkpoint
 import disconerf_ns.method  # noqa: F401  (allow-lists what checkpoints hold)
 from disconerf_ns.discovery.consensus import Consensus
 from disconerf_ns.pipeline import DiscoNerfPipeline
-from disconerf_ns.scene.tree import ObjectTree
 from disconerf_ns.training.schedule import Stage
 
-UNKNOWN = replace(Consensus.of(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long)), tree=ObjectTree.flat(0))
+UNKNOWN = Consensus.of(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
 """No consensus, and no tree."""
 
 

@@ -24,7 +24,7 @@ from disconerf_ns.surface.samples import SurfaceSamples, render_slots
 
 from .training import TWICE, assign_some, next_views, optimize, slot_count, smallest_masks
 
-RATE = 0.15
+RATE = 0.03
 """Learning rate after the warm-up."""
 
 
