@@ -137,7 +137,8 @@ def test_predicted_labels_are_the_numbers_of_objects(pipeline) -> None:
     camera = pipeline.datamanager.eval_dataset.cameras[0:1].to(pipeline.device)
     rays = camera.generate_rays(0, keep_shape=True)
     ids = Frame(scene, rays.flatten(), tuple(rays.shape)).labels().id.view(rays.shape).numpy()
-    by_id = {each.id: number for number, each in enumerate(scene.objects, 1)} | {-1: 0}
+    by_id = {each.id: each.label_number for each in scene.objects} | {-1: 0}
+    assert list(by_id.values()) == [1, 2, 3, 4, 0, 0], "neither the rest nor nothing is an object"
     predicted = predict_labels(pipeline, 0)
     assert (predicted == np.vectorize(by_id.get)(ids)).all() and len(np.unique(predicted)) > 3
 
