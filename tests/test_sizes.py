@@ -13,7 +13,7 @@ from disconerf_ns.discovery.find import agreed_on, find_consensus
 from disconerf_ns.discovery.nobody import uncovered
 from disconerf_ns.discovery.parts import finest, masks_inside
 from disconerf_ns.discovery.shown import Shown
-from disconerf_ns.discovery.unions import HOLDS, Whole, nested, opens_at, tree_of
+from disconerf_ns.discovery.unions import HOLDS, Whole, chained, nested, opens_at, tree_of
 from disconerf_ns.scene.tree import DEFAULT
 from disconerf_ns.surface.samples import SurfaceSamples
 
@@ -162,6 +162,24 @@ def test_parts_are_divided_again() -> None:
     screen, laptop = tree.inner
     assert tree.parent[screen] == laptop
     assert tree.leaves(screen) == of(square == SCREEN)
+
+
+def test_a_wall_around_a_room_is_one_object_though_no_view_sees_all_of_it() -> None:
+    """Each view sees two neighbouring sides of four, with a mask of each and one of both."""
+
+    def sides(view: int) -> Observation:
+        side = torch.arange(2).add(view).remainder(4).repeat_interleave(16)
+        cells = 16 * side + torch.arange(16).repeat(2)
+        masks = [torch.ones(32), *(side == each for each in side.unique())]
+        order = cells.argsort()
+        return Observation(cells[order], torch.full((32,), 10.0), torch.stack(masks, 1).float()[order])
+
+    seen = [sides(view) for view in range(16)]
+    tree = tree_of(seen, collect(seen, 64), torch.arange(4).repeat_interleave(16))
+    assert tree.cut(DEFAULT) == (len(tree) - 1,)
+    assert tree.leaves(len(tree) - 1) == frozenset(range(4))
+    assert tree.masks[-1] == 16
+    assert chained([frozenset({0, 1}), frozenset({1, 2}), frozenset({1})]) == {frozenset({0, 1, 2})}
 
 
 def test_shown_equals_loops() -> None:

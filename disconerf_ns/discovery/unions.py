@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from disconerf_ns.discovery.cells import Observation
@@ -21,6 +22,8 @@ SHOWN = 0.2
 HOLDS = 0.44
 """Stability at which a whole is one object in the default cut. Of the wholes of examples/scenes' masks with mixed
 levels most lie above; groups of things, which noisy masks join now and then, lie below."""
+CHAIN = 4
+"""Rounds in which wholes that hold are joined to longer ones, less one."""
 LEAST_OPENS = 0.01
 """Granularity at which a whole that nothing holds together opens; the coarsest cut does not open it."""
 
@@ -41,8 +44,8 @@ def tree_of(
 ) -> ObjectTree:
     """The finest objects and the wholes that masks make of them.
 
-    Wholes are taken in the order of how many views show them, if they lie inside those that were taken before, around
-    them, or apart from them.
+    Candidates are what masks show, and chains of those that hold and overlap. They are taken in the order of how many
+    views show them, if they lie inside those that were taken before, around them, or apart from them.
 
     Args:
         seen: the cells that each view sees, and its masks.
@@ -51,23 +54,39 @@ def tree_of(
         divided: unions that the consensus made one object; they hold in the default cut.
     """
     count = int(groups.max()) + 1
+    pairs = agreements(evidence, groups, count)
     unions = list(dict.fromkeys([*divided, *candidates(seen, groups, count)]))
-    members = torch.zeros(count, count + len(unions), dtype=torch.bool)
-    members[:, :count] = torch.eye(count, dtype=torch.bool)
-    for column, union in enumerate(unions, count):
-        members[sorted(union), column] = True
-    shown, pairs = Shown(seen, groups, members), agreements(evidence, groups, count)
-    rates = {union: shown.together(count + index, sorted(union)) for index, union in enumerate(unions)}
+    for _ in range(CHAIN):
+        shown = Shown(seen, groups, membership(unions, count))
+        rates = {union: shown.together(count + index, sorted(union)) for index, union in enumerate(unions)}
+        firm = {union: stability(mean_agreement(pairs, union), rate) for union, rate in rates.items()}
+        longer = chained([union for union in unions if firm[union] >= HOLDS]) - rates.keys()
+        if not longer:
+            break
+        unions += sorted(longer, key=sorted)
     wholes: list[Whole] = []
     for union in [*divided, *sorted(rates.keys() - set(divided), key=lambda each: (-rates[each], sorted(each)))]:
         fits = all(union <= whole.parts or union >= whole.parts or not union & whole.parts for whole in wholes)
         if fits and (union in divided or rates[union] >= SHOWN):
-            firm = stability(mean_agreement(pairs, union), rates[union])
-            wholes.append(Whole(union, max(firm, HOLDS) if union in divided else firm))
+            wholes.append(Whole(union, max(firm[union], HOLDS) if union in divided else firm[union]))
     columns = [*range(count), *(count + unions.index(whole.parts) for whole in _smallest_first(wholes))]
     visible = shown.size[:, columns] > 0
     support = (shown.best[:, columns] * visible).sum(0) / visible.sum(0).clamp(min=1)
     return nested(count, wholes, support.tolist(), shown.exact[:, columns].sum(0).tolist())
+
+
+def membership(unions: Sequence[frozenset[int]], count: int) -> Bool[Tensor, "groups columns"]:
+    """True for the groups that a column is made of: first each group alone, then the unions."""
+    members = torch.zeros(count, count + len(unions), dtype=torch.bool)
+    members[:, :count] = torch.eye(count, dtype=torch.bool)
+    for column, union in enumerate(unions, count):
+        members[sorted(union), column] = True
+    return members
+
+
+def chained(unions: Sequence[frozenset[int]]) -> set[frozenset[int]]:
+    """Unions of two that overlap in part: walls around a room, of which no view sees more than two."""
+    return {one | other for one, other in combinations(unions, 2) if one & other and not (one <= other or other <= one)}
 
 
 def stability(agreement: float, rate: float) -> float:
