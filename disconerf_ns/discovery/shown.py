@@ -14,7 +14,10 @@ from disconerf_ns.discovery.consensus import group_weights
 LIKE = 0.5
 """Minimum affinity of a mask with an object, for the mask to show the object."""
 PROPER = 0.8
-"""Largest fraction of an object's picture in which the picture of its part can be told from it."""
+"""Largest fraction of an object's picture that a part of it may fill, for masks of the part to differ from the whole's."""
+NEARLY = 0.9
+"""Largest fraction of an object's picture that its largest part may fill, for a mask to show whether the others, such as
+a mug's handle, are in it."""
 LEAST_SHOWN = 3
 """Minimum number of views that can tell an object from its parts, for their masks to count."""
 LEAST_POINTS = 8
@@ -51,17 +54,17 @@ class Shown:
         self.exact: Int[Tensor, "views unions"] = torch.stack([_closest(each).sum(0) for each in affinity])
         """Number of masks of each view that show exactly this union: none that they resemble more."""
 
-    def discernible(self, whole: int, parts: Sequence[int]) -> Bool[Tensor, "views"]:
-        """Views that see a union, and more of it than any one of its parts."""
+    def discernible(self, whole: int, parts: Sequence[int], most: float) -> Bool[Tensor, "views"]:
+        """Views that see a union, of which no part fills more than a fraction `most`."""
         size = self.size[:, whole]
-        return (size >= LEAST_POINTS) & (self.size[:, list(parts)].amax(1) <= PROPER * size)
+        return (size >= LEAST_POINTS) & (self.size[:, list(parts)].amax(1) <= most * size)
 
     def apart(self, part: int, whole: int) -> float:
         """Fraction of the views that can tell a part from its whole in which a mask shows the part, not the whole.
 
         It is 0 if fewer than LEAST_SHOWN views can tell them apart.
         """
-        able = self.discernible(whole, [part]) & (self.size[:, part] >= LEAST_POINTS)
+        able = self.discernible(whole, [part], PROPER) & (self.size[:, part] >= LEAST_POINTS)
         shown = [bool(((a[:, part] >= LIKE) & (a[:, part] > a[:, whole])).any()) for a in self.affinity]
         return _rate(torch.tensor(shown), able)
 
@@ -70,7 +73,7 @@ class Shown:
 
         It is 0 if fewer than LEAST_SHOWN views can tell them apart.
         """
-        return _rate(self.exact[:, whole] > 0, self.discernible(whole, parts))
+        return _rate(self.exact[:, whole] > 0, self.discernible(whole, parts, NEARLY))
 
 
 def _closest(affinity: Float[Tensor, "masks unions"]) -> Bool[Tensor, "masks unions"]:
