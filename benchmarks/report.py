@@ -50,7 +50,16 @@ class Report:
     """Page whose tables are replaced; the plots, quality.png and confidence.png, are put beside it."""
 
 
+EARLIER = "before_tree"
+"""Folder of figures from before discovery kept a tree; their ablations have not been run again."""
+
+
 Rows = list[dict]
+
+
+def read_rows(folder: Path) -> Rows:
+    """Rows of all scenes."""
+    return [row for file in sorted(folder.glob("quality_*.json")) for row in json.loads(file.read_text())["rows"]]
 
 
 def spread(values: list[float]) -> str:
@@ -275,22 +284,24 @@ def plot_confidence(files: list[Path], path: Path) -> None:
 
 
 def main(report: Report) -> None:
-    every = [row for f in sorted(report.results.glob("quality_*.json")) for row in json.loads(f.read_text())["rows"]]
-    rows = [row for row in every if row["surface"] == "learned"]
+    rows = [row for row in read_rows(report.results) if row["surface"] == "learned"]
     text = []
     for scene, here in by(rows, "scene").items():
         for level, some in sorted(by(here, "masks").items(), key=lambda group: LEVELS.index(group[0])):
             text += [f"### {scene}, {level} {'noise' if level in WHOLE else 'masks'}", "", *table(some), ""]
             if sized := sizes(some):
                 text += [*sized, ""]
-    for file in sorted(report.results.glob("longer_*.json")):
-        longer = json.loads(file.read_text())["rows"]
-        text += [f"### {longer[0]['scene']}, radiance field trained twice as long", "", *levels(longer), ""]
     if (file := report.results / "rates.json").exists():
         text += ["### Learning rates, on a scene that is not reported", "", *rates(json.loads(file.read_text())), ""]
-    text += ["### Ablations, middle noise", "", *ablations(rows), ""]
-    text += ["### One part replaced by the truth: scene IoU, middle noise", "", *limits(every), ""]
-    text += ["### Learned and true surface, first seed", "", *swaps(every), ""]
+    text += ["## Measured before objects had sizes", ""]
+    for file in sorted((report.results / EARLIER).glob("longer_*.json")):
+        longer = json.loads(file.read_text())["rows"]
+        text += [f"### {longer[0]['scene']}, radiance field trained twice as long", "", *levels(longer), ""]
+    earlier = read_rows(report.results / EARLIER)
+    learned = [row for row in earlier if row["surface"] == "learned"]
+    text += ["### Ablations, middle noise", "", *ablations(learned), ""]
+    text += ["### One part replaced by the truth: scene IoU, middle noise", "", *limits(earlier), ""]
+    text += ["### Learned and true surface, first seed", "", *swaps(earlier), ""]
     found = [json.loads(file.read_text()) for file in sorted(report.results.glob("draws_*.json"))]
     if found:
         drawn = [{"scene": content["scene"], **row} for content in found for row in content["rows"]]

@@ -97,8 +97,11 @@ def test_the_rates_of_the_methods_are_those_that_won() -> None:
 def test_report_replaces_the_tables_and_nothing_else(tmp_path: Path) -> None:
     rows = [row("scene", 0, 0.9), row("scene", 1, 0.8), row("view", 0, 0.7), row("view, usual start", 0, 0.6)]
     rows.append(row("scene", 0, 0.99, surface="true"))
-    (tmp_path / "quality_room.json").write_text(json.dumps({"rows": rows}))
-    (tmp_path / "longer_room.json").write_text(json.dumps({"rows": [row("scene", 0, 0.93, "mild")]}))
+    earlier = tmp_path / report.EARLIER
+    earlier.mkdir()
+    (tmp_path / "quality_room.json").write_text(json.dumps({"rows": rows[:3]}))
+    (earlier / "quality_room.json").write_text(json.dumps({"rows": rows}))
+    (earlier / "longer_room.json").write_text(json.dumps({"rows": [row("scene", 0, 0.93, "mild")]}))
     drawn = [{"masks": "mild", "draw": 0, "doubt": d, "objects": 3, "agreement": d, "iou": 0.7 + d} for d in (0.0, 0.2)]
     (tmp_path / "draws_room.json").write_text(json.dumps({"scene": "room", "rows": drawn}))
     (tmp_path / "page.md").write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
