@@ -13,7 +13,7 @@ from disconerf_ns.discovery.find import agreed_on, find_consensus
 from disconerf_ns.discovery.nobody import uncovered
 from disconerf_ns.discovery.parts import finest, masks_inside
 from disconerf_ns.discovery.shown import Shown
-from disconerf_ns.discovery.unions import HOLDS, Whole, chained, nested, opens_at, tree_of
+from disconerf_ns.discovery.unions import HOLDS, Whole, chained, coarser, nested, opens_at, tree_of
 from disconerf_ns.scene.tree import DEFAULT
 from disconerf_ns.surface.samples import SurfaceSamples
 
@@ -180,6 +180,15 @@ def test_a_wall_around_a_room_is_one_object_though_no_view_sees_all_of_it() -> N
     assert tree.leaves(len(tree) - 1) == frozenset(range(4))
     assert tree.masks[-1] == 16
     assert chained([frozenset({0, 1}), frozenset({1, 2}), frozenset({1})]) == {frozenset({0, 1, 2})}
+
+
+def test_coarser_cuts_join_what_masks_put_together_now_and_then() -> None:
+    """Average linkage of a pair that masks show, two groups that they join less and less, and one that they never do."""
+    similar = torch.tensor([[0, 8, 4, 1, 0], [8, 0, 2, 0, 0], [4, 2, 0, 2, 0], [1, 0, 2, 0, 0], [0.0] * 5])
+    views = torch.full((5, 5), 10.0)
+    pair = Whole(frozenset({0, 1}), 0.7)
+    assert coarser((similar, views), [pair], 5) == [frozenset({0, 1, 2}), frozenset({0, 1, 2, 3})]
+    assert coarser((similar, views), [pair, Whole(frozenset({0, 1, 2, 3}), 0.5)], 5) == []
 
 
 def test_shown_equals_loops() -> None:

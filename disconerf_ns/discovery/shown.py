@@ -14,10 +14,10 @@ from disconerf_ns.discovery.consensus import group_weights
 LIKE = 0.5
 """Minimum affinity of a mask with an object, for the mask to show the object."""
 PROPER = 0.8
-"""Largest fraction of an object's picture that a part of it may fill, for masks of the part to differ from the whole's."""
-NEARLY = 0.9
-"""Largest fraction of an object's picture that its largest part may fill, for a mask to show whether the others, such as
-a mug's handle, are in it."""
+"""Largest fraction of an object's picture that a part may fill, for masks of the part to differ from the whole's."""
+NEARLY = 0.95
+"""Largest fraction of an object's picture that its largest part may fill, for a mask to show whether the others, such
+as a mug's handle, are in it."""
 LEAST_SHOWN = 3
 """Minimum number of views that can tell an object from its parts, for their masks to count."""
 LEAST_POINTS = 8
@@ -71,9 +71,13 @@ class Shown:
     def together(self, whole: int, parts: Sequence[int]) -> float:
         """Fraction of the views that can tell a union from its parts in which a mask shows exactly the union.
 
-        It is 0 if fewer than LEAST_SHOWN views can tell them apart.
+        Views in which a part fills nearly all of the union count only where there are too few others. It is 0 if fewer
+        than LEAST_SHOWN views can tell them apart.
         """
-        return _rate(self.exact[:, whole] > 0, self.discernible(whole, parts, NEARLY))
+        able = self.discernible(whole, parts, PROPER)
+        if int(able.sum()) < LEAST_SHOWN:
+            able = self.discernible(whole, parts, NEARLY)
+        return _rate(self.exact[:, whole] > 0, able)
 
 
 def _closest(affinity: Float[Tensor, "masks unions"]) -> Bool[Tensor, "masks unions"]:

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from disconerf_ns.discovery.cells import Observation
-from disconerf_ns.discovery.consensus import Evidence
+from disconerf_ns.discovery.consensus import LEAST_VIEWS, Evidence
 from disconerf_ns.discovery.explanation import explain
 from disconerf_ns.discovery.shown import LEAST_SHOWN, Shown
 from disconerf_ns.scene.tree import DEFAULT, NEVER, ObjectTree
@@ -22,10 +22,18 @@ SHOWN = 0.2
 HOLDS = 0.44
 """Stability at which a whole is one object in the default cut. Of the wholes of examples/scenes' masks with mixed
 levels most lie above; groups of things, which noisy masks join now and then, lie below."""
+TOGETHER = 0.02
+"""Minimum mean agreement of objects that are joined for the coarsest cuts."""
+LOOSE = 0.99 * HOLDS
+"""Largest stability of a union that hardly any mask shows: the default cut opens it."""
 CHAIN = 4
 """Rounds in which wholes that hold are joined to longer ones, less one."""
 LEAST_OPENS = 0.01
 """Granularity at which a whole that nothing holds together opens; the coarsest cut does not open it."""
+
+
+Pairs = tuple[Float[Tensor, "groups groups"], Float[Tensor, "groups groups"]]
+"""Similarity of cells of each two groups, summed over the views that see both, and the number of these views."""
 
 
 class Whole(NamedTuple):
@@ -45,7 +53,8 @@ def tree_of(
     """The finest objects and the wholes that masks make of them.
 
     Candidates are what masks show, and chains of those that hold and overlap. They are taken in the order of how many
-    views show them, if they lie inside those that were taken before, around them, or apart from them.
+    views show them, if they lie inside those that were taken before, around them, or apart from them. What is left is
+    joined by agreement alone, for the coarsest cuts.
 
     Args:
         seen: the cells that each view sees, and its masks.
@@ -69,10 +78,37 @@ def tree_of(
         fits = all(union <= whole.parts or union >= whole.parts or not union & whole.parts for whole in wholes)
         if fits and (union in divided or rates[union] >= SHOWN):
             wholes.append(Whole(union, max(firm[union], HOLDS) if union in divided else firm[union]))
-    columns = [*range(count), *(count + unions.index(whole.parts) for whole in _smallest_first(wholes))]
-    visible = shown.size[:, columns] > 0
-    support = (shown.best[:, columns] * visible).sum(0) / visible.sum(0).clamp(min=1)
-    return nested(count, wholes, support.tolist(), shown.exact[:, columns].sum(0).tolist())
+    for union in coarser(pairs, wholes, count):
+        wholes.append(Whole(union, min(stability(mean_agreement(pairs, union), rate=0.0), LOOSE)))
+    shown = Shown(seen, groups, membership([whole.parts for whole in _smallest_first(wholes)], count))
+    visible = shown.size > 0
+    support = (shown.best * visible).sum(0) / visible.sum(0).clamp(min=1)
+    return nested(count, wholes, support.tolist(), shown.exact.sum(0).tolist())
+
+
+def coarser(pairs: Pairs, wholes: Sequence[Whole], count: int) -> list[frozenset[int]]:
+    """Unions beyond those that masks show, for cuts that are coarser still: average linkage of what is left.
+
+    The two objects on which masks agree most are joined, while any two have an agreement of at least TOGETHER.
+    """
+    largest = [whole.parts for whole in wholes if not any(whole.parts < other.parts for other in wholes)]
+    alone = [frozenset([group]) for group in range(count) if not any(group in union for union in largest)]
+    tops, joined = [*largest, *alone], []
+    members = membership(tops, count)[:, count:].float()
+    similar, views = (members.T @ table @ members for table in pairs)
+    while len(tops) > 1:
+        mean = (similar / views.clamp(min=LEAST_VIEWS)).fill_diagonal_(0)
+        one, other = divmod(int(mean.argmax()), len(tops))
+        if mean[one, other] < TOGETHER:
+            break
+        for table in (similar, views):
+            table[one] += table[other]
+            table[:, one] += table[:, other]
+        kept = [index for index in range(len(tops)) if index != other]
+        tops[one] |= tops[other]
+        joined.append(tops[one])
+        tops, similar, views = [tops[i] for i in kept], similar[kept][:, kept], views[kept][:, kept]
+    return joined
 
 
 def membership(unions: Sequence[frozenset[int]], count: int) -> Bool[Tensor, "groups columns"]:
@@ -116,19 +152,15 @@ def candidates(seen: Sequence[Observation], groups: Int[Tensor, "cells"], count:
     return [union for union, masks in sets.items() if masks >= LEAST_SHOWN]
 
 
-def agreements(
-    evidence: Evidence, groups: Int[Tensor, "cells"], count: int
-) -> tuple[Float[Tensor, "groups groups"], Float[Tensor, "groups groups"]]:
-    """Similarity of cells of each two groups, summed over the views that see both, and the number of these views."""
+def agreements(evidence: Evidence, groups: Int[Tensor, "cells"], count: int) -> Pairs:
+    """Evidence of all views about pairs of groups: that of their cells, summed."""
     known = (groups >= 0).nonzero()[:, 0]
     one_hot = torch.zeros(len(groups), count)
     one_hot[known, groups[known]] = 1
     return one_hot.T @ evidence.similar @ one_hot, one_hot.T @ evidence.views @ one_hot
 
 
-def mean_agreement(
-    pairs: tuple[Float[Tensor, "groups groups"], Float[Tensor, "groups groups"]], union: Iterable[int]
-) -> float:
+def mean_agreement(pairs: Pairs, union: Iterable[int]) -> float:
     """Mean similarity of cells of different groups of a union, in [0, 1]."""
     members = sorted(union)
     similar, views = (table[members][:, members].fill_diagonal_(0) for table in pairs)
