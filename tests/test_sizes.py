@@ -183,7 +183,7 @@ def test_a_wall_around_a_room_is_one_object_though_no_view_sees_all_of_it() -> N
 
 
 def test_coarser_cuts_join_what_masks_put_together_now_and_then() -> None:
-    """Average linkage of a pair that masks show, two groups that they join less and less, and one that they never do."""
+    """A pair that masks show, two groups that they join less and less, and one that they never do."""
     similar = torch.tensor([[0, 8, 4, 1, 0], [8, 0, 2, 0, 0], [4, 2, 0, 2, 0], [1, 0, 2, 0, 0], [0.0] * 5])
     views = torch.full((5, 5), 10.0)
     pair = Whole(frozenset({0, 1}), 0.7)
