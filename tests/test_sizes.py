@@ -187,8 +187,10 @@ def test_coarser_cuts_join_what_masks_put_together_now_and_then() -> None:
     similar = torch.tensor([[0, 8, 4, 1, 0], [8, 0, 2, 0, 0], [4, 2, 0, 2, 0], [1, 0, 2, 0, 0], [0.0] * 5])
     views = torch.full((5, 5), 10.0)
     pair = Whole(frozenset({0, 1}), 0.7)
-    assert coarser((similar, views), [pair], 5) == [frozenset({0, 1, 2}), frozenset({0, 1, 2, 3})]
-    assert coarser((similar, views), [pair, Whole(frozenset({0, 1, 2, 3}), 0.5)], 5) == []
+    joint = torch.full((5, 5), 9.0)
+    assert coarser((similar, views), joint, [pair], 5) == [frozenset({0, 1, 2}), frozenset({0, 1, 2, 3})]
+    assert coarser((similar, views), joint, [pair, Whole(frozenset({0, 1, 2, 3}), 0.5)], 5) == []
+    assert coarser((similar, views), torch.eye(5), [pair], 5) == [], "borders alone join nothing"
 
 
 def test_shown_equals_loops() -> None:

@@ -22,7 +22,7 @@ SHOWN = 0.2
 HOLDS = 0.44
 """Stability at which a whole is one object in the default cut. Of the wholes of examples/scenes' masks with mixed
 levels most lie above; groups of things, which noisy masks join now and then, lie below."""
-TOGETHER = 0.02
+TOGETHER = 0.05
 """Minimum mean agreement of objects that are joined for the coarsest cuts."""
 LOOSE = 0.99 * HOLDS
 """Largest stability of a union that hardly any mask shows: the default cut opens it."""
@@ -78,7 +78,7 @@ def tree_of(
         fits = all(union <= whole.parts or union >= whole.parts or not union & whole.parts for whole in wholes)
         if fits and (union in divided or rates[union] >= SHOWN):
             wholes.append(Whole(union, max(firm[union], HOLDS) if union in divided else firm[union]))
-    for union in coarser(pairs, wholes, count):
+    for union in coarser(pairs, masks_of_both(seen, groups, count), wholes, count):
         wholes.append(Whole(union, min(stability(mean_agreement(pairs, union), rate=0.0), LOOSE)))
     shown = Shown(seen, groups, membership([whole.parts for whole in _smallest_first(wholes)], count))
     visible = shown.size > 0
@@ -86,29 +86,47 @@ def tree_of(
     return nested(count, wholes, support.tolist(), shown.exact.sum(0).tolist())
 
 
-def coarser(pairs: Pairs, wholes: Sequence[Whole], count: int) -> list[frozenset[int]]:
+def coarser(
+    pairs: Pairs, joint: Float[Tensor, "groups groups"], wholes: Sequence[Whole], count: int
+) -> list[frozenset[int]]:
     """Unions beyond those that masks show, for cuts that are coarser still: average linkage of what is left.
 
     The two objects on which masks agree most are joined, while any two have an agreement of at least TOGETHER.
+
+    Args:
+        pairs: agreement of each two groups.
+        joint: number of masks that hold both of two groups; fewer than LEAST_SHOWN join nothing, because cells at
+            blurred borders agree with both sides.
+        wholes: wholes that masks show.
+        count: number of groups.
     """
     largest = [whole.parts for whole in wholes if not any(whole.parts < other.parts for other in wholes)]
     alone = [frozenset([group]) for group in range(count) if not any(group in union for union in largest)]
     tops, joined = [*largest, *alone], []
     members = membership(tops, count)[:, count:].float()
-    similar, views = (members.T @ table @ members for table in pairs)
+    tables = [members.T @ table @ members for table in (*pairs, joint)]
     while len(tops) > 1:
-        mean = (similar / views.clamp(min=LEAST_VIEWS)).fill_diagonal_(0)
+        similar, views, masks = tables
+        mean = torch.where(masks >= LEAST_SHOWN, similar / views.clamp(min=LEAST_VIEWS), 0.0).fill_diagonal_(0)
         one, other = divmod(int(mean.argmax()), len(tops))
         if mean[one, other] < TOGETHER:
             break
-        for table in (similar, views):
+        for table in tables:
             table[one] += table[other]
             table[:, one] += table[:, other]
-        kept = [index for index in range(len(tops)) if index != other]
         tops[one] |= tops[other]
         joined.append(tops[one])
-        tops, similar, views = [tops[i] for i in kept], similar[kept][:, kept], views[kept][:, kept]
+        kept = [index for index in range(len(tops)) if index != other]
+        tops, tables = [tops[i] for i in kept], [table[kept][:, kept] for table in tables]
     return joined
+
+
+def masks_of_both(
+    seen: Sequence[Observation], groups: Int[Tensor, "cells"], count: int
+) -> Float[Tensor, "groups groups"]:
+    """Number of masks that hold most of two groups."""
+    sets = torch.cat([explain(view, groups, count).sets for view in seen])
+    return sets.T @ sets
 
 
 def membership(unions: Sequence[frozenset[int]], count: int) -> Bool[Tensor, "groups columns"]:
