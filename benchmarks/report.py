@@ -154,7 +154,8 @@ def rates(content: dict) -> list[str]:
         cells = []
         for rate in tried:
             scenes = [row["scores"]["scene"] for row in rows if row["rate"] == rate]
-            cell = " / ".join(f"{100 * np.mean([scene[metric] for scene in scenes]):.1f}" for metric in ("IoU", "SBD"))
+            means = [f"{100 * np.mean([scene[metric] for scene in scenes]):.1f}" for metric in ("IoU", "SBD") if scenes]
+            cell = " / ".join(means) or " "
             cells.append(f"**{cell}**" if content["winners"][method] == rate else cell)
         lines.append("| " + " | ".join([NAMES[method], *cells]) + " |")
     return lines
