@@ -29,7 +29,7 @@ from disconerf_ns.masks.prompts import Prompt, Seen, Wanted, prompts_of, usual_s
 from disconerf_ns.masks.proposers.recipe import Answers
 from disconerf_ns.masks.second_round import completed
 from disconerf_ns.masks.store import MaskStore
-from examples.scenes.noise import LEVELS, MaskNoise, _displaced, _neighbours, _piece, _punctured, agreement, iou_matrix
+from examples.scenes.noise import LEVELS, MaskNoise, agreement, displaced, iou_matrix, neighbours, piece, punctured
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Simulator:
             regions = self.regions(self.under(prompt))
             pixel = self.labels.shape[1] / 256
             masks = [
-                _displaced(_punctured(region, self.noise, self.random), self.noise, pixel, self.random)
+                displaced(punctured(region, self.noise, self.random), self.noise, pixel, self.random)
                 for region in regions
             ]
             found = np.stack(masks) if masks else np.zeros((0, *self.labels.shape), dtype=bool)
@@ -101,10 +101,10 @@ class Simulator:
         """A piece of an object, the object, and the object with a neighbour, as far as they are found."""
         if number is None:
             return []
-        whole, near = self.objects[number], _neighbours(self.objects, number)
+        whole, near = self.objects[number], neighbours(self.objects, number)
         fails = self.random.random() < self.noise.miss + self.noise.split + self.noise.merge
         group = [whole | self.objects[self.random.choice(near)]] if near else []
-        return [_piece(whole, self.random), *([] if fails else [whole]), *group]
+        return [piece(whole, self.random), *([] if fails else [whole]), *group]
 
 
 def main(trial: SecondRound) -> None:

@@ -115,7 +115,7 @@ def noisy_masks(
     several = [[] if parts is None or noise.whole is None else _parts(parts, region) for region in objects]
     pixel = labels.shape[1] / 256
     regions = _regions(objects, several, noise, random)
-    masks = [_displaced(_punctured(region, noise, random), noise, pixel, random) for region in regions]
+    masks = [displaced(punctured(region, noise, random), noise, pixel, random) for region in regions]
     masks = [mask for mask in masks if mask.any() and mask.mean() >= noise.min_fraction]
     stacked = np.stack(masks) if masks else np.zeros((0, *labels.shape), dtype=bool)
     stacked = stacked[random.permutation(len(stacked))]
@@ -157,7 +157,7 @@ def _regions(
     """Regions of the masks: objects, pieces, unions, and each object's parts."""
     regions, done = [], set()
     for i in random.permutation(len(objects)):
-        near = [j for j in _neighbours(objects, i) if j not in done]
+        near = [j for j in neighbours(objects, i) if j not in done]
         if i in done:
             continue
         done.add(i)
@@ -166,8 +166,8 @@ def _regions(
         if fate < miss:
             pass
         elif fate < miss + split:
-            piece = _piece(objects[i], random)
-            regions += [piece, objects[i] & ~piece]
+            side = piece(objects[i], random)
+            regions += [side, objects[i] & ~side]
         elif fate < miss + split + noise.merge and near:
             other = random.choice(near)
             done.add(other)
@@ -175,33 +175,33 @@ def _regions(
         else:
             regions.append(objects[i])
         if random.random() < noise.part:
-            regions.append(_piece(objects[i], random))
+            regions.append(piece(objects[i], random))
         if random.random() < noise.group:
-            regions.append(np.logical_or.reduce([objects[i], *(objects[j] for j in _neighbours(objects, i)[:2])]))
+            regions.append(np.logical_or.reduce([objects[i], *(objects[j] for j in neighbours(objects, i)[:2])]))
     return regions + [part for part in itertools.chain(*parts) if random.random() < noise.parts]
 
 
-def _neighbours(objects: list[np.ndarray], i: int) -> list[int]:
+def neighbours(objects: list[np.ndarray], i: int) -> list[int]:
     """The objects that touch object i in the image, smallest first."""
     around = binary_dilation(objects[i], iterations=2)
     touching = [j for j, other in enumerate(objects) if j != i and (around & other).any()]
     return sorted(touching, key=lambda j: int(objects[j].sum()))
 
 
-def _piece(region: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def piece(region: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """A third to two thirds of a region, on one side of a wavy line."""
     rows, columns = np.nonzero(region)
     angle = random.uniform(0, 2 * np.pi)
     along, across = columns * np.cos(angle) + rows * np.sin(angle), rows * np.cos(angle) - columns * np.sin(angle)
     extent = max(1.0, float(np.ptp(along)))
     side = along + 0.06 * extent * np.sin(9 * across / extent + random.uniform(0, 2 * np.pi))
-    piece = np.zeros_like(region)
+    part = np.zeros_like(region)
     chosen = side <= np.quantile(side, random.uniform(1 / 3, 2 / 3))
-    piece[rows[chosen], columns[chosen]] = True
-    return piece
+    part[rows[chosen], columns[chosen]] = True
+    return part
 
 
-def _displaced(region: np.ndarray, noise: MaskNoise, pixel: float, random: np.random.Generator) -> np.ndarray:
+def displaced(region: np.ndarray, noise: MaskNoise, pixel: float, random: np.random.Generator) -> np.ndarray:
     """A region whose border is moved outwards by a smooth random field."""
     wave = gaussian_filter(random.standard_normal(region.shape), 4 * pixel)
     growth = pixel * (noise.ragged * wave / max(wave.std(), 1e-9) + noise.swell * random.standard_normal())
@@ -215,7 +215,7 @@ def _signed_distance(region: np.ndarray) -> np.ndarray:
     return np.where(region, distance_transform_edt(region) - 0.5, 0.5 - distance_transform_edt(~region))
 
 
-def _punctured(mask: np.ndarray, noise: MaskNoise, random: np.random.Generator) -> np.ndarray:
+def punctured(mask: np.ndarray, noise: MaskNoise, random: np.random.Generator) -> np.ndarray:
     """A mask with or without one round hole of up to a twelfth of its area."""
     if random.random() >= noise.hole or not mask.any():
         return mask
