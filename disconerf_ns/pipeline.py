@@ -309,8 +309,9 @@ class DiscoNerfPipeline(VanillaPipeline):
         views = self._thinned_views(self.config.consensus_rays)
         slots = self.model.object_field.slots
         if len(self.model.consensus_points) == 0:
-            self.model.agree_on(find_consensus(views, None if self.model.slots_by_masks else slots))
-            CONSOLE.log(f"consensus: {agreed_on(self.model.consensus)}")
+            found = find_consensus(views, None if self.model.slots_by_masks else slots)
+            self.model.agree_on(found)
+            CONSOLE.log(f"consensus: {agreed_on(found)}")
         if len(self.model.consensus_points) == 0:
             self._check_slots()
             return []

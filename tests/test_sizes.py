@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import Tensor
 
 from disconerf_ns.discovery.cells import Cells, Observation
-from disconerf_ns.discovery.consensus import collect
+from disconerf_ns.discovery.consensus import Consensus, collect
 from disconerf_ns.discovery.explanation import explain_all
 from disconerf_ns.discovery.find import agreed_on, find_consensus
 from disconerf_ns.discovery.nobody import uncovered
 from disconerf_ns.discovery.parts import finest, masks_inside
 from disconerf_ns.discovery.shown import Shown
 from disconerf_ns.discovery.unions import HOLDS, Whole, chained, coarser, nested, opens_at, tree_of
-from disconerf_ns.scene.tree import DEFAULT
+from disconerf_ns.pipeline import DiscoNerfPipeline
+from disconerf_ns.scene.tree import DEFAULT, ObjectTree
 from disconerf_ns.surface.samples import SurfaceSamples
 
 PLACES = torch.tensor([[0.2, 0.2, 0.3], [0.3, 0.2, 0.3], [0.7, 0.6, 0.3], [0.45, 0.7, 0.3]])
@@ -115,6 +119,23 @@ def test_slots_that_are_few_hold_the_largest_objects_and_the_rest(most: int) -> 
 def test_without_masks_there_are_no_objects() -> None:
     nothing = find_consensus(world(lambda *_: [], views=4))
     assert (len(nothing), agreed_on(nothing)) == (0, "the masks of all views agree on no object")
+
+
+def test_the_log_counts_objects_not_the_slots_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where masks agree on nothing, the model keeps a slot for each of twice the most masks, in a flat tree."""
+    nothing = Consensus.of(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
+    said = []
+    monkeypatch.setattr("disconerf_ns.pipeline.find_consensus", lambda *_: nothing)
+    monkeypatch.setattr("disconerf_ns.pipeline.CONSOLE", SimpleNamespace(log=said.append))
+    model = SimpleNamespace(
+        object_field=SimpleNamespace(slots=8), consensus_points=nothing.points, slots_by_masks=True,
+        agree_on=lambda _: None, consensus=replace(nothing, tree=ObjectTree.flat(8)),
+    )  # fmt: skip
+    pipeline = SimpleNamespace(
+        config=SimpleNamespace(consensus_rays=1), model=model, _thinned_views=lambda _: [], _check_slots=lambda: None
+    )
+    assert DiscoNerfPipeline.explain_masks(pipeline) == []
+    assert said == ["consensus: the masks of all views agree on no object"]
 
 
 def test_coverage_counts_views_and_a_little_the_neighbours() -> None:
