@@ -1,4 +1,4 @@
-"""What commands that make masks share: their workers, the progress bar, and Ctrl-C after the image at hand."""
+"""Commands that make masks: their workers, the progress bar, and Ctrl-C, which lets the current image finish."""
 
 from __future__ import annotations
 

@@ -58,9 +58,9 @@ class Refine(Work):
     output: Path | None = None
     """Folder of the new set; by default the name of the old one with the ending _refined, beside it."""
     shown: float = Wanted.shown
-    """IoU with an object's picture, in [0, 1], from which on a mask shows the object."""
+    """Minimum IoU of a mask with an object's picture, in [0, 1], for the mask to show the object."""
     least_share: float = Wanted.least_share
-    """Smallest picture of an object that is asked for, as a fraction of its median picture over all views."""
+    """Minimum size of an object's picture that gets a prompt, as a fraction of its median size over all views."""
     size: int = 256
     """Pixels of the longer side at which the run is rendered, about."""
 
@@ -139,7 +139,7 @@ class Refine(Work):
     def _jobs(
         self, run: DiscoNerfPipeline, old: MaskStore, stored: dict[str, str], todo: list[str]
     ) -> list[Refinement]:
-        """What the network is to do for each image; all views are rendered for it, because sizes are compared."""
+        """Prompts for each image. All views are rendered first, because an object's sizes in them are compared."""
         keys, cameras = run.datamanager.train_keys, run.datamanager.train_dataset.cameras
         seen = dict(zip(keys, rendered(run, self.size)))
         usual, wanted = usual_sizes(chain.from_iterable(seen.values())), Wanted(self.shown, self.least_share)

@@ -194,6 +194,12 @@ def group_weights(view: Observation, groups: Int[Tensor, "cells"], count: int) -
     return image
 
 
+def affinities(view: Observation, image: Float[Tensor, "seen unions"]) -> Float[Tensor, "masks unions"]:
+    """Affinity (Eq. 4) of a view's masks with pictures of groups or of unions of them, see `group_weights`."""
+    shared, area = view.inside.T @ image, view.inside.T @ view.weight
+    return shared / (area[:, None] + image.sum(0) - shared).clamp(min=1e-9)
+
+
 class ViewMatch(NamedTuple):
     """A view's masks matched one to one with the groups that it shows (Hungarian matching, 3.1)."""
 
@@ -208,8 +214,7 @@ class ViewMatch(NamedTuple):
 def match_groups(view: Observation, groups: Int[Tensor, "cells"], count: int) -> ViewMatch:
     """Match a view's masks with `count` groups, one to one with the largest total affinity."""
     image = group_weights(view, groups, count)
-    shared, area = view.inside.T @ image, view.inside.T @ view.weight
-    alpha = shared / (area[:, None] + image.sum(0) - shared).clamp(min=1e-9)
+    alpha = affinities(view, image)
     mask, group = linear_sum_assignment(alpha.numpy(), maximize=True)
     return ViewMatch(torch.from_numpy(group), alpha[mask, group], image)
 

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 from torch import Tensor
 
-from disconerf_ns.scene.objects import Box, DiscoveredObject
+from disconerf_ns.scene.objects import Box, DiscoveredObject, around
 from disconerf_ns.scene.tree import ObjectTree
 from disconerf_ns.surface.samples import SurfaceSamples, render_slots
 
@@ -101,12 +101,6 @@ def visible(
     ruler = torch.cat(rulers)
     counts = torch.bincount(ruler, minlength=slots).tolist()
     return Surface(torch.cat(points)[ruler.argsort(stable=True)].split(counts), probability, torch.stack(seen, 1))
-
-
-def around(boxes: Sequence[Box]) -> Box:
-    """The smallest box that holds some boxes: an object reaches as far as each of its parts."""
-    lows, highs = zip(*boxes)
-    return tuple(map(min, zip(*lows))), tuple(map(max, zip(*highs)))
 
 
 def rendered(

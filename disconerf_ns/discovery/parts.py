@@ -37,15 +37,15 @@ def finest(
         The part of each cell, numbered from 0, -1 for none, and the parts of each group that has several, together with
         the parts of each part that is divided again.
     """
-    parts, unions = groups.clone(), []
+    parts = groups.clone()
     count, waiting = int(groups.max()) + 1, list(range(int(groups.max()) + 1))
     members = {group: {group} for group in waiting}
     while waiting:
         whole = waiting.pop(0)
-        found = inner_parts(seen, (parts == whole).nonzero()[:, 0], len(parts))
-        own = torch.cat([torch.zeros(0, dtype=torch.long), *found])
-        rest = (parts == whole).index_fill(0, own, False)
-        keeps = int(rest.sum()) >= max(LEAST_CELLS, REMAINDER * int((parts == whole).sum()))
+        own = (parts == whole).nonzero()[:, 0]
+        found = inner_parts(seen, own, len(parts))
+        rest = own[~torch.isin(own, torch.cat([own[:0], *found]))]
+        keeps = len(rest) >= max(LEAST_CELLS, REMAINDER * len(own))
         if len(found) + keeps < 2 or (most is not None and count + len(found) > most):
             continue
         parts[rest] = whole if keeps else -1

@@ -9,10 +9,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from disconerf_ns.discovery.cells import Observation
-from disconerf_ns.discovery.consensus import group_weights
+from disconerf_ns.discovery.consensus import affinities, group_weights
+from disconerf_ns.discovery.explanation import LIKE
 
-LIKE = 0.5
-"""Minimum affinity of a mask with an object, for the mask to show the object."""
 PROPER = 0.8
 """Largest fraction of an object's picture that a part may fill, for masks of the part to differ from the whole's."""
 NEARLY = 0.95
@@ -41,9 +40,8 @@ class Shown:
         members, sizes, affinity = unions.float(), [], []
         for view in seen:
             image = group_weights(view, groups, len(members)) @ members
-            shared, area, size = view.inside.T @ image, view.inside.T @ view.weight, image.sum(0)
-            affinity.append(shared / (area[:, None] + size - shared).clamp(min=1e-9))
-            sizes.append(size)
+            affinity.append(affinities(view, image))
+            sizes.append(image.sum(0))
         self.size: Float[Tensor, "views unions"] = torch.stack(sizes)
         """Surface points of each union in each view."""
         self.affinity: list[Float[Tensor, "masks unions"]] = affinity

@@ -13,21 +13,21 @@ from torch import Tensor
 
 from disconerf_ns.discovery.cells import Observation
 from disconerf_ns.discovery.consensus import LEAST_VIEWS, Evidence
-from disconerf_ns.discovery.explanation import explain
+from disconerf_ns.discovery.explanation import Explanation, explain
 from disconerf_ns.discovery.shown import LEAST_SHOWN, Shown
 from disconerf_ns.scene.tree import DEFAULT, NEVER, ObjectTree
 
 SHOWN = 0.2
 """Minimum fraction of views that show a whole, of those that could, for the whole to be in the tree."""
 HOLDS = 0.44
-"""Stability at which a whole is one object in the default cut. Of the wholes of examples/scenes' masks with mixed
-levels most lie above; groups of things, which noisy masks join now and then, lie below."""
+"""Stability at which a whole is one object in the default cut: true wholes lie above it, mostly, and groups of things
+that noisy masks join now and then lie below."""
 TOGETHER = 0.05
 """Minimum mean agreement of objects that are joined for the coarsest cuts."""
 LOOSE = 0.99 * HOLDS
 """Largest stability of a union that hardly any mask shows: the default cut opens it."""
 CHAIN = 4
-"""Rounds in which wholes that hold are joined to longer ones, less one."""
+"""Maximum number of rounds; each measures all unions and joins those that hold and overlap."""
 LEAST_OPENS = 0.01
 """Granularity at which a whole that nothing holds together opens; the coarsest cut does not open it."""
 
@@ -64,7 +64,8 @@ def tree_of(
     """
     count = int(groups.max()) + 1
     pairs = agreements(evidence, groups, count)
-    unions = list(dict.fromkeys([*divided, *candidates(seen, groups, count)]))
+    explanations = [explain(view, groups, count) for view in seen]
+    unions = list(dict.fromkeys([*divided, *candidates(explanations)]))
     for _ in range(CHAIN):
         shown = Shown(seen, groups, membership(unions, count))
         rates = {union: shown.together(count + index, sorted(union)) for index, union in enumerate(unions)}
@@ -78,7 +79,7 @@ def tree_of(
         fits = all(union <= whole.parts or union >= whole.parts or not union & whole.parts for whole in wholes)
         if fits and (union in divided or rates[union] >= SHOWN):
             wholes.append(Whole(union, max(firm[union], HOLDS) if union in divided else firm[union]))
-    for union in coarser(pairs, masks_of_both(seen, groups, count), wholes, count):
+    for union in coarser(pairs, masks_of_both(explanations), wholes, count):
         wholes.append(Whole(union, min(stability(mean_agreement(pairs, union), rate=0.0), LOOSE)))
     shown = Shown(seen, groups, membership([whole.parts for whole in _smallest_first(wholes)], count))
     visible = shown.size > 0
@@ -121,11 +122,9 @@ def coarser(
     return joined
 
 
-def masks_of_both(
-    seen: Sequence[Observation], groups: Int[Tensor, "cells"], count: int
-) -> Float[Tensor, "groups groups"]:
+def masks_of_both(explanations: Sequence[Explanation]) -> Float[Tensor, "groups groups"]:
     """Number of masks that hold most of two groups."""
-    sets = torch.cat([explain(view, groups, count).sets for view in seen])
+    sets = torch.cat([view.sets for view in explanations])
     return sets.T @ sets
 
 
@@ -160,18 +159,17 @@ def opens_at(firm: float) -> float:
     return min(DEFAULT + (1 - DEFAULT) * (firm - HOLDS) / (1 - HOLDS) + 1e-6, 1.0)
 
 
-def candidates(seen: Sequence[Observation], groups: Int[Tensor, "cells"], count: int) -> list[frozenset[int]]:
+def candidates(explanations: Sequence[Explanation]) -> list[frozenset[int]]:
     """Sets of two groups and more that explain several masks."""
     sets: Counter[frozenset[int]] = Counter()
-    for view in seen:
-        explanation = explain(view, groups, count)
-        for row in explanation.sets[explanation.explained & (explanation.sets.sum(1) > 1)]:
+    for view in explanations:
+        for row in view.sets[view.explained & (view.sets.sum(1) > 1)]:
             sets[frozenset(row.nonzero()[:, 0].tolist())] += 1
     return [union for union, masks in sets.items() if masks >= LEAST_SHOWN]
 
 
 def agreements(evidence: Evidence, groups: Int[Tensor, "cells"], count: int) -> Pairs:
-    """Evidence of all views about pairs of groups: that of their cells, summed."""
+    """Sum the evidence about pairs of cells to evidence about pairs of groups."""
     known = (groups >= 0).nonzero()[:, 0]
     one_hot = torch.zeros(len(groups), count)
     one_hot[known, groups[known]] = 1

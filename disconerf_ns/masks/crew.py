@@ -46,7 +46,7 @@ class Job:
         return proposer(image)
 
     def facts(self) -> dict[str, Any]:
-        """What is stored about the masks besides what is known of the image's file."""
+        """Facts that are stored with the masks, beside those of the image's file."""
         return {}
 
 

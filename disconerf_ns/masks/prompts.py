@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from disconerf_ns.masks.image_masks import resample
 
 INSIDE = 0.9
-"""Share of a mask inside an object's picture, from which on it is a mask of the object or of a part of it."""
+"""Minimum fraction of a mask inside an object's picture, for the mask to show the object or a part of it."""
 CUT = 0.25
 """Share of an object's sure pixels that a mask inside the object may leave out at most."""
 PIECE = 0.1
@@ -26,7 +26,7 @@ PIECE = 0.1
 POINTS = 3
 """Points inside the object, at most."""
 NEXT_POINT = 0.5
-"""Distance of a further point from the border, in that of the first point, at least."""
+"""Minimum distance of a further point from the border, as a fraction of the first point's distance."""
 BESIDE = 2
 """Points on neighbours, at most."""
 
@@ -49,13 +49,13 @@ class Wanted:
     """Which objects get a prompt."""
 
     shown: float = 0.6
-    """IoU with an object's picture, from which on a stored mask shows the object."""
+    """Minimum IoU of a stored mask with an object's picture, for the mask to show the object."""
     least_share: float = 0.25
     """Smallest picture of an object, as a fraction of its median picture over all views."""
     least_pixels: int = 40
     """Smallest picture of an object, in rendered pixels."""
     sure: float = 0.5
-    """Confidence from which on a pixel is surely the object's."""
+    """Minimum confidence of a pixel that is surely the object's."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from disconerf_ns.palette import object_colors
 from disconerf_ns.scene.connected_parts import ConnectedParts
 from disconerf_ns.scene.cut import shown_nodes
 from disconerf_ns.scene.edit import Edit
-from disconerf_ns.scene.objects import Box, DiscoveredObject, ObjectId, SceneObject
+from disconerf_ns.scene.objects import Box, DiscoveredObject, ObjectId, SceneObject, around
 from disconerf_ns.scene.tree import ObjectTree
 
 NOBODY = (0.5, 0.5, 0.5)
@@ -105,13 +105,12 @@ def _join(first: SceneObject, others: Sequence[SceneObject]) -> SceneObject:
         return first
     members = [first, *others]
     share = sum(member.share for member in members)
-    lows, highs = zip(*(member.box for member in members))
     return replace(
         first,
         share=share,
         confidence=sum(member.share * member.confidence for member in members) / max(share, 1e-9),
         views=max(member.views for member in members),
-        box=(tuple(map(min, zip(*lows))), tuple(map(max, zip(*highs)))),
+        box=around([member.box for member in members]),
         slots=frozenset.union(*(member.slots for member in members)),
         whole=all(member.whole for member in members),
     )

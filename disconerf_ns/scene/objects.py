@@ -22,6 +22,14 @@ Box = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 REST = "rest"
 """Name of the surface that masks could have covered and never did."""
+
+
+def around(boxes: Sequence[Box]) -> Box:
+    """Smallest box that holds all of some boxes."""
+    lows, highs = zip(*boxes)
+    return tuple(map(min, zip(*lows))), tuple(map(max, zip(*highs)))
+
+
 LONGEST_TITLE = 60
 """Characters of a person's name for an object that get into a file's name, at most."""
 

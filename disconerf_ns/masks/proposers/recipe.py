@@ -27,7 +27,7 @@ LEVEL: Level | None = None
 
 
 class Filters(NamedTuple):
-    """What the recipe does with distinct masks."""
+    """Steps of the recipe for distinct masks."""
 
     drop_contained: bool
     min_area: float
