@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
+
+import torch
 
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.scene.arrangement import all_objects, arrange
 from disconerf_ns.scene.cut import said_of_shown, shown_nodes
 from disconerf_ns.scene.edit import EDIT, Edit
 from disconerf_ns.scene.objects import SceneObject, load_manifest
+from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.tree import ObjectTree
 
 if TYPE_CHECKING:
@@ -124,3 +128,25 @@ def other_objects_of(config: Path, granularity: float | None = None) -> tuple[Sc
     edit = edit_of(config, tree, granularity)
     nodes = shown_nodes(edit, tree)
     return tuple(each for each in all_objects(discovered, tree, edit) if each.id not in nodes)
+
+
+def capture_frame(config: Path) -> Similarity:
+    """The similarity that takes a run's scene coordinates to those of its capture, which its data's files are in.
+
+    It undoes nerfstudio's orienting, centring and scaling of the cameras. In scene coordinates z is up.
+
+    Args:
+        config: config.yml of the run.
+    Raises:
+        UserError: the run's dataparser_transforms.json is missing, or it is not what ns-train writes.
+    """
+    path = config.parent / "dataparser_transforms.json"
+    try:
+        content = json.loads(path.read_text())
+        transform, scale = torch.tensor(content["transform"], dtype=torch.float64), float(content["scale"])
+        return Similarity.of_matrix(scale * transform[:3]).inverse()
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        raise UserError(
+            f"{path}: the frame of the capture cannot be read ({reason(error)}); ns-train writes this file beside "
+            "config.yml."
+        ) from error

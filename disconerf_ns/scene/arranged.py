@@ -18,8 +18,11 @@ from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.objects import ObjectId, SceneObject, find_object
 from disconerf_ns.scene.occupancy import Occupancy
 from disconerf_ns.scene.ownership import Ownership
+from disconerf_ns.scene.solid import OPAQUE, Solid
 from disconerf_ns.scene.trained import TrainedScene
 
+SOLID_RESOLUTION = 64
+"""Voxels per axis of an object's box in which it is looked for solid ones."""
 POINTS_AT_ONCE = 2**18
 """Most points whose slot probabilities are in memory together."""
 
@@ -48,6 +51,7 @@ class _Computed:
 
     parts: dict[int, ConnectedParts] = field(default_factory=dict)
     occupancies: dict[ObjectId, Occupancy] = field(default_factory=dict)
+    solids: dict[ObjectId, Solid] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,6 +213,19 @@ class ArrangedScene:
             box = torch.tensor(self.by_id[id].box, device=self.trained.radiance.device)
             with self.trained.radiance.still():
                 kept[id] = self._occupied(box, lambda x: belonging(self.owners(x), id))
+        return kept[id]
+
+    def solid(self, id: ObjectId) -> Solid:
+        """The voxels in which an object is solid."""
+        kept = self._computed.solids
+        if id not in kept:
+            radiance = self.trained.radiance
+            box = torch.tensor(self.by_id[id].box, device=radiance.device)
+            density = lambda x: radiance.density(x) * belonging(self.owners(x), id)  # noqa: E731
+            with radiance.still():
+                kept[id] = Solid.of(
+                    Occupancy.build(density, radiance.contraction, box, SOLID_RESOLUTION, threshold=OPAQUE, grown=False)
+                )
         return kept[id]
 
     def parts(self, node: int) -> ConnectedParts:

@@ -48,8 +48,9 @@ class Occupancy:
         resolution: int = 32,
         probes: int = 2,
         threshold: float = 0.01,
+        grown: bool = True,
     ) -> Occupancy:
-        """Mark the cells in which the object absorbs light, and their neighbours.
+        """Mark the cells in which the object absorbs light.
 
         Args:
             density: the object's density at scene positions.
@@ -58,6 +59,7 @@ class Occupancy:
             resolution: cells per axis.
             probes: random points looked at in each cell.
             threshold: least opacity of a ray across a cell that makes the cell occupied.
+            grown: whether their neighbours are marked as well.
         """
         # per axis the contraction is extreme at an end of the box or where the axis is nearest to 0
         nearest = torch.zeros_like(box[:1]).clamp(box[:1], box[1:])
@@ -72,9 +74,10 @@ class Occupancy:
             points = low + (cells + jitter) / resolution * size
             here, there = contraction.inverse(points), contraction.inverse(points + size / resolution)
             occupied |= 1 - torch.exp(-density(here) * (there - here).norm(dim=-1)) > threshold
-        grid = occupied.view(1, 1, resolution, resolution, resolution).float()
-        grown = torch.nn.functional.max_pool3d(grid, 3, stride=1, padding=1)
-        return cls(box, low, size, grown[0, 0] > 0, contraction)
+        grid = occupied.view(resolution, resolution, resolution)
+        if grown:
+            grid = torch.nn.functional.max_pool3d(grid[None, None].float(), 3, stride=1, padding=1)[0, 0] > 0
+        return cls(box, low, size, grid, contraction)
 
     def cell(self, contracted: Float[Tensor, "*n 3"]) -> Int[Tensor, "*n 3"]:
         """Cells of contracted positions; outside of the box they are beyond the grid."""
