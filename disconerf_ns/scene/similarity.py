@@ -18,7 +18,8 @@ Quaternion = tuple[float, float, float, float]
 class Similarity:
     """x -> scale * R x + translation, with R the rotation of a unit quaternion.
 
-    >>> turn = Similarity.about((1.0, 0.0, 0.0), turn=(math.cos(math.pi / 4), 0.0, 0.0, math.sin(math.pi / 4)), scale=2.0)
+    >>> quarter_about_z = math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5)
+    >>> turn = Similarity.about((1.0, 0.0, 0.0), quarter_about_z, scale=2.0)
     >>> [round(x, 6) for x in turn.points(torch.tensor([2.0, 0.0, 0.0])).tolist()]
     [1.0, 2.0, 0.0]
     >>> (turn @ turn.inverse()).close_to(Similarity())
