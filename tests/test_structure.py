@@ -15,7 +15,7 @@ ROOT = Path(disconerf_ns.__file__).parent
 ORDER = (
     "errors", "consoles", "files", "palette", "masks", "kernels", "field", "optimizer", "surface", "scene", "discovery",
     "training", "compat", "config", "rendering", "evaluation", "viewer", "datamanager", "model", "pipeline",
-    "trainer", "method", "runs", "api", "cli",
+    "trainer", "method", "runs", "composition", "api", "cli",
 )  # fmt: skip
 """Rooms and the modules beside them, from the lowest to the highest; each imports itself and lower ones."""
 SAVED = (
