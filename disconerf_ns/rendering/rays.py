@@ -13,7 +13,7 @@ from torch import Tensor
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import belonging, weigh
 from disconerf_ns.scene.objects import ObjectId
-from disconerf_ns.scene.occupancy import intersect_box
+from disconerf_ns.scene.occupancy import Occupancy, intersect_box
 from disconerf_ns.scene.radiance import Factor, RadianceField
 from disconerf_ns.surface.intervals import Intervals
 from disconerf_ns.surface.samples import weight_quantiles
@@ -210,15 +210,22 @@ def visible(radiance: RadianceField, samples: Intervals) -> Bool[Tensor, "rays s
     return radiance.densities(samples) * samples.edges.diff(dim=-1) > SEEN / samples.middles.shape[-1]
 
 
-def render_object(scene: ArrangedScene, rays: RayBundle, id: ObjectId) -> dict[str, Tensor]:
-    """One object alone along flat rays, in the edit's colour, on a plain background; empty space costs no network."""
+def render_object(
+    scene: ArrangedScene, rays: RayBundle, id: ObjectId, within: Occupancy | None = None
+) -> dict[str, Tensor]:
+    """One object alone along flat rays, in the edit's colour, on a plain background; empty space costs no network.
+
+    Args:
+        within: the voxels that are looked at; by default all in which the object absorbs light.
+    """
     radiance, background = scene.trained.radiance, scene.options.background
     images = {
         "rgb": torch.full((len(rays), 3), background, device=rays.origins.device),
         "accumulation": torch.zeros(len(rays), 1, device=rays.origins.device),
         "depth": torch.zeros(len(rays), 1, device=rays.origins.device),
     }
-    hit, samples = scene.occupancy(id).ray_samples(rays, steps=OCCUPANCY_STEPS, count=scene.options.object_samples)
+    voxels = scene.occupancy(id) if within is None else within
+    hit, samples = voxels.ray_samples(rays, steps=OCCUPANCY_STEPS, count=scene.options.object_samples)
     density, rgb = torch.zeros_like(samples.middles), samples.middles.new_zeros(*samples.middles.shape, 3)
     ray, sample = visible(radiance, samples).nonzero(as_tuple=True)
     if len(ray) > 0:  # the networks are asked where the object is, not all along its part of the ray
