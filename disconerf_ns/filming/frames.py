@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
 from disconerf_ns.filming.clean import cleaned, crisp
 from disconerf_ns.filming.ground import Ground
-from disconerf_ns.filming.matte import Picture, bled, on_color, over
+from disconerf_ns.filming.matte import Picture, bled, in_bytes, on_color, over
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.rays import in_chunks, render_object
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -71,9 +71,7 @@ class Subject:
         return over(picture, shadow)
 
 
-def straight(
-    rgb: Float[Tensor, "*n 3"], alpha: Float[Tensor, "*n 1"], clean: bool = True
-) -> Float[Tensor, "*n 4"]:
+def straight(rgb: Float[Tensor, "*n 3"], alpha: Float[Tensor, "*n 1"], clean: bool = True) -> Float[Tensor, "*n 4"]:
     """Colours of an object that was drawn on black, not multiplied by alpha, and alpha."""
     colors = (rgb / alpha.clamp(min=1e-4)).clamp(0, 1)
     return torch.cat([colors, crisp(alpha) if clean else alpha], -1)
@@ -100,3 +98,19 @@ def film(
     subject, background = Subject(scene, id, look), (scene.options.background,) * 3
     for number in range(len(cameras)):
         yield torch.from_numpy(on_color(subject.picture(cameras[number : number + 1]), background))
+
+
+class Painter:
+    """Draws frames as bytes: an object with transparency, or with None for an object the edited scene, opaque."""
+
+    def __init__(self, scene: ArrangedScene, look: Look):
+        self.scene, self.look = scene, look
+        self._subject: Subject | None = None
+
+    def __call__(self, id: ObjectId | None, camera: Cameras) -> UInt8[np.ndarray, "height width channels"]:
+        """The picture from one camera, (height, width, 4) of an object and (height, width, 3) of the scene."""
+        if id is None:
+            return in_bytes(scene_picture(self.scene, camera))
+        if self._subject is None or self._subject.id != id:
+            self._subject = Subject(self.scene, id, self.look)
+        return in_bytes(self._subject.picture(camera))

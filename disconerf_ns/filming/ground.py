@@ -89,7 +89,10 @@ def hidden_sky(spans: Float[Tensor, "x y 2"]) -> Float[Tensor, "x y"]:
     occupied = spans[..., 1] > 0
     total = torch.zeros(occupied.shape)
     number = torch.arange(SKY) + 0.5
-    radius, angle = (number / SKY).sqrt(), number * math.pi * (3 - math.sqrt(5))  # even on the disc, so cosine on the sky
+    radius, angle = (
+        (number / SKY).sqrt(),
+        number * math.pi * (3 - math.sqrt(5)),
+    )  # even on the disc, so cosine on the sky
     slope = radius / (1 - radius**2).sqrt().clamp(min=0.05)
     tallest = float(spans[..., 1].max()) if bool(occupied.any()) else 0.0
     x, y = occupied.nonzero(as_tuple=True)

@@ -46,14 +46,16 @@ def replace_cameras(cameras: Cameras, **changes: Tensor) -> Cameras:
     return Cameras(**{name: changes.get(name, getattr(cameras, name)) for name in fields})
 
 
-def path_of_file(path: Path) -> Cameras:
-    """The cameras of a camera path that nerfstudio's viewer saved.
+def path_of_file(path: Path) -> tuple[Cameras, float | None]:
+    """The cameras of a camera path that nerfstudio's viewer saved, and its length in seconds if it says so.
 
     Raises:
         UserError: the file cannot be read, or is no camera path.
     """
     try:
-        return get_path_from_json(json.loads(path.read_text()))
+        content = json.loads(path.read_text())
+        seconds = float(content.get("seconds") or 0) or None
+        return get_path_from_json(content), seconds
     except (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
         raise UserError(
             f"{path}: not a camera path ({type(error).__name__}: {reason(error)}); save one in the tab Render of "
@@ -73,6 +75,13 @@ def interpolated(cameras: Cameras, phases: Float[Tensor, "frames"], order: bool)
     chosen = dense[(phases * (len(dense) - 1)).round().long()]
     return replace_cameras(chosen, width=cameras.width[:1].cpu().expand(len(phases), 1),
                            height=cameras.height[:1].cpu().expand(len(phases), 1))  # fmt: skip
+
+
+def evenly(cameras: Cameras, frames: int | None) -> Cameras:
+    """So many of some cameras, spread evenly from the first to the last; None for all."""
+    if frames is None:
+        return cameras
+    return cameras[torch.linspace(0, len(cameras) - 1, frames).round().long()]
 
 
 def to_and_fro(frames: int) -> Float[Tensor, "frames"]:

@@ -16,23 +16,29 @@ from disconerf_ns.filming.paths import chain, in_size, interpolated, spiral, to_
 from disconerf_ns.filming.sight import SEES, drawn, shares_clear, shares_seen, surface_of
 from disconerf_ns.filming.trial import visible_points
 from disconerf_ns.scene.arranged import ArrangedScene
-from disconerf_ns.scene.objects import SceneObject
+from disconerf_ns.scene.objects import ObjectId, SceneObject
 
 NEAR = math.radians(30)
 """Largest angle, seen from the object, between a camera of the film and a photograph that shows its side."""
 CLEAR = 0.6
-"""Share of what is seen of the object's surface elsewhere on the orbit that has to be seen from a place on it."""
+"""Share of the object's surface that other things leave free where a camera may stand."""
+PLACES = 36
+"""Places on an orbit at which it is looked whether other things are in the way."""
 LEAST_ARC = math.radians(40)
 """A shorter piece of the orbit, between things that stand in the way, is not worth a film."""
 
 
 @dataclass(frozen=True)
 class Shot:
-    """The cameras of one object's film."""
+    """One film: what is shown, and from where."""
 
-    subject: SceneObject
+    name: str
+    """Of its file, without a suffix."""
+    shown: ObjectId | None
+    """The object that is alone in the picture; None for the edited scene."""
     cameras: Cameras
-    remark: str
+    """One for each frame."""
+    remark: str = ""
     """What is to be known of it, without a full stop."""
 
 
@@ -98,60 +104,69 @@ def orbit(
         photographs: cameras of the training views.
         frames: number of cameras.
         size: side of the square pictures in pixels.
-        among: whether the scene is shown around the object, so that its other things can stand in the way.
+        among: whether the edited scene is shown around the object, so that its other things can stand in the way.
     """
     sight, positions = Sight.of(scene, filmed, photographs), photographs.camera_to_worlds[..., 3].cpu()
+    name, shown = filmed.file_name, None if among else filmed.id
     if sight.surrounds:
-        return _between_photographs(filmed, sight, photographs, frames, size, "it surrounds the photographs")
+        return Shot(name, shown, *_between_photographs(sight, photographs, frames, size, "it surrounds them"))
     elevation = elevation_of(positions[sight.seeing], sight.centre)
     first = positions[int(sight.seen.argmax())] - sight.centre
     start = math.atan2(float(first[1]), float(first[0]))
-    azimuths = start + torch.arange(frames) / frames * 2 * math.pi
+    azimuths, remark = start + torch.arange(frames) / frames * 2 * math.pi, ""
     target, distance = framed(sight.corners, directions(azimuths, elevation))
-    remark = ""
     if among and len(sight.points) > 0:
-        around = start + torch.arange(36) / 36 * 2 * math.pi
-        places = target + distance * directions(around, elevation)
-        others = scene.with_edit(scene.edit.hide(filmed.id))
-        clear = shares_clear(others, places, sight.points, 2 * sight.voxel) >= CLEAR
-        first_free, free = longest_run(clear)
-        if free < len(clear):
-            arc = (free - 1) / len(clear) * 2 * math.pi
-            if arc < LEAST_ARC:
-                return _between_photographs(filmed, sight, photographs, frames, size, "other things are in the way")
-            azimuths = float(around[first_free]) + arc * to_and_fro(frames)
-            remark = f"sways through {math.degrees(arc):.0f} degrees, because other things are in the way; "
+        middle, arc = free_arc(scene, filmed, sight, target, distance, elevation)
+        if arc < LEAST_ARC:
+            why = "other things are in the way around it"
+            return Shot(name, shown, *_between_photographs(sight, photographs, frames, size, why))
+        if arc < 2 * math.pi:
+            azimuths = middle + arc * (to_and_fro(frames) - 0.5)
+            remark = f"the camera sways through {math.degrees(arc):.0f} degrees, because other things are in the way; "
     cameras = square(look_at(target + distance * directions(azimuths, elevation), target), size)
-    return Shot(filmed, cameras, remark + unseen_remark(cameras, positions[sight.seeing], target))
+    share = unseen(cameras.camera_to_worlds[..., 3], positions[sight.seeing], target)
+    side = f"looks at it from more than {math.degrees(NEAR):.0f} degrees beside every photograph that sees it"
+    return Shot(name, shown, cameras, f"{remark}{share:.0%} of the path {side}")
 
 
-def along_photographs(
-    scene: ArrangedScene, filmed: SceneObject, photographs: Cameras, frames: int, size: int | None
+def free_arc(
+    scene: ArrangedScene,
+    filmed: SceneObject,
+    sight: Sight,
+    target: Float[Tensor, "3"],
+    distance: float,
+    elevation: float,
+) -> tuple[float, float]:
+    """Middle and length, in radians, of the longest arc of an orbit from which the object is not hidden by others."""
+    around = torch.arange(PLACES) / PLACES * 2 * math.pi
+    places = target + distance * directions(around, elevation)
+    others = scene.with_edit(scene.edit.hide(filmed.id))
+    first, count = longest_run(shares_clear(others, places, sight.points, 2 * sight.voxel) >= CLEAR)
+    if count == PLACES:
+        return 0.0, 2 * math.pi
+    arc = max(count - 1, 0) / PLACES * 2 * math.pi
+    return float(around[first]) + arc / 2, arc
+
+
+def spiral_shot(
+    scene: ArrangedScene, filmed: SceneObject, photographs: Cameras, frames: int, size: int, among: bool = False
 ) -> Shot:
-    """A spiral at the photograph that sees an object best, looking at the object."""
+    """A spiral at the photograph that sees an object best; arguments as for `orbit`."""
     sight = Sight.of(scene, filmed, photographs)
     best = int(sight.seen.argmax())
     cameras = spiral(in_size(photographs[best : best + 1], size), sight.centre, frames)
-    return Shot(filmed, cameras, f"a spiral at photograph {best}, which sees it best")
+    shown = None if among else filmed.id
+    return Shot(filmed.file_name, shown, cameras, f"a spiral at photograph {best}, which sees it best")
 
 
-def _between_photographs(
-    filmed: SceneObject, sight: Sight, photographs: Cameras, frames: int, size: int, why: str
-) -> Shot:
+def _between_photographs(sight: Sight, photographs: Cameras, frames: int, size: int, why: str) -> tuple[Cameras, str]:
+    """Cameras that sway between the photographs that see an object best, and why they do."""
     best = chain(photographs, sight.seen)
     views = in_size(photographs[torch.tensor(best)], size)
-    between = interpolated(views, to_and_fro(frames), order=False)
+    poses = interpolated(views, to_and_fro(frames), order=False).camera_to_worlds
     fov = 2 * math.atan(float(views.height[0] / 2 / views.fy[0]))
-    cameras = square(between.camera_to_worlds, size, fov)
     listed = ", ".join(map(str, best))
-    return Shot(filmed, cameras, f"no turntable, because {why}; the camera sways along photographs {listed}")
-
-
-def unseen_remark(cameras: Cameras, positions: Float[Tensor, "photographs 3"], centre: Float[Tensor, "3"]) -> str:
-    """How much of an orbit nobody saw, in words."""
-    share = unseen(cameras.camera_to_worlds[..., 3], positions, centre)
-    degrees = round(math.degrees(NEAR))
-    return f"{share:.0%} of the frames look from more than {degrees} degrees beside every photograph that sees it"
+    return square(poses, size, fov), f"no turntable, because {why}; the camera sways between photographs {listed}"
 
 
 def unseen(

@@ -89,7 +89,7 @@ def film_file(path: Path, format: Format, fps: float) -> Iterator[Put]:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{uuid4().hex}.part{format.suffix}")
     try:
-        with (_encoder(part, format, fps) if format.encoder else _folder(part)) as put:
+        with _encoder(part, format, fps) if format.encoder else _folder(part) as put:
             yield put
         if path.is_dir():
             shutil.rmtree(path)
