@@ -13,7 +13,7 @@ from torch import Tensor
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit_table import belonging, weigh
 from disconerf_ns.scene.objects import ObjectId
-from disconerf_ns.scene.occupancy import intersect_box
+from disconerf_ns.scene.occupancy import Occupancy, intersect_box
 from disconerf_ns.scene.radiance import Factor, RadianceField
 from disconerf_ns.surface.intervals import Intervals, piecewise, piecewise_inverse
 from disconerf_ns.surface.samples import weight_quantiles
@@ -244,11 +244,15 @@ def visible(radiance: RadianceField, samples: Intervals) -> Bool[Tensor, "rays s
 
 
 def object_samples(
-    scene: ArrangedScene, rays: RayBundle, id: ObjectId
+    scene: ArrangedScene, rays: RayBundle, id: ObjectId, within: Occupancy | None = None
 ) -> tuple[Int[Tensor, "hit"], Intervals, Float[Tensor, "hit samples"], Float[Tensor, "hit samples 3"]]:
-    """Indices of the flat rays that pass an object's voxels, their samples, and its density and own colour there."""
-    radiance = scene.trained.radiance
-    hit, samples = scene.occupancy(id).ray_samples(rays, steps=OCCUPANCY_STEPS, count=scene.options.object_samples)
+    """Indices of the flat rays that pass an object's voxels, their samples, and its density and own colour there.
+
+    Args:
+        within: the voxels that are looked at; by default all in which the object absorbs light.
+    """
+    radiance, voxels = scene.trained.radiance, scene.occupancy(id) if within is None else within
+    hit, samples = voxels.ray_samples(rays, steps=OCCUPANCY_STEPS, count=scene.options.object_samples)
     density, rgb = torch.zeros_like(samples.middles), samples.middles.new_zeros(*samples.middles.shape, 3)
     ray, sample = visible(radiance, samples).nonzero(as_tuple=True)
     if len(ray) > 0:  # the networks are asked where the object is, not all along its part of the ray
@@ -263,15 +267,21 @@ def object_samples(
     return hit, samples, density, rgb
 
 
-def render_object(scene: ArrangedScene, rays: RayBundle, id: ObjectId) -> dict[str, Tensor]:
-    """One object alone along flat rays, where it was photographed, in the edit's colour on a plain background."""
+def render_object(
+    scene: ArrangedScene, rays: RayBundle, id: ObjectId, within: Occupancy | None = None
+) -> dict[str, Tensor]:
+    """One object alone along flat rays, where it was photographed, in the edit's colour on a plain background.
+
+    Args:
+        within: the voxels that are looked at; by default all in which the object absorbs light.
+    """
     background = scene.options.background
     images = {
         "rgb": torch.full((len(rays), 3), background, device=rays.origins.device),
         "accumulation": torch.zeros(len(rays), 1, device=rays.origins.device),
         "depth": torch.zeros(len(rays), 1, device=rays.origins.device),
     }
-    hit, samples, density, rgb = object_samples(scene, rays, id)
+    hit, samples, density, rgb = object_samples(scene, rays, id, within)
     weights = samples.weights(density)
     accumulation = weights.sum(-1, keepdim=True).clamp(0, 1)
     colors = scene.table.tint(rgb, torch.full_like(weights, id, dtype=torch.long))

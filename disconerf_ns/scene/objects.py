@@ -101,12 +101,16 @@ def find_object(objects: Sequence[SceneObject], name: str, others: Sequence[Scen
 
     Args:
         objects: the objects that are shown.
-        name: either name.
+        name: either name, or the number.
         others: objects that another granularity shows.
     Raises:
         UserError: no object, or more than one, has that name.
     """
-    found = [each for each in objects if name == each.name] or [each for each in objects if name and name == each.title]
+    found = (
+        [each for each in objects if name == each.name]
+        or [each for each in objects if name and name == each.title]
+        or [each for each in objects if name == str(each.number)]
+    )
     if len(found) == 1:
         return found[0]
     if not found and name and any(name in (each.name, each.title) for each in others):
