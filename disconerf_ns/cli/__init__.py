@@ -21,6 +21,7 @@ COMMANDS = {
     "objects": ("disconerf_ns.cli.objects:Objects", "list the objects that a run discovered"),
     "eval": ("disconerf_ns.cli.eval:Eval", "score a run's objects on views with true labels"),
     "relocate": ("disconerf_ns.cli.relocate:Relocate", "write the new place of a run's data into its config.yml"),
+    "compose": ("disconerf_ns.cli.compose:Compose", "render objects of several runs together"),
     "render": (
         "disconerf_ns.cli.render:Render",
         "film every object: turntables and other paths, also with transparency",
