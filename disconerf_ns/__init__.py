@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from disconerf_ns.api import Scene, evaluate, load
+    from disconerf_ns.api import Scene, evaluate, load, save_film
     from disconerf_ns.masks.image_masks import ImageMasks
     from disconerf_ns.masks.store import MaskStore
     from disconerf_ns.scene.edit import Edit
 
-__all__ = ["Edit", "ImageMasks", "MaskStore", "Scene", "evaluate", "load"]
+__all__ = ["Edit", "ImageMasks", "MaskStore", "Scene", "evaluate", "load", "save_film"]
 
 _HOMES = {
     "Edit": "disconerf_ns.scene.edit",
@@ -31,6 +31,7 @@ _HOMES = {
     "Scene": "disconerf_ns.api",
     "evaluate": "disconerf_ns.api",
     "load": "disconerf_ns.api",
+    "save_film": "disconerf_ns.api",
 }
 
 

@@ -52,9 +52,9 @@ class Tiles:
 
     def pages(self) -> Iterator[Image3]:
         """Page after page, one for each frame, with all films and their captions."""
-        assert self._kept is not None, "no frame was kept"
-        height, width = self._kept.shape[2:4]
-        captions = [caption(each, width) for each in self.objects]
+        if self._kept is None:
+            raise ValueError("no frame was kept")
+        captions = [caption(each, self._kept.shape[3]) for each in self.objects]
         for tiles in self._kept:
             yield page([np.concatenate(pair) for pair in zip(tiles, captions)], self.columns)
 

@@ -40,6 +40,8 @@ class Shot:
     """One for each frame."""
     remark: str = ""
     """What is to be known of it, without a full stop."""
+    stands: bool = True
+    """Whether a ground below it makes sense: not below what surrounds the photographs."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class Sight:
 
 
 def within_ball(corners: Float[Tensor, "corners 3"], positions: Float[Tensor, "cameras 3"]) -> bool:
-    """Whether the middle one of cameras' distances to the middle of a thing is less than half of the thing's diagonal."""
+    """Whether cameras' median distance to the middle of a thing is less than half of the thing's diagonal."""
     low, high = corners.amin(0), corners.amax(0)
     return bool((positions - (low + high) / 2).norm(dim=-1).median() < (high - low).norm() / 2)
 
@@ -109,7 +111,8 @@ def orbit(
     sight, positions = Sight.of(scene, filmed, photographs), photographs.camera_to_worlds[..., 3].cpu()
     name, shown = filmed.file_name, None if among else filmed.id
     if sight.surrounds:
-        return Shot(name, shown, *_between_photographs(sight, photographs, frames, size, "it surrounds them"))
+        sway = _between_photographs(sight, photographs, frames, size, "it surrounds them")
+        return Shot(name, shown, *sway, stands=False)
     elevation = elevation_of(positions[sight.seeing], sight.centre)
     first = positions[int(sight.seen.argmax())] - sight.centre
     start = math.atan2(float(first[1]), float(first[0]))
@@ -172,7 +175,7 @@ def _between_photographs(sight: Sight, photographs: Cameras, frames: int, size: 
 def unseen(
     cameras: Float[Tensor, "cameras 3"], photographs: Float[Tensor, "photographs 3"], centre: Float[Tensor, "3"]
 ) -> float:
-    """Fraction of cameras whose direction, seen from a point, is farther than `NEAR` from all photographs' directions."""
+    """Fraction of cameras farther than `NEAR` from all photographs, as angles that are seen from a point."""
     of_film, of_photographs = (torch.nn.functional.normalize(x - centre, dim=-1) for x in (cameras, photographs))
     nearest = (of_film @ of_photographs.T).amax(-1).clamp(-1, 1).acos()
     return float((nearest > NEAR).float().mean())
