@@ -208,7 +208,7 @@ def save_film(path: Path | str, frames: Iterable[Float[Tensor, "height width cha
     known = [format.suffix for format in FORMATS.values()]
     if path.suffix not in known:
         raise UserError(f"save_film: {path} has no suffix of a film; choose one of {', '.join(filter(None, known))}.")
-    write_film(path, (frame.numpy() for frame in frames), fps)
+    write_film(path, (frame.numpy() for frame in frames), float(fps))
 
 
 def load(run: Path | str) -> Scene:

@@ -92,7 +92,7 @@ def film_objects(scene: ArrangedScene, photographs: Cameras, demo: Demo) -> list
     for number, each in enumerate(scene.objects, 1):
         cameras = orbit(scene, each, photographs, demo.frames, demo.size).cameras
         frames = [frame.numpy() for frame in film(scene, cameras, each.id)]
-        write_film(demo.output / "videos" / f"{each.name}.mp4", frames, fps=8)
+        write_film(demo.output / "videos" / f"{each.name}.mp4", frames, fps=8.0)
         stills.append(frames[0])
         CONSOLE.print(f"filmed {each.name} ({number} of {len(scene.objects)})")
     return stills

@@ -87,6 +87,14 @@ def test_render_one_object(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert Path("object_01.mp4").stat().st_size > 500
 
 
+def test_film(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_example(monkeypatch, "05_film.py", run.config, "object_01")
+    with Image.open("object_01.gif") as gif:
+        assert (gif.n_frames, gif.size, gif.info["duration"]) == (24, (128, 128), 80)
+    assert Path("object_01.webm").stat().st_size > 5000
+
+
 def test_edit(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     try:
@@ -156,6 +164,7 @@ def test_mistakes_get_a_sentence(run: Run) -> None:
     for mistake, sentence in (
         (lambda: scene.find(""), "there is no"),
         (lambda: scene.film("object_01", frames=0), "0 frames of 256 pixels"),
+        (lambda: disconerf_ns.save_film("film.avi", []), "film.avi has no suffix of a film; choose one of .mp4, .webm"),
         (lambda: scene.render("rgb", scene.cameras()[0:2]), "2 cameras were given"),
     ):
         with pytest.raises(UserError, match=sentence):

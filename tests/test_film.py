@@ -23,7 +23,7 @@ from disconerf_ns.filming.matte import MARGIN, bled, on_color, over
 from disconerf_ns.filming.orbit import FILL, circle, directions, elevation_of, framed, hull, look_at, square
 from disconerf_ns.filming.paths import chain, evenly, in_size, interpolated, path_of_file, spiral, to_and_fro
 from disconerf_ns.filming.shots import longest_run, orbit, spiral_shot, unseen
-from disconerf_ns.filming.sight import shares_clear, shares_seen
+from disconerf_ns.filming.sight import in_sight, shares_clear, shares_seen
 
 SIZE = 48
 
@@ -134,8 +134,9 @@ def test_what_cameras_see_of_a_point() -> None:
     assert seen.tolist() == pytest.approx([1 / 3] * 8)
     beside = torch.tensor([[3.0, 0.0, 0.5], [-3.0, 0.0, 0.5]])
     walled = hand_made(wall=True)
-    walled = walled.with_edit(walled.edit.hide(BALL))
-    assert shares_clear(walled, beside, top[None], 0.06).tolist() == [1.0, 0.0]
+    ends = CENTRE + RADIUS * torch.cat([torch.eye(3), -torch.eye(3)])
+    assert shares_clear(walled, beside, ends).tolist() == [1.0, 0.0]
+    assert in_sight(walled, beside, taken.camera_to_worlds[:2, :, 3]).tolist() == [True, False]
 
 
 # ---------------------------------------------------------------- paths of the photographs

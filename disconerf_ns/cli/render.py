@@ -152,7 +152,7 @@ class Render:
 
         gpu = torch.cuda.is_available()
         default = ON_GPU if gpu else ON_CPU
-        fps = self.fps or fps_of_path or default.fps
+        fps = float(self.fps or fps_of_path or default.fps)
         frames = self.frames or (max(round(self.seconds * fps), 1) if self.seconds else None)
         if not gpu and self.resolution is None and self.camera_path is None:
             print(

@@ -76,7 +76,7 @@ def caption(shown: SceneObject, width: int) -> Image3:
     return np.asarray(strip)
 
 
-def page(tiles: Sequence[Image3], columns: int) -> Image3:
+def page(tiles: Sequence[UInt8[np.ndarray, "_ _ 3"]], columns: int) -> Image3:
     """Tiles of one size in rows, on paper."""
     height, width = tiles[0].shape[:2]
     sheet = np.full((-(-len(tiles) // columns) * height, columns * width, 3), PAPER, np.uint8)

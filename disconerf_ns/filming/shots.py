@@ -13,7 +13,7 @@ from torch import Tensor
 from disconerf_ns.filming.clean import cleaned
 from disconerf_ns.filming.orbit import directions, elevation_of, framed, hull, look_at, square
 from disconerf_ns.filming.paths import chain, in_size, interpolated, spiral, to_and_fro
-from disconerf_ns.filming.sight import SEES, drawn, shares_clear, shares_seen, surface_of
+from disconerf_ns.filming.sight import SEES, drawn, in_sight, shares_clear, shares_seen, surface_of
 from disconerf_ns.filming.trial import visible_points
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId, SceneObject
@@ -119,7 +119,7 @@ def orbit(
     azimuths, remark = start + torch.arange(frames) / frames * 2 * math.pi, ""
     target, distance = framed(sight.corners, directions(azimuths, elevation))
     if among and len(sight.points) > 0:
-        middle, arc = free_arc(scene, filmed, sight, target, distance, elevation)
+        middle, arc = free_arc(scene, sight, positions, target, distance, elevation)
         if arc < LEAST_ARC:
             why = "other things are in the way around it"
             return Shot(name, shown, *_between_photographs(sight, photographs, frames, size, why))
@@ -134,17 +134,21 @@ def orbit(
 
 def free_arc(
     scene: ArrangedScene,
-    filmed: SceneObject,
     sight: Sight,
+    positions: Float[Tensor, "photographs 3"],
     target: Float[Tensor, "3"],
     distance: float,
     elevation: float,
 ) -> tuple[float, float]:
-    """Middle and length, in radians, of the longest arc of an orbit from which the object is not hidden by others."""
+    """Middle and length, in radians, of the longest arc of an orbit on which cameras may stand in the edited scene.
+
+    Other things hide the object from nowhere there, and each place is in sight of a photograph's camera at `positions`,
+    which the outside of a room is not.
+    """
     around = torch.arange(PLACES) / PLACES * 2 * math.pi
     places = target + distance * directions(around, elevation)
-    others = scene.with_edit(scene.edit.hide(filmed.id))
-    first, count = longest_run(shares_clear(others, places, sight.points, 2 * sight.voxel) >= CLEAR)
+    clear = shares_clear(scene, places, sight.points) >= CLEAR
+    first, count = longest_run(clear & in_sight(scene, places, positions))
     if count == PLACES:
         return 0.0, 2 * math.pi
     arc = max(count - 1, 0) / PLACES * 2 * math.pi
