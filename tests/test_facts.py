@@ -80,7 +80,9 @@ def test_facts_are_told_in_the_frame_of_the_capture(scene_now: ArrangedScene) ->
     assert document["frame"]["up"] == pytest.approx([0, -1, 0], abs=1e-6)
     assert Similarity.of_json(document["frame"]["scene_to_capture"]).close_to(frame)
     assert row["volume"] == pytest.approx(40) and row["centre"] == pytest.approx([1, 0, 2], abs=1e-6)
-    assert row["box"]["size"] == pytest.approx([6, 4, 2]) and row["box"]["centre"] == pytest.approx([1, -2, 0], abs=1e-6)
+    assert row["box"]["size"] == pytest.approx([6, 4, 2]) and row["box"]["centre"] == pytest.approx(
+        [1, -2, 0], abs=1e-6
+    )
     assert np.array(row["box"]["axes"]) == pytest.approx(np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]]), abs=1e-6)
 
 

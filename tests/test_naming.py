@@ -176,7 +176,10 @@ def test_nothing_to_name_is_one_sentence(run: Run, name) -> None:
     for each in objects_of(run.config):
         edit = edit.rename(each.id, f"thing {each.id}")
     edit.save(run.folder / "edit.json")
-    assert name() == (1, ["disconerf: objects: every object has a name that a person gave; pass --overwrite to replace them."])
+    assert name() == (
+        1,
+        ["disconerf: objects: every object has a name that a person gave; pass --overwrite to replace them."],
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`disconerf objects rename`, `merge`, `split`, `hide`, `show`, `undo`, `redo`: what the viewer does, on the command line."""
+"""`disconerf objects rename`, `merge`, `split`, `hide`, `show`, `undo`, `redo`: the viewer's edits as commands."""
 
 from __future__ import annotations
 
@@ -70,7 +70,10 @@ def test_what_makes_no_sense_is_one_sentence_and_changes_nothing(run: Run, chang
 
 def test_a_name_that_another_object_has_is_refused(run: Run, change) -> None:
     change("rename", "1", "mug")
-    assert change("rename", "2", "mug") == (1, "disconerf: objects: object_01 is called mug already; give another name.")
+    assert change("rename", "2", "mug") == (
+        1,
+        "disconerf: objects: object_01 is called mug already; give another name.",
+    )
     assert change("rename", "1", "mug") == (1, "disconerf: objects: object_01 is called mug already.")
 
 
@@ -90,7 +93,10 @@ def test_objects_are_merged_and_taken_apart(run: Run, change) -> None:
     sentence = "objects: object_02 (pair) and object_01 are one object now, object_02 (pair)."
     assert change("merge", "pair", "1") == (0, sentence)
     assert [each.name for each in objects_of(run.config)] == [each.name for each in before if each.number != 1]
-    assert change("split", "pair") == (0, "objects: object_02 (pair) is split now, into object_02 (pair) and object_01.")
+    assert change("split", "pair") == (
+        0,
+        "objects: object_02 (pair) is split now, into object_02 (pair) and object_01.",
+    )
     assert objects_of(run.config) == before
 
 

@@ -33,7 +33,8 @@ MASK_RAYS = 20_000
 class Name:
     """Name objects by an image-text model (CLIP, SigLIP; extra `transformers`) and a list of words.
 
-    The model looks at crops of each object's best photographs, blurred around the object. Names that a person gave stay.
+    The model looks at crops of each object's best photographs, which are blurred around the object. Names that a
+    person gave stay.
     """
 
     load_config: Path
@@ -102,9 +103,7 @@ class Name:
         chosen = [scene.find(name) for name in dict.fromkeys(self.objects)] or scene.objects
         numbered = [each for each in chosen if each.number is not None]
         by_model = {id: given.name for id, given in earlier.items()}
-        todo = [
-            each for each in numbered if self.overwrite or not each.title or by_model.get(each.id) == each.title
-        ]
+        todo = [each for each in numbered if self.overwrite or not each.title or by_model.get(each.id) == each.title]
         if not todo:
             raise UserError("objects: every object has a name that a person gave; pass --overwrite to replace them.")
         return todo

@@ -111,6 +111,8 @@ def table_of(
     from rich.table import Table
     from rich.text import Text
 
+    from disconerf_ns.facts.listing import sides
+
     table = Table(caption="size: length x width x height of the upright box around the object, in the capture's units")
     for column in ("object", "name", "colour", "surface", "confidence", "views", "size", "best view"):
         right = column in ("surface", "confidence", "views", "size")
@@ -125,17 +127,10 @@ def table_of(
             f"{100 * each.share:.1f} %",
             f"{100 * each.confidence:.0f} %",
             str(each.views if known is None else known.views),
-            size_of(known, scale),
+            " x ".join(sides(known.extent, scale)) if known and known.extent else "-",
             Text(known.best_views[0].view if known and known.best_views else ""),
         )
     return table
-
-
-def size_of(known: Measured | None, scale: float) -> str:
-    """Length x width x height in the capture's units; a dash where it is unknown or has no meaning."""
-    if known is None or known.extent is None:
-        return "-"
-    return " x ".join(f"{scale * side:.3g}" for side in known.extent.box.size)
 
 
 def listed_tree(every: Sequence[SceneObject], tree: ObjectTree, shown: set[int]) -> Tree:

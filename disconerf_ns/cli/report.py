@@ -98,14 +98,14 @@ def run_facts(run: DiscoNerfPipeline, config: TrainerConfig, scene: ArrangedScen
     """What a reader may want to know of a run, by name."""
     from disconerf_ns.evaluation.provenance import versions
 
-    data, dataset = run.config.datamanager, run.datamanager.train_dataset
+    dataset, masks = run.datamanager.train_dataset, run.config.datamanager.masks
     height, width = int(dataset.cameras.height[0]), int(dataset.cameras.width[0])
-    masks = data.masks if data.masks is not None else Path("the newest set in the data's masks/")
+    pixels, held_out = f"{width} × {height} pixels", len(run.datamanager.eval_dataset)
     return {
         "Method": str(config.method_name),
         "Data": Path(config.data or "").name,
-        "Photographs": f"{len(dataset)} that taught it, of {width} × {height} pixels, and {len(run.datamanager.eval_dataset)} held out",
-        "Masks": masks.name if data.masks is not None else str(masks),
+        "Photographs": f"{len(dataset)} of {pixels} taught it, {held_out} were held out",
+        "Masks": "the newest set of the data" if masks is None else masks.name,
         "Iterations": f"{config.max_num_iterations:,}",
         "Object slots": str(scene.trained.slots),
         "Granularity": f"{scene.edit.granularity:g}",

@@ -1,4 +1,4 @@
-"""What was measured of a run's objects, kept beside its config.yml with the checkpoint and the edit that it is true of."""
+"""What was measured of a run's objects, kept beside its config.yml with the checkpoint and edit that it is true of."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -41,6 +42,20 @@ def listing(
     }
 
 
+def sides(extent: Extent | None, unit: float) -> tuple[str, ...]:
+    """Length, width and height in the capture's units, to three digits of the longest side; none without an extent.
+
+    Args:
+        extent: how much space an object takes up.
+        unit: units of the capture in one of the scene.
+    """
+    if extent is None:
+        return ()
+    size = [unit * side for side in extent.box.size]
+    decimals = max(2 - math.floor(math.log10(max(size))), 0)
+    return tuple(f"{side:.{decimals}f}" for side in size)
+
+
 def up(to_capture: Similarity) -> Vector:
     """The direction in the capture's frame that is z in the scene's."""
     x, y, z = to_capture.directions(torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)).tolist()
@@ -63,7 +78,9 @@ def _row(
     }
     if known is None:
         return {**row, **dict.fromkeys(("share_of_pixels", "views", "best_views", "neighbours", *EXTENT))}
-    beside = [{"id": other.id, "name": names[other.id], "gap": other.gap * to_capture.scale} for other in known.neighbours]
+    beside = [
+        {"id": other.id, "name": names[other.id], "gap": other.gap * to_capture.scale} for other in known.neighbours
+    ]
     return {
         **row,
         "share_of_pixels": known.pixels,

@@ -1,4 +1,4 @@
-"""What the networks say of each object once: volume, box, photographs that show it, neighbours; in scene coordinates."""
+"""What the networks say of each object: volume, box, photographs that show it, neighbours; in scene coordinates."""
 
 from __future__ import annotations
 

@@ -45,9 +45,7 @@ def read_words(path: Path) -> tuple[str, ...]:
     return words
 
 
-def best_word(
-    scores: Float[np.ndarray, "views words"], words: Sequence[str], least: float
-) -> tuple[str, float] | None:
+def best_word(scores: Float[np.ndarray, "views words"], words: Sequence[str], least: float) -> tuple[str, float] | None:
     """The word with the largest mean score over the views, and this score; None if it is below the least."""
     mean = scores.mean(0)
     best = int(mean.argmax())

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
 
 from disconerf_ns.evaluation.predictions import as_trained
@@ -22,7 +23,7 @@ from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import frame_outputs
 from disconerf_ns.report.meshes import Mesh, exported_mesh, solid_mesh
 from disconerf_ns.report.pictures import moving, still
-from disconerf_ns.report.turntable import cutout, turntable
+from disconerf_ns.report.turntable import turntable
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.scene.similarity import Similarity
@@ -103,10 +104,8 @@ def overview(run: EvaluatedRun, scene: ArrangedScene, measured: Mapping[ObjectId
     names = photographs(run)
     wanted = [sight.view for each in measured.values() for sight in each.best_views]
     index = max(range(len(names)), key=lambda index: wanted.count(names[index]))
-    camera = resized(dataset_of(run, "train").cameras[index : index + 1], size).to(run.device)
-    rays = camera.generate_rays(0, keep_shape=True)
-    shape = rays.origins.shape[0], rays.origins.shape[1]
-    frame = Frame(scene, as_trained(run, rays.flatten(), index), shape)
+    frame = training_view(run, scene, index, size)
+    shape = frame.shape[0], frame.shape[1]
     outputs = frame_outputs(frame)
     ids = frame.image(frame.labels().id)[..., 0].cpu().numpy()
     spots = tuple(
@@ -116,6 +115,13 @@ def overview(run: EvaluatedRun, scene: ArrangedScene, measured: Mapping[ObjectId
     )
     pictures = (still(outputs[name].cpu().numpy()) for name in ("edited", "objects_overlay"))
     return Overview(names[index], *pictures, shape[1], shape[0], spots)
+
+
+def training_view(run: EvaluatedRun, scene: ArrangedScene, index: int, size: int) -> Frame:
+    """A training view whose longer side has so many pixels, from the pose that the camera optimizer found."""
+    camera = resized(dataset_of(run, "train").cameras[index : index + 1], size).to(run.device)
+    rays = camera.generate_rays(0, keep_shape=True)
+    return Frame(scene, as_trained(run, rays.flatten(), index), (rays.origins.shape[0], rays.origins.shape[1]))
 
 
 def middle(mask: np.ndarray) -> tuple[float, float]:
@@ -160,24 +166,31 @@ def cards(
         card = _pictured(run, scene, each, measured[each.id], options)
         mesh = exported_mesh(own, to_scene)
         if mesh is None and measured[each.id].extent is not None:
-            mesh = solid_mesh(scene, each)
+            mesh = solid_mesh(scene, each, dataset_of(run, "train").cameras.camera_to_worlds[..., 3])
         made.append(replace(card, mesh=mesh and mesh.simplified(), files=own, photos=shown[each.id]))
         advance()
     return made
 
 
-def _pictured(
-    run: EvaluatedRun, scene: ArrangedScene, each: SceneObject, known: Measured, options: Options
-) -> Card:
-    """A card with its pictures: a turntable, or for what has no extent one picture from its best photograph's camera."""
+def _pictured(run: EvaluatedRun, scene: ArrangedScene, each: SceneObject, known: Measured, options: Options) -> Card:
+    """A card with its pictures: a turntable, or for what has no extent the part of a photograph that shows it."""
     cameras, hidden = dataset_of(run, "train").cameras, each.id in scene.edit.hidden
     if known.extent is not None:
         frames = list(turntable(scene, each, cameras, options.frames, options.size))
         return Card(each, known, hidden, still(frames[0]), moving(frames, options.frames / SECONDS), None)
     names = photographs(run)
     index = names.index(known.best_views[0].view) if known.best_views else 0
-    picture = cutout(scene, each, resized(cameras[index : index + 1], options.size))
+    picture = where_seen(run, scene, each, index, 2 * options.size)
     return Card(each, known, hidden, still(picture), None, None)
+
+
+def where_seen(
+    run: EvaluatedRun, scene: ArrangedScene, each: SceneObject, index: int, size: int
+) -> Float[np.ndarray, "height width 4"]:
+    """The pixels of a training view that show an object, RGBA in [0, 1]."""
+    frame = training_view(run, scene, index, size)
+    seen = (frame.labels().id == each.id).float()[:, None]
+    return frame.image(torch.cat([frame.images()["rgb"], seen], -1)).cpu().numpy()
 
 
 @torch.no_grad()

@@ -81,10 +81,18 @@ def _aligned(content: bytes) -> bytes:
     return content + b"\0" * (-len(content) % 4)
 
 
-def solid_mesh(scene: ArrangedScene, each: SceneObject) -> Mesh | None:
+def solid_mesh(
+    scene: ArrangedScene, each: SceneObject, photographed_from: Float[torch.Tensor, "cameras 3"]
+) -> Mesh | None:
     """The surface of an object's solid voxels, rounded off, in the colours of the field; None if nothing is solid.
 
-    A vertex has the colour of the field just below it, as seen from outside, and as a person coloured the object.
+    A vertex has the colour of the field just below it, as a photograph sees it that faces it, and as a person coloured
+    the object.
+
+    Args:
+        scene: the scene under a person's edit.
+        each: one of its objects.
+        photographed_from: positions of the training cameras in scene coordinates.
     """
     grid = scene.solid(each.id).grid
     smooth = ndimage.gaussian_filter(np.pad(grid.occupied.cpu().numpy().astype(np.float32), 2), SMOOTH)
@@ -96,7 +104,8 @@ def solid_mesh(scene: ArrangedScene, each: SceneObject) -> Mesh | None:
     to_scene = lambda cells: grid.contraction.inverse(grid.low + cells / len(grid.occupied) * grid.size)  # noqa: E731
     vertices = to_scene(cells)
     inner = torch.stack([to_scene(cells + depth * inwards) for depth in DEPTHS], 1)
-    directions = torch.nn.functional.normalize(to_scene(cells + inwards) - vertices, dim=-1)
+    inside = torch.nn.functional.normalize(to_scene(cells + inwards) - vertices, dim=-1)
+    directions = looks_that_face(vertices, inside, photographed_from.to(vertices))
     radiance = scene.trained.radiance
     with radiance.still():
         parts = [
@@ -110,6 +119,26 @@ def solid_mesh(scene: ArrangedScene, each: SceneObject) -> Mesh | None:
         color = scene.table.tint(color, owner).clamp(0, 1)
     bytes_ = (255 * color).round().byte().cpu().numpy()
     return Mesh(vertices.cpu().numpy().astype(float), bytes_, triangles.astype(np.int64))
+
+
+def looks_that_face(
+    points: Float[torch.Tensor, "n 3"], inwards: Float[torch.Tensor, "n 3"], cameras: Float[torch.Tensor, "cameras 3"]
+) -> Float[torch.Tensor, "n 3"]:
+    """The unit direction from the camera that faces each point of a surface most, to the point.
+
+    Args:
+        points: scene positions.
+        inwards: unit normals into the surface.
+        cameras: positions of cameras.
+    """
+    best = torch.full(points.shape[:1], -2.0, device=points.device)
+    looks = inwards.clone()
+    for camera in cameras:
+        look = torch.nn.functional.normalize(points - camera, dim=-1)
+        facing = (look * inwards).sum(-1)
+        looks = torch.where((facing > best)[:, None], look, looks)
+        best = facing.maximum(best)
+    return looks
 
 
 def exported_mesh(files: Sequence[Path], to_scene: Similarity) -> Mesh | None:
@@ -126,6 +155,8 @@ def exported_mesh(files: Sequence[Path], to_scene: Similarity) -> Mesh | None:
             loaded = trimesh.load(file, force="mesh", process=False)
             if isinstance(loaded, trimesh.Trimesh) and len(loaded.faces) > 0:
                 points = to_scene.points(torch.from_numpy(np.array(loaded.vertices, dtype=float)))
-                colors = np.asarray(loaded.visual.to_color().vertex_colors)[:, :3].astype(np.uint8)
-                return Mesh(points.numpy(), np.ascontiguousarray(colors), np.array(loaded.faces, dtype=np.int64))
+                seen = loaded.visual
+                textured = isinstance(seen, trimesh.visual.TextureVisuals)
+                colors = np.array((seen.to_color() if textured else seen).vertex_colors)[:, :3]
+                return Mesh(points.numpy(), colors.astype(np.uint8), np.array(loaded.faces, dtype=np.int64))
     return None

@@ -12,11 +12,14 @@ from pathlib import Path
 from string import Template
 from urllib.parse import quote
 
+from disconerf_ns.facts.listing import sides
 from disconerf_ns.facts.measure import Extent
 from disconerf_ns.report.contents import Card, Overview, Photo, Spot
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.scene.tree import ObjectTree
 
+BEST = 2
+"""Photographs that a card names."""
 EDGE = 0.15
 """Fraction of the picture's width next to its sides in which a label is written inwards."""
 
@@ -56,7 +59,7 @@ def page(
 <div class="cards">
 {"".join(_card(card, cards, unit, folder) for card in cards)}
 </div>
-{f'<h2>Objects of every size</h2>{tree}' if tree else ''}
+{f"<h2>Objects of every size</h2>{tree}" if tree else ""}
 <h2>The run</h2>
 <dl class="run">{_facts((escape(name), escape(value)) for name, value in run.items())}</dl>
 </main>
@@ -104,7 +107,7 @@ def _spot(spot: Spot) -> str:
 
 def size_of(extent: Extent | None, unit: float) -> str:
     """Length, width and height in the capture's units; a dash for what has no extent."""
-    return "–" if extent is None else " × ".join(f"{unit * side:.3g}" for side in extent.box.size)
+    return " × ".join(sides(extent, unit)) or "–"
 
 
 def _percent(share: float) -> str:
@@ -112,33 +115,46 @@ def _percent(share: float) -> str:
 
 
 def _table(cards: Sequence[Card], unit: float) -> str:
-    head = """<tr><th></th><th>Object</th><th class="number">Length × width × height</th>
-<th class="number wide">Of the surface</th><th class="number wide">Confidence</th><th class="number wide">Views</th></tr>"""
-    rows = "".join(
-        f"""<tr><td><img src="{card.thumbnail}" alt="" loading="lazy"></td>
-<td class="name"><a href="#{card.each.name}">{_swatch(card.each)}{escape(card.each.label)}</a></td>
-<td class="number">{size_of(card.measured.extent, unit)}</td><td class="number wide">{_percent(card.each.share)}</td>
-<td class="number wide">{100 * card.each.confidence:.0f} %</td><td class="number wide">{card.measured.views}</td></tr>"""
-        for card in cards
+    head = "".join(
+        f'<th class="{kind}">{name}</th>'
+        for name, kind in (
+            ("", "picture"),
+            ("Object", "name"),
+            ("Length × width × height", "number"),
+            ("Of the surface", "number wide"),
+            ("Confidence", "number wide"),
+            ("Views", "number wide"),
+        )
     )
-    return f'<div class="scroll"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+    rows = "".join(_row(card, unit) for card in cards)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+
+
+def _row(card: Card, unit: float) -> str:
+    name = f"{_swatch(card.each)}{escape(card.each.label)}"
+    return f"""<tr><td><img src="{card.thumbnail}" alt="" loading="lazy"></td>
+<td class="name"><a href="#{card.each.name}">{name}</a></td>
+<td class="number">{size_of(card.measured.extent, unit)}</td>
+<td class="number wide">{_percent(card.each.share)}</td>
+<td class="number wide">{100 * card.each.confidence:.0f} %</td>
+<td class="number wide">{card.measured.views}</td></tr>
+"""
 
 
 def _card(card: Card, cards: Sequence[Card], unit: float, folder: Path) -> str:
     each, known = card.each, card.measured
     names = {other.each.id: other.each for other in cards}
-    beside = ", ".join(_link(names[other.id]) for other in known.neighbours) or "–"
+    beside = "".join(f"<li>{_swatch(names[other.id])}{_link(names[other.id])}</li>" for other in known.neighbours)
     extent = known.extent
     facts = [
-        ("Length × width × height", size_of(extent, unit)),
+        ('<abbr title="length × width × height">Size</abbr>', size_of(extent, unit)),
         ("Volume", "–" if extent is None else f"{unit**3 * extent.volume:.3g}"),
         ("Of the surface", _percent(each.share)),
         ("Of all pixels", _percent(known.pixels)),
         ("Confidence", f'<span class="bar"><i style="--w:{100 * each.confidence:.0f}%"></i></span>'
                        f"{100 * each.confidence:.0f} %"),
         ("Seen in", f"{known.views} photographs"),
-        ("Best in", escape(", ".join(sight.view for sight in known.best_views[:3])) or "–"),
-        ("Beside", beside),
+        ("Best in", escape(", ".join(sight.view for sight in known.best_views[:BEST])) or "–"),
     ]  # fmt: skip
     code = f"<code>{each.name}</code>" if each.title else ""
     mark = '<span class="hidden-mark">hidden</span>' if card.hidden else ""
@@ -146,6 +162,7 @@ def _card(card: Card, cards: Sequence[Card], unit: float, folder: Path) -> str:
 <header>{_swatch(each)}<h3 id="{each.name}-title">{escape(each.label)}</h3>{mark}{code}</header>
 {_panes(card)}
 <dl>{_facts(facts)}</dl>
+{f'<ul class="beside"><li class="soft">Beside</li>{beside}</ul>' if beside else ""}
 {_files(card.files, folder)}</article>
 """
 
@@ -169,7 +186,9 @@ def _panes(card: Card) -> str:
     panes = [("film", "Film" if card.film else "Picture", film)]
     if card.mesh is not None:
         keys = "drag it or press arrow keys to turn it, + and - to come closer, 0 to begin anew"
-        canvas = f'<canvas tabindex="0" role="img" aria-label="Mesh of {label}: {keys}" data-mesh="mesh-{name}"></canvas>'
+        canvas = (
+            f'<canvas tabindex="0" role="img" aria-label="Mesh of {label}: {keys}" data-mesh="mesh-{name}"></canvas>'
+        )
         panes.append(("mesh", "Mesh", canvas))
     if card.photos:
         panes.append(("photos", "Photographs", "".join(map(_photo, card.photos))))

@@ -33,9 +33,7 @@ def turntable(
         yield cutout(scene, filmed, cameras[number : number + 1])
 
 
-def cutout(
-    scene: ArrangedScene, shown: SceneObject, camera: Cameras
-) -> Float[np.ndarray, "height width 4"]:
+def cutout(scene: ArrangedScene, shown: SceneObject, camera: Cameras) -> Float[np.ndarray, "height width 4"]:
     """One object as one camera sees it, RGBA in [0, 1], colours not multiplied by alpha."""
     rays = camera.to(scene.trained.radiance.device).generate_rays(0, keep_shape=True)
     frame = Frame(scene, rays.flatten(), tuple(rays.origins.shape[:2]))

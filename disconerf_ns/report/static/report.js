@@ -101,7 +101,7 @@ class Painter {
     const uniform = (name) => gl.getUniformLocation(this.program, name);
     gl.uniformMatrix3fv(uniform("turn"), false, turn);
     gl.uniform1f(uniform("distance"), 4);
-    gl.uniform1f(uniform("lens"), 5 * zoom);
+    gl.uniform1f(uniform("lens"), 3.6 * zoom / mesh.radius);
     gl.uniform1f(uniform("aspect"), width / height);
     const type = mesh.corners instanceof Uint32Array ? gl.UNSIGNED_INT : gl.UNSIGNED_SHORT;
     gl.drawElements(gl.TRIANGLES, mesh.corners.length, type, 0);
@@ -121,7 +121,11 @@ function unpack(text) {
   const places = take(Uint16Array, 3 * vertices);
   const corners = take(vertices > 65535 ? Uint32Array : Uint16Array, 3 * triangles);
   const colors = take(Uint8Array, 3 * vertices);
-  return { places, corners, colors, normals: normalsOf(places, corners) };
+  let radius = 0;
+  for (let i = 0; i < places.length; i += 3) {
+    radius = Math.max(radius, Math.hypot(...[0, 1, 2].map((k) => places[i + k] / 65535 - 0.5)));
+  }
+  return { places, corners, colors, radius, normals: normalsOf(places, corners) };
 }
 
 function normalsOf(places, corners) {
