@@ -64,7 +64,7 @@ def cards() -> list[Card]:
     files = (Path("export/object_00 & lid.glb"),)
     return [
         Card(thing(0, TITLE), cup, False, picture, film, cube(), files, photos),
-        Card(thing(1), around, True, picture, None, None),
+        Card(thing(1), around, True, picture),
     ]
 
 
@@ -148,7 +148,7 @@ def decoded(uri: str) -> Image.Image:
 def test_films_keep_frames_transparency_and_time() -> None:
     frames = [np.zeros((16, 16, 4)) for _ in range(3)]
     for number, frame in enumerate(frames):
-        frame[4:12, 4:12] = [number / 2, 0, 0, 1]
+        frame[4:12, 4:12] = [number / 2, 0.5, 0, 1]
     film = decoded(moving(frames, fps=4.0))
     assert (film.n_frames, film.info["loop"]) == (3, 0)
     for number in range(3):
@@ -262,8 +262,11 @@ def opened(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("page")
     (folder / "report.html").write_text(whole_page(cards(), folder))
     with open_page((folder / "report.html").as_uri(), folder / "profile", folder / "failure.png") as shown:
+        wait_for(lambda: shown.run("document.querySelector('.js') !== null"), "the page's script")
         for domain in ("Log", "Runtime", "Network"):
             shown.call(f"{domain}.enable")
+        shown.call("Page.reload")
+        wait_for(lambda: shown.run("document.querySelector('.js') !== null"), "the page's script")
         yield shown
 
 

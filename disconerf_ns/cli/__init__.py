@@ -29,7 +29,10 @@ COMMANDS = {
     "objects redo": ("disconerf_ns.cli.edits:Redo", "make the change again that was taken back"),
     "eval": ("disconerf_ns.cli.eval:Eval", "score a run's objects on views with true labels"),
     "relocate": ("disconerf_ns.cli.relocate:Relocate", "write the new place of a run's data into its config.yml"),
-    "render": ("disconerf_ns.cli.render:Render", "render a turntable video of every object"),
+    "render": (
+        "disconerf_ns.cli.render:Render",
+        "film every object: turntables and other paths, also with transparency",
+    ),
     "report": ("disconerf_ns.cli.report:Report", "write one page about a scene and its objects, which opens offline"),
 }
 """Class and purpose of every subcommand by name; the class is imported when its subcommand runs."""

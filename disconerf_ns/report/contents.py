@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,11 +85,13 @@ class Card:
     measured: Measured
     hidden: bool
     thumbnail: str
-    film: str | None
+    film: str | None = None
     """None for what has no extent, such as the background: its picture is the thumbnail."""
-    mesh: Mesh | None
+    mesh: Mesh | None = None
     files: tuple[Path, ...] = ()
-    photos: tuple[Photo, ...] = field(default=())
+    photos: tuple[Photo, ...] = ()
+    remark: str = ""
+    """What the film cannot show, without a full stop."""
 
 
 def overview(run: EvaluatedRun, scene: ArrangedScene, measured: Mapping[ObjectId, Measured], size: int) -> Overview:
@@ -176,12 +178,12 @@ def _pictured(run: EvaluatedRun, scene: ArrangedScene, each: SceneObject, known:
     """A card with its pictures: a turntable, or for what has no extent the part of a photograph that shows it."""
     cameras, hidden = dataset_of(run, "train").cameras, each.id in scene.edit.hidden
     if known.extent is not None:
-        frames = list(turntable(scene, each, cameras, options.frames, options.size))
-        return Card(each, known, hidden, still(frames[0]), moving(frames, options.frames / SECONDS), None)
+        frames, remark = turntable(scene, each, cameras, options.frames, options.size)
+        return Card(each, known, hidden, still(frames[0]), moving(frames, options.frames / SECONDS), remark=remark)
     names = photographs(run)
     index = names.index(known.best_views[0].view) if known.best_views else 0
     picture = where_seen(run, scene, each, index, 2 * options.size)
-    return Card(each, known, hidden, still(picture), None, None)
+    return Card(each, known, hidden, still(picture))
 
 
 def where_seen(

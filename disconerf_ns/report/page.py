@@ -200,7 +200,9 @@ def _panes(card: Card) -> str:
         f'<div class="pane {key}{" on" if number == 0 else ""}">{content}</div>'
         for number, (key, _, content) in enumerate(panes)
     )
-    return f'<div class="panes">{boxes}</div><div class="tabs" role="group" aria-label="Ways to look">{tabs}</div>'
+    remark = f'<p class="remark">{escape(card.remark)}.</p>' if card.remark else ""
+    return f'''<div class="panes">{boxes}</div>
+<div class="tabs" role="group" aria-label="Ways to look">{tabs}</div>{remark}'''
 
 
 def _photo(photo: Photo) -> str:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
 
-from disconerf_ns.rendering.film import orbit
-from disconerf_ns.rendering.frame import Frame
-from disconerf_ns.rendering.outputs import unmixed
+from disconerf_ns.filming.frames import Subject
+from disconerf_ns.filming.shots import orbit
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import SceneObject
 
 
-def turntable(
-    scene: ArrangedScene, filmed: SceneObject, photographs: Cameras, frames: int, size: int
-) -> Iterator[Float[np.ndarray, "size size 4"]]:
-    """The frames of one turn, RGBA in [0, 1], colours not multiplied by alpha.
+class Turntable(NamedTuple):
+    """An object's film."""
+
+    frames: tuple[Float[np.ndarray, "size size 4"], ...]
+    """RGBA in [0, 1], colours not multiplied by alpha."""
+    remark: str
+    """What the film cannot show, without a full stop."""
+
+
+def turntable(scene: ArrangedScene, filmed: SceneObject, photographs: Cameras, frames: int, size: int) -> Turntable:
+    """One turn around an object, or what `disconerf render` films in its place.
 
     Args:
         scene: the scene under a person's edit.
@@ -28,15 +33,6 @@ def turntable(
         frames: frames of the turn.
         size: side of the square frames in pixels.
     """
-    cameras = orbit(torch.tensor(filmed.box), photographs.camera_to_worlds.cpu(), frames, size)
-    for number in range(frames):
-        yield cutout(scene, filmed, cameras[number : number + 1])
-
-
-def cutout(scene: ArrangedScene, shown: SceneObject, camera: Cameras) -> Float[np.ndarray, "height width 4"]:
-    """One object as one camera sees it, RGBA in [0, 1], colours not multiplied by alpha."""
-    rays = camera.to(scene.trained.radiance.device).generate_rays(0, keep_shape=True)
-    frame = Frame(scene, rays.flatten(), tuple(rays.origins.shape[:2]))
-    images = frame.alone(shown.id)
-    rgb, alpha = (frame.image(images[name]).cpu() for name in ("rgb", "accumulation"))
-    return torch.cat([unmixed(rgb, alpha, scene.options.background), alpha], -1).numpy()
+    shot, subject = orbit(scene, filmed, photographs, frames, size), Subject(scene, filmed.id)
+    pictures = (subject.picture(shot.cameras[number : number + 1]) for number in range(len(shot.cameras)))
+    return Turntable(tuple(pictures), shot.remark)
