@@ -146,9 +146,9 @@ def decoded(uri: str) -> Image.Image:
 
 
 def test_films_keep_frames_transparency_and_time() -> None:
-    frames = [np.zeros((16, 16, 4)) for _ in range(3)]
+    frames, disc = [np.zeros((16, 16, 4)) for _ in range(3)], np.hypot(*np.mgrid[-7.5:8, -7.5:8]) < 6
     for number, frame in enumerate(frames):
-        frame[4:12, 4:12] = [number / 2, 0.5, 0, 1]
+        frame[disc] = [number / 2, 0.5, 0, 1]
     film = decoded(moving(frames, fps=4.0))
     assert (film.n_frames, film.info["loop"]) == (3, 0)
     for number in range(3):
@@ -265,6 +265,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory):
         wait_for(lambda: shown.run("document.querySelector('.js') !== null"), "the page's script")
         for domain in ("Log", "Runtime", "Network"):
             shown.call(f"{domain}.enable")
+        shown.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
         shown.call("Page.reload")
         wait_for(lambda: shown.run("document.querySelector('.js') !== null"), "the page's script")
         yield shown
