@@ -37,6 +37,7 @@ from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.rendering.rays import in_chunks, render_surface
 from disconerf_ns.scene.edit import EDIT, Edit
 from disconerf_ns.scene.objects import SceneObject, save_manifest
+from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.surface.rays import sampled_rays
 from disconerf_ns.surface.samples import SurfaceSamples
 from disconerf_ns.surface.storage import GIB, SurfaceStorage
@@ -223,12 +224,17 @@ class DiscoNerfPipeline(VanillaPipeline):
         """Discover the objects, write them into the run's folder, and show them."""
         objects = self.discover_objects()
         every = self.model.current.value.with_edit(Edit()).all_objects
-        save_manifest(every, self.model.tree, step, self.folder / "objects.json")
+        save_manifest(every, self.model.tree, step, self.folder / "objects.json", self.to_capture())
         if self.explanations:
             numbered = [each for each in objects if each.number is not None]
             report = report_masks(self.datamanager.train_keys, self.explanations, numbered)
             save_report(report, self.folder / "masks.json")
         self.object_control.objects_changed()
+
+    def to_capture(self) -> Similarity:
+        """Scene coordinates to those of the capture, which the data's files are in."""
+        parsed = self.datamanager.train_dataparser_outputs
+        return Similarity.of_matrix(parsed.dataparser_scale * parsed.dataparser_transform).inverse()
 
     def load_pipeline(self, loaded_state: dict, step: int) -> None:
         """Load a checkpoint, and the edit of its run where a person saved one."""
