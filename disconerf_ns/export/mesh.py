@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from nerfstudio.cameras.cameras import Cameras
 from scipy import ndimage
 from torch import Tensor
@@ -14,10 +14,11 @@ from torch import Tensor
 from disconerf_ns.errors import UserError
 from disconerf_ns.export.grid import ObjectGrid
 from disconerf_ns.export.light import darkness
+from disconerf_ns.export.simplify import simplified
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.similarity import Similarity
-from disconerf_ns.scene.solid import CRUMB
+from disconerf_ns.scene.solid import without_crumbs
 
 SURFACE = 0.5
 """Darkness at which the surface lies: half of the light is lost there."""
@@ -50,22 +51,36 @@ class ObjectMesh:
     texture: Texture | None = None
     """What is shown in place of `colors`."""
 
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def only(self, kept: Bool[Tensor, "vertices"]) -> ObjectMesh:
+        """The mesh without faces that have none of the kept vertices, and without vertices that have no face then."""
+        faces = self.faces[kept[self.faces].any(-1)]
+        used, corners = faces.unique(return_inverse=True)
+        return replace(
+            self, vertices=self.vertices[used], faces=corners, normals=self.normals[used], colors=self.colors[used]
+        )
+
     def moved(self, by: Similarity) -> ObjectMesh:
         """The mesh turned, scaled and moved."""
         return replace(self, vertices=by.points(self.vertices), normals=by.directions(self.normals))
 
 
-def surface(scene: ArrangedScene, each: SceneObject, cameras: Cameras, resolution: int) -> tuple[ObjectMesh, ObjectGrid]:
-    """The surface of an object in scene coordinates, without colours, and the grid that it was found in.
+def surface(
+    scene: ArrangedScene, each: SceneObject, cameras: Cameras, resolution: int, most: int
+) -> tuple[ObjectMesh, ObjectGrid]:
+    """The closed surface of an object in scene coordinates, without colours, and the grid that it was found in.
 
     Marching cubes find it in the grid, whose cubes are contracted where the scene is; vertices are taken back into the
-    scene. The surface has no border. Normals point against the gradient of the darkness.
+    scene. Normals point against the gradient of the darkness.
 
     Args:
         scene: the scene, whose edit says what the object is made of.
         each: the object.
         cameras: the training cameras.
         resolution: cubes along its longest side.
+        most: number of faces, at most; 0 keeps them all.
     Raises:
         UserError: nothing of the object is solid.
     """
@@ -82,30 +97,21 @@ def surface(scene: ArrangedScene, each: SceneObject, cameras: Cameras, resolutio
     if inside.max() <= SURFACE:
         raise UserError(f"export: {each.label} has no surface: light passes all of it.")
     vertices, faces, _, _ = marching_cubes(inside, SURFACE, gradient_direction="ascent")
-    places = torch.from_numpy(vertices.copy()).to(grid.density)
-    mesh = ObjectMesh(
-        grid.scene(places),
-        torch.from_numpy(faces.astype(np.int64)).to(places.device),
-        _normals(grid, inside, places),
-        torch.zeros_like(places),
-    )
-    return mesh, grid
+    vertices, faces = simplified(vertices, faces, most or len(faces))
+    places = torch.from_numpy(vertices.astype(np.float32)).to(grid.density)
+    corners = torch.from_numpy(faces.astype(np.int64)).to(places.device)
+    return ObjectMesh(grid.scene(places), corners, _normals(grid, inside, places), torch.zeros_like(places)), grid
 
 
-def _without_crumbs(inside: np.ndarray) -> np.ndarray:
-    """The same values, lowered where an inside is in pieces much smaller than the largest, and cavities filled."""
+def _without_crumbs(inside: Float[np.ndarray, "x y z"]) -> Float[np.ndarray, "x y z"]:
+    """The same values, 0 where an inside is in pieces much smaller than the largest, and 1 in what it encloses."""
     solid = ndimage.binary_fill_holes(inside > SURFACE)
-    pieces, _ = ndimage.label(solid)
-    sizes = np.bincount(pieces.flatten())
-    sizes[0] = 0
-    kept = (sizes >= max(CRUMB * sizes.max(), 1))[pieces]
-    cavity = solid & (inside <= SURFACE)
-    inside = np.where(cavity, 1.0, inside)
-    return np.where(solid & ~kept, 0.0, inside)
+    kept = without_crumbs(torch.from_numpy(solid)).numpy()
+    return np.where(solid & ~kept, 0.0, np.where(solid & (inside <= SURFACE), 1.0, inside))
 
 
 def _normals(
-    grid: ObjectGrid, inside: np.ndarray, places: Float[Tensor, "n 3"]
+    grid: ObjectGrid, inside: Float[np.ndarray, "x y z"], places: Float[Tensor, "n 3"]
 ) -> Float[Tensor, "n 3"]:
     """Unit vectors against the gradient of the darkness, in scene coordinates.
 
