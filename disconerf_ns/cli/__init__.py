@@ -29,6 +29,7 @@ COMMANDS = {
     "objects redo": ("disconerf_ns.cli.edits:Redo", "make the change again that was taken back"),
     "eval": ("disconerf_ns.cli.eval:Eval", "score a run's objects on views with true labels"),
     "relocate": ("disconerf_ns.cli.relocate:Relocate", "write the new place of a run's data into its config.yml"),
+    "export": ("disconerf_ns.cli.export:Export", "write every object as mesh, points, picture, masks and USDZ"),
     "compose": ("disconerf_ns.cli.compose:Compose", "render objects of several runs together"),
     "render": (
         "disconerf_ns.cli.render:Render",
