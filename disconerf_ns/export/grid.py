@@ -13,7 +13,7 @@ from torch.nn.functional import grid_sample, max_pool3d
 
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.contraction import Contraction
-from disconerf_ns.scene.edit import belonging
+from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.occupancy import Occupancy
 
