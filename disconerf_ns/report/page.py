@@ -201,8 +201,8 @@ def _panes(card: Card) -> str:
         for number, (key, _, content) in enumerate(panes)
     )
     remark = f'<p class="remark">{escape(card.remark)}.</p>' if card.remark else ""
-    return f'''<div class="panes">{boxes}</div>
-<div class="tabs" role="group" aria-label="Ways to look">{tabs}</div>{remark}'''
+    return f"""<div class="panes">{boxes}</div>
+<div class="tabs" role="group" aria-label="Ways to look">{tabs}</div>{remark}"""
 
 
 def _photo(photo: Photo) -> str:
