@@ -15,6 +15,7 @@ from disconerf_ns.rendering.media import Medium, Part, optical_depth, seen_throu
 from disconerf_ns.rendering.rays import ColoredSamples, object_samples
 from disconerf_ns.scene.arranged import ArrangedScene, Placement
 from disconerf_ns.scene.edit_table import weigh
+from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.occupancy import intersect_box
 from disconerf_ns.surface.intervals import Intervals
 from disconerf_ns.surface.samples import SOLID
@@ -97,10 +98,7 @@ class EditedRays:
         """The picture in the edit's colours; where all is taken away, a plain background."""
         scene, samples = self.scene, self.samples
         colors = scene.table.tint(samples.rgb, self.ids)
-        beyond = torch.full_like(colors[:, 0], scene.options.background)
-        if scene.trained.radiance.last_sample_is_background:
-            kept = weigh(scene.table.density[:, None], self.ids[:, -1])
-            beyond = kept * colors[:, -1] + (1 - kept) * beyond
+        beyond = self._beyond * colors[:, -1] + (1 - self._beyond) * scene.options.background
         return self._seen(
             colors,
             lambda each, met: each.scene.table.tint(met.rgb, met.rays.new_full(met.density.shape, each.id)),
@@ -109,10 +107,7 @@ class EditedRays:
 
     def opacity(self) -> Float[Tensor, "rays 1"]:
         """Fraction of the light that is stopped, in [0, 1]; a last sample that is the background stops all."""
-        full = weigh(self.scene.table.density[:, None], self.ids[:, -1])
-        if not self.scene.trained.radiance.last_sample_is_background:
-            full = torch.zeros_like(full)
-        return self._plain(lambda medium, rays: 1 - medium.left[:, None] * (1 - full[rays]))
+        return self._plain(lambda medium, rays: 1 - medium.left[:, None] * (1 - self._beyond[rays]))
 
     def depth(self) -> Float[Tensor, "rays 1"]:
         """Distance at which half of the light is stopped; of the last sample where less is."""
@@ -120,11 +115,12 @@ class EditedRays:
 
     def visible_ids(self) -> Int[Tensor, "rays"]:
         """The id that weighs most, `Placement.seen_as` of what was placed; -1 where little is left."""
-        count = self.scene.ids + len(self.scene.guests)
+        count, last = self.scene.ids + len(self.scene.guests), self._certain[:, -1:]
 
         def see(medium: Medium, rays: Tensor) -> Tensor:
             weights = medium.depth.new_zeros(len(rays), count + 1)
             weights.scatter_add_(1, medium.ids % (count + 1), medium.weights)
+            weights.scatter_add_(1, last[rays], medium.left[:, None] * self._beyond[rays])
             largest, id = weights[:, :count].max(-1)
             return torch.where(largest > SOLID / 2, id, -1)
 
@@ -132,11 +128,24 @@ class EditedRays:
 
     def unseen(self) -> Float[Tensor, "rays 1"]:
         """Fraction of the light that comes from where no photograph looked, in [0, 1]."""
+        unseen = _unseen(self.scene, self.samples.positions)
+        beyond = self._beyond * unseen[:, -1]
         return self._seen(
-            _unseen(self.scene, self.samples.positions),
+            unseen,
             lambda each, met: _unseen(each.scene, met.samples.positions),
-            lambda medium, rays: medium.image().clamp(0, 1),
+            lambda medium, rays: (medium.image() + medium.left[:, None] * beyond[rays]).clamp(0, 1),
         )
+
+    @lazy
+    def _beyond(self) -> Float[Tensor, "rays 1"]:
+        """How much of what shines from beyond all samples is there: the last sample's object, or nothing."""
+        there = weigh(self.scene.table.density[:, None], self.ids[:, -1])
+        return there if self.scene.trained.radiance.last_sample_is_background else torch.zeros_like(there)
+
+    @lazy
+    def _certain(self) -> Int[Tensor, "rays samples"]:
+        """The likeliest owners of the samples."""
+        return self.ids.argmax(-1) if self.ids.is_floating_point() else self.ids
 
     def _plain(self, see: Callable[[Medium, Tensor], Tensor]) -> Tensor:
         nothing = self.samples.rgb[..., :0]
@@ -149,8 +158,7 @@ class EditedRays:
         see: Callable[[Medium, Tensor], Tensor],
     ) -> Tensor:
         """What `see` says of everything together, with some value of each sample."""
-        ids = self.ids.argmax(-1) if self.ids.is_floating_point() else self.ids
-        base = Medium(self.samples.edges, optical_depth(self.samples.weights), values, ids)
+        base = Medium(self.samples.edges, optical_depth(self.samples.weights), values, self._certain)
         parts = []
         for each, met in zip(self.scene.placements, self.placed):
             depth = met.density * met.samples.edges.diff(dim=-1)

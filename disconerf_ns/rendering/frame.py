@@ -17,13 +17,11 @@ from torch import Tensor
 
 from disconerf_ns.rendering import rays as tracing
 from disconerf_ns.rendering.edited import EditedRays, PlacedSamples, place
-from disconerf_ns.rendering.rays import SEEN, ColoredSamples
+from disconerf_ns.rendering.rays import OWNED, SEEN, ColoredSamples
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.surface.samples import SOLID, render_slots
 
-OWNED = 1e-5
-"""Probability, summed over the objects that may own a pixel, below which it is nobody's and confidence falls to 0."""
 HIDDEN = (0.1, 0.1, 0.1)
 """Colour of hidden objects where objects are drawn in their colours."""
 

@@ -24,6 +24,10 @@ LOST = 0.02
 """Fraction of a ray's light that may pass all samples before the ray is sampled again."""
 FAR = 1e3
 """Distance at which only what surrounds the scene is left; nerfacto's far plane."""
+BEHIND = 8
+"""Points behind a ray's samples at which it is looked whether something is left there."""
+OWNED = 1e-5
+"""Probability, summed over the objects that may own a point, below which it is nobody's."""
 EVEN_STEPS = 128
 """Points along a ray at which the field itself is asked where to sample."""
 OCCUPANCY_STEPS = 64
@@ -156,17 +160,20 @@ def _colored(scene: ArrangedScene, samples: Intervals) -> tuple[ColoredSamples, 
 
 
 def _lost(scene: ArrangedScene, samples: ColoredSamples, ids: Shaped[Tensor, "..."]) -> Bool[Tensor, "rays"]:
-    """Rays whose samples end inside of what is removed, and let light through to something far away that is there.
+    """Rays whose samples end inside of what is removed, and let light through although something behind is left.
 
     The proposal networks never learned what is behind an object, so they may spend all samples where it was.
     """
-    left = samples.weights.sum(-1) < 1 - LOST
     kept = weigh(scene.table.density[:, None], ids[:, -1])[:, 0]
-    candidates = (left & (kept < 0.5)).nonzero()[:, 0]
-    far = samples.origins[candidates] + samples.directions[candidates] * FAR
-    there = weigh(scene.table.density[:, None], scene.owners(far))[:, 0] > 0.5
-    lost = torch.zeros_like(left)
-    lost[candidates[there]] = True
+    candidates = ((samples.weights.sum(-1) < 1 - LOST) & (kept < 0.5)).nonzero()[:, 0]
+    steps = torch.linspace(0, 1, BEHIND + 1, device=kept.device)[1:]
+    near = piecewise(samples.edges[candidates, -1:])
+    distances = piecewise_inverse(near + (piecewise(torch.full_like(near, FAR)) - near) * steps)
+    behind = samples.origins[candidates, None] + samples.directions[candidates, None] * distances[..., None]
+    owned = scene.probabilities(scene.trained.contraction(behind.flatten(0, 1)))
+    left = (owned * scene.table.density).sum(-1) > OWNED
+    lost = torch.zeros_like(kept, dtype=torch.bool)
+    lost[candidates] = left.view(-1, BEHIND).any(-1)
     return lost
 
 
