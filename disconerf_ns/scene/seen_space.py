@@ -17,6 +17,8 @@ from disconerf_ns.surface.intervals import piecewise, piecewise_inverse
 
 SIDE = 256
 """Voxels per axis of the contracted cube."""
+COARSER = 4
+"""Side of a voxel where space is contracted, as a multiple: rays are far apart there."""
 STEPS = 160
 """Points along a ray at which voxels are marked."""
 
@@ -25,7 +27,9 @@ STEPS = 160
 class SeenSpace:
     """Voxels of the contracted cube that a training view sees into, and their neighbours."""
 
-    voxels: Bool[Tensor, "x y z"]
+    near: Bool[Tensor, "x y z"]
+    far: Bool[Tensor, "coarse_x coarse_y coarse_z"]
+    """Larger voxels, for contracted space."""
     contraction: Contraction
 
     @classmethod
@@ -42,27 +46,32 @@ class SeenSpace:
             rays: flat rays, some at a time.
             reach: distance along each ray at which its surface is.
             contraction: scene positions to the unit cube.
-            side: voxels per axis.
+            side: voxels per axis, a multiple of `COARSER`.
         """
-        seen: Tensor | None = None
+        seen = torch.zeros(side**3, dtype=torch.bool, device=contraction.box.device)
         for some in rays:
             far = piecewise(reach(some).clamp(max=FARTHEST))
             fraction = torch.linspace(0, 1, STEPS, device=far.device)
             distances = piecewise_inverse(far[:, None] * fraction)
             points = some.origins[:, None] + some.directions[:, None] * distances[..., None]
-            x, y, z = (contraction(points) * side).long().clamp(0, side - 1).flatten(0, 1).unbind(-1)
-            if seen is None:
-                seen = torch.zeros(side**3, dtype=torch.bool, device=far.device)
+            x, y, z = _voxels(contraction(points.flatten(0, 1)), side)
             seen[(x * side + y) * side + z] = True
-        if seen is None:
-            seen = torch.zeros(side**3, dtype=torch.bool)
-        grown = max_pool3d(seen.view(1, 1, side, side, side).float(), 3, stride=1, padding=1)
-        return cls(grown[0, 0] > 0, contraction)
+        voxels = seen.view(1, 1, side, side, side).float()
+        coarse = max_pool3d(voxels, COARSER)
+        near, far = (max_pool3d(grid, 3, stride=1, padding=1)[0, 0] > 0 for grid in (voxels, coarse))
+        return cls(near, far, contraction)
 
     def __call__(self, positions: Float[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:
         """Whether scene positions lie in seen space; positions that are not finite do not."""
-        side = len(self.voxels)
         finite = positions.isfinite().all(-1)
-        contracted = self.contraction(torch.where(finite[..., None], positions, 0.0))
-        x, y, z = (contracted * side).long().clamp(0, side - 1).unbind(-1)
-        return self.voxels[x, y, z] & finite
+        positions = torch.where(finite[..., None], positions, 0.0)
+        contracted = self.contraction(positions)
+        seen = self.near[_voxels(contracted, len(self.near))]
+        if self.contraction.distort is not None:
+            beyond = positions.abs().amax(-1) > 1
+            seen = torch.where(beyond, self.far[_voxels(contracted, len(self.far))], seen)
+        return seen & finite
+
+
+def _voxels(contracted: Float[Tensor, "*n 3"], side: int) -> tuple[Tensor, ...]:
+    return (contracted * side).long().clamp(0, side - 1).unbind(-1)
