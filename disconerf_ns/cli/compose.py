@@ -94,7 +94,7 @@ class Compose:
             save_legend(composed.scene, composed.names, self.output_dir / "labels.json")
         with ExitStack() as films:
             puts = [
-                (films.enter_context(film_file(self.output_dir / self.file.stem, format, self.fps)), format)
+                (films.enter_context(film_file(self.output_dir / self.file.stem, format, float(self.fps))), format)
                 for format in formats.values()
             ]
             for number in track(range(len(cameras)), "composing"):
