@@ -14,7 +14,7 @@ from benchmarks.structure import import_graph, in_circles
 ROOT = Path(disconerf_ns.__file__).parent
 ORDER = (
     "errors", "consoles", "files", "palette", "masks", "kernels", "field", "optimizer", "surface", "scene", "discovery",
-    "training", "compat", "config", "rendering", "evaluation", "viewer", "datamanager", "model", "pipeline",
+    "training", "compat", "config", "rendering", "export", "evaluation", "viewer", "datamanager", "model", "pipeline",
     "trainer", "method", "runs", "api", "cli",
 )  # fmt: skip
 """Rooms and the modules beside them, from the lowest to the highest; each imports itself and lower ones."""

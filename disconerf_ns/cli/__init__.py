@@ -21,6 +21,10 @@ COMMANDS = {
     "objects": ("disconerf_ns.cli.objects:Objects", "list the objects that a run discovered"),
     "eval": ("disconerf_ns.cli.eval:Eval", "score a run's objects on views with true labels"),
     "relocate": ("disconerf_ns.cli.relocate:Relocate", "write the new place of a run's data into its config.yml"),
+    "export splats": (
+        "disconerf_ns.cli.export_splats:ExportSplats",
+        "write 3D gaussians of every object, sampled or taken from a splat of the capture",
+    ),
     "render": ("disconerf_ns.cli.render:Render", "render a turntable video of every object"),
 }
 """Class and purpose of every subcommand by name; the class is imported when its subcommand runs."""
