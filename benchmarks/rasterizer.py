@@ -18,6 +18,8 @@ from disconerf_ns.export.splats import Splats
 
 BLUR = 0.3
 """Variance in square pixels that is added to every ellipse, as all splat viewers do."""
+BESIDE = 0.15
+"""Fraction of the picture's size beside it beyond which the affine approximation, which fails there, is held."""
 THINNEST = 1 / 255
 """Opacity below which a gaussian does not change a pixel."""
 MOST = 0.999
@@ -60,8 +62,8 @@ def project(splats: Splats, camera: Cameras) -> Ellipses:
     x, y, z = ((splats.means - pose[:, 3]) @ turn.T).unbind(-1)
     row = (z > NEAR).nonzero()[:, 0]
     x, y, z = x[row], y[row], z[row]
-    bound = 1.3 * torch.tensor([width / (2 * fx), height / (2 * fy)])  # the approximation fails far beside the picture
-    u, v = (x / z).clamp(-bound[0], bound[0]), (y / z).clamp(-bound[1], bound[1])
+    u = (x / z).clamp((-cx - BESIDE * width) / fx, (width - cx + BESIDE * width) / fx)
+    v = (y / z).clamp((-cy - BESIDE * height) / fy, (height - cy + BESIDE * height) / fy)
     zero = torch.zeros_like(z)
     jacobian = torch.stack([torch.stack([fx / z, zero, -fx * u / z], -1), torch.stack([zero, fy / z, -fy * v / z], -1)], 1)
     linear = jacobian @ turn

@@ -20,7 +20,7 @@ from benchmarks.rasterizer import project, rasterize
 from disconerf_ns.cli import main
 from disconerf_ns.errors import UserError
 from disconerf_ns.export.spherical_harmonics import basis, turned
-from disconerf_ns.export.splats import Splats
+from disconerf_ns.export.splats import PROBES, Splats
 from disconerf_ns.export.splats_apart import NOBODY, SURE, owners_of, take_apart
 from disconerf_ns.export.splats_frame import SUPERSPLAT, decide, fit
 from disconerf_ns.export.splats_ply import read_ply, write_ply
@@ -102,13 +102,13 @@ def test_placed_gaussians_have_the_placed_moments() -> None:
     torch.testing.assert_close(back.sh, splats.sh, rtol=0, atol=1e-5)
 
 
-def test_sigma_points_have_the_gaussians_moments() -> None:
+def test_probes_have_the_gaussians_moments() -> None:
     splats = random_splats()
-    points, weights = splats.sigma_points()
+    points = splats.probes()
     offsets = points - splats.means[:, None]
-    torch.testing.assert_close(torch.einsum("p,npi->ni", weights, points), splats.means, rtol=0, atol=1e-5)
-    spread = torch.einsum("p,npi,npj->nij", weights, offsets, offsets)
-    torch.testing.assert_close(spread, splats.covariances, rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(points.mean(1), splats.means, rtol=0, atol=1e-5)
+    spread = torch.einsum("npi,npj->nij", offsets, offsets) / PROBES
+    torch.testing.assert_close(spread, splats.covariances, rtol=1e-4, atol=1e-6)
 
 
 def test_halves_keep_both_moments_and_the_optical_depth() -> None:
@@ -177,24 +177,24 @@ def test_the_file_has_the_properties_of_the_field(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.stack(green, 1), splats.sh[:, 1:, 1].numpy())
 
 
-def test_nerfstudios_export_is_read(tmp_path: Path) -> None:
-    """nerfstudio's own writer, with spherical harmonics and with bytes of colour."""
-    from nerfstudio.scripts.exporter import ExportGaussianSplat
+def test_what_ns_export_writes_is_read(tmp_path: Path) -> None:
+    """Its properties in its order (nerfstudio 1.1.5, scripts/exporter.py), with bytes of colour in the place of f_dc."""
+    from plyfile import PlyData, PlyElement
 
-    splats = random_splats(5, 1)
-    columns = {name: splats.means[:, k].numpy() for k, name in enumerate("xyz")}
-    columns |= {f"f_dc_{k}": splats.sh[:, 0, k].numpy() for k in range(3)}
-    columns |= {f"f_rest_{k}": splats.sh[:, 1:].mT.flatten(1)[:, k].numpy() for k in range(9)}
-    shape = {"opacity": splats.opacity_logits.numpy()}
-    shape |= {f"scale_{k}": splats.log_scales[:, k].numpy() for k in range(3)}
-    shape |= {f"rot_{k}": splats.quaternions[:, k].numpy() for k in range(4)}
-    ExportGaussianSplat.write_ply(str(tmp_path / "sh.ply"), 5, columns | shape)
-    assert equal(read_ply(tmp_path / "sh.ply"), splats)
-    rgb = {name: np.array([0, 51, 102, 204, 255], np.uint8) for name in ("red", "green", "blue")}
-    position = {name: columns[name] for name in "xyz"}
-    ExportGaussianSplat.write_ply(str(tmp_path / "rgb.ply"), 5, position | rgb | shape)
-    colors = read_ply(tmp_path / "rgb.ply").colors(directions(5))
-    torch.testing.assert_close(colors[:, 0], torch.tensor([0, 0.2, 0.4, 0.8, 1.0]), rtol=0, atol=1e-6)
+    splats = random_splats(5, 0)
+    floats = ("x", "y", "z", "nx", "ny", "nz"), ("opacity", *(f"scale_{k}" for k in range(3)), *(f"rot_{k}" for k in range(4)))
+    kinds = [(name, "f4") for name in floats[0]] + [(name, "u1") for name in ("red", "green", "blue")]
+    rows = np.zeros(5, kinds + [(name, "f4") for name in floats[1]])
+    values = {"opacity": splats.opacity_logits, **{name: splats.means[:, k] for k, name in enumerate("xyz")}}
+    values |= {f"scale_{k}": splats.log_scales[:, k] for k in range(3)}
+    values |= {f"rot_{k}": splats.quaternions[:, k] for k in range(4)}
+    for name, value in values.items():
+        rows[name] = value.numpy()
+    rows["red"] = rows["green"] = rows["blue"] = [0, 51, 102, 204, 255]
+    PlyData([PlyElement.describe(rows, "vertex")], byte_order="<").write(str(tmp_path / "rgb.ply"))
+    read = read_ply(tmp_path / "rgb.ply")
+    assert equal(replace(read, sh=splats.sh), splats)
+    torch.testing.assert_close(read.colors(directions(5))[:, 0], torch.tensor([0, 0.2, 0.4, 0.8, 1.0]), rtol=0, atol=1e-6)
 
 
 def write_other(path: Path, kind: str) -> None:
@@ -313,7 +313,7 @@ def divided_scene() -> ArrangedScene:
 
 
 def round_splats(x: list[float], scale: float = 0.1) -> Splats:
-    means, count = torch.tensor([[value, 0.0, 0.0] for value in x]), len(x)
+    means, count = torch.tensor([[value, 0.0, 0.0] for value in x]).view(-1, 3), len(x)
     turns = torch.tensor([1.0, 0, 0, 0]).expand(count, 4)
     return Splats(means, torch.full((count, 3), math.log(scale)), turns, torch.zeros(count), torch.zeros(count, 1, 3))
 
@@ -327,35 +327,39 @@ def test_two_balls_are_taken_apart(divided_scene: ArrangedScene) -> None:
     assert mirrored.id.tolist() == [5, 5, 3, 3, NOBODY] and equal(mirrored.splats, balls)
 
 
-def test_the_share_counts_points_on_both_sides(divided_scene: ArrangedScene) -> None:
-    """Sigma points lie 2 sigma from the mean along each axis, with 1/8 each and 1/4 in the mean.
+def test_the_share_is_what_lies_on_the_owners_side(divided_scene: ArrangedScene) -> None:
+    """Of a gaussian at x with sigma 1, the part at x > 0 is the normal distribution's Phi(x), up to two of 16 probes."""
+    x = torch.linspace(-2.5, 2.5, 21)
+    owners = owners_of(divided_scene, round_splats(x.tolist(), scale=1.0))
+    assert (owners.share - torch.special.ndtr(x.abs())).abs().max() < 2 / PROBES
+    assert owners.id[x.abs() > 0.3].tolist() == [3] * 9 + [5] * 9
+    assert owners.divided[10] and not owners.divided[[0, 20]].any()
 
-    At x = 0.1 with sigma 0.1, one point of seven lies at -0.1: 7/8 are object 5's. Nobody's points do not count: with
-    sigma 60 at x = 1 all but the mean, at 120 from it, are nobody's.
-    """
-    owners = owners_of(divided_scene, Splats.cat([round_splats([0.1]), round_splats([1.0], scale=60.0)]))
-    torch.testing.assert_close(owners.share, torch.tensor([7 / 8, 1.0]))
-    assert owners.id.tolist() == [5, 5] and owners.divided.tolist() == [True, False]
+
+def test_nobodys_points_do_not_count(divided_scene: ArrangedScene) -> None:
+    """Of a gaussian at x = 90 with sigma 10, a sixth lies farther away than 100, where nobody owns anything."""
+    owners = owners_of(divided_scene, round_splats([90.0, 500.0], scale=10.0))
+    assert owners.id.tolist() == [5, NOBODY] and owners.share[0] == 1 and not owners.divided.any()
 
 
 def test_gaussians_on_a_border_are_kept_dropped_or_split(divided_scene: ArrangedScene) -> None:
-    long = replace(round_splats([0.02]), log_scales=torch.tensor([[math.log(0.4), math.log(0.01), math.log(0.01)]]))
-    tilted = replace(long, quaternions=torch.tensor([[math.cos(0.6), 0.0, 0.0, math.sin(0.6)]]))
-    given = Splats.cat([round_splats([-1.0]), tilted, round_splats([1.0])])
-    on_border = Splats.cat([given, round_splats([0.0], scale=1.0)])
-    assert (owners_of(divided_scene, on_border).share < SURE).tolist() == [False, False, False, True]
-    kept = take_apart(divided_scene, on_border)
-    assert len(kept.splats) == 4
-    dropped = take_apart(divided_scene, on_border, "drop")
-    assert dropped.source.tolist() == [0, 1, 2] and equal(dropped.splats, given)
-    split = take_apart(divided_scene, on_border, "split")
-    pieces = split.source == 3
-    assert split.source.tolist() == sorted(split.source.tolist()) and pieces.sum() > 2
-    mine = split.splats.selected(pieces)
-    left = mine.selected(split.id[pieces] == 3)
-    assert len(left) > 0 and (left.means[:, 0] < 0).all()
-    assert (split.share[pieces] >= SURE).float().mean() > 0.5
-    torch.testing.assert_close(mine.means.mean(0), torch.zeros(3), rtol=0, atol=0.2)
+    across = replace(round_splats([0.1]), log_scales=torch.tensor([[0.4, 0.02, 0.02]]).log())
+    tilted = replace(across, quaternions=torch.tensor([[math.cos(0.5), 0.0, 0.0, math.sin(0.5)]]))
+    sides = round_splats([-1.0, 1.0])
+    given = Splats.cat([sides, across, tilted])
+    assert (owners_of(divided_scene, given).share < SURE).tolist() == [False, False, True, True]
+    assert equal(take_apart(divided_scene, given).splats, given)
+    dropped = take_apart(divided_scene, given, "drop")
+    assert dropped.source.tolist() == [0, 1] and equal(dropped.splats, sides)
+    split = take_apart(divided_scene, given, "split")
+    assert split.source.tolist() == sorted(split.source.tolist())
+    assert torch.bincount(split.source).tolist()[:2] == [1, 1] and torch.bincount(split.source).min() == 1
+    pieces = split.source >= 2
+    assert len(split.source[split.source == 2]) > 1 and len(split.source[split.source == 3]) > 1
+    assert (split.share[pieces] >= SURE).float().mean() > 0.7
+    left = split.id[pieces] == 3
+    means = split.splats.means[pieces][:, 0]
+    assert left.any() and (means[left] < 0.02).all() and (means[~left] > -0.02).all()
 
 
 def test_values_that_are_not_finite_are_left_out(divided_scene: ArrangedScene) -> None:
@@ -375,14 +379,14 @@ def test_values_that_are_not_finite_are_left_out(divided_scene: ArrangedScene) -
 PLAIN = Contraction(torch.tensor([[-1.0] * 3, [1.0] * 3]), None)
 
 
-def half_a_ball(count: int = 3000) -> Tensor:
+def half_a_ball(count: int = 20000) -> Tensor:
     points = 0.7 * directions(count)
     return points[points[:, 0] + 0.3 * points[:, 1] > 0]
 
 
 def scattered(points: Tensor) -> Splats:
     splats = random_splats(len(points), 0)
-    return replace(splats, means=points)
+    return replace(splats, means=points, log_scales=splats.log_scales - 4)
 
 
 def test_the_frame_in_which_gaussians_lie_on_the_surface_is_chosen() -> None:
@@ -407,7 +411,7 @@ def test_gaussians_of_another_scene_are_refused() -> None:
     elsewhere = scattered(torch.rand(2000, 3) - 0.5)
     with pytest.raises(UserError, match="in no frame do the gaussians lie .* capture: 0.0., scene: 0.0.*--splats-frame"):
         decide(elsewhere, frames, surface, PLAIN)
-    ball = 0.7 * directions(3000)
+    ball = 0.7 * directions(20000)
     with pytest.raises(UserError, match="fit in two frames alike .*--splats-frame"):
         decide(scattered(ball), {"capture": Similarity(rotation=(0.8, 0.6, 0.0, 0.0)), "scene": Similarity()}, ball, PLAIN)
 

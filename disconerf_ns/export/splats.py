@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -14,8 +15,18 @@ from torch.nn.functional import normalize, pad, softplus
 from disconerf_ns.export.spherical_harmonics import basis, degree_of, turned
 from disconerf_ns.scene.similarity import Similarity
 
-SIGMA_WEIGHT = 1 / 4
-"""Weight of a gaussian's mean among its sigma points; the other six share what is left."""
+PROBES = 16
+"""Points that stand for a gaussian."""
+
+
+@cache
+def standard_probes() -> Float[Tensor, "probes 3"]:
+    """Points spread as a normal distribution is: a low-discrepancy sequence, with mean 0 and covariance 1 exactly."""
+    uniform = torch.quasirandom.SobolEngine(3, scramble=True, seed=0).draw(PROBES, dtype=torch.float64)
+    points = torch.special.ndtri(uniform)
+    points = points - points.mean(0)
+    whitening = torch.linalg.cholesky((points.T @ points / PROBES).inverse())
+    return points @ whitening
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,18 +88,9 @@ class Splats:
         values = torch.cat([self.means, self.scales, self.quaternions, self.opacity_logits[:, None], self.sh.flatten(1)], 1)
         return values.isfinite().all(-1) & (self.quaternions.norm(dim=-1) > 0)
 
-    def sigma_points(self) -> tuple[Float[Tensor, "n 7 3"], Float[Tensor, "7"]]:
-        """Points that stand for each gaussian, and their weights: mean and covariance are the gaussian's.
-
-        They are the mean and, on both sides along each axis, the point two standard deviations away (unscented
-        transform; Julier and Uhlmann 1997).
-        """
-        distance = math.sqrt(3 / (1 - SIGMA_WEIGHT))
-        steps = distance * (self.axes * self.scales[:, None]).mT
-        means = self.means[:, None]
-        weights = torch.full((7,), (1 - SIGMA_WEIGHT) / 6).to(self.means)
-        weights[0] = SIGMA_WEIGHT
-        return torch.cat([means, means + steps, means - steps], 1), weights
+    def probes(self) -> Float[Tensor, "n probes 3"]:
+        """Points spread as each gaussian is, with its mean and covariance: the same for all, but for place and shape."""
+        return self.means[:, None] + standard_probes().to(self.means) @ (self.axes * self.scales[:, None]).mT
 
     # ---------------------------------------------------------------- other splats
 

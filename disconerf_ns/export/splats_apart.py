@@ -25,7 +25,7 @@ CUTS = 5
 """Times that a gaussian is cut in halves at most."""
 NOBODY = -1
 """Owner of gaussians where no training view looked."""
-GAUSSIANS_AT_ONCE = 2**16
+GAUSSIANS_AT_ONCE = 2**14
 """Gaussians whose points the object field is asked about together."""
 FARTHEST = 1e9
 """Distance in scene units to which points are brought back, since contracted space ends there in single precision."""
@@ -65,7 +65,7 @@ class OwnedSplats:
 
 
 def owners_of(scene: ArrangedScene, splats: Splats, to_scene: Similarity = Similarity()) -> Owners:
-    """Whose each gaussian is: the mean of the objects' probabilities over those of its sigma points that have an owner.
+    """Whose each gaussian is: the mean of the objects' probabilities over those of its probes that have an owner.
 
     Args:
         scene: the scene; its edit is honoured.
@@ -81,15 +81,14 @@ def _owners(
     scene: ArrangedScene, splats: Splats, to_scene: Similarity
 ) -> tuple[Int[Tensor, "n"], Float[Tensor, "n"], Bool[Tensor, "n"]]:
     radiance = scene.trained.radiance
-    points, weights = splats.sigma_points()
-    points = to_scene.points(points).nan_to_num(0.0).clamp(-FARTHEST, FARTHEST).to(radiance.device)
+    points = to_scene.points(splats.probes()).nan_to_num(0.0).clamp(-FARTHEST, FARTHEST).to(radiance.device)
     with radiance.still():
-        owning = scene.probabilities(radiance.contraction(points.flatten(0, 1))).view(*points.shape[:2], -1)
+        owning = scene.probabilities(radiance.contraction(points.flatten(0, 1))).unflatten(0, points.shape[:2])
     total = owning.sum(-1)
-    known = weights.to(total) * (total >= OWNED)
-    share = torch.einsum("np,npi->ni", known / total.clamp(min=OWNED), owning) / known.sum(-1).clamp(min=OWNED)[:, None]
+    known = total >= OWNED
+    share = torch.einsum("np,npi->ni", known / total.clamp(min=OWNED), owning) / known.sum(-1).clamp(min=1)[:, None]
     largest, id = share.max(-1)
-    divided = ((owning.argmax(-1) != id[:, None]) & (known > 0)).any(-1)
+    divided = ((owning.argmax(-1) != id[:, None]) & known).any(-1)
     return torch.where(known.any(-1), id, NOBODY).cpu(), largest.clamp(max=1).cpu(), divided.cpu()
 
 

@@ -73,10 +73,11 @@ def fit(splats: Splats, surface: Float[Tensor, "points 3"], contraction: Contrac
         contraction: scene positions to the unit cube, in which far things count less.
     """
     drawn = splats.selected(_spread(len(splats)))
-    points = contraction(drawn.means.to(contraction.box)).cpu()
+    points, inside = (contraction(x.to(contraction.box)).cpu() for x in (drawn.means, drawn.probes().flatten(0, 1)))
     places = contraction(surface[_spread(len(surface))].to(contraction.box)).cpu()
     weights = drawn.opacities / drawn.opacities.sum().clamp(min=1e-12)
-    return Fit(float(weights[_near(points, places)].sum()), float(_near(places, points).float().mean()))
+    covered = _near(places, torch.cat([points, inside[inside.isfinite().all(-1)]]))
+    return Fit(float(weights[_near(points, places)].sum()), float(covered.float().mean()))
 
 
 def decide(

@@ -43,6 +43,8 @@ SMOOTHING = 0.3
 """Weight of the pull of higher spherical harmonics towards 0, in looks at a gaussian."""
 
 
+FAR_THICKNESS = 0.08
+"""The same for surfaces outside of the cube in which space is not contracted, whose distance nobody can tell well."""
 BEHIND = 4
 """Every so many rays, one looks behind what is in front."""
 
@@ -71,7 +73,7 @@ def look(scene: ArrangedScene, rays: RayBundle) -> Looks:
     radiance = scene.trained.radiance
     samples = radiance.sample(rays)
     density, rgb = radiance.shade(samples.positions, samples.directions[:, None])
-    where, positions, rest = _surface(scene, samples, density, rgb)
+    where, positions, rest = _surface(scene, samples, density, rgb, FAR_THICKNESS)
     return Looks(positions, *rest, scene.owners(positions) if len(where) > 0 else where)
 
 
@@ -85,20 +87,21 @@ def look_behind(scene: ArrangedScene, rays: RayBundle, each: SceneObject) -> Loo
     ray, sample = ray[own], sample[own]
     if len(ray) > 0:
         density[ray, sample], rgb[ray, sample] = radiance.shade(samples.positions[ray, sample], samples.directions[ray])
-    _, positions, rest = _surface(scene, samples, density, rgb)
+    _, positions, rest = _surface(scene, samples, density, rgb, THICKNESS)
     return Looks(positions, *rest, torch.full_like(positions[:, 0], each.id, dtype=torch.long))
 
 
-def _surface(scene: ArrangedScene, samples: Intervals, density: Tensor, rgb: Tensor):
+def _surface(scene: ArrangedScene, samples: Intervals, density: Tensor, rgb: Tensor, far: float):
     contraction, weights = scene.trained.contraction, samples.weights(density)
     depths = weight_quantiles(weights, samples.edges, 3)
     places = samples.origins[:, None] + samples.directions[:, None] * depths[..., None]
     early, middle, late = contraction(places).unbind(1)
+    tolerance = torch.where((middle - 0.5).abs().amax(-1) < 0.25, THICKNESS, far)
     apart = (contraction(samples.positions) - middle[:, None]).norm(dim=-1)
-    near = torch.where(apart < THICKNESS, weights, 0.0)
+    near = torch.where(apart < tolerance[:, None], weights, 0.0)
     stopped = near.sum(-1)
     solid = (weights.sum(-1) > SOLID) & (stopped > SOLID / 2)
-    kept = (solid & ((late - early).norm(dim=-1) < THICKNESS) & places.isfinite().all(-1).all(-1)).nonzero()[:, 0]
+    kept = (solid & ((late - early).norm(dim=-1) < tolerance) & places.isfinite().all(-1).all(-1)).nonzero()[:, 0]
     color = (near[kept, :, None] * rgb[kept]).sum(1) / stopped[kept, None]
     return kept, places[kept, 1], (samples.directions[kept], color.clamp(0, 1), stopped[kept])
 
@@ -195,10 +198,10 @@ def without_crumbs(
 
 
 def voxel_size(contraction: Contraction, positions: Float[Tensor, "n 3"], edge: float) -> Float[Tensor, "n"]:
-    """Mean length, in scene coordinates, of the edges of a voxel of contracted space around each position."""
+    """Middle length, in scene coordinates, of the edges of a voxel of contracted space around each position."""
     steps = edge / 2 * torch.eye(3, device=positions.device)
     middle = contraction(positions)[:, None]
-    return (contraction.inverse(middle + steps) - contraction.inverse(middle - steps)).norm(dim=-1).mean(-1)
+    return (contraction.inverse(middle + steps) - contraction.inverse(middle - steps)).norm(dim=-1).median(-1).values
 
 
 def shapes(means: Float[Tensor, "n 3"], size: Float[Tensor, "n"]) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 4"]]:
