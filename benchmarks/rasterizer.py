@@ -65,7 +65,9 @@ def project(splats: Splats, camera: Cameras) -> Ellipses:
     u = (x / z).clamp((-cx - BESIDE * width) / fx, (width - cx + BESIDE * width) / fx)
     v = (y / z).clamp((-cy - BESIDE * height) / fy, (height - cy + BESIDE * height) / fy)
     zero = torch.zeros_like(z)
-    jacobian = torch.stack([torch.stack([fx / z, zero, -fx * u / z], -1), torch.stack([zero, fy / z, -fy * v / z], -1)], 1)
+    jacobian = torch.stack(
+        [torch.stack([fx / z, zero, -fx * u / z], -1), torch.stack([zero, fy / z, -fy * v / z], -1)], 1
+    )
     linear = jacobian @ turn
     covariance = linear @ splats.selected(row).covariances @ linear.mT
     xx, xy, yy = covariance[:, 0, 0] + BLUR, covariance[:, 0, 1], covariance[:, 1, 1] + BLUR
@@ -86,27 +88,38 @@ def rasterize(splats: Splats, camera: Cameras) -> Picture:
         splats: gaussians in the camera's world coordinates.
         camera: one camera.
     """
-    width, height = int(camera.width), int(camera.height)
     origin = camera.camera_to_worlds.reshape(3, 4)[:, 3].to(splats.means)
+    colors = splats.colors(normalize(splats.means - origin, dim=-1))
+    image = composite(splats, camera, torch.cat([colors, torch.ones(len(splats), 1)], 1))
+    return Picture(image[..., :3], image[..., 3])
+
+
+def composite(splats: Splats, camera: Cameras, values: Float[Tensor, "n c"]) -> Float[Tensor, "height width c"]:
+    """Values of gaussians, weighted with what of each is seen in a pixel.
+
+    Args:
+        splats, camera: as in `rasterize`.
+        values: of each gaussian.
+    """
+    width, height = int(camera.width), int(camera.height)
     found = project(splats, camera)
     order = found.depths.argsort()
     found = Ellipses(*(column[order] for column in found))
-    drawn = splats.selected(found.row)
-    values = torch.cat([drawn.colors(normalize(drawn.means - origin, dim=-1)), torch.ones(len(drawn), 1)], 1)
-    image = torch.zeros(height, width, 4)
+    opacities, values = splats.opacities[found.row], values[found.row]
+    image = torch.zeros(height, width, values.shape[1])
     low, high = found.means - found.radii[:, None], found.means + found.radii[:, None]
     for top in range(0, height, TILE):
         in_row = ((high[:, 1] > top) & (low[:, 1] < top + TILE)).nonzero()[:, 0]
         for left in range(0, width, TILE):
             touching = in_row[(high[in_row, 0] > left) & (low[in_row, 0] < left + TILE)]
             part = image[top : top + TILE, left : left + TILE]
-            part += _tile(found, drawn.opacities, values, touching, left, top, part.shape)
-    return Picture(image[..., :3], image[..., 3])
+            part += _tile(found, opacities, values, touching, left, top, part.shape)
+    return image
 
 
 def _tile(
     found: Ellipses, opacities: Tensor, values: Tensor, rows: Tensor, left: int, top: int, shape: tuple[int, ...]
-) -> Float[Tensor, "rows columns 4"]:
+) -> Float[Tensor, "rows columns c"]:
     y, x = torch.meshgrid(torch.arange(shape[0]) + top + 0.5, torch.arange(shape[1]) + left + 0.5, indexing="ij")
     dx = x.flatten()[:, None] - found.means[rows, 0]
     dy = y.flatten()[:, None] - found.means[rows, 1]
@@ -115,4 +128,4 @@ def _tile(
     alpha = torch.where(alpha < THINNEST, 0.0, alpha.clamp(max=MOST))
     left_over = torch.cumprod(1 - alpha, -1)
     weights = alpha * torch.cat([torch.ones_like(left_over[:, :1]), left_over[:, :-1]], 1)
-    return (weights @ values[rows]).view(*shape[:2], 4)
+    return (weights @ values[rows]).view(shape)

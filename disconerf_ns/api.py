@@ -220,7 +220,9 @@ class Scene:
         to_scene = self.capture.inverse()
         frames = {"capture": to_scene, "scene": Similarity()}
         if to_capture is not None:
-            return GivenSplats(splats, to_scene @ to_capture, "scene of the splatfacto run, whose files say where it is")
+            return GivenSplats(
+                splats, to_scene @ to_capture, "scene of the splatfacto run, whose files say where it is"
+            )
         if frame != "auto":
             return GivenSplats(splats, frames[frame], f"{frame}, as was said")
         surface = look_at_all(self.arranged, self.training_rays(EVIDENCE)).positions

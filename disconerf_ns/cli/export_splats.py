@@ -1,4 +1,4 @@
-"""`disconerf export splats`: 3D gaussians of every object, taken from those of the capture or sampled from the scene."""
+"""`disconerf export splats`: 3D gaussians of every object, sampled from the scene or taken from a splat of it."""
 
 from __future__ import annotations
 

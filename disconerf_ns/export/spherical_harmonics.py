@@ -1,4 +1,4 @@
-"""Real spherical harmonics up to degree 3, in the order and with the signs of 3D Gaussian Splatting, and their turns."""
+"""Real spherical harmonics up to degree 3, in order and signs of 3D Gaussian Splatting, and how they turn."""
 
 from __future__ import annotations
 

@@ -85,11 +85,12 @@ class Splats:
     @property
     def finite(self) -> Bool[Tensor, "n"]:
         """True for gaussians that can be drawn: no value of theirs is NaN or too large, and they have a turn."""
-        values = torch.cat([self.means, self.scales, self.quaternions, self.opacity_logits[:, None], self.sh.flatten(1)], 1)
-        return values.isfinite().all(-1) & (self.quaternions.norm(dim=-1) > 0)
+        values = [*self.columns, self.scales]
+        finite = [value.isfinite().view(len(self), -1).all(-1) for value in values]
+        return torch.stack(finite).all(0) & (self.quaternions.norm(dim=-1) > 0)
 
     def probes(self) -> Float[Tensor, "n probes 3"]:
-        """Points spread as each gaussian is, with its mean and covariance: the same for all, but for place and shape."""
+        """Points spread as each gaussian is, with its mean and covariance; the same pattern for all."""
         return self.means[:, None] + standard_probes().to(self.means) @ (self.axes * self.scales[:, None]).mT
 
     # ---------------------------------------------------------------- other splats

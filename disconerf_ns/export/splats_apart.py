@@ -19,6 +19,7 @@ Straddling = Literal["keep", "drop", "split"]
 """What becomes of a gaussian that straddles a border: it stays whole with the object that has most of it, it is left
 out, or it is cut in halves until each is on one side."""
 
+AS_IT_IS = Similarity()
 SURE = 0.8
 """Share of its owner below which a gaussian straddles a border (the bound of Trace3D)."""
 CUTS = 5
@@ -64,7 +65,7 @@ class OwnedSplats:
         return self if placement.close_to(Similarity()) else replace(self, splats=self.splats.placed(placement))
 
 
-def owners_of(scene: ArrangedScene, splats: Splats, to_scene: Similarity = Similarity()) -> Owners:
+def owners_of(scene: ArrangedScene, splats: Splats, to_scene: Similarity = AS_IT_IS) -> Owners:
     """Whose each gaussian is: the mean of the objects' probabilities over those of its probes that have an owner.
 
     Args:
@@ -93,7 +94,7 @@ def _owners(
 
 
 def take_apart(
-    scene: ArrangedScene, splats: Splats, straddling: Straddling = "keep", to_scene: Similarity = Similarity()
+    scene: ArrangedScene, splats: Splats, straddling: Straddling = "keep", to_scene: Similarity = AS_IT_IS
 ) -> OwnedSplats:
     """Say whose each gaussian is, and settle those that straddle a border.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from disconerf_ns.export.splats_apart import OwnedSplats
 from disconerf_ns.export.splats_ply import write_ply
@@ -44,9 +45,9 @@ def write_splats(
         to_capture: takes these coordinates to the capture's.
         facts: further entries of the manifest.
     """
-    others = ~np.isin(owned.id.numpy(), [each.id for each in objects])
+    others = ~torch.isin(owned.id, torch.tensor([each.id for each in objects], dtype=torch.long))
     parts = [(each.name, folder / f"{each.file_name}.ply", owned.of(each.id)) for each in objects]
-    parts.append((REST, folder / f"{REST}.ply", owned.splats.selected(np.flatnonzero(others))))
+    parts.append((REST, folder / f"{REST}.ply", owned.splats.selected(others)))
     for _, path, splats in parts:
         write_ply(path, splats)
     table = io.BytesIO()

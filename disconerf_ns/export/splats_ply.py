@@ -1,7 +1,7 @@
 """Gaussians in the PLY file of 3D Gaussian Splatting, which splat viewers, editors and converters open.
 
-One element `vertex` in binary, little endian, all values 32-bit floats: x y z, nx ny nz (0), f_dc_0..2 (degree 0 of red,
-green and blue), f_rest_* (higher degrees, all of red first), opacity before the sigmoid, scale_0..2 as logarithms,
+One element `vertex` in binary, little endian, all values 32-bit floats: x y z, nx ny nz (0), f_dc_0..2 (degree 0 of
+red, green and blue), f_rest_* (higher degrees, all of red first), opacity before the sigmoid, scale_0..2 as logarithms,
 rot_0..3 as a quaternion (w, x, y, z).
 """
 

@@ -45,6 +45,8 @@ SMOOTHING = 0.3
 
 FAR_THICKNESS = 0.08
 """The same for surfaces outside of the cube in which space is not contracted, whose distance nobody can tell well."""
+UNCONTRACTED = 0.25
+"""Half the edge of that cube in the contracted one."""
 BEHIND = 4
 """Every so many rays, one looks behind what is in front."""
 
@@ -73,37 +75,45 @@ def look(scene: ArrangedScene, rays: RayBundle) -> Looks:
     radiance = scene.trained.radiance
     samples = radiance.sample(rays)
     density, rgb = radiance.shade(samples.positions, samples.directions[:, None])
-    where, positions, rest = _surface(scene, samples, density, rgb, FAR_THICKNESS)
-    return Looks(positions, *rest, scene.owners(positions) if len(where) > 0 else where)
+    seen = _seen(radiance.contraction, samples, density, rgb, FAR_THICKNESS)
+    return Looks(*seen, scene.owners(seen[0]))
 
 
 def look_behind(scene: ArrangedScene, rays: RayBundle, each: SceneObject) -> Looks:
     """Where flat rays meet the surface of an object that is alone in the scene, so also behind other objects."""
     radiance = scene.trained.radiance
-    hit, samples = scene.occupancy(each.id).ray_samples(rays, OCCUPANCY_STEPS, scene.options.object_samples)
+    _, samples = scene.occupancy(each.id).ray_samples(rays, OCCUPANCY_STEPS, scene.options.object_samples)
     density, rgb = torch.zeros_like(samples.middles), torch.zeros_like(samples.positions)
     ray, sample = visible(radiance, samples).nonzero(as_tuple=True)
-    own = scene.owners(samples.positions[ray, sample]) == each.id if len(ray) > 0 else ray > 0
+    own = scene.owners(samples.positions[ray, sample]) == each.id
     ray, sample = ray[own], sample[own]
     if len(ray) > 0:
         density[ray, sample], rgb[ray, sample] = radiance.shade(samples.positions[ray, sample], samples.directions[ray])
-    _, positions, rest = _surface(scene, samples, density, rgb, THICKNESS)
-    return Looks(positions, *rest, torch.full_like(positions[:, 0], each.id, dtype=torch.long))
+    seen = _seen(radiance.contraction, samples, density, rgb, THICKNESS)
+    return Looks(*seen, torch.full_like(seen[3], each.id, dtype=torch.long))
 
 
-def _surface(scene: ArrangedScene, samples: Intervals, density: Tensor, rgb: Tensor, far: float):
-    contraction, weights = scene.trained.contraction, samples.weights(density)
+def _seen(
+    contraction: Contraction,
+    samples: Intervals,
+    density: Float[Tensor, "rays samples"],
+    rgb: Float[Tensor, "rays samples 3"],
+    far_thickness: float,
+) -> tuple[Float[Tensor, "looks 3"], Float[Tensor, "looks 3"], Float[Tensor, "looks 3"], Float[Tensor, "looks"]]:
+    """The first four columns of `Looks`, for the rays that meet a surface thin enough to have a place."""
+    weights = samples.weights(density)
     depths = weight_quantiles(weights, samples.edges, 3)
     places = samples.origins[:, None] + samples.directions[:, None] * depths[..., None]
     early, middle, late = contraction(places).unbind(1)
-    tolerance = torch.where((middle - 0.5).abs().amax(-1) < 0.25, THICKNESS, far)
+    thickness = torch.where((middle - 0.5).abs().amax(-1) < UNCONTRACTED, THICKNESS, far_thickness)
     apart = (contraction(samples.positions) - middle[:, None]).norm(dim=-1)
-    near = torch.where(apart < tolerance[:, None], weights, 0.0)
+    near = torch.where(apart < thickness[:, None], weights, 0.0)
     stopped = near.sum(-1)
-    solid = (weights.sum(-1) > SOLID) & (stopped > SOLID / 2)
-    kept = (solid & ((late - early).norm(dim=-1) < tolerance) & places.isfinite().all(-1).all(-1)).nonzero()[:, 0]
+    thin = (late - early).norm(dim=-1) < thickness
+    opaque = (weights.sum(-1) > SOLID) & (stopped > SOLID / 2)
+    kept = (thin & opaque & places.isfinite().all(-1).all(-1)).nonzero()[:, 0]
     color = (near[kept, :, None] * rgb[kept]).sum(1) / stopped[kept, None]
-    return kept, places[kept, 1], (samples.directions[kept], color.clamp(0, 1), stopped[kept])
+    return places[kept, 1], samples.directions[kept], color.clamp(0, 1), stopped[kept]
 
 
 def look_at_all(scene: ArrangedScene, views: Iterable[RayBundle], behind: Sequence[SceneObject] = ()) -> Looks:
@@ -170,9 +180,7 @@ def thinned(
         side /= 1.2
 
 
-def without_crumbs(
-    means: Float[Tensor, "n 3"], size: Float[Tensor, "n"], id: Int[Tensor, "n"]
-) -> Int[Tensor, "n"]:
+def without_crumbs(means: Float[Tensor, "n 3"], size: Float[Tensor, "n"], id: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
     """Owners of gaussians, after pieces much smaller than an object's largest went to whom their surroundings belong.
 
     Args:
@@ -220,7 +228,7 @@ def shapes(means: Float[Tensor, "n 3"], size: Float[Tensor, "n"]) -> tuple[Float
     points = means.double()
     distance, around = cKDTree(points.numpy()).query(points.numpy(), min(NEIGHBOURS + 1, len(points)), workers=-1)
     spacing = torch.from_numpy(distance[:, 1 : NEAREST + 1]).mean(-1).float()
-    spacing = spacing.clamp(0.5 * size, 2.0 * size)
+    spacing = spacing.clamp(0.5 * size, 4.0 * size)
     offsets = points[torch.from_numpy(around)] - points[:, None]
     closeness = torch.exp(-0.5 * (offsets.norm(dim=-1) / (2 * spacing[:, None])).square())
     offsets = offsets - (closeness[..., None] * offsets).sum(1, keepdim=True) / closeness.sum(1)[:, None, None]
@@ -233,7 +241,9 @@ def shapes(means: Float[Tensor, "n 3"], size: Float[Tensor, "n"]) -> tuple[Float
     return torch.stack([across, along, along], -1).log(), quaternions
 
 
-def fit_colors(looks: Looks, voxel: Int[Tensor, "looks"], count: Int[Tensor, "n"], degree: int) -> Float[Tensor, "n bases 3"]:
+def fit_colors(
+    looks: Looks, voxel: Int[Tensor, "looks"], count: Int[Tensor, "n"], degree: int
+) -> Float[Tensor, "n bases 3"]:
     """Spherical harmonics of the colours that were seen along the looks' directions, by regularised least squares.
 
     Minimises sum (B(d) c - (rgb - 1/2))^2 + SMOOTHING |c|^2 of degrees above 0, for each gaussian.
@@ -249,6 +259,8 @@ def fit_colors(looks: Looks, voxel: Int[Tensor, "looks"], count: Int[Tensor, "n"
     return torch.linalg.solve(squares + torch.diag(pull), products)
 
 
-def _mean(values: Float[Tensor, "looks c"], voxel: Int[Tensor, "looks"], count: Int[Tensor, "n"]) -> Float[Tensor, "n c"]:
+def _mean(
+    values: Float[Tensor, "looks c"], voxel: Int[Tensor, "looks"], count: Int[Tensor, "n"]
+) -> Float[Tensor, "n c"]:
     total = torch.zeros(len(count), values.shape[1], dtype=torch.float64).index_add_(0, voxel, values.double())
     return (total / count[:, None]).float()
