@@ -55,7 +55,7 @@ class SplatsBenchmark:
     """Its dataset, with true labels in `labels/`."""
     views: int = 2
     """Held-out views, evenly spaced."""
-    gaussians: int = 150_000
+    gaussians: int = 200_000
     """Most gaussians."""
     rays: int = 600_000
     """Rays of the training views, about."""

@@ -86,7 +86,7 @@ class Splats:
     def finite(self) -> Bool[Tensor, "n"]:
         """True for gaussians that can be drawn: no value of theirs is NaN or too large, and they have a turn."""
         values = [*self.columns, self.scales]
-        finite = [value.isfinite().view(len(self), -1).all(-1) for value in values]
+        finite = [value.isfinite().reshape(len(self), value.shape[1:].numel()).all(-1) for value in values]
         return torch.stack(finite).all(0) & (self.quaternions.norm(dim=-1) > 0)
 
     def probes(self) -> Float[Tensor, "n probes 3"]:

@@ -22,7 +22,7 @@ out, or it is cut in halves until each is on one side."""
 AS_IT_IS = Similarity()
 SURE = 0.8
 """Share of its owner below which a gaussian straddles a border (the bound of Trace3D)."""
-CUTS = 5
+CUTS = 4
 """Times that a gaussian is cut in halves at most."""
 NOBODY = -1
 """Owner of gaussians where no training view looked."""
@@ -41,7 +41,7 @@ class Owners:
     share: Float[Tensor, "n"]
     """How much of it that object has, in [0, 1]."""
     divided: Bool[Tensor, "n"]
-    """Whether parts of it lie in different objects."""
+    """Whether less than SURE of it lies where that object has most, so that a cut can help."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,8 @@ def _owners(
     known = total >= OWNED
     share = torch.einsum("np,npi->ni", known / total.clamp(min=OWNED), owning) / known.sum(-1).clamp(min=1)[:, None]
     largest, id = share.max(-1)
-    divided = ((owning.argmax(-1) != id[:, None]) & known).any(-1)
+    theirs = ((owning.argmax(-1) != id[:, None]) & known).sum(-1)
+    divided = theirs > (1 - SURE) * known.sum(-1)
     return torch.where(known.any(-1), id, NOBODY).cpu(), largest.clamp(max=1).cpu(), divided.cpu()
 
 
@@ -114,7 +115,7 @@ def take_apart(
         parts.append(OwnedSplats(shown.selected(which), owners.id[which], owners.share[which], source[which]))
 
     for _ in range(CUTS if straddling == "split" else 0):
-        cut = (owners.share < SURE) & owners.divided
+        cut = owners.divided
         settle(~cut)
         shown, source = shown.selected(cut).halves(), source[cut].repeat(2)
         owners = owners_of(scene, shown, to_scene)

@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from disconerf_ns.errors import UserError
@@ -114,5 +114,5 @@ def _spread(count: int) -> Tensor:
 
 
 def _near(points: Float[Tensor, "n 3"], others: Float[Tensor, "m 3"]) -> Bool[Tensor, "n"]:
-    distance, _ = cKDTree(others.numpy()).query(points.numpy(), distance_upper_bound=NEAR)
+    distance, _ = KDTree(others.numpy()).query(points.numpy(), distance_upper_bound=NEAR)
     return torch.from_numpy(distance) < NEAR

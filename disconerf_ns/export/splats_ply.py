@@ -66,7 +66,7 @@ def read_ply(path: Path) -> Splats:
         if begin.startswith(magic):
             raise UserError(f"splats: {path} is a file of format {name}, which is not read here; {REMEDY}")
     try:
-        elements = {each.name: each for each in PlyData.read(str(path), mmap=False).elements}
+        elements = {each.name: each for each in PlyData.read(str(path)).elements}
     except PlyHeaderParseError as error:
         raise UserError(f"splats: {path} is not a PLY file ({reason(error)}); {REMEDY}") from error
     except (PlyParseError, ValueError, OSError) as error:

@@ -39,10 +39,11 @@ def read_run(config: TrainerConfig, config_path: Path) -> Splats:
     try:
         state = torch.load(checkpoints[-1], map_location="cpu")["pipeline"]
         state = {key.removeprefix("_model.").removeprefix("module."): value for key, value in state.items()}
+        old = "gauss_params.means" not in state
         means, scales, quats, opacities, flat, rest = (
-            state.get(f"gauss_params.{name}", state.get(name)).float() for name in PARAMETERS
+            state[name if old else f"gauss_params.{name}"].float() for name in PARAMETERS
         )
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError, ValueError, AttributeError, UnpicklingError) as error:
+    except (OSError, RuntimeError, KeyError, TypeError, EOFError, ValueError, UnpicklingError) as error:
         raise UserError(
             f"splats: {checkpoints[-1]} cannot be read as gaussians ({reason(error)}); delete it to take an earlier "
             "checkpoint, or pass the run's exported PLY file with --splats."

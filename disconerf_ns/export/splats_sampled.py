@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from nerfstudio.cameras.rays import RayBundle
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from disconerf_ns.export.spherical_harmonics import bases, basis
@@ -36,8 +36,8 @@ NEAREST = 4
 """Of them, those whose distance is the gaussian's own size."""
 WIDTH = 0.45
 """Standard deviation along the surface, as a fraction of the distance to the nearest gaussians."""
-FLATTEST = 0.15
-"""Least standard deviation across the surface, as a fraction of the one along it."""
+FLATTEST, ROUNDEST = 0.15, 0.25
+"""Least and largest standard deviation across the surface, as a fraction of the one along it."""
 MOST_OPAQUE = 0.99
 SMOOTHING = 0.3
 """Weight of the pull of higher spherical harmonics towards 0, in looks at a gaussian."""
@@ -192,7 +192,7 @@ def without_crumbs(means: Float[Tensor, "n 3"], size: Float[Tensor, "n"], id: In
     for each in id.unique():
         rows = (id == each).nonzero()[:, 0]
         own = means[rows].double().numpy()
-        distance, around = cKDTree(own).query(own, min(NEIGHBOURS, len(own)), workers=-1)
+        distance, around = KDTree(own).query(own, min(NEIGHBOURS, len(own)), workers=-1)
         near = distance.reshape(len(own), -1) <= REACH * size[rows, None].numpy()
         one, _ = near.nonzero()
         links = coo_array((near[near], (one, around.reshape(len(own), -1)[near])), (len(own), len(own)))
@@ -201,7 +201,7 @@ def without_crumbs(means: Float[Tensor, "n 3"], size: Float[Tensor, "n"], id: In
         crumbs[rows] = (sizes < CRUMB * sizes.max())[piece]
     if not crumbs.any():
         return id
-    _, nearest = cKDTree(means[~crumbs].double().numpy()).query(means[crumbs].double().numpy())
+    _, nearest = KDTree(means[~crumbs].double().numpy()).query(means[crumbs].double().numpy())
     return id.masked_scatter(crumbs, id[~crumbs][torch.from_numpy(nearest)])
 
 
@@ -226,9 +226,9 @@ def shapes(means: Float[Tensor, "n 3"], size: Float[Tensor, "n"]) -> tuple[Float
     if len(means) <= NEAREST:
         return (WIDTH * size).log()[:, None].expand(-1, 3), torch.eye(4)[:1].expand(len(means), -1)
     points = means.double()
-    distance, around = cKDTree(points.numpy()).query(points.numpy(), min(NEIGHBOURS + 1, len(points)), workers=-1)
+    distance, around = KDTree(points.numpy()).query(points.numpy(), min(NEIGHBOURS + 1, len(points)), workers=-1)
     spacing = torch.from_numpy(distance[:, 1 : NEAREST + 1]).mean(-1).float()
-    spacing = spacing.clamp(0.5 * size, 4.0 * size)
+    spacing = spacing.clamp(0.5 * size, 3.0 * size)
     offsets = points[torch.from_numpy(around)] - points[:, None]
     closeness = torch.exp(-0.5 * (offsets.norm(dim=-1) / (2 * spacing[:, None])).square())
     offsets = offsets - (closeness[..., None] * offsets).sum(1, keepdim=True) / closeness.sum(1)[:, None, None]
@@ -236,7 +236,7 @@ def shapes(means: Float[Tensor, "n 3"], size: Float[Tensor, "n"]) -> tuple[Float
     variances, axes = torch.linalg.eigh(spread)
     axes[..., 0] *= torch.linalg.det(axes)[:, None].sign()
     along = WIDTH * spacing
-    across = variances[:, 0].clamp(min=0).sqrt().float().clamp(FLATTEST * along, along)
+    across = variances[:, 0].clamp(min=0).sqrt().float().clamp(FLATTEST * along, ROUNDEST * along)
     quaternions = torch.from_numpy(Rotation.from_matrix(axes.numpy()).as_quat()).float()[:, [3, 0, 1, 2]]
     return torch.stack([across, along, along], -1).log(), quaternions
 
