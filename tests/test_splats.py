@@ -17,8 +17,10 @@ from torch.nn.functional import normalize
 
 import disconerf_ns
 from benchmarks.rasterizer import project, rasterize
+from disconerf_ns import api
 from disconerf_ns.cli import main
 from disconerf_ns.errors import UserError
+from disconerf_ns.export import splats_sampled
 from disconerf_ns.export.spherical_harmonics import basis, turned
 from disconerf_ns.export.splats import PROBES, Splats
 from disconerf_ns.export.splats_apart import NOBODY, SURE, owners_of, take_apart
@@ -30,13 +32,16 @@ from disconerf_ns.export.splats_sampled import (
     WIDTH,
     Looks,
     fit_colors,
+    look_at_all,
+    sample_splats,
     shapes,
     thinned,
     without_crumbs,
 )
-from disconerf_ns.runs import read_splats
+from disconerf_ns.runs import capture_frame, read_splats
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.contraction import Contraction
+from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.similarity import Similarity
 
@@ -503,6 +508,24 @@ def test_sampled_splats_show_the_object(run: Run, tmp_path: Path) -> None:
     assert len(labels["object"]) == sum(each["gaussians"] for each in manifest["objects"])
 
 
+def test_sampled_splats_have_the_colour_of_an_edit(run: Run) -> None:
+    scene = disconerf_ns.load(run.config)
+    ball = scene.objects[1].id
+    looks = look_at_all(scene.arranged, scene.training_rays(3000))
+    edited = scene.edited(Edit().recolor(ball, (0.0, 0.0, 1.0)).hide(scene.objects[2].id))
+    before, after = (sample_splats(each.arranged, looks, 2000) for each in (scene, edited))
+    assert after.of(ball).sh[:, 0, 0].mean() < before.of(ball).sh[:, 0, 0].mean() - 0.3
+    others = before.id != ball
+    assert torch.equal(after.splats.sh[others], before.splats.sh[others])
+
+
+def test_nothing_to_see_gets_a_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = disconerf_ns.load(run.config)
+    monkeypatch.setattr(splats_sampled, "SOLID", 2.0)
+    with pytest.raises(UserError, match="no ray of the training views meets a surface; train"):
+        scene.splats(rays=500)
+
+
 def replace_pose(camera, scene):
     """A camera of the scene's coordinates in those of the capture."""
     from copy import deepcopy
@@ -513,8 +536,11 @@ def replace_pose(camera, scene):
     return moved
 
 
-def test_a_file_is_taken_apart_in_any_frame(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_file_is_taken_apart_in_any_frame(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     """The whole scene in one file, without labels, comes apart as it was sampled, in the frame that it is in."""
+    monkeypatch.setattr(api, "EVIDENCE", 4000)
     code, sampled = export(run, tmp_path / "sampled", *FEW)
     scene = disconerf_ns.load(run.config)
     files = [tmp_path / "sampled" / each["file"] for each in sampled["objects"]]
@@ -542,7 +568,7 @@ def test_a_file_is_taken_apart_in_any_frame(run: Run, tmp_path: Path, capsys: py
     assert fit(scattered(back), whole.means, PLAIN).on_surface > 0.9
 
 
-def splatfacto_run(folder: Path, run: Run, splats: Splats, sh_degree: int) -> Path:
+def splatfacto_run(folder: Path, splats: Splats, sh_degree: int) -> Path:
     """The files of a splatfacto run whose scene is that of the capture turned and scaled by TURN's inverse."""
     import yaml
     from nerfstudio.configs.method_configs import method_configs
@@ -570,13 +596,14 @@ def splatfacto_run(folder: Path, run: Run, splats: Splats, sh_degree: int) -> Pa
 def test_a_splatfacto_run_says_where_it_is(run: Run, tmp_path: Path) -> None:
     scene = disconerf_ns.load(run.config)
     sampled = scene.splats(gaussians=2000, rays=8000, degree=1)
-    folder = splatfacto_run(tmp_path / "splatfacto", run, sampled.splats, sh_degree=1)
+    assert scene.capture.close_to(capture_frame(run.config))
+    folder = splatfacto_run(tmp_path / "splatfacto", sampled.splats, sh_degree=1)
     apart = scene.splats(folder)
     torch.testing.assert_close(apart.splats.means, sampled.splats.means, rtol=0, atol=1e-4)
     torch.testing.assert_close(apart.splats.sh, sampled.splats.sh, rtol=0, atol=1e-4)
     assert (apart.id == sampled.id).float().mean() > 0.95
     plain = replace(random_splats(50, 0), sh=torch.linspace(-1.5, 1.5, 50)[:, None, None].expand(50, 1, 3))
-    flat, _ = read_splats(splatfacto_run(tmp_path / "flat", run, plain, sh_degree=0) / "config.yml")
+    flat, _ = read_splats(splatfacto_run(tmp_path / "flat", plain, sh_degree=0) / "config.yml")
     wanted = plain.colors(directions(50)).clamp(0.01, 0.99)
     torch.testing.assert_close(flat.colors(directions(50)), wanted, rtol=0, atol=1e-5)
 

@@ -13,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 from torch import Tensor
 
+from disconerf_ns.errors import UserError
 from disconerf_ns.export.spherical_harmonics import bases, basis
 from disconerf_ns.export.splats import Splats
 from disconerf_ns.export.splats_apart import OwnedSplats
@@ -26,6 +27,12 @@ from disconerf_ns.surface.samples import SOLID, weight_quantiles
 
 THICKNESS = 0.01
 """Depth in the contracted unit cube within which light that stops belongs to one surface."""
+FAR_THICKNESS = 0.08
+"""The same for surfaces where space is contracted, whose distance nobody can tell well."""
+UNCONTRACTED = 0.25
+"""Half the edge, in the contracted cube, of the cube in the middle where space is not contracted."""
+BEHIND = 4
+"""Of so many rays, one looks behind what is in front."""
 FINEST = 4096
 """Most voxels per axis of the contracted cube."""
 REACH = 3.0
@@ -39,16 +46,9 @@ WIDTH = 0.45
 FLATTEST, ROUNDEST = 0.15, 0.25
 """Least and largest standard deviation across the surface, as a fraction of the one along it."""
 MOST_OPAQUE = 0.99
+"""Largest opacity of a gaussian."""
 SMOOTHING = 0.3
 """Weight of the pull of higher spherical harmonics towards 0, in looks at a gaussian."""
-
-
-FAR_THICKNESS = 0.08
-"""The same for surfaces outside of the cube in which space is not contracted, whose distance nobody can tell well."""
-UNCONTRACTED = 0.25
-"""Half the edge of that cube in the contracted one."""
-BEHIND = 4
-"""Every so many rays, one looks behind what is in front."""
 
 
 class Looks(NamedTuple):
@@ -105,7 +105,8 @@ def _seen(
     depths = weight_quantiles(weights, samples.edges, 3)
     places = samples.origins[:, None] + samples.directions[:, None] * depths[..., None]
     early, middle, late = contraction(places).unbind(1)
-    thickness = torch.where((middle - 0.5).abs().amax(-1) < UNCONTRACTED, THICKNESS, far_thickness)
+    near_by = ((middle - 0.5).abs().amax(-1) < UNCONTRACTED) | (contraction.distort is None)
+    thickness = torch.where(near_by, THICKNESS, far_thickness)
     apart = (contraction(samples.positions) - middle[:, None]).norm(dim=-1)
     near = torch.where(apart < thickness[:, None], weights, 0.0)
     stopped = near.sum(-1)
@@ -122,6 +123,8 @@ def look_at_all(scene: ArrangedScene, views: Iterable[RayBundle], behind: Sequen
     Args:
         views: flat rays of each.
         behind: objects that are looked at once more, without the others in front of them.
+    Raises:
+        UserError: no ray meets a surface.
     """
     hard = scene.with_options(extraction="hard")
     size, device = scene.options.rays_at_once, scene.trained.radiance.device
@@ -131,7 +134,13 @@ def look_at_all(scene: ArrangedScene, views: Iterable[RayBundle], behind: Sequen
             some = rays[start : start + size].to(device)
             with scene.trained.radiance.still():
                 parts += [look(hard, some), *(look_behind(hard, some[::BEHIND], each) for each in behind)]
-    return Looks(*(column.cpu() for column in Looks.cat(parts)))
+    looks = Looks(*(column.cpu() for column in Looks.cat(parts)))
+    if len(looks.id) == 0:
+        raise UserError(
+            "splats: no ray of the training views meets a surface; train the radiance field longer, with a larger "
+            "--max-num-iterations, or look at more rays."
+        )
+    return looks
 
 
 def sample_splats(scene: ArrangedScene, looks: Looks, most: int = 200_000, degree: int = 0) -> OwnedSplats:
@@ -142,7 +151,7 @@ def sample_splats(scene: ArrangedScene, looks: Looks, most: int = 200_000, degre
     did, and has the mean of the colours, or a fit of spherical harmonics to them.
 
     Args:
-        scene: the scene; its edit says which objects there are.
+        scene: the scene; its edit says which objects there are, and in which colours.
         looks: where rays meet a surface, at least once.
         most: largest number of gaussians.
         degree: of the spherical harmonics.
@@ -158,7 +167,8 @@ def sample_splats(scene: ArrangedScene, looks: Looks, most: int = 200_000, degre
         rows = (owner == each).nonzero()[:, 0]
         log_scales[rows], quaternions[rows] = shapes(means[rows], size[rows])
     opacity = _mean(looks.stopped[:, None], voxel, count)[:, 0].clamp(1 - MOST_OPAQUE, MOST_OPAQUE)
-    sh = fit_colors(looks, voxel, count, degree)
+    shown = looks._replace(rgb=scene.table.tint(looks.rgb.to(device), looks.id.to(device)).cpu())
+    sh = fit_colors(shown, voxel, count, degree)
     splats = Splats(means, log_scales, quaternions, opacity.logit(), sh)
     return OwnedSplats(splats, owner, torch.ones(len(means)), torch.arange(len(means)))
 
