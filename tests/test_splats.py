@@ -18,6 +18,7 @@ from torch.nn.functional import normalize
 import disconerf_ns
 from benchmarks.rasterizer import project, rasterize
 from disconerf_ns import api
+from disconerf_ns.api import Scene
 from disconerf_ns.cli import main
 from disconerf_ns.errors import UserError
 from disconerf_ns.export import splats_sampled
@@ -488,28 +489,42 @@ def export(run: Run, folder: Path, *options: object) -> tuple[int, dict]:
 FEW = ("--gaussians", 4000, "--rays", 8000)
 
 
-def test_sampled_splats_show_the_object(run: Run, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def loaded(run: Run) -> Scene:
+    """The run, as the API loads it."""
+    return disconerf_ns.load(run.config)
+
+
+@pytest.fixture(scope="module")
+def sampled(run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    """A folder of sampled splats, and its manifest."""
+    folder = tmp_path_factory.mktemp("sampled")
+    code, manifest = export(run, folder, *FEW)
+    assert code == 0
+    return folder, manifest
+
+
+def test_sampled_splats_show_the_object(loaded: Scene, sampled: tuple[Path, dict]) -> None:
     """Each ball drawn from its file, in the capture's frame, looks like the ball that the field draws."""
-    code, manifest = export(run, tmp_path, *FEW)
-    assert code == 0 and manifest["frame"] == "capture" and manifest["to_capture"]["scale"] == 1.0
-    scene = disconerf_ns.load(run.config)
+    scene, (folder, manifest) = loaded, sampled
+    assert manifest["frame"] == "capture" and manifest["to_capture"]["scale"] == 1.0
     view = scene.cameras("test")[0]
     in_capture = replace_pose(view, scene)
     for each in manifest["objects"]:
-        assert len(read_ply(tmp_path / each["file"])) == each["gaussians"]
+        assert len(read_ply(folder / each["file"])) == each["gaussians"]
         if each["name"] not in ("object_01", "object_02", "object_03"):
             continue
-        seen = rasterize(read_ply(tmp_path / each["file"]), in_capture).alpha > 0.5
+        seen = rasterize(read_ply(folder / each["file"]), in_capture).alpha > 0.5
         mask = scene.render(f"{each['name']}_mask", view)[..., 0] > 0.5
         assert (seen & mask).sum() / (seen | mask).sum() > 0.7, each["name"]
-    labels = np.load(tmp_path / "labels.npz")
+    labels = np.load(folder / "labels.npz")
     ids = {each["id"]: each["gaussians"] for each in manifest["objects"] if each["id"] is not None}
     assert {id: int((labels["object"] == id).sum()) for id in ids} == ids
     assert len(labels["object"]) == sum(each["gaussians"] for each in manifest["objects"])
 
 
-def test_sampled_splats_have_the_colour_of_an_edit(run: Run) -> None:
-    scene = disconerf_ns.load(run.config)
+def test_sampled_splats_have_the_colour_of_an_edit(loaded: Scene) -> None:
+    scene = loaded
     ball = scene.objects[1].id
     looks = look_at_all(scene.arranged, scene.training_rays(3000))
     edited = scene.edited(Edit().recolor(ball, (0.0, 0.0, 1.0)).hide(scene.objects[2].id))
@@ -519,11 +534,10 @@ def test_sampled_splats_have_the_colour_of_an_edit(run: Run) -> None:
     assert torch.equal(after.splats.sh[others], before.splats.sh[others])
 
 
-def test_nothing_to_see_gets_a_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = disconerf_ns.load(run.config)
+def test_nothing_to_see_gets_a_sentence(loaded: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(splats_sampled, "SOLID", 2.0)
     with pytest.raises(UserError, match="no ray of the training views meets a surface; train"):
-        scene.splats(rays=500)
+        loaded.splats(rays=500)
 
 
 def replace_pose(camera, scene):
@@ -537,21 +551,20 @@ def replace_pose(camera, scene):
 
 
 def test_a_file_is_taken_apart_in_any_frame(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    run: Run, loaded: Scene, sampled: tuple[Path, dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     """The whole scene in one file, without labels, comes apart as it was sampled, in the frame that it is in."""
     monkeypatch.setattr(api, "EVIDENCE", 4000)
-    code, sampled = export(run, tmp_path / "sampled", *FEW)
-    scene = disconerf_ns.load(run.config)
-    files = [tmp_path / "sampled" / each["file"] for each in sampled["objects"]]
+    folder, manifest = sampled
+    files = [folder / each["file"] for each in manifest["objects"]]
     whole = Splats.cat([read_ply(file) for file in files])
     truth = torch.cat([torch.full((len(read_ply(file)),), row) for row, file in enumerate(files)])
-    for frame, splats in (("capture", whole), ("scene", whole.placed(scene.capture.inverse()))):
+    for frame, splats in (("capture", whole), ("scene", whole.placed(loaded.capture.inverse()))):
         write_ply(tmp_path / "whole.ply", splats)
         code, apart = export(run, tmp_path / frame, "--splats", tmp_path / "whole.ply")
         assert code == 0 and f"in the frame {frame}, as the surface says" in capsys.readouterr().out
         labels = np.load(tmp_path / frame / "labels.npz")
-        rows = {each["id"]: row for row, each in enumerate(sampled["objects"])}
+        rows = {each["id"]: row for row, each in enumerate(manifest["objects"])}
         owner = torch.tensor([rows.get(int(id), rows[None]) for id in labels["object"]])
         assert (owner == truth).float().mean() > 0.95
         first = apart["objects"][0]
@@ -593,8 +606,8 @@ def splatfacto_run(folder: Path, splats: Splats, sh_degree: int) -> Path:
     return folder
 
 
-def test_a_splatfacto_run_says_where_it_is(run: Run, tmp_path: Path) -> None:
-    scene = disconerf_ns.load(run.config)
+def test_a_splatfacto_run_says_where_it_is(run: Run, loaded: Scene, tmp_path: Path) -> None:
+    scene = loaded
     sampled = scene.splats(gaussians=2000, rays=8000, degree=1)
     assert scene.capture.close_to(capture_frame(run.config))
     folder = splatfacto_run(tmp_path / "splatfacto", sampled.splats, sh_degree=1)
