@@ -24,7 +24,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.export import splats_sampled
 from disconerf_ns.export.spherical_harmonics import basis, turned
 from disconerf_ns.export.splats import PROBES, Splats
-from disconerf_ns.export.splats_apart import NOBODY, SURE, owners_of, take_apart
+from disconerf_ns.export.splats_apart import NOBODY, SURE, owners_of, take_apart, without_crumbs
 from disconerf_ns.export.splats_frame import SUPERSPLAT, decide, fit
 from disconerf_ns.export.splats_ply import SCALES, read_ply, write_ply
 from disconerf_ns.export.splats_ply import TURN as TURNED
@@ -37,7 +37,6 @@ from disconerf_ns.export.splats_sampled import (
     sample_splats,
     shapes,
     thinned,
-    without_crumbs,
 )
 from disconerf_ns.runs import capture_frame, read_splats
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -447,8 +446,9 @@ def test_gaussians_of_a_plane_are_flat_and_as_wide_as_their_spacing() -> None:
     scales, turns = shapes(plane, torch.full((144,), 0.1))
     splats = Splats(plane, scales, turns, torch.zeros(144), torch.zeros(144, 1, 3))
     inner = ((grid > 1) & (grid < 10)).all(-1)
-    torch.testing.assert_close(scales.exp()[inner, 1:], torch.full((64, 2), 0.1 * WIDTH))
-    torch.testing.assert_close(scales.exp()[inner, 0], torch.full((64,), 0.1 * WIDTH * FLATTEST))
+    spacing = 0.1 * (4 + 2 * math.sqrt(2)) / 6  # of the six nearest, four are next to it and two across
+    torch.testing.assert_close(scales.exp()[inner, 1:], torch.full((64, 2), spacing * WIDTH))
+    torch.testing.assert_close(scales.exp()[inner, 0], torch.full((64,), spacing * WIDTH * FLATTEST))
     assert (splats.axes[inner, 2, 0].abs() > 0.999).all(), "the first axis is the plane's normal"
     torch.testing.assert_close(torch.linalg.det(splats.axes), torch.ones(144))
 
@@ -463,7 +463,10 @@ def test_crumbs_go_to_whom_their_surroundings_belong() -> None:
     one, other = 0.1 * torch.rand(300, 3), 0.1 * torch.rand(300, 3) + torch.tensor([1.0, 0.0, 0.0])
     means = torch.cat([one, other, torch.tensor([[1.2, 0.0, 0.0], [1.21, 0.0, 0.0]])])
     id = torch.tensor([3] * 300 + [5] * 300 + [3, 3])
-    assert without_crumbs(means, torch.full((602,), 0.02), id).tolist() == [3] * 300 + [5] * 302
+    assert without_crumbs(means, id).tolist() == [3] * 300 + [5] * 302
+    nobodys = torch.where(torch.arange(602) >= 600, NOBODY, id)
+    assert torch.equal(without_crumbs(means, nobodys), nobodys)
+    assert torch.equal(without_crumbs(means[:600], id[:600]), id[:600])
 
 
 def test_colours_are_means_or_fits() -> None:

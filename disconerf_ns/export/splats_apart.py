@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from disconerf_ns.export.splats import Splats
@@ -14,6 +18,7 @@ from disconerf_ns.rendering.frame import OWNED
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.similarity import Similarity
+from disconerf_ns.scene.solid import CRUMB
 
 Straddling = Literal["keep", "drop", "split"]
 """What becomes of a gaussian that straddles a border: it stays whole with the object that has most of it, it is left
@@ -26,6 +31,10 @@ CUTS = 4
 """Times that a gaussian is cut in halves at most."""
 NOBODY = -1
 """Owner of gaussians where no training view looked."""
+NEIGHBOURS = 12
+"""Gaussians around one that it hangs together with, if they are the same object's."""
+SMALL, FEW = 5e-4, 10
+"""Fraction of all gaussians, and their number, below which a piece is too small for an object."""
 GAUSSIANS_AT_ONCE = 2**14
 """Gaussians whose points the object field is asked about together."""
 FARTHEST = 1e9
@@ -52,7 +61,7 @@ class OwnedSplats:
     id: Int[Tensor, "n"]
     """Id of the object of the arranged scene, or NOBODY."""
     share: Float[Tensor, "n"]
-    """How much of it that object has, in [0, 1]."""
+    """How much of it that object has, in [0, 1]; 0 of crumbs, which went to whom their surroundings belong."""
     source: Int[Tensor, "n"]
     """Row of the gaussian that it is, or is cut from, in what was given; in increasing order."""
 
@@ -99,7 +108,7 @@ def take_apart(
 ) -> OwnedSplats:
     """Say whose each gaussian is, and settle those that straddle a border.
 
-    Gaussians with a value that is not finite are left out.
+    Gaussians with a value that is not finite are left out, and crumbs go to whom their surroundings belong.
 
     Args:
         scene: the scene; its edit is honoured.
@@ -121,5 +130,33 @@ def take_apart(
         owners = owners_of(scene, shown, to_scene)
     settle((owners.share >= SURE) | (owners.id == NOBODY) | (straddling != "drop"))
     order = torch.cat([part.source for part in parts]).argsort(stable=True)
-    columns = (torch.cat(column)[order] for column in zip(*((part.id, part.share, part.source) for part in parts)))
-    return OwnedSplats(Splats.cat([part.splats for part in parts]).selected(order), *columns)
+    id, share, source = (torch.cat(column)[order] for column in zip(*((p.id, p.share, p.source) for p in parts)))
+    settled = Splats.cat([part.splats for part in parts]).selected(order)
+    cleaned = without_crumbs(to_scene.points(settled.means), id)
+    return OwnedSplats(settled, cleaned, torch.where(cleaned == id, share, 0.0), source)
+
+
+def without_crumbs(means: Float[Tensor, "n 3"], id: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
+    """Owners of gaussians, after pieces much smaller than an object's largest went to whom their surroundings belong.
+
+    Args:
+        means: where the gaussians are.
+        id: their owners.
+    """
+    if len(id) == 0:
+        return id
+    places = means.double().clamp(-FARTHEST, FARTHEST).numpy()
+    _, nearest = KDTree(places).query(places, min(NEIGHBOURS + 1, len(id)), workers=-1)
+    around = torch.from_numpy(nearest.reshape(len(id), -1))
+    row, column = (id[around] == id[:, None]).nonzero(as_tuple=True)
+    links = coo_array((np.ones(len(row), bool), (row.numpy(), around[row, column].numpy())), (len(id), len(id)))
+    piece = torch.from_numpy(connected_components(links, directed=False)[1]).long()
+    sizes = torch.bincount(piece)
+    owner = torch.zeros_like(sizes).scatter_(0, piece, id)
+    largest = torch.zeros(int(id.max()) + 2, dtype=torch.long).scatter_reduce_(0, owner + 1, sizes, "amax")
+    small = (sizes < CRUMB * largest[owner + 1]) & (sizes < max(SMALL * len(id), FEW)) & (owner != NOBODY)
+    crumbs = small[piece]
+    if not crumbs.any():
+        return id
+    _, nearest = KDTree(places[~crumbs.numpy()]).query(places[crumbs.numpy()])
+    return id.masked_scatter(crumbs, id[~crumbs][torch.from_numpy(nearest)])

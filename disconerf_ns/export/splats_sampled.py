@@ -8,20 +8,17 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from nerfstudio.cameras.rays import RayBundle
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 from torch import Tensor
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.export.spherical_harmonics import bases, basis
 from disconerf_ns.export.splats import Splats
-from disconerf_ns.export.splats_apart import OwnedSplats
+from disconerf_ns.export.splats_apart import NEIGHBOURS, OwnedSplats, without_crumbs
 from disconerf_ns.rendering.rays import OCCUPANCY_STEPS, visible
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.objects import SceneObject
-from disconerf_ns.scene.solid import CRUMB
 from disconerf_ns.surface.intervals import Intervals
 from disconerf_ns.surface.samples import SOLID, weight_quantiles
 
@@ -35,16 +32,14 @@ BEHIND = 4
 """Of so many rays, one looks behind what is in front."""
 FINEST = 4096
 """Most voxels per axis of the contracted cube."""
-REACH = 3.0
-"""Distance, in edges of a voxel, up to which gaussians of an object hang together."""
-NEIGHBOURS = 12
-"""Gaussians around one that tell how the surface lies there."""
-NEAREST = 4
-"""Of them, those whose distance is the gaussian's own size."""
+NEAREST = 6
+"""Gaussians around one whose distance is its own size."""
 WIDTH = 0.45
 """Standard deviation along the surface, as a fraction of the distance to the nearest gaussians."""
 FLATTEST, ROUNDEST = 0.15, 0.25
 """Least and largest standard deviation across the surface, as a fraction of the one along it."""
+LOOKS = 2
+"""Rays for each gaussian, at least on average, without which gaussians would lie unevenly and leave holes."""
 MOST_OPAQUE = 0.99
 """Largest opacity of a gaussian."""
 SMOOTHING = 0.3
@@ -157,11 +152,12 @@ def sample_splats(scene: ArrangedScene, looks: Looks, most: int = 200_000, degre
         degree: of the spherical harmonics.
     """
     device = scene.trained.radiance.device
-    voxel, edge = thinned(scene.trained.contraction(looks.positions.to(device)).cpu(), looks.id, most)
+    contracted = scene.trained.contraction(looks.positions.to(device)).cpu()
+    voxel, edge = thinned(contracted, looks.id, min(most, len(contracted) // LOOKS + 1))
     count = torch.bincount(voxel)
     means = _mean(looks.positions, voxel, count)
     size = voxel_size(scene.trained.contraction, means.to(device), edge).cpu()
-    owner = without_crumbs(means, size, torch.zeros(len(count), dtype=torch.long).scatter_(0, voxel, looks.id))
+    owner = without_crumbs(means, torch.zeros(len(count), dtype=torch.long).scatter_(0, voxel, looks.id))
     log_scales, quaternions = torch.zeros(len(means), 3), torch.zeros(len(means), 4)
     for each in owner.unique():
         rows = (owner == each).nonzero()[:, 0]
@@ -188,31 +184,6 @@ def thinned(
         if len(kinds) <= most or side <= 1:
             return voxel, 1 / side
         side /= 1.2
-
-
-def without_crumbs(means: Float[Tensor, "n 3"], size: Float[Tensor, "n"], id: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
-    """Owners of gaussians, after pieces much smaller than an object's largest went to whom their surroundings belong.
-
-    Args:
-        means: where the gaussians are.
-        size: edge of the voxel that each stands for.
-        id: owners.
-    """
-    crumbs = torch.zeros(len(id), dtype=torch.bool)
-    for each in id.unique():
-        rows = (id == each).nonzero()[:, 0]
-        own = means[rows].double().numpy()
-        distance, around = KDTree(own).query(own, min(NEIGHBOURS, len(own)), workers=-1)
-        near = distance.reshape(len(own), -1) <= REACH * size[rows, None].numpy()
-        one, _ = near.nonzero()
-        links = coo_array((near[near], (one, around.reshape(len(own), -1)[near])), (len(own), len(own)))
-        piece = torch.from_numpy(connected_components(links, directed=False)[1])
-        sizes = torch.bincount(piece)
-        crumbs[rows] = (sizes < CRUMB * sizes.max())[piece]
-    if not crumbs.any():
-        return id
-    _, nearest = KDTree(means[~crumbs].double().numpy()).query(means[crumbs].double().numpy())
-    return id.masked_scatter(crumbs, id[~crumbs][torch.from_numpy(nearest)])
 
 
 def voxel_size(contraction: Contraction, positions: Float[Tensor, "n 3"], edge: float) -> Float[Tensor, "n"]:
