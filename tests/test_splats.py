@@ -521,6 +521,9 @@ def test_sampled_splats_show_the_object(loaded: Scene, sampled: tuple[Path, dict
         mask = scene.render(f"{each['name']}_mask", view)[..., 0] > 0.5
         assert (seen & mask).sum() / (seen | mask).sum() > 0.7, each["name"]
     labels = np.load(folder / "labels.npz")
+    whole = read_ply(folder / "scene.ply")
+    for each in manifest["objects"][:2]:
+        assert equal(read_ply(folder / each["file"]), whole.selected(torch.from_numpy(labels["object"] == each["id"])))
     ids = {each["id"]: each["gaussians"] for each in manifest["objects"] if each["id"] is not None}
     assert {id: int((labels["object"] == id).sum()) for id in ids} == ids
     assert len(labels["object"]) == sum(each["gaussians"] for each in manifest["objects"])

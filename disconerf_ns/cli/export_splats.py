@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from disconerf_ns.export.splats_apart import OwnedSplats
     from disconerf_ns.scene.similarity import Similarity
 
+SCENE = "scene.ply"
+"""File of all sampled gaussians together, in the order of the table of labels."""
+
 
 @dataclass
 class ExportSplats:
@@ -24,13 +27,14 @@ class ExportSplats:
     load_config: Path
     """config.yml of the run."""
     output_dir: Path = Path("exports/splats")
-    """Folder of the PLY files, of the table labels.npz and of splats.json, which lists them."""
+    """Folder of the PLY files, of the table labels.npz and of splats.json, which lists them; where gaussians are
+    sampled, scene.ply has them all."""
     splats: Path | None = None
     """Gaussians of the same capture that are taken apart: a PLY file, or config.yml or folder of a splatfacto run.
     Without it, gaussians are sampled from the surface of the run's radiance field."""
     objects: tuple[str, ...] = ()
     """Names of the objects that get a file, such as object_03 or a name given in the viewer; by default all objects.
-    All other gaussians are in rest.ply."""
+    All other gaussians, if there are any, are in rest.ply."""
     granularity: float | None = None
     """How fine objects are, from 0, the coarsest, to 1; by default as saved in the viewer, or else 0.5."""
     straddling: Literal["keep", "drop", "split"] = "keep"
@@ -68,6 +72,7 @@ class ExportSplats:
         from disconerf_ns.api import load
         from disconerf_ns.export.splats_files import write_splats
         from disconerf_ns.export.splats_frame import SUPERSPLAT
+        from disconerf_ns.export.splats_ply import write_ply
 
         scene = load(self.load_config)
         scene = scene if self.granularity is None else scene.at(self.granularity)
@@ -83,6 +88,8 @@ class ExportSplats:
         }
         named = [each for each in objects if each.number is not None]
         written = write_splats(self.output_dir, owned, named, to_capture, facts)
+        if self.splats is None:
+            write_ply(self.output_dir / SCENE, owned.splats)
         table = Table("object", "gaussians", "file")
         for each in written:
             table.add_row(each.name, f"{each.gaussians:,}", each.file.name)

@@ -33,7 +33,7 @@ class Written:
 def write_splats(
     folder: Path, owned: OwnedSplats, objects: Sequence[SceneObject], to_capture: Similarity, facts: dict[str, Any]
 ) -> list[Written]:
-    """Write the gaussians of each object, and those of nobody else as `rest.ply`.
+    """Write the gaussians of each object, and all others, if there are any, as `rest.ply`.
 
     `labels.npz` has a row for each gaussian: `object`, the id of its object in the manifest, or -1; `share`, how much
     of it is that object's; `source`, its row in what was given. The gaussians of a file are in the order of the table.
@@ -47,7 +47,8 @@ def write_splats(
     """
     others = ~torch.isin(owned.id, torch.tensor([each.id for each in objects], dtype=torch.long))
     parts = [(each.name, folder / f"{each.file_name}.ply", owned.of(each.id)) for each in objects]
-    parts.append((REST, folder / f"{REST}.ply", owned.splats.selected(others)))
+    if others.any():
+        parts.append((REST, folder / f"{REST}.ply", owned.splats.selected(others)))
     for _, path, splats in parts:
         write_ply(path, splats)
     table = io.BytesIO()
