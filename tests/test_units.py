@@ -1,8 +1,7 @@
-"""Small parts: schedule, whole files, lazy outputs, edits, objects' manifest, orbit, LPIPS without a download."""
+"""Small parts: schedule, whole files, lazy outputs, edits, objects' manifest, LPIPS without a download."""
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 
@@ -11,18 +10,17 @@ import torch
 from helpers import assert_close
 from hypothesis import given
 from hypothesis import strategies as st
-from scene import camera_pose
 
 from disconerf_ns.compat.lpips import weights_path, without_download
 from disconerf_ns.discovery.objects import discover, robust_box, without_strays
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import ABANDONED, sweep, write_new, write_whole
-from disconerf_ns.rendering.film import FIELD_OF_VIEW, orbit
 from disconerf_ns.rendering.lazy_outputs import LazyOutputs
 from disconerf_ns.scene.arrangement import arrange
 from disconerf_ns.scene.connected_parts import ConnectedParts
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.edit_table import EditTable
 from disconerf_ns.scene.objects import DiscoveredObject, Manifest, find_object, load_manifest, save_manifest
 from disconerf_ns.scene.occupancy import Occupancy
 from disconerf_ns.scene.tree import ObjectTree
@@ -139,7 +137,7 @@ def test_lazy_outputs_compute_once_when_read() -> None:
 
 
 def test_tint_keeps_shading_and_leaves_others_alone() -> None:
-    table = Edit().recolor(1, (0.0, 0.0, 1.0)).table(3, "cpu")
+    table = EditTable.of(Edit().recolor(1, (0.0, 0.0, 1.0)), 3, "cpu")
     rgb = torch.tensor([[0.8, 0.4, 0.2], [0.4, 0.2, 0.1], [0.8, 0.4, 0.2]])
     slots = torch.tensor([[0.0, 1, 0], [0, 1, 0], [1, 0, 0]])
     edited = table.tint(rgb, slots)
@@ -149,7 +147,7 @@ def test_tint_keeps_shading_and_leaves_others_alone() -> None:
 
 def test_soft_tint_by_hand() -> None:
     """Half of a grey point belongs to an object that turns red: half of the way to the red of its luma."""
-    table = Edit().recolor(0, (1.0, 0.0, 0.0)).table(2, "cpu")
+    table = EditTable.of(Edit().recolor(0, (1.0, 0.0, 0.0)), 2, "cpu")
     grey = torch.full((1, 3), 0.6)
     assert_close(table.tint(grey, torch.tensor([[0.5, 0.5]])), torch.tensor([[0.8, 0.3, 0.3]]))
     assert_close(table.tint(grey, torch.tensor([0])), torch.tensor([[1.0, 0.0, 0.0]]))
@@ -225,7 +223,7 @@ def test_edits_are_values_and_survive_a_file(tmp_path: Path) -> None:
     edit = Edit().hide(3).recolor(1, (1.0, 0.5, 0.0))
     assert edit.repaints and not Edit().repaints
     assert edit.hide(3) == edit and edit.show(3).hidden == frozenset()
-    assert edit.table(5, "cpu").density.tolist() == [1, 1, 1, 0, 1]
+    assert EditTable.of(edit, 5, "cpu").density.tolist() == [1, 1, 1, 0, 1]
     edit.save(tmp_path / "edit.json")
     assert Edit.load(tmp_path / "edit.json", flat(5)) == edit
     rich = edit.divide(1, 3).merge([0], 2).rename(2, "mug ü").at(0.8)
@@ -337,28 +335,6 @@ def test_files_of_an_object_have_names_that_every_file_system_takes(title: str, 
     (tmp_path / f"{each.file_name}.mp4").write_text("")
     assert each.file_name != twin.file_name and each.file_name.startswith("object_00")
     assert [path.name for path in tmp_path.iterdir()] == [f"{each.file_name}.mp4"]
-
-
-# ---------------------------------------------------------------- orbit
-
-
-def test_orbit_looks_at_the_box_and_frames_it() -> None:
-    box = torch.tensor([[-0.1, 0.2, 0.0], [0.1, 0.6, 0.3]])
-    poses = torch.stack([torch.from_numpy(camera_pose(angle, 0.6, 3.0)[:3]).float() for angle in (0, 2, 4)])
-    cameras = orbit(box, poses, frames=8, size=64)
-    centre, radius = box.mean(0), float((box[1] - box[0]).norm() / 2)
-    rotation, translation = cameras.camera_to_worlds[:, :, :3], cameras.camera_to_worlds[:, :, 3]
-    assert_close(rotation.transpose(1, 2) @ rotation, torch.eye(3).expand(8, 3, 3))
-    assert torch.linalg.det(rotation).min() > 0.99
-    seen = ((centre - translation)[:, None] @ rotation)[:, 0]
-    assert_close(seen, torch.tensor([0, 0, -radius / math.sin(FIELD_OF_VIEW / 2)]).expand(8, 3))
-    assert (rotation[:, 2, 1] > 0).all()  # up is up
-
-
-def test_a_box_without_end_is_circled_as_the_photographs_were_taken() -> None:
-    poses = torch.stack([torch.from_numpy(camera_pose(angle, 0.6, 3.0)[:3]).float() for angle in (0, 2, 4)])
-    cameras = orbit(torch.tensor([[-90.0, -90, -90], [90, 90, 90]]), poses, frames=6, size=8)
-    assert_close(cameras.camera_to_worlds[:, :, 3].norm(dim=-1), torch.full((6,), 3.0), 1e-3)
 
 
 # ---------------------------------------------------------------- LPIPS

@@ -1,63 +1,237 @@
-"""`disconerf render`: render a turntable video of every object."""
+"""`disconerf render`: film every object."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+
+import tyro
 
 from disconerf_ns.errors import UserError
+from disconerf_ns.files import check_writable
 from disconerf_ns.runs import check_granularity, load_pipeline, objects_of, other_objects_of
 from disconerf_ns.scene.objects import find_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from jaxtyping import UInt8
+    from nerfstudio.cameras.cameras import Cameras
+    from rich.progress import Progress
+
+    from disconerf_ns.filming.frames import Painter
+    from disconerf_ns.filming.shots import Shot
+    from disconerf_ns.scene.arranged import ArrangedScene
+    from disconerf_ns.scene.edit import Edit
+    from disconerf_ns.scene.objects import SceneObject
+
+
+class Default(NamedTuple):
+    """A film where nothing is said."""
+
+    resolution: int
+    frames: int
+    fps: int
+
+
+ON_GPU, ON_CPU = Default(512, 96, 24), Default(256, 24, 12)
 
 
 @dataclass
 class Render:
-    """Render a turntable video of each object of a run, as edited in the viewer."""
+    """Film each object of a run alone, as edited in the viewer, with haze and crumbs taken away."""
 
     load_config: Path
     """config.yml of the run."""
     output_dir: Path = Path("renders/objects")
-    """Folder of the videos, one video per object."""
+    """Folder of the films, one for each object and format."""
     objects: tuple[str, ...] = ()
-    """Names of the objects, such as object_03 or a name given in the viewer; by default all objects."""
+    """Numbers, output names such as object_03, or names given in the viewer; by default all objects."""
     granularity: float | None = None
     """How fine objects are, from 0, the coarsest, to 1; by default as saved in the viewer, or else 0.5."""
-    frames: int = 48
-    """Number of frames per turn."""
-    size: int = 256
-    """Width and height of a frame in pixels."""
-    fps: int = 24
-    """Frames per second."""
+    format: tuple[Literal["mp4", "webm", "mov", "webp", "gif", "png"], ...] = ("mp4",)
+    """H.264; VP9 with transparency; ProRes 4444 with transparency; animated WebP; GIF; a folder of PNG files."""
+    background: str | None = None
+    """A colour such as white or #20242c, transparent, or scene for the edited scene around the object; by default
+    transparent in webm, mov, webp and png, and white in mp4 and gif."""
+    path: Literal["orbit", "interpolate", "spiral", "training"] = "orbit"
+    """Around the object; between the photographs; a spiral at the photograph that sees it best; the photographs."""
+    camera_path: Path | None = None
+    """A camera path saved in nerfstudio's viewer, instead of --path."""
+    ground: Literal["none", "shadow"] = "none"
+    """Whether the object stands on a neutral ground with a soft shadow."""
+    clean: bool = True
+    """Take away haze, crumbs and what is less than half opaque at the borders."""
+    resolution: Annotated[int | None, tyro.conf.arg(aliases=["--size"])] = None
+    """Pixels of a frame's shorter side; by default 512 on a GPU and 256 on a CPU, or what --camera-path says."""
+    frames: int | None = None
+    """Number of frames; by default 96 on a GPU and 24 on a CPU."""
+    seconds: float | None = None
+    """Length of the film, instead of --frames."""
+    fps: int | None = None
+    """Frames per second; by default 24 on a GPU and 12 on a CPU."""
+    contact_sheet: bool = False
+    """Also write one picture with every object, its name and its colour: contact_sheet.png."""
+    grid: bool = False
+    """Also write one video with all films side by side: all.mp4."""
+    devices: int | None = None
+    """Processes that share the frames, one for each GPU; by default as many as there are GPUs, or else 1."""
 
     def __call__(self) -> None:
-        """Render and write the videos.
+        """Render and write the films.
 
         Raises:
             UserError: the run has no objects, no object of a given name, or an option is out of range.
         """
-        for option in ("frames", "size", "fps"):
-            if getattr(self, option) < 1:
-                raise UserError(f"render: --{option} is {getattr(self, option)}; it has to be 1 or more.")
-        check_granularity("render", self.granularity)
-
-        import numpy as np
-        import torch
-        from rich.markup import escape
-        from rich.progress import track
-
-        from disconerf_ns.rendering.film import film, orbit, write_film
-
+        self._check()
         shown, others = (of(self.load_config, self.granularity) for of in (objects_of, other_objects_of))
         chosen = [find_object(shown, name, others).name for name in self.objects]
+        check_writable(self.output_dir, "choose another --output-dir.")
+
+        from disconerf_ns.filming.backdrop import color_behind, parse_backdrop
+        from disconerf_ns.filming.paths import path_of_file
+        from disconerf_ns.filming.production import produce, write_grid, write_sheet
+        from disconerf_ns.filming.sheet import Tiles
+        from disconerf_ns.filming.writers import FORMATS
+
+        backdrop = parse_backdrop(self.background)
+        formats = {name: color_behind(backdrop, FORMATS[name]) for name in self.format}
+        path, seconds = path_of_file(self.camera_path) if self.camera_path else (None, None)
+        length = self._length(len(path) / seconds if path is not None and seconds else None)
+
         pipeline = load_pipeline(self.load_config)
         scene = pipeline.model.current.value
         if self.granularity is not None:
             scene = scene.with_edit(scene.edit.at(self.granularity))
-        poses = pipeline.datamanager.train_dataset.cameras.camera_to_worlds.cpu()
-        objects = [scene.find(name) for name in dict.fromkeys(chosen)] or scene.objects
-        for each in objects:
-            cameras = orbit(torch.tensor(each.box), poses, self.frames, self.size)
-            frames = track(film(scene, cameras, each.id), f"filming {escape(each.label)}", total=self.frames)
-            video = np.stack([frame.numpy() for frame in frames])
-            write_film(self.output_dir / f"{each.file_name}.mp4", video, self.fps)
-        print(f"render: {len(objects)} videos are in {self.output_dir}")
+        objects = [scene.find(name) for name in dict.fromkeys(chosen)] or list(scene.objects)
+        shots = self._shots(scene, objects, pipeline.datamanager.train_dataset.cameras, path, length)
+        tiles = Tiles(objects, max(len(shot.cameras) for shot in shots)) if self.contact_sheet or self.grid else None
+        frames = self._frames(scene, shots)
+        with _progress() as progress:
+            bar = progress.add_task("filming", total=sum(len(shot.cameras) for shot in shots))
+            done = lambda shot: progress.update(bar, advance=1, description=f"filming {shot.name}")  # noqa: E731
+            written = produce(shots, frames, self.output_dir, formats, length.fps, tiles, done)
+        if tiles is not None and self.contact_sheet:
+            write_sheet(tiles, self.output_dir / "contact_sheet.png")
+            written.append("contact_sheet.png")
+        if tiles is not None and self.grid:
+            write_grid(tiles, self.output_dir / "all.mp4", length.fps)
+            written.append("all.mp4")
+        print(f"render: {len(shots)} films are in {self.output_dir}: {', '.join(written)}")
+
+    @property
+    def _same_path(self) -> bool:
+        """Whether all objects are filmed from the same cameras."""
+        return self.camera_path is not None or self.path in ("interpolate", "training")
+
+    def _check(self) -> None:
+        for option in ("resolution", "frames", "seconds", "fps", "devices"):
+            value = getattr(self, option)
+            if value is not None and not (value >= 1 or (option == "seconds" and value > 0)):
+                least = "more than 0" if option == "seconds" else "1 or more"
+                raise UserError(f"render: --{option} is {value}; it has to be {least}.")
+        check_granularity("render", self.granularity)
+        if self.frames is not None and self.seconds is not None:
+            raise UserError("render: --frames and --seconds both say how long the film is; pass one of them.")
+        if self.camera_path is not None and self.path != "orbit":
+            raise UserError(f"render: --camera-path and --path {self.path} both say where the camera goes; pass one.")
+        if self.background == "scene" and self.ground != "none":
+            raise UserError("render: --ground shadow is for objects alone; leave out --background scene.")
+        if self.background == "scene" and self._same_path and (self.contact_sheet or self.grid):
+            raise UserError(
+                "render: --contact-sheet and --grid show films of objects, and this path makes one film of the scene; "
+                "leave out --background scene, or film orbits."
+            )
+
+    def _length(self, fps_of_path: float | None) -> Length:
+        """Size, number of frames and speed of the films: what was said, or the defaults of this machine."""
+        import torch
+
+        gpu = torch.cuda.is_available()
+        default = ON_GPU if gpu else ON_CPU
+        fps = float(self.fps or fps_of_path or default.fps)
+        frames = self.frames or (max(round(self.seconds * fps), 1) if self.seconds else None)
+        if not gpu and self.resolution is None and self.camera_path is None:
+            print(
+                f"render: without a GPU a frame takes seconds, so films have {default.resolution} pixels unless "
+                f"--resolution says more, and {default.frames} frames at {default.fps} a second unless --frames does."
+            )
+        return Length(self.resolution or (None if self.camera_path else default.resolution), frames, fps, default)
+
+    def _shots(
+        self,
+        scene: ArrangedScene,
+        objects: list[SceneObject],
+        photographs: Cameras,
+        path: Cameras | None,
+        length: Length,
+    ) -> list[Shot]:
+        """The films' cameras; what is to be known of each is printed."""
+        import torch
+        from rich.progress import track
+
+        from disconerf_ns.filming.paths import evenly, in_size, interpolated
+        from disconerf_ns.filming.shots import Shot, orbit, spiral_shot
+
+        among, frames = self.background == "scene", length.frames or length.default.frames
+        if self._same_path:
+            if path is not None or self.path == "training":
+                cameras = evenly(in_size(photographs if path is None else path, length.resolution), length.frames)
+            else:
+                views = in_size(photographs, length.resolution)
+                cameras = interpolated(views, torch.linspace(0, 1, frames), order=True)
+            return [Shot("scene", None, cameras)] if among else [Shot(x.file_name, x.id, cameras) for x in objects]
+        make = orbit if self.path == "orbit" else spiral_shot
+        size = length.resolution or length.default.resolution
+        looked_at = track(objects, "looking at every object", disable=len(objects) == 1, transient=True)
+        shots = [make(scene, each, photographs, frames, size, among) for each in looked_at]
+        for each, shot in zip(objects, shots):
+            print(f"render: {each.label}: {shot.remark}.")
+        return shots
+
+    def _frames(self, scene: ArrangedScene, shots: list[Shot]) -> Iterator[UInt8[np.ndarray, "height width channels"]]:
+        """All frames in order, drawn here or by one process for each device."""
+        import torch
+
+        from disconerf_ns.filming.devices import in_processes
+        from disconerf_ns.filming.frames import Look, Painter, Wanted
+
+        wanted = (
+            Wanted(shot.shown, Look(self.clean, self.ground == "shadow" and shot.stands), shot.cameras[n : n + 1])
+            for shot in shots
+            for n in range(len(shot.cameras))
+        )
+        devices = self.devices or max(torch.cuda.device_count(), 1)
+        if devices > 1:
+            return in_processes(partial(_painter, self.load_config, scene.edit), wanted, devices)
+        return map(Painter(scene), wanted)
+
+
+class Length(NamedTuple):
+    """How large and how long films are."""
+
+    resolution: int | None
+    """Pixels of the shorter side; None for what the path says."""
+    frames: int | None
+    """Number of frames; None for what the path or the machine says."""
+    fps: float
+    default: Default
+    """The machine's."""
+
+
+def _painter(config: Path, edit: Edit) -> Painter:
+    """What a process of its own draws a run's frames with."""
+    from disconerf_ns.filming.frames import Painter
+
+    return Painter(load_pipeline(config).model.current.value.with_edit(edit))
+
+
+def _progress() -> Progress:
+    """A bar with the remaining time over all frames."""
+    from rich import progress
+
+    columns = (progress.TextColumn("{task.description}", markup=False), progress.BarColumn())
+    return progress.Progress(*columns, progress.MofNCompleteColumn(), progress.TimeRemainingColumn())

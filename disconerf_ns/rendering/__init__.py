@@ -1,1 +1,1 @@
-"""Pictures of an arranged scene: rays, frames, previews, the table of outputs, films."""
+"""Pictures of an arranged scene: rays, frames, previews, and the table of outputs."""

@@ -28,7 +28,9 @@ from disconerf_ns.compat.viewer import (
     set_still_resolution,
 )
 from disconerf_ns.errors import UserError
-from disconerf_ns.rendering.film import circle, film, write_film
+from disconerf_ns.filming.frames import film
+from disconerf_ns.filming.orbit import circle
+from disconerf_ns.filming.writers import write_film
 from disconerf_ns.rendering.lazy_outputs import LazyOutputs
 from disconerf_ns.rendering.outputs import output_table
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -93,6 +95,8 @@ class ObjectControl(ViewerControl):
             self._open_edit()
         self.viser_server.on_client_connect(self._welcome)
         self.refresh()
+        if self.current.value.guests:
+            self.show_output("edited")
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _open_edit(self) -> None:
@@ -242,7 +246,7 @@ class ObjectControl(ViewerControl):
             for number, frame in enumerate(film(scene, cameras, filmed.id), 1):
                 frames.append(frame.numpy())
                 self.panel.film.value = 100 * number / len(cameras)
-            write_film(path, np.stack(frames), FILM_RATE)
+            write_film(path, np.stack(frames), float(FILM_RATE))
             self.editor.tell(f"The film is in {path}.")
         except Exception as error:
             _log.exception("a film failed")

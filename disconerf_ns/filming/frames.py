@@ -1,0 +1,129 @@
+"""One frame of a film: an object with transparency, its shadow, or the edited scene around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from nerfstudio.cameras.cameras import Cameras
+from torch import Tensor
+
+from disconerf_ns.filming.clean import cleaned, crisp
+from disconerf_ns.filming.ground import Ground
+from disconerf_ns.filming.matte import Picture, bled, in_bytes, on_color, over
+from disconerf_ns.rendering.frame import Frame
+from disconerf_ns.rendering.rays import in_chunks, render_object
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.objects import ObjectId
+from disconerf_ns.scene.occupancy import Occupancy
+
+
+@dataclass(frozen=True)
+class Look:
+    """How an object is shown."""
+
+    clean: bool = True
+    """Whether haze and crumbs are taken away."""
+    shadow: bool = False
+    """Whether it stands on a neutral ground with a soft shadow."""
+
+
+class Subject:
+    """An object that is filmed, and what all of its frames need.
+
+    Args:
+        scene: the scene; a later edit does not change the film.
+        id: the object.
+        look: how it is shown.
+    """
+
+    def __init__(self, scene: ArrangedScene, id: ObjectId, look: Look = Look()):
+        self.scene, self.id, self.look = scene.with_options(background=0.0), id, look
+        self.within: Occupancy | None = cleaned(scene, id) if look.clean else None
+        box = scene.solid(id).box if look.shadow else None
+        self.ground = None if box is None else Ground.below(box, scene.solid(id))
+
+    def picture(self, camera: Cameras) -> Picture:
+        """The object as one camera sees it: straight RGB and alpha.
+
+        Args:
+            camera: n cameras with n = 1.
+        """
+        radiance = self.scene.trained.radiance
+        bundle = camera.to(radiance.device).generate_rays(0, keep_shape=True)
+        rays, shape = bundle.flatten(), bundle.origins.shape[:2]
+        with radiance.still():
+            images = in_chunks(
+                lambda some: render_object(self.scene, some, self.id, self.within),
+                rays,
+                self.scene.options.rays_at_once,
+                radiance.device,
+            )
+        picture = straight(images["rgb"], images["accumulation"], self.look.clean)
+        picture = bled(picture.view(*shape, 4).cpu().numpy())
+        if self.ground is None:
+            return picture
+        shadow = np.zeros_like(picture)
+        shadow[..., 3] = self.ground.alpha(rays).view(shape).cpu().numpy()
+        return over(picture, shadow)
+
+
+def straight(rgb: Float[Tensor, "*n 3"], alpha: Float[Tensor, "*n 1"], clean: bool = True) -> Float[Tensor, "*n 4"]:
+    """Colours of an object that was drawn on black, not multiplied by alpha, and alpha."""
+    colors = (rgb / alpha.clamp(min=1e-4)).clamp(0, 1)
+    return torch.cat([colors, crisp(alpha) if clean else alpha], -1)
+
+
+def scene_picture(scene: ArrangedScene, camera: Cameras) -> Float[np.ndarray, "height width 3"]:
+    """The edited scene as one camera sees it, RGB in [0, 1]."""
+    rays = camera.to(scene.trained.radiance.device).generate_rays(0, keep_shape=True)
+    frame = Frame(scene, rays.flatten(), tuple(rays.origins.shape[:2]))
+    return frame.image(frame.edited()).cpu().numpy()
+
+
+def film(
+    scene: ArrangedScene, cameras: Cameras, id: ObjectId, look: Look = Look(), transparent: bool = False
+) -> Iterator[Float[Tensor, "height width channels"]]:
+    """The frames of one object, alone and as the scene's edit colours it, in [0, 1].
+
+    Args:
+        scene: the scene; a later edit does not change the film.
+        cameras: one camera per frame.
+        id: the object.
+        look: how it is shown.
+        transparent: give RGB and straight alpha, in place of RGB on the scene's background.
+    """
+    subject, background = Subject(scene, id, look), (scene.options.background,) * 3
+    for number in range(len(cameras)):
+        picture = subject.picture(cameras[number : number + 1])
+        yield torch.from_numpy(picture if transparent else on_color(picture, background))
+
+
+class Wanted(NamedTuple):
+    """A frame that is to be drawn."""
+
+    shown: ObjectId | None
+    """The object; None for the edited scene."""
+    look: Look
+    camera: Cameras
+    """n cameras with n = 1."""
+
+
+class Painter:
+    """Draws frames as bytes: an object with transparency, or the edited scene, opaque."""
+
+    def __init__(self, scene: ArrangedScene):
+        self.scene = scene
+        self._subject: Subject | None = None
+
+    def __call__(self, wanted: Wanted) -> UInt8[np.ndarray, "height width channels"]:
+        """The picture, (height, width, 4) of an object and (height, width, 3) of the scene."""
+        if wanted.shown is None:
+            return in_bytes(scene_picture(self.scene, wanted.camera))
+        if self._subject is None or (self._subject.id, self._subject.look) != (wanted.shown, wanted.look):
+            self._subject = Subject(self.scene, wanted.shown, wanted.look)
+        return in_bytes(self._subject.picture(wanted.camera))

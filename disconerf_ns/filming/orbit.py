@@ -1,0 +1,104 @@
+"""Cameras on a circle around a thing that stands upright, as near as the fullest picture allows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras
+from scipy.spatial import ConvexHull, QhullError
+from torch import Tensor
+
+FIELD_OF_VIEW = math.radians(40)
+"""Vertical and horizontal angle of the square picture."""
+FILL = 0.8
+"""Fraction of the picture's width or height that the thing fills in the fullest picture."""
+STEEPEST = math.radians(75)
+"""Largest angle of the cameras above or below the thing."""
+
+
+def look_at(positions: Float[Tensor, "cameras 3"], target: Float[Tensor, "3"]) -> Float[Tensor, "cameras 3 4"]:
+    """Camera-to-world matrices (OpenGL) of cameras that look at a point, z being up in their pictures."""
+    back = torch.nn.functional.normalize(positions - target, dim=-1)
+    right = torch.stack([-back[:, 1], back[:, 0], torch.zeros(len(back))], -1)
+    right = torch.nn.functional.normalize(right, dim=-1)
+    return torch.stack([right, torch.linalg.cross(back, right), back, positions], -1)
+
+
+def square(poses: Float[Tensor, "cameras 3 4"], size: int, fov: float = FIELD_OF_VIEW) -> Cameras:
+    """Cameras of square pictures of `size` pixels and an angle of view in radians."""
+    focal = size / 2 / math.tan(fov / 2)
+    return Cameras(poses, fx=focal, fy=focal, cx=size / 2, cy=size / 2, width=size, height=size)
+
+
+def directions(azimuths: Float[Tensor, "cameras"], elevation: float) -> Float[Tensor, "cameras 3"]:
+    """Unit vectors at angles about the vertical, and at one angle above the horizon, in radians."""
+    height = torch.full_like(azimuths, math.sin(elevation))
+    return torch.stack([azimuths.cos() * math.cos(elevation), azimuths.sin() * math.cos(elevation), height], -1)
+
+
+def circle(centre: Float[Tensor, "3"], start: Float[Tensor, "3"], frames: int, size: int, fov: float) -> Cameras:
+    """Cameras on a circle about the vertical through a point, all looking at it.
+
+    Args:
+        centre: what they look at, in scene coordinates, z up.
+        start: where the first camera is.
+        frames: number of cameras.
+        size: side of the square pictures in pixels.
+        fov: their angle of view in radians.
+    """
+    away = start - centre
+    elevation = math.asin(float((away[2] / away.norm()).clamp(-0.999, 0.999)))
+    azimuths = torch.atan2(away[1], away[0]) + torch.arange(frames) / frames * 2 * math.pi
+    return square(look_at(centre + away.norm() * directions(azimuths, elevation), centre), size, fov)
+
+
+def hull(points: Float[Tensor, "n 3"]) -> Float[Tensor, "corners 3"]:
+    """The corners of the convex hull of points, which lie as far out in every picture as the points do."""
+    points = points.cpu()
+    try:
+        return points[torch.from_numpy(ConvexHull(points.double().numpy()).vertices.astype(np.int64))]
+    except QhullError:  # they are few, or in one plane
+        return points
+
+
+def framed(
+    corners: Float[Tensor, "corners 3"],
+    away: Float[Tensor, "cameras 3"],
+    fov: float = FIELD_OF_VIEW,
+    fill: float = FILL,
+) -> tuple[Float[Tensor, "3"], float]:
+    """Where cameras look and how far away they are, so that a convex thing fills the fullest picture as it should.
+
+    The wider the thing is in its widest picture, the farther the cameras; what they look at is moved up or down until
+    as much room is left above as below.
+
+    Args:
+        corners: the thing's, in scene coordinates.
+        away: unit vectors from the thing to the cameras.
+        fov: angle of view of the square pictures in radians.
+        fill: fraction of the picture's width or height.
+    Returns:
+        The point that all cameras look at, and their distance to it.
+    """
+    low, high = corners.amin(0), corners.amax(0)
+    centre, radius = (low + high) / 2, max(float((high - low).norm()) / 2, 1e-6)
+    distance, half = 4 * radius, math.tan(fov / 2)
+    for _ in range(30):
+        rotation = look_at(centre + away, centre)[:, :, :3]
+        x, y, z = ((corners - centre) @ rotation).unbind(-1)
+        depth = (distance - z).clamp(min=1e-3 * distance)
+        across, up = x / depth, y / depth
+        fullest = float(torch.stack([over.amax(1) - over.amin(1) for over in (across, up)]).max())
+        upright = float(rotation[:, 2, 1].mean())
+        centre = centre + torch.tensor([0.0, 0.0, 1.0]) * (up.amax() + up.amin()) / 2 * distance / max(upright, 0.25)
+        distance = max(distance * (fullest / (2 * half * fill)) ** 0.7, float(z.max()) + 0.2 * radius)
+    return centre, distance
+
+
+def elevation_of(positions: Float[Tensor, "cameras 3"], centre: Float[Tensor, "3"]) -> float:
+    """The middle one of the angles, in radians, at which cameras are above a point's horizon."""
+    away = torch.nn.functional.normalize(positions - centre, dim=-1)
+    return float(away[:, 2].asin().median().clamp(-STEEPEST, STEEPEST))

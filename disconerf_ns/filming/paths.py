@@ -1,0 +1,109 @@
+"""Camera paths that belong to the photographs or to a file: the training path, interpolation, spiral, nerfstudio's."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.camera_paths import get_interpolated_camera_path, get_path_from_json
+from nerfstudio.cameras.cameras import Cameras
+from torch import Tensor
+
+from disconerf_ns.errors import UserError, reason
+from disconerf_ns.filming.orbit import look_at
+
+CHAIN = 4
+"""Photographs between which the camera sways to and fro."""
+GOOD = 0.5
+"""Share, of what the best photograph sees, that the others of a chain see at least."""
+SPIRAL_RADIUS, TURNS = 0.12, 2
+"""Radius of a spiral as a fraction of the distance to what it looks at, and its turns."""
+
+
+def in_size(cameras: Cameras, resolution: int | None) -> Cameras:
+    """The same cameras with one size of picture: that of the first, or with `resolution` pixels on its shorter side."""
+    height, width = (int(side[0]) for side in (cameras.height, cameras.width))
+    scale = 1.0 if resolution is None else resolution / min(height, width)
+    height, width = round(height * scale), round(width * scale)
+    each = height / cameras.height
+    return replace(
+        cameras,
+        fx=cameras.fx * each,
+        fy=cameras.fy * each,
+        cx=width / 2 + (cameras.cx - cameras.width / 2) * each,
+        cy=cameras.cy * each,
+        width=torch.full_like(cameras.width, width),
+        height=torch.full_like(cameras.height, height),
+    )
+
+
+def path_of_file(path: Path) -> tuple[Cameras, float | None]:
+    """The cameras of a camera path that nerfstudio's viewer saved, and its length in seconds if it says so.
+
+    Raises:
+        UserError: the file cannot be read, or is no camera path.
+    """
+    try:
+        content = json.loads(path.read_text())
+        seconds = float(content.get("seconds") or 0) or None
+        return get_path_from_json(content), seconds
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        raise UserError(
+            f"{path}: not a camera path ({type(error).__name__}: {reason(error)}); save one in the tab Render of "
+            "nerfstudio's viewer."
+        ) from error
+
+
+def interpolated(cameras: Cameras, phases: Float[Tensor, "frames"], order: bool) -> Cameras:
+    """Cameras between the given ones, at phases from 0, the first one, to 1, the last one.
+
+    Args:
+        order: whether they are put in an order in which each is followed by the nearest of those that are left.
+    """
+    if len(cameras) == 1:
+        return cameras[torch.zeros(len(phases), dtype=torch.long)]
+    dense = get_interpolated_camera_path(cameras.to("cpu"), steps=max(len(phases), 2), order_poses=order)
+    chosen = dense[(phases * (len(dense) - 1)).round().long()]
+    return replace(chosen, width=cameras.width[:1].cpu().expand(len(phases), 1),
+                           height=cameras.height[:1].cpu().expand(len(phases), 1))  # fmt: skip
+
+
+def evenly(cameras: Cameras, frames: int | None) -> Cameras:
+    """So many of some cameras, spread evenly from the first to the last; None for all."""
+    if frames is None:
+        return cameras
+    return cameras[torch.linspace(0, len(cameras) - 1, frames).round().long()]
+
+
+def to_and_fro(frames: int) -> Float[Tensor, "frames"]:
+    """Phases in [0, 1] of a movement that starts slowly at 0, turns at 1 and ends at 0, so that it can be repeated."""
+    return (1 - (torch.arange(frames) / frames * 2 * math.pi).cos()) / 2
+
+
+def chain(cameras: Cameras, seen: Float[Tensor, "cameras"], count: int = CHAIN) -> list[int]:
+    """Photographs that see a thing well: the best one, then again and again the nearest of the good ones.
+
+    Args:
+        seen: how much of the thing each sees.
+    """
+    positions = cameras.camera_to_worlds[..., 3].cpu()
+    good = set((seen >= GOOD * seen.max()).nonzero()[:, 0].tolist())
+    order = [int(seen.argmax())]
+    while len(order) < min(count, len(good)):
+        left = sorted(good - set(order))
+        order.append(left[int((positions[left] - positions[order[-1]]).norm(dim=-1).argmin())])
+    return order
+
+
+def spiral(camera: Cameras, target: Float[Tensor, "3"], frames: int) -> Cameras:
+    """Cameras on a spiral in the plane of one camera's picture that goes out and back, all looking at a point."""
+    pose = camera.camera_to_worlds[0].cpu()
+    phase = torch.arange(frames) / frames
+    angle, radius = 2 * math.pi * TURNS * phase, SPIRAL_RADIUS * (pose[:, 3] - target).norm() * (math.pi * phase).sin()
+    offsets = radius[:, None] * (angle.cos()[:, None] * pose[:, 0] + angle.sin()[:, None] * pose[:, 1])
+    repeated = camera[torch.zeros(frames, dtype=torch.long)]
+    return replace(repeated, camera_to_worlds=look_at(pose[:, 3] + offsets, target))

@@ -1,0 +1,197 @@
+"""What is filmed from where: the cameras of every object's film, and one sentence on what they cannot show."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from nerfstudio.cameras.cameras import Cameras
+from torch import Tensor
+
+from disconerf_ns.filming.clean import cleaned
+from disconerf_ns.filming.orbit import directions, elevation_of, framed, hull, look_at, square
+from disconerf_ns.filming.paths import chain, in_size, interpolated, spiral, to_and_fro
+from disconerf_ns.filming.sight import SEES, drawn, in_sight, shares_clear, shares_seen, surface_of
+from disconerf_ns.filming.trial import visible_points
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.objects import ObjectId, SceneObject
+
+NEAR = math.radians(30)
+"""Largest angle, seen from the object, between a camera of the film and a photograph that shows its side."""
+CLEAR = 0.6
+"""Share of the object's surface that other things leave free where a camera may stand."""
+PLACES = 36
+"""Places on an orbit at which it is looked whether other things are in the way."""
+LEAST_ARC = math.radians(40)
+"""A shorter piece of the orbit, between things that stand in the way, is not worth a film."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One film: what is shown, and from where."""
+
+    name: str
+    """Of its file, without a suffix."""
+    shown: ObjectId | None
+    """The object that is alone in the picture; None for the edited scene."""
+    cameras: Cameras
+    """One for each frame."""
+    remark: str = ""
+    """What is to be known of it, without a full stop."""
+    stands: bool = True
+    """Whether a ground below it makes sense: not below what surrounds the photographs."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """An object as it is seen from outside, and as the photographs see it."""
+
+    points: Float[Tensor, "points 3"]
+    """Of its surface, in scene coordinates; none if nothing of it is solid."""
+    corners: Float[Tensor, "corners 3"]
+    """Of the convex hull of what is visible of it."""
+    seen: Float[Tensor, "cameras"]
+    """Share of the points that each photograph sees."""
+    voxel: float
+    """Side of its voxels."""
+    surrounds: bool
+    """Whether half of the photographs were taken from within the ball around it, as of a room's walls."""
+
+    @classmethod
+    def of(cls, scene: ArrangedScene, filmed: SceneObject, photographs: Cameras) -> Sight:
+        """Look for an object in the photographs."""
+        solid, positions = scene.solid(filmed.id), photographs.camera_to_worlds[..., 3].cpu()
+        if len(solid) == 0:
+            box = torch.cartesian_prod(*torch.tensor(filmed.box).T)
+            return cls(box[:0], box, torch.zeros(len(photographs)), 0.0, within_ball(box, positions))
+        voxel, points = float(solid.volumes.median()) ** (1 / 3), surface_of(solid)
+        corners = hull(solid.points)
+        surrounds = within_ball(corners, positions)
+        if not surrounds:
+            elevation = elevation_of(positions, corners.mean(0))
+            visible = visible_points(scene, filmed.id, cleaned(scene, filmed.id), corners, elevation)
+            if len(visible) > 0:
+                points, corners = drawn(visible), hull(visible)
+        return cls(points, corners, shares_seen(scene, photographs, points, 2 * voxel), voxel, surrounds)
+
+    @property
+    def seeing(self) -> Bool[Tensor, "cameras"]:
+        """The photographs that see it; if none does, all."""
+        sees = self.seen >= SEES
+        return sees if bool(sees.any()) else torch.ones_like(sees)
+
+    @property
+    def centre(self) -> Float[Tensor, "3"]:
+        """Middle of what it spans."""
+        return (self.corners.amin(0) + self.corners.amax(0)) / 2
+
+
+def within_ball(corners: Float[Tensor, "corners 3"], positions: Float[Tensor, "cameras 3"]) -> bool:
+    """Whether cameras' median distance to the middle of a thing is less than half of the thing's diagonal."""
+    low, high = corners.amin(0), corners.amax(0)
+    return bool((positions - (low + high) / 2).norm(dim=-1).median() < (high - low).norm() / 2)
+
+
+def orbit(
+    scene: ArrangedScene, filmed: SceneObject, photographs: Cameras, frames: int, size: int, among: bool = False
+) -> Shot:
+    """A turntable around an object: level, at the photographs' own height angle, and as near as it fits.
+
+    It begins where the photograph was taken that sees the object best. Of what surrounds the photographs there is no
+    turntable, and none where other things stand in the way all around: there the camera sways between photographs.
+
+    Args:
+        photographs: cameras of the training views.
+        frames: number of cameras.
+        size: side of the square pictures in pixels.
+        among: whether the edited scene is shown around the object, so that its other things can stand in the way.
+    """
+    sight, positions = Sight.of(scene, filmed, photographs), photographs.camera_to_worlds[..., 3].cpu()
+    name, shown = filmed.file_name, None if among else filmed.id
+    if sight.surrounds:
+        sway = _between_photographs(sight, photographs, frames, size, "it surrounds them")
+        return Shot(name, shown, *sway, stands=False)
+    elevation = elevation_of(positions[sight.seeing], sight.centre)
+    first = positions[int(sight.seen.argmax())] - sight.centre
+    start = math.atan2(float(first[1]), float(first[0]))
+    azimuths, remark = start + torch.arange(frames) / frames * 2 * math.pi, ""
+    target, distance = framed(sight.corners, directions(azimuths, elevation))
+    if among and len(sight.points) > 0:
+        middle, arc = free_arc(scene, sight, positions, target, distance, elevation)
+        if arc < LEAST_ARC:
+            why = "other things are in the way around it"
+            return Shot(name, shown, *_between_photographs(sight, photographs, frames, size, why))
+        if arc < 2 * math.pi:
+            azimuths = middle + arc * (to_and_fro(frames) - 0.5)
+            remark = f"the camera sways through {math.degrees(arc):.0f} degrees, because other things are in the way; "
+    cameras = square(look_at(target + distance * directions(azimuths, elevation), target), size)
+    share = unseen(cameras.camera_to_worlds[..., 3], positions[sight.seeing], target)
+    side = f"looks at it from more than {math.degrees(NEAR):.0f} degrees beside every photograph that sees it"
+    return Shot(name, shown, cameras, f"{remark}{share:.0%} of the path {side}")
+
+
+def free_arc(
+    scene: ArrangedScene,
+    sight: Sight,
+    positions: Float[Tensor, "photographs 3"],
+    target: Float[Tensor, "3"],
+    distance: float,
+    elevation: float,
+) -> tuple[float, float]:
+    """Middle and length, in radians, of the longest arc of an orbit on which cameras may stand in the edited scene.
+
+    Other things hide the object from nowhere there, and each place is in sight of a photograph's camera at `positions`,
+    which the outside of a room is not.
+    """
+    around = torch.arange(PLACES) / PLACES * 2 * math.pi
+    places = target + distance * directions(around, elevation)
+    clear = shares_clear(scene, places, sight.points) >= CLEAR
+    first, count = longest_run(clear & in_sight(scene, places, positions))
+    if count == PLACES:
+        return 0.0, 2 * math.pi
+    arc = max(count - 1, 0) / PLACES * 2 * math.pi
+    return float(around[first]) + arc / 2, arc
+
+
+def spiral_shot(
+    scene: ArrangedScene, filmed: SceneObject, photographs: Cameras, frames: int, size: int, among: bool = False
+) -> Shot:
+    """A spiral at the photograph that sees an object best; arguments as for `orbit`."""
+    sight = Sight.of(scene, filmed, photographs)
+    best = int(sight.seen.argmax())
+    cameras = spiral(in_size(photographs[best : best + 1], size), sight.centre, frames)
+    shown = None if among else filmed.id
+    return Shot(filmed.file_name, shown, cameras, f"a spiral at photograph {best}, which sees it best")
+
+
+def _between_photographs(sight: Sight, photographs: Cameras, frames: int, size: int, why: str) -> tuple[Cameras, str]:
+    """Cameras that sway between the photographs that see an object best, and why they do."""
+    best = chain(photographs, sight.seen)
+    views = in_size(photographs[torch.tensor(best)], size)
+    poses = interpolated(views, to_and_fro(frames), order=False).camera_to_worlds
+    fov = 2 * math.atan(float(views.height[0] / 2 / views.fy[0]))
+    listed = ", ".join(map(str, best))
+    return square(poses, size, fov), f"no turntable, because {why}; the camera sways between photographs {listed}"
+
+
+def unseen(
+    cameras: Float[Tensor, "cameras 3"], photographs: Float[Tensor, "photographs 3"], centre: Float[Tensor, "3"]
+) -> float:
+    """Fraction of cameras farther than `NEAR` from all photographs, as angles that are seen from a point."""
+    of_film, of_photographs = (torch.nn.functional.normalize(x - centre, dim=-1) for x in (cameras, photographs))
+    nearest = (of_film @ of_photographs.T).amax(-1).clamp(-1, 1).acos()
+    return float((nearest > NEAR).float().mean())
+
+
+def longest_run(free: Bool[Tensor, "places"]) -> tuple[int, int]:
+    """Start and length of the longest run of True on a circle."""
+    if bool(free.all()):
+        return 0, len(free)
+    doubled, best, run = [*free.tolist(), *free.tolist()], (0, 0), 0
+    for end, each in enumerate(doubled):
+        run = run + 1 if each else 0
+        if run > best[1]:
+            best = (end - run + 1) % len(free), run
+    return best

@@ -1,0 +1,114 @@
+"""What cameras see of a thing: the share of its surface from which light arrives through all that stands between."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
+from torch import Tensor
+
+from disconerf_ns.rendering.rays import sample_edited
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.occupancy import intersect_box
+from disconerf_ns.scene.solid import Solid
+
+POINTS = 32
+"""Points of a surface that are looked for."""
+SEES = 0.1
+"""Share of a thing's surface from which on a camera sees it; the side that is turned to the camera is about half."""
+
+
+def surface_of(solid: Solid, count: int = POINTS) -> Float[Tensor, "points 3"]:
+    """Middles of at most `count` voxels of a solid's surface, in scene coordinates."""
+    occupied = solid.grid.occupied[None, None].float()
+    inner = -torch.nn.functional.max_pool3d(-occupied, 3, stride=1, padding=1)[0, 0] > 0
+    return drawn(solid.points[~inner[solid.grid.occupied]].cpu(), count)
+
+
+def drawn(points: Float[Tensor, "n 3"], count: int = POINTS) -> Float[Tensor, "points 3"]:
+    """At most `count` of some points, the same ones each time."""
+    return points[torch.randperm(len(points), generator=torch.Generator().manual_seed(0))[:count]]
+
+
+def shares_seen(
+    scene: ArrangedScene, cameras: Cameras, points: Float[Tensor, "points 3"], margin: float
+) -> Float[Tensor, "cameras"]:
+    """Share of the points that each camera sees: inside its picture, and with nothing between, the scene unedited.
+
+    Args:
+        cameras: n of them; their lenses count as free of distortion.
+        points: of a surface, in scene coordinates.
+        margin: depth of surface that may lie before a point.
+    """
+    poses = cameras.camera_to_worlds.cpu()
+    rotation, position = poses[..., :3], poses[..., 3]
+    x, y, z = torch.einsum("cij,cpi->pcj", rotation, points[None] - position[:, None]).unbind(-1)
+    ahead = -z.clamp(max=-1e-6)
+    across, down = (cameras.fx[:, 0].cpu() * x / ahead, -cameras.fy[:, 0].cpu() * y / ahead)
+    right, low = cameras.cx[:, 0].cpu() + across, cameras.cy[:, 0].cpu() + down
+    width, height = cameras.width[:, 0].cpu(), cameras.height[:, 0].cpu()
+    inside = (z < 0) & (right > 0) & (right < width) & (low > 0) & (low < height)
+    point, camera = inside.nonzero(as_tuple=True)
+    seen = torch.zeros(inside.shape)
+    until = (points[point] - position[camera]).norm(dim=-1) - margin
+    seen[point, camera] = (hidden(scene, position[camera], points[point], until, edited=False) < 0.5).float()
+    return seen.mean(0)
+
+
+def shares_clear(
+    scene: ArrangedScene, positions: Float[Tensor, "places 3"], points: Float[Tensor, "points 3"]
+) -> Float[Tensor, "places"]:
+    """Share of a thing's points that nothing in the edited scene hides from each place, up to the box of the points."""
+    origins, ends = pairs(positions, points)
+    away = ends - origins
+    distance = away.norm(dim=-1)
+    enter, _ = intersect_box(origins, away / distance[:, None], torch.stack([points.amin(0), points.amax(0)]))
+    clear = hidden(scene, origins, ends, enter.minimum(distance), edited=True) < 0.5
+    return clear.view(len(positions), -1).float().mean(-1)
+
+
+def in_sight(
+    scene: ArrangedScene, positions: Float[Tensor, "places 3"], photographs: Float[Tensor, "photographs 3"]
+) -> Bool[Tensor, "places"]:
+    """Places that can be seen from where a photograph was taken, so that no wall is between them."""
+    origins, ends = pairs(positions, photographs)
+    free = hidden(scene, origins, ends, (ends - origins).norm(dim=-1), edited=False) < 0.5
+    return free.view(len(positions), -1).any(-1)
+
+
+def pairs(
+    starts: Float[Tensor, "starts 3"], ends: Float[Tensor, "ends 3"]
+) -> tuple[Float[Tensor, "pairs 3"], Float[Tensor, "pairs 3"]]:
+    """Each start with each end, the ends of a start after each other."""
+    return starts.repeat_interleave(len(ends), 0), ends.repeat(len(starts), 1)
+
+
+def hidden(
+    scene: ArrangedScene,
+    origins: Float[Tensor, "rays 3"],
+    points: Float[Tensor, "rays 3"],
+    until: Float[Tensor, "rays"],
+    edited: bool,
+) -> Float[Tensor, "rays"]:
+    """Fraction of a point's light that is lost on its way to an origin: the rendering weights (Eq. 1) in between.
+
+    Args:
+        until: distance from the origin from which on nothing counts.
+        edited: whether the scene's edit counts.
+    """
+    radiance, size, parts = scene.trained.radiance, scene.options.rays_at_once, []
+    ends = (column.to(radiance.device).split(size) for column in (origins, points, until))
+    with radiance.still():
+        for start, end, last in zip(*ends):
+            distance = (end - start).norm(dim=-1, keepdim=True)
+            directions = (end - start) / distance.clamp(min=1e-9)
+            rays = RayBundle(origins=start, directions=directions, pixel_area=torch.ones_like(distance))
+            if edited and scene.edit.repaints:
+                samples, _ = sample_edited(scene, rays)
+                weights, depth = samples.weights, (samples.positions - start[:, None]).norm(dim=-1)
+            else:
+                intervals = radiance.sample(rays)
+                weights, depth = intervals.weights(radiance.densities(intervals)), intervals.middles
+            parts.append((weights * (depth < last[:, None])).sum(-1).cpu())
+    return torch.cat(parts) if parts else torch.zeros(0)
