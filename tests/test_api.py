@@ -136,6 +136,7 @@ def test_splats(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsy
     from disconerf_ns.export.splats_ply import read_ply, write_ply
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("disconerf_ns.api.EVIDENCE", 4000)
     run_example(monkeypatch, "07_splats.py", run.config)
     sizes = {file.stem: len(read_ply(file)) for file in tmp_path.glob("*.ply")}
     assert all(sizes[f"object_0{number}"] > 20 for number in range(4))
