@@ -86,6 +86,7 @@ class SplatsBenchmark:
         content = {
             "run": str(self.data.name),
             "views": len(chosen),
+            "rays": self.rays,
             "gaussians": {name: len(owned.splats) for name, owned in kinds.items()},
             "seconds of sampling": round(seconds),
             "frame": given.said,
