@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,14 +11,19 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
 from disconerf_ns.composition import Composition
 from disconerf_ns.composition import compose as compose_runs
 from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation import scores
+from disconerf_ns.evaluation.predictions import as_trained
 from disconerf_ns.evaluation.scores import Scores
 from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of, masks_of, views_of
+from disconerf_ns.export.splats_apart import OwnedSplats, Straddling, take_apart
+from disconerf_ns.export.splats_frame import FrameOfSplats, GivenSplats, decide
+from disconerf_ns.export.splats_sampled import look_at_all, sample_splats
 from disconerf_ns.filming.frames import Look, film
 from disconerf_ns.filming.shots import orbit
 from disconerf_ns.filming.writers import FORMATS, write_film
@@ -26,11 +32,16 @@ from disconerf_ns.masks.placement import Orientation
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import frame_outputs, output_table, unmixed
-from disconerf_ns.runs import load_pipeline
+from disconerf_ns.runs import load_pipeline, read_splats
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import SceneObject
+from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.tree import DEFAULT
+from disconerf_ns.surface.rays import sampled_rays
+
+EVIDENCE = 100_000
+"""Rays of the training views that tell which frame a file of gaussians is in."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +199,86 @@ class Scene:
             raise UserError(f"film: {frames} frames of {size} pixels were asked for; both have to be 1 or more.")
         shot = orbit(self.arranged, self.find(name), self.cameras(), frames, size)
         return film(self.arranged, shot.cameras, self.find(name).id, Look(clean, shadow and shot.stands), transparent)
+
+    # ---------------------------------------------------------------- splats
+
+    @property
+    def capture(self) -> Similarity:
+        """What takes the scene's coordinates to those of the capture, which its data's files are in."""
+        outputs = self.run.datamanager.train_dataparser_outputs
+        return Similarity.of_matrix(outputs.dataparser_scale * outputs.dataparser_transform.double()).inverse()
+
+    def training_rays(self, most: int) -> Iterator[RayBundle]:
+        """Flat rays of each training view, about `most` of all, through pixels that teach the radiance field."""
+        data, cameras = self.run.datamanager, self.cameras().to(self.run.device)
+        pixels = int((cameras.height * cameras.width).sum())
+        scale = min(1.0, math.sqrt(most / pixels))
+        for view in range(len(cameras)):
+            size = (max(round(int(side[view]) * scale), 1) for side in (cameras.height, cameras.width))
+            height, width = size
+            rays = as_trained(self.run, sampled_rays(cameras, view, height, width).flatten(), view)
+            taught = data.taught_at(view, height, width).flatten().to(rays.directions.device)
+            yield rays[taught & rays.directions.isfinite().all(-1)]
+
+    def given_splats(self, path: Path | str, frame: FrameOfSplats = "auto") -> GivenSplats:
+        """Gaussians of the same capture, and where they are in the scene.
+
+        Args:
+            path: a PLY file of gaussians, or the config.yml or folder of a splatfacto run.
+            frame: coordinates of a file: "scene" as in this run, "capture" as in its data, or "auto", which decides by
+                the surface on which the gaussians have to lie. A run says where it is.
+        Raises:
+            UserError: there are no gaussians that can be read, or they fit nowhere.
+        """
+        splats, to_capture = read_splats(Path(path))
+        to_scene = self.capture.inverse()
+        frames = {"capture": to_scene, "scene": Similarity()}
+        if to_capture is not None:
+            return GivenSplats(
+                splats, to_scene @ to_capture, "scene of the splatfacto run, whose files say where it is"
+            )
+        if frame != "auto":
+            return GivenSplats(splats, frames[frame], f"{frame}, as was said")
+        surface = look_at_all(self.arranged, self.training_rays(EVIDENCE)).positions
+        radiance = self.arranged.trained.radiance
+        with radiance.still():
+            best, fits = decide(splats.selected(splats.finite), frames, surface, radiance.contraction)
+        evidence = ", ".join(f"{name} {fit.score:.2f}" for name, fit in fits.items())
+        return GivenSplats(splats, frames[best], f"{best}, as the surface says (fit from 0 to 1: {evidence})")
+
+    def splats(
+        self,
+        given: Path | str | None = None,
+        frame: FrameOfSplats = "auto",
+        straddling: Straddling = "keep",
+        gaussians: int = 200_000,
+        degree: int = 0,
+        rays: int = 1_000_000,
+    ) -> OwnedSplats:
+        """Gaussians and whose they are, in the capture's coordinates; `.of(object.id)` are those of an object.
+
+        Args:
+            given: a PLY file or a splatfacto run of the same capture, which is taken apart; None samples gaussians from
+                the radiance field's surface.
+            frame: as in `given_splats`.
+            straddling: what becomes of given gaussians on a border: kept whole, dropped, or split.
+            gaussians: most gaussians that are sampled.
+            degree: of the sampled ones' spherical harmonics, from 0 to 3.
+            rays: rays of the training views, about, that are sampled.
+        Raises:
+            UserError: there are no gaussians that can be read, or they fit nowhere.
+
+        >>> scene = load(run)
+        >>> splats = scene.splats(gaussians=500, rays=2000)
+        >>> len(splats.of(scene.objects[1].id)) > 0
+        True
+        """
+        if given is None:
+            looks = look_at_all(self.arranged, self.training_rays(rays), self.objects)
+            return sample_splats(self.arranged, looks, gaussians, degree).placed(self.capture)
+        found = self.given_splats(given, frame)
+        apart = take_apart(self.arranged, found.splats, straddling, found.to_scene)
+        return apart.placed(self.capture @ found.to_scene)
 
 
 def save_film(path: Path | str, frames: Iterable[Float[Tensor, "height width channels"]], fps: float = 24) -> None:

@@ -119,7 +119,7 @@ class DiscoNerfDataManager(VanillaDataManager):
             device = torch.device("cpu")
         taught = None
         if self._crop_radius(dataset.cameras) is not None or parsed.mask_filenames is not None:
-            taught = [self._taught_at(index, *self._image_size(index)) for index in range(len(dataset))]
+            taught = [self.taught_at(index, *self._image_size(index)) for index in range(len(dataset))]
         images = read_photos(dataset.get_numpy_image, len(dataset))
         return Photos(images, device, parsed.alpha_color, taught)
 
@@ -236,12 +236,12 @@ class DiscoNerfDataManager(VanillaDataManager):
 
     def taught(self, index: int) -> Bool[Tensor, "pixels"]:
         """True for pixels of `view_rays` that have a ray which teaches nerfstudio's radiance field."""
-        taught = self._taught_at(index, *self.view_size(index)).flatten()
+        taught = self.taught_at(index, *self.view_size(index)).flatten()
         if self._may_lack_rays:
             taught &= self.view_rays(index).directions.isfinite().all(-1).cpu()
         return taught
 
-    def _taught_at(self, index: int, rows: int, columns: int) -> Bool[Tensor, "rows columns"]:
+    def taught_at(self, index: int, rows: int, columns: int) -> Bool[Tensor, "rows columns"]:
         """True for pixels of a view of this size inside nerfstudio's mask and fisheye radius."""
         taught = np.ones((rows, columns), dtype=bool)
         files = self.train_dataparser_outputs.mask_filenames

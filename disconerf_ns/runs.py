@@ -19,6 +19,7 @@ from disconerf_ns.scene.tree import ObjectTree
 if TYPE_CHECKING:
     from nerfstudio.engine.trainer import TrainerConfig
 
+    from disconerf_ns.export.splats import Splats
     from disconerf_ns.pipeline import DiscoNerfPipeline
     from disconerf_ns.scene.connected_parts import ConnectedParts
 
@@ -150,3 +151,22 @@ def capture_frame(config: Path) -> Similarity:
             f"{path}: the frame of the capture cannot be read ({reason(error)}); ns-train writes this file beside "
             "config.yml."
         ) from error
+
+
+def read_splats(path: Path) -> tuple[Splats, Similarity | None]:
+    """Gaussians of a PLY file or a splatfacto run, and what takes their coordinates to the capture's.
+
+    Args:
+        path: the PLY file, the run's config.yml, or its folder.
+    Returns:
+        The gaussians, and the similarity; None where a file does not say it.
+    Raises:
+        UserError: there is no such file or run, or it has no gaussians that can be read.
+    """
+    from disconerf_ns.export.splats_ply import read_ply
+    from disconerf_ns.export.splats_run import read_run
+
+    config = path / "config.yml" if path.is_dir() else path
+    if config.suffix != ".yml":
+        return read_ply(path), None
+    return read_run(config_of(config), config), capture_frame(config)

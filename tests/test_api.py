@@ -131,6 +131,21 @@ def test_score(run: Run, scene: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert "IoU 100.0" in rows[0], "the masks of this scene are exact"
 
 
+def test_splats(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    from disconerf_ns.export.splats import Splats
+    from disconerf_ns.export.splats_ply import read_ply, write_ply
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("disconerf_ns.api.EVIDENCE", 4000)
+    run_example(monkeypatch, "07_splats.py", run.config)
+    sizes = {file.stem: len(read_ply(file)) for file in tmp_path.glob("*.ply")}
+    assert all(sizes[f"object_0{number}"] > 20 for number in range(4))
+    write_ply(tmp_path / "all" / "whole.ply", Splats.cat([read_ply(file) for file in sorted(tmp_path.glob("*.ply"))]))
+    run_example(monkeypatch, "07_splats.py", run.config, tmp_path / "all" / "whole.ply")
+    assert abs(len(read_ply(tmp_path / "object_01.ply")) / sizes["object_01"] - 1) < 0.2
+    assert f"object_01.ply: {sizes['object_01']} gaussians" in capsys.readouterr().out
+
+
 def quietly(function):
     """The function without the lines in which nerfstudio says what it loads."""
 

@@ -34,6 +34,10 @@ COMMANDS = {
     "eval": ("disconerf_ns.cli.eval:Eval", "score a run's objects on views with true labels"),
     "relocate": ("disconerf_ns.cli.relocate:Relocate", "write the new place of a run's data into its config.yml"),
     "export": ("disconerf_ns.cli.export:Export", "write every object as mesh, points, picture, masks and USDZ"),
+    "export splats": (
+        "disconerf_ns.cli.export_splats:ExportSplats",
+        "write 3D gaussians of every object, sampled or taken from a splat of the capture",
+    ),
     "compose": ("disconerf_ns.cli.compose:Compose", "render objects of several runs together"),
     "render": (
         "disconerf_ns.cli.render:Render",

@@ -1,0 +1,140 @@
+"""`disconerf export splats`: 3D gaussians of every object, sampled from the scene or taken from a splat of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.files import check_writable
+from disconerf_ns.runs import check_granularity, objects_of, other_objects_of
+from disconerf_ns.scene.objects import find_object
+
+if TYPE_CHECKING:
+    from disconerf_ns.api import Scene
+    from disconerf_ns.export.splats_apart import OwnedSplats
+    from disconerf_ns.scene.similarity import Similarity
+
+SCENE = "scene.ply"
+"""File of all sampled gaussians together, in the order of the table of labels."""
+
+
+@dataclass
+class ExportSplats:
+    """Write one PLY file of 3D gaussians per object of a run, as edited in the viewer, and one of the rest."""
+
+    load_config: Path
+    """config.yml of the run."""
+    output_dir: Path = Path("exports/splats")
+    """Folder of the PLY files, of the table labels.npz and of splats.json, which lists them; where gaussians are
+    sampled, scene.ply has them all."""
+    splats: Path | None = None
+    """Gaussians of the same capture that are taken apart: a PLY file, or config.yml or folder of a splatfacto run.
+    Without it, gaussians are sampled from the surface of the run's radiance field."""
+    objects: tuple[str, ...] = ()
+    """Names of the objects that get a file, such as object_03 or a name given in the viewer; by default all objects.
+    All other gaussians, if there are any, are in rest.ply."""
+    granularity: float | None = None
+    """How fine objects are, from 0, the coarsest, to 1; by default as saved in the viewer, or else 0.5."""
+    straddling: Literal["keep", "drop", "split"] = "keep"
+    """Given gaussians of which no object has four fifths: kept whole with the one that has most, dropped, or split into
+    halves until each is on one side."""
+    splats_frame: Literal["auto", "scene", "capture"] = "auto"
+    """Coordinates of a given PLY file: "scene" as nerfstudio trains, which ns-export writes; "capture" as the camera
+    poses in the data. "auto" looks in which of them the gaussians lie on the scene's surface."""
+    frame: Literal["same", "scene", "capture"] = "same"
+    """Coordinates that are written: "same" as those of the given gaussians, or the capture's where they are sampled."""
+    supersplat: bool = False
+    """Turn what is written by 180 degrees about z, which SuperSplat turns back when it opens it."""
+    gaussians: int = 200_000
+    """Most gaussians that are sampled."""
+    degree: int = 0
+    """Degree of the spherical harmonics of sampled gaussians, from 0, the same colour from all sides, to 3."""
+    rays: int = 1_000_000
+    """Rays of the training views, about, from which gaussians are sampled."""
+
+    def __call__(self) -> None:
+        """Sample or read the gaussians, say whose each is, and write them.
+
+        Raises:
+            UserError: the run has no objects, no object of a given name, an option is out of range, the gaussians
+                cannot be read, or they lie nowhere on the surface of the scene.
+        """
+        self._check_options()
+        check_writable(self.output_dir, "name another folder with --output-dir.")
+        shown, others = (of(self.load_config, self.granularity) for of in (objects_of, other_objects_of))
+        chosen = [find_object(shown, name, others).name for name in self.objects]
+
+        from rich.console import Console
+        from rich.table import Table
+
+        from disconerf_ns.api import load
+        from disconerf_ns.export.splats_files import write_splats
+        from disconerf_ns.export.splats_frame import SUPERSPLAT
+        from disconerf_ns.export.splats_ply import write_ply
+
+        scene = load(self.load_config)
+        scene = scene if self.granularity is None else scene.at(self.granularity)
+        objects = [scene.find(name) for name in dict.fromkeys(chosen)] or scene.objects
+        owned, to_capture, said = self._given(scene, self.splats) if self.splats is not None else self._sampled(scene)
+        if self.supersplat:
+            owned, to_capture = owned.placed(SUPERSPLAT), to_capture @ SUPERSPLAT.inverse()
+        facts = {
+            "frame": said,
+            "supersplat": self.supersplat,
+            "source": None if self.splats is None else str(self.splats),
+            "straddling": None if self.splats is None else self.straddling,
+        }
+        named = [each for each in objects if each.number is not None]
+        written = write_splats(self.output_dir, owned, named, to_capture, facts)
+        if self.splats is None:
+            write_ply(self.output_dir / SCENE, owned.splats)
+        table = Table("object", "gaussians", "file")
+        for each in written:
+            table.add_row(each.name, f"{each.gaussians:,}", each.file.name)
+        Console().print(table)
+        print(f"export splats: {len(written)} PLY files of {len(owned.splats):,} gaussians are in {self.output_dir}")
+
+    def _check_options(self) -> None:
+        for option in ("gaussians", "rays"):
+            if getattr(self, option) < 1:
+                raise UserError(f"export splats: --{option} is {getattr(self, option)}; it has to be 1 or more.")
+        if not 0 <= self.degree <= 3:
+            raise UserError(f"export splats: --degree is {self.degree}; it has to be from 0 to 3.")
+        if self.splats is not None and not self.splats.exists():
+            raise UserError(
+                f"export splats: there is no {self.splats}; pass a PLY file of gaussians or a splatfacto run with "
+                "--splats, or leave it out to sample gaussians from the radiance field."
+            )
+        check_granularity("export splats", self.granularity)
+
+    def _sampled(self, scene: Scene) -> tuple[OwnedSplats, Similarity, str]:
+        from rich.progress import track
+
+        from disconerf_ns.export.splats_sampled import look_at_all, sample_splats
+        from disconerf_ns.scene.similarity import Similarity
+
+        views = track(scene.training_rays(self.rays), "looking at the surface", total=len(scene.cameras()))
+        looks = look_at_all(scene.arranged, views, scene.objects)
+        sampled = sample_splats(scene.arranged, looks, self.gaussians, self.degree)
+        if self.frame == "scene":
+            return sampled, scene.capture, "scene"
+        return sampled.placed(scene.capture), Similarity(), "capture"
+
+    def _given(self, scene: Scene, path: Path) -> tuple[OwnedSplats, Similarity, str]:
+        from disconerf_ns.export.splats_apart import take_apart
+        from disconerf_ns.scene.similarity import Similarity
+
+        given = scene.given_splats(path, self.splats_frame)
+        print(f"splats: {len(given.splats):,} gaussians, in the frame {given.said}")
+        if broken := int((~given.splats.finite).sum()):
+            print(f"splats: {broken:,} of them have a value that is not finite; they are left out")
+        apart = take_apart(scene.arranged, given.splats, self.straddling, given.to_scene)
+        places = {
+            "same": (Similarity(), scene.capture @ given.to_scene, "same as given"),
+            "scene": (given.to_scene, scene.capture, "scene"),
+            "capture": (scene.capture @ given.to_scene, Similarity(), "capture"),
+        }
+        placement, to_capture, said = places[self.frame]
+        return apart.placed(placement), to_capture, said

@@ -1,0 +1,53 @@
+"""The gaussians of a splatfacto run, from its newest checkpoint; gsplat and a GPU are not needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from nerfstudio.engine.trainer import TrainerConfig
+from nerfstudio.models.splatfacto import SplatfactoModelConfig
+
+from disconerf_ns.compat.checkpoints import allow_numpy_scalars
+from disconerf_ns.errors import UserError, reason
+from disconerf_ns.export.spherical_harmonics import C0
+from disconerf_ns.export.splats import Splats
+
+PARAMETERS = ("means", "scales", "quats", "opacities", "features_dc", "features_rest")
+
+
+def read_run(config: TrainerConfig, config_path: Path) -> Splats:
+    """Gaussians of a splatfacto run, in its scene coordinates.
+
+    Args:
+        config: content of the run's config.yml.
+        config_path: the file, beside which the checkpoints are.
+    Raises:
+        UserError: it is another kind of run, or has no checkpoint that can be read.
+    """
+    model = getattr(config.pipeline, "model", None)
+    if not isinstance(model, SplatfactoModelConfig):
+        raise UserError(
+            f"splats: {config_path} is a run of {config.method_name}, not of splatfacto; pass the config.yml of a "
+            "splatfacto run or a PLY file with --splats, or leave it out to sample splats from the radiance field."
+        )
+    checkpoints = sorted((config_path.parent / config.relative_model_dir).glob("step-*.ckpt"))
+    if not checkpoints:
+        raise UserError(f"splats: {config_path.parent} has no checkpoint yet; train it first.")
+    allow_numpy_scalars()
+    try:
+        state = torch.load(checkpoints[-1], map_location="cpu")["pipeline"]
+        state = {key.removeprefix("_model.").removeprefix("module."): value for key, value in state.items()}
+        old = "gauss_params.means" not in state
+        means, scales, quats, opacities, flat, rest = (
+            state[name if old else f"gauss_params.{name}"].float() for name in PARAMETERS
+        )
+    except (OSError, RuntimeError, KeyError, TypeError, EOFError, ValueError, UnpicklingError) as error:
+        raise UserError(
+            f"splats: {checkpoints[-1]} cannot be read as gaussians ({reason(error)}); delete it to take an earlier "
+            "checkpoint, or pass the run's exported PLY file with --splats."
+        ) from error
+    if model.sh_degree == 0:  # splatfacto then learns colours before a sigmoid
+        flat, rest = (flat.sigmoid() - 0.5) / C0, rest[:, :0]
+    return Splats(means, scales, quats, opacities[:, 0], torch.cat([flat[:, None], rest], 1))
