@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
@@ -57,8 +56,6 @@ def write_points(path: Path, mesh: ObjectMesh, count: int) -> Path:
         mesh: vertices in the capture's frame.
         count: number of points.
     """
-    from plyfile import PlyData, PlyElement
-
     shape = as_trimesh(mesh, path.name, "ply")
     points, face = trimesh.sample.sample_surface(shape, count, seed=0)
     shares = trimesh.triangles.points_to_barycentric(shape.triangles[face], points)[..., None]
@@ -70,9 +67,7 @@ def write_points(path: Path, mesh: ObjectMesh, count: int) -> Path:
     rows = np.empty(count, [tuple(name.split(":")) for name in names])
     for name, column in zip(rows.dtype.names, np.concatenate([points, normals, colors], 1).T):
         rows[name] = column
-    stream = BytesIO()
-    PlyData([PlyElement.describe(rows, "vertex")]).write(stream)
-    return _written({path.with_name(f"{path.name}.ply"): stream.getvalue()})[0]
+    return _written({path.with_name(f"{path.name}.ply"): ply_bytes(rows)})[0]
 
 
 def as_trimesh(mesh: ObjectMesh, name: str, kind: MeshFormat) -> trimesh.Trimesh:

@@ -7,7 +7,6 @@ rot_0..3 as a quaternion (w, x, y, z).
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from disconerf_ns.errors import UserError, reason
+from disconerf_ns.export.ply import NotPly, ply_bytes, read_header, read_vertices
 from disconerf_ns.export.spherical_harmonics import C0, LARGEST_DEGREE, bases
 from disconerf_ns.export.splats import Splats
 from disconerf_ns.files import write_whole
@@ -33,8 +33,6 @@ REMEDY = "open it in SuperSplat or another converter, save it as an uncompressed
 
 def write_ply(path: Path, splats: Splats) -> None:
     """Write a PLY file of gaussians, whole or not at all."""
-    from plyfile import PlyData, PlyElement
-
     rest = splats.sh[:, 1:].mT.flatten(1)
     names = (*POSITION, *NORMAL, *FLAT, *(f"f_rest_{k}" for k in range(rest.shape[1])), "opacity", *SCALES, *TURN)
     columns = (
@@ -48,9 +46,7 @@ def write_ply(path: Path, splats: Splats) -> None:
     )
     table = torch.cat(columns, 1).cpu().numpy().astype("<f4")
     rows = np.ascontiguousarray(table).view([(name, "<f4") for name in names])[:, 0]
-    content = io.BytesIO()
-    PlyData([PlyElement.describe(rows, "vertex")], byte_order="<").write(content)
-    write_whole(path, content.getvalue())
+    write_whole(path, ply_bytes(rows))
 
 
 def read_ply(path: Path) -> Splats:
@@ -59,22 +55,20 @@ def read_ply(path: Path) -> Splats:
     Raises:
         UserError: the file is missing, broken, or no plain PLY file of 3D gaussians.
     """
-    from plyfile import PlyData, PlyHeaderParseError, PlyParseError
-
     begin = _first_bytes(path)
     for magic, name in OTHER_FORMATS:
         if begin.startswith(magic):
             raise UserError(f"splats: {path} is a file of format {name}, which is not read here; {REMEDY}")
     try:
-        elements = {each.name: each for each in PlyData.read(str(path)).elements}
-    except PlyHeaderParseError as error:
-        raise UserError(f"splats: {path} is not a PLY file ({reason(error)}); {REMEDY}") from error
-    except (PlyParseError, ValueError, OSError) as error:
+        header = read_header(path)
+        if "chunk" in header.elements:
+            raise UserError(f"splats: {path} is a compressed PLY file of SuperSplat; {REMEDY}")
+        rows = read_vertices(path, header)
+    except NotPly as error:
+        raise UserError(f"splats: {path} is not a PLY file ({error}); {REMEDY}") from error
+    except (ValueError, OSError) as error:
         raise UserError(f"splats: {path} is cut off or damaged ({reason(error)}); export it again.") from error
-    if "chunk" in elements:
-        raise UserError(f"splats: {path} is a compressed PLY file of SuperSplat; {REMEDY}")
-    rows = elements["vertex"].data if "vertex" in elements else np.zeros(0)
-    return _splats(path, rows, "face" in elements)
+    return _splats(path, rows, "face" in header.elements)
 
 
 def _first_bytes(path: Path) -> bytes:
