@@ -12,6 +12,8 @@ from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
+from disconerf_ns.composition import Composition
+from disconerf_ns.composition import compose as compose_runs
 from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation import scores
 from disconerf_ns.evaluation.scores import Scores
@@ -228,6 +230,23 @@ def load(run: Path | str) -> Scene:
         raise UserError(f"load: there is no {config}; pass a run's folder or its config.yml.")
     pipeline = load_pipeline(config, test_mode="test")
     return Scene(pipeline, pipeline.model.current.value)
+
+
+def compose(file: Path | str) -> Scene:
+    """The scene of one run with objects of this and other runs in it, which the output `edited` shows.
+
+    Args:
+        file: JSON file that names the runs, their objects, and where these stand; README describes it.
+    Raises:
+        UserError: the file is no composition, or a run cannot be loaded or has no such object.
+
+    >>> arrangement = {"scene": str(run), "objects": [{"run": str(run), "object": "object_01", "at": [0, 0, 1]}]}
+    >>> _ = (folder / "scene.json").write_text(json.dumps(arrangement))
+    >>> len(compose(folder / "scene.json").arranged.guests)
+    1
+    """
+    composed = compose_runs(Composition.load(Path(file)), lambda config: load_pipeline(config, test_mode="test"))
+    return Scene(composed.pipeline, composed.scene)
 
 
 def evaluate(

@@ -88,6 +88,8 @@ class DiscoNerfModel(NerfactoModel):
         self.register_buffer("anneal", torch.ones(()), persistent=False)
         self.label_maps: dict[int, Tensor] | None = None
         """Output `label` of each image that nerfstudio's evaluation renders, by image; None drops them."""
+        self.training_rays: Callable[[], Iterator[RayBundle]] | None = None
+        """Gives some rays of all training views; None where they are not known."""
         self.rendering_lock = threading.RLock()
         self.current = CurrentScene(ArrangedScene(self._trained(), options=self._options()))
         """The scene that outputs show; another one takes effect with the next image."""
@@ -206,6 +208,15 @@ class DiscoNerfModel(NerfactoModel):
         self.object_scores = torch.tensor(scores, device=self.device).view(-1, 3)
         self._renew()
 
+    def look_from(self, training_rays: Callable[[], Iterator[RayBundle]]) -> None:
+        """Tell which rays the photographs were taken along.
+
+        Args:
+            training_rays: gives some rays of all training views, flat, a view at a time.
+        """
+        self.training_rays = training_rays
+        self._renew()
+
     def _renew(self) -> None:
         trained = self._trained()
         self.current.replace(lambda scene: scene.with_trained(trained))
@@ -226,6 +237,7 @@ class DiscoNerfModel(NerfactoModel):
             tuple(objects),
             self.consensus_points if agreed else None,
             self.consensus_groups if agreed else None,
+            self.training_rays,
         )
 
     def _options(self) -> SceneOptions:

@@ -37,6 +37,8 @@ from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.rendering.rays import in_chunks, render_surface
 from disconerf_ns.scene.edit import EDIT, Edit
 from disconerf_ns.scene.objects import SceneObject, save_manifest
+from disconerf_ns.scene.similarity import Similarity
+from disconerf_ns.surface.rays import sampled_rays
 from disconerf_ns.surface.samples import SurfaceSamples
 from disconerf_ns.surface.storage import GIB, SurfaceStorage
 from disconerf_ns.training.batch import ObjectBatch
@@ -56,6 +58,8 @@ TestMode = Literal["test", "val", "inference"]
 """Images that nerfstudio loads beside the training images; "inference" loads none."""
 REPORT_EVERY = 8
 """Steps between two reports to the viewer, whose numbers make a step wait for the GPU."""
+SPACE_RAYS = 2**16
+"""Rays of all training views that tell which space photographs looked into."""
 ViewData = tuple[list[SurfaceSamples], list[MaskedView]]
 """Surface and masks of some views."""
 FUSED_RAYS = 2**17
@@ -105,6 +109,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         """Folder with room for data that does not fit in memory: the run's folder in training."""
         self.object_control = ObjectControl(self.model.current, self._train_poses, lambda: self.edit_file)
         self.model.present = self.object_control.present
+        self.model.look_from(self._training_rays)
         if source is not None:
             check_scene(source, self.datamanager)
             load_radiance(source, self.model)
@@ -219,12 +224,17 @@ class DiscoNerfPipeline(VanillaPipeline):
         """Discover the objects, write them into the run's folder, and show them."""
         objects = self.discover_objects()
         every = self.model.current.value.with_edit(Edit()).all_objects
-        save_manifest(every, self.model.tree, step, self.folder / "objects.json")
+        save_manifest(every, self.model.tree, step, self.folder / "objects.json", self.to_capture())
         if self.explanations:
             numbered = [each for each in objects if each.number is not None]
             report = report_masks(self.datamanager.train_keys, self.explanations, numbered)
             save_report(report, self.folder / "masks.json")
         self.object_control.objects_changed()
+
+    def to_capture(self) -> Similarity:
+        """Scene coordinates to those of the capture, which the data's files are in."""
+        parsed = self.datamanager.train_dataparser_outputs
+        return Similarity.of_matrix(parsed.dataparser_scale * parsed.dataparser_transform).inverse()
 
     def load_pipeline(self, loaded_state: dict, step: int) -> None:
         """Load a checkpoint, and the edit of its run where a person saved one."""
@@ -240,6 +250,16 @@ class DiscoNerfPipeline(VanillaPipeline):
         """
         edit = Edit.load(path, self.model.tree)
         self.model.current.replace(lambda scene: scene.with_edit(edit))
+
+    def _training_rays(self) -> Iterator[RayBundle]:
+        """Flat rays of each training view, evenly spaced in its picture, `SPACE_RAYS` in all."""
+        cameras = self.datamanager.train_dataset.cameras
+        for view in range(len(cameras)):
+            height, width = int(cameras.height[view]), int(cameras.width[view])
+            step = math.sqrt(max(height * width * len(cameras) / SPACE_RAYS, 1))
+            rays = sampled_rays(cameras, view, round(height / step) or 1, round(width / step) or 1).to(self.device)
+            self.model.camera_optimizer.apply_to_raybundle(rays)
+            yield rays.flatten()
 
     def _train_poses(self) -> Float[Tensor, "cameras 3 4"]:
         return self.datamanager.train_dataset.cameras.camera_to_worlds.cpu()

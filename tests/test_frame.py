@@ -10,6 +10,7 @@ from conftest import Run
 from helpers import assert_close
 
 from disconerf_ns.rendering import rays as tracing
+from disconerf_ns.rendering.edited import EditedRays
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import frame_outputs, output_table
 from disconerf_ns.rendering.rays import SEEN
@@ -70,7 +71,7 @@ def waiting(frame: Frame, name: str) -> int:
 def test_without_an_edit_both_are_the_scene(scene_now: ArrangedScene, frame_of) -> None:
     kept, plain = frame_of(scene_now, True), frame_of(scene_now)
     assert torch.equal(frame_outputs(kept)["edited"], frame_outputs(plain)["rgb"])
-    assert_close(tracing.compose(scene_now, *kept.unedited()), plain.images()["rgb"], 1e-5)
+    assert_close(EditedRays(scene_now, *kept.unedited()).rgb(), plain.images()["rgb"], 1e-5)
 
 
 def test_colours_are_mixed_anew_without_any_network(

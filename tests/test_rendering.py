@@ -15,7 +15,7 @@ from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.rendering import rays as tracing
 from disconerf_ns.rendering.rays import OCCUPANCY_STEPS, render_object
 from disconerf_ns.scene.arranged import ArrangedScene
-from disconerf_ns.scene.edit import belonging
+from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.objects import ObjectId
 
 

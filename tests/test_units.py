@@ -20,6 +20,7 @@ from disconerf_ns.scene.arrangement import arrange
 from disconerf_ns.scene.connected_parts import ConnectedParts
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.edit_table import EditTable
 from disconerf_ns.scene.objects import DiscoveredObject, Manifest, find_object, load_manifest, save_manifest
 from disconerf_ns.scene.occupancy import Occupancy
 from disconerf_ns.scene.tree import ObjectTree
@@ -136,7 +137,7 @@ def test_lazy_outputs_compute_once_when_read() -> None:
 
 
 def test_tint_keeps_shading_and_leaves_others_alone() -> None:
-    table = Edit().recolor(1, (0.0, 0.0, 1.0)).table(3, "cpu")
+    table = EditTable.of(Edit().recolor(1, (0.0, 0.0, 1.0)), 3, "cpu")
     rgb = torch.tensor([[0.8, 0.4, 0.2], [0.4, 0.2, 0.1], [0.8, 0.4, 0.2]])
     slots = torch.tensor([[0.0, 1, 0], [0, 1, 0], [1, 0, 0]])
     edited = table.tint(rgb, slots)
@@ -146,7 +147,7 @@ def test_tint_keeps_shading_and_leaves_others_alone() -> None:
 
 def test_soft_tint_by_hand() -> None:
     """Half of a grey point belongs to an object that turns red: half of the way to the red of its luma."""
-    table = Edit().recolor(0, (1.0, 0.0, 0.0)).table(2, "cpu")
+    table = EditTable.of(Edit().recolor(0, (1.0, 0.0, 0.0)), 2, "cpu")
     grey = torch.full((1, 3), 0.6)
     assert_close(table.tint(grey, torch.tensor([[0.5, 0.5]])), torch.tensor([[0.8, 0.3, 0.3]]))
     assert_close(table.tint(grey, torch.tensor([0])), torch.tensor([[1.0, 0.0, 0.0]]))
@@ -222,7 +223,7 @@ def test_edits_are_values_and_survive_a_file(tmp_path: Path) -> None:
     edit = Edit().hide(3).recolor(1, (1.0, 0.5, 0.0))
     assert edit.repaints and not Edit().repaints
     assert edit.hide(3) == edit and edit.show(3).hidden == frozenset()
-    assert edit.table(5, "cpu").density.tolist() == [1, 1, 1, 0, 1]
+    assert EditTable.of(edit, 5, "cpu").density.tolist() == [1, 1, 1, 0, 1]
     edit.save(tmp_path / "edit.json")
     assert Edit.load(tmp_path / "edit.json", flat(5)) == edit
     rich = edit.divide(1, 3).merge([0], 2).rename(2, "mug ü").at(0.8)

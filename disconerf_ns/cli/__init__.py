@@ -19,12 +19,27 @@ COMMANDS = {
     ),
     "masks check": ("disconerf_ns.cli.check:Check", "look for faults of photographs, poses and masks before training"),
     "objects": ("disconerf_ns.cli.objects:Objects", "list the objects that a run discovered"),
+    "objects rename": ("disconerf_ns.cli.edits:Rename", "give an object a name"),
+    "objects name": ("disconerf_ns.cli.naming:Name", "name all objects by an image-text model and a list of words"),
+    "objects hide": ("disconerf_ns.cli.edits:Hide", "take objects out of the edited scene"),
+    "objects show": ("disconerf_ns.cli.edits:Show", "put hidden objects back"),
+    "objects merge": ("disconerf_ns.cli.edits:Merge", "make objects one object"),
+    "objects split": ("disconerf_ns.cli.edits:Split", "take objects apart"),
+    "objects move": ("disconerf_ns.cli.places:Move", "move, turn and scale objects"),
+    "objects copy": ("disconerf_ns.cli.places:Copy", "put copies of objects somewhere"),
+    "objects put-back": ("disconerf_ns.cli.places:PutBack", "let objects stand where they were photographed"),
+    "objects recolor": ("disconerf_ns.cli.places:Recolor", "give an object other colours"),
+    "objects undo": ("disconerf_ns.cli.edits:Undo", "take the last change of a run's edit back"),
+    "objects redo": ("disconerf_ns.cli.edits:Redo", "make the change again that was taken back"),
     "eval": ("disconerf_ns.cli.eval:Eval", "score a run's objects on views with true labels"),
     "relocate": ("disconerf_ns.cli.relocate:Relocate", "write the new place of a run's data into its config.yml"),
+    "export": ("disconerf_ns.cli.export:Export", "write every object as mesh, points, picture, masks and USDZ"),
+    "compose": ("disconerf_ns.cli.compose:Compose", "render objects of several runs together"),
     "render": (
         "disconerf_ns.cli.render:Render",
         "film every object: turntables and other paths, also with transparency",
     ),
+    "report": ("disconerf_ns.cli.report:Report", "write one page about a scene and its objects, which opens offline"),
 }
 """Class and purpose of every subcommand by name; the class is imported when its subcommand runs."""
 

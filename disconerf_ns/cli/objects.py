@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from disconerf_ns.runs import check_granularity, edit_of, manifest_of, objects_of
+from disconerf_ns.cli.measured import measured_objects
+from disconerf_ns.errors import UserError
+from disconerf_ns.runs import capture_frame, check_granularity, edit_of, manifest_of, objects_of
 from disconerf_ns.scene.arrangement import all_objects
 from disconerf_ns.scene.objects import load_manifest
 
 if TYPE_CHECKING:
+    from rich.table import Table
     from rich.tree import Tree
 
     from disconerf_ns.discovery.report import MaskReport
-    from disconerf_ns.scene.objects import SceneObject
+    from disconerf_ns.facts.measure import Measured
+    from disconerf_ns.scene.objects import ObjectId, SceneObject
     from disconerf_ns.scene.tree import ObjectTree
 
 
@@ -23,9 +28,13 @@ TREE_WIDTH = 120
 """Least columns of a tree, whose lines a narrower terminal wraps itself."""
 
 
+WIDTH = 120
+"""Most columns of the table of objects."""
+
+
 @dataclass
 class Objects:
-    """List the objects of a run as edited in the viewer."""
+    """List the objects of a run as edited in the viewer. They are measured once, which takes the trained networks."""
 
     load_config: Path
     """config.yml of the run."""
@@ -33,42 +42,95 @@ class Objects:
     """How fine objects are, from 0, the coarsest, to 1; by default as saved in the viewer, or else 0.5."""
     tree: bool = False
     """List objects of every size as a tree: each above its parts. Those of the granularity are marked with a dot."""
+    json: bool = False
+    """Print all facts of the objects as JSON: boxes, volumes, best photographs, neighbours and more."""
 
     def __call__(self) -> None:
         """Print one row per object, the largest first, then the views and objects whose masks agree least.
 
         Raises:
-            UserError: the run has no objects, its files cannot be read, or the granularity is not from 0 to 1.
+            UserError: the run has no objects, its files cannot be read, an option is out of range, or two options
+                exclude each other.
         """
         check_granularity("objects", self.granularity)
+        if self.tree and self.json:
+            raise UserError("objects: --tree and --json exclude each other; choose one of them.")
+        if self.tree:
+            self._print_tree()
+        elif self.json:
+            self._print_json()
+        else:
+            self._print_table()
 
+    def _print_tree(self) -> None:
         from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        from disconerf_ns.discovery.report import load_report
 
         discovered, tree = load_manifest(manifest_of(self.load_config))
         edit = edit_of(self.load_config, tree, self.granularity)
-        objects = objects_of(self.load_config, self.granularity)
-        if self.tree:
-            listed = listed_tree(all_objects(discovered, tree, edit), tree, {each.id for each in objects})
-            Console(width=max(Console().width, TREE_WIDTH)).print(listed)
+        shown = {each.id for each in objects_of(self.load_config, self.granularity)}
+        listed = listed_tree(all_objects(discovered, tree, edit), tree, shown)
+        Console(width=max(Console().width, TREE_WIDTH)).print(listed)
+
+    def _print_json(self) -> None:
+        from disconerf_ns.facts.listing import listing
+
+        edit, objects, measured = measured_objects(self.load_config, self.granularity)
+        document = listing(objects, measured, capture_frame(self.load_config), edit.hidden)
+        print(json.dumps(document, indent=2, allow_nan=False))
+
+    def _print_table(self) -> None:
+        from rich.console import Console
+
+        from disconerf_ns.discovery.report import load_report
+
+        edit, objects, measured = measured_objects(self.load_config, self.granularity)
+        console = Console(width=min(max(Console().width, WIDTH), WIDTH))
+        if not objects:
+            console.print("objects: this run has discovered no object yet.")
             return
-        table = Table()
-        for column in ("object", "name", "colour", "share of surface", "confidence", "views", "size"):
-            table.add_column(column, justify="left" if column in ("object", "name", "colour") else "right")
-        for each in sorted(objects, key=lambda each: (each.number is None, -each.share)):
-            swatch = Text("████", style=f"rgb({','.join(str(round(255 * c)) for c in each.color)})")
-            size = " x ".join(f"{high - low:.2f}" for low, high in zip(*each.box))
-            share, confidence = f"{100 * each.share:.1f} %", f"{100 * each.confidence:.0f} %"
-            title = Text(f"{each.title} (hidden)".lstrip() if each.id in edit.hidden else each.title)
-            table.add_row(each.name, title, swatch, share, confidence, str(each.views), size)
-        Console().print(table if objects else "objects: this run has discovered no object yet.")
+        console.print(table_of(objects, measured, capture_frame(self.load_config).scale, edit.hidden))
+        if not measured:
+            console.print("objects: sizes come with the run's first checkpoint.")
         report = self.load_config.parent / "masks.json"
         if report.exists():
             for worst_table in _worst_tables(load_report(report)):
-                Console().print(worst_table)
+                console.print(worst_table)
+
+
+def table_of(
+    objects: Sequence[SceneObject], measured: Mapping[ObjectId, Measured], scale: float, hidden: Collection[int]
+) -> Table:
+    """One row per object, the largest first.
+
+    Args:
+        objects: the objects that are shown.
+        measured: what was measured of them.
+        scale: units of the capture in one of the scene.
+        hidden: ids that a person hides.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    from disconerf_ns.facts.listing import sides
+
+    table = Table(caption="size: length x width x height of the upright box around the object, in the capture's units")
+    for column in ("object", "name", "colour", "surface", "confidence", "views", "size", "best view"):
+        right = column in ("surface", "confidence", "views", "size")
+        table.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=right)
+    for each in sorted(objects, key=lambda each: (each.number is None, -each.share)):
+        known = measured.get(each.id)
+        title = Text(f"{each.title} (hidden)".lstrip() if each.id in hidden else each.title)
+        table.add_row(
+            each.name,
+            title,
+            Text("████", style=f"rgb({','.join(str(round(255 * c)) for c in each.color)})"),
+            f"{100 * each.share:.1f} %",
+            f"{100 * each.confidence:.0f} %",
+            str(each.views if known is None else known.views),
+            " x ".join(sides(known.extent, scale)) if known and known.extent else "-",
+            Text(known.best_views[0].view if known and known.best_views else ""),
+        )
+    return table
 
 
 def listed_tree(every: Sequence[SceneObject], tree: ObjectTree, shown: set[int]) -> Tree:

@@ -11,7 +11,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from disconerf_ns.scene.arranged import ArrangedScene
-from disconerf_ns.scene.edit import belonging
+from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.occupancy import Occupancy
 from disconerf_ns.scene.solid import Solid

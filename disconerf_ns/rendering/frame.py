@@ -16,6 +16,7 @@ from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
 from disconerf_ns.rendering import rays as tracing
+from disconerf_ns.rendering.edited import EditedRays, PlacedSamples, place
 from disconerf_ns.rendering.rays import SEEN, ColoredSamples
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId
@@ -25,6 +26,10 @@ OWNED = 1e-5
 """Probability, summed over the objects that may own a pixel, below which it is nobody's and confidence falls to 0."""
 HIDDEN = (0.1, 0.1, 0.1)
 """Colour of hidden objects where objects are drawn in their colours."""
+
+
+TOGETHER = EditedRays.rgb, EditedRays.depth, EditedRays.opacity, EditedRays.visible_ids
+"""What is seen of edited rays from the same samples, without any network."""
 
 
 class Labels(NamedTuple):
@@ -53,7 +58,11 @@ class Strategy(Protocol):
         ...
 
     def edited(self, frame: Frame) -> OwnedSamples:
-        """Samples that the rays of a frame that keeps samples meet under the edit."""
+        """Samples that the rays of a frame that keeps samples meet under the edit, of what was not moved."""
+        ...
+
+    def place(self, frame: Frame, number: int) -> PlacedSamples:
+        """Samples that the rays meet of one of the scene's placements, by its number."""
         ...
 
 
@@ -163,24 +172,59 @@ class Frame:
 
     def edited(self) -> Float[Tensor, "rays 3"]:
         """The scene under the edit."""
-        scene = self.scene
-        if not scene.edit.repaints:
+        if not self.scene.repaints:
             return self.images()["rgb"]
-        if self.remembers_owners:
-            return tracing.compose(scene, *self.strategy.edited(self))
-        hidden, colors = scene.edit.paint
-        key = scene.ownership, hidden, tuple(colors.items()), scene.options.background
-        return self.once("edited without samples", key, lambda: torch.cat(self.chunks(self._render_edited)))
+        return self._of_edited(EditedRays.rgb)
 
-    def _render_edited(self, rays: RayBundle) -> Float[Tensor, "rays 3"]:
-        return tracing.compose(self.scene, *tracing.sample_edited(self.scene, rays))
+    def edited_depth(self) -> Float[Tensor, "rays 1"]:
+        """Distance of what is seen under the edit."""
+        return self._of_edited(EditedRays.depth)
+
+    def edited_opacity(self) -> Float[Tensor, "rays 1"]:
+        """Opacity under the edit."""
+        return self._of_edited(EditedRays.opacity)
 
     def edited_ids(self) -> Int[Tensor, "rays"]:
-        """Per ray of a frame that remembers owners the id that weighs most under the edit; -1 where little is left."""
-        samples, ids = self.strategy.edited(self)
-        weights = torch.zeros(len(ids), self.scene.ids, device=ids.device).scatter_add_(1, ids, samples.weights)
-        largest, id = weights.max(-1)
-        return torch.where(largest > SOLID / 2, id, -1)
+        """Per ray the id that weighs most under the edit; -1 where little is left; above the scene's ids for guests."""
+        return self._of_edited(EditedRays.visible_ids)
+
+    def unseen(self) -> Float[Tensor, "rays 1"]:
+        """How much of what is seen under the edit lies where no photograph looked, in [0, 1]."""
+        return self._of_edited(EditedRays.unseen)
+
+    def _of_edited(self, see: Callable[[EditedRays], Tensor]) -> Tensor:
+        """What is seen of the edited rays: from samples that are kept, or else together with all that comes with it."""
+        if self.remembers_owners:
+            return see(EditedRays(self.scene, *self.strategy.edited(self), self.placed()))
+        together = TOGETHER if see in TOGETHER else (see,)
+        edit, background = self.scene.edit, self.scene.options.background
+        key = self.scene.ownership, edit.absent, tuple(edit.colors.items()), self.placements_key, background
+
+        def compute() -> list[Tensor]:
+            return [torch.cat(parts) for parts in zip(*self.chunks(lambda rays: self._see(rays, together)))]
+
+        return self.once(f"edited {together}", key, compute)[together.index(see)]
+
+    def _see(self, rays: RayBundle, together: Sequence[Callable[[EditedRays], Tensor]]) -> list[Tensor]:
+        edited = self._edited(rays)
+        return [see(edited) for see in together]
+
+    def _edited(self, rays: RayBundle) -> EditedRays:
+        placed = tuple(place(each, rays) for each in self.scene.placements)
+        return EditedRays(self.scene, *tracing.sample_edited(self.scene, rays), placed)
+
+    def placed(self) -> tuple[PlacedSamples, ...]:
+        """What the rays meet of each object that stands somewhere else."""
+        return tuple(self.strategy.place(self, number) for number in range(len(self.scene.placements)))
+
+    def has_placed(self, number: int) -> bool:
+        """Whether the samples of a placement, by its number, are kept."""
+        return self.has(f"placed {number}", self.placements_key[number])
+
+    @property
+    def placements_key(self) -> tuple[Hashable, ...]:
+        """What the samples of each placement depend on."""
+        return tuple((each.scene.ownership, each.id, each.place) for each in self.scene.placements)
 
     def alone(self, id: ObjectId) -> dict[str, Tensor]:
         """One object on a plain background: `rgb` in the edit's colour, `accumulation` and `depth`."""
@@ -259,9 +303,11 @@ class Frame:
 
     def rays_to_edit(self) -> int:
         """Rays that the networks have to be asked about before the edited scene can be drawn."""
-        if not self.scene.edit.repaints:
+        if not self.scene.repaints:
             return 0
-        return len(self.start(self.unedited)[1]) if self.knows_owners else len(self.rays)
+        if not self.knows_owners or not all(map(self.has_placed, range(len(self.scene.placements)))):
+            return len(self.rays)
+        return len(self.start(self.unedited)[1])
 
     def image(self, flat: Shaped[Tensor, "rays *c"]) -> Shaped[Tensor, "..."]:
         """An image of the frame's shape on the rays' device."""
@@ -284,6 +330,11 @@ class Exact:
             return label_pixels(frame.scene, images["points"], images["surface_opacity"])
 
         return frame.once("labels", frame.labels_key, compute)
+
+    def place(self, frame: Frame, number: int) -> PlacedSamples:
+        """Samples of all rays."""
+        each, key = frame.scene.placements[number], frame.placements_key[number]
+        return frame.once(f"placed {number}", key, lambda: place(each, frame.rays))
 
     def edited(self, frame: Frame) -> OwnedSamples:
         """Samples that the rays meet under the edit; rays that met something hidden are sampled again."""

@@ -92,6 +92,9 @@ def output_table(scene: ArrangedScene) -> dict[str, Output]:
             Output("objects_overlay", _overlay, Needs.LABELS, outlined=True),
             Output("confidence", _confidence, Needs.LABELS, shown=Shown.CONFIDENCE),
             Output("edited", Frame.edited, Needs.EDITED, outlined=True),
+            Output("edited_depth", Frame.edited_depth, Needs.EDITED, listed=False),
+            Output("edited_mask", Frame.edited_opacity, Needs.EDITED, shown=Shown.GRAY, listed=False),
+            *([Output("unseen", Frame.unseen, Needs.EDITED, shown=Shown.GRAY)] if scene.trained.training_rays else []),
             Output("label", _label, Needs.LABELS, listed=False),
             *(output for each in scene.objects for output in _of_object(each)),
         ]

@@ -9,8 +9,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from disconerf_ns.rendering.edited import PlacedSamples, meets, place
 from disconerf_ns.rendering.frame import Exact, Frame, Labels, OwnedSamples, label_pixels
 from disconerf_ns.rendering.rays import passes_something
+from disconerf_ns.scene.arranged import Placement
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,24 @@ class Preview:
         middle = images["points"][:, images["points"].shape[1] // 2, None]
         compute = lambda: label_pixels(frame.scene, middle, images["surface_opacity"])  # noqa: E731
         return frame.once("quick labels", frame.labels_key, compute)
+
+    def place(self, frame: Frame, number: int) -> PlacedSamples:
+        """About what the rays meet of a placement: rays of a block share the samples of one."""
+        if frame.has_placed(number):
+            return Exact().place(frame, number)
+        compute = lambda: self._place(frame, frame.scene.placements[number])  # noqa: E731
+        return frame.once(f"placed preview {number}", frame.placements_key[number], compute)
+
+    def _place(self, frame: Frame, each: Placement) -> PlacedSamples:
+        device = each.scene.trained.radiance.device
+        met = meets(each, frame.rays.to(device)).nonzero()[:, 0]
+        side = math.ceil(math.sqrt(len(met) / self.most)) or 1
+        block, first = blocks(met, frame.shape[1], side)
+        placed = place(each, frame.rays[met[first].to(frame.rays.origins.device)])
+        hit = torch.full((len(first),), -1, device=device)
+        hit[placed.rays] = torch.arange(len(placed.rays), device=device)
+        shared = (hit[block] >= 0).nonzero()[:, 0]
+        return placed.at(hit[block[shared]])._replace(rays=met[shared])
 
     def edited(self, frame: Frame) -> OwnedSamples:
         """About what the rays meet under the edit."""

@@ -11,15 +11,21 @@ from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
 from disconerf_ns.scene.arranged import ArrangedScene
-from disconerf_ns.scene.edit import belonging, weigh
+from disconerf_ns.scene.edit_table import belonging, weigh
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.occupancy import Occupancy, intersect_box
 from disconerf_ns.scene.radiance import Factor, RadianceField
-from disconerf_ns.surface.intervals import Intervals
+from disconerf_ns.surface.intervals import Intervals, piecewise, piecewise_inverse
 from disconerf_ns.surface.samples import weight_quantiles
 
 SEEN = 1 / 512
 """Smallest weight that changes an 8-bit pixel."""
+LOST = 0.02
+"""Fraction of a ray's light that may pass all samples before the ray is sampled again."""
+FAR = 1e3
+"""Distance at which only what surrounds the scene is left; nerfacto's far plane."""
+EVEN_STEPS = 128
+"""Points along a ray at which the field itself is asked where to sample."""
 OCCUPANCY_STEPS = 64
 """Points along an object's box at which its occupancy is looked up."""
 
@@ -69,8 +75,15 @@ class ColoredSamples(NamedTuple):
 
     weights: Float[Tensor, "rays samples"]
     rgb: Float[Tensor, "rays samples 3"]
-    positions: Float[Tensor, "rays samples 3"]
-    """Scene positions."""
+    origins: Float[Tensor, "rays 3"]
+    directions: Float[Tensor, "rays 3"]
+    edges: Float[Tensor, "rays edges"]
+    """Distances between the samples."""
+
+    @property
+    def positions(self) -> Float[Tensor, "rays samples 3"]:
+        """Scene positions of the middles of the samples."""
+        return Intervals(self.origins, self.directions, self.edges).positions
 
     @staticmethod
     def cat(parts: Sequence[ColoredSamples]) -> ColoredSamples:
@@ -99,7 +112,7 @@ def render_scene(
     weights = samples.weights(density)
     points, opacity = surface_points(radiance, samples, weights, points_per_ray)
     images = {**radiance.images(samples, weights, rgb), "points": points, "surface_opacity": opacity}
-    return images, ColoredSamples(weights, rgb, positions)
+    return images, ColoredSamples(weights, rgb, samples.origins, samples.directions, samples.edges)
 
 
 # -------------------------------------------------------------------- the edited scene
@@ -126,12 +139,47 @@ def sample_edited(scene: ArrangedScene, rays: RayBundle) -> tuple[ColoredSamples
 
 def _sample_edited(scene: ArrangedScene, rays: RayBundle) -> tuple[ColoredSamples, Shaped[Tensor, "..."]]:
     """Densities of the proposal networks are scaled too, so that an occluded object is found by the sampler."""
-    samples = scene.trained.radiance.sample(rays, kept_density(scene))
+    sampled, ids = _colored(scene, scene.trained.radiance.sample(rays, kept_density(scene)))
+    lost = _lost(scene, sampled, ids).nonzero()[:, 0]
+    if len(lost) > 0:
+        fresh, fresh_ids = _colored(scene, evenly_refined(scene, sampled.at(lost)))
+        sampled, ids = sampled.replaced(lost, fresh), ids.index_copy(0, lost, fresh_ids)
+    return sampled, ids
+
+
+def _colored(scene: ArrangedScene, samples: Intervals) -> tuple[ColoredSamples, Shaped[Tensor, "..."]]:
     positions = samples.positions
     density, rgb = scene.trained.radiance.shade(positions, samples.directions[:, None])
     ids = scene.owners(positions)
     weights = samples.weights(density * weigh(scene.table.density[:, None], ids)[..., 0])
-    return ColoredSamples(weights, rgb, positions), ids
+    return ColoredSamples(weights, rgb, samples.origins, samples.directions, samples.edges), ids
+
+
+def _lost(scene: ArrangedScene, samples: ColoredSamples, ids: Shaped[Tensor, "..."]) -> Bool[Tensor, "rays"]:
+    """Rays whose samples end inside of what is removed, and let light through to something far away that is there.
+
+    The proposal networks never learned what is behind an object, so they may spend all samples where it was.
+    """
+    left = samples.weights.sum(-1) < 1 - LOST
+    kept = weigh(scene.table.density[:, None], ids[:, -1])[:, 0]
+    candidates = (left & (kept < 0.5)).nonzero()[:, 0]
+    far = samples.origins[candidates] + samples.directions[candidates] * FAR
+    there = weigh(scene.table.density[:, None], scene.owners(far))[:, 0] > 0.5
+    lost = torch.zeros_like(left)
+    lost[candidates[there]] = True
+    return lost
+
+
+def evenly_refined(scene: ArrangedScene, first: ColoredSamples) -> Intervals:
+    """As many samples, by the densities of the field itself under the edit, looked at in even steps along the rays."""
+    near, far = piecewise(first.edges[:, :1]), piecewise(torch.full_like(first.edges[:, :1], FAR))
+    steps = torch.linspace(0, 1, EVEN_STEPS + 1, device=near.device)
+    even = Intervals(first.origins, first.directions, piecewise_inverse(near + (far - near) * steps))
+    kept = weigh(scene.table.density[:, None], scene.owners(even.positions))[..., 0]
+    weights = even.weights(scene.trained.radiance.densities(even) * kept)
+    edges = weight_quantiles(weights, even.edges, first.edges.shape[1], spread=0.01)
+    edges[:, 0], edges[:, -1] = even.edges[:, 0], even.edges[:, -1]
+    return Intervals(first.origins, first.directions, edges)
 
 
 def passes_something(scene: ArrangedScene, rays: RayBundle) -> Bool[Tensor, "rays"]:
@@ -181,21 +229,6 @@ def _inside(points: Float[Tensor, "n 3"], boxes: Float[Tensor, "boxes 2 3"]) -> 
     return inside
 
 
-def compose(scene: ArrangedScene, samples: ColoredSamples, ids: Shaped[Tensor, "..."]) -> Float[Tensor, "rays 3"]:
-    """The picture of samples in the edit's colours; where all is taken away, a plain background.
-
-    Args:
-        ids: owners of the samples, as `weigh` takes them.
-    """
-    colors = scene.table.tint(samples.rgb, ids)
-    left = (1 - samples.weights.sum(-1, keepdim=True)).clamp(0, 1)
-    beyond = torch.full_like(left, scene.options.background).expand(-1, 3)
-    if scene.trained.radiance.last_sample_is_background:
-        kept = weigh(scene.table.density[:, None], ids[:, -1])
-        beyond = kept * colors[:, -1] + (1 - kept) * beyond
-    return ((samples.weights[..., None] * colors).sum(-2) + left * beyond).clamp(0, 1)
-
-
 # -------------------------------------------------------------------- one object
 
 
@@ -210,21 +243,15 @@ def visible(radiance: RadianceField, samples: Intervals) -> Bool[Tensor, "rays s
     return radiance.densities(samples) * samples.edges.diff(dim=-1) > SEEN / samples.middles.shape[-1]
 
 
-def render_object(
+def object_samples(
     scene: ArrangedScene, rays: RayBundle, id: ObjectId, within: Occupancy | None = None
-) -> dict[str, Tensor]:
-    """One object alone along flat rays, in the edit's colour, on a plain background; empty space costs no network.
+) -> tuple[Int[Tensor, "hit"], Intervals, Float[Tensor, "hit samples"], Float[Tensor, "hit samples 3"]]:
+    """Indices of the flat rays that pass an object's voxels, their samples, and its density and own colour there.
 
     Args:
         within: the voxels that are looked at; by default all in which the object absorbs light.
     """
-    radiance, background = scene.trained.radiance, scene.options.background
-    images = {
-        "rgb": torch.full((len(rays), 3), background, device=rays.origins.device),
-        "accumulation": torch.zeros(len(rays), 1, device=rays.origins.device),
-        "depth": torch.zeros(len(rays), 1, device=rays.origins.device),
-    }
-    voxels = scene.occupancy(id) if within is None else within
+    radiance, voxels = scene.trained.radiance, scene.occupancy(id) if within is None else within
     hit, samples = voxels.ray_samples(rays, steps=OCCUPANCY_STEPS, count=scene.options.object_samples)
     density, rgb = torch.zeros_like(samples.middles), samples.middles.new_zeros(*samples.middles.shape, 3)
     ray, sample = visible(radiance, samples).nonzero(as_tuple=True)
@@ -236,10 +263,29 @@ def render_object(
     if len(ray) > 0:
         dense, shaded = radiance.shade(positions, samples.directions[ray])
         density[ray, sample] = dense * own
-        rgb[ray, sample] = scene.table.tint(shaded, torch.full_like(ray, id))
+        rgb[ray, sample] = shaded
+    return hit, samples, density, rgb
+
+
+def render_object(
+    scene: ArrangedScene, rays: RayBundle, id: ObjectId, within: Occupancy | None = None
+) -> dict[str, Tensor]:
+    """One object alone along flat rays, where it was photographed, in the edit's colour on a plain background.
+
+    Args:
+        within: the voxels that are looked at; by default all in which the object absorbs light.
+    """
+    background = scene.options.background
+    images = {
+        "rgb": torch.full((len(rays), 3), background, device=rays.origins.device),
+        "accumulation": torch.zeros(len(rays), 1, device=rays.origins.device),
+        "depth": torch.zeros(len(rays), 1, device=rays.origins.device),
+    }
+    hit, samples, density, rgb = object_samples(scene, rays, id, within)
     weights = samples.weights(density)
     accumulation = weights.sum(-1, keepdim=True).clamp(0, 1)
-    images["rgb"][hit] = (weights[..., None] * rgb).sum(-2) + (1 - accumulation) * background
+    colors = scene.table.tint(rgb, torch.full_like(weights, id, dtype=torch.long))
+    images["rgb"][hit] = (weights[..., None] * colors).sum(-2) + (1 - accumulation) * background
     images["accumulation"][hit] = accumulation
-    images["depth"][hit] = radiance.depth(samples, weights)
+    images["depth"][hit] = scene.trained.radiance.depth(samples, weights)
     return images

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -13,11 +13,13 @@ from torch import Tensor
 from disconerf_ns.scene.arrangement import all_objects, arrange
 from disconerf_ns.scene.connected_parts import ConnectedParts
 from disconerf_ns.scene.cut import said_of_shown, shown_nodes
-from disconerf_ns.scene.edit import Edit, EditTable, belonging
+from disconerf_ns.scene.edit import HERE, Edit
+from disconerf_ns.scene.edit_table import EditTable, belonging
 from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.objects import ObjectId, SceneObject, find_object
 from disconerf_ns.scene.occupancy import Occupancy
 from disconerf_ns.scene.ownership import Ownership
+from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.solid import OPAQUE, Solid
 from disconerf_ns.scene.trained import TrainedScene
 
@@ -45,6 +47,26 @@ class SceneOptions:
     """Most rays that are rendered together."""
 
 
+class Guest(NamedTuple):
+    """An object of another scene that stands in this one."""
+
+    scene: ArrangedScene
+    id: ObjectId
+    place: Similarity
+    """Coordinates of its own scene to those of this one."""
+
+
+class Placement(NamedTuple):
+    """An object that is shown somewhere else than where it was photographed."""
+
+    scene: ArrangedScene
+    id: ObjectId
+    place: Similarity
+    """Coordinates in which it was photographed to those in which it is shown."""
+    seen_as: int
+    """Id under which pictures know it: its own, or one above all ids of the scene for a guest."""
+
+
 @dataclass
 class _Computed:
     """Results that take time, kept for values that share them."""
@@ -62,6 +84,8 @@ class ArrangedScene:
     edit: Edit = field(default_factory=Edit)
     """What a person changed, said of the objects that are shown."""
     options: SceneOptions = SceneOptions()
+    guests: tuple[Guest, ...] = ()
+    """Objects of other scenes that stand in this one."""
     _computed: _Computed = field(default_factory=_Computed, repr=False)
 
     # ---------------------------------------------------------------- other values
@@ -167,7 +191,24 @@ class ArrangedScene:
     @lazy
     def table(self) -> EditTable:
         """The edit as factors on the density and as tints, by id."""
-        return self.edit.table(len(self.trained.tree), self.trained.radiance.device)
+        return EditTable.of(self.edit, self.ids, self.trained.radiance.device)
+
+    @property
+    def repaints(self) -> bool:
+        """Whether the edited scene looks different from the scene."""
+        return self.edit.repaints or bool(self.guests)
+
+    @lazy
+    def placements(self) -> tuple[Placement, ...]:
+        """What is shown somewhere else than where it was photographed, the scene's own objects first."""
+        moved = [
+            Placement(self, ObjectId(id), place, id)
+            for id, places in self.edit.places.items()
+            if id in self.by_id and id not in self.edit.hidden
+            for place in places
+            if place != HERE
+        ]
+        return *moved, *(Placement(*guest, self.ids + number) for number, guest in enumerate(self.guests))
 
     def boxes(self, ids: Shaped[Tensor, "ids"]) -> Float[Tensor, "boxes 2 3"] | None:
         """Boxes of the objects whose ids are True; None if one of them has no box."""
@@ -207,7 +248,7 @@ class ArrangedScene:
         return probabilities
 
     def occupancy(self, id: ObjectId) -> Occupancy:
-        """The voxels in which an object absorbs light."""
+        """The voxels in which an object absorbs light, where it was photographed."""
         kept = self._computed.occupancies
         if id not in kept:
             box = torch.tensor(self.by_id[id].box, device=self.trained.radiance.device)

@@ -11,8 +11,10 @@ from disconerf_ns.scene.connected_parts import ConnectedParts
 from disconerf_ns.scene.cut import shown_nodes
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import Box, DiscoveredObject, ObjectId, SceneObject, around
+from disconerf_ns.scene.recolor import recolored
 from disconerf_ns.scene.tree import ObjectTree
 
+Color = tuple[float, float, float]
 NOBODY = (0.5, 0.5, 0.5)
 """Colour of the rest in lists of objects."""
 
@@ -24,7 +26,7 @@ def all_objects(discovered: Sequence[DiscoveredObject], tree: ObjectTree, edit: 
     for each in discovered:
         number = None if each.node == tree.rest else next(numbers)
         own = NOBODY if number is None else colors[number]
-        title, color = edit.names.get(each.node, ""), edit.colors.get(each.node, own)
+        title, color = edit.names.get(each.node, ""), _shown(own, each.node, edit)
         facts = each.share, each.confidence, each.views, each.box
         slots = tree.leaves(each.node)
         every.append(SceneObject(ObjectId(each.node), number, title, color, *facts, slots, whole=True))
@@ -62,7 +64,7 @@ def arrange(
                 piece,
                 number=number,
                 title=edit.names.get(piece.id, ""),
-                color=edit.colors.get(piece.id, colors[number]),
+                color=_shown(colors[number], piece.id, edit),
             )
             for number, piece in enumerate(further, numbered)
         ),
@@ -80,7 +82,11 @@ def arrange(
     )
 
 
-def _colors(count: int) -> list[tuple[float, float, float]]:
+def _shown(own: Color, id: int, edit: Edit) -> Color:
+    return recolored(edit.colors[id], own) if id in edit.colors else own
+
+
+def _colors(count: int) -> list[Color]:
     return [(float(red), float(green), float(blue)) for red, green, blue in object_colors(count)]
 
 

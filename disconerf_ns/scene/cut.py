@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.edit import HERE, Edit
+from disconerf_ns.scene.recolor import Recolor
+from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.tree import ObjectTree
 
 
 class Look(NamedTuple):
     """How an edit shows something."""
 
-    hidden: bool
-    color: tuple[float, float, float] | None
-    """RGB in [0, 1] that it takes on; None for its own."""
+    hidden: bool = False
+    color: Recolor | None = None
+    """New colours; None for its own."""
+    places: tuple[Similarity, ...] = (HERE,)
+    """Where it stands."""
 
 
 def shown_nodes(edit: Edit, tree: ObjectTree) -> tuple[int, ...]:
@@ -32,25 +36,29 @@ def shown_nodes(edit: Edit, tree: ObjectTree) -> tuple[int, ...]:
 
 
 def said_of_shown(edit: Edit, tree: ObjectTree) -> Edit:
-    """The same edit with all that is hidden or coloured said of the objects that it shows, which are alike throughout.
+    """The same edit with all that is hidden, coloured or placed said of the objects that it shows.
 
-    What is said of an object holds for everything inside it; the nearest object that says something counts.
+    They are alike throughout. What is said of an object holds for everything inside it; the nearest object that says
+    something counts.
     """
     if tree.is_flat:
         return edit
     looks, nodes = _looks(edit, tree), shown_nodes(edit, tree)
     look = {node: looks[min(tree.leaves(node))] for node in nodes}
     hidden = {id for id in edit.hidden if id >= len(tree)} | {node for node in nodes if look[node].hidden}
-    colors = {id: rgb for id, rgb in edit.colors.items() if id >= len(tree)}
-    colors |= {node: rgb for node, (_, rgb) in look.items() if rgb is not None}
-    return replace(edit, hidden=frozenset(hidden), colors=colors)
+    colors = {id: color for id, color in edit.colors.items() if id >= len(tree)}
+    colors |= {node: color for node, (_, color, _) in look.items() if color is not None}
+    places = {id: places for id, places in edit.places.items() if id >= len(tree)}
+    places |= {node: places for node, (_, _, places) in look.items() if places != (HERE,)}
+    return replace(edit, hidden=frozenset(hidden), colors=colors, places=places)
 
 
 def _looks(edit: Edit, tree: ObjectTree) -> list[Look]:
-    looks = [Look(False, None)] * len(tree)
+    looks = [Look()] * len(tree)
     for node in reversed(range(len(tree))):  # parents come after their children
-        around = looks[tree.parent[node]] if tree.parent[node] >= 0 else Look(False, None)
-        looks[node] = Look(node in edit.hidden or around.hidden, edit.colors.get(node, around.color))
+        around = looks[tree.parent[node]] if tree.parent[node] >= 0 else Look()
+        hidden = node in edit.hidden or around.hidden
+        looks[node] = Look(hidden, edit.colors.get(node, around.color), edit.places.get(node, around.places))
     return looks
 
 

@@ -1,8 +1,8 @@
 """A person's changes of a scene's objects, as one value that outputs, viewer and commands share.
 
 Objects go by an id: the node of the tree of objects, or for the second and further connected parts of an object that
-was split an id above all nodes. Isolating, removing and recolouring are the same operation with other numbers: how much
-of an object's density stays, and how far its colour moves towards another.
+was split an id above all nodes. Removing, isolating, moving and copying are one operation: an object stands in no
+place, in one or in several.
 """
 
 from __future__ import annotations
@@ -11,25 +11,20 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-import torch
-from jaxtyping import Float, Shaped
-from torch import Tensor
+from typing import Any, NamedTuple
 
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.files import write_whole
+from disconerf_ns.scene.recolor import Recolor, recolor_as_json, recolor_fault, recolor_of_json
+from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.tree import DEFAULT, ObjectTree
 
-LUMA = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in the luma of ITU-R BT.601."""
-
-MIDDLE_LUMA = 0.6
-"""Luma of a surface that takes on a new colour as it is."""
-
-
+HERE = Similarity()
+"""The place in which an object was photographed."""
 MOST = 16
 """Parts of an object, at most."""
+MOST_PLACES = 64
+"""Places of an object, at most."""
 LONGEST = 60
 """Characters of a name, at most."""
 EDIT = "edit.json"
@@ -38,7 +33,7 @@ EDIT = "edit.json"
 
 @dataclass(frozen=True)
 class Edit:
-    """Changes of a scene: objects hidden, recoloured, named, merged, split and opened, by id, and how fine they are.
+    """Changes of a scene: objects hidden, recoloured, moved, copied, named, merged, split and opened, by id.
 
     It never changes: every method gives another edit.
 
@@ -50,8 +45,10 @@ class Edit:
     """
 
     hidden: frozenset[int] = frozenset()
-    colors: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
-    """RGB in [0, 1] that an object takes on, its shading kept."""
+    colors: Mapping[int, Recolor] = field(default_factory=dict)
+    """New colours; shading is kept."""
+    places: Mapping[int, tuple[Similarity, ...]] = field(default_factory=dict)
+    """Where an object stands, once or several times, said of where it was photographed, in scene coordinates."""
     names: Mapping[int, str] = field(default_factory=dict)
     merged: Mapping[int, int] = field(default_factory=dict)
     """Objects that are part of another one now; those are part of none."""
@@ -63,9 +60,18 @@ class Edit:
     """Objects that are shown as their parts in the tree, however coarse the others are."""
 
     @property
-    def paint(self) -> tuple[frozenset[int], Mapping[int, tuple[float, float, float]]]:
+    def paint(self) -> tuple[frozenset[int], Mapping[int, Recolor], Mapping[int, tuple[Similarity, ...]]]:
         """Everything that the edited scene's looks depend on, besides which point belongs to which object."""
-        return self.hidden, self.colors
+        return self.hidden, self.colors, self.places
+
+    @property
+    def absent(self) -> frozenset[int]:
+        """Objects that are not where they were photographed: hidden ones, and those that stand elsewhere only."""
+        return self.hidden | {id for id, places in self.places.items() if HERE not in places}
+
+    def places_of(self, id: int) -> tuple[Similarity, ...]:
+        """Where an object stands, whether it is hidden or not."""
+        return self.places.get(id, (HERE,))
 
     @property
     def structure(self) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]:
@@ -89,9 +95,31 @@ class Edit:
         """The same edit with these objects alone, of everything that there is."""
         return replace(self, hidden=frozenset(everything) - frozenset(ids))
 
-    def recolor(self, id: int, rgb: tuple[float, float, float]) -> Edit:
-        """The same edit with an object in another colour."""
-        return replace(self, colors={**self.colors, id: rgb})
+    def recolor(self, id: int, recolor: Recolor) -> Edit:
+        """The same edit with an object in other colours: a tint (red, green, blue), a `Hue` or `Channels`."""
+        return replace(self, colors={**self.colors, id: recolor})
+
+    def place(self, id: int, *places: Similarity) -> Edit:
+        """The same edit with an object in other places; in the one where it was photographed if none is given."""
+        others = {key: value for key, value in self.places.items() if key != id}
+        return replace(self, places=others if places in ((), (HERE,)) else {**others, id: places})
+
+    def move(self, id: int, by: Similarity, which: int = 0) -> Edit:
+        """The same edit with an object, or one of its copies, turned, scaled and moved on from where it stands.
+
+        Args:
+            id: the object.
+            by: how it moves, in scene coordinates.
+            which: number of the copy; 0 for the object itself.
+        """
+        places = list(self.places_of(id))
+        places[which] = by @ places[which]
+        return self.place(id, *places)
+
+    def copy(self, id: int, by: Similarity) -> Edit:
+        """The same edit with one more copy of an object, moved on from where the object stands."""
+        places = self.places_of(id)
+        return self.place(id, *places, by @ places[0])
 
     def rename(self, id: int, name: str) -> Edit:
         """The same edit with an object under a name of its own; under the old one where the name is empty."""
@@ -107,7 +135,7 @@ class Edit:
     def take_apart(self, id: int) -> Edit:
         """The same edit with what was merged into an object as objects of their own again.
 
-        They are hidden and coloured as the whole was; if it had no colour, each has its own again.
+        They are hidden, coloured and placed as the whole was; if it had no colour or place, each has its own again.
         """
         parts = {part for part, into in self.merged.items() if into == id}
         merged = {part: into for part, into in self.merged.items() if part not in parts}
@@ -134,11 +162,12 @@ class Edit:
         return replace(self, opened=self.opened - set(ids))
 
     def alike(self, id: int, others: Iterable[int]) -> Edit:
-        """The same edit with other objects hidden as one is, and in its colour if a person gave it one."""
+        """The same edit with other objects hidden as one is, and in its colour and places if a person gave it some."""
         others = set(others)
         hidden = self.hidden | others if id in self.hidden else self.hidden - others
         color = dict.fromkeys(others, self.colors[id]) if id in self.colors else {}
-        return replace(self, hidden=hidden, colors={**self.colors, **color})
+        places = dict.fromkeys(others, self.places[id]) if id in self.places else {}
+        return replace(self, hidden=hidden, colors={**self.colors, **color}, places={**self.places, **places})
 
     def part_ids(self, node: int, nodes: int) -> list[int]:
         """The ids of a node's connected parts, largest first.
@@ -164,7 +193,7 @@ class Edit:
 
     def fault(self, tree: ObjectTree) -> str | None:
         """The reason why a scene with such a tree of objects cannot have this edit; None if it can."""
-        named = {*self.hidden, *self.colors, *self.names, *self.merged, *self.merged.values()}
+        named = {*self.hidden, *self.colors, *self.places, *self.names, *self.merged, *self.merged.values()}
         unknown = [id for id in named if not 0 <= id < self.ids(len(tree))]
         unknown += [node for node in (*self.split, *self.opened) if not 0 <= node < len(tree)]
         if unknown:
@@ -182,9 +211,12 @@ class Edit:
             return "an object is split into less than 2 parts"
         if max(self.split.values(), default=2) > MOST:
             return f"an object is split into more than {MOST} parts"
-        if not all(len(color) == 3 and all(0 <= channel <= 1 for channel in color) for color in self.colors.values()):
-            return "a colour is not red, green and blue in [0, 1]"
-        return next((fault for fault in map(name_fault, self.names.values()) if fault), None)
+        if any(not places for places in self.places.values()):
+            return "an object has an empty list of places; hide it instead"
+        if len(many := max(self.places.values(), key=len, default=())) > MOST_PLACES:
+            return f"an object stands in {len(many)} places, more than {MOST_PLACES}"
+        faults = (*map(recolor_fault, self.colors.values()), *map(name_fault, self.names.values()))
+        return next(filter(None, faults), None)
 
     def save(self, path: Path) -> None:
         """Write the edit as JSON."""
@@ -192,7 +224,10 @@ class Edit:
             "granularity": self.granularity,
             "hidden": sorted(self.hidden),
             "opened": sorted(self.opened),
-            **{name: {str(id): value for id, value in getattr(self, name).items()} for name in MAPPINGS},
+            **{
+                name: {str(id): write(value) for id, value in getattr(self, name).items()}
+                for name, (_, write) in MAPPINGS.items()
+            },
         }
         write_whole(path, json.dumps(content, indent=2))
 
@@ -222,19 +257,11 @@ class Edit:
             raise ValueError(f"its entry {not_sets[0]!r} is not a list")
         if not_maps := [name for name, entry in maps.items() if not isinstance(entry, dict)]:
             raise ValueError(f"its entry {not_maps[0]!r} is not an object")
-        parsed = {name: {_id(id): MAPPINGS[name](value) for id, value in entry.items()} for name, entry in maps.items()}
+        parsed = {
+            name: {_id(id): MAPPINGS[name].read(value) for id, value in entry.items()} for name, entry in maps.items()
+        }
         hidden, opened = (frozenset(map(_whole, sets[name])) for name in SETS)
         return cls(hidden, **parsed, granularity=_number(content.get("granularity", DEFAULT)), opened=opened)
-
-    def table(self, nodes: int, device: torch.device | str) -> EditTable:
-        """The edit as tensors over the ids of so many nodes and their connected parts."""
-        table = EditTable.identity(self.ids(nodes), device)
-        for id in self.hidden:
-            table.density[id] = 0.0
-        for id, rgb in self.colors.items():
-            table.color[id] = torch.tensor(rgb, device=device)
-            table.mix[id] = 1.0
-        return table
 
 
 def name_fault(name: str) -> str | None:
@@ -254,11 +281,14 @@ def _id(text: str) -> int:
     return int(text)
 
 
-def _rgb(value: Any) -> tuple[float, float, float]:
-    if not isinstance(value, list) or len(value) != 3 or not all(type(channel) in (int, float) for channel in value):
-        raise ValueError(f"{value!r} is not a colour [red, green, blue]")
-    red, green, blue = map(float, value)
-    return red, green, blue
+def _places(value: Any) -> tuple[Similarity, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"{value!r} is not a list of places")
+    return tuple(map(Similarity.of_json, value))
+
+
+def _places_as_json(places: tuple[Similarity, ...]) -> list[Any]:
+    return [place.as_json() for place in places]
 
 
 def _whole(value: Any) -> int:
@@ -281,45 +311,20 @@ def _text(value: Any) -> str:
 
 SETS = ("hidden", "opened")
 """Entries of an edit's file that list ids."""
-MAPPINGS: dict[str, Callable[[Any], Any]] = {"colors": _rgb, "names": _text, "merged": _whole, "split": _whole}
-"""Entries of an edit's file that map ids, and the readers of their values."""
 
 
-@dataclass
-class EditTable:
-    """An edit as it conditions the radiance field."""
+class Entry(NamedTuple):
+    """How the values of an entry of an edit's file are read and written."""
 
-    density: Float[Tensor, "ids"]
-    """Factor on the density where an object is, in [0, 1]."""
-    color: Float[Tensor, "ids 3"]
-    """Colour that an object moves towards."""
-    mix: Float[Tensor, "ids"]
-    """How far, in [0, 1]."""
-
-    @classmethod
-    def identity(cls, ids: int, device: torch.device | str) -> EditTable:
-        """The edit that changes nothing."""
-        zeros = torch.zeros(ids, device=device)
-        return cls(zeros + 1, torch.zeros(ids, 3, device=device), zeros)
-
-    def tint(self, rgb: Float[Tensor, "*n 3"], ids: Shaped[Tensor, "..."]) -> Float[Tensor, "*n 3"]:
-        """Colours after the edit: the new colour, lighter or darker by the old one's luma; shading stays."""
-        luma = rgb @ torch.tensor(LUMA, device=rgb.device)
-        mix = weigh(self.mix[:, None], ids)
-        color = weigh(self.mix[:, None] * self.color, ids) / mix.clamp(min=1e-6)
-        return rgb + mix * ((color * (luma / MIDDLE_LUMA)[..., None]).clamp(0, 1) - rgb)
+    read: Callable[[Any], Any]
+    write: Callable[[Any], Any] = lambda value: value
 
 
-def weigh(values: Float[Tensor, "ids c"], ids: Shaped[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Values of the objects that own points, (*points, c): looked up for labels (*points), averaged for probabilities.
-
-    Args:
-        values: one row per id.
-        ids: integer ids (*points), or probabilities (*points, ids) with rows summing to 1.
-    """
-    return ids @ values if ids.is_floating_point() else values[ids]
-
-
-def belonging(ids: Shaped[Tensor, "..."], id: int) -> Float[Tensor, "*n"]:
-    """How much of points belongs to one object, in [0, 1]; the owners as `weigh` takes them."""
-    return ids[..., id] if ids.is_floating_point() else (ids == id).float()
+MAPPINGS = {
+    "colors": Entry(recolor_of_json, recolor_as_json),
+    "places": Entry(_places, _places_as_json),
+    "names": Entry(_text),
+    "merged": Entry(_whole),
+    "split": Entry(_whole),
+}
+"""Entries of an edit's file that map ids."""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, NewType
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
+from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.tree import ObjectTree
 
 ObjectId = NewType("ObjectId", int)
@@ -97,29 +98,34 @@ class SceneObject:
 
 
 def find_object(objects: Sequence[SceneObject], name: str, others: Sequence[SceneObject] = ()) -> SceneObject:
-    """The object of an output name, or of a name that a person gave.
+    """The object of an output name, of a name that a person gave, or of a number.
 
     Args:
         objects: the objects that are shown.
-        name: either name, or the number.
+        name: `object_03`, `3` or `teapot`.
         others: objects that another granularity shows.
     Raises:
         UserError: no object, or more than one, has that name.
     """
-    found = (
-        [each for each in objects if name == each.name]
-        or [each for each in objects if name and name == each.title]
-        or [each for each in objects if name == str(each.number)]
-    )
+    found = next(filter(None, _by_name(objects, name)), [])
     if len(found) == 1:
         return found[0]
-    if not found and name and any(name in (each.name, each.title) for each in others):
+    if not found and any(_by_name(others, name)):
         raise UserError(f"objects: {name} is no object at this granularity; choose a finer or a coarser one.")
     if not found:
         known = ", ".join(each.name + (f" ({each.title})" if each.title else "") for each in objects)
         raise UserError(f"objects: there is no {name or '(no name)'}; the scene has {known or 'no objects yet'}.")
     several = " and ".join(each.name for each in found)
     raise UserError(f"objects: {several} are both called {name}; use the output name of one of them.")
+
+
+def _by_name(objects: Sequence[SceneObject], name: str) -> tuple[list[SceneObject], ...]:
+    """The objects that have a name, by the three kinds of names that there are."""
+    return (
+        [each for each in objects if name == each.name],
+        [each for each in objects if name and name == each.title],
+        [each for each in objects if name.isdecimal() and each.number == int(name)],
+    )
 
 
 class Manifest(NamedTuple):
@@ -129,18 +135,23 @@ class Manifest(NamedTuple):
     tree: ObjectTree
 
 
-def save_manifest(objects: Sequence[SceneObject], tree: ObjectTree, step: int, path: Path) -> None:
+def save_manifest(
+    objects: Sequence[SceneObject], tree: ObjectTree, step: int, path: Path, to_capture: Similarity | None = None
+) -> None:
     """Write `objects.json`, whole or not at all.
 
     Args:
         objects: the discovered objects of all cuts, as they are without an edit.
         tree: how they hold each other.
         step: training step at which they were discovered.
+        to_capture: scene coordinates, in which boxes are, to those of the capture, where they are known.
     """
     rows = [
         {
             "name": each.name,
+            "id": each.id,
             "slot": each.id,
+            "slots": sorted(each.slots),
             "color": each.color,
             "share": each.share,
             "confidence": each.confidence,
@@ -149,7 +160,8 @@ def save_manifest(objects: Sequence[SceneObject], tree: ObjectTree, step: int, p
         }
         for each in objects
     ]
-    content = {"version": 1, "step": step, "slots": tree.slots, "objects": rows, "tree": tree.as_json()}
+    frame = {"boxes": "scene", "scene_to_capture": to_capture and to_capture.as_json()}
+    content = {"version": 2, "step": step, "slots": tree.slots, "frame": frame, "objects": rows, "tree": tree.as_json()}
     write_whole(path, json.dumps(content, indent=2))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,11 +14,18 @@ Vector = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]
 
 
+def vector(x: Float[Tensor, "3"]) -> Vector:
+    """A point or direction as numbers."""
+    first, second, third = x.tolist()
+    return first, second, third
+
+
 @dataclass(frozen=True)
 class Similarity:
     """x -> scale * R x + translation, with R the rotation of a unit quaternion.
 
-    >>> turn = Similarity.about((1.0, 0.0, 0.0), turn=(math.cos(math.pi / 4), 0.0, 0.0, math.sin(math.pi / 4)), scale=2.0)
+    >>> quarter_about_z = math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5)
+    >>> turn = Similarity.about((1.0, 0.0, 0.0), quarter_about_z, scale=2.0)
     >>> [round(x, 6) for x in turn.points(torch.tensor([2.0, 0.0, 0.0])).tolist()]
     [1.0, 2.0, 0.0]
     >>> (turn @ turn.inverse()).close_to(Similarity())
@@ -36,9 +43,9 @@ class Similarity:
         cls, centre: Vector, turn: Quaternion = (1.0, 0.0, 0.0, 0.0), scale: float = 1.0, move: Vector = (0.0, 0.0, 0.0)
     ) -> Similarity:
         """Turn and scale about a point, then move."""
-        turned = cls(scale, turn).points(torch.tensor(centre, dtype=torch.float64))
-        x, y, z = (c - t + m for c, t, m in zip(centre, turned.tolist(), move))
-        return cls(scale, turn, (x, y, z))
+        here = torch.tensor(centre, dtype=torch.float64)
+        turned = cls(scale, turn).points(here)
+        return cls(scale, turn, vector(here - turned + torch.tensor(move, dtype=torch.float64)))
 
     @classmethod
     def of_matrix(cls, matrix: Float[Tensor, "rows 4"]) -> Similarity:
@@ -58,8 +65,7 @@ class Similarity:
         if not torch.allclose(turn @ turn.T, torch.eye(3, dtype=turn.dtype), atol=1e-4):
             raise ValueError("the matrix shears, or scales axes differently")
         x, y, z, w = Rotation.from_matrix(turn.numpy()).as_quat().tolist()
-        tx, ty, tz = translation.tolist()
-        return cls(scale, (w, x, y, z), (tx, ty, tz))
+        return cls(scale, (w, x, y, z), vector(translation))
 
     @property
     def matrix(self) -> Float[Tensor, "4 4"]:
@@ -93,8 +99,7 @@ class Similarity:
         """The way back."""
         w, x, y, z = self.rotation
         back = Similarity(1 / self.scale, (w, -x, -y, -z))
-        x, y, z = (-back.points(torch.tensor(self.translation, dtype=torch.float64))).tolist()
-        return Similarity(back.scale, back.rotation, (x, y, z))
+        return replace(back, translation=vector(-back.points(torch.tensor(self.translation, dtype=torch.float64))))
 
     def __matmul__(self, first: Similarity) -> Similarity:
         """The similarity that does what `first` does, and then what this one does."""
@@ -119,9 +124,9 @@ class Similarity:
             raise ValueError(
                 f"it has an unknown entry {min(unknown)!r}" if isinstance(content, dict) else "it is not a JSON object"
             )
-        scale = _numbers([content.get("scale", 1.0)], 1, "scale")[0]
-        w, x, y, z = _numbers(content.get("rotation", [1.0, 0.0, 0.0, 0.0]), 4, "rotation")
-        tx, ty, tz = _numbers(content.get("translation", [0.0, 0.0, 0.0]), 3, "translation")
+        scale = numbers([content.get("scale", 1.0)], 1, "scale")[0]
+        w, x, y, z = numbers(content.get("rotation", [1.0, 0.0, 0.0, 0.0]), 4, "rotation")
+        tx, ty, tz = numbers(content.get("translation", [0.0, 0.0, 0.0]), 3, "translation")
         length = math.sqrt(w * w + x * x + y * y + z * z)
         if not scale > 0:
             raise ValueError(f"its scale is {scale}, which is not larger than 0")
@@ -130,7 +135,12 @@ class Similarity:
         return cls(scale, (w / length, x / length, y / length, z / length), (tx, ty, tz))
 
 
-def _numbers(values: Any, count: int, entry: str) -> list[float]:
+def numbers(values: Any, count: int, entry: str) -> list[float]:
+    """Read so many numbers of an entry of a JSON file.
+
+    Raises:
+        ValueError: it is something else; the message names the entry.
+    """
     there = isinstance(values, list) and len(values) == count
     if not there or not all(type(value) in (int, float) and math.isfinite(value) for value in values):
         raise ValueError(f"its {entry} is {values!r}, not {'a number' if count == 1 else f'{count} numbers'}")

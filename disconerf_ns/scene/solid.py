@@ -127,7 +127,8 @@ def without_crumbs(occupied: Bool[Tensor, "x y z"], least: float = CRUMB) -> Boo
         occupied: the cells.
         least: smallest fraction of the largest piece's cells that a piece has.
     """
-    pieces, _ = ndimage.label(occupied.cpu().numpy(), structure=np.ones((3, 3, 3)))
+    pieces = np.zeros(occupied.shape, np.int32)
+    ndimage.label(occupied.cpu().numpy(), structure=np.ones((3, 3, 3)), output=pieces)
     sizes = np.bincount(pieces.flatten())
     sizes[0] = 0
     return torch.from_numpy((sizes >= max(least * sizes.max(), 1))[pieces]).to(occupied.device)

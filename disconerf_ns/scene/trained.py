@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
+from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.objects import DiscoveredObject
 from disconerf_ns.scene.radiance import RadianceField
+from disconerf_ns.scene.seen_space import SeenSpace
 from disconerf_ns.scene.seen_voxels import SeenVoxels
 from disconerf_ns.scene.tree import ObjectTree
 
@@ -32,6 +34,8 @@ class TrainedScene:
     """Contracted surface points that the masks of all views agree on; None where masks are matched view by view."""
     agreed_slots: Int[Tensor, "points"] | None = None
     """The slot of each."""
+    training_rays: Callable[[], Iterable[RayBundle]] | None = None
+    """Gives some rays of all training views, flat, a view at a time; None where the views are not known."""
 
     @property
     def contraction(self) -> Contraction:
@@ -54,6 +58,18 @@ class TrainedScene:
         if self.agreed_points is None or self.agreed_slots is None:
             return None
         return SeenVoxels.of(self.agreed_points, self.agreed_slots, self.slots)
+
+    @lazy
+    def seen_space(self) -> SeenSpace | None:
+        """Space that the training views saw into; None where they are not known."""
+        if self.training_rays is None:
+            return None
+        with self.radiance.still():
+            return SeenSpace.of(self.training_rays(), self._reach, self.contraction)
+
+    def _reach(self, rays: RayBundle) -> Float[Tensor, "rays"]:
+        samples = self.radiance.sample(rays)
+        return self.radiance.depth(samples, samples.weights(self.radiance.densities(samples)))[:, 0]
 
     def agreed_on(self, slots: frozenset[int]) -> Float[Tensor, "points 3"] | None:
         """Contracted points that the masks agree belong to some slots; None where masks are matched view by view."""

@@ -95,6 +95,8 @@ class ObjectControl(ViewerControl):
             self._open_edit()
         self.viser_server.on_client_connect(self._welcome)
         self.refresh()
+        if self.current.value.guests:
+            self.show_output("edited")
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _open_edit(self) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+import torch
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from disconerf_ns.errors import UserError
@@ -19,11 +20,15 @@ from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.cut import shown_nodes
 from disconerf_ns.scene.edit import Edit, name_fault
 from disconerf_ns.scene.objects import ObjectId, SceneObject
+from disconerf_ns.scene.recolor import Recolor
+from disconerf_ns.scene.similarity import Similarity, vector
 
 _log = logging.getLogger(__name__)
 
 STEPS = 100
 """Changes that can be undone."""
+BESIDE = 1.2
+"""Distance of a copy from the object, in widths of its box."""
 TOGETHER = 1.0
 """Seconds within which changes of the same thing, such as a colour that is dragged, are undone together."""
 
@@ -153,17 +158,47 @@ class Editor:
         """Hide nothing."""
         self.change(replace(self.edit, hidden=frozenset()))
 
-    def recolor(self, rgb: tuple[float, float, float]) -> None:
-        """Give the selected objects a colour, RGB in [0, 1]."""
+    def recolor(self, recolor: Recolor) -> None:
+        """Give the selected objects new colours, such as a tint, RGB in [0, 1]."""
         edit, ids = self.edit, self.selection()
         for id in ids:
-            edit = edit.recolor(id, rgb)
+            edit = edit.recolor(id, recolor)
         self.change(edit, ("color", ids))
 
     def reset_colors(self) -> None:
         """Give the selected objects their own colours back."""
         edit, ids = self.edit, self.selection()
         self.change(replace(edit, colors={id: rgb for id, rgb in edit.colors.items() if id not in ids}))
+
+    def put(self, place: Similarity) -> None:
+        """Let the object that was selected first, or its newest copy, stand somewhere, in scene coordinates."""
+        id = self.selection()[0]
+        others = self.edit.places_of(id)[:-1]
+        self.change(self.edit.place(id, *others, place), ("place", id))
+
+    def resize(self, scale: float) -> None:
+        """Scale the object that was selected first, or its newest copy, about its middle, to a multiple of its size."""
+        id = self.selection()[0]
+        last, box = self.edit.places_of(id)[-1], self.scene.solid(id).box
+        if box is None:
+            raise UserError("Nothing of the selected object is solid, so it has no middle to be scaled about.")
+        now, by = torch.tensor(box.centre), scale / last.scale
+        self.put(Similarity.about(vector(last.points(now)), scale=by) @ last)
+
+    def copy(self) -> None:
+        """Put a copy of the object that was selected first beside it, to the right of its newest copy."""
+        id = self.selection()[0]
+        low, high = self.scene.by_id[id].box
+        last = self.edit.places_of(id)[-1]
+        aside = Similarity(translation=(BESIDE * last.scale * (high[0] - low[0]), 0.0, 0.0))
+        self.change(self.edit.place(id, *self.edit.places_of(id), aside @ last))
+
+    def put_back(self) -> None:
+        """Let the selected objects stand where they were photographed, without copies."""
+        edit = self.edit
+        for id in self.selection():
+            edit = edit.place(id)
+        self.change(edit)
 
     def rename(self, name: str) -> None:
         """Give the selected object a name; an empty one takes it away."""

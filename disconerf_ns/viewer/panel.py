@@ -8,8 +8,10 @@ from typing import Protocol, runtime_checkable
 import viser
 
 from disconerf_ns.scene.objects import ObjectId, SceneObject
+from disconerf_ns.scene.recolor import Hue
 from disconerf_ns.viewer.boxes import Boxes
 from disconerf_ns.viewer.editor import Editor
+from disconerf_ns.viewer.gizmo import Gizmo
 from disconerf_ns.viewer.rows import ORDERS, Family, Rows
 from disconerf_ns.viewer.status import Status
 
@@ -64,6 +66,7 @@ class Panel:
     def __init__(self, server: viser.ViserServer, tab: viser.GuiTabHandle, editor: Editor, actions: Actions):
         self.server, self.editor, self.actions = server, editor, actions
         self.boxes = Boxes(server, self._select)
+        self.gizmo = Gizmo(server, lambda: editor.ask(self._put))
         gui = server.gui
         self.status = Status(server, tab)
         with tab:
@@ -85,6 +88,14 @@ class Panel:
                     {"merge": editor.merge, "split": editor.split},
                     "Make the selected objects one, or open them into their parts, or else into connected ones",
                 )
+                self._edit(
+                    "Place",
+                    {"move": self._move, "copy": editor.copy, "put back": editor.put_back},
+                    "Show handles that move and turn the selected object, copy it, put it back without copies",
+                )
+                self.size = gui.add_slider(
+                    "Size", 0.1, 4.0, 0.05, 1.0, visible=False, hint="Size of the object that has the handles"
+                )
                 self._buttons(
                     "Camera",
                     {"fly to": actions.fly, "film": actions.film},
@@ -100,6 +111,9 @@ class Panel:
                 )
                 self._edit(
                     "Colours", {"reset": editor.reset_colors}, "Give the selected objects their own colours back"
+                )
+                self.hue = gui.add_slider(
+                    "Hue", -180.0, 180.0, 5.0, 0.0, hint="Turn the hues of the selected objects, in degrees"
                 )
                 self.extraction = gui.add_dropdown(
                     "Extraction", ("hard", "soft"), editor.scene.options.extraction,
@@ -148,6 +162,8 @@ class Panel:
         on(self.detail, editor.refine)
         on(self.name, editor.rename)
         on(self.color, lambda rgb: editor.recolor(tuple(channel / 255 for channel in rgb)))
+        on(self.hue, lambda degrees: editor.recolor(Hue(degrees)))
+        on(self.size, editor.resize)
         on(self.extraction, lambda value: editor.look(extraction=value))
         on(self.threshold, lambda value: editor.look(min_confidence=value))
         on(self.shown, lambda name: self.actions.show_output(SHOWN[name]))
@@ -156,6 +172,20 @@ class Panel:
         on(self.show_boxes, boxes)
         on(self.show_names, boxes)
         self.clicks.on_update(lambda event: self.actions.pick(event.target.value != CLICKS[0]))
+
+    def _move(self) -> None:
+        """Show or hide the handles."""
+        if not self.gizmo.on:
+            self.editor.selection()
+        self.gizmo.on = not self.gizmo.on
+
+    def _put(self) -> None:
+        """Let the object stand where a person moved the handles to; of many small moves the last one counts."""
+        if self.gizmo.id is not None and self.gizmo.id in self.editor.selected:
+            last = self.editor.edit.places_of(self.gizmo.id)[-1]
+            place = self.gizmo.place(last.scale)
+            if place is not None:
+                self.editor.put(place)
 
     def _select(self, id: ObjectId) -> None:
         self.editor.ask(lambda: self.editor.select([id], self.several))
@@ -179,6 +209,11 @@ class Panel:
         self.rows.update(scene.objects, scene.edit.hidden, selected, self.search.value, family)
         self.boxes.update(scene, frozenset(selected))
         self._show_selection(chosen)
+        first = next(iter(selected), None)
+        self.gizmo.update(scene, first)
+        self.size.visible = self.gizmo.id is not None
+        if first is not None and self.gizmo.id is not None and not self.editor.waiting:
+            self.size.value = scene.edit.places_of(first)[-1].scale
 
     def _show_selection(self, chosen: list[SceneObject]) -> None:
         name = chosen[0].label if len(chosen) == 1 else f"{len(chosen)} objects" if chosen else ""

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, cast
 
 import viser
 
-from disconerf_ns.scene.edit import LUMA
 from disconerf_ns.scene.objects import ObjectId, SceneObject
+from disconerf_ns.scene.recolor import LUMA
 from disconerf_ns.scene.tree import ObjectTree
 
 READABLE = 0.5

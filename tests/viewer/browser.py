@@ -45,6 +45,8 @@ class Page:
     def __init__(self, address: str):
         self._socket = connect(address, max_size=2**28)
         self._numbers = itertools.count(1)
+        self.events: list[dict] = []
+        """What the page reported by itself, in the domains that were enabled."""
 
     def call(self, method: str, **parameters):
         """A command of the protocol, and its result."""
@@ -52,6 +54,8 @@ class Page:
         self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while True:
             answer = json.loads(self._socket.recv(timeout=60))
+            if "method" in answer:
+                self.events.append(answer)
             if answer.get("id") == number:
                 if "error" in answer:
                     raise RuntimeError(f"{method}: {answer['error']['message']}")

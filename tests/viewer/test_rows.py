@@ -12,8 +12,8 @@ import viser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from disconerf_ns.scene.edit import LUMA
 from disconerf_ns.scene.objects import ObjectId, SceneObject
+from disconerf_ns.scene.recolor import LUMA
 from disconerf_ns.scene.tree import NEVER, ObjectTree
 from disconerf_ns.viewer.rows import Family, Rows, look
 

@@ -1,0 +1,214 @@
+"""`disconerf objects rename | merge | split | hide | show | undo | redo`: change a run's edit, as the viewer does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from disconerf_ns.cli.history import History
+from disconerf_ns.errors import UserError
+from disconerf_ns.runs import edit_of, load_pipeline, manifest_of, objects_of, other_objects_of
+from disconerf_ns.scene.edit import Edit, name_fault
+from disconerf_ns.scene.objects import SceneObject, find_object, load_manifest
+from disconerf_ns.scene.tree import ObjectTree
+
+if TYPE_CHECKING:
+    from disconerf_ns.viewer.editor import Editor
+
+One = Annotated[str, tyro.conf.Positional]
+Some = Annotated[tuple[str, ...], tyro.conf.Positional]
+
+
+@dataclass
+class Change:
+    """A change of a run's edit."""
+
+    load_config: Path
+    """config.yml of the run."""
+
+    def _opened(self) -> tuple[Edit, ObjectTree]:
+        tree = load_manifest(manifest_of(self.load_config)).tree
+        return edit_of(self.load_config, tree), tree
+
+    def _find(self, names: Sequence[str], least: int = 1) -> list[SceneObject]:
+        """The objects of some names, each once.
+
+        Raises:
+            UserError: there is no such object, or they are too few.
+        """
+        shown, others = objects_of(self.load_config), other_objects_of(self.load_config)
+        found = list({each.id: each for each in (find_object(shown, name, others) for name in names)}.values())
+        if len(found) < least:
+            some = "an object" if least == 1 else f"{least} different objects or more"
+            raise UserError(f"objects: name {some}, such as 3, object_03 or a name that a person gave.")
+        return found
+
+    def _save(self, edit: Edit, tree: ObjectTree, *sentences: str) -> None:
+        History(self.load_config, tree).change(edit)
+        for sentence in sentences:
+            print(f"objects: {sentence}.")
+
+    def _editor(self, chosen: Sequence[SceneObject]) -> Editor:
+        """An editor of the loaded run with objects selected."""
+        from disconerf_ns.viewer.editor import Editor
+
+        editor = Editor(load_pipeline(self.load_config).model.current)
+        editor.select([each.id for each in chosen])
+        return editor
+
+
+@dataclass
+class Rename(Change):
+    """Give an object a name; an empty one takes it away."""
+
+    object: One
+    """Its number or name, such as 3, object_03 or teapot."""
+    name: One
+    """The new name."""
+
+    def __call__(self) -> None:
+        """Change the edit.
+
+        Raises:
+            UserError: there is no such object, the name is none, or another object has it.
+        """
+        edit, tree = self._opened()
+        (each,) = self._find([self.object])
+        name = self.name.strip()
+        if name and (fault := name_fault(name)):
+            raise UserError(f"objects: {fault}; give another name.")
+        others = [*objects_of(self.load_config), *other_objects_of(self.load_config)]
+        taken = [other for other in others if other.id != each.id and name in (other.title, other.name) and name]
+        if taken:
+            raise UserError(f"objects: {taken[0].name} is called {name} already; give another name.")
+        if name == each.title:
+            raise UserError(f"objects: {each.name} is called {each.label} already.")
+        before = f" (it was {each.title})" if each.title else ""
+        self._save(edit.rename(each.id, name), tree, f"{each.name} is called {name or each.name} now{before}")
+
+
+@dataclass
+class Hide(Change):
+    """Take objects out of the edited scene; what was behind them appears."""
+
+    objects: Some
+    """Their numbers or names."""
+
+    def __call__(self) -> None:
+        """Change the edit.
+
+        Raises:
+            UserError: there is no such object, or it is hidden.
+        """
+        edit, tree = self._opened()
+        chosen = self._find(self.objects)
+        if hidden := [each for each in chosen if each.id in edit.hidden]:
+            raise UserError(f"objects: {called(hidden[0])} is hidden already.")
+        self._save(edit.hide(*(each.id for each in chosen)), tree, f"{listed(chosen)} hidden now")
+
+
+@dataclass
+class Show(Change):
+    """Put hidden objects back into the edited scene."""
+
+    objects: Some = ()
+    """Their numbers or names; by default all that are hidden."""
+
+    def __call__(self) -> None:
+        """Change the edit.
+
+        Raises:
+            UserError: there is no such object, or nothing is hidden.
+        """
+        edit, tree = self._opened()
+        chosen = self._find(self.objects) if self.objects else list(objects_of(self.load_config))
+        if self.objects and (there := [each for each in chosen if each.id not in edit.hidden]):
+            raise UserError(f"objects: {called(there[0])} is not hidden.")
+        chosen = [each for each in chosen if each.id in edit.hidden]
+        if not chosen:
+            raise UserError("objects: nothing is hidden.")
+        self._save(edit.show(*(each.id for each in chosen)), tree, f"{listed(chosen)} shown again")
+
+
+@dataclass
+class Merge(Change):
+    """Make objects one object, which is called as the first of them. This loads the run."""
+
+    objects: Some
+    """Numbers or names of two objects or more."""
+
+    def __call__(self) -> None:
+        """Change the edit.
+
+        Raises:
+            UserError: there is no such object, or there are less than two.
+        """
+        _, tree = self._opened()
+        chosen = self._find(self.objects, least=2)
+        editor = self._editor(chosen)
+        editor.merge()
+        whole = editor.first_selected()
+        self._save(editor.edit, tree, f"{listed(chosen)} one object now, {called(whole)}")
+
+
+@dataclass
+class Split(Change):
+    """Take merged objects apart, show others as their parts, or as the pieces that do not touch. This loads the run."""
+
+    objects: Some
+    """Their numbers or names."""
+
+    def __call__(self) -> None:
+        """Change the edit.
+
+        Raises:
+            UserError: there is no such object, or all of them are in one piece.
+        """
+        _, tree = self._opened()
+        chosen = self._find(self.objects)
+        editor = self._editor(chosen)
+        editor.split()
+        pieces = [editor.scene.by_id[id] for id in editor.selected]
+        self._save(editor.edit, tree, f"{listed(chosen)} split now, into {' and '.join(map(called, pieces))}")
+
+
+@dataclass
+class Undo(Change):
+    """Take the last change of a run's edit back."""
+
+    def __call__(self) -> None:
+        """Change the edit.
+
+        Raises:
+            UserError: there is nothing to undo.
+        """
+        History(self.load_config, self._opened()[1]).travel(-1)
+        print("objects: the last change is taken back; `disconerf objects redo` makes it again.")
+
+
+@dataclass
+class Redo(Change):
+    """Make the change again that was taken back."""
+
+    def __call__(self) -> None:
+        """Change the edit.
+
+        Raises:
+            UserError: there is nothing to redo.
+        """
+        History(self.load_config, self._opened()[1]).travel(1)
+        print("objects: the change is made again.")
+
+
+def called(each: SceneObject) -> str:
+    """An object's output name, and the name that a person gave it."""
+    return f"{each.name} ({each.title})" if each.title else each.name
+
+
+def listed(objects: Sequence[SceneObject]) -> str:
+    """Objects as the subject of a sentence, with its verb."""
+    return f"{' and '.join(map(called, objects))} {'is' if len(objects) == 1 else 'are'}"

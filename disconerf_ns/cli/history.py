@@ -1,0 +1,84 @@
+"""Earlier contents of a run's edit.json, so that nothing that a person did by hand is lost by a command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from disconerf_ns.errors import UserError, reason
+from disconerf_ns.files import write_whole
+from disconerf_ns.scene.edit import EDIT, Edit
+from disconerf_ns.scene.tree import ObjectTree
+
+HISTORY = "edit_history.json"
+"""Name of the file, beside edit.json."""
+STEPS = 100
+"""Contents that are kept, at most."""
+
+
+class History:
+    """The states that a run's edit went through, and which of them it is in.
+
+    What the viewer saved between two commands is a state like any other.
+
+    Args:
+        config: config.yml of the run.
+        tree: the run's tree of objects.
+    Raises:
+        UserError: the file of the history cannot be read.
+    """
+
+    def __init__(self, config: Path, tree: ObjectTree):
+        self.edit_file, self.file, self.tree = config.parent / EDIT, config.parent / HISTORY, tree
+        self.states: list[Any] = []
+        """Contents of edit.json; None where there was no such file."""
+        self.now = -1
+        if self.file.exists():
+            try:
+                content = json.loads(self.file.read_text())
+                self.states, self.now = list(content["states"]), int(content["now"])
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise UserError(f"{self.file}: no history of edits ({reason(error)}); move it away.") from error
+        current = self._content()
+        if not self.states or self.states[self.now] != current:
+            self._append(current)
+
+    def change(self, edit: Edit) -> None:
+        """Save another edit; the one before can be taken back.
+
+        Raises:
+            UserError: it does not fit the run's objects.
+        """
+        if fault := edit.fault(self.tree):
+            raise UserError(f"objects: {fault}.")
+        self._write()  # first, so that a stop in between loses nothing
+        edit.save(self.edit_file)
+        self._append(self._content())
+        self._write()
+
+    def travel(self, steps: int) -> None:
+        """Go back or forth by a number of changes.
+
+        Raises:
+            UserError: there is no such state.
+        """
+        if not 0 <= self.now + steps < len(self.states):
+            raise UserError(f"objects: there is nothing to {'undo' if steps < 0 else 'redo'}.")
+        self._write()
+        self.now += steps
+        if (state := self.states[self.now]) is None:
+            self.edit_file.unlink(missing_ok=True)
+        else:
+            write_whole(self.edit_file, json.dumps(state, indent=2))
+        self._write()
+
+    def _content(self) -> Any:
+        return json.loads(self.edit_file.read_text()) if self.edit_file.exists() else None
+
+    def _append(self, state: Any) -> None:
+        self.states = [*self.states[: self.now + 1], state][-STEPS:]
+        self.now = len(self.states) - 1
+
+    def _write(self) -> None:
+        write_whole(self.file, json.dumps({"states": self.states, "now": self.now}))

@@ -1,0 +1,82 @@
+"""The objects of a run with what was measured of them, which takes the networks once and a small file afterwards."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from disconerf_ns.runs import edit_of, load_pipeline, manifest_of, objects_of
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.objects import ObjectId, SceneObject, load_manifest
+
+if TYPE_CHECKING:
+    from disconerf_ns.facts.measure import Measured
+    from disconerf_ns.pipeline import DiscoNerfPipeline
+    from disconerf_ns.scene.arranged import ArrangedScene
+
+
+class MeasuredObjects(NamedTuple):
+    """The objects that an edit shows, and what was measured of them."""
+
+    edit: Edit
+    objects: tuple[SceneObject, ...]
+    measured: Mapping[ObjectId, Measured]
+    """Empty before the run's first checkpoint."""
+
+
+def measured_objects(config: Path, granularity: float | None = None) -> MeasuredObjects:
+    """The objects of a run as edited, measured now if they were not before; progress is written to stderr.
+
+    Args:
+        config: config.yml of the run.
+        granularity: how fine objects are, in [0, 1]; None for what the edit says.
+    Raises:
+        UserError: the run has no objects, or its files cannot be read.
+    """
+    from disconerf_ns.facts.kept import KeptMeasurements, newest_checkpoint
+
+    tree = load_manifest(manifest_of(config)).tree
+    edit, checkpoint = edit_of(config, tree, granularity), newest_checkpoint(config)
+    if checkpoint is None:
+        return MeasuredObjects(edit, objects_of(config, granularity), {})
+    kept = KeptMeasurements(config, checkpoint)
+    if (measured := kept.find(edit, tree)) is not None:
+        return MeasuredObjects(edit, objects_of(config, granularity), measured)
+    with redirect_stdout(sys.stderr):
+        run = load_pipeline(config)
+    scene = run.model.current.value.with_edit(edit)
+    return MeasuredObjects(edit, scene.objects, measure_and_keep(run, scene, config))
+
+
+def measure_and_keep(run: DiscoNerfPipeline, scene: ArrangedScene, config: Path) -> Mapping[ObjectId, Measured]:
+    """What was measured of the objects of a loaded run's scene, measured now and kept if they were not before."""
+    from disconerf_ns.facts.kept import KeptMeasurements, newest_checkpoint
+    from disconerf_ns.facts.measure import measure, steps
+
+    tree, checkpoint = scene.trained.tree, newest_checkpoint(config)
+    kept = None if checkpoint is None else KeptMeasurements(config, checkpoint)
+    if kept is not None and (measured := kept.find(scene.edit, tree)) is not None:
+        return measured
+    with progress("measuring objects", steps(run, scene)) as advance:
+        measured = measure(run, scene, advance)
+    if kept is not None:
+        try:
+            kept.add(scene.edit, tree, measured)
+        except OSError as error:
+            print(f"objects: {kept.path} cannot be written ({error.strerror}); it is measured anew next time.")
+    return measured
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator:
+    """A progress bar on stderr; yields a function to call after each step."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)

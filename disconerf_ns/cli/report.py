@@ -1,0 +1,115 @@
+"""`disconerf report`: one page about a scene and its objects, which opens offline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.files import check_writable, write_whole
+from disconerf_ns.runs import capture_frame, check_granularity, config_of, edit_of, load_pipeline, manifest_of
+from disconerf_ns.scene.objects import load_manifest
+
+if TYPE_CHECKING:
+    from nerfstudio.engine.trainer import TrainerConfig
+
+    from disconerf_ns.pipeline import DiscoNerfPipeline
+    from disconerf_ns.scene.arranged import ArrangedScene
+
+
+@dataclass
+class Report:
+    """Write one HTML page about a scene: its picture, every object with film, mesh and facts, and the run.
+
+    The page is one file that needs nothing else and asks no host for anything: send it to whom you like. Only links
+    to exported files lead out of it.
+    """
+
+    load_config: Path
+    """config.yml of the run."""
+    output: Path = Path("report.html")
+    """The page, an .html file."""
+    export_dir: Path | None = None
+    """Folder that `disconerf export` wrote: its meshes are shown and its files linked; otherwise solid voxels are."""
+    title: str | None = None
+    """Heading of the page; by default the name of the data's folder."""
+    granularity: float | None = None
+    """How fine objects are, from 0, the coarsest, to 1; by default as saved in the viewer, or else 0.5."""
+    frames: int = 24
+    """Frames of each turntable, which takes 4 seconds."""
+    size: int = 240
+    """Side of the turntables in pixels."""
+    scene_size: int = 960
+    """Longer side of the scene's picture in pixels."""
+
+    def __call__(self) -> None:
+        """Render, measure what is not measured yet, and write the page.
+
+        Raises:
+            UserError: an option is out of range, the run has no objects, or a file cannot be read or written.
+        """
+        for option in ("frames", "size", "scene_size"):
+            if getattr(self, option) < 1:
+                name = option.replace("_", "-")
+                raise UserError(f"report: --{name} is {getattr(self, option)}; it has to be 1 or more.")
+        check_granularity("report", self.granularity)
+        if self.output.suffix.lower() not in (".html", ".htm"):
+            raise UserError(f"report: --output is {self.output}; name an .html file.")
+        if self.export_dir is not None and not self.export_dir.is_dir():
+            raise UserError(f"report: there is no folder {self.export_dir}; name one of `disconerf export`.")
+        check_writable(self.output, "name another place with --output.")
+        tree = load_manifest(manifest_of(self.load_config)).tree
+        edit, frame = edit_of(self.load_config, tree, self.granularity), capture_frame(self.load_config)
+
+        from disconerf_ns.cli.measured import measure_and_keep, progress
+        from disconerf_ns.report.contents import Options, cards, files_of, overview
+        from disconerf_ns.report.page import page, tree_of
+
+        run = load_pipeline(self.load_config)
+        scene = run.model.current.value.with_edit(edit)
+        if not scene.objects:
+            raise UserError("report: this run has discovered no object yet; train it further.")
+        measured = measure_and_keep(run, scene, self.load_config)
+        files = {} if self.export_dir is None else files_of(scene.objects, self.export_dir)
+        options = Options(self.frames, self.size, self.scene_size)
+        with progress("picturing the scene and its objects", 1 + len(scene.objects)) as advance:
+            seen = overview(run, scene, measured, self.scene_size)
+            advance()
+            made = cards(run, scene, measured, files, frame.inverse(), options, advance)
+        config = config_of(self.load_config)
+        views = len(run.datamanager.train_dataset)
+        text = page(
+            self.title or Path(config.data or "scene").name,
+            f"{scene.counted} objects, found in {views} photographs",
+            seen,
+            made,
+            tree_of(scene.all_objects, tree, {each.id for each in scene.objects}),
+            run_facts(run, config, scene),
+            frame.scale,
+            self.output.parent,
+        )
+        write_whole(self.output, text)
+        print(f"report: {self.output} ({len(text.encode()) / 1e6:.1f} MB, {len(made)} objects)")
+
+
+def run_facts(run: DiscoNerfPipeline, config: TrainerConfig, scene: ArrangedScene) -> dict[str, str]:
+    """What a reader may want to know of a run, by name."""
+    from disconerf_ns.evaluation.provenance import versions
+
+    dataset, masks = run.datamanager.train_dataset, run.config.datamanager.masks
+    height, width = int(dataset.cameras.height[0]), int(dataset.cameras.width[0])
+    pixels, held_out = f"{width} × {height} pixels", len(run.datamanager.eval_dataset)
+    return {
+        "Method": str(config.method_name),
+        "Data": Path(config.data or "").name,
+        "Photographs": f"{len(dataset)} of {pixels} taught it, {held_out} were held out",
+        "Masks": "the newest set of the data" if masks is None else masks.name,
+        "Iterations": f"{config.max_num_iterations:,}",
+        "Object slots": str(scene.trained.slots),
+        "Granularity": f"{scene.edit.granularity:g}",
+        "Run": config.timestamp,
+        "Software": ", ".join(f"{name} {version}" for name, version in versions().items()),
+        "This page": date.today().isoformat(),
+    }

@@ -1,0 +1,193 @@
+"""Scenes composed of several trained runs: one run is the place, objects of this and other runs stand in it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from disconerf_ns.errors import UserError, reason
+from disconerf_ns.pipeline import DiscoNerfPipeline
+from disconerf_ns.runs import capture_frame, load_pipeline
+from disconerf_ns.scene.arranged import ArrangedScene, Guest
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.objects import SceneObject
+from disconerf_ns.scene.similarity import Similarity, numbers, vector
+
+ENTRIES = ("run", "object", "name", "place", "at", "turn", "scale")
+"""Entries of an object in a composition's file."""
+MOST = 256
+"""Objects of a composition, at most."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """An object of a composition's file."""
+
+    run: Path
+    """config.yml of its run."""
+    object: str
+    """Its output name, or the name that a person gave it."""
+    name: str
+    """What it is called here; the object's name if the file says nothing."""
+    place: Similarity | None
+    """Coordinates of its run's capture to those of the place's capture; None where `at` is given."""
+    at: tuple[float, float, float] | None
+    """Where the middle of its underside stands, in coordinates of the place's capture."""
+    turn: float
+    """Degrees about the vertical, counterclockwise seen from above; only with `at`."""
+    scale: float
+    """Units of the place's capture for one unit of its run's capture; only with `at`."""
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What a composition's file says."""
+
+    file: Path
+    scene: Path
+    """config.yml of the run that is the place."""
+    keep: tuple[str, ...] | None
+    """Objects of the place that stay; None for all that its edit shows."""
+    things: tuple[Thing, ...]
+
+    @property
+    def edit_file(self) -> Path:
+        """File of the edit of the place that a person saves in the composition's viewer; it outdoes `keep`."""
+        return self.file.with_suffix(".edit.json")
+
+    @classmethod
+    def load(cls, file: Path) -> Composition:
+        """Read a composition; paths in it are said of its own folder.
+
+        Raises:
+            UserError: the file cannot be read, an entry is missing, unknown or wrong, or a run does not exist.
+        """
+        try:
+            content = json.loads(file.read_text())
+            if not isinstance(content, dict):
+                raise ValueError("it is not a JSON object")
+            _known(content, ("version", "scene", "keep", "objects"))
+            things = content.get("objects", [])
+            if not isinstance(things, list) or len(things) > MOST:
+                raise ValueError(f"its objects are not a list of at most {MOST}")
+            keep = content.get("keep")
+            if keep is not None and not (isinstance(keep, list) and all(isinstance(name, str) for name in keep)):
+                raise ValueError(f"its keep is {keep!r}, not a list of names")
+            return cls(
+                file,
+                _run(file, content.get("scene"), "its scene"),
+                None if keep is None else tuple(keep),
+                tuple(_thing(file, number, thing) for number, thing in enumerate(things, 1)),
+            )
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"{file}: not a composition ({reason(error)}).") from error
+
+
+def _known(content: dict[str, Any], entries: tuple[str, ...]) -> None:
+    if unknown := content.keys() - set(entries):
+        raise ValueError(f"it has an unknown entry {min(unknown)!r}; known are {', '.join(entries)}")
+
+
+def _run(file: Path, content: Any, what: str) -> Path:
+    if not isinstance(content, str):
+        raise ValueError(f"{what} is {content!r}, not the path of a run's config.yml")
+    path = (file.parent / content).resolve()
+    config = path / "config.yml" if path.is_dir() else path
+    if not config.is_file():
+        raise ValueError(f"{what} is {content}, where there is no config.yml of a run")
+    return config
+
+
+def _thing(file: Path, number: int, content: Any) -> Thing:
+    try:
+        if not isinstance(content, dict):
+            raise ValueError("it is not a JSON object")
+        _known(content, ENTRIES)
+        name = content.get("object")
+        if not isinstance(name, str):
+            raise ValueError(f"its object is {name!r}, not a name")
+        if ("place" in content) == ("at" in content):
+            raise ValueError("it needs either a place or an at")
+        if "place" in content and ("turn" in content or "scale" in content):
+            raise ValueError("its turn and scale are parts of its place")
+        x, y, z = numbers(content.get("at", [0, 0, 0]), 3, "at")
+        return Thing(
+            _run(file, content.get("run"), "its run"),
+            name,
+            str(content.get("name", name)),
+            Similarity.of_json(content["place"]) if "place" in content else None,
+            (x, y, z) if "at" in content else None,
+            numbers([content.get("turn", 0.0)], 1, "turn")[0],
+            _positive(content.get("scale", 1.0)),
+        )
+    except ValueError as error:
+        raise ValueError(f"object {number}: {error}") from error
+
+
+def _positive(value: Any) -> float:
+    (scale,) = numbers([value], 1, "scale")
+    if not scale > 0:
+        raise ValueError(f"its scale is {scale}, which is not larger than 0")
+    return scale
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A composition with its runs loaded."""
+
+    composition: Composition
+    pipeline: DiscoNerfPipeline
+    """The run that is the place; its current scene is the composed one."""
+    scene: ArrangedScene
+    names: tuple[str, ...]
+    """Names of the things, in the order of the scene's guests."""
+
+
+def compose(composition: Composition, load: Callable[[Path], DiscoNerfPipeline] = load_pipeline) -> Composed:
+    """Load all runs of a composition, each once, and put its objects into their places.
+
+    Raises:
+        UserError: a run cannot be loaded, or has no such object, or one that nothing of is solid.
+    """
+    runs = {run: load(run) for run in dict.fromkeys((composition.scene, *(each.run for each in composition.things)))}
+    pipeline = runs[composition.scene]
+    host, pipeline.edit_file = pipeline.model.current.value, composition.edit_file
+    if composition.edit_file.exists():
+        host = host.with_edit(Edit.load(composition.edit_file, host.trained.tree))
+    elif composition.keep is not None:
+        kept = [_found(composition, host, name).id for name in composition.keep]
+        host = host.with_edit(host.edit.isolate(kept, host.ids_in_use))
+    guests = [_guest(composition, thing, runs[thing.run].model.current.value) for thing in composition.things]
+    scene = replace(host, guests=tuple(guests))
+    pipeline.model.current.replace(lambda _: scene)
+    return Composed(composition, pipeline, scene, tuple(thing.name for thing in composition.things))
+
+
+def _found(composition: Composition, scene: ArrangedScene, name: str) -> SceneObject:
+    try:
+        return scene.find(name)
+    except UserError as error:
+        raise UserError(f"{composition.file}: {error}") from error
+
+
+def _guest(composition: Composition, thing: Thing, scene: ArrangedScene) -> Guest:
+    found = _found(composition, scene, thing.object)
+    own, host = capture_frame(thing.run), capture_frame(composition.scene)
+    if thing.place is not None:
+        return Guest(scene, found.id, host.inverse() @ thing.place @ own)
+    box = scene.solid(found.id).box
+    if box is None or thing.at is None:
+        raise UserError(
+            f"{composition.file}: nothing of {thing.object} is solid; give it a place in the place of an at."
+        )
+    half = math.radians(thing.turn) / 2
+    turned = Similarity(thing.scale * own.scale / host.scale, (math.cos(half), 0.0, 0.0, math.sin(half)))
+    underside = torch.tensor(box.centre) - torch.tensor([0.0, 0.0, box.size[2] / 2])
+    there = host.inverse().points(torch.tensor(thing.at))
+    return Guest(scene, found.id, replace(turned, translation=vector(there - turned.points(underside))))

@@ -1,0 +1,80 @@
+"""What was measured of a run's objects, kept beside its config.yml with the checkpoint and edit that it is true of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from disconerf_ns.facts.measure import Measured
+from disconerf_ns.files import write_whole
+from disconerf_ns.scene.cut import shown_nodes
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.objects import ObjectId
+from disconerf_ns.scene.tree import ObjectTree
+
+MEASURED = "measured.json"
+"""Name of the file, beside config.yml."""
+VERSION = 1
+MOST = 8
+"""Edits whose measurements are kept, the newest."""
+
+
+class KeptMeasurements:
+    """The file of measurements of a run.
+
+    Args:
+        config: config.yml of the run.
+        checkpoint: the run's newest checkpoint; measurements of any other one are forgotten.
+    """
+
+    def __init__(self, config: Path, checkpoint: Path):
+        self.path = config.parent / MEASURED
+        self._head = {"version": VERSION, "checkpoint": checkpoint.name, "sha256": _sha256(checkpoint)}
+
+    def find(self, edit: Edit, tree: ObjectTree) -> dict[ObjectId, Measured] | None:
+        """What was measured of the objects that an edit shows; None if they were not measured yet."""
+        wanted = _structure(edit, tree)
+        for entry in self._entries():
+            if entry["structure"] == wanted:
+                return {ObjectId(int(id)): Measured.of_json(content) for id, content in entry["objects"].items()}
+        return None
+
+    def add(self, edit: Edit, tree: ObjectTree, measured: Mapping[ObjectId, Measured]) -> None:
+        """Keep what was measured of the objects that an edit shows.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        objects = {str(id): each.as_json() for id, each in measured.items()}
+        entries = [*self._entries(), {"structure": _structure(edit, tree), "objects": objects}]
+        write_whole(self.path, json.dumps({**self._head, "scenes": entries[-MOST:]}))
+
+    def _entries(self) -> list[dict[str, Any]]:
+        try:
+            content = json.loads(self.path.read_text())
+            return content["scenes"] if all(content[name] == self._head[name] for name in self._head) else []
+        except (OSError, ValueError, KeyError, TypeError):  # none yet, or of another version: it is measured anew
+            return []
+
+
+def newest_checkpoint(config: Path) -> Path | None:
+    """The newest checkpoint of a run; None before the first is saved."""
+    saved = sorted((config.parent / "nerfstudio_models").glob("step-*.ckpt"))
+    return saved[-1] if saved else None
+
+
+def _structure(edit: Edit, tree: ObjectTree) -> dict[str, Any]:
+    """All of an edit that says which points are whose, as JSON reads it back."""
+    merged, split = edit.structure
+    return {"nodes": list(shown_nodes(edit, tree)), "merged": list(map(list, merged)), "split": list(map(list, split))}
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        digest = hashlib.sha256()
+        while block := stream.read(2**22):
+            digest.update(block)
+    return digest.hexdigest()

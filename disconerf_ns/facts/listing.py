@@ -1,0 +1,115 @@
+"""All facts of a run's objects as one JSON document, with every length in the frame of the capture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from disconerf_ns.facts.measure import Extent, Measured
+from disconerf_ns.facts.views import Sight
+from disconerf_ns.scene.objects import ObjectId, SceneObject
+from disconerf_ns.scene.similarity import Similarity, Vector
+
+VERSION = 2
+
+
+def listing(
+    objects: Sequence[SceneObject],
+    measured: Mapping[ObjectId, Measured],
+    to_capture: Similarity,
+    hidden: Collection[int] = (),
+) -> dict[str, Any]:
+    """The document that `disconerf objects --json` prints.
+
+    Args:
+        objects: the objects that are shown.
+        measured: what was measured of them; what is missing is null.
+        to_capture: scene coordinates to those of the capture.
+        hidden: ids that a person hides.
+    """
+    names = {each.id: each.name for each in objects}
+    return {
+        "version": VERSION,
+        "frame": {
+            "lengths": "capture",
+            "up": list(up(to_capture)),
+            "scene_to_capture": to_capture.as_json(),
+        },
+        "objects": [_row(each, measured.get(each.id), names, to_capture, each.id in hidden) for each in objects],
+    }
+
+
+def sides(extent: Extent | None, unit: float) -> tuple[str, ...]:
+    """Length, width and height in the capture's units, to three digits of the longest side; none without an extent.
+
+    Args:
+        extent: how much space an object takes up.
+        unit: units of the capture in one of the scene.
+    """
+    if extent is None:
+        return ()
+    size = [unit * side for side in extent.box.size]
+    decimals = max(2 - math.floor(math.log10(max(size))), 0)
+    return tuple(f"{side:.{decimals}f}" for side in size)
+
+
+def up(to_capture: Similarity) -> Vector:
+    """The direction in the capture's frame that is z in the scene's."""
+    x, y, z = to_capture.directions(torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)).tolist()
+    return x, y, z
+
+
+def _row(
+    each: SceneObject, known: Measured | None, names: Mapping[ObjectId, str], to_capture: Similarity, hidden: bool
+) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "id": each.id,
+        "number": each.number,
+        "name": each.name,
+        "title": each.title,
+        "slots": sorted(each.slots),
+        "color": list(each.color),
+        "hidden": hidden,
+        "share_of_surface": each.share,
+        "confidence": each.confidence,
+    }
+    if known is None:
+        return {**row, **dict.fromkeys(("share_of_pixels", "views", "best_views", "neighbours", *EXTENT))}
+    beside = [
+        {"id": other.id, "name": names[other.id], "gap": other.gap * to_capture.scale} for other in known.neighbours
+    ]
+    return {
+        **row,
+        "share_of_pixels": known.pixels,
+        "views": known.views,
+        "best_views": list(map(_sight, known.best_views)),
+        "neighbours": beside,
+        **(dict.fromkeys(EXTENT) if known.extent is None else _extent(known.extent, to_capture)),
+    }
+
+
+def _sight(sight: Sight) -> dict[str, Any]:
+    return {
+        "photograph": sight.view,
+        "score": sight.score,
+        "share_of_pixels": sight.pixels,
+        "unoccluded": sight.visible,
+        "whole": sight.whole,
+    }
+
+
+EXTENT = ("volume", "centre", "box")
+"""Entries that are null where nothing is solid, and for the background."""
+
+
+def _extent(extent: Extent, to_capture: Similarity) -> dict[str, Any]:
+    centre, box_centre = to_capture.points(torch.tensor([extent.centre, extent.box.centre], dtype=torch.float64))
+    box = {
+        "centre": box_centre.tolist(),
+        "size": [to_capture.scale * side for side in extent.box.size],
+        "axes": to_capture.directions(extent.box.axes.double()).tolist(),
+    }
+    return {"volume": to_capture.scale**3 * extent.volume, "centre": centre.tolist(), "box": box}

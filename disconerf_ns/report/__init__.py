@@ -1,0 +1,1 @@
+"""One page about a scene and its objects, which opens offline in any browser."""

@@ -1,0 +1,233 @@
+"""What the page tells: pictures, meshes and facts, collected object by object, before any of it is HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras
+
+from disconerf_ns.evaluation.predictions import as_trained
+from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of
+from disconerf_ns.facts.crops import box_around
+from disconerf_ns.facts.measure import Measured
+from disconerf_ns.facts.views import photographs, training_frame
+from disconerf_ns.masks.images import read_image
+from disconerf_ns.rendering.frame import Frame
+from disconerf_ns.rendering.outputs import frame_outputs
+from disconerf_ns.report.meshes import Mesh, exported_mesh, solid_mesh
+from disconerf_ns.report.pictures import moving, still
+from disconerf_ns.report.turntable import turntable
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.objects import ObjectId, SceneObject
+from disconerf_ns.scene.similarity import Similarity
+
+SHOWN_VIEWS = 4
+"""Photographs on a card, at most."""
+PHOTO = 200
+"""Pixels of the longer side of a photograph on a card."""
+LOOKED_UP = 12_000
+"""Rays, about, of a view in which an object is looked for in its photograph."""
+SECONDS = 4.0
+"""Length of a turn."""
+
+
+class Options(NamedTuple):
+    """How large the page's pictures are."""
+
+    frames: int
+    """Frames of a turntable."""
+    size: int
+    """Side of its frames in pixels."""
+    scene_size: int
+    """Longer side of the scene's picture in pixels."""
+
+
+class Spot(NamedTuple):
+    """Where the scene's picture shows an object."""
+
+    each: SceneObject
+    x: float
+    y: float
+    """Fractions of the picture's width and height."""
+
+
+class Overview(NamedTuple):
+    """The scene as one photograph's camera sees it."""
+
+    photograph: str
+    scene: str
+    """Data URI of the picture, as of the next one."""
+    objects: str
+    width: int
+    height: int
+    spots: tuple[Spot, ...]
+
+
+class Photo(NamedTuple):
+    """A cut-out of a photograph that shows an object well."""
+
+    name: str
+    picture: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """One object."""
+
+    each: SceneObject
+    measured: Measured
+    hidden: bool
+    thumbnail: str
+    film: str | None = None
+    """None for what has no extent, such as the background: its picture is the thumbnail."""
+    mesh: Mesh | None = None
+    files: tuple[Path, ...] = ()
+    photos: tuple[Photo, ...] = ()
+    remark: str = ""
+    """What the film cannot show, without a full stop."""
+
+
+def overview(run: EvaluatedRun, scene: ArrangedScene, measured: Mapping[ObjectId, Measured], size: int) -> Overview:
+    """The scene from the training view that shows most objects well, from the pose that the camera optimizer found.
+
+    Args:
+        run: the loaded run.
+        scene: its scene, under a person's edit.
+        measured: what was measured of its objects.
+        size: longer side of the pictures in pixels.
+    """
+    names = photographs(run)
+    wanted = [sight.view for each in measured.values() for sight in each.best_views]
+    index = max(range(len(names)), key=lambda index: wanted.count(names[index]))
+    frame = training_view(run, scene, index, size)
+    shape = frame.shape[0], frame.shape[1]
+    outputs = frame_outputs(frame)
+    ids = frame.image(frame.labels().id)[..., 0].cpu().numpy()
+    spots = tuple(
+        Spot(each, *middle(ids == each.id))
+        for each in scene.objects
+        if measured[each.id].extent is not None and (ids == each.id).mean() > 1e-3
+    )
+    pictures = (still(outputs[name].cpu().numpy()) for name in ("edited", "objects_overlay"))
+    return Overview(names[index], *pictures, shape[1], shape[0], spots)
+
+
+def training_view(run: EvaluatedRun, scene: ArrangedScene, index: int, size: int) -> Frame:
+    """A training view whose longer side has so many pixels, from the pose that the camera optimizer found."""
+    camera = resized(dataset_of(run, "train").cameras[index : index + 1], size).to(run.device)
+    rays = camera.generate_rays(0, keep_shape=True)
+    return Frame(scene, as_trained(run, rays.flatten(), index), (rays.origins.shape[0], rays.origins.shape[1]))
+
+
+def middle(mask: np.ndarray) -> tuple[float, float]:
+    """The pixel of a mask that is nearest to the mean of all, as fractions (x, y) of width and height."""
+    places = np.argwhere(mask)
+    y, x = places[((places - places.mean(0)) ** 2).sum(1).argmin()]
+    return (float(x) + 0.5) / mask.shape[1], (float(y) + 0.5) / mask.shape[0]
+
+
+def resized(camera: Cameras, size: int) -> Cameras:
+    """A camera whose picture's longer side has so many pixels, about."""
+    scaled = deepcopy(camera)
+    scaled.rescale_output_resolution(size / max(int(camera.height), int(camera.width)))
+    return scaled
+
+
+def cards(
+    run: EvaluatedRun,
+    scene: ArrangedScene,
+    measured: Mapping[ObjectId, Measured],
+    files: Mapping[ObjectId, Sequence[Path]],
+    to_scene: Similarity,
+    options: Options,
+    advance: Callable[[], None],
+) -> list[Card]:
+    """The cards of all objects, the largest first, the rest last.
+
+    Args:
+        run: the loaded run.
+        scene: its scene, under a person's edit.
+        measured: what was measured of its objects.
+        files: files of an export, by object.
+        to_scene: the frame of the capture to the scene's.
+        options: sizes of the pictures.
+        advance: called after each object.
+    """
+    order = sorted(scene.objects, key=lambda each: (each.number is None, -each.share))
+    shown = photos(run, scene, {each.id: measured[each.id] for each in order})
+    made = []
+    for each in order:
+        own = tuple(files.get(each.id, ()))
+        card = _pictured(run, scene, each, measured[each.id], options)
+        mesh = exported_mesh(own, to_scene)
+        if mesh is None and measured[each.id].extent is not None:
+            mesh = solid_mesh(scene, each, dataset_of(run, "train").cameras.camera_to_worlds[..., 3])
+        made.append(replace(card, mesh=mesh and mesh.simplified(), files=own, photos=shown[each.id]))
+        advance()
+    return made
+
+
+def _pictured(run: EvaluatedRun, scene: ArrangedScene, each: SceneObject, known: Measured, options: Options) -> Card:
+    """A card with its pictures: a turntable, or for what has no extent the part of a photograph that shows it."""
+    cameras, hidden = dataset_of(run, "train").cameras, each.id in scene.edit.hidden
+    if known.extent is not None:
+        frames, remark = turntable(scene, each, cameras, options.frames, options.size)
+        return Card(each, known, hidden, still(frames[0]), moving(frames, options.frames / SECONDS), remark=remark)
+    names = photographs(run)
+    index = names.index(known.best_views[0].view) if known.best_views else 0
+    picture = where_seen(run, scene, each, index, 2 * options.size)
+    return Card(each, known, hidden, still(picture))
+
+
+def where_seen(
+    run: EvaluatedRun, scene: ArrangedScene, each: SceneObject, index: int, size: int
+) -> Float[np.ndarray, "height width 4"]:
+    """The pixels of a training view that show an object, RGBA in [0, 1]."""
+    frame = training_view(run, scene, index, size)
+    seen = (frame.labels().id == each.id).float()[:, None]
+    return frame.image(torch.cat([frame.images()["rgb"], seen], -1)).cpu().numpy()
+
+
+@torch.no_grad()
+def photos(
+    run: EvaluatedRun, scene: ArrangedScene, measured: Mapping[ObjectId, Measured]
+) -> dict[ObjectId, tuple[Photo, ...]]:
+    """Square cut-outs of each object's best photographs."""
+    dataset = dataset_of(run, "train")
+    wanted = {id: [sight.view for sight in known.best_views[:SHOWN_VIEWS]] for id, known in measured.items()}
+    found: dict[ObjectId, dict[str, Photo]] = {id: {} for id in wanted}
+    for index, name in enumerate(photographs(run)):
+        here = [id for id, names in wanted.items() if name in names]
+        if not here:
+            continue
+        frame = training_frame(run, scene, index, LOOKED_UP)
+        ids = frame.image(frame.labels().id)[..., 0].cpu().numpy()
+        photograph = read_image(dataset.image_filenames[index])
+        for id in here:
+            if (ids == id).any():
+                top, left, side = box_around(ids == id, photograph.shape[:2])
+                inside = photograph[max(top, 0) : top + side, max(left, 0) : left + side]
+                found[id][name] = Photo(name, still(inside, PHOTO))
+    return {id: tuple(found[id][name] for name in names if name in found[id]) for id, names in wanted.items()}
+
+
+def files_of(objects: Sequence[SceneObject], folder: Path) -> dict[ObjectId, list[Path]]:
+    """The files of an export that are about each object: those whose name, or whose folder's, begins with its name.
+
+    Args:
+        objects: the objects.
+        folder: the export's folder.
+    """
+    every = sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+    return {each.id: [file for file in every if _is_about(file.relative_to(folder), each.name)] for each in objects}
+
+
+def _is_about(file: Path, name: str) -> bool:
+    return any(part == name or part.startswith((f"{name}.", f"{name}_", f"{name}-")) for part in file.parts)

@@ -1,0 +1,80 @@
+"""Handles in the 3D scene that move and turn the selected object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import viser
+
+from disconerf_ns.compat.viewer import SCALE
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.objects import ObjectId
+from disconerf_ns.scene.similarity import Similarity
+
+REACH = 0.75
+"""Length of the handles, as a fraction of the object's longest side."""
+STILL = 1e-4
+"""Changes of a matrix that are too small to be a person's, in scene units."""
+
+
+class Gizmo:
+    """The handles; they follow the selected object, or its newest copy.
+
+    Args:
+        server: viser's server.
+        moved: called, in viser's thread, after a person moved the handles.
+    """
+
+    def __init__(self, server: viser.ViserServer, moved: Callable[[], None]):
+        self.server, self.moved = server, moved
+        self.on = False
+        """Whether the handles are shown where an object is selected."""
+        self.id: ObjectId | None = None
+        """The object that has the handles."""
+        self._handle: viser.TransformControlsHandle | None = None
+        self._centre, self._shown = (0.0, 0.0, 0.0), Similarity()
+
+    def update(self, scene: ArrangedScene, id: ObjectId | None) -> None:
+        """Show the handles where an object stands; None, a hidden object or one without solid parts has none."""
+        if not self.on or id is None or id not in scene.by_id or id in scene.edit.hidden:
+            return self._remove()
+        place = scene.edit.places_of(id)[-1]
+        if id != self.id or self._handle is None:
+            self._remove()
+            box = scene.solid(id).box
+            if box is None:
+                return None
+            self.id, self._centre = id, box.centre
+            self._handle = self.server.scene.add_transform_controls(
+                "/objects/gizmo", scale=REACH * max(box.size) * place.scale * SCALE
+            )
+            self._handle.on_update(lambda _: self.moved())
+        elif place.close_to(self._shown, STILL):
+            return None
+        self._shown = place
+        self._handle.position = SCALE * np.array(place.points(torch.tensor(self._centre)).tolist())
+        self._handle.wxyz = np.array(place.rotation)
+        return None
+
+    def _remove(self) -> None:
+        if self._handle is not None:
+            self._handle.remove()
+        self._handle, self.id = None, None
+
+    def place(self, scale: float) -> Similarity | None:
+        """Where a person put the object, in scene coordinates; None without handles, or where they stand still.
+
+        Args:
+            scale: size of the object, as a multiple of its own.
+        """
+        if self._handle is None:
+            return None
+        w, x, y, z = (float(value) for value in self._handle.wxyz / np.linalg.norm(self._handle.wxyz))
+        px, py, pz = (float(to - own) for to, own in zip(np.array(self._handle.position) / SCALE, self._centre))
+        place = Similarity.about(self._centre, (w, x, y, z), scale, (px, py, pz))
+        if place.close_to(self._shown, STILL):
+            return None
+        self._shown = place
+        return place

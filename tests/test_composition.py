@@ -1,0 +1,127 @@
+"""Compositions: files read strictly, objects of other runs in their places, each run loaded once."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Run
+from helpers import assert_close
+from scene import BALLS
+
+from disconerf_ns.composition import Composition, compose
+from disconerf_ns.errors import UserError
+from disconerf_ns.rendering.frame import Frame
+from disconerf_ns.runs import capture_frame
+from disconerf_ns.scene.similarity import Similarity
+
+
+@pytest.fixture
+def write(run: Run, tmp_path: Path):
+    """Writes a composition whose entries are given."""
+
+    def file(**entries) -> Path:
+        path = tmp_path / "scene.json"
+        path.write_text(json.dumps({"scene": str(run.config), **entries}))
+        return path
+
+    return file
+
+
+@pytest.fixture
+def loaded(run: Run, model):
+    """Gives the trained run's pipeline for its config, and notes what is loaded."""
+    asked: list[Path] = []
+
+    def load(config: Path):
+        asked.append(config)
+        return run.trainer.pipeline
+
+    load.asked = asked
+    return load
+
+
+def test_an_object_stands_where_the_file_says(run: Run, write, loaded, model) -> None:
+    """`at` is the middle of its underside, in the capture's coordinates: half a ball's height under its middle."""
+    ball = min(model.current.value.objects, key=lambda each: abs(each.share - 0.05)).name
+    entry = {"run": str(run.folder), "object": ball}
+    at = [0.1, 0.2, 1.0]
+    composed = compose(Composition.load(write(objects=[{**entry, "at": at, "turn": 30, "scale": 2}])), loaded)
+    (guest,) = composed.scene.guests
+    box = guest.scene.solid(guest.id).box
+    frame = capture_frame(run.config)
+    underside = torch.tensor(box.centre) - torch.tensor([0, 0, box.size[2] / 2])
+    assert_close(frame.points(guest.place.points(underside)), torch.tensor(at), 1e-4)
+    assert guest.place.scale == pytest.approx(2)
+    assert guest.place.rotation == pytest.approx((math.cos(math.radians(15)), 0, 0, math.sin(math.radians(15))))
+    assert loaded.asked == [run.config], "a run is loaded once"
+    assert composed.pipeline.model.current.value is composed.scene and composed.names == (ball,)
+
+
+def test_a_place_is_said_in_the_captures_coordinates(run: Run, write, loaded, model) -> None:
+    """Moved by the way from the first ball to a point in the capture, the object is around that point."""
+    place = Similarity(translation=(0.0, 0.0, 0.8))
+    scene = model.current.value
+    frame = capture_frame(run.config)
+    centres = {each.name: frame.points(torch.tensor(scene.solid(each.id).centre)) for each in scene.objects}
+    name = min(centres, key=lambda name: float((centres[name] - torch.tensor(BALLS[0][0])).norm()))
+    composed = compose(
+        Composition.load(write(objects=[{"run": str(run.config), "object": name, "place": place.as_json()}])), loaded
+    )
+    (guest,) = composed.scene.guests
+    there = frame.points(guest.place.points(torch.tensor(guest.scene.solid(guest.id).centre)))
+    assert (there - torch.tensor(BALLS[0][0]) - torch.tensor([0.0, 0.0, 0.8])).norm() < 0.1
+
+
+def test_what_is_not_kept_is_gone(run: Run, write, loaded, model) -> None:
+    first, second, *_ = (each.name for each in model.current.value.objects)
+    nothing = compose(Composition.load(write(keep=[])), loaded).scene
+    camera = run.trainer.pipeline.datamanager.train_dataset.cameras[0:1]
+    rays = camera.generate_rays(0, keep_shape=True)
+    assert (Frame(nothing, rays.flatten(), tuple(rays.origins.shape[:2])).edited() == 1).all()
+    both = compose(Composition.load(write(keep=[first, second])), lambda config: run.trainer.pipeline)
+    assert both.scene.edit.hidden.isdisjoint(both.scene.find(name).id for name in (first, second))
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ({"scene": 3}, "its scene is 3, not the path"),
+        ({"scene": "nowhere"}, "its scene is nowhere, where there is no config.yml"),
+        ({"keep": "all"}, "its keep is 'all', not a list of names"),
+        ({"things": []}, "unknown entry 'things'; known are version, scene, keep, objects"),
+        ({"objects": {}}, "its objects are not a list of at most 256"),
+        ({"objects": [3]}, "object 1: it is not a JSON object"),
+        ({"objects": [{"object": "a", "at": [0, 0, 0]}]}, "object 1: its run is None"),
+        ({"objects": [{"run": "RUN", "at": [0, 0, 0]}]}, "object 1: its object is None"),
+        ({"objects": [{"run": "RUN", "object": "a"}]}, "object 1: it needs either a place or an at"),
+        ({"objects": [{"run": "RUN", "object": "a", "at": [0, 0]}]}, "object 1: its at is .*, not 3 numbers"),
+        ({"objects": [{"run": "RUN", "object": "a", "at": [0, 0, 0], "scale": 0}]}, "object 1: its scale is 0.0"),
+        ({"objects": [{"run": "RUN", "object": "a", "place": {}, "turn": 3}]}, "object 1: its turn and scale"),
+        ({"objects": [{"run": "RUN", "object": "a", "place": {"scale": "big"}}]}, "object 1: its scale is"),
+        ({"objects": [{"run": "RUN", "object": "a", "where": 1}]}, "object 1: it has an unknown entry 'where'"),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(run: Run, write, entries, said: str) -> None:
+    text = write(**entries).read_text().replace("RUN", str(run.config))
+    file = write()
+    file.write_text(text)
+    with pytest.raises(UserError, match=said) as told:
+        Composition.load(file)
+    assert str(file) in str(told.value) and "\n" not in str(told.value)
+
+
+def test_an_object_that_a_run_does_not_have(run: Run, write, loaded) -> None:
+    file = write(objects=[{"run": str(run.config), "object": "teapot", "at": [0, 0, 0]}])
+    with pytest.raises(UserError, match="scene.json: objects: there is no teapot; the scene has object_00"):
+        compose(Composition.load(file), loaded)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"scene": NaN}', "[" * 10_000])
+def test_what_is_no_composition(tmp_path: Path, text: str) -> None:
+    (tmp_path / "scene.json").write_text(text)
+    with pytest.raises(UserError, match="not a composition"):
+        Composition.load(tmp_path / "scene.json")

@@ -1,0 +1,234 @@
+"""Facts of objects: best photographs, neighbours and boxes of things of known place, in the capture's own frame."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import Run
+from nerfstudio.cameras.rays import RayBundle
+from scene import BALLS
+
+from disconerf_ns.cli import main
+from disconerf_ns.facts.kept import KeptMeasurements, newest_checkpoint
+from disconerf_ns.facts.listing import listing
+from disconerf_ns.facts.measure import Extent, Measured, extent_of, measure
+from disconerf_ns.facts.neighbours import neighbours_of
+from disconerf_ns.facts.views import Sight, silhouette
+from disconerf_ns.runs import capture_frame, load_pipeline, objects_of
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.contraction import Contraction
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.objects import ObjectId, load_manifest, save_manifest
+from disconerf_ns.scene.occupancy import Occupancy
+from disconerf_ns.scene.similarity import Similarity
+from disconerf_ns.scene.solid import OPAQUE, Solid, UprightBox
+
+SPACE = Contraction(torch.tensor([[-4.0] * 3, [4.0] * 3]), None)
+
+
+def block(low: tuple[float, float, float], high: tuple[float, float, float]) -> Solid:
+    """A solid block between two corners."""
+    box = torch.tensor([low, high])
+    dense = lambda x: torch.full(x.shape[:-1], 1e4)  # noqa: E731
+    return Solid.of(Occupancy.build(dense, SPACE, box, 16, threshold=OPAQUE, grown=False))
+
+
+def test_neighbours_are_those_within_a_tenth_of_the_smaller_ones_diagonal() -> None:
+    """Blocks in a row, gaps 0, 0.15 and 0.4; a block's diagonal is sqrt 3 = 1.73."""
+    starts = (-3.0, -2.0, -0.85, 0.55)
+    row = {ObjectId(n): block((x, 0.0, 0.0), (x + 1, 1.0, 1.0)) for n, x in enumerate(starts)}
+    found = neighbours_of(row)
+    assert {id: [each.id for each in beside] for id, beside in found.items()} == {0: [1], 1: [0, 2], 2: [1], 3: []}
+    assert found[ObjectId(1)][0].gap == pytest.approx(0.0, abs=1e-3)
+    assert found[ObjectId(1)][1].gap == pytest.approx(0.15, abs=1e-3)
+
+
+def test_a_silhouette_is_what_a_ray_meets_whatever_is_in_front() -> None:
+    origins = torch.tensor([[0.5, 0.5, 3.0], [0.5, 0.5, 3.0], [2.0, 0.5, 3.0]])
+    directions = torch.tensor([[0.0, 0.0, -1.0], [0.0, 0.0, 1.0], [0.0, 0.0, -1.0]])
+    rays = RayBundle(origins, directions, torch.ones(3, 1))
+    assert silhouette(block((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), rays).tolist() == [True, False, False]
+
+
+def test_a_view_is_better_the_larger_and_freer_it_shows_an_object() -> None:
+    assert Sight("a", 0.2, 0.5, whole=True).score == pytest.approx(0.1)
+    assert Sight("a", 0.2, 0.5, whole=False).score == pytest.approx(0.05)
+
+
+def test_what_reaches_far_beyond_the_cameras_has_no_box() -> None:
+    """The background was listed as 216 x 282 x 89."""
+    near = block((0.0, 0.0, 0.0), (1.0, 2.0, 1.0))
+    extent = extent_of(near, far=2.5)
+    assert extent is not None and extent.box.size == pytest.approx((2, 1, 1), rel=1e-3)
+    assert extent.volume == pytest.approx(2, rel=1e-3)
+    assert extent_of(near, far=1.5) is None
+
+
+def test_facts_are_told_in_the_frame_of_the_capture(scene_now: ArrangedScene) -> None:
+    """x -> 2 R x + (1, 0, 0), R a quarter turn about x: z goes to -y."""
+    half = 0.5**0.5
+    frame = Similarity(2.0, (half, half, 0.0, 0.0), (1.0, 0.0, 0.0))
+    each = scene_now.objects[0]
+    box = UprightBox((0.0, 0.0, 1.0), (3.0, 2.0, 1.0), 0.0)
+    known = Measured(Extent(5.0, (0.0, 1.0, 0.0), box), 0.1, 3, (), ())
+    document = listing([each], {each.id: known}, frame)
+    row = document["objects"][0]
+    assert document["frame"]["up"] == pytest.approx([0, -1, 0], abs=1e-6)
+    assert Similarity.of_json(document["frame"]["scene_to_capture"]).close_to(frame)
+    assert row["volume"] == pytest.approx(40) and row["centre"] == pytest.approx([1, 0, 2], abs=1e-6)
+    assert row["box"]["size"] == pytest.approx([6, 4, 2]) and row["box"]["centre"] == pytest.approx(
+        [1, -2, 0], abs=1e-6
+    )
+    assert np.array(row["box"]["axes"]) == pytest.approx(np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]]), abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def document(run: Run) -> dict:
+    """What `disconerf objects --json` prints, measured by the trained networks."""
+    pipeline = run.trainer.pipeline
+    scene = pipeline.model.current.value
+    return listing(scene.objects, measure(pipeline, scene), capture_frame(run.config))
+
+
+def nearest(document: dict, place: tuple[float, float, float]) -> dict:
+    rows = [row for row in document["objects"] if row["centre"] is not None]
+    return min(rows, key=lambda row: np.linalg.norm(np.array(row["centre"]) - place))
+
+
+@pytest.mark.parametrize("ball", BALLS, ids=["left", "large", "small"])
+def test_a_ball_has_the_place_and_size_that_the_scene_gave_it(document: dict, ball) -> None:
+    """Sizes were told in nerfstudio's frame, in which the cameras' positions fill [-1, 1]."""
+    centre, radius, _ = ball
+    row = nearest(document, centre)
+    assert np.linalg.norm(np.array(row["centre"]) - centre) < 0.4 * radius
+    assert np.array(row["box"]["size"]) == pytest.approx(np.full(3, 2 * radius), rel=0.5)
+    assert row["box"]["size"][2] < row["box"]["size"][0] * 1.6
+
+
+def test_balls_of_different_size_keep_their_order_and_stand_on_the_floor(document: dict) -> None:
+    left, large, small = (nearest(document, centre) for centre, _, _ in BALLS)
+    assert large["volume"] > left["volume"] > small["volume"]
+    floor = document["objects"][0]
+    assert floor["name"] == "object_00" and {left["id"], large["id"], small["id"]} <= {
+        each["id"] for each in floor["neighbours"]
+    }
+
+
+def test_best_views_come_best_first_and_are_photographs(document: dict, scene: Path) -> None:
+    for row in document["objects"]:
+        scores = [sight["score"] for sight in row["best_views"]]
+        assert scores == sorted(scores, reverse=True)
+        assert all((scene / "images" / sight["photograph"]).is_file() for sight in row["best_views"])
+    ball = nearest(document, BALLS[0][0])
+    assert 8 == len(ball["best_views"]) <= ball["views"] <= 14
+    assert ball["best_views"][0]["unoccluded"] > 0.8
+
+
+def test_shares_of_pixels_are_those_of_the_labels(document: dict, run: Run) -> None:
+    from disconerf_ns.evaluation.predictions import predict_labels
+
+    pipeline = run.trainer.pipeline
+    labels = np.stack([predict_labels(pipeline, view, split="train") for view in range(14)])
+    for row in document["objects"]:
+        if row["number"] is not None:
+            assert row["share_of_pixels"] == pytest.approx((labels == row["number"] + 1).mean(), abs=1e-6)
+
+
+@pytest.fixture
+def measuring(run: Run, monkeypatch: pytest.MonkeyPatch):
+    """Counts how often objects are measured, always to the same end; forgets it before and after."""
+    calls = []
+    cube = Extent(8.0, (0.0, 0.0, 0.0), UprightBox((0.0, 0.0, 0.0), (3.0, 2.0, 1.0), 0.0))
+
+    def fake(run, scene: ArrangedScene, advance) -> dict[ObjectId, Measured]:
+        calls.append(scene)
+        sight = Sight("0003.png", 0.1, 1.0, True)
+        return {each.id: Measured(cube if each.number else None, 0.1, 9, (sight,), ()) for each in scene.objects}
+
+    monkeypatch.setattr("disconerf_ns.facts.measure.measure", fake)
+    files = [run.folder / name for name in ("measured.json", "edit.json")]
+    for file in files:
+        file.unlink(missing_ok=True)
+    yield calls
+    for file in files:
+        file.unlink(missing_ok=True)
+
+
+def test_objects_are_measured_once_for_a_checkpoint_and_who_owns_what(run: Run, measuring, capsys) -> None:
+    config = ["--load-config", str(run.config)]
+    assert main(["objects", *config]) == main(["objects", *config]) == 0 and len(measuring) == 1
+    first, second, third, *_ = objects_of(run.config)
+    Edit().rename(first.id, "floor").hide(second.id).save(run.folder / "edit.json")
+    assert main(["objects", *config]) == 0 and len(measuring) == 1, "names and hidden objects change no size"
+    Edit().merge([second.id], third.id).save(run.folder / "edit.json")
+    assert main(["objects", *config]) == 0 and len(measuring) == 2
+    (run.folder / "edit.json").unlink()
+    assert main(["objects", *config]) == 0 and len(measuring) == 2, "those of the other edit are still there"
+
+
+def test_the_table_fits_and_says_in_which_units_sizes_are(run: Run, measuring, capsys) -> None:
+    """Sizes were in nerfstudio's frame, unsaid, and the background had one."""
+    assert main(["objects", "--load-config", str(run.config)]) == 0
+    table = capsys.readouterr().out
+    scale = capture_frame(run.config).scale
+    assert f"{3 * scale:.3g} x {2 * scale:.3g} x {scale:.3g}" in table and "in the capture's units" in table
+    assert max(map(len, table.splitlines())) <= 120
+    assert next(line for line in table.splitlines() if "object_00" in line).split("│")[7].strip() == "-"
+
+
+def test_json_is_all_that_stdout_gets(run: Run, measuring, capsys) -> None:
+    assert main(["objects", "--load-config", str(run.config), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["objects"]
+    assert [row["name"] for row in rows] == [each.name for each in objects_of(run.config)]
+    assert rows[0]["box"] is None and rows[1]["box"]["size"][0] == pytest.approx(3 * capture_frame(run.config).scale)
+    assert main(["objects", "--load-config", str(run.config), "--json", "--tree"]) == 1
+    assert "--tree and --json exclude each other" in capsys.readouterr().err
+
+
+def test_measurements_of_another_checkpoint_are_forgotten(run: Run, tmp_path: Path) -> None:
+    checkpoint, tree = newest_checkpoint(run.config), run.trainer.pipeline.model.tree
+    assert checkpoint is not None and newest_checkpoint(tmp_path / "config.yml") is None
+    known = {ObjectId(3): Measured(None, 0.25, 2, (Sight("a.png", 0.5, 1.0, True),), ())}
+    (tmp_path / "step-000000007.ckpt").write_bytes(b"other")
+    kept = KeptMeasurements(tmp_path / "config.yml", checkpoint)
+    kept.add(Edit(), tree, known)
+    assert kept.find(Edit(), tree) == known and kept.find(Edit().merge([0], 1), tree) is None
+    other = KeptMeasurements(tmp_path / "config.yml", tmp_path / "step-000000007.ckpt")
+    assert other.find(Edit(), tree) is None
+
+
+def test_ids_names_and_slots_are_those_of_the_loaded_run(run: Run, document: dict) -> None:
+    loaded = load_pipeline(run.config).model.current.value.objects
+    told = [(row["id"], row["name"], row["slots"]) for row in document["objects"]]
+    assert told == [(each.id, each.name, sorted(each.slots)) for each in loaded]
+
+
+def test_the_manifest_of_a_run_says_in_which_frame_its_boxes_are(run: Run, tmp_path: Path) -> None:
+    pipeline = run.trainer.pipeline
+    frame, tree = pipeline.to_capture(), pipeline.model.tree
+    assert frame.close_to(capture_frame(run.config), 1e-4)
+    path = tmp_path / "objects.json"
+    save_manifest(pipeline.model.current.value.all_objects, tree, 479, path, frame)
+    content = json.loads(path.read_text())
+    assert content["version"] == 2 and content["frame"]["boxes"] == "scene"
+    assert Similarity.of_json(content["frame"]["scene_to_capture"]).close_to(frame)
+    assert [(row["id"], row["slots"]) for row in content["objects"]] == [
+        (node.node, sorted(tree.leaves(node.node))) for node in load_manifest(path).discovered
+    ]
+
+
+def test_a_manifest_of_version_1_opens_as_before(run: Run, tmp_path: Path) -> None:
+    path, every = tmp_path / "objects.json", run.trainer.pipeline.model.current.value.all_objects
+    save_manifest(every, run.trainer.pipeline.model.tree, 479, path)
+    content = json.loads(path.read_text())
+    old = {**content, "version": 1, "objects": [without(row, "id", "slots") for row in content["objects"]]}
+    (tmp_path / "old.json").write_text(json.dumps(without(old, "frame")))
+    assert load_manifest(tmp_path / "old.json") == load_manifest(path)
+
+
+def without(row: dict, *names: str) -> dict:
+    return {name: value for name, value in row.items() if name not in names}

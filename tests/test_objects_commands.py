@@ -1,0 +1,149 @@
+"""`disconerf objects rename`, `merge`, `split`, `hide`, `show`, `undo`, `redo`: the viewer's edits as commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Run
+
+from disconerf_ns.cli import main
+from disconerf_ns.runs import objects_of
+from disconerf_ns.scene.edit import Edit
+
+
+@pytest.fixture
+def change(run: Run, capsys: pytest.CaptureFixture):
+    """Runs a command on the run and gives its exit code and what it said; the run's edit is gone afterwards."""
+    yield lambda *words: said(capsys, run.config, *words)
+    for name in ("edit.json", "edit_history.json"):
+        (run.folder / name).unlink(missing_ok=True)
+
+
+def said(capsys: pytest.CaptureFixture, config: Path, *words: str) -> tuple[int, str]:
+    code = main(["objects", *words, "--load-config", str(config)])
+    printed = capsys.readouterr()
+    lines = (printed.err if code else printed.out).strip().splitlines()
+    return code, lines[-1] if lines else ""
+
+
+def titles(config: Path) -> dict[str, str]:
+    return {each.name: each.title for each in objects_of(config) if each.title}
+
+
+def hidden(run: Run) -> list[int]:
+    return json.loads((run.folder / "edit.json").read_text())["hidden"]
+
+
+def test_an_object_is_named_by_number_by_name_and_anew(run: Run, change) -> None:
+    assert change("rename", "1", "mug") == (0, "objects: object_01 is called mug now.")
+    assert change("rename", "mug", "red mug") == (0, "objects: object_01 is called red mug now (it was mug).")
+    assert titles(run.config) == {"object_01": "red mug"}
+    assert change("rename", "object_01", "") == (0, "objects: object_01 is called object_01 now (it was red mug).")
+    assert titles(run.config) == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["rename", "9", "mug"], "there is no 9; the scene has object_00, object_01"),
+        (["rename", "1", "object_02"], "object_02 is called object_02 already; give another name"),
+        (["rename", "1", "x" * 61], "a name has 61 characters, more than 60; give another name"),
+        (["rename", "1", "a\nb"], "line breaks"),
+        (["merge", "1"], "name 2 different objects or more"),
+        (["merge", "1", "object_01"], "name 2 different objects or more"),
+        (["hide"], "name an object, such as 3, object_03"),
+        (["show"], "nothing is hidden"),
+        (["show", "1"], "object_01 is not hidden"),
+        (["split", "1"], "The selection is in one piece"),
+        (["undo"], "there is nothing to undo"),
+        (["redo"], "there is nothing to redo"),
+    ],
+)
+def test_what_makes_no_sense_is_one_sentence_and_changes_nothing(run: Run, change, words, sentence: str) -> None:
+    code, line = change(*words)
+    assert code == 1 and line.startswith("disconerf: ") and sentence in line
+    assert not (run.folder / "edit_history.json").exists()
+    assert not (run.folder / "edit.json").exists()
+
+
+def test_a_name_that_another_object_has_is_refused(run: Run, change) -> None:
+    change("rename", "1", "mug")
+    assert change("rename", "2", "mug") == (
+        1,
+        "disconerf: objects: object_01 is called mug already; give another name.",
+    )
+    assert change("rename", "1", "mug") == (1, "disconerf: objects: object_01 is called mug already.")
+
+
+def test_objects_are_hidden_and_shown(run: Run, change) -> None:
+    one, two = (each.id for each in objects_of(run.config)[1:3])
+    assert change("hide", "1", "2") == (0, "objects: object_01 and object_02 are hidden now.")
+    assert hidden(run) == sorted([one, two])
+    assert change("hide", "1") == (1, "disconerf: objects: object_01 is hidden already.")
+    assert change("show", "2") == (0, "objects: object_02 is shown again.")
+    assert change("show") == (0, "objects: object_01 is shown again.")
+    assert hidden(run) == []
+
+
+def test_objects_are_merged_and_taken_apart(run: Run, change) -> None:
+    change("rename", "2", "pair")
+    before = objects_of(run.config)
+    sentence = "objects: object_02 (pair) and object_01 are one object now, object_02 (pair)."
+    assert change("merge", "pair", "1") == (0, sentence)
+    assert [each.name for each in objects_of(run.config)] == [each.name for each in before if each.number != 1]
+    assert change("split", "pair") == (
+        0,
+        "objects: object_02 (pair) is split now, into object_02 (pair) and object_01.",
+    )
+    assert objects_of(run.config) == before
+
+
+def test_an_object_is_split_into_its_pieces(run: Run, change, halves) -> None:
+    count = len(objects_of(run.config))
+    further = f"object_{sum(each.number is not None for each in objects_of(run.config)):02d}"
+    assert change("split", "1") == (0, f"objects: object_01 is split now, into object_01 and {further}.")
+    assert len(objects_of(run.config)) == count + 1
+
+
+def test_a_whole_of_the_tree_is_split_into_its_parts_and_merged_again(tree_run: Path, capsys) -> None:
+    before = objects_of(tree_run)
+    (pair,) = [each.name for each in before if len(each.slots) == 2]
+    code, line = said(capsys, tree_run, "split", pair)
+    parts = line.removesuffix(".").split("into ")[1].split(" and ")
+    assert code == 0 and line.startswith(f"objects: {pair} is split now") and len(parts) == 2
+    assert said(capsys, tree_run, "split", pair)[1].endswith(
+        f"{pair} is no object at this granularity; choose a finer or a coarser one."
+    )
+    assert said(capsys, tree_run, "merge", *parts)[1].endswith(f"are one object now, {pair}.")
+    assert objects_of(tree_run) == before
+    for name in ("edit.json", "edit_history.json"):
+        (tree_run.parent / name).unlink()
+
+
+def test_changes_are_taken_back_and_made_again(run: Run, change) -> None:
+    for name in ("a", "b", "c"):
+        change("rename", "1", name)
+    assert change("undo")[0] == change("undo")[0] == 0 and titles(run.config) == {"object_01": "a"}
+    assert change("redo")[0] == 0 and titles(run.config) == {"object_01": "b"}
+    change("rename", "2", "x")
+    assert change("redo") == (1, "disconerf: objects: there is nothing to redo.")
+    for _ in range(3):
+        assert change("undo")[0] == 0
+    assert titles(run.config) == {} and change("undo")[0] == 1
+
+
+def test_what_was_saved_in_the_viewer_between_two_commands_is_not_lost(run: Run, change) -> None:
+    change("rename", "1", "a")
+    one, two = (each.id for each in objects_of(run.config)[1:3])
+    by_hand = Edit().rename(one, "by hand").recolor(two, (1.0, 0.0, 0.0))
+    by_hand.save(run.folder / "edit.json")
+    saved = (run.folder / "edit.json").read_text()
+    change("undo")
+    assert titles(run.config) == {"object_01": "a"}
+    change("redo")
+    assert (run.folder / "edit.json").read_text() == saved
+    change("hide", "1")
+    change("undo")
+    assert (run.folder / "edit.json").read_text() == saved

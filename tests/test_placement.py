@@ -1,0 +1,209 @@
+"""Objects moved, turned, scaled, copied, and guests of other scenes: pictures, depth, ids, and what nobody saw."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Run
+from helpers import assert_close
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.rendering.frame import Frame
+from disconerf_ns.rendering.outputs import output_table
+from disconerf_ns.rendering.preview import Preview
+from disconerf_ns.scene.arranged import ArrangedScene, Guest
+from disconerf_ns.scene.contraction import Contraction
+from disconerf_ns.scene.edit import HERE, Edit
+from disconerf_ns.scene.objects import SceneObject
+from disconerf_ns.scene.recolor import Channels, Hue
+from disconerf_ns.scene.seen_space import SeenSpace
+from disconerf_ns.scene.similarity import Similarity
+from disconerf_ns.scene.tree import ObjectTree
+
+UP = Similarity(translation=(0.0, 0.0, 0.3))
+TURN = math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5)
+
+
+@pytest.fixture
+def frame_of(run: Run):
+    """Makes the frame of a held-out view, moved as a similarity says."""
+
+    def make(scene: ArrangedScene, keep: bool = False, seen_from: Similarity = HERE) -> Frame:
+        camera = run.trainer.pipeline.datamanager.eval_dataset.cameras[0:1].to(scene.trained.radiance.device)
+        rays = camera.generate_rays(0, keep_shape=True)
+        flat = rays.flatten()
+        flat.origins, flat.directions = seen_from.points(flat.origins), seen_from.directions(flat.directions)
+        return Frame(scene, flat, tuple(rays.origins.shape[:2]), keep)
+
+    return make
+
+
+@pytest.fixture
+def ball(scene_now: ArrangedScene) -> SceneObject:
+    """The object in the smallest box."""
+    return min(
+        scene_now.objects, key=lambda each: float((torch.tensor(each.box)[1] - torch.tensor(each.box)[0]).prod())
+    )
+
+
+def only(scene: ArrangedScene, edit: Edit, id: int) -> ArrangedScene:
+    return scene.with_edit(edit.isolate([id], range(scene.ids)))
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_moved_object_looks_as_it_did_to_a_camera_that_moved_along(scene_now, frame_of, ball, keep) -> None:
+    """Moving an object and its camera together changes nothing: pictures equal, distances times the scale."""
+    moved = Similarity.about(scene_now.solid(ball.id).centre, TURN, 1.5, (0.2, -0.1, 0.1))
+    here = frame_of(scene_now).alone(ball.id)
+    there = frame_of(only(scene_now, Edit().move(ball.id, moved), ball.id), keep, seen_from=moved)
+    solid = here["accumulation"][:, 0] > 0.99
+    assert solid.sum() > 20
+    assert_close(there.edited(), here["rgb"], 1e-3)
+    assert_close(there.edited_opacity(), here["accumulation"], 1e-3)
+    assert_close(there.edited_depth()[solid], 1.5 * here["depth"][solid], 1e-2)
+    assert (there.edited_ids()[solid] == ball.id).all()
+
+
+def test_a_copy_leaves_the_object_where_it_is(scene_now, frame_of, ball) -> None:
+    copied = scene_now.with_edit(Edit().copy(ball.id, UP))
+    frame, plain = frame_of(copied), frame_of(scene_now)
+    lifted = frame_of(scene_now, seen_from=UP.inverse()).alone(ball.id)["accumulation"][:, 0]
+    assert (lifted > 0.99).sum() > 10
+    assert (frame.edited_ids()[lifted > 0.99] == ball.id).all()
+    assert_close(frame.edited()[lifted == 0], plain.images()["rgb"][lifted == 0], 1e-3)
+
+
+def test_what_was_behind_a_moved_object_appears(scene_now, frame_of, ball) -> None:
+    moved, hidden = scene_now.with_edit(Edit().move(ball.id, UP)), scene_now.with_edit(Edit().hide(ball.id))
+    lifted = frame_of(scene_now, seen_from=UP.inverse()).alone(ball.id)["accumulation"][:, 0]
+    assert_close(frame_of(moved).edited()[lifted == 0], frame_of(hidden).edited()[lifted == 0], 1e-5)
+
+
+def test_an_object_behind_another_one_is_hidden(scene_now, frame_of, ball, run: Run) -> None:
+    """Pushed away from the camera through the floor, the object is not seen; pulled towards it, it is."""
+    camera = run.trainer.pipeline.datamanager.eval_dataset.cameras[0]
+    away = torch.tensor(scene_now.solid(ball.id).centre) - camera.camera_to_worlds[:, 3].cpu()
+    seen = []
+    for share in (1.0, -0.4):
+        x, y, z = (share * away).tolist()
+        frame = frame_of(scene_now.with_edit(Edit().move(ball.id, Similarity(translation=(x, y, z)))))
+        seen.append(int((frame.edited_ids() == ball.id).sum()))
+    assert seen[0] < 5 and seen[1] > 100
+
+
+def test_places_are_mixed_anew_without_looking_at_the_scene_again(scene_now, frame_of, ball, monkeypatch) -> None:
+    """A drag asks the networks about the object alone."""
+    from disconerf_ns.rendering import rays as tracing
+
+    kept = frame_of(scene_now.with_edit(Edit().move(ball.id, UP)), keep=True)
+    kept.edited()
+    monkeypatch.setattr(tracing, "render_scene", None)
+    monkeypatch.setattr(tracing, "sample_edited", None)
+    further = scene_now.with_edit(Edit().move(ball.id, Similarity(translation=(0.1, 0.0, 0.3))))
+    assert (kept.under(further).edited() - kept.edited()).abs().max() > 0.1
+    painted = kept.scene.with_edit(kept.scene.edit.recolor(ball.id, Channels("brg")))
+    frame = kept.under(painted)
+    assert output_table(painted)["edited"].waiting(frame) == 0
+    assert (frame.edited() - kept.edited()).abs().max() > 0.1
+
+
+def test_a_preview_of_a_drag_is_close(scene_now, frame_of, ball) -> None:
+    kept = frame_of(scene_now.with_edit(Edit().move(ball.id, UP)), keep=True)
+    kept.edited()
+    further = kept.under(scene_now.with_edit(Edit().move(ball.id, Similarity(translation=(0.0, 0.1, 0.3)))))
+    preview = further.previewed(Preview(most=60)).edited()
+    exact = further.edited()
+    assert (preview - exact).abs().mean() < 0.5 * (kept.edited() - exact).abs().mean()
+    every, (placed,) = Preview(most=10**6).place(kept.under(further.scene), 0), further.placed()
+    assert torch.equal(every.rays, placed.rays) and torch.equal(every.density, placed.density)
+
+
+def test_soft_extraction_moves_too(scene_now, frame_of, ball) -> None:
+    soft = scene_now.with_options(extraction="soft").with_edit(Edit().move(ball.id, UP))
+    hard = scene_now.with_edit(Edit().move(ball.id, UP))
+    assert (frame_of(soft).edited() - frame_of(hard).edited()).abs().mean() < 0.03
+
+
+def test_a_guest_of_another_scene(scene_now, frame_of, ball) -> None:
+    """A guest looks as a copy of the object would, in its own scene's colours, and has an id above all others."""
+    red = scene_now.with_edit(Edit().recolor(ball.id, (1.0, 0.0, 0.0)))
+    hosting = replace(scene_now.with_edit(Edit().hide(ball.id)), guests=(Guest(red, ball.id, UP),))
+    frame, moved = frame_of(hosting), frame_of(red.with_edit(red.edit.move(ball.id, UP)))
+    guest = frame.edited_ids() == scene_now.ids
+    assert guest.sum() > 20 and torch.equal(guest, moved.edited_ids() == ball.id)
+    assert_close(frame.edited(), moved.edited(), 1e-5)
+    assert hosting.repaints and not scene_now.repaints
+
+
+def test_the_rest_of_a_tree_moves_with_the_object_that_it_is_in() -> None:
+    """Slots 0 and 1 make object 3, slot 2 is alone: moved as a whole, both parts move at a finer cut."""
+    tree = ObjectTree(3, (3, 3, -1, -1), (1.0, 1.0, 1.0, 0.7), (1.0,) * 4, (1,) * 4)
+    from disconerf_ns.scene.cut import said_of_shown
+
+    fine = said_of_shown(Edit().move(3, UP).at(1.0), tree)
+    assert fine.places == {0: (UP,), 1: (UP,)}
+    assert said_of_shown(fine.at(0.5), tree).places == {3: (UP,)}
+
+
+def test_moves_add_up_and_are_put_back() -> None:
+    edit = Edit().move(1, UP).move(1, UP)
+    assert edit.places[1][0].translation == pytest.approx((0, 0, 0.6)) and edit.absent == {1}
+    assert edit.place(1) == Edit() and Edit().place(1, HERE) == Edit()
+    copied = Edit().copy(1, UP)
+    assert copied.places == {1: (HERE, UP)} and copied.absent == frozenset()
+    assert copied.move(1, UP, which=1).places[1][1].translation == pytest.approx((0, 0, 0.6))
+
+
+def test_an_edit_of_places_and_colours_survives_a_file(tmp_path: Path) -> None:
+    moved = Similarity(2.0, TURN, (1.0, 2.0, 3.0))
+    edit = Edit().copy(1, moved).recolor(0, Hue(40.0)).recolor(2, Channels("gbr")).recolor(1, (0.1, 0.2, 0.3))
+    edit.save(tmp_path / "edit.json")
+    loaded = Edit.load(tmp_path / "edit.json", ObjectTree.flat(3))
+    assert loaded.places[1][0] == HERE and loaded.places[1][1].close_to(moved)
+    assert loaded.colors == edit.colors
+
+
+@pytest.mark.parametrize(
+    ("places", "said"),
+    [
+        ({"1": {}}, "not a list of places"),
+        ({"1": []}, "empty list of places"),
+        ({"1": [{}] * 65}, "65 places, more than 64"),
+        ({"9": [{}]}, "about object 9"),
+        ({"1": [{"scale": -1}]}, "not larger than 0"),
+    ],
+)
+def test_places_that_cannot_be(tmp_path: Path, places, said: str) -> None:
+    (tmp_path / "edit.json").write_text(json.dumps({"places": places}))
+    with pytest.raises(UserError, match=said):
+        Edit.load(tmp_path / "edit.json", ObjectTree.flat(3))
+
+
+def test_space_up_to_a_wall_is_seen_and_behind_it_is_not() -> None:
+    """Rays from (-1, y, z) along x end at a wall at x = 0."""
+    from nerfstudio.cameras.rays import RayBundle
+
+    contraction = Contraction(torch.tensor([[-2.0] * 3, [2.0] * 3]), None)
+    y, z = torch.meshgrid(torch.linspace(-0.5, 0.5, 80), torch.linspace(-0.5, 0.5, 80), indexing="ij")
+    origins = torch.stack([torch.full_like(y, -1), y, z], -1).view(-1, 3)
+    unit = torch.ones(len(origins), 1)
+    rays = RayBundle(origins, torch.tensor([1.0, 0, 0]).expand_as(origins), unit)
+    space = SeenSpace.of([rays[:3000], rays[3000:]], lambda some: torch.ones(len(some)), contraction)
+    x = torch.linspace(-0.95, 0.95, 20)
+    line = torch.stack([x, torch.zeros_like(x), torch.zeros_like(x)], -1)
+    assert space(line).tolist() == (x < 0.03).tolist()
+    assert not space(torch.tensor([-0.5, 0.8, 0.0])) and not space(torch.full((3,), math.nan))
+
+
+def test_what_comes_to_light_under_the_floor_is_unseen(scene_now, frame_of) -> None:
+    """Without the floor a look from below shows what no photograph saw; photographs show what was seen."""
+    assert scene_now.trained.seen_space is not None
+    assert frame_of(scene_now).unseen().mean() < 0.1
+    below = Similarity(rotation=(0.0, 1.0, 0.0, 0.0), translation=(0.0, 0.0, 0.1))
+    assert frame_of(scene_now, seen_from=below).unseen().mean() > 0.3
+    assert "unseen" in output_table(scene_now)

@@ -1,0 +1,338 @@
+"""`disconerf report`: one page that a browser opens offline, without a request to any host and without an error."""
+
+from __future__ import annotations
+
+import base64
+import re
+import struct
+import sys
+from html.parser import HTMLParser
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from conftest import Run
+from helpers import needs_system_package
+from PIL import Image
+
+from disconerf_ns.cli import main
+from disconerf_ns.facts.measure import Extent, Measured
+from disconerf_ns.facts.neighbours import Neighbour
+from disconerf_ns.facts.views import Sight
+from disconerf_ns.report.contents import Card, Overview, Photo, Spot, files_of, middle
+from disconerf_ns.report.meshes import Mesh, exported_mesh, looks_that_face, solid_mesh
+from disconerf_ns.report.page import page, tree_of
+from disconerf_ns.report.pictures import moving, still
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.objects import ObjectId, SceneObject
+from disconerf_ns.scene.similarity import Similarity
+from disconerf_ns.scene.solid import UprightBox
+from disconerf_ns.scene.tree import NEVER, ObjectTree
+
+sys.path.insert(0, str(Path(__file__).parent / "viewer"))
+from browser import find_chromium, open_page, wait_for
+
+TITLE = '<script>alert("x")</script> & "cup"'
+BOX = UprightBox((0.0, 0.0, 0.0), (3.0, 2.0, 1.0), 0.0)
+RED, GREEN = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
+
+
+def thing(number: int, title: str = "") -> SceneObject:
+    box = ((0.0,) * 3, (1.0,) * 3)
+    return SceneObject(ObjectId(number), number, title, GREEN, 0.25, 0.9, 5, box, frozenset([number]), whole=True)
+
+
+def cube() -> Mesh:
+    """A cube of side 2 in 12 triangles, its upper half red and its lower half green."""
+    made = trimesh.creation.box((2, 2, 2))
+    colors = np.where(made.vertices[:, 2:] > 0, [[255, 0, 0]], [[0, 255, 0]]).astype(np.uint8)
+    return Mesh(np.array(made.vertices), colors, np.array(made.faces, dtype=np.int64))
+
+
+def cards() -> list[Card]:
+    """A cup with everything, and a background without film and mesh."""
+    red = np.zeros((40, 40, 4))
+    red[10:30, 10:30] = [*RED, 1.0]
+    picture, film = still(red), moving([red, red[::-1]], 4.0)
+    sights = (Sight("a/<b>.png", 0.1, 1.0, True),)
+    cup = Measured(Extent(6.0, (0.0,) * 3, BOX), 0.1, 4, sights, (Neighbour(ObjectId(1), 0.0),))
+    around = Measured(None, 0.5, 5, sights, (Neighbour(ObjectId(0), 0.0),))
+    photos = (Photo("a/<b>.png", picture),)
+    files = (Path("export/object_00 & lid.glb"),)
+    return [
+        Card(thing(0, TITLE), cup, False, picture, film, cube(), files, photos),
+        Card(thing(1), around, True, picture),
+    ]
+
+
+def whole_page(made: list[Card], folder: Path) -> str:
+    blue = still(np.full((30, 40, 3), (0.0, 0.0, 1.0)))
+    seen = Overview("a/<b>.png", blue, blue, 40, 30, (Spot(made[0].each, 0.5, 0.5), Spot(made[1].each, 0.02, 0.1)))
+    tree = ObjectTree(2, (2, 2, -1), (NEVER, NEVER, 0.5))
+    every = [*(card.each for card in made), thing(2)]
+    facts = {"Software": "a < b", "Data": TITLE}
+    listed = tree_of(every, tree, {card.each.id for card in made})
+    return page(TITLE, "2 objects", seen, made, listed, facts, 0.1, folder)
+
+
+class Elements(HTMLParser):
+    """All elements with their attributes, and the text outside of style and script."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.all: list[tuple[str, dict]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.all.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        if self.cdata_elem is None:
+            self.text += data
+
+
+def test_names_are_text_and_never_markup(tmp_path: Path) -> None:
+    found = Elements(whole_page(cards(), tmp_path))
+    assert found.text.count(TITLE) >= 5, "heading, table, card, tree, facts"
+    scripts = [attributes for tag, attributes in found.all if tag == "script"]
+    assert [each.get("id", "the page's own") for each in scripts] == ["mesh-object_00", "the page's own"]
+    assert any(attributes.get("alt") == TITLE for tag, attributes in found.all if tag == "img")
+
+
+def test_the_page_asks_no_host_for_anything(tmp_path: Path) -> None:
+    found = Elements(whole_page(cards(), tmp_path))
+    addresses = [attributes[name] for _, attributes in found.all for name in ("src", "srcset") if name in attributes]
+    assert addresses and all(address.startswith("data:image/webp;base64,") for address in addresses)
+    links = {attributes["href"] for tag, attributes in found.all if tag == "a"}
+    assert links == {"#objects", "#object_00", "#object_01", *(link for link in links if link.endswith(".glb"))}
+    policy = next(each["content"] for tag, each in found.all if each.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; img-src data:;")
+
+
+def test_links_to_files_are_relative_to_the_page(tmp_path: Path) -> None:
+    files = (tmp_path / "export" / "object_00 & lid.glb", tmp_path.parent / "there" / "a.ply")
+    made = [Card(**{**vars(card), "files": files}) for card in cards()]
+    found = Elements(whole_page(made, tmp_path))
+    links = {attributes["href"] for tag, attributes in found.all if tag == "a"}
+    assert {"./export/object_00%20%26%20lid.glb", "../there/a.ply"} <= links
+    assert "object_00 & lid.glb" in found.text
+
+
+def test_sizes_are_in_the_captures_units_and_the_background_has_none(tmp_path: Path) -> None:
+    """3 x 2 x 1 scene units of 0.1; 6 cubic ones."""
+    text = Elements(whole_page(cards(), tmp_path)).text
+    assert "0.300 × 0.200 × 0.100" in text and "0.006" in text
+    row = text[text.index("object_01") :]
+    assert "–" in row
+
+
+def test_the_tree_has_each_whole_above_its_parts(tmp_path: Path) -> None:
+    made = cards()
+    tree = ObjectTree(2, (2, 2, -1), (NEVER, NEVER, 0.5))
+    listed = tree_of([*(card.each for card in made), thing(2)], tree, {ObjectId(0), ObjectId(1)})
+    assert re.sub(r"<(?!/?(ul|li)\b)[^>]*>", "", listed).startswith('<ul class="tree"><li>object_0225.0 %<ul><li>')
+    assert listed.count("<li>") == 3 and 'href="#object_02"' not in listed
+    assert tree_of([thing(0)], ObjectTree.flat(1), {ObjectId(0)}) == ""
+
+
+def decoded(uri: str) -> Image.Image:
+    kind, content = uri.split(",")
+    assert kind == "data:image/webp;base64"
+    return Image.open(BytesIO(base64.b64decode(content)))
+
+
+def test_films_keep_frames_transparency_and_time() -> None:
+    frames, disc = [np.zeros((16, 16, 4)) for _ in range(3)], np.hypot(*np.mgrid[-7.5:8, -7.5:8]) < 6
+    for number, frame in enumerate(frames):
+        frame[disc] = [number / 2, 0.5, 0, 1]
+    film = decoded(moving(frames, fps=4.0))
+    assert (film.n_frames, film.info["loop"]) == (3, 0)
+    for number in range(3):
+        film.seek(number)
+        picture = np.asarray(film.convert("RGBA"))
+        assert picture[8, 8, 0] == pytest.approx(255 * number / 2, abs=6) and picture[8, 8, 3] == 255
+        assert picture[0, 0, 3] == 0
+        film.load()
+        assert film.info["duration"] == 250
+    small = decoded(still(np.zeros((100, 50, 3), np.uint8), longest=20))
+    assert small.size == (10, 20)
+
+
+def test_a_packed_mesh_is_read_back() -> None:
+    content = base64.b64decode(cube().packed())
+    vertices, triangles, _ = struct.unpack("<3I", content[:12])
+    assert (vertices, triangles) == (8, 12)
+    places = np.frombuffer(content, "<u2", 24, 12).reshape(8, 3)
+    corners = np.frombuffer(content, "<u2", 36, 60).reshape(12, 3)
+    colors = np.frombuffer(content, np.uint8, 24, 132).reshape(8, 3)
+    assert np.array_equal(places, 65535 * (cube().vertices > 0))
+    assert np.array_equal(corners, cube().triangles) and np.array_equal(colors, cube().colors)
+
+
+def test_a_simpler_mesh_keeps_its_shape_and_colours() -> None:
+    ball = trimesh.creation.icosphere(5)
+    colors = np.where(ball.vertices[:, 2:] > 0, [[255, 0, 0]], [[0, 0, 255]]).astype(np.uint8)
+    mesh = Mesh(np.array(ball.vertices), colors, np.array(ball.faces, dtype=np.int64)).simplified(800)
+    assert 300 < len(mesh.vertices) <= 800
+    simple = trimesh.Trimesh(mesh.vertices, mesh.triangles, process=False)
+    assert simple.area == pytest.approx(4 * np.pi, rel=0.05)
+    assert np.linalg.norm(mesh.vertices, axis=1) == pytest.approx(1, abs=0.05)
+    assert (mesh.colors[mesh.vertices[:, 2] > 0.2] == [255, 0, 0]).all()
+
+
+def test_a_mesh_of_solid_voxels_lies_on_the_ball_and_has_its_colour(run: Run, scene_now: ArrangedScene) -> None:
+    positions = run.trainer.pipeline.datamanager.train_dataset.cameras.camera_to_worlds[..., 3]
+    ball = scene_now.objects[1]
+    mesh = solid_mesh(scene_now, ball, positions)
+    solid = scene_now.solid(ball.id)
+    assert mesh is not None
+    surface = trimesh.Trimesh(mesh.vertices, mesh.triangles)
+    assert surface.volume == pytest.approx(solid.volume, rel=0.1)
+    red = solid_mesh(scene_now.with_edit(scene_now.edit.recolor(ball.id, RED)), ball, positions)
+    assert red is not None and red.colors[:, 0].mean() > 2 * red.colors[:, 1:].mean()
+
+
+def test_a_surface_is_looked_at_from_the_camera_that_faces_it() -> None:
+    cameras = torch.tensor([[5.0, 0.0, 0.0], [0.0, 0.0, 5.0]])
+    top = looks_that_face(torch.zeros(1, 3), torch.tensor([[0.0, 0.0, -1.0]]), cameras)
+    assert top[0].tolist() == pytest.approx([0, 0, -1])
+
+
+def test_meshes_of_an_export_are_found_by_name_and_turned_upright(tmp_path: Path) -> None:
+    """The frame of the capture has y up; its scale is 2."""
+    made = trimesh.creation.box((2, 4, 2))
+    made.visual.vertex_colors = [10, 20, 30, 255]
+    (tmp_path / "object_03_cup").mkdir()
+    for name in ("object_03.ply", "object_030.ply", "object_03_cup/mesh.glb", "object_04.obj", "manifest.json"):
+        (tmp_path / name).write_bytes(b"")
+    made.export(tmp_path / "object_03.ply")
+    (tmp_path / "object_03_cup" / "mesh.glb").unlink()
+    files = files_of([thing(3), thing(5)], tmp_path)
+    assert files == {3: [tmp_path / "object_03.ply"], 5: []}
+    half = 0.5**0.5
+    mesh = exported_mesh(files[ObjectId(3)], Similarity(0.5, (half, half, 0.0, 0.0)))
+    assert mesh is not None and np.ptp(mesh.vertices, axis=0) == pytest.approx([1, 1, 2], abs=1e-5)
+    assert (mesh.colors == [10, 20, 30]).all()
+    assert exported_mesh([], Similarity()) is None
+
+
+def test_a_dot_lies_on_its_object() -> None:
+    ring = np.ones((9, 9), bool)
+    ring[1:8, 1:8] = False
+    x, y = middle(ring)
+    assert ring[int(9 * y), int(9 * x)]
+
+
+def test_the_command_writes_one_page_with_every_object(run: Run, tmp_path: Path, capsys) -> None:
+    small = ["--frames", "2", "--size", "16", "--scene-size", "48"]
+    output = tmp_path / "new" / "report.html"
+    assert main(["report", "--load-config", str(run.config), "--output", str(output), *small]) == 0
+    printed = capsys.readouterr()
+    assert f"report: {output} (" in printed.out and "picturing the scene" in printed.err
+    assert [path.name for path in output.parent.iterdir()] == ["report.html"]
+    found = Elements(output.read_text())
+    cards = [attributes["id"] for tag, attributes in found.all if attributes.get("class") == "card"]
+    assert cards == [each.name for each in run.trainer.pipeline.model.current.value.objects]
+    assert sum(tag == "canvas" for tag, _ in found.all) >= 3 and "14 photographs" in found.text
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--frames", "0"], "--frames is 0; it has to be 1 or more"),
+        (["--scene-size", "0"], "--scene-size is 0"),
+        (["--output", "report.pdf"], "--output is report.pdf; name an .html file"),
+        (["--export-dir", "nowhere"], "there is no folder nowhere"),
+        (["--granularity", "3"], "--granularity is 3.0"),
+    ],
+)
+def test_options_are_checked_first(run: Run, options: list[str], sentence: str, capsys) -> None:
+    assert main(["report", "--load-config", str(run.config), *options]) == 1
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory):
+    """The page in a browser that reports every request, error and message."""
+    needs_system_package("chromium", find_chromium() is not None)
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "report.html").write_text(whole_page(cards(), folder))
+    with open_page((folder / "report.html").as_uri(), folder / "profile", folder / "failure.png") as shown:
+        wait_for(lambda: shown.run("document.querySelector('.js') !== null"), "the page's script")
+        for domain in ("Log", "Runtime", "Network"):
+            shown.call(f"{domain}.enable")
+        shown.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
+        shown.call("Page.reload")
+        wait_for(lambda: shown.run("document.querySelector('.js') !== null"), "the page's script")
+        yield shown
+
+
+def test_the_slider_uncovers_the_scene(opened) -> None:
+    opened.run("document.querySelector('.layers input').focus()")
+    right = {"key": "ArrowRight", "code": "ArrowRight", "windowsVirtualKeyCode": 39}
+    for kind in ("rawKeyDown", "keyUp") * 2:
+        opened.call("Input.dispatchKeyEvent", type=kind, **right)
+    assert opened.run("document.querySelector('.layers').style.getPropertyValue('--at')") == "52%"
+
+
+def colored(opened) -> np.ndarray:
+    """The canvas of the cup's mesh, RGBA."""
+    uri = opened.run("document.querySelector('.card canvas').toDataURL('image/png')")
+    return np.asarray(Image.open(BytesIO(base64.b64decode(uri.split(",")[1]))).convert("RGBA")).astype(int)
+
+
+def test_the_mesh_is_drawn_upright_and_turns_with_mouse_and_keys(opened) -> None:
+    opened.press("Mesh", ".tabs button")
+    wait_for(lambda: opened.run("document.querySelector('.card canvas').width") > 100, "the mesh")
+    before = colored(opened)
+    solid = before[..., 3] > 200
+    assert 0.2 < solid.mean() < 0.8
+    red, green = (np.argwhere(solid & (before[..., each] > 150)).mean(0) for each in (0, 1))
+    assert red[0] < green[0] - 20, "the upper half is red"
+    x, y = opened.run(
+        "(() => {const c = document.querySelector('.card canvas'); c.scrollIntoView({block: 'center'});"
+        "const r = c.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]})()"
+    )
+    for kind, at in (("mousePressed", x), ("mouseMoved", x + 60), ("mouseReleased", x + 60)):
+        opened.call("Input.dispatchMouseEvent", type=kind, x=at, y=y, button="left", buttons=1, clickCount=1)
+    turned = colored(opened)
+    assert (np.abs(turned - before).max(-1) > 30).mean() > 0.02
+    opened.run("document.querySelector('.card canvas').focus()")
+    for key in ("0", "+"):
+        opened.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=key)
+    assert (colored(opened)[..., 3] > 200).mean() > solid.mean() * 1.1, "+ comes closer"
+
+
+def test_panes_are_shown_one_at_a_time(opened) -> None:
+    opened.press("Photographs", ".tabs button")
+    panes = "[...document.querySelectorAll('.card:first-child .pane')]"
+    assert opened.run(f"{panes}.filter(p => p.offsetParent).map(p => p.className)") == ["pane photos on"]
+    pressed = "[...document.querySelectorAll('.card:first-child [aria-pressed=true]')].map(b => b.textContent)"
+    assert opened.run(pressed) == ["Photographs"]
+
+
+def test_the_page_is_dark_at_a_press(opened) -> None:
+    light = opened.run("getComputedStyle(document.body).backgroundColor")
+    opened.press("Light or dark")
+    assert opened.run("getComputedStyle(document.body).backgroundColor") != light
+
+
+def test_nothing_sticks_out_on_a_phone(opened) -> None:
+    size = {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    opened.call("Emulation.setDeviceMetricsOverride", **size)
+    assert opened.run("document.documentElement.scrollWidth") <= 400
+    opened.call("Emulation.clearDeviceMetricsOverride")
+
+
+def test_there_is_no_error_and_no_request_to_a_host(opened) -> None:
+    """It comes last, after everything above was pressed."""
+    assert opened.run("document.title") == TITLE
+    events = {"Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Page.javascriptDialogOpening"}
+    assert [event for event in opened.events if event["method"] in events] == []
+    sent = [event for event in opened.events if event["method"] == "Network.requestWillBeSent"]
+    addresses = [event["params"]["request"]["url"] for event in sent]
+    assert [address for address in addresses if not address.startswith(("data:", "file:"))] == []
