@@ -42,7 +42,10 @@ def underside(run: Run, config: Path) -> torch.Tensor:
 
 def test_an_object_moves_in_the_captures_coordinates(run: Run, change) -> None:
     id, here = objects_of(run.config)[1].id, underside(run, run.config)
-    assert change("move", "1", "--by", "0.5", "-0.25", "1.0", "--turn", "90", "--scale", "2") == (0, "objects: object_01 is moved now.")
+    assert change("move", "1", "--by", "0.5", "-0.25", "1.0", "--turn", "90", "--scale", "2") == (
+        0,
+        "objects: object_01 is moved now.",
+    )
     (place,) = edit_now(run).places[id]
     frame = capture_frame(run.config)
     assert_close(frame.points(place.points(here)) - frame.points(here), torch.tensor([0.5, -0.25, 1.0]), 1e-4)

@@ -126,7 +126,7 @@ def orbit(
     sight = sight.moved(place)
     target, distance = framed(sight.corners, directions(azimuths, elevation))
     if among and len(sight.points) > 0:
-        middle, arc = free_arc(scene, sight, positions, target, distance, elevation)
+        middle, arc = free_arc(scene, sight, positions[sight.seeing], target, distance, elevation)
         if arc < LEAST_ARC:
             why = "other things are in the way around it"
             return Shot(name, shown, *_between_photographs(sight, photographs, frames, size, why))
@@ -150,8 +150,8 @@ def free_arc(
 ) -> tuple[float, float]:
     """Middle and length, in radians, of the longest arc of an orbit on which cameras may stand in the edited scene.
 
-    Other things hide the object from nowhere there, and each place is in sight of a photograph's camera at `positions`,
-    which the outside of a room is not.
+    Other things do not hide the object there, and each place is in sight of photographs that see the object, taken at
+    `positions`, which the outside of a room is not.
     """
     around = torch.arange(PLACES) / PLACES * 2 * math.pi
     places = target + distance * directions(around, elevation)
