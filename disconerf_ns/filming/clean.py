@@ -50,11 +50,10 @@ def cleaned(scene: ArrangedScene, id: ObjectId) -> Occupancy:
 
 def connected_to(seeds: Bool[Tensor, "x y z"], cells: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:
     """The cells in pieces, neighbours by a corner being connected, that hold one of the seeds."""
-    pieces, count = ndimage.label(cells.cpu().numpy(), structure=np.ones((3, 3, 3)))
-    held = np.zeros(count + 1, bool)
-    held[pieces[seeds.cpu().numpy()]] = True
-    held[0] = False
-    return torch.from_numpy(held[pieces]).to(cells.device)
+    pieces = np.zeros(cells.shape, np.int32)
+    ndimage.label(cells.cpu().numpy(), structure=np.ones((3, 3, 3)), output=pieces)
+    held = np.unique(pieces[seeds.cpu().numpy()])
+    return torch.from_numpy(np.isin(pieces, held[held > 0])).to(cells.device)
 
 
 def crisp(alpha: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
