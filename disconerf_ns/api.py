@@ -281,7 +281,9 @@ class Scene:
         return apart.placed(self.capture @ found.to_scene)
 
 
-def save_film(path: Path | str, frames: Iterable[Float[Tensor, "height width channels"]], fps: float = 24) -> None:
+def save_film(
+    path: Path | str, frames: Iterable[Float[Tensor, "height width channels"]], fps: float | int = 24
+) -> None:
     """Write frames as a video, with transparency if the frames have it and the format can; whole or not at all.
 
     Args:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from film_scene import BALL, CENTRE, CRUMB, RADIUS, RED, WALL_AT, hand_made, painter, photographs
+from film_scene import BALL, CENTRE, CRUMB, RADIUS, RED, WALL_AT, HandMade, hand_made, painter, photographs
 from helpers import assert_close
 from nerfstudio.cameras.rays import RayBundle
 from scene import camera_pose
@@ -24,6 +24,8 @@ from disconerf_ns.filming.orbit import FILL, circle, directions, elevation_of, f
 from disconerf_ns.filming.paths import chain, evenly, in_size, interpolated, path_of_file, spiral, to_and_fro
 from disconerf_ns.filming.shots import longest_run, orbit, spiral_shot, unseen
 from disconerf_ns.filming.sight import in_sight, shares_clear, shares_seen
+from disconerf_ns.rendering.rays import SEEN, render_object
+from disconerf_ns.scene.similarity import Similarity
 
 SIZE = 48
 
@@ -117,6 +119,15 @@ def test_a_camera_in_the_scene_stays_on_its_side_of_a_wall() -> None:
     assert places[:, 0].min() > WALL_AT and (among.shown, alone.shown) == (None, BALL)
     assert "the camera sways through" in among.remark
     assert float((places[1:] - places[:-1]).norm(dim=-1).max()) < 0.5 * float((places[0] - CENTRE).norm())
+
+
+def test_a_moved_object_is_filmed_where_it_stands() -> None:
+    scene = hand_made()
+    moved = scene.with_edit(scene.edit.move(BALL, Similarity(translation=(0.0, 0.0, 1.0))))
+    before, after = (orbit(each, each.objects[0], photographs(), 4, 8, among=True) for each in (scene, moved))
+    way = after.cameras.camera_to_worlds[..., 3] - before.cameras.camera_to_worlds[..., 3]
+    assert_close(way, torch.tensor([0.0, 0.0, 1.0]).expand(4, 3), 1e-3)
+    assert after.remark == before.remark
 
 
 def test_the_longest_run_on_a_circle() -> None:
@@ -230,6 +241,27 @@ def test_pictures_over_each_other_by_hand() -> None:
     wide = np.zeros((1, 3 * MARGIN, 4), np.float32)
     wide[0, 0] = 1
     assert bled(wide)[0, :, 0].sum() == MARGIN + 1 and bled(wide)[0, :, 3].sum() == 1
+
+
+def test_what_is_behind_opaque_samples_is_not_asked_about() -> None:
+    """The picture stays the same to half a step of 8 bits; before, a ray asked about all samples inside the ball."""
+    scene = hand_made()
+    camera = orbit(scene, scene.objects[0], photographs(), 1, SIZE).cameras[0:1]
+    rays, within = camera.generate_rays(0).flatten(), scene.occupancy(BALL)
+    asked = []
+
+    def count(positions: torch.Tensor, directions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        asked[-1] += len(positions)
+        return HandMade.shade(scene.trained.radiance, positions, directions)
+
+    scene.trained.radiance.shade = count
+    pictures = []
+    for voxels in (None, within):
+        asked.append(0)
+        pictures.append(render_object(scene, rays, BALL, voxels))
+    for name in ("rgb", "accumulation"):
+        assert float((pictures[0][name] - pictures[1][name]).abs().max()) < SEEN
+    assert asked[1] < 0.7 * asked[0]
 
 
 # ---------------------------------------------------------------- the ground

@@ -108,7 +108,11 @@ class Render:
             scene = scene.with_edit(scene.edit.at(self.granularity))
         objects = [scene.find(name) for name in dict.fromkeys(chosen)] or list(scene.objects)
         shots = self._shots(scene, objects, pipeline.datamanager.train_dataset.cameras, path, length)
-        tiles = Tiles(objects, max(len(shot.cameras) for shot in shots)) if self.contact_sheet or self.grid else None
+        tiles = (
+            Tiles(objects, max((len(shot.cameras) for shot in shots), default=0))
+            if self.contact_sheet or self.grid
+            else None
+        )
         frames = self._frames(scene, shots)
         with _progress() as progress:
             bar = progress.add_task("filming", total=sum(len(shot.cameras) for shot in shots))

@@ -14,10 +14,12 @@ from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.occupancy import Occupancy
-from disconerf_ns.scene.solid import Solid
+from disconerf_ns.scene.solid import Solid, without_crumbs
 
 FAINT = 0.1
 """Opacity of a ray across a voxel below which the voxel is haze, even beside solid ones."""
+CRUMB = 0.01
+"""Connected pieces with a smaller fraction of the largest one's voxels are crumbs, even beside it."""
 RESOLUTION, PROBES = 64, 3
 """Voxels per axis, and points that are looked at in each."""
 AROUND = 0.05
@@ -30,7 +32,8 @@ def cleaned(scene: ArrangedScene, id: ObjectId) -> Occupancy:
     """The voxels in which an object is seen without haze and crumbs, and those next to them.
 
     As edges are found in pictures (hysteresis, Canny 1986): voxels that are more than faint are kept if they hang
-    together with solid ones, across gaps of up to two voxels. An object of which nothing is solid keeps all.
+    together with solid ones, across gaps of up to two voxels; crumbs beside them are not. An object of which nothing is
+    solid keeps all.
     """
     solid = scene.solid(id)
     if len(solid) == 0:
@@ -43,18 +46,17 @@ def cleaned(scene: ArrangedScene, id: ObjectId) -> Occupancy:
         grid = Occupancy.build(density, radiance.contraction, box, RESOLUTION, PROBES, FAINT, grown=False)
     middles = Solid(replace(grid, occupied=torch.ones_like(grid.occupied))).points
     solid_cells = solid.grid.holds(middles).view(grid.occupied.shape)
-    cells = (grid.occupied | solid_cells)[None, None].float()
+    cells = without_crumbs(grid.occupied | solid_cells, CRUMB)[None, None].float()
     grown = torch.nn.functional.max_pool3d(cells, 3, stride=1, padding=1)[0, 0] > 0
     return replace(grid, occupied=connected_to(solid_cells, grown))
 
 
 def connected_to(seeds: Bool[Tensor, "x y z"], cells: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:
     """The cells in pieces, neighbours by a corner being connected, that hold one of the seeds."""
-    pieces, count = ndimage.label(cells.cpu().numpy(), structure=np.ones((3, 3, 3)))
-    held = np.zeros(count + 1, bool)
-    held[pieces[seeds.cpu().numpy()]] = True
-    held[0] = False
-    return torch.from_numpy(held[pieces]).to(cells.device)
+    pieces = np.zeros(cells.shape, np.int32)
+    ndimage.label(cells.cpu().numpy(), structure=np.ones((3, 3, 3)), output=pieces)
+    held = np.unique(pieces[seeds.cpu().numpy()])
+    return torch.from_numpy(np.isin(pieces, held[held > 0])).to(cells.device)
 
 
 def crisp(alpha: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:

@@ -97,10 +97,10 @@ def film(
         look: how it is shown.
         transparent: give RGB and straight alpha, in place of RGB on the scene's background.
     """
-    subject, background = Subject(scene, id, look), (scene.options.background,) * 3
+    subject, grey = Subject(scene, id, look), scene.options.background
     for number in range(len(cameras)):
         picture = subject.picture(cameras[number : number + 1])
-        yield torch.from_numpy(picture if transparent else on_color(picture, background))
+        yield torch.from_numpy(picture if transparent else on_color(picture, (grey, grey, grey)))
 
 
 class Wanted(NamedTuple):

@@ -35,8 +35,10 @@ def bled(picture: Picture) -> Picture:
     clear = picture[..., 3] < 1 / 255
     if not clear.any() or clear.all():
         return picture
-    distance, (row, column) = ndimage.distance_transform_edt(clear, return_indices=True)
-    colors = np.where((distance <= MARGIN)[..., None], picture[row, column, :3], 0)
+    row, column = np.asarray(ndimage.distance_transform_edt(clear, return_distances=False, return_indices=True))
+    y, x = np.indices(clear.shape)
+    near = np.hypot(row - y, column - x) <= MARGIN
+    colors = np.where(near[..., None], picture[row, column, :3], 0)
     return np.concatenate([colors, picture[..., 3:]], -1)
 
 

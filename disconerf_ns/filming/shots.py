@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,6 +17,7 @@ from disconerf_ns.filming.sight import SEES, drawn, in_sight, shares_clear, shar
 from disconerf_ns.filming.trial import visible_points
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId, SceneObject
+from disconerf_ns.scene.similarity import Similarity
 
 NEAR = math.radians(30)
 """Largest angle, seen from the object, between a camera of the film and a photograph that shows its side."""
@@ -76,6 +77,10 @@ class Sight:
                 points, corners = drawn(visible), hull(visible)
         return cls(points, corners, shares_seen(scene, photographs, points, 2 * voxel), voxel, surrounds)
 
+    def moved(self, place: Similarity) -> Sight:
+        """The same object where it stands under an edit."""
+        return replace(self, points=place.points(self.points), corners=place.points(self.corners))
+
     @property
     def seeing(self) -> Bool[Tensor, "cameras"]:
         """The photographs that see it; if none does, all."""
@@ -117,9 +122,11 @@ def orbit(
     first = positions[int(sight.seen.argmax())] - sight.centre
     start = math.atan2(float(first[1]), float(first[0]))
     azimuths, remark = start + torch.arange(frames) / frames * 2 * math.pi, ""
+    place = scene.edit.places_of(filmed.id)[0] if among else Similarity()
+    sight = sight.moved(place)
     target, distance = framed(sight.corners, directions(azimuths, elevation))
     if among and len(sight.points) > 0:
-        middle, arc = free_arc(scene, sight, positions, target, distance, elevation)
+        middle, arc = free_arc(scene, sight, positions[sight.seeing], target, distance, elevation)
         if arc < LEAST_ARC:
             why = "other things are in the way around it"
             return Shot(name, shown, *_between_photographs(sight, photographs, frames, size, why))
@@ -127,7 +134,8 @@ def orbit(
             azimuths = middle + arc * (to_and_fro(frames) - 0.5)
             remark = f"the camera sways through {math.degrees(arc):.0f} degrees, because other things are in the way; "
     cameras = square(look_at(target + distance * directions(azimuths, elevation), target), size)
-    share = unseen(cameras.camera_to_worlds[..., 3], positions[sight.seeing], target)
+    seen_from, looked_at = (place.inverse().points(x) for x in (cameras.camera_to_worlds[..., 3], target))
+    share = unseen(seen_from, positions[sight.seeing], looked_at)
     side = f"looks at it from more than {math.degrees(NEAR):.0f} degrees beside every photograph that sees it"
     return Shot(name, shown, cameras, f"{remark}{share:.0%} of the path {side}")
 
@@ -142,8 +150,8 @@ def free_arc(
 ) -> tuple[float, float]:
     """Middle and length, in radians, of the longest arc of an orbit on which cameras may stand in the edited scene.
 
-    Other things hide the object from nowhere there, and each place is in sight of a photograph's camera at `positions`,
-    which the outside of a room is not.
+    Other things do not hide the object there, and each place is in sight of photographs that see the object, taken at
+    `positions`, which the outside of a room is not.
     """
     around = torch.arange(PLACES) / PLACES * 2 * math.pi
     places = target + distance * directions(around, elevation)

@@ -71,10 +71,14 @@ def shares_clear(
 def in_sight(
     scene: ArrangedScene, positions: Float[Tensor, "places 3"], photographs: Float[Tensor, "photographs 3"]
 ) -> Bool[Tensor, "places"]:
-    """Places that can be seen from where a photograph was taken, so that no wall is between them."""
-    origins, ends = pairs(positions, photographs)
+    """Places that can be seen from where half of some photographs were taken, so that no wall is between.
+
+    Light is followed as the photographs saw it: towards them. Seen from outside, where no photograph was taken, the
+    samples of a radiance field may miss a wall.
+    """
+    origins, ends = pairs(photographs, positions)
     free = hidden(scene, origins, ends, (ends - origins).norm(dim=-1), edited=False) < 0.5
-    return free.view(len(positions), -1).any(-1)
+    return free.view(len(photographs), -1).float().mean(0) >= 0.5
 
 
 def pairs(

@@ -256,21 +256,28 @@ def object_samples(
     """Indices of the flat rays that pass an object's voxels, their samples, and its density and own colour there.
 
     Args:
-        within: the voxels that are looked at; by default all in which the object absorbs light.
+        within: the voxels that are looked at, from front to back: what lies behind samples that let less than SEEN of
+            the light through is not. By default all voxels in which the object absorbs light, to the last sample.
     """
     radiance, voxels = scene.trained.radiance, scene.occupancy(id) if within is None else within
-    hit, samples = voxels.ray_samples(rays, steps=OCCUPANCY_STEPS, count=scene.options.object_samples)
+    count = scene.options.object_samples
+    hit, samples = voxels.ray_samples(rays, steps=OCCUPANCY_STEPS, count=count)
     density, rgb = torch.zeros_like(samples.middles), samples.middles.new_zeros(*samples.middles.shape, 3)
-    ray, sample = visible(radiance, samples).nonzero(as_tuple=True)
-    if len(ray) > 0:  # the networks are asked where the object is, not all along its part of the ray
-        positions = samples.positions[ray, sample]
-        own = belonging(scene.owners(positions), id)
-        mine = own.nonzero()[:, 0]
-        ray, sample, positions, own = ray[mine], sample[mine], positions[mine], own[mine]
-    if len(ray) > 0:
-        dense, shaded = radiance.shade(positions, samples.directions[ray])
-        density[ray, sample] = dense * own
-        rgb[ray, sample] = shaded
+    worth, lengths = visible(radiance, samples), samples.edges.diff(dim=-1)
+    stops = (count,) if within is None else (count // 4, count // 2, count)
+    for first, last in zip((0, *stops), stops):
+        through = (-(density * lengths).sum(-1)).exp() > SEEN
+        ray, sample = (worth[:, first:last] & through[:, None]).nonzero(as_tuple=True)
+        sample = sample + first
+        if len(ray) > 0:  # the networks are asked where the object is, not all along its part of the ray
+            positions = samples.positions[ray, sample]
+            own = belonging(scene.owners(positions), id)
+            mine = own.nonzero()[:, 0]
+            ray, sample, positions, own = ray[mine], sample[mine], positions[mine], own[mine]
+        if len(ray) > 0:
+            dense, shaded = radiance.shade(positions, samples.directions[ray])
+            density[ray, sample] = dense * own
+            rgb[ray, sample] = shaded
     return hit, samples, density, rgb
 
 

@@ -24,7 +24,9 @@ class Contraction:
         if self.distort is None:
             low, high = self.box
             return ((positions - low) / (high - low)).clamp(0, 1)
-        return (self.distort(positions) + 2) / 4
+        norm = positions.abs()
+        norm = norm[..., :1].maximum(norm[..., 1:2]).maximum(norm[..., 2:])
+        return (torch.where(norm < 1, positions, (2 - 1 / norm) * (positions / norm)) + 2) / 4
 
     def inverse(self, contracted: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
         """Scene positions of contracted positions in [0, 1]^3."""
