@@ -109,7 +109,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 
 @dataclass
 class Alone(Arguments):
-    """Each object alone, everything in front of it taken away: IoU of its mask with the amodal truth."""
+    """Each object alone, everything in front of it taken away: IoU of its mask with the amodal truth, over all views."""
 
     def __call__(self) -> None:
         held, rows = Held.of(self), []
@@ -118,16 +118,24 @@ class Alone(Arguments):
             if label == BACKGROUND:
                 continue
             only = Renderer(replace(held.truth, objects=[thing]))
-            scores, hidden = [], []
+            true, ours, visible = [], [], []
             for pose, camera, labels in zip(held.poses, held.cameras(), held.labels, strict=True):
                 truth = only.labels(held.camera, pose)[0] > 0
                 mask = np.zeros_like(truth)
                 if label in found:
                     mask = held.scene.render(f"{found[label].name}_mask", camera)[..., 0].numpy() > 0.5
-                scores.append(iou(truth, mask))
-                hidden.append(1 - (labels == label)[truth].mean() if truth.any() else 0.0)
+                true.append(truth), ours.append(mask), visible.append(labels == label)
+            truth, mask, seen = (np.stack(part) for part in (true, ours, visible))
             name = found[label].name if label in found else "-"
-            rows.append({"object": thing.name, "found": name, "amodal IoU": mean(scores), "hidden": mean(hidden)})
+            hidden = 1 - (seen & truth).sum() / max(truth.sum(), 1)
+            rows.append(
+                {
+                    "object": thing.name,
+                    "found": name,
+                    "amodal IoU": round(iou(truth, mask), 4),
+                    "hidden": round(hidden, 4),
+                }
+            )
         rows.append({"object": "mean", "found": "", **means(rows, "amodal IoU", "hidden")})
         self.save("alone", rows)
 
@@ -203,17 +211,19 @@ class Composed(Arguments):
         truth = Renderer(replace(held.truth, objects=[*held.truth.objects, *placed]))
         first, rows = first_of_guests(composed.scene), []
         for number, name in enumerate(self.guests):
-            scores, right = [], []
+            pictures, right = [], []
             alone = Renderer(replace(held.truth, objects=[placed[number]]))
             for pose, camera in zip(held.poses, held.cameras(), strict=True):
                 true = truth.labels(held.camera, pose)[0] == len(held.truth.objects) + number + 1
                 ours = layers_of(composed.scene, camera).labels == first + number
                 anywhere = alone.labels(held.camera, pose)[0] > 0
-                if true.any():
-                    scores.append(iou(true, ours))
+                pictures.append((true, ours))
                 if anywhere.any():
                     right.append((true == ours)[anywhere].mean())
-            rows.append({"object": name, "IoU": mean(scores), "right order": mean(right), "views": len(scores)})
+            true, ours = (np.stack(part) for part in zip(*pictures, strict=True))
+            rows.append(
+                {"object": name, "IoU": round(iou(true, ours), 4), "right order": mean(right), "views": len(right)}
+            )
         self.save("composed", rows)
 
 
