@@ -84,10 +84,11 @@ class Name:
         todo = self._to_name(scene, earlier)
         measured = measure_and_keep(run, scene, self.load_config)
         found = self._look(run, scene, model, todo, measured, words)
-        for id, given in found.items():
-            edit = edit.rename(id, given.name)
         if found:
-            History(self.load_config, tree).change(edit)
+            named = edit_of(self.load_config, tree)
+            for id, given in found.items():
+                named = named.rename(id, given.name)
+            History(self.load_config, tree).change(named)
             _keep_names(self.load_config, {**earlier, **found}, self.checkpoint)
         for each in todo:
             given = found.get(each.id)
@@ -134,7 +135,7 @@ class Name:
         fitting = {id: found for id, found in best.items() if found is not None}
         taken = {each.title for each in scene.all_objects if each.id not in {every.id for every in todo}}
         names = numbered({id: word for id, (word, _) in fitting.items()}, taken)
-        return {id: GivenName(names[id], *fitting[id], tuple(views[id])) for id in fitting}
+        return {id: GivenName(names[id], word, score, tuple(views[id])) for id, (word, score) in fitting.items()}
 
 
 def _crops(

@@ -67,8 +67,8 @@ class Objects:
 
         discovered, tree = load_manifest(manifest_of(self.load_config))
         edit = edit_of(self.load_config, tree, self.granularity)
-        shown = {each.id for each in objects_of(self.load_config, self.granularity)}
-        listed = listed_tree(all_objects(discovered, tree, edit), tree, shown)
+        objects = objects_of(self.load_config, self.granularity)
+        listed = listed_tree(all_objects(discovered, tree, edit), tree, {each.id for each in objects})
         Console(width=max(Console().width, TREE_WIDTH)).print(listed)
 
     def _print_json(self) -> None:

@@ -76,7 +76,7 @@ def page(
 
 
 def _static(name: str) -> str:
-    return files("disconerf_ns.report").joinpath("static", name).read_text(encoding="utf-8")
+    return (files("disconerf_ns.report") / "static" / name).read_text(encoding="utf-8")
 
 
 def rgb(color: tuple[float, float, float]) -> str:
@@ -100,8 +100,9 @@ Move the line; a dot leads to its object.</figcaption></figure>"""
 
 
 def _spot(spot: Spot) -> str:
-    side = " left" if spot.x < EDGE else " right" if spot.x > 1 - EDGE else ""
-    style = f"--x:{100 * spot.x:.2f}%;--y:{100 * spot.y:.2f}%;--c:{rgb(spot.each.color)}"
+    x, y = spot.at
+    side = " left" if x < EDGE else " right" if x > 1 - EDGE else ""
+    style = f"--x:{100 * x:.2f}%;--y:{100 * y:.2f}%;--c:{rgb(spot.each.color)}"
     return f'<a class="spot{side}" href="#{spot.each.name}" style="{style}"><span>{escape(spot.each.label)}</span></a>'
 
 
@@ -201,8 +202,8 @@ def _panes(card: Card) -> str:
         for number, (key, _, content) in enumerate(panes)
     )
     remark = f'<p class="remark">{escape(card.remark)}.</p>' if card.remark else ""
-    return f'''<div class="panes">{boxes}</div>
-<div class="tabs" role="group" aria-label="Ways to look">{tabs}</div>{remark}'''
+    return f"""<div class="panes">{boxes}</div>
+<div class="tabs" role="group" aria-label="Ways to look">{tabs}</div>{remark}"""
 
 
 def _photo(photo: Photo) -> str:
