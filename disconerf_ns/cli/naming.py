@@ -41,7 +41,7 @@ class Name:
     """config.yml of the run."""
     vocabulary: Path
     """Text file with one word, or a few, a line: the names that objects can get."""
-    checkpoint: str = "google/siglip-base-patch16-224"
+    checkpoint: str = "openai/clip-vit-large-patch14"
     """Name of the model on Hugging Face's hub, which is fetched once, or a folder that holds the model."""
     objects: tuple[str, ...] = ()
     """Numbers or names of the objects to name; by default all."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ def listing(
     measured: Mapping[ObjectId, Measured],
     to_capture: Similarity,
     hidden: Collection[int] = (),
+    scores: Mapping[ObjectId, float] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The document that `disconerf objects --json` prints.
 
@@ -29,6 +31,7 @@ def listing(
         measured: what was measured of them; what is missing is null.
         to_capture: scene coordinates to those of the capture.
         hidden: ids that a person hides.
+        scores: scores in [0, 1] of the names that a model gave.
     """
     names = {each.id: each.name for each in objects}
     return {
@@ -38,7 +41,13 @@ def listing(
             "up": list(up(to_capture)),
             "scene_to_capture": to_capture.as_json(),
         },
-        "objects": [_row(each, measured.get(each.id), names, to_capture, each.id in hidden) for each in objects],
+        "objects": [
+            {
+                **_identity(each, each.id in hidden, scores.get(each.id)),
+                **_facts(measured.get(each.id), names, to_capture),
+            }
+            for each in objects
+        ],
     }
 
 
@@ -62,33 +71,29 @@ def up(to_capture: Similarity) -> Vector:
     return x, y, z
 
 
-def _row(
-    each: SceneObject, known: Measured | None, names: Mapping[ObjectId, str], to_capture: Similarity, hidden: bool
-) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _identity(each: SceneObject, hidden: bool, score: float | None) -> dict[str, Any]:
+    return {
         "id": each.id,
         "number": each.number,
         "name": each.name,
         "title": each.title,
+        "title_score": score,
         "slots": sorted(each.slots),
         "color": list(each.color),
         "hidden": hidden,
         "share_of_surface": each.share,
         "confidence": each.confidence,
     }
+
+
+def _facts(known: Measured | None, names: Mapping[ObjectId, str], to_capture: Similarity) -> dict[str, Any]:
     if known is None:
-        return {**row, **dict.fromkeys(("share_of_pixels", "views", "best_views", "neighbours", *EXTENT))}
-    beside = [
-        {"id": other.id, "name": names[other.id], "gap": other.gap * to_capture.scale} for other in known.neighbours
-    ]
-    return {
-        **row,
-        "share_of_pixels": known.pixels,
-        "views": known.views,
-        "best_views": list(map(_sight, known.best_views)),
-        "neighbours": beside,
-        **(dict.fromkeys(EXTENT) if known.extent is None else _extent(known.extent, to_capture)),
-    }
+        return dict.fromkeys((*SEEN, *EXTENT))
+    scale = to_capture.scale
+    beside = [{"id": other.id, "name": names[other.id], "gap": scale * other.gap} for other in known.neighbours]
+    seen = known.pixels, known.views, list(map(_sight, known.best_views)), beside
+    extent = dict.fromkeys(EXTENT) if known.extent is None else _extent(known.extent, to_capture)
+    return {**dict(zip(SEEN, seen)), **extent}
 
 
 def _sight(sight: Sight) -> dict[str, Any]:
@@ -101,8 +106,10 @@ def _sight(sight: Sight) -> dict[str, Any]:
     }
 
 
+SEEN = ("share_of_pixels", "views", "best_views", "neighbours")
+"""Entries that are null before the run's first checkpoint."""
 EXTENT = ("volume", "centre", "box")
-"""Entries that are null where nothing is solid, and for the background."""
+"""Entries that are null then too, and where nothing is solid, and for the background."""
 
 
 def _extent(extent: Extent, to_capture: Similarity) -> dict[str, Any]:
