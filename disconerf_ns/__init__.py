@@ -17,20 +17,39 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from disconerf_ns.api import Scene, evaluate, load
+    from disconerf_ns.api import Scene, compose, evaluate, load, save_film
     from disconerf_ns.masks.image_masks import ImageMasks
     from disconerf_ns.masks.store import MaskStore
     from disconerf_ns.scene.edit import Edit
+    from disconerf_ns.scene.recolor import Channels, Hue
+    from disconerf_ns.scene.similarity import Similarity
 
-__all__ = ["Edit", "ImageMasks", "MaskStore", "Scene", "evaluate", "load"]
+__all__ = [
+    "Channels",
+    "Edit",
+    "Hue",
+    "ImageMasks",
+    "MaskStore",
+    "Scene",
+    "Similarity",
+    "compose",
+    "evaluate",
+    "load",
+    "save_film",
+]
 
 _HOMES = {
+    "Channels": "disconerf_ns.scene.recolor",
     "Edit": "disconerf_ns.scene.edit",
+    "Hue": "disconerf_ns.scene.recolor",
     "ImageMasks": "disconerf_ns.masks.image_masks",
     "MaskStore": "disconerf_ns.masks.store",
     "Scene": "disconerf_ns.api",
+    "Similarity": "disconerf_ns.scene.similarity",
+    "compose": "disconerf_ns.api",
     "evaluate": "disconerf_ns.api",
     "load": "disconerf_ns.api",
+    "save_film": "disconerf_ns.api",
 }
 
 

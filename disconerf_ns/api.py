@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -12,14 +12,18 @@ from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
+from disconerf_ns.composition import Composition
+from disconerf_ns.composition import compose as compose_runs
 from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation import scores
 from disconerf_ns.evaluation.scores import Scores
 from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of, masks_of, views_of
+from disconerf_ns.filming.frames import Look, film
+from disconerf_ns.filming.shots import orbit
+from disconerf_ns.filming.writers import FORMATS, write_film
 from disconerf_ns.masks.numbers import Named
 from disconerf_ns.masks.placement import Orientation
 from disconerf_ns.masks.store import MaskStore
-from disconerf_ns.rendering.film import film, orbit
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import frame_outputs, output_table, unmixed
 from disconerf_ns.runs import load_pipeline
@@ -156,24 +160,55 @@ class Scene:
         rgb, alpha = self.render(output, camera), self.render(f"{output}_mask", camera)
         return torch.cat([unmixed(rgb, alpha, self.arranged.options.background), alpha], -1)
 
-    def film(self, name: str, frames: int = 48, size: int = 256) -> Iterator[Float[Tensor, "size size 3"]]:
-        """The frames of a turntable around an object, alone on the background colour, RGB in [0, 1].
+    def film(
+        self,
+        name: str,
+        frames: int = 48,
+        size: int = 256,
+        transparent: bool = False,
+        clean: bool = True,
+        shadow: bool = False,
+    ) -> Iterator[Float[Tensor, "size size channels"]]:
+        """The frames of a turntable around an object alone, as the edit colours it, in [0, 1].
 
         Args:
-            name: an object's output name, or a name that a person gave.
+            name: an object's output name, number, or a name that a person gave.
             frames: frames of one turn.
             size: side of the square frames in pixels.
+            transparent: give RGB and alpha, colours not multiplied by alpha, in place of RGB on the background colour.
+            clean: take away haze and crumbs.
+            shadow: let it stand on a neutral ground with a soft shadow.
         Raises:
             UserError: no object, or more than one, has that name, or a number is below 1.
 
-        >>> len(list(load(run).film("object_01", frames=2, size=8)))
-        2
+        >>> [frame.shape for frame in load(run).film("object_01", frames=1, size=8, transparent=True)]
+        [torch.Size([8, 8, 4])]
         """
         if frames < 1 or size < 1:
             raise UserError(f"film: {frames} frames of {size} pixels were asked for; both have to be 1 or more.")
-        filmed = self.find(name)
-        cameras = orbit(torch.tensor(filmed.box), self.cameras().camera_to_worlds.cpu(), frames, size)
-        return film(self.arranged, cameras, filmed.id)
+        shot = orbit(self.arranged, self.find(name), self.cameras(), frames, size)
+        return film(self.arranged, shot.cameras, self.find(name).id, Look(clean, shadow and shot.stands), transparent)
+
+
+def save_film(path: Path | str, frames: Iterable[Float[Tensor, "height width channels"]], fps: float = 24) -> None:
+    """Write frames as a video, with transparency if the frames have it and the format can; whole or not at all.
+
+    Args:
+        path: an .mp4, .webm (VP9), .mov (ProRes 4444), .webp or .gif file, or without suffix a folder of PNG files.
+        frames: RGB, or RGB and alpha, in [0, 1], such as those of `Scene.film`; they are taken one by one.
+        fps: frames per second.
+    Raises:
+        UserError: there is no such format.
+
+    >>> save_film(folder / "ball.webm", load(run).film("object_01", frames=2, size=16, transparent=True))
+    >>> (folder / "ball.webm").stat().st_size > 0
+    True
+    """
+    path = Path(path)
+    known = [format.suffix for format in FORMATS.values()]
+    if path.suffix not in known:
+        raise UserError(f"save_film: {path} has no suffix of a film; choose one of {', '.join(filter(None, known))}.")
+    write_film(path, (frame.numpy() for frame in frames), float(fps))
 
 
 def load(run: Path | str) -> Scene:
@@ -193,6 +228,23 @@ def load(run: Path | str) -> Scene:
         raise UserError(f"load: there is no {config}; pass a run's folder or its config.yml.")
     pipeline = load_pipeline(config, test_mode="test")
     return Scene(pipeline, pipeline.model.current.value)
+
+
+def compose(file: Path | str) -> Scene:
+    """The scene of one run with objects of this and other runs in it, which the output `edited` shows.
+
+    Args:
+        file: JSON file that names the runs, their objects, and where these stand; README describes it.
+    Raises:
+        UserError: the file is no composition, or a run cannot be loaded or has no such object.
+
+    >>> arrangement = {"scene": str(run), "objects": [{"run": str(run), "object": "object_01", "at": [0, 0, 1]}]}
+    >>> _ = (folder / "scene.json").write_text(json.dumps(arrangement))
+    >>> len(compose(folder / "scene.json").arranged.guests)
+    1
+    """
+    composed = compose_runs(Composition.load(Path(file)), lambda config: load_pipeline(config, test_mode="test"))
+    return Scene(composed.pipeline, composed.scene)
 
 
 def evaluate(

@@ -15,6 +15,7 @@ from disconerf_ns.errors import UserError, reason
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.runs import capture_frame, load_pipeline
 from disconerf_ns.scene.arranged import ArrangedScene, Guest
+from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.similarity import Similarity, numbers, vector
 
@@ -54,6 +55,11 @@ class Composition:
     keep: tuple[str, ...] | None
     """Objects of the place that stay; None for all that its edit shows."""
     things: tuple[Thing, ...]
+
+    @property
+    def edit_file(self) -> Path:
+        """File of the edit of the place that a person saves in the composition's viewer; it outdoes `keep`."""
+        return self.file.with_suffix(".edit.json")
 
     @classmethod
     def load(cls, file: Path) -> Composition:
@@ -135,6 +141,7 @@ def _positive(value: Any) -> float:
 class Composed:
     """A composition with its runs loaded."""
 
+    composition: Composition
     pipeline: DiscoNerfPipeline
     """The run that is the place; its current scene is the composed one."""
     scene: ArrangedScene
@@ -149,15 +156,17 @@ def compose(composition: Composition, load: Callable[[Path], DiscoNerfPipeline] 
         UserError: a run cannot be loaded, or has no such object, or one that nothing of is solid.
     """
     runs = {run: load(run) for run in dict.fromkeys((composition.scene, *(each.run for each in composition.things)))}
-    host = runs[composition.scene].model.current.value
-    if composition.keep is not None:
+    pipeline = runs[composition.scene]
+    host, pipeline.edit_file = pipeline.model.current.value, composition.edit_file
+    if composition.edit_file.exists():
+        host = host.with_edit(Edit.load(composition.edit_file, host.trained.tree))
+    elif composition.keep is not None:
         kept = [_found(composition, host, name).id for name in composition.keep]
         host = host.with_edit(host.edit.isolate(kept, host.ids_in_use))
     guests = [_guest(composition, thing, runs[thing.run].model.current.value) for thing in composition.things]
     scene = replace(host, guests=tuple(guests))
-    pipeline = runs[composition.scene]
     pipeline.model.current.replace(lambda _: scene)
-    return Composed(pipeline, scene, tuple(thing.name for thing in composition.things))
+    return Composed(composition, pipeline, scene, tuple(thing.name for thing in composition.things))
 
 
 def _found(composition: Composition, scene: ArrangedScene, name: str) -> SceneObject:

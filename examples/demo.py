@@ -12,23 +12,23 @@ import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import mediapy
 import numpy as np
 import torch
 import tyro
-from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.scripts.train import _set_random_seed
 from nerfstudio.utils.rich_utils import CONSOLE
 from overview import draw_overview
 from rich.table import Table
-from torch import Tensor
 
 from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.evaluation.scores import Scores, evaluate, psnr
+from disconerf_ns.filming.frames import film
+from disconerf_ns.filming.shots import orbit
+from disconerf_ns.filming.writers import write_film
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.method import disconerf_small
 from disconerf_ns.pipeline import DiscoNerfPipeline
-from disconerf_ns.rendering.film import film, orbit
 from disconerf_ns.scene.arranged import ArrangedScene
 
 HERE = Path(__file__).parent
@@ -44,9 +44,9 @@ class Demo:
     """Folder of the run, the pictures and the videos."""
     iterations: int = 1200
     """Iterations of both stages together."""
-    frames: int = 16
+    frames: int = 24
     """Frames of each object's video."""
-    size: int = 96
+    size: int = 128
     """Side of the videos in pixels."""
     seed: int = 42
     """Seed of the run."""
@@ -86,15 +86,14 @@ def print_scores(scores: Scores) -> None:
     CONSOLE.print(table)
 
 
-def film_objects(scene: ArrangedScene, poses: Float[Tensor, "cameras 3 4"], demo: Demo) -> list[np.ndarray]:
-    """Write a video per object; returns one frame of each."""
-    folder, stills = demo.output / "videos", []
-    folder.mkdir(parents=True, exist_ok=True)
+def film_objects(scene: ArrangedScene, photographs: Cameras, demo: Demo) -> list[np.ndarray]:
+    """Write a video per object; returns the first frame of each."""
+    stills = []
     for number, each in enumerate(scene.objects, 1):
-        cameras = orbit(torch.tensor(each.box), poses, demo.frames, demo.size)
-        frames = np.stack([frame.numpy() for frame in film(scene, cameras, each.id)])
-        mediapy.write_video(folder / f"{each.name}.mp4", np.concatenate([frames] * 2), fps=8, qp=20)
-        stills.append(frames[np.argmin(frames.mean((1, 2, 3)))])
+        cameras = orbit(scene, each, photographs, demo.frames, demo.size).cameras
+        frames = [frame.numpy() for frame in film(scene, cameras, each.id)]
+        write_film(demo.output / "videos" / f"{each.name}.mp4", frames, fps=8.0)
+        stills.append(frames[0])
         CONSOLE.print(f"filmed {each.name} ({number} of {len(scene.objects)})")
     return stills
 
@@ -112,8 +111,7 @@ def main(demo: Demo) -> None:
     scores = evaluate(pipeline, demo.data / "labels", MaskStore.find(demo.data), downscale=2)
     lap("evaluation")
     scene = pipeline.model.current.value
-    poses = pipeline.datamanager.train_dataset.cameras.camera_to_worlds.cpu()
-    stills = film_objects(scene, poses, demo)
+    stills = film_objects(scene, pipeline.datamanager.train_dataset.cameras, demo)
     lap("videos")
     overview = demo.output / "overview.png"
     draw_overview(pipeline, view=1, stills=stills).save(overview)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import doctest
 import io
+import json
 import runpy
 import subprocess
 import sys
@@ -86,6 +87,14 @@ def test_render_one_object(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert Path("object_01.mp4").stat().st_size > 500
 
 
+def test_film(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_example(monkeypatch, "05_film.py", run.config, "object_01")
+    with Image.open("object_01.gif") as gif:
+        assert (gif.n_frames, gif.size, gif.info["duration"]) == (24, (128, 128), 80)
+    assert Path("object_01.webm").stat().st_size > 5000
+
+
 def test_edit(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     try:
@@ -95,6 +104,24 @@ def test_edit(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         assert disconerf_ns.load(run.config).find("blue thing").color == (0.1, 0.3, 0.9)
     finally:
         (run.folder / "edit.json").unlink(missing_ok=True)
+
+
+def test_move(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_example(monkeypatch, "08_move.py", run.config, "object_02")
+    moved, unseen = np.array(Image.open("moved.png")), np.array(Image.open("unseen.png"))
+    scene = disconerf_ns.load(run.config)
+    before = (255 * scene.render("rgb", scene.cameras()[0:1])).numpy()
+    assert moved.shape == (36, 48, 3) and unseen.shape == (36, 48)
+    assert (np.abs(moved - before).max(-1) > 30).mean() > 0.02
+
+
+def test_compose(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_example(monkeypatch, "09_compose.py", run.config, run.config, "object_02", 0, 0, 0.6)
+    scene = disconerf_ns.load(run.config)
+    before = (255 * scene.render("rgb", scene.cameras()[0:1])).numpy()
+    assert (np.abs(np.array(Image.open("composed.png")) - before).max(-1) > 30).mean() > 0.02
 
 
 def test_score(run: Run, scene: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
@@ -117,13 +144,13 @@ def quietly(function):
 def test_examples_in_docstrings(run: Run, scene: Path, tmp_path: Path) -> None:
     from disconerf_ns import api
     from disconerf_ns.masks import image_masks, store
-    from disconerf_ns.scene import edit
+    from disconerf_ns.scene import edit, recolor, similarity
 
-    quiet = {"load": quietly(api.load), "evaluate": quietly(api.evaluate)}
-    given = {"run": run.config, "labels": scene / "labels", "folder": tmp_path, "np": np}
+    quiet = {name: quietly(getattr(api, name)) for name in ("load", "evaluate", "compose")}
+    given = {"run": run.config, "labels": scene / "labels", "folder": tmp_path, "np": np, "json": json}
     runner = doctest.DocTestRunner()
     entry_points = []
-    for module in (api, edit, store, image_masks):
+    for module in (api, edit, recolor, similarity, store, image_masks):
         names = {**vars(image_masks), **vars(module), **given, **(quiet if module is api else {})}
         for test in doctest.DocTestFinder().find(module, globs=names):
             if test.examples:
@@ -137,6 +164,7 @@ def test_mistakes_get_a_sentence(run: Run) -> None:
     for mistake, sentence in (
         (lambda: scene.find(""), "there is no"),
         (lambda: scene.film("object_01", frames=0), "0 frames of 256 pixels"),
+        (lambda: disconerf_ns.save_film("film.avi", []), "film.avi has no suffix of a film; choose one of .mp4, .webm"),
         (lambda: scene.render("rgb", scene.cameras()[0:2]), "2 cameras were given"),
     ):
         with pytest.raises(UserError, match=sentence):

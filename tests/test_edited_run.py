@@ -11,7 +11,6 @@ import pytest
 from conftest import Run
 
 from disconerf_ns.cli import main
-from disconerf_ns.rendering.film import write_film
 from disconerf_ns.runs import load_pipeline, objects_of
 from disconerf_ns.scene.edit import Edit
 
@@ -94,7 +93,7 @@ def test_files_alone_say_the_same_as_the_loaded_run(run: Run, edited, ids) -> No
     ("arguments", "sentence"),
     [
         (["render", "--frames", "0"], "render: --frames is 0; it has to be 1 or more."),
-        (["render", "--size", "-5"], "render: --size is -5; it has to be 1 or more."),
+        (["render", "--size", "-5"], "render: --resolution is -5; it has to be 1 or more."),
         (["render", "--fps", "0"], "render: --fps is 0; it has to be 1 or more."),
     ],
 )
@@ -118,19 +117,3 @@ def test_names_of_any_kind_are_listed_and_filmed(run: Run, edited, ids, tmp_path
     output = capsys.readouterr().out
     assert "[/b]" in output and "(hidden)" in output
     assert render(run, tmp_path / "films", "mug [/b] [left]") == 0
-
-
-def test_a_film_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A video of 0 bytes was left when writing failed."""
-    frames = np.zeros((2, 16, 16, 3), np.uint8)
-    write_film(tmp_path / "a/film.mp4", frames, 2)
-    assert film(tmp_path / "a/film.mp4").shape == (2, 16, 16, 3)
-
-    def fails(path: Path, *_: object, **__: object) -> None:
-        path.write_bytes(b"")
-        raise OSError("no space left")
-
-    monkeypatch.setattr("mediapy.write_video", fails)
-    with pytest.raises(OSError, match="no space"):
-        write_film(tmp_path / "a/other.mp4", frames, 2)
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["film.mp4"]

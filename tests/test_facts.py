@@ -82,9 +82,11 @@ def test_facts_are_told_in_the_frame_of_the_capture(scene_now: ArrangedScene) ->
     each = scene_now.objects[0]
     box = UprightBox((0.0, 0.0, 1.0), (3.0, 2.0, 1.0), 0.0)
     known = Measured(Extent(5.0, (0.0, 1.0, 0.0), box), 0.1, 3, (), ())
-    document = listing([each], {each.id: known}, frame, hidden=[each.id], scores={each.id: 0.5})
+    edit = Edit().hide(each.id).move(each.id, Similarity(translation=(0.0, 0.0, 3.0)))
+    document = listing([each], {each.id: known}, frame, edit, {each.id: 0.5})
     row = document["objects"][0]
     assert row["hidden"] and row["title_score"] == 0.5
+    assert Similarity.of_json(row["places"][0]).close_to(Similarity(translation=(0.0, -6.0, 0.0)))
     assert document["frame"]["up"] == pytest.approx([0, -1, 0], abs=1e-6)
     assert Similarity.of_json(document["frame"]["scene_to_capture"]).close_to(frame)
     assert row["volume"] == pytest.approx(40) and row["centre"] == pytest.approx([1, 0, 2], abs=1e-6)

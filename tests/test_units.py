@@ -1,8 +1,7 @@
-"""Small parts: schedule, whole files, lazy outputs, edits, objects' manifest, orbit, LPIPS without a download."""
+"""Small parts: schedule, whole files, lazy outputs, edits, objects' manifest, LPIPS without a download."""
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 
@@ -11,13 +10,11 @@ import torch
 from helpers import assert_close
 from hypothesis import given
 from hypothesis import strategies as st
-from scene import camera_pose
 
 from disconerf_ns.compat.lpips import weights_path, without_download
 from disconerf_ns.discovery.objects import discover, robust_box, without_strays
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import ABANDONED, sweep, write_new, write_whole
-from disconerf_ns.rendering.film import FIELD_OF_VIEW, orbit
 from disconerf_ns.rendering.lazy_outputs import LazyOutputs
 from disconerf_ns.scene.arrangement import arrange
 from disconerf_ns.scene.connected_parts import ConnectedParts
@@ -338,28 +335,6 @@ def test_files_of_an_object_have_names_that_every_file_system_takes(title: str, 
     (tmp_path / f"{each.file_name}.mp4").write_text("")
     assert each.file_name != twin.file_name and each.file_name.startswith("object_00")
     assert [path.name for path in tmp_path.iterdir()] == [f"{each.file_name}.mp4"]
-
-
-# ---------------------------------------------------------------- orbit
-
-
-def test_orbit_looks_at_the_box_and_frames_it() -> None:
-    box = torch.tensor([[-0.1, 0.2, 0.0], [0.1, 0.6, 0.3]])
-    poses = torch.stack([torch.from_numpy(camera_pose(angle, 0.6, 3.0)[:3]).float() for angle in (0, 2, 4)])
-    cameras = orbit(box, poses, frames=8, size=64)
-    centre, radius = box.mean(0), float((box[1] - box[0]).norm() / 2)
-    rotation, translation = cameras.camera_to_worlds[:, :, :3], cameras.camera_to_worlds[:, :, 3]
-    assert_close(rotation.transpose(1, 2) @ rotation, torch.eye(3).expand(8, 3, 3))
-    assert torch.linalg.det(rotation).min() > 0.99
-    seen = ((centre - translation)[:, None] @ rotation)[:, 0]
-    assert_close(seen, torch.tensor([0, 0, -radius / math.sin(FIELD_OF_VIEW / 2)]).expand(8, 3))
-    assert (rotation[:, 2, 1] > 0).all()  # up is up
-
-
-def test_a_box_without_end_is_circled_as_the_photographs_were_taken() -> None:
-    poses = torch.stack([torch.from_numpy(camera_pose(angle, 0.6, 3.0)[:3]).float() for angle in (0, 2, 4)])
-    cameras = orbit(torch.tensor([[-90.0, -90, -90], [90, 90, 90]]), poses, frames=6, size=8)
-    assert_close(cameras.camera_to_worlds[:, :, 3].norm(dim=-1), torch.full((6,), 3.0), 1e-3)
 
 
 # ---------------------------------------------------------------- LPIPS

@@ -78,7 +78,7 @@ class Objects:
         edit, objects, measured = measured_objects(self.load_config, self.granularity)
         by_model, titles = given_names(self.load_config), {each.id: each.title for each in objects}
         scores = {id: given.score for id, given in by_model.items() if titles.get(id) == given.name}
-        document = listing(objects, measured, capture_frame(self.load_config), edit.hidden, scores)
+        document = listing(objects, measured, capture_frame(self.load_config), edit, scores)
         print(json.dumps(document, indent=2, allow_nan=False))
 
     def _print_table(self) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nerfstudio.cameras.cameras import Cameras
     from rich.progress import Progress
 
-    from disconerf_ns.filming.frames import Look, Painter
+    from disconerf_ns.filming.frames import Painter
     from disconerf_ns.filming.shots import Shot
     from disconerf_ns.scene.arranged import ArrangedScene
     from disconerf_ns.scene.edit import Edit
@@ -92,7 +92,6 @@ class Render:
         check_writable(self.output_dir, "choose another --output-dir.")
 
         from disconerf_ns.filming.backdrop import color_behind, parse_backdrop
-        from disconerf_ns.filming.frames import Look
         from disconerf_ns.filming.paths import path_of_file
         from disconerf_ns.filming.production import produce, write_grid, write_sheet
         from disconerf_ns.filming.sheet import Tiles
@@ -110,7 +109,7 @@ class Render:
         objects = [scene.find(name) for name in dict.fromkeys(chosen)] or list(scene.objects)
         shots = self._shots(scene, objects, pipeline.datamanager.train_dataset.cameras, path, length)
         tiles = Tiles(objects, max(len(shot.cameras) for shot in shots)) if self.contact_sheet or self.grid else None
-        frames = self._frames(scene, Look(self.clean, self.ground == "shadow"), shots)
+        frames = self._frames(scene, shots)
         with _progress() as progress:
             bar = progress.add_task("filming", total=sum(len(shot.cameras) for shot in shots))
             done = lambda shot: progress.update(bar, advance=1, description=f"filming {shot.name}")  # noqa: E731
@@ -131,7 +130,7 @@ class Render:
     def _check(self) -> None:
         for option in ("resolution", "frames", "seconds", "fps", "devices"):
             value = getattr(self, option)
-            if value is not None and not (value >= 1 or (option == "seconds" and 0 < value)):
+            if value is not None and not (value >= 1 or (option == "seconds" and value > 0)):
                 least = "more than 0" if option == "seconds" else "1 or more"
                 raise UserError(f"render: --{option} is {value}; it has to be {least}.")
         check_granularity("render", self.granularity)
@@ -153,7 +152,7 @@ class Render:
 
         gpu = torch.cuda.is_available()
         default = ON_GPU if gpu else ON_CPU
-        fps = self.fps or fps_of_path or default.fps
+        fps = float(self.fps or fps_of_path or default.fps)
         frames = self.frames or (max(round(self.seconds * fps), 1) if self.seconds else None)
         if not gpu and self.resolution is None and self.camera_path is None:
             print(
@@ -193,21 +192,22 @@ class Render:
             print(f"render: {each.label}: {shot.remark}.")
         return shots
 
-    def _frames(
-        self, scene: ArrangedScene, look: Look, shots: list[Shot]
-    ) -> Iterator[UInt8[np.ndarray, "height width channels"]]:
+    def _frames(self, scene: ArrangedScene, shots: list[Shot]) -> Iterator[UInt8[np.ndarray, "height width channels"]]:
         """All frames in order, drawn here or by one process for each device."""
         import torch
 
         from disconerf_ns.filming.devices import in_processes
-        from disconerf_ns.filming.frames import Painter
+        from disconerf_ns.filming.frames import Look, Painter, Wanted
 
-        wanted = ((shot.shown, shot.cameras[n : n + 1]) for shot in shots for n in range(len(shot.cameras)))
+        wanted = (
+            Wanted(shot.shown, Look(self.clean, self.ground == "shadow" and shot.stands), shot.cameras[n : n + 1])
+            for shot in shots
+            for n in range(len(shot.cameras))
+        )
         devices = self.devices or max(torch.cuda.device_count(), 1)
         if devices > 1:
-            return in_processes(partial(_painter, self.load_config, scene.edit, look), wanted, devices)
-        paint = Painter(scene, look)
-        return (paint(id, camera) for id, camera in wanted)
+            return in_processes(partial(_painter, self.load_config, scene.edit), wanted, devices)
+        return map(Painter(scene), wanted)
 
 
 class Length(NamedTuple):
@@ -222,11 +222,11 @@ class Length(NamedTuple):
     """The machine's."""
 
 
-def _painter(config: Path, edit: Edit, look: Look) -> Painter:
+def _painter(config: Path, edit: Edit) -> Painter:
     """What a process of its own draws a run's frames with."""
     from disconerf_ns.filming.frames import Painter
 
-    return Painter(load_pipeline(config).model.current.value.with_edit(edit), look)
+    return Painter(load_pipeline(config).model.current.value.with_edit(edit))
 
 
 def _progress() -> Progress:

@@ -1,9 +1,12 @@
-"""All facts of a run's objects as one JSON document, with every length in the frame of the capture."""
+"""All facts of a run's objects as one JSON document, with every length in the frame of the capture.
+
+Volume, centre, box and neighbours are those of where an object was photographed; `places` say where it stands instead.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -11,6 +14,7 @@ import torch
 
 from disconerf_ns.facts.measure import Extent, Measured
 from disconerf_ns.facts.views import Sight
+from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.scene.similarity import Similarity, Vector
 
@@ -21,7 +25,7 @@ def listing(
     objects: Sequence[SceneObject],
     measured: Mapping[ObjectId, Measured],
     to_capture: Similarity,
-    hidden: Collection[int] = (),
+    edit: Edit = Edit(),
     scores: Mapping[ObjectId, float] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The document that `disconerf objects --json` prints.
@@ -30,7 +34,7 @@ def listing(
         objects: the objects that are shown.
         measured: what was measured of them; what is missing is null.
         to_capture: scene coordinates to those of the capture.
-        hidden: ids that a person hides.
+        edit: says what is hidden, and where objects stand.
         scores: scores in [0, 1] of the names that a model gave.
     """
     names = {each.id: each.name for each in objects}
@@ -43,7 +47,9 @@ def listing(
         },
         "objects": [
             {
-                **_identity(each, each.id in hidden, scores.get(each.id)),
+                **_identity(each, scores.get(each.id)),
+                "hidden": each.id in edit.hidden,
+                "places": [_in_capture(place, to_capture).as_json() for place in edit.places_of(each.id)],
                 **_facts(measured.get(each.id), names, to_capture),
             }
             for each in objects
@@ -71,7 +77,12 @@ def up(to_capture: Similarity) -> Vector:
     return x, y, z
 
 
-def _identity(each: SceneObject, hidden: bool, score: float | None) -> dict[str, Any]:
+def _in_capture(place: Similarity, to_capture: Similarity) -> Similarity:
+    """What a similarity of scene coordinates does to those of the capture."""
+    return to_capture @ place @ to_capture.inverse()
+
+
+def _identity(each: SceneObject, score: float | None) -> dict[str, Any]:
     return {
         "id": each.id,
         "number": each.number,
@@ -80,7 +91,6 @@ def _identity(each: SceneObject, hidden: bool, score: float | None) -> dict[str,
         "title_score": score,
         "slots": sorted(each.slots),
         "color": list(each.color),
-        "hidden": hidden,
         "share_of_surface": each.share,
         "confidence": each.confidence,
     }

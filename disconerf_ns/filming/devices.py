@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -15,14 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from nerfstudio.cameras.cameras import Cameras
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.scene.objects import ObjectId
+from disconerf_ns.filming.frames import Wanted
 
-Draw = Callable[[ObjectId | None, Cameras], UInt8[np.ndarray, "height width channels"]]
-"""A picture of an object, or of the edited scene, from one camera."""
-Wanted = tuple[ObjectId | None, Cameras]
+Draw = Callable[[Wanted], UInt8[np.ndarray, "height width channels"]]
+"""Draws a frame."""
 
 AHEAD = 3
 """Frames for each process that may be drawn before the film asks for them."""
@@ -38,7 +35,7 @@ def in_processes(
 
     Args:
         open_draw: gives a process what it draws with; it can be pickled.
-        wanted: objects and cameras.
+        wanted: the frames.
         workers: number of processes.
     Raises:
         UserError: a process died.
@@ -50,7 +47,7 @@ def in_processes(
     pool = ProcessPoolExecutor(workers, context, _begin, (open_draw, places))
     try:
         for each in wanted:
-            pending.append(pool.submit(_picture, *each))
+            pending.append(pool.submit(_picture, each))
             if len(pending) > AHEAD * workers:
                 yield pending.popleft().result()
         while pending:
@@ -77,7 +74,7 @@ def _begin(open_draw: Callable[[], Draw], places: Any) -> None:
     """Start of a worker process; it leaves Ctrl-C to the process that asked for the frames."""
     global _draw
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.stdout = open(os.devnull, "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     gpu, threads = places.get()
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
@@ -85,6 +82,7 @@ def _begin(open_draw: Callable[[], Draw], places: Any) -> None:
     _draw = open_draw()
 
 
-def _picture(id: ObjectId | None, camera: Cameras) -> UInt8[np.ndarray, "height width channels"]:
-    assert _draw is not None
-    return _draw(id, camera)
+def _picture(wanted: Wanted) -> UInt8[np.ndarray, "height width channels"]:
+    if _draw is None:
+        raise RuntimeError("this process was not told what it draws with")
+    return _draw(wanted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -43,8 +44,8 @@ class Subject:
     def __init__(self, scene: ArrangedScene, id: ObjectId, look: Look = Look()):
         self.scene, self.id, self.look = scene.with_options(background=0.0), id, look
         self.within: Occupancy | None = cleaned(scene, id) if look.clean else None
-        solid = scene.solid(id) if look.shadow else None
-        self.ground = Ground.below(solid) if solid is not None and len(solid) > 0 else None
+        box = scene.solid(id).box if look.shadow else None
+        self.ground = None if box is None else Ground.below(box, scene.solid(id))
 
     def picture(self, camera: Cameras) -> Picture:
         """The object as one camera sees it: straight RGB and alpha.
@@ -85,32 +86,44 @@ def scene_picture(scene: ArrangedScene, camera: Cameras) -> Float[np.ndarray, "h
 
 
 def film(
-    scene: ArrangedScene, cameras: Cameras, id: ObjectId, look: Look = Look()
-) -> Iterator[Float[Tensor, "height width 3"]]:
-    """The frames of one object, alone on the scene's background and as the scene's edit colours it.
+    scene: ArrangedScene, cameras: Cameras, id: ObjectId, look: Look = Look(), transparent: bool = False
+) -> Iterator[Float[Tensor, "height width channels"]]:
+    """The frames of one object, alone and as the scene's edit colours it, in [0, 1].
 
     Args:
         scene: the scene; a later edit does not change the film.
         cameras: one camera per frame.
         id: the object.
         look: how it is shown.
+        transparent: give RGB and straight alpha, in place of RGB on the scene's background.
     """
     subject, background = Subject(scene, id, look), (scene.options.background,) * 3
     for number in range(len(cameras)):
-        yield torch.from_numpy(on_color(subject.picture(cameras[number : number + 1]), background))
+        picture = subject.picture(cameras[number : number + 1])
+        yield torch.from_numpy(picture if transparent else on_color(picture, background))
+
+
+class Wanted(NamedTuple):
+    """A frame that is to be drawn."""
+
+    shown: ObjectId | None
+    """The object; None for the edited scene."""
+    look: Look
+    camera: Cameras
+    """n cameras with n = 1."""
 
 
 class Painter:
-    """Draws frames as bytes: an object with transparency, or with None for an object the edited scene, opaque."""
+    """Draws frames as bytes: an object with transparency, or the edited scene, opaque."""
 
-    def __init__(self, scene: ArrangedScene, look: Look):
-        self.scene, self.look = scene, look
+    def __init__(self, scene: ArrangedScene):
+        self.scene = scene
         self._subject: Subject | None = None
 
-    def __call__(self, id: ObjectId | None, camera: Cameras) -> UInt8[np.ndarray, "height width channels"]:
-        """The picture from one camera, (height, width, 4) of an object and (height, width, 3) of the scene."""
-        if id is None:
-            return in_bytes(scene_picture(self.scene, camera))
-        if self._subject is None or self._subject.id != id:
-            self._subject = Subject(self.scene, id, self.look)
-        return in_bytes(self._subject.picture(camera))
+    def __call__(self, wanted: Wanted) -> UInt8[np.ndarray, "height width channels"]:
+        """The picture, (height, width, 4) of an object and (height, width, 3) of the scene."""
+        if wanted.shown is None:
+            return in_bytes(scene_picture(self.scene, wanted.camera))
+        if self._subject is None or (self._subject.id, self._subject.look) != (wanted.shown, wanted.look):
+            self._subject = Subject(self.scene, wanted.shown, wanted.look)
+        return in_bytes(self._subject.picture(wanted.camera))

@@ -7,19 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from nerfstudio.cameras.rays import RayBundle
 from scipy import ndimage
 from torch import Tensor
 
-from disconerf_ns.scene.solid import Solid
+from disconerf_ns.scene.solid import Solid, UprightBox
 
 CELLS = 96
 """Cells of the shadow's map on each side."""
 REACH = 0.75
 """Width of the map around the object's footprint, as a fraction of the object's largest side."""
-SKY = 96
+SKY = 64
 """Directions in which it is looked whether the sky is hidden."""
+LOWEST = 0.25
+"""Sine of the lowest of them; lower ones count as much as that one."""
 DARKEST = 0.75
 """Alpha of the shadow where the whole sky is hidden."""
 
@@ -37,10 +39,9 @@ class Ground:
     """Alpha of black, in [0, 1]."""
 
     @classmethod
-    def below(cls, solid: Solid) -> Ground:
+    def below(cls, box: UprightBox, solid: Solid) -> Ground:
         """The ground below an object that has a box."""
-        assert solid.box is not None
-        corners, tallest = solid.box.corners, max(solid.box.size)
+        corners, tallest = box.corners, max(box.size)
         low, high = corners.amin(0) - REACH * tallest, corners.amax(0) + REACH * tallest
         cell, height = float((high - low)[:2].max()) / CELLS, float(corners[:, 2].min())
         columns = heights(solid, low[:2], cell, height)
@@ -86,24 +87,25 @@ def hidden_sky(spans: Float[Tensor, "x y 2"]) -> Float[Tensor, "x y"]:
     Args:
         spans: heights (a, b) of the columns, in cells.
     """
-    occupied = spans[..., 1] > 0
-    total = torch.zeros(occupied.shape)
+    total, (low, high) = torch.zeros(spans.shape[:2]), spans.unbind(-1)
+    tallest = float(high.max())
     number = torch.arange(SKY) + 0.5
-    radius, angle = (
-        (number / SKY).sqrt(),
-        number * math.pi * (3 - math.sqrt(5)),
-    )  # even on the disc, so cosine on the sky
-    slope = radius / (1 - radius**2).sqrt().clamp(min=0.05)
-    tallest = float(spans[..., 1].max()) if bool(occupied.any()) else 0.0
-    x, y = occupied.nonzero(as_tuple=True)
-    low, high = spans[x, y].clamp(min=0).unbind(-1)
+    angle, radius = number * math.pi * (3 - math.sqrt(5)), (number / SKY).sqrt()  # even on the disc, so by cosine
+    slope = radius / (1 - radius**2).sqrt().clamp(min=LOWEST)
     for s, a in zip(slope.tolist(), angle.tolist()):
-        dark = torch.zeros(occupied.shape)
-        for step in range(1 + math.ceil(min(tallest * s, 2 * len(dark)))):
-            height = step / s
-            here = (low <= height) & (height <= high + 1 / s)
-            to_x, to_y = (x[here] + step * math.cos(a)).round().long(), (y[here] + step * math.sin(a)).round().long()
-            inside = (to_x >= 0) & (to_y >= 0) & (to_x < len(dark)) & (to_y < len(dark))
-            dark[to_x[inside], to_y[inside]] = 1
+        dark = torch.zeros_like(total, dtype=torch.bool)
+        for step in range(1 + math.ceil(min(max(tallest, 0) * s, 1.5 * len(total)))):
+            column = (low <= step / s) & (step / s <= high + 1 / s) & (high > 0)
+            dark |= shifted(column, round(step * math.cos(a)), round(step * math.sin(a)))
         total += dark
     return torch.from_numpy(ndimage.gaussian_filter((total / SKY).numpy(), 1.0))
+
+
+def shifted(cells: Bool[Tensor, "x y"], x: int, y: int) -> Bool[Tensor, "x y"]:
+    """Cells moved by (x, y); those that come from outside are empty."""
+    moved = torch.zeros_like(cells)
+    width, depth = (max(side - abs(by), 0) for side, by in zip(cells.shape, (x, y)))
+    moved[max(x, 0) : max(x, 0) + width, max(y, 0) : max(y, 0) + depth] = cells[
+        max(-x, 0) : max(-x, 0) + width, max(-y, 0) : max(-y, 0) + depth
+    ]
+    return moved

@@ -94,7 +94,7 @@ def framed(
         fullest = float(torch.stack([over.amax(1) - over.amin(1) for over in (across, up)]).max())
         upright = float(rotation[:, 2, 1].mean())
         centre = centre + torch.tensor([0.0, 0.0, 1.0]) * (up.amax() + up.amin()) / 2 * distance / max(upright, 0.25)
-        distance = max(distance * (fullest / (2 * half * fill)) ** 0.7, 1.2 * radius)
+        distance = max(distance * (fullest / (2 * half * fill)) ** 0.7, float(z.max()) + 0.2 * radius)
     return centre, distance
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -29,7 +30,7 @@ def in_size(cameras: Cameras, resolution: int | None) -> Cameras:
     scale = 1.0 if resolution is None else resolution / min(height, width)
     height, width = round(height * scale), round(width * scale)
     each = height / cameras.height
-    return replace_cameras(
+    return replace(
         cameras,
         fx=cameras.fx * each,
         fy=cameras.fy * each,
@@ -38,12 +39,6 @@ def in_size(cameras: Cameras, resolution: int | None) -> Cameras:
         width=torch.full_like(cameras.width, width),
         height=torch.full_like(cameras.height, height),
     )
-
-
-def replace_cameras(cameras: Cameras, **changes: Tensor) -> Cameras:
-    """The same cameras with other values, given one a camera; what they know beside that is left out."""
-    fields = ("camera_to_worlds", "fx", "fy", "cx", "cy", "width", "height", "distortion_params", "camera_type")
-    return Cameras(**{name: changes.get(name, getattr(cameras, name)) for name in fields})
 
 
 def path_of_file(path: Path) -> tuple[Cameras, float | None]:
@@ -56,7 +51,7 @@ def path_of_file(path: Path) -> tuple[Cameras, float | None]:
         content = json.loads(path.read_text())
         seconds = float(content.get("seconds") or 0) or None
         return get_path_from_json(content), seconds
-    except (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
         raise UserError(
             f"{path}: not a camera path ({type(error).__name__}: {reason(error)}); save one in the tab Render of "
             "nerfstudio's viewer."
@@ -73,7 +68,7 @@ def interpolated(cameras: Cameras, phases: Float[Tensor, "frames"], order: bool)
         return cameras[torch.zeros(len(phases), dtype=torch.long)]
     dense = get_interpolated_camera_path(cameras.to("cpu"), steps=max(len(phases), 2), order_poses=order)
     chosen = dense[(phases * (len(dense) - 1)).round().long()]
-    return replace_cameras(chosen, width=cameras.width[:1].cpu().expand(len(phases), 1),
+    return replace(chosen, width=cameras.width[:1].cpu().expand(len(phases), 1),
                            height=cameras.height[:1].cpu().expand(len(phases), 1))  # fmt: skip
 
 
@@ -111,4 +106,4 @@ def spiral(camera: Cameras, target: Float[Tensor, "3"], frames: int) -> Cameras:
     angle, radius = 2 * math.pi * TURNS * phase, SPIRAL_RADIUS * (pose[:, 3] - target).norm() * (math.pi * phase).sin()
     offsets = radius[:, None] * (angle.cos()[:, None] * pose[:, 0] + angle.sin()[:, None] * pose[:, 1])
     repeated = camera[torch.zeros(frames, dtype=torch.long)]
-    return replace_cameras(repeated, camera_to_worlds=look_at(pose[:, 3] + offsets, target))
+    return replace(repeated, camera_to_worlds=look_at(pose[:, 3] + offsets, target))

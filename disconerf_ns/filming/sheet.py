@@ -52,9 +52,9 @@ class Tiles:
 
     def pages(self) -> Iterator[Image3]:
         """Page after page, one for each frame, with all films and their captions."""
-        assert self._kept is not None, "no frame was kept"
-        height, width = self._kept.shape[2:4]
-        captions = [caption(each, width) for each in self.objects]
+        if self._kept is None:
+            raise ValueError("no frame was kept")
+        captions = [caption(each, self._kept.shape[3]) for each in self.objects]
         for tiles in self._kept:
             yield page([np.concatenate(pair) for pair in zip(tiles, captions)], self.columns)
 
@@ -76,7 +76,7 @@ def caption(shown: SceneObject, width: int) -> Image3:
     return np.asarray(strip)
 
 
-def page(tiles: Sequence[Image3], columns: int) -> Image3:
+def page(tiles: Sequence[UInt8[np.ndarray, "_ _ 3"]], columns: int) -> Image3:
     """Tiles of one size in rows, on paper."""
     height, width = tiles[0].shape[:2]
     sheet = np.full((-(-len(tiles) // columns) * height, columns * width, 3), PAPER, np.uint8)

@@ -13,7 +13,7 @@ from torch import Tensor
 from disconerf_ns.filming.clean import cleaned
 from disconerf_ns.filming.orbit import directions, elevation_of, framed, hull, look_at, square
 from disconerf_ns.filming.paths import chain, in_size, interpolated, spiral, to_and_fro
-from disconerf_ns.filming.sight import SEES, drawn, shares_clear, shares_seen, surface_of
+from disconerf_ns.filming.sight import SEES, drawn, in_sight, shares_clear, shares_seen, surface_of
 from disconerf_ns.filming.trial import visible_points
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId, SceneObject
@@ -40,6 +40,8 @@ class Shot:
     """One for each frame."""
     remark: str = ""
     """What is to be known of it, without a full stop."""
+    stands: bool = True
+    """Whether a ground below it makes sense: not below what surrounds the photographs."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class Sight:
 
 
 def within_ball(corners: Float[Tensor, "corners 3"], positions: Float[Tensor, "cameras 3"]) -> bool:
-    """Whether the middle one of cameras' distances to the middle of a thing is less than half of the thing's diagonal."""
+    """Whether cameras' median distance to the middle of a thing is less than half of the thing's diagonal."""
     low, high = corners.amin(0), corners.amax(0)
     return bool((positions - (low + high) / 2).norm(dim=-1).median() < (high - low).norm() / 2)
 
@@ -109,14 +111,15 @@ def orbit(
     sight, positions = Sight.of(scene, filmed, photographs), photographs.camera_to_worlds[..., 3].cpu()
     name, shown = filmed.file_name, None if among else filmed.id
     if sight.surrounds:
-        return Shot(name, shown, *_between_photographs(sight, photographs, frames, size, "it surrounds them"))
+        sway = _between_photographs(sight, photographs, frames, size, "it surrounds them")
+        return Shot(name, shown, *sway, stands=False)
     elevation = elevation_of(positions[sight.seeing], sight.centre)
     first = positions[int(sight.seen.argmax())] - sight.centre
     start = math.atan2(float(first[1]), float(first[0]))
     azimuths, remark = start + torch.arange(frames) / frames * 2 * math.pi, ""
     target, distance = framed(sight.corners, directions(azimuths, elevation))
     if among and len(sight.points) > 0:
-        middle, arc = free_arc(scene, filmed, sight, target, distance, elevation)
+        middle, arc = free_arc(scene, sight, positions, target, distance, elevation)
         if arc < LEAST_ARC:
             why = "other things are in the way around it"
             return Shot(name, shown, *_between_photographs(sight, photographs, frames, size, why))
@@ -131,17 +134,21 @@ def orbit(
 
 def free_arc(
     scene: ArrangedScene,
-    filmed: SceneObject,
     sight: Sight,
+    positions: Float[Tensor, "photographs 3"],
     target: Float[Tensor, "3"],
     distance: float,
     elevation: float,
 ) -> tuple[float, float]:
-    """Middle and length, in radians, of the longest arc of an orbit from which the object is not hidden by others."""
+    """Middle and length, in radians, of the longest arc of an orbit on which cameras may stand in the edited scene.
+
+    Other things hide the object from nowhere there, and each place is in sight of a photograph's camera at `positions`,
+    which the outside of a room is not.
+    """
     around = torch.arange(PLACES) / PLACES * 2 * math.pi
     places = target + distance * directions(around, elevation)
-    others = scene.with_edit(scene.edit.hide(filmed.id))
-    first, count = longest_run(shares_clear(others, places, sight.points, 2 * sight.voxel) >= CLEAR)
+    clear = shares_clear(scene, places, sight.points) >= CLEAR
+    first, count = longest_run(clear & in_sight(scene, places, positions))
     if count == PLACES:
         return 0.0, 2 * math.pi
     arc = max(count - 1, 0) / PLACES * 2 * math.pi
@@ -172,7 +179,7 @@ def _between_photographs(sight: Sight, photographs: Cameras, frames: int, size: 
 def unseen(
     cameras: Float[Tensor, "cameras 3"], photographs: Float[Tensor, "photographs 3"], centre: Float[Tensor, "3"]
 ) -> float:
-    """Fraction of cameras whose direction, seen from a point, is farther than `NEAR` from all photographs' directions."""
+    """Fraction of cameras farther than `NEAR` from all photographs, as angles that are seen from a point."""
     of_film, of_photographs = (torch.nn.functional.normalize(x - centre, dim=-1) for x in (cameras, photographs))
     nearest = (of_film @ of_photographs.T).amax(-1).clamp(-1, 1).acos()
     return float((nearest > NEAR).float().mean())

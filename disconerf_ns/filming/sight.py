@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
 from disconerf_ns.rendering.rays import sample_edited
 from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.occupancy import intersect_box
 from disconerf_ns.scene.solid import Solid
 
 POINTS = 32
@@ -50,44 +51,64 @@ def shares_seen(
     inside = (z < 0) & (right > 0) & (right < width) & (low > 0) & (low < height)
     point, camera = inside.nonzero(as_tuple=True)
     seen = torch.zeros(inside.shape)
-    seen[point, camera] = (hidden(scene, position[camera], points[point], margin, edited=False) < 0.5).float()
+    until = (points[point] - position[camera]).norm(dim=-1) - margin
+    seen[point, camera] = (hidden(scene, position[camera], points[point], until, edited=False) < 0.5).float()
     return seen.mean(0)
 
 
 def shares_clear(
-    scene: ArrangedScene, positions: Float[Tensor, "places 3"], points: Float[Tensor, "points 3"], margin: float
+    scene: ArrangedScene, positions: Float[Tensor, "places 3"], points: Float[Tensor, "points 3"]
 ) -> Float[Tensor, "places"]:
-    """Share of the points that nothing in the edited scene hides from each place; arguments as in `shares_seen`."""
-    origins = positions[:, None].expand(-1, len(points), 3).flatten(0, 1)
-    ends = points[None].expand(len(positions), -1, 3).flatten(0, 1)
-    clear = hidden(scene, origins, ends, margin, edited=True) < 0.5
+    """Share of a thing's points that nothing in the edited scene hides from each place, up to the box of the points."""
+    origins, ends = pairs(positions, points)
+    away = ends - origins
+    distance = away.norm(dim=-1)
+    enter, _ = intersect_box(origins, away / distance[:, None], torch.stack([points.amin(0), points.amax(0)]))
+    clear = hidden(scene, origins, ends, enter.minimum(distance), edited=True) < 0.5
     return clear.view(len(positions), -1).float().mean(-1)
+
+
+def in_sight(
+    scene: ArrangedScene, positions: Float[Tensor, "places 3"], photographs: Float[Tensor, "photographs 3"]
+) -> Bool[Tensor, "places"]:
+    """Places that can be seen from where a photograph was taken, so that no wall is between them."""
+    origins, ends = pairs(positions, photographs)
+    free = hidden(scene, origins, ends, (ends - origins).norm(dim=-1), edited=False) < 0.5
+    return free.view(len(positions), -1).any(-1)
+
+
+def pairs(
+    starts: Float[Tensor, "starts 3"], ends: Float[Tensor, "ends 3"]
+) -> tuple[Float[Tensor, "pairs 3"], Float[Tensor, "pairs 3"]]:
+    """Each start with each end, the ends of a start after each other."""
+    return starts.repeat_interleave(len(ends), 0), ends.repeat(len(starts), 1)
 
 
 def hidden(
     scene: ArrangedScene,
     origins: Float[Tensor, "rays 3"],
     points: Float[Tensor, "rays 3"],
-    margin: float,
+    until: Float[Tensor, "rays"],
     edited: bool,
 ) -> Float[Tensor, "rays"]:
     """Fraction of a point's light that is lost on its way to an origin: the rendering weights (Eq. 1) in between.
 
     Args:
-        margin: distance before the point from which on nothing counts.
+        until: distance from the origin from which on nothing counts.
         edited: whether the scene's edit counts.
     """
     radiance, size, parts = scene.trained.radiance, scene.options.rays_at_once, []
+    ends = (column.to(radiance.device).split(size) for column in (origins, points, until))
     with radiance.still():
-        for start, end in zip(origins.to(radiance.device).split(size), points.to(radiance.device).split(size)):
+        for start, end, last in zip(*ends):
             distance = (end - start).norm(dim=-1, keepdim=True)
             directions = (end - start) / distance.clamp(min=1e-9)
             rays = RayBundle(origins=start, directions=directions, pixel_area=torch.ones_like(distance))
-            if edited:
+            if edited and scene.edit.repaints:
                 samples, _ = sample_edited(scene, rays)
                 weights, depth = samples.weights, (samples.positions - start[:, None]).norm(dim=-1)
             else:
                 intervals = radiance.sample(rays)
                 weights, depth = intervals.weights(radiance.densities(intervals)), intervals.middles
-            parts.append((weights * (depth < distance - margin)).sum(-1).cpu())
+            parts.append((weights * (depth < last[:, None])).sum(-1).cpu())
     return torch.cat(parts) if parts else torch.zeros(0)

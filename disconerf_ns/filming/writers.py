@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import IO, cast
 from uuid import uuid4
 
 import numpy as np
@@ -132,29 +133,32 @@ def _folder(path: Path) -> Iterator[Put]:
 @contextmanager
 def _encoder(path: Path, format: Format, fps: float) -> Iterator[Put]:
     """A process of ffmpeg that frames are piped into; it starts with the first one, which tells their size."""
-    process: subprocess.Popen | None = None
+    process: subprocess.Popen[bytes] | None = None
     with TemporaryFile() as log:
 
         def put(frame: UInt8[np.ndarray, "height width channels"]) -> None:
             nonlocal process
             if process is None:
                 process = subprocess.Popen(_command(path, format, fps, frame), stdin=subprocess.PIPE, stderr=log)
-            assert process.stdin is not None
             try:
-                process.stdin.write(np.ascontiguousarray(frame).tobytes())
+                _input(process).write(np.ascontiguousarray(frame).tobytes())
             except OSError as error:
                 raise _failed(process, log) from error
 
         try:
             yield put
             if process is not None:
-                process.stdin.close()
+                _input(process).close()
                 if process.wait() != 0:
                     raise _failed(process, log)
         finally:
-            if process is not None and process.poll() is None:
+            if process is not None:
                 process.kill()
                 process.wait()
+
+
+def _input(process: subprocess.Popen[bytes]) -> IO[bytes]:
+    return cast("IO[bytes]", process.stdin)
 
 
 def _command(path: Path, format: Format, fps: float, frame: UInt8[np.ndarray, "height width channels"]) -> list[str]:
@@ -168,7 +172,7 @@ def _command(path: Path, format: Format, fps: float, frame: UInt8[np.ndarray, "h
     return [*program, *raw, "-r", f"{fps:g}", "-i", "-", *options, str(path)]
 
 
-def _failed(process: subprocess.Popen, log) -> OSError:
+def _failed(process: subprocess.Popen[bytes], log: IO[bytes]) -> OSError:
     process.kill()
     process.wait()
     log.seek(0)

@@ -28,6 +28,10 @@ HIDDEN = (0.1, 0.1, 0.1)
 """Colour of hidden objects where objects are drawn in their colours."""
 
 
+TOGETHER = EditedRays.rgb, EditedRays.depth, EditedRays.opacity, EditedRays.visible_ids
+"""What is seen of edited rays from the same samples, without any network."""
+
+
 class Labels(NamedTuple):
     """Per ray the object that is seen."""
 
@@ -170,38 +174,40 @@ class Frame:
         """The scene under the edit."""
         if not self.scene.repaints:
             return self.images()["rgb"]
-        looks = tuple(self.scene.edit.colors.items()), self.scene.options.background
-        return self._of_edited("edited", EditedRays.rgb, looks)
+        return self._of_edited(EditedRays.rgb)
 
     def edited_depth(self) -> Float[Tensor, "rays 1"]:
         """Distance of what is seen under the edit."""
-        return self._of_edited("edited depth", EditedRays.depth)
+        return self._of_edited(EditedRays.depth)
 
     def edited_opacity(self) -> Float[Tensor, "rays 1"]:
         """Opacity under the edit."""
-        return self._of_edited("edited opacity", EditedRays.opacity)
+        return self._of_edited(EditedRays.opacity)
 
     def edited_ids(self) -> Int[Tensor, "rays"]:
         """Per ray the id that weighs most under the edit; -1 where little is left; above the scene's ids for guests."""
-        return self._of_edited("edited ids", EditedRays.visible_ids)
+        return self._of_edited(EditedRays.visible_ids)
 
     def unseen(self) -> Float[Tensor, "rays 1"]:
         """How much of what is seen under the edit lies where no photograph looked, in [0, 1]."""
-        return self._of_edited("unseen", EditedRays.unseen)
+        return self._of_edited(EditedRays.unseen)
 
-    def _of_edited(self, name: str, see: Callable[[EditedRays], Tensor], looks: Hashable = ()) -> Tensor:
-        """What is seen of the edited rays, from samples that are kept; otherwise the result is kept itself.
-
-        Args:
-            name: name of the result.
-            see: computes it.
-            looks: all that it depends on besides what stands where.
-        """
-        scene = self.scene
+    def _of_edited(self, see: Callable[[EditedRays], Tensor]) -> Tensor:
+        """What is seen of the edited rays: from samples that are kept, or else together with all that comes with it."""
         if self.remembers_owners:
-            return see(EditedRays(scene, *self.strategy.edited(self), self.placed()))
-        key = scene.ownership, scene.edit.absent, self.placements_key, looks
-        return self.once(name, key, lambda: torch.cat(self.chunks(lambda rays: see(self._edited(rays)))))
+            return see(EditedRays(self.scene, *self.strategy.edited(self), self.placed()))
+        together = TOGETHER if see in TOGETHER else (see,)
+        edit, background = self.scene.edit, self.scene.options.background
+        key = self.scene.ownership, edit.absent, tuple(edit.colors.items()), self.placements_key, background
+
+        def compute() -> list[Tensor]:
+            return [torch.cat(parts) for parts in zip(*self.chunks(lambda rays: self._see(rays, together)))]
+
+        return self.once(f"edited {together}", key, compute)[together.index(see)]
+
+    def _see(self, rays: RayBundle, together: Sequence[Callable[[EditedRays], Tensor]]) -> list[Tensor]:
+        edited = self._edited(rays)
+        return [see(edited) for see in together]
 
     def _edited(self, rays: RayBundle) -> EditedRays:
         placed = tuple(place(each, rays) for each in self.scene.placements)

@@ -246,7 +246,7 @@ class ObjectControl(ViewerControl):
             for number, frame in enumerate(film(scene, cameras, filmed.id), 1):
                 frames.append(frame.numpy())
                 self.panel.film.value = 100 * number / len(cameras)
-            write_film(path, np.stack(frames), FILM_RATE)
+            write_film(path, np.stack(frames), float(FILM_RATE))
             self.editor.tell(f"The film is in {path}.")
         except Exception as error:
             _log.exception("a film failed")

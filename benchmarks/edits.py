@@ -1,0 +1,245 @@
+"""Objects taken out of a scene and put into another one, beside a path-traced truth of the same arrangement.
+
+python -m benchmarks.edits alone --run RUN --data DATA --layout table        objects alone: amodal masks
+python -m benchmarks.edits removed --run RUN --data DATA --layout table      objects removed: what is left of them
+python -m benchmarks.edits composed --run RUN --data DATA --layout room --guest-run RUN --guest-layout table ...
+
+This needs the extra `scenes`. Photographs and cameras are those of `examples/scenes/make_scene.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import tyro
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from scipy.optimize import linear_sum_assignment
+
+from disconerf_ns import Scene, load
+from disconerf_ns.composition import Composition, compose
+from disconerf_ns.filming.layers import first_of_guests, layers_of
+from disconerf_ns.runs import capture_frame
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.objects import SceneObject
+from disconerf_ns.scene.similarity import Similarity
+from examples.scenes.cameras import Pinhole
+from examples.scenes.dataset import read_cameras, read_labels
+from examples.scenes.layouts import LAYOUTS
+from examples.scenes.render import Renderer, choose_variant
+from examples.scenes.scene import Scene as Truth
+from examples.scenes.scene import SceneObject as TrueObject
+
+BACKGROUND = 1
+"""Label of what surrounds a scene, which is no object to be taken out."""
+
+
+@dataclass
+class Arguments:
+    """A trained run and its truth."""
+
+    run: Path
+    """config.yml of a disconerf run."""
+    data: Path
+    """Its dataset, as `make_scene` wrote it."""
+    layout: str
+    """The scene's name in `examples.scenes.layouts`."""
+    output: Path | None = None
+    """JSON file of the rows; by default benchmarks/results/COMMAND_LAYOUT.json."""
+    views: int = 5
+    """Held-out views, at most."""
+    samples: int = 64
+    """Paths per pixel of the truth's pictures."""
+
+    def save(self, command: str, rows: list[dict]) -> None:
+        path = self.output or Path(f"benchmarks/results/{command}_{self.layout}.json")
+        path.write_text(json.dumps({"layout": self.layout, "views": self.views, "rows": rows}, indent=1) + "\n")
+        table = Table(*rows[0])
+        for row in rows:
+            table.add_row(*map(str, row.values()))
+        Console().print(table)
+
+
+@dataclass
+class Held:
+    """Held-out views of a run: cameras of both, and true labels."""
+
+    scene: Scene
+    truth: Truth
+    camera: Pinhole
+    poses: list[np.ndarray]
+    labels: list[np.ndarray]
+
+    @classmethod
+    def of(cls, arguments: Arguments) -> Held:
+        choose_variant()
+        scene = load(arguments.run)
+        camera, poses, keys = read_cameras(arguments.data)
+        by_key = dict(zip(keys, poses, strict=True))
+        chosen = [path.stem for path in scene.run.datamanager.eval_dataset.image_filenames][: arguments.views]
+        labels = [read_labels(arguments.data, key) for key in chosen]
+        return cls(scene, LAYOUTS[arguments.layout](), camera, [by_key[key] for key in chosen], labels)
+
+    def cameras(self) -> Iterator:
+        every = self.scene.cameras("test")
+        return (every[view : view + 1] for view in range(len(self.poses)))
+
+    def matched(self) -> dict[int, SceneObject]:
+        """The found object of each true label, matched one to one by IoU over all views."""
+        found = {each.label_number: each for each in self.scene.objects if each.number is not None}
+        seen = [self.scene.render("label", camera)[..., 0].long().numpy() for camera in self.cameras()]
+        ours, true = np.concatenate([m.ravel() for m in seen]), np.concatenate([m.ravel() for m in self.labels])
+        numbers, values = sorted(found), sorted(set(true.tolist()) - {0})
+        table = np.array([[iou(true == value, ours == number) for number in numbers] for value in values])
+        pairs = zip(*linear_sum_assignment(-table), strict=True)
+        return {values[i]: found[numbers[j]] for i, j in pairs if table[i, j] > 0}
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two masks; 0 if both are empty."""
+    return float((a & b).sum() / max((a | b).sum(), 1))
+
+
+@dataclass
+class Alone(Arguments):
+    """Each object alone, everything in front of it taken away: IoU of its mask with the amodal truth."""
+
+    def __call__(self) -> None:
+        held, rows = Held.of(self), []
+        found = held.matched()
+        for label, thing in enumerate(track(held.truth.objects, "objects alone"), 1):
+            if label == BACKGROUND:
+                continue
+            only = Renderer(replace(held.truth, objects=[thing]))
+            scores, hidden = [], []
+            for pose, camera, labels in zip(held.poses, held.cameras(), held.labels, strict=True):
+                truth = only.labels(held.camera, pose)[0] > 0
+                mask = np.zeros_like(truth)
+                if label in found:
+                    mask = held.scene.render(f"{found[label].name}_mask", camera)[..., 0].numpy() > 0.5
+                scores.append(iou(truth, mask))
+                hidden.append(1 - (labels == label)[truth].mean() if truth.any() else 0.0)
+            name = found[label].name if label in found else "-"
+            rows.append({"object": thing.name, "found": name, "amodal IoU": mean(scores), "hidden": mean(hidden)})
+        rows.append({"object": "mean", "found": "", **means(rows, "amodal IoU", "hidden")})
+        self.save("alone", rows)
+
+
+@dataclass
+class Removed(Arguments):
+    """Each object removed: how much of its pixels looks more like the object than like what is truly behind it."""
+
+    def __call__(self) -> None:
+        held, rows = Held.of(self), []
+        found, full = held.matched(), Renderer(held.truth)
+        with_all = [full.photo(held.camera, pose, self.samples) for pose in held.poses]
+        for label, thing in enumerate(track(held.truth.objects, "objects removed"), 1):
+            if label == BACKGROUND or label not in found:
+                continue
+            without = Renderer(replace(held.truth, objects=[each for each in held.truth.objects if each is not thing]))
+            scene = held.scene.edited(Edit().hide(found[label].id))
+            residue, ghosts, unseen = [], [], []
+            for pose, camera, labels, before in zip(held.poses, held.cameras(), held.labels, with_all, strict=True):
+                pixels = labels == label
+                if not pixels.any():
+                    continue
+                behind = without.photo(held.camera, pose, self.samples) / 255.0
+                edited = scene.render("edited", camera).numpy()
+                blind = scene.render("unseen", camera)[..., 0].numpy() > 0.5
+                ghost = np.abs(edited - before / 255.0).sum(-1) < np.abs(edited - behind).sum(-1)
+                residue.append(ghost[pixels].mean())
+                ghosts.append(ghost[pixels & ~blind].mean() if (pixels & ~blind).any() else 0.0)
+                unseen.append(blind[pixels].mean())
+            rows.append(
+                {"object": thing.name, "residue": mean(residue), "residue where seen": mean(ghosts),
+                 "unseen": mean(unseen)}
+            )  # fmt: skip
+        rows.append({"object": "mean", **means(rows, "residue", "residue where seen", "unseen")})
+        self.save("removed", rows)
+
+
+@dataclass
+class Composed(Arguments):
+    """Objects of another run put into this one: IoU of their labels, and pixels whose order in depth is right."""
+
+    guest_run: Path = Path()
+    """config.yml of the run that the objects are from."""
+    guest_data: Path = Path()
+    """Its dataset."""
+    guest_layout: str = "table"
+    """Its scene's name."""
+    guests: tuple[str, ...] = ("teapot",)
+    """Names of true objects of that scene."""
+    at: tuple[Annotated[tuple[float, float, float], tyro.conf.arg(metavar="X Y Z")], ...] = ((0.75, -0.25, 0.74),)
+    """Where each stands, in coordinates of this run's dataset."""
+    size: float = 1.0
+    """Scale of the guests."""
+
+    def __call__(self) -> None:
+        guest = Held.of(replace(self, run=self.guest_run, data=self.guest_data, layout=self.guest_layout))
+        held, found = Held.of(self), guest.matched()
+        names = [thing.name for thing in guest.truth.objects]
+        chosen = [names.index(name) + 1 for name in self.guests]
+        entries = [
+            {"run": str(self.guest_run.resolve()), "object": found[label].name, "at": list(at), "scale": self.size}
+            for label, at in zip(chosen, self.at, strict=True)
+        ]
+        file = (self.output or Path("benchmarks/results/composed.json")).with_suffix(".scene.json")
+        file.write_text(json.dumps({"scene": str(self.run.resolve()), "objects": entries}))
+        composed = compose(Composition.load(file))
+        file.unlink()
+        to_capture, own = capture_frame(self.run), capture_frame(self.guest_run)
+        placed = [
+            moved(guest.truth.objects[label - 1], to_capture @ each.place @ own.inverse())
+            for label, each in zip(chosen, composed.scene.guests, strict=True)
+        ]
+        truth = Renderer(replace(held.truth, objects=[*held.truth.objects, *placed]))
+        first, rows = first_of_guests(composed.scene), []
+        for number, name in enumerate(self.guests):
+            scores, right = [], []
+            alone = Renderer(replace(held.truth, objects=[placed[number]]))
+            for pose, camera in zip(held.poses, held.cameras(), strict=True):
+                true = truth.labels(held.camera, pose)[0] == len(held.truth.objects) + number + 1
+                ours = layers_of(composed.scene, camera).labels == first + number
+                anywhere = alone.labels(held.camera, pose)[0] > 0
+                if true.any():
+                    scores.append(iou(true, ours))
+                if anywhere.any():
+                    right.append((true == ours)[anywhere].mean())
+            rows.append({"object": name, "IoU": mean(scores), "right order": mean(right), "views": len(scores)})
+        self.save("composed", rows)
+
+
+def moved(thing: TrueObject, place: Similarity) -> TrueObject:
+    """A true object somewhere else."""
+    parts = [
+        replace(
+            part,
+            mesh=replace(
+                part.mesh,
+                points=place.points(torch.from_numpy(part.mesh.points).double()).numpy(),
+                normals=place.directions(torch.from_numpy(part.mesh.normals).double()).numpy(),
+            ),
+        )
+        for part in thing.parts
+    ]
+    return replace(thing, parts=parts)
+
+
+def mean(values: Sequence[float]) -> float:
+    return round(float(np.mean(values)), 4) if values else float("nan")
+
+
+def means(rows: list[dict], *columns: str) -> dict[str, float]:
+    return {column: mean([row[column] for row in rows]) for column in columns}
+
+
+if __name__ == "__main__":
+    tyro.extras.subcommand_cli_from_dict({"alone": Alone, "removed": Removed, "composed": Composed})()

@@ -1,0 +1,118 @@
+"""`disconerf compose`: objects of several runs in one picture, film or viewer."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import tyro
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.files import check_writable
+
+if TYPE_CHECKING:
+    from nerfstudio.cameras.cameras import Cameras
+
+    from disconerf_ns.composition import Composed
+
+
+WHITE = (1.0, 1.0, 1.0)
+
+
+@dataclass
+class Compose:
+    """Render objects of several runs together, hiding one another as they stand. README has an example of the file."""
+
+    file: tyro.conf.Positional[Path]
+    """JSON file that names the runs, their objects and where these stand."""
+    output_dir: Path = Path("renders/compose")
+    """Folder of the film, and of the pictures in it."""
+    path: Literal["interpolate", "training"] = "interpolate"
+    """Between the photographs of the run that is the place, or along them."""
+    camera_path: Path | None = None
+    """A camera path saved in nerfstudio's viewer of that run, instead of --path."""
+    format: tuple[Literal["mp4", "webm", "mov", "webp", "gif", "png"], ...] = ("mp4",)
+    """H.264; VP9 or ProRes 4444, with transparency where nothing stands; animated WebP; GIF; a folder of PNG files."""
+    resolution: int | None = None
+    """Pixels of a frame's shorter side; by default the photographs'."""
+    frames: int = 48
+    """Number of frames."""
+    fps: int = 24
+    """Frames per second."""
+    layers: bool = False
+    """Also write for each frame whose each pixel is, and how far: labels/NNNN.png, depth/NNNN.npy and labels.json."""
+    viewer: bool = False
+    """Open nerfstudio's viewer with the composed scene instead."""
+    viewer_port: int = 7007
+    """Port of the viewer, which listens on this machine only."""
+
+    def __call__(self) -> None:
+        """Load the runs, and render or show what they make together.
+
+        Raises:
+            UserError: the file is no composition, a run cannot be loaded, or an option is out of range.
+        """
+        for option in ("resolution", "frames", "fps", "viewer_port"):
+            value = getattr(self, option)
+            if value is not None and value < 1:
+                raise UserError(f"compose: --{option.replace('_', '-')} is {value}; it has to be 1 or more.")
+        if not self.viewer:
+            check_writable(self.output_dir, "choose another --output-dir.")
+
+        from disconerf_ns.composition import Composition, compose
+
+        composed = compose(Composition.load(self.file))
+        if self.viewer:
+            self._show(composed)
+        else:
+            self._render(composed)
+
+    def _cameras(self, composed: Composed) -> Cameras:
+        import torch
+
+        from disconerf_ns.filming.paths import evenly, in_size, interpolated, path_of_file
+
+        photographs = composed.pipeline.datamanager.train_dataset.cameras.to("cpu")
+        if self.camera_path is not None:
+            return in_size(evenly(path_of_file(self.camera_path)[0], self.frames), self.resolution)
+        cameras = in_size(photographs, self.resolution)
+        if self.path == "training":
+            return evenly(cameras, self.frames)
+        return interpolated(cameras, torch.linspace(0, 1, self.frames), order=True)
+
+    def _render(self, composed: Composed) -> None:
+        from rich.progress import track
+
+        from disconerf_ns.filming.layers import layers_of, save_legend
+        from disconerf_ns.filming.matte import in_bytes, on_color
+        from disconerf_ns.filming.writers import FORMATS, Alpha, film_file
+
+        cameras, formats = self._cameras(composed), {name: FORMATS[name] for name in self.format}
+        if self.layers:
+            save_legend(composed.scene, composed.names, self.output_dir / "labels.json")
+        with ExitStack() as films:
+            puts = [
+                (films.enter_context(film_file(self.output_dir / self.file.stem, format, self.fps)), format)
+                for format in formats.values()
+            ]
+            for number in track(range(len(cameras)), "composing"):
+                layers = layers_of(composed.scene, cameras[number : number + 1])
+                for put, format in puts:
+                    opaque = format.alpha is Alpha.NONE
+                    put(in_bytes(on_color(layers.picture, WHITE) if opaque else layers.picture))
+                if self.layers:
+                    layers.save(self.output_dir, number)
+        files = ", ".join(f"{self.file.stem}{format.suffix}" for format in formats.values())
+        print(f"compose: {len(cameras)} frames are in {self.output_dir}: {files}")
+
+    def _show(self, composed: Composed) -> None:
+        from nerfstudio.scripts.viewer.run_viewer import _start_viewer
+
+        from disconerf_ns.runs import config_of
+
+        config = config_of(composed.composition.scene)
+        config.vis = "viewer"
+        config.viewer.websocket_host, config.viewer.websocket_port = "127.0.0.1", self.viewer_port
+        _start_viewer(config, composed.pipeline, config.max_num_iterations)

@@ -1,0 +1,142 @@
+"""`disconerf export`: objects as files that other programs open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.files import check_writable
+from disconerf_ns.runs import capture_frame, check_granularity, load_pipeline, objects_of, other_objects_of
+from disconerf_ns.scene.objects import find_object
+
+
+@dataclass
+class Export:
+    """Write each object of a run as mesh, points and picture, as edited in the viewer, in the capture's own frame."""
+
+    load_config: Path
+    """config.yml of the run."""
+    output_dir: Path = Path("exports")
+    """Folder of the files; manifest.json in it says which is which."""
+    objects: tuple[str, ...] = ()
+    """Names of the objects, such as object_03 or a name given in the viewer; by default all objects but those that are
+    hidden, those that surround the cameras, and the rest."""
+    granularity: float | None = None
+    """How fine objects are, from 0, the coarsest, to 1; by default as saved in the viewer, or else 0.5."""
+    what: tuple[Literal["meshes", "points", "thumbnails", "masks", "alphas", "usdz"], ...] = (
+        "meshes",
+        "points",
+        "thumbnails",
+    )
+    """What is written: meshes; point clouds (PLY); thumbnails (PNG with alpha); masks, the labels in every training view
+    as 16-bit PNGs and COCO's JSON; alphas, each object's opacity in every training view without what hides it; usdz, for
+    simulators, with convex pieces that collide. Oriented boxes are in manifest.json."""
+    formats: tuple[Literal["glb", "ply", "obj"], ...] = ("glb", "ply")
+    """Formats of the meshes."""
+    resolution: int = 96
+    """Cubes along the longest side of an object in which its surface is looked for."""
+    faces: int = 30_000
+    """Triangles of a mesh, at most; 0 keeps all."""
+    watertight: bool = True
+    """Close surfaces where no training camera sees them, such as undersides; otherwise they are left open."""
+    texture: int = 0
+    """Height and width in pixels of a baked texture of GLB and OBJ; 0 gives colours to the vertices instead."""
+    points: int = 50_000
+    """Points of a point cloud."""
+    thumbnail_size: int = 256
+    """Height and width of thumbnails in pixels."""
+    hulls: int = 1
+    """Convex pieces that collide in USDZ, at most: 1 is the convex hull."""
+    downscale: int = 1
+    """Masks and alphas are written at 1 / downscale of the photographs' size."""
+    metres_per_unit: float | None = None
+    """Length of the capture's unit in metres, if you know it; GLB and USDZ are then in metres."""
+
+    def __call__(self) -> None:
+        """Export and write the manifest.
+
+        Raises:
+            UserError: the run has no objects, no object of a given name, or an option is out of range.
+        """
+        self._check()
+
+        from nerfstudio.utils.rich_utils import CONSOLE
+
+        from disconerf_ns.evaluation.views import dataset_of
+        from disconerf_ns.export.exporter import MANIFEST, ExportOptions, export, surrounding
+        from disconerf_ns.export.frames import Capture
+
+        capture = Capture(capture_frame(self.load_config), self.metres_per_unit)
+        shown, others = (of(self.load_config, self.granularity) for of in (objects_of, other_objects_of))
+        chosen = [find_object(shown, name, others).name for name in self.objects]
+        run = load_pipeline(self.load_config)
+        scene = run.model.current.value
+        if self.granularity is not None:
+            scene = scene.with_edit(scene.edit.at(self.granularity))
+        left_out = {}
+        if not chosen:
+            around = surrounding(scene, dataset_of(run, "train").cameras.camera_to_worlds[:, :, 3].cpu())
+            reasons = {each.name: _reason(each, scene.edit.hidden, around) for each in scene.objects}
+            left_out = {name: why for name, why in reasons.items() if why}
+        objects = [scene.find(name) for name in dict.fromkeys(chosen)] or [
+            each for each in scene.objects if each.name not in left_out
+        ]
+        if not objects:
+            raise UserError("export: no object is left; name those to export with --objects.")
+        if left_out:
+            CONSOLE.print(f"export: {', '.join(f'{name} ({why})' for name, why in left_out.items())} are left out.")
+        options = ExportOptions(
+            self.what,
+            self.formats,
+            self.resolution,
+            self.faces,
+            self.watertight,
+            self.texture,
+            self.points,
+            self.thumbnail_size,
+            self.hulls,
+            self.downscale,
+        )
+        content = export(run, scene, objects, capture, self.output_dir, options, left_out)
+        for each in content["left_out"]:
+            if each["name"] not in left_out:
+                CONSOLE.print(f"export: {each['reason']}")
+        written = len(content["objects"])
+        print(f"export: {written} object{'s' if written != 1 else ''}; {self.output_dir / MANIFEST} lists them.")
+
+    def _check(self) -> None:
+        least = {
+            "resolution": 8,
+            "faces": 0,
+            "texture": 0,
+            "points": 1,
+            "thumbnail_size": 16,
+            "hulls": 1,
+            "downscale": 1,
+        }
+        for option, number in least.items():
+            if getattr(self, option) < number:
+                name = option.replace("_", "-")
+                raise UserError(f"export: --{name} is {getattr(self, option)}; it has to be {number} or more.")
+        for option in ("what", "formats"):
+            if not getattr(self, option):
+                raise UserError(f"export: --{option} is empty; name something to write, or leave the option out.")
+        if self.metres_per_unit is not None and not 0 < self.metres_per_unit < float("inf"):
+            raise UserError(f"export: --metres-per-unit is {self.metres_per_unit}; it has to be larger than 0.")
+        check_granularity("export", self.granularity)
+        check_writable(self.output_dir, "name another folder with --output-dir.")
+        if "usdz" in self.what:
+            from disconerf_ns.export.usd import check_usd
+
+            check_usd()
+
+
+def _reason(each, hidden, around) -> str:
+    """Why an object is not exported unless it is named; empty if it is."""
+    if each.number is None:
+        return "no object"
+    if each.id in hidden:
+        return "hidden"
+    return "surrounds the cameras" if each.id in around else ""

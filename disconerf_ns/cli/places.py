@@ -1,0 +1,141 @@
+"""`disconerf objects move | copy | put-back | recolor`: where objects stand and how they look, in a run's edit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from disconerf_ns.cli.edits import Change, One, Some, called, listed
+from disconerf_ns.errors import UserError
+from disconerf_ns.runs import capture_frame
+
+if TYPE_CHECKING:
+    from disconerf_ns.scene.edit import Edit
+    from disconerf_ns.scene.objects import SceneObject
+    from disconerf_ns.scene.similarity import Similarity
+
+
+@dataclass
+class Move(Change):
+    """Move, turn and scale objects, each about the middle of its underside, on from where it stands."""
+
+    objects: Some
+    """Their numbers or names."""
+    by: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """X Y Z in the capture's coordinates and units."""
+    turn: float = 0.0
+    """Degrees about the vertical, counterclockwise seen from above."""
+    scale: float = 1.0
+    """Factor on the size."""
+
+    def __call__(self) -> None:
+        """Change the edit.
+
+        Raises:
+            UserError: there is no such object, nothing would move, or a number cannot be.
+        """
+        edit, tree = self._opened()
+        chosen = self._find(self.objects)
+        for each in chosen:
+            edit = self._moved(edit, each, self._step(edit, each))
+        self._save(edit, tree, f"{listed(chosen)} {self._done}")
+
+    _done = "moved now"
+
+    def _moved(self, edit: Edit, each: SceneObject, step: Similarity) -> Edit:
+        return edit.move(each.id, step)
+
+    def _step(self, edit: Edit, each: SceneObject) -> Similarity:
+        """How an object moves, in scene coordinates."""
+        import torch
+
+        from disconerf_ns.scene.similarity import Similarity, vector
+
+        if not all(map(math.isfinite, (*self.by, self.turn, self.scale))) or self.scale <= 0:
+            raise UserError("objects: --by, --turn and --scale have to be finite numbers, and --scale larger than 0.")
+        if (*self.by, self.turn, self.scale) == (0.0, 0.0, 0.0, 0.0, 1.0):
+            raise UserError("objects: nothing would move; pass --by X Y Z, --turn DEGREES or --scale FACTOR.")
+        (left, front, bottom), (right, back, _) = each.box
+        underside = edit.places_of(each.id)[0].points(torch.tensor([(left + right) / 2, (front + back) / 2, bottom]))
+        to_scene, half = capture_frame(self.load_config).inverse(), math.radians(self.turn) / 2
+        way = to_scene.scale * to_scene.directions(torch.tensor(self.by))
+        return Similarity.about(vector(underside), (math.cos(half), 0.0, 0.0, math.sin(half)), self.scale, vector(way))
+
+
+@dataclass
+class Copy(Move):
+    """Put a copy of each object somewhere: moved, turned and scaled on from where the object stands."""
+
+    _done = "copied now"
+
+    def _moved(self, edit: Edit, each: SceneObject, step: Similarity) -> Edit:
+        return edit.copy(each.id, step)
+
+
+@dataclass
+class PutBack(Change):
+    """Let objects stand where they were photographed again, without copies."""
+
+    objects: Some
+    """Their numbers or names."""
+
+    def __call__(self) -> None:
+        """Change the edit.
+
+        Raises:
+            UserError: there is no such object, or it stands where it was photographed.
+        """
+        edit, tree = self._opened()
+        chosen = self._find(self.objects)
+        if there := [each for each in chosen if each.id not in edit.places]:
+            raise UserError(f"objects: {called(there[0])} stands where it was photographed.")
+        for each in chosen:
+            edit = edit.place(each.id)
+        self._save(edit, tree, f"{listed(chosen)} where photographed again")
+
+
+@dataclass
+class Recolor(Change):
+    """Give an object other colours; its shading stays."""
+
+    object: One
+    """Its number or name."""
+    tint: tuple[float, float, float] | None = None
+    """R G B in [0, 1] that it takes on, lighter or darker as it is itself."""
+    hue: float | None = None
+    """Degrees by which all of its hues are turned."""
+    channels: Literal["rbg", "grb", "gbr", "brg", "bgr"] | None = None
+    """Where its red, green and blue come from."""
+    own: bool = False
+    """Give its own colours back."""
+
+    def __call__(self) -> None:
+        """Change the edit.
+
+        Raises:
+            UserError: there is no such object, or not exactly one change is asked for.
+        """
+        from dataclasses import replace
+
+        from disconerf_ns.scene.recolor import Channels, Hue, recolor_fault
+
+        wanted = [
+            self.tint,
+            None if self.hue is None else Hue(self.hue),
+            self.channels and Channels(self.channels),
+            self.own or None,
+        ]
+        wishes = [wish for wish in wanted if wish is not None]
+        if len(wishes) != 1:
+            raise UserError("objects: pass one of --tint R G B, --hue DEGREES, --channels ORDER and --own.")
+        edit, tree = self._opened()
+        (each,) = self._find([self.object])
+        if self.own:
+            others = {id: recolor for id, recolor in edit.colors.items() if id != each.id}
+            self._save(replace(edit, colors=others), tree, f"{called(each)} has its own colours again")
+            return
+        (recolor,) = wishes
+        if fault := recolor_fault(recolor):
+            raise UserError(f"objects: {fault}.")
+        self._save(edit.recolor(each.id, recolor), tree, f"{called(each)} has other colours now")

@@ -1,0 +1,80 @@
+"""The colours of a surface: as the cameras that see a point best see it."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from disconerf_ns.export.grid import ObjectGrid
+from disconerf_ns.export.light import light, spread
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.objects import ObjectId
+
+BEST = 3
+"""Cameras whose colours are averaged at a point."""
+OUTSIDE = 1.0
+"""Cubes in front of the surface at which it is decided whether a camera sees a point."""
+UNSEEN = 0.05
+"""Light times cosine from which on a camera sees a point."""
+AT_ONCE = 2**17
+"""Points whose colours are asked for together."""
+
+
+def views_of(
+    grid: ObjectGrid, cameras: Cameras, points: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]
+) -> tuple[Float[Tensor, "best n"], Float[Tensor, "best n 3"]]:
+    """How well the best cameras see points of a surface, and the unit directions along which they do.
+
+    A camera sees a point as well as its light gets there, times the cosine between ray and normal.
+
+    Args:
+        grid: the object's density.
+        cameras: the training cameras.
+        points: scene positions.
+        normals: unit vectors outwards.
+    """
+    before = points + OUTSIDE * grid.cube(points) * normals
+    seen, directions = [], []
+    for camera in spread(cameras):
+        along = normalize(points - camera.camera_to_worlds[0, :, 3].to(points), dim=-1)
+        directions.append(along)
+        seen.append(light(grid, camera, before) * (-along * normals).sum(-1).clamp(min=0))
+    best = torch.stack(seen).topk(min(BEST, len(seen)), dim=0)
+    return best.values, torch.stack(directions).gather(0, best.indices[..., None].expand(-1, -1, 3))
+
+
+def colors_of(
+    scene: ArrangedScene,
+    id: ObjectId,
+    points: Float[Tensor, "n 3"],
+    normals: Float[Tensor, "n 3"],
+    weights: Float[Tensor, "best n"],
+    directions: Float[Tensor, "best n 3"],
+) -> Float[Tensor, "n 3"]:
+    """RGB in [0, 1] of points of an object, as the edit colours it: a mean over the cameras that see them best.
+
+    A point that no camera sees has the colour that it shows along its inward normal.
+
+    Args:
+        scene: the scene.
+        id: the object.
+        points: scene positions.
+        normals: unit vectors outwards.
+        weights, directions: of the best cameras, as `views_of` gives them.
+    """
+    unseen = weights[0] < UNSEEN
+    weights = torch.where(unseen, 1.0, weights * (weights >= UNSEEN))
+    directions = torch.where(unseen[None, :, None], -normals, directions)
+    total = torch.zeros_like(points)
+    with scene.trained.radiance.still():
+        for weight, along in zip(weights, directions):
+            shades = [
+                scene.trained.radiance.shade(some, those)[1]
+                for some, those in zip(points.split(AT_ONCE), along.split(AT_ONCE))
+            ]
+            total += weight[:, None] * torch.cat(shades).to(total)
+    rgb = total / weights.sum(0)[:, None]
+    return scene.table.tint(rgb, torch.full((len(points),), id, device=points.device)).clamp(0, 1)

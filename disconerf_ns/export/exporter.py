@@ -1,0 +1,193 @@
+"""The files of many objects, and the manifest that says which is which."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from rich.progress import track
+from torch import Tensor
+
+from disconerf_ns.errors import UserError, reason
+from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of, views_of
+from disconerf_ns.export.colors import UNSEEN, colors_of
+from disconerf_ns.export.colors import views_of as seen_from
+from disconerf_ns.export.facts import facts_of
+from disconerf_ns.export.frames import Capture
+from disconerf_ns.export.mesh import ObjectMesh, surface
+from disconerf_ns.export.mesh_files import MeshFormat, as_trimesh, write_mesh, write_points
+from disconerf_ns.export.texture import textured
+from disconerf_ns.export.thumbnail import write_thumbnail
+from disconerf_ns.export.usd import write_usdz
+from disconerf_ns.export.view_masks import write_alphas, write_labels
+from disconerf_ns.files import write_whole
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.objects import ObjectId, SceneObject
+from disconerf_ns.scene.similarity import Similarity
+
+MANIFEST = "manifest.json"
+VERSION = 1
+What = Literal["meshes", "points", "thumbnails", "masks", "alphas", "usdz"]
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What is written of each object, and how."""
+
+    what: Collection[What] = ("meshes", "points", "thumbnails")
+    formats: Collection[MeshFormat] = ("glb", "ply")
+    resolution: int = 96
+    """Cubes along the longest side of an object."""
+    faces: int = 30_000
+    """Faces of a mesh, at most; 0 for all."""
+    watertight: bool = True
+    """Whether the surface is closed where no training camera sees it."""
+    texture: int = 0
+    """Height and width of a baked picture in pixels; 0 for colours at the vertices."""
+    points: int = 50_000
+    """Points of a point cloud."""
+    thumbnail: int = 256
+    """Height and width of a thumbnail in pixels."""
+    hulls: int = 1
+    """Convex pieces that collide, at most."""
+    downscale: int = 1
+    """Views are looked at at 1 / downscale of their size."""
+    placements: Mapping[ObjectId, Similarity] = field(default_factory=dict)
+    """Where objects have been moved to, in scene coordinates."""
+
+
+def export(
+    run: EvaluatedRun,
+    scene: ArrangedScene,
+    objects: Sequence[SceneObject],
+    capture: Capture,
+    folder: Path,
+    options: ExportOptions,
+    left_out: Mapping[str, str],
+) -> dict[str, Any]:
+    """Write the files of objects, and `manifest.json` last; an object that fails is said, and does not stop others.
+
+    Args:
+        run: the loaded run.
+        scene: its scene, as edited.
+        objects: the objects to write.
+        capture: the frame of all files.
+        folder: where they are written.
+        options: what is written, and how.
+        left_out: why others are not written, by name.
+    Returns:
+        The content of the manifest.
+    Raises:
+        OSError: a file cannot be written.
+    """
+    rows, failed = [], dict(left_out)
+    for each in track(objects, "objects"):
+        try:
+            rows.append(_export_object(run, scene, each, capture, folder, options))
+        except OSError:
+            raise
+        except UserError as error:
+            failed[each.name] = str(error).removeprefix("export: ")
+        except Exception as error:  # whatever a library makes of one object, the others are written
+            failed[each.name] = f"{each.label} could not be written: {reason(error)}"
+    there = [each for each in objects if each.name in {row["name"] for row in rows}]
+    views, files = views_of(run, "train"), {}
+    if "masks" in options.what:
+        write_labels(folder / "masks", run, scene, there, views, options.downscale, track)
+        files |= {"labels": "masks/labels", "coco": "masks/coco.json"}
+    if "alphas" in options.what:
+        write_alphas(folder / "masks", run, scene, there, views, options.downscale, track)
+        files |= {"alpha": "masks/alpha"}
+    content = {
+        "version": VERSION,
+        "frame": capture.facts(),
+        "glb": {"up_axis": "+y", "node": capture.upright(1).tolist()},
+        "granularity": scene.edit.granularity,
+        "files": files,
+        "objects": rows,
+        "left_out": [{"name": name, "reason": why} for name, why in failed.items()],
+    }
+    write_whole(folder / MANIFEST, json.dumps(content, indent=2))
+    return content
+
+
+def _export_object(
+    run: EvaluatedRun, scene: ArrangedScene, each: SceneObject, capture: Capture, folder: Path, options: ExportOptions
+) -> dict[str, Any]:
+    """Write one object's own files; its row of the manifest."""
+    cameras, what = dataset_of(run, "train").cameras, options.what
+    placed = options.placements.get(each.id, Similarity())
+    files: dict[str, str] = {}
+    row = facts_of(scene, each, capture.frame @ placed)
+
+    def note(kind: str, path: Path) -> None:
+        files[kind] = path.relative_to(folder).as_posix()
+
+    if {"meshes", "points", "usdz"} & set(what):
+        made = made_mesh(scene, each, cameras, options)
+        mesh = made.moved(placed).moved(capture.frame)
+        row |= mesh_facts(mesh)
+        if "meshes" in what:
+            for kind in options.formats:
+                note(kind, write_mesh(folder / "meshes" / each.file_name, mesh, capture, kind)[0])
+        if "points" in what:
+            note("points", write_points(folder / "points" / each.file_name, mesh, options.points))
+        if "usdz" in what:
+            note("usdz", write_usdz(folder / "usdz" / each.file_name, mesh, capture, options.hulls))
+    if "thumbnails" in what:
+        path = folder / "thumbnails" / f"{each.file_name}.png"
+        note("thumbnail", write_thumbnail(path, scene, each, cameras, options.thumbnail))
+    return row | {"files": files}
+
+
+def made_mesh(scene: ArrangedScene, each: SceneObject, cameras, options: ExportOptions) -> ObjectMesh:
+    """The mesh of an object in scene coordinates, with its colours, or under a texture.
+
+    Raises:
+        UserError: the object has no surface.
+    """
+    from dataclasses import replace
+
+    mesh, grid = surface(scene, each, cameras, options.resolution, options.faces)
+
+    def seen(points: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> tuple[Tensor, Tensor]:
+        with scene.trained.radiance.still():
+            return seen_from(grid, cameras, points, normals)
+
+    def colors(points: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+        return colors_of(scene, each.id, points, normals, *seen(points, normals))
+
+    weights, directions = seen(mesh.vertices, mesh.normals)
+    mesh = replace(mesh, colors=colors_of(scene, each.id, mesh.vertices, mesh.normals, weights, directions))
+    if not options.watertight:
+        mesh = mesh.only(weights[0] >= UNSEEN)
+        if len(mesh) == 0:
+            raise UserError(
+                f"export: {each.label} has no surface that a training camera sees; leave out --no-watertight."
+            )
+    return textured(mesh, colors, options.texture) if options.texture else mesh
+
+
+def mesh_facts(mesh: ObjectMesh) -> dict[str, Any]:
+    """Numbers of a mesh: vertices, faces, area in square units, and whether it is watertight."""
+    import trimesh
+
+    shape = as_trimesh(mesh, "", "ply")
+    whole = trimesh.Trimesh(shape.vertices, shape.faces, process=mesh.texture is not None)
+    return {
+        "vertices": len(mesh.vertices),
+        "faces": len(mesh.faces),
+        "area": float(f"{shape.area:.6g}"),
+        "watertight": bool(whole.is_watertight),
+    }
+
+
+def surrounding(scene: ArrangedScene, places: Float[Tensor, "cameras 3"]) -> set[ObjectId]:
+    """The objects whose box holds most of the training cameras: walls, and what is beyond the scene."""
+    boxes = {each.id: torch.tensor(each.box).to(places) for each in scene.objects}
+    return {id for id, (low, high) in boxes.items() if ((places > low) & (places < high)).all(-1).float().mean() > 0.5}

@@ -1,0 +1,57 @@
+"""What is known of an object, in the capture's frame: the row of a manifest."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.objects import SceneObject
+from disconerf_ns.scene.similarity import Similarity
+
+
+def facts_of(scene: ArrangedScene, each: SceneObject, frame: Similarity) -> dict[str, Any]:
+    """The facts of an object as JSON holds them; lengths are in the capture's units.
+
+    Args:
+        scene: the scene.
+        each: one of its objects.
+        frame: scene coordinates to the capture's.
+    Returns:
+        `id`, `name`, `title`, `file_name`, `color` (RGB in [0, 1]), `slots`, `share`, `confidence`, `views`; `centre` of
+        mass, `volume` and `box` of its solid voxels, with `centre`, `size` (length, width, height) and `axes` (their unit
+        directions, as rows); these three are None where nothing of it is solid.
+    """
+    solid = scene.solid(each.id)
+    box, there = solid.box, len(solid) > 0
+    return {
+        "id": int(each.id),
+        "name": each.name,
+        "title": each.title,
+        "file_name": each.file_name,
+        "color": [round(float(channel), 4) for channel in each.color],
+        "slots": sorted(each.slots),
+        "share": round(float(each.share), 6),
+        "confidence": round(float(each.confidence), 4),
+        "views": each.views,
+        "centre": _numbers(frame.points(torch.tensor(solid.centre))) if there else None,
+        "volume": _number(solid.volume * frame.scale**3) if there else None,
+        "box": None
+        if box is None
+        else {
+            "centre": _numbers(frame.points(torch.tensor(box.centre))),
+            "size": [_number(length * frame.scale) for length in box.size],
+            "axes": [_numbers(axis) for axis in frame.directions(box.axes)],
+        },
+    }
+
+
+def _number(value: float) -> float:
+    """Six significant digits."""
+    return float(f"{value:.6g}") if math.isfinite(value) else 0.0
+
+
+def _numbers(values) -> list[float]:
+    return [_number(value) for value in values.tolist()]

@@ -1,0 +1,102 @@
+"""An object's density on a grid of cubes over its solid voxels, without haze and crumbs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Shaped
+from scipy import ndimage
+from torch import Tensor
+from torch.nn.functional import grid_sample, max_pool3d
+
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.contraction import Contraction
+from disconerf_ns.scene.edit_table import belonging
+from disconerf_ns.scene.objects import ObjectId
+from disconerf_ns.scene.occupancy import Occupancy
+
+REACH = 4
+"""Solid voxels are looked around by so many voxels: haze that belongs to the surface lies there, other haze does not."""
+MARGIN = 2
+"""Empty layers around the grid, which close every surface."""
+AT_ONCE = 2**18
+"""Grid points that the fields are asked about together."""
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectGrid:
+    """Values at the corners of a grid of cubes in contracted space, which is the scene's own inside the unit cube."""
+
+    low: Float[Tensor, "3"]
+    """Contracted position of the first corner."""
+    step: float
+    """Side of a cube in contracted coordinates."""
+    contraction: Contraction
+    density: Float[Tensor, "x y z"]
+    """Density times ownership, per scene unit; 0 away from the solid voxels."""
+    near: Bool[Tensor, "x y z"]
+    """Corners that are the object's, at its solid voxels."""
+
+    @classmethod
+    def of(cls, scene: ArrangedScene, id: ObjectId, resolution: int) -> ObjectGrid:
+        """Ask the fields at an object's solid voxels and around them.
+
+        Args:
+            scene: the scene, whose edit says what the object is made of.
+            id: the object; something of it is solid.
+            resolution: cubes along the longest side of what is solid.
+        """
+        around, radiance = _grown(_filled(scene.solid(id).grid), REACH), scene.trained.radiance
+        cells = around.occupied.nonzero()
+        cell = around.size / len(around.occupied)
+        low, high = around.low + cells.amin(0) * cell, around.low + (cells.amax(0) + 1) * cell
+        step = float((high - low).amax()) / resolution
+        shape = [int(n) + 2 * MARGIN + 1 for n in ((high - low) / step).ceil()]
+        density = torch.zeros(shape, device=low.device)
+        grid = cls(
+            low - MARGIN * step, step, radiance.contraction, density, torch.zeros_like(density, dtype=torch.bool)
+        )
+        corners = torch.cartesian_prod(*(torch.arange(n, device=low.device) for n in shape))
+        with radiance.still():
+            for some in corners.split(AT_ONCE):
+                positions = grid.scene(some)
+                there = around.holds(positions)
+                if there.any():
+                    x, y, z = some[there].unbind(-1)
+                    own = belonging(scene.owners(positions[there]), id)
+                    density[x, y, z] = radiance.density(positions[there]) * own
+                    grid.near[x, y, z] = own > 0.5
+        return grid
+
+    def scene(self, places: Shaped[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
+        """Scene positions of places in the grid, which count in cubes."""
+        return self.contraction.inverse(self.low + places * self.step)
+
+    def places(self, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
+        """Places in the grid of scene positions."""
+        return (self.contraction(positions) - self.low) / self.step
+
+    def at(self, values: Float[Tensor, "x y z"], places: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
+        """Values between the grid's corners, trilinear; 0 outside."""
+        size = torch.tensor(values.shape, device=values.device)
+        unit = (2 * places / (size - 1) - 1).flip(-1).view(1, 1, 1, -1, 3)
+        return grid_sample(values[None, None], unit, align_corners=True).view(places.shape[:-1])
+
+    def cube(self, positions: Float[Tensor, "n 3"]) -> float:
+        """Side of a cube in scene units, in the middle of some positions."""
+        middle = self.places(positions).mean(0)
+        return float((self.scene(middle + 0.5) - self.scene(middle - 0.5)).norm()) / 3**0.5
+
+
+def _filled(grid: Occupancy) -> Occupancy:
+    """The same grid with what its cells enclose in a horizontal layer: things are hollow below, where they stand."""
+    layers = [ndimage.binary_fill_holes(layer) for layer in grid.occupied.permute(2, 0, 1).cpu().numpy()]
+    filled = torch.from_numpy(np.stack(layers)).permute(1, 2, 0).to(grid.occupied.device)
+    return Occupancy(grid.box, grid.low, grid.size, filled, grid.contraction)
+
+
+def _grown(grid: Occupancy, cells: int) -> Occupancy:
+    occupied = max_pool3d(grid.occupied[None, None].float(), 2 * cells + 1, stride=1, padding=cells)[0, 0] > 0
+    return Occupancy(grid.box, grid.low, grid.size, occupied, grid.contraction)

@@ -1,0 +1,113 @@
+"""Meshes and points in files: GLB, PLY and OBJ, by trimesh."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import trimesh
+from PIL import Image
+from trimesh.exchange.obj import export_obj
+from trimesh.visual import ColorVisuals, TextureVisuals
+from trimesh.visual.material import PBRMaterial, SimpleMaterial
+
+from disconerf_ns.export.frames import Capture
+from disconerf_ns.export.mesh import ObjectMesh
+from disconerf_ns.files import write_whole
+
+MeshFormat = Literal["glb", "ply", "obj"]
+
+
+def write_mesh(path: Path, mesh: ObjectMesh, capture: Capture, kind: MeshFormat) -> list[Path]:
+    """Write a mesh in the capture's frame; every file is whole or not there.
+
+    GLB is +y up and in metres by the glTF standard: its node turns the capture's up axis there, and scales to metres
+    where it is known how long a unit is; its vertices are the capture's. PLY has vertex colours and no texture. OBJ has
+    vertex colours, or a texture in two files beside it.
+
+    Args:
+        path: the file without suffix.
+        mesh: vertices in the capture's frame.
+        capture: says which way is up, and how long a unit is.
+        kind: the format.
+    Returns:
+        The files, the mesh's first.
+    """
+    target = path.with_name(f"{path.name}.{kind}")
+    made = as_trimesh(mesh, path.name, kind)
+    if kind == "glb":
+        scene, node = trimesh.Scene(), capture.upright(1)
+        node[:3, :3] *= capture.metres or 1.0
+        scene.add_geometry(made, path.name, path.name, transform=node)
+        content = scene.export(file_type="glb", include_normals=True)
+        return _written({target: content})
+    if kind == "ply":
+        return _written({target: made.export(file_type="ply", vertex_normal=True)})
+    text, beside = export_obj(made, include_normals=True, return_texture=True, mtl_name=f"{path.name}.mtl")
+    return _written({target: text, **{path.with_name(name): content for name, content in beside.items()}})
+
+
+def write_points(path: Path, mesh: ObjectMesh, count: int) -> Path:
+    """Write points that lie evenly on a mesh, with its normals and colours, as PLY.
+
+    Args:
+        path: the file without suffix.
+        mesh: vertices in the capture's frame.
+        count: number of points.
+    """
+    from plyfile import PlyData, PlyElement
+
+    shape = as_trimesh(mesh, path.name, "ply")
+    points, face = trimesh.sample.sample_surface(shape, count, seed=0)
+    shares = trimesh.triangles.points_to_barycentric(shape.triangles[face], points)[..., None]
+    corners = mesh.faces.cpu().numpy()[face]
+    normals = (mesh.normals.cpu().numpy()[corners] * shares).sum(1)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-9)
+    colors = _bytes((mesh.colors.cpu().numpy()[corners] * shares).sum(1))
+    names = [*(f"{name}:f4" for name in ("x", "y", "z", "nx", "ny", "nz")), "red:u1", "green:u1", "blue:u1"]
+    rows = np.empty(count, [tuple(name.split(":")) for name in names])
+    for name, column in zip(rows.dtype.names, np.concatenate([points, normals, colors], 1).T):
+        rows[name] = column
+    stream = BytesIO()
+    PlyData([PlyElement.describe(rows, "vertex")]).write(stream)
+    return _written({path.with_name(f"{path.name}.ply"): stream.getvalue()})[0]
+
+
+def as_trimesh(mesh: ObjectMesh, name: str, kind: MeshFormat) -> trimesh.Trimesh:
+    """A mesh as trimesh holds it, with the looks that a format can have."""
+    made = trimesh.Trimesh(
+        mesh.vertices.cpu().double().numpy(),
+        mesh.faces.cpu().numpy(),
+        vertex_normals=mesh.normals.cpu().double().numpy(),
+        process=False,
+    )
+    if mesh.texture is None or kind == "ply":
+        shown = mesh.colors.cpu().numpy()
+        colors = _bytes(linear(shown) if kind == "glb" else shown)  # glTF's vertex colours are linear
+        made.visual = ColorVisuals(made, vertex_colors=np.concatenate([colors, np.full_like(colors[:, :1], 255)], 1))
+        return made
+    image = Image.fromarray(mesh.texture.image)
+    if kind == "glb":
+        material = PBRMaterial(name=name, baseColorTexture=image, metallicFactor=0.0, roughnessFactor=1.0)
+    else:
+        material = SimpleMaterial(name=name, image=image)
+    made.visual = TextureVisuals(mesh.texture.uv, material=material)
+    return made
+
+
+def linear(colors: np.ndarray) -> np.ndarray:
+    """Light of sRGB values, both in [0, 1] (IEC 61966-2-1)."""
+    return np.where(colors <= 0.04045, colors / 12.92, ((np.maximum(colors, 0.04045) + 0.055) / 1.055) ** 2.4)
+
+
+def _bytes(colors: np.ndarray) -> np.ndarray:
+    return (255 * np.clip(colors, 0, 1) + 0.5).astype(np.uint8)
+
+
+def _written(files: dict[Path, str | bytes]) -> list[Path]:
+    """Write files, the last one first: a mesh is there only once what it names is."""
+    for path, content in reversed(files.items()):
+        write_whole(path, content)
+    return list(files)

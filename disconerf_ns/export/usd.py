@@ -1,0 +1,114 @@
+"""An object for simulators: USDZ with its mesh and convex pieces that collide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import trimesh
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.export.frames import Capture
+from disconerf_ns.export.mesh import ObjectMesh
+from disconerf_ns.export.mesh_files import linear
+from disconerf_ns.files import write_whole
+
+MOST_CORNERS = 64
+"""Corners of a convex piece, at most; PhysX takes no more."""
+
+
+def check_usd() -> None:
+    """Refuse USDZ where usd-core is not installed.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        import pxr  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            "export: USDZ needs usd-core, which is not installed; run `pip install 'disconerf_ns[usd]'`, or leave usdz "
+            "out of --what."
+        ) from error
+
+
+def convex_pieces(mesh: trimesh.Trimesh, most: int) -> list[trimesh.Trimesh]:
+    """Convex pieces that together are about a mesh: its hull, or several by V-HACD.
+
+    Args:
+        mesh: the mesh.
+        most: number of pieces, at most.
+    """
+    if most == 1:
+        return [mesh.convex_hull]
+    from trimesh.decomposition import convex_decomposition
+
+    parts = convex_decomposition(mesh, maxConvexHulls=most, maxNumVerticesPerCH=MOST_CORNERS)
+    return [trimesh.Trimesh(part["vertices"], part["faces"], process=False).convex_hull for part in parts]
+
+
+def write_usdz(path: Path, mesh: ObjectMesh, capture: Capture, pieces: int) -> Path:
+    """Write a USDZ package: the mesh with its colours, and convex pieces with UsdPhysics' collision API.
+
+    z is up: the root turns the capture's up axis there. `metersPerUnit` is what the capture's unit is known to be, or 1.
+
+    Args:
+        path: the file without suffix.
+        mesh: vertices in the capture's frame.
+        capture: says which way is up, and how long a unit is.
+        pieces: convex pieces, at most.
+    """
+    from pxr import Gf, Sdf, Usd, UsdGeom, UsdPhysics, UsdUtils
+
+    target = path.with_name(f"{path.name}.usdz")
+    vertices, faces = mesh.vertices.cpu().double().numpy(), mesh.faces.cpu().numpy()
+    with TemporaryDirectory() as folder:
+        layer = Path(folder) / f"{path.name}.usdc"
+        stage = Usd.Stage.CreateNew(str(layer))
+        UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.z)
+        UsdGeom.SetStageMetersPerUnit(stage, capture.metres or 1.0)
+        UsdPhysics.SetStageKilogramsPerUnit(stage, 1.0)
+        root = UsdGeom.Xform.Define(stage, "/Object")
+        root.AddTransformOp().Set(Gf.Matrix4d(*capture.upright(2).T.flatten().tolist()))
+        stage.SetDefaultPrim(root.GetPrim())
+        UsdPhysics.RigidBodyAPI.Apply(root.GetPrim())
+        shape = _define(stage, "/Object/Mesh", vertices, faces)
+        shape.CreateNormalsAttr(_vectors(mesh.normals.cpu().numpy()))
+        shape.SetNormalsInterpolation(UsdGeom.Tokens.vertex)
+        colors = UsdGeom.PrimvarsAPI(shape).CreatePrimvar(
+            "displayColor", Sdf.ValueTypeNames.Color3fArray, UsdGeom.Tokens.vertex
+        )
+        colors.Set(_vectors(linear(mesh.colors.cpu().numpy())))
+        whole = trimesh.Trimesh(vertices, faces, process=False)
+        for number, piece in enumerate(convex_pieces(whole, pieces)):
+            hull = _define(stage, f"/Object/Collision_{number:02d}", piece.vertices, piece.faces)
+            hull.CreatePurposeAttr(UsdGeom.Tokens.guide)
+            UsdPhysics.CollisionAPI.Apply(hull.GetPrim())
+            UsdPhysics.MeshCollisionAPI.Apply(hull.GetPrim()).CreateApproximationAttr(UsdPhysics.Tokens.convexHull)
+        stage.GetRootLayer().Save()
+        package = Path(folder) / "package.usdz"
+        if not UsdUtils.CreateNewUsdzPackage(Sdf.AssetPath(str(layer)), str(package)):
+            raise OSError(f"{target}: usd-core could not pack the file")
+        write_whole(target, package.read_bytes())
+    return target
+
+
+def _define(stage, place: str, vertices: np.ndarray, faces: np.ndarray):
+    """A mesh of triangles on a stage."""
+    from pxr import UsdGeom, Vt
+
+    shape = UsdGeom.Mesh.Define(stage, place)
+    points = _vectors(vertices)
+    shape.CreatePointsAttr(points)
+    shape.CreateFaceVertexCountsAttr(Vt.IntArray.FromNumpy(np.full(len(faces), 3, np.int32)))
+    shape.CreateFaceVertexIndicesAttr(Vt.IntArray.FromNumpy(np.ascontiguousarray(faces, np.int32).flatten()))
+    shape.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
+    shape.CreateExtentAttr(UsdGeom.PointBased.ComputeExtent(points))
+    return shape
+
+
+def _vectors(rows: np.ndarray):
+    from pxr import Vt
+
+    return Vt.Vec3fArray.FromNumpy(np.ascontiguousarray(rows, np.float32))

@@ -1,0 +1,121 @@
+"""The objects in the training photographs: label images, COCO's JSON, and the opacity of each object alone."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt16
+from PIL import Image
+from pycocotools import mask as rle
+
+from disconerf_ns.evaluation.predictions import as_trained
+from disconerf_ns.evaluation.views import EvaluatedRun, View, dataset_of
+from disconerf_ns.files import write_whole
+from disconerf_ns.rendering.frame import Frame
+from disconerf_ns.rendering.outputs import label_numbers
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.objects import SceneObject
+from disconerf_ns.surface.rays import sampled_rays
+
+Track = Callable[[Iterable[View], str], Iterable[View]]
+"""Shows progress over views, under a sentence."""
+
+
+def frame_of(run: EvaluatedRun, scene: ArrangedScene, view: View, downscale: int) -> Frame:
+    """A training view of the scene, from the pose that the camera optimizer found."""
+    camera = dataset_of(run, view.split).cameras[view.index : view.index + 1].to(run.device)
+    height, width = max(view.height // downscale, 1), max(view.width // downscale, 1)
+    rays = as_trained(run, sampled_rays(camera, 0, height, width).flatten(), view.index)
+    return Frame(scene, rays, (height, width))
+
+
+def write_labels(
+    folder: Path,
+    run: EvaluatedRun,
+    scene: ArrangedScene,
+    objects: Sequence[SceneObject],
+    views: Sequence[View],
+    downscale: int,
+    track: Track,
+) -> None:
+    """Write `labels/<photograph>.png`, 16 bit, and `coco.json`, which says the same of each object and view.
+
+    Labels are 1 for `object_00` and so on, 0 where none of the objects is seen, as in `disconerf eval --save`; they are
+    COCO's categories too.
+
+    Args:
+        folder: where both are written.
+        run: the loaded run.
+        scene: the scene, as edited.
+        objects: the objects that are written; pixels of others are 0.
+        views: the training views.
+        downscale: views are looked at at 1 / downscale of their size.
+        track: shows progress.
+    """
+    wanted = {each.label_number: each for each in objects if each.number is not None}
+    images, annotations = [], []
+    for number, view in enumerate(track(views, "labels of the views"), 1):
+        frame = frame_of(run, scene, view, downscale)
+        labels = frame.image(label_numbers(frame))[..., 0].cpu().numpy()
+        labels = np.where(np.isin(labels, list(wanted)), labels, 0).astype(np.uint16)
+        _save(folder / "labels" / f"{view.key}.png", labels)
+        images.append({"id": number, "file_name": view.image.name, "key": view.key} | _size(labels))
+        annotations += [
+            {"id": len(annotations) + k, "image_id": number, **annotation}
+            for k, annotation in enumerate(_annotations(labels), 1)
+        ]
+    categories = [{"id": label, "name": each.label} for label, each in wanted.items()]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    write_whole(folder / "coco.json", json.dumps(content))
+
+
+def write_alphas(
+    folder: Path,
+    run: EvaluatedRun,
+    scene: ArrangedScene,
+    objects: Sequence[SceneObject],
+    views: Sequence[View],
+    downscale: int,
+    track: Track,
+) -> None:
+    """Write `alpha/<object>/<photograph>.png`, 8 bit: how opaque an object is with everything in front of it removed.
+
+    Arguments as in `write_labels`.
+    """
+    for view in track(views, "objects without what hides them"):
+        frame = frame_of(run, scene, view, downscale)
+        for each in objects:
+            alpha = frame.image(frame.alone(each.id)["accumulation"])[..., 0].cpu().numpy()
+            _save(folder / "alpha" / each.file_name / f"{view.key}.png", (255 * alpha + 0.5).astype(np.uint8))
+
+
+def _annotations(labels: UInt16[np.ndarray, "h w"]) -> list[dict[str, Any]]:
+    found = []
+    for label in np.unique(labels[labels > 0]):
+        packed = rle.encode(np.asfortranarray(labels == label, np.uint8))
+        found.append(
+            {
+                "category_id": int(label),
+                "segmentation": {"size": list(packed["size"]), "counts": packed["counts"].decode()},
+                "area": int(rle.area(packed)),
+                "bbox": rle.toBbox(packed).tolist(),
+                "iscrowd": 0,
+            }
+        )
+    return found
+
+
+def _size(image: np.ndarray) -> dict[str, int]:
+    height, width = image.shape
+    return {"height": height, "width": width}
+
+
+def _save(path: Path, image: np.ndarray) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "PNG")
+    write_whole(path, stream.getvalue())

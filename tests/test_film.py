@@ -1,0 +1,287 @@
+"""Films of a scene made by hand: where cameras go, what is in the picture, and what is not."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from film_scene import BALL, CENTRE, CRUMB, RADIUS, RED, WALL_AT, hand_made, painter, photographs
+from helpers import assert_close
+from nerfstudio.cameras.rays import RayBundle
+from scene import camera_pose
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.filming.clean import BODY, HAZE, crisp
+from disconerf_ns.filming.devices import in_processes
+from disconerf_ns.filming.frames import Look, Subject, Wanted, straight
+from disconerf_ns.filming.ground import DARKEST, Ground, hidden_sky
+from disconerf_ns.filming.matte import MARGIN, bled, on_color, over
+from disconerf_ns.filming.orbit import FILL, circle, directions, elevation_of, framed, hull, look_at, square
+from disconerf_ns.filming.paths import chain, evenly, in_size, interpolated, path_of_file, spiral, to_and_fro
+from disconerf_ns.filming.shots import longest_run, orbit, spiral_shot, unseen
+from disconerf_ns.filming.sight import in_sight, shares_clear, shares_seen
+
+SIZE = 48
+
+
+def ball_pictures(look: Look, haze: float, count: int = 4) -> list[np.ndarray]:
+    scene = hand_made(haze)
+    cameras = orbit(scene, scene.objects[0], photographs(), count, SIZE).cameras
+    return [Subject(scene, BALL, look).picture(cameras[number : number + 1]) for number in range(count)]
+
+
+def sides(solid: np.ndarray) -> tuple[float, float]:
+    """Width and height of what is solid, as fractions of the picture."""
+    rows, columns = solid.nonzero()
+    return (columns.max() - columns.min() + 1) / solid.shape[1], (rows.max() - rows.min() + 1) / solid.shape[0]
+
+
+# ---------------------------------------------------------------- where cameras go
+
+
+def test_a_circle_looks_at_its_centre_and_is_level() -> None:
+    centre, start = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([2.1, 0.2, 1.3])
+    poses = circle(centre, start, 8, 64, 0.7).camera_to_worlds
+    rotation, position = poses[:, :, :3], poses[:, :, 3]
+    assert_close(rotation.transpose(1, 2) @ rotation, torch.eye(3).expand(8, 3, 3))
+    assert torch.linalg.det(rotation).min() > 0.99
+    seen = ((centre - position)[:, None] @ rotation)[:, 0]
+    assert_close(seen, torch.tensor([0, 0, -math.sqrt(5)]).expand(8, 3))
+    assert_close(position[0], start)
+    assert (rotation[:, 2, 1] > 0).all() and rotation[:, 2, 0].abs().max() < 1e-6, "up is up, and right is level"
+
+
+@pytest.mark.parametrize("size", [(1.0, 1.0, 1.0), (3.0, 0.2, 0.1), (0.1, 0.1, 2.0), (1.0, 2.0, 0.01)])
+@pytest.mark.parametrize("elevation", [0.0, 0.6, 1.0])
+def test_the_fullest_frame_is_filled_as_it_should(size: tuple[float, ...], elevation: float) -> None:
+    """A film filled half of the picture, or less if the object was flat."""
+    corners = torch.cartesian_prod(*(torch.tensor([-side / 2, side / 2]) for side in size)) + torch.tensor([5.0, 2, 1])
+    away = directions(torch.arange(24) / 24 * 2 * math.pi, elevation)
+    target, distance = framed(corners, away, fov=0.7)
+    poses = look_at(target + distance * away, target)
+    seen = torch.einsum("cij,cpi->cpj", poses[..., :3], corners - poses[:, None, :, 3])
+    on_picture = seen[..., :2] / -seen[..., 2:] / math.tan(0.35)  # from -1 to 1
+    low, high = on_picture.amin(1), on_picture.amax(1)
+    assert float((high - low).max()) / 2 == pytest.approx(FILL, abs=0.01)
+    assert float(high[:, 1].max()) == pytest.approx(-float(low[:, 1].min()), abs=0.02), "as much room above as below"
+    assert float(torch.stack([high.max(), -low.min()]).max()) < 1
+
+
+def test_the_ball_fills_four_fifths_of_the_picture_from_where_photographs_were_taken() -> None:
+    scene, taken = hand_made(haze=0.5), photographs()
+    shot = orbit(scene, scene.objects[0], taken, 6, SIZE)
+    fills = []
+    for number in range(6):
+        alpha = Subject(scene, BALL).picture(shot.cameras[number : number + 1])[..., 3]
+        fills.append(sides(alpha > 0.5))
+    assert max(max(fill) for fill in fills) == pytest.approx(FILL, abs=0.05)
+    positions = shot.cameras.camera_to_worlds[..., 3]
+    assert positions[:, 2].std() < 1e-5, "level"
+    expected = elevation_of(taken.camera_to_worlds[..., 3], CENTRE)
+    assert elevation_of(positions, CENTRE) == pytest.approx(expected, abs=0.05)
+    assert shot.remark.startswith("0% of the path looks at it from more than 30 degrees beside")
+
+
+def test_how_much_of_an_orbit_nobody_saw() -> None:
+    """Photographs from the azimuths 0 and 90 degrees; of 12 cameras, every 30 degrees, these look from beside."""
+    azimuths = torch.arange(12) / 12 * 2 * math.pi
+    taken = directions(torch.tensor([0.0, math.pi / 2]), 0.0) * 3
+    near = {-30, 0, 30, 60, 90, 120}  # 30 degrees is not more than 30 degrees, but for rounding
+    share = unseen(directions(azimuths + 1e-4, 0.0), taken, torch.zeros(3))
+    assert share == pytest.approx(1 - (len(near) - 2) / 12)
+    scene = hand_made()
+    half = orbit(scene, scene.objects[0], photographs(spread=0.5), 24, 8)
+    assert 25 <= int(half.remark.split("%")[0]) <= 45, "180 degrees less 2 x 30 and the spacing of photographs"
+
+
+def test_there_is_no_turntable_of_what_surrounds_the_photographs() -> None:
+    """It was circled, at the distance of the photographs, through what stands between."""
+    scene, taken = hand_made(), photographs(distance=0.9, height=0.3)
+    shot = orbit(scene, scene.find("object_01"), taken, 9, 16)
+    assert "no turntable, because it surrounds them; the camera sways between photographs" in shot.remark
+    positions, known = shot.cameras.camera_to_worlds[..., 3], taken.camera_to_worlds[..., 3]
+    best = int(shot.remark.split("photographs ")[1].split(",")[0])
+    assert_close(positions[0], known[best], 1e-4)
+    assert positions.norm(dim=-1).max() <= 0.9 + 1e-4
+
+
+def test_a_camera_in_the_scene_stays_on_its_side_of_a_wall() -> None:
+    scene = hand_made(wall=True)
+    alone, among = (orbit(scene, scene.objects[0], photographs(), 36, SIZE, among) for among in (False, True))
+    assert alone.cameras.camera_to_worlds[:, 0, 3].min() < WALL_AT, "alone there is no wall"
+    places = among.cameras.camera_to_worlds[..., 3]
+    assert places[:, 0].min() > WALL_AT and (among.shown, alone.shown) == (None, BALL)
+    assert "the camera sways through" in among.remark
+    assert float((places[1:] - places[:-1]).norm(dim=-1).max()) < 0.5 * float((places[0] - CENTRE).norm())
+
+
+def test_the_longest_run_on_a_circle() -> None:
+    assert longest_run(torch.tensor([True, False, True, True, False, True])) in ((5, 2), (2, 2))
+    assert longest_run(torch.tensor([True, True, False, True])) == (3, 3)
+    assert longest_run(torch.tensor([True, True])) == (0, 2)
+    assert longest_run(torch.tensor([False])) == (0, 0)
+
+
+def test_what_cameras_see_of_a_point() -> None:
+    """The top of the ball is seen from everywhere, its lowest side from nowhere, and nothing behind a camera's back."""
+    scene, taken = hand_made(), photographs()
+    top, bottom = CENTRE + torch.tensor([0, 0, RADIUS]), CENTRE - torch.tensor([0, 0, RADIUS])
+    seen = shares_seen(scene, taken, torch.stack([top, bottom, torch.tensor([0.0, 0.0, 9.0])]), 0.06)
+    assert seen.tolist() == pytest.approx([1 / 3] * 8)
+    beside = torch.tensor([[3.0, 0.0, 0.5], [-3.0, 0.0, 0.5]])
+    walled = hand_made(wall=True)
+    ends = CENTRE + RADIUS * torch.cat([torch.eye(3), -torch.eye(3)])
+    assert shares_clear(walled, beside, ends).tolist() == [1.0, 0.0]
+    assert in_sight(walled, beside, taken.camera_to_worlds[:2, :, 3]).tolist() == [True, False]
+
+
+# ---------------------------------------------------------------- paths of the photographs
+
+
+def test_to_and_fro_begins_and_ends_at_0() -> None:
+    assert_close(to_and_fro(4), torch.tensor([0.0, 0.5, 1.0, 0.5]))
+
+
+def test_a_chain_goes_from_the_best_to_its_neighbours() -> None:
+    seen = torch.tensor([0.1, 0.4, 0.5, 0.4, 0.3, 0.2, 0.0, 0.0])
+    assert chain(photographs(), seen)[0] == 2 and set(chain(photographs(), seen)) == {1, 2, 3, 4}
+
+
+def test_paths_begin_and_end_at_photographs_and_have_as_many_frames_as_asked_for() -> None:
+    taken = photographs(count=3)
+    between = interpolated(taken, torch.linspace(0, 1, 7), order=False)
+    assert len(between) == 7 and int(between.width[0]) == 64
+    assert_close(between.camera_to_worlds[[0, 6]], taken.camera_to_worlds[[0, 2]], 1e-4)
+    assert len(interpolated(taken[:1], torch.linspace(0, 1, 5), order=True)) == 5
+    assert_close(evenly(taken, 2).camera_to_worlds, taken.camera_to_worlds[[0, 2]])
+    round_about = spiral(taken[:1], torch.zeros(3), 8).camera_to_worlds
+    assert_close(round_about[0], taken.camera_to_worlds[0], 1e-4)
+    assert (torch.linalg.cross(round_about[:, :, 2], round_about[:, :, 3]).norm(dim=-1) < 1e-4).all(), "at the origin"
+    assert "a spiral at photograph" in spiral_shot(hand_made(), hand_made().objects[0], taken, 4, 16).remark
+
+
+def test_pictures_of_another_size_show_the_same() -> None:
+    camera = square(torch.from_numpy(camera_pose(0.3, 0.4, 2.0)[:3]).float()[None], 64, 0.9)
+    small = in_size(camera, 16)
+    assert (int(small.width), int(small.height)) == (16, 16)
+    assert_close(
+        small.generate_rays(0).directions[3, 5], camera.generate_rays(0).directions[13:15, 21:23].mean((0, 1)), 1e-3
+    )
+
+
+def test_a_camera_path_of_nerfstudios_viewer(tmp_path: Path) -> None:
+    pose = np.vstack([camera_pose(0.3, 0.4, 2.0)[:3], [0, 0, 0, 1]])
+    frames = [{"camera_to_world": pose.flatten().tolist(), "fov": 60.0, "aspect": 1.5}] * 3
+    content = {"render_height": 20, "render_width": 30, "camera_path": frames, "seconds": 1.5, "fps": 2}
+    (tmp_path / "path.json").write_text(json.dumps(content))
+    cameras, seconds = path_of_file(tmp_path / "path.json")
+    assert len(cameras) == 3 and seconds == 1.5
+    shorter = in_size(cameras, 10)
+    assert (int(shorter.width[0]), int(shorter.height[0])) == (15, 10)
+    for broken in ("", "[]", '{"camera_path": 3}', '{"render_height": 2, "render_width": 2, "camera_path": []}'):
+        (tmp_path / "path.json").write_text(broken)
+        with pytest.raises(UserError, match=r"path.json: not a camera path .*; save one in the tab Render"):
+            path_of_file(tmp_path / "path.json")
+
+
+# ---------------------------------------------------------------- what is in the picture
+
+
+def test_haze_and_crumbs_are_gone() -> None:
+    """Pixels of alpha 0.03 to 0.5 were a quarter to a half of the solid area."""
+
+    def haze(picture: np.ndarray) -> float:
+        alpha = picture[..., 3]
+        return ((alpha > 0.03) & (alpha < 0.5)).sum() / (alpha >= 0.5).sum()
+
+    before, after = (ball_pictures(Look(clean=clean), haze=0.7) for clean in (False, True))
+    assert min(map(haze, before)) > 0.3 and max(map(haze, after)) < 0.1
+    scene = hand_made(haze=0.7)
+    aim = square(look_at(CRUMB[None] + torch.tensor([[1.0, 0.3, 0.2]]), CRUMB), SIZE, 0.5)
+    with_crumb, without = (Subject(scene, BALL, Look(clean=clean)).picture(aim)[..., 3] for clean in (False, True))
+    assert with_crumb[22:26, 22:26].min() > 0.9 and without[18:30, 18:30].max() == 0
+
+
+def test_an_alpha_between_is_put_on_a_curve() -> None:
+    middle = (HAZE + BODY) / 2
+    assert crisp(torch.tensor([0.0, HAZE, middle, BODY, 1.0])).tolist() == pytest.approx([0, 0, 0.5, 1, 1])
+
+
+def test_colours_are_straight() -> None:
+    """On black a half transparent pixel of red 0.9 is 0.45; multiplied twice it was 0.2 on white's border."""
+    half = straight(torch.tensor([[0.45, 0.1, 0.05]]), torch.tensor([[0.5]]), clean=False)
+    assert_close(half, torch.tensor([[0.9, 0.2, 0.1, 0.5]]))
+    for picture in ball_pictures(Look(), haze=0.0):
+        seen = picture[..., 3] > 0.02
+        assert seen.any() and np.abs(picture[seen][:, :3] - RED).max() < 0.02
+        near = picture[..., 3] == 0
+        red = np.abs(picture[near][:, :3] - RED).max(-1) < 0.02
+        assert red.sum() > 100, "around it too, so that players who blend neighbours get no dark border"
+
+
+def test_pictures_over_each_other_by_hand() -> None:
+    front, back = (np.array([[[*rgb, alpha]]], np.float32) for rgb, alpha in (((1, 0, 0), 0.5), ((0, 0, 1), 0.5)))
+    assert over(front, back)[0, 0] == pytest.approx([2 / 3, 0, 1 / 3, 0.75])
+    assert on_color(front, (0.0, 1.0, 0.0))[0, 0] == pytest.approx([0.5, 0.5, 0])
+    wide = np.zeros((1, 3 * MARGIN, 4), np.float32)
+    wide[0, 0] = 1
+    assert bled(wide)[0, :, 0].sum() == MARGIN + 1 and bled(wide)[0, :, 3].sum() == 1
+
+
+# ---------------------------------------------------------------- the ground
+
+
+def test_the_sky_is_hidden_below_a_plate_and_free_far_from_it() -> None:
+    spans = torch.stack([torch.full((41, 41), math.inf), torch.full((41, 41), -math.inf)], -1)
+    spans[10:31, 10:31] = torch.tensor([0.5, 1.0])
+    hidden = hidden_sky(spans)
+    assert float(hidden[20, 20]) > 0.95 and float(hidden[0, 0]) < 0.05
+    assert (hidden[20, 20:].diff() <= 1e-6).all(), "less and less away from it"
+    spans[10:31, 10:31] = spans[0, 0]
+    assert float(hidden_sky(spans).max()) == 0
+
+
+def test_a_tall_column_hides_half_the_sky_beside_a_long_wall() -> None:
+    """Beside an endless high wall half of the sky is left."""
+    spans = torch.stack([torch.full((61, 61), math.inf), torch.full((61, 61), -math.inf)], -1)
+    spans[:30] = torch.tensor([0.0, 500.0])
+    assert float(hidden_sky(spans)[32, 30]) == pytest.approx(0.5, abs=0.08)
+
+
+def test_the_shadow_lies_below_the_object_and_is_seen_from_above_only() -> None:
+    scene = hand_made()
+    solid = scene.solid(BALL)
+    ground = Ground.below(solid.box, solid)
+    assert ground.height == pytest.approx(float(CENTRE[2]) - RADIUS, abs=0.05)
+    below, beside = CENTRE * torch.tensor([1.0, 1.0, 0.0]), torch.tensor([3.0, 3.0, 0.0])
+    origins = torch.stack([below + torch.tensor([0, 0, 2.0]), beside + torch.tensor([0, 0, 2.0]), below - 1])
+    down, up = torch.tensor([0.0, 0.0, -1.0]), torch.tensor([0.0, 0.0, 1.0])
+    rays = RayBundle(origins=origins, directions=torch.stack([down, down, up]), pixel_area=torch.ones(3, 1))
+    dark, far, from_below = ground.alpha(rays).tolist()
+    assert DARKEST >= dark > 0.5 and far == 0 and from_below == 0
+    (plain,), (shaded,) = (ball_pictures(Look(shadow=shadow), 0.0, 1) for shadow in (False, True))
+    added = shaded[..., 3] - plain[..., 3]
+    assert added.min() >= 0 and added[SIZE // 2 :].sum() > 20 * max(added[: SIZE // 3].sum(), 0.1)
+
+
+# ---------------------------------------------------------------- several devices
+
+
+def test_processes_draw_the_same_frames_in_the_same_order() -> None:
+    cameras = photographs(count=5)
+    wanted = [Wanted(BALL, Look(), in_size(cameras[n : n + 1], 16)) for n in range(5)]
+    paint = painter()
+    frames = list(in_processes(painter, iter(wanted), 2))
+    assert len(frames) == 5 and all(np.array_equal(frame, paint(each)) for frame, each in zip(frames, wanted))
+    assert not np.array_equal(frames[0], frames[1])
+
+
+def test_a_hull_of_few_points_or_flat_ones_is_the_points() -> None:
+    flat = torch.cartesian_prod(torch.tensor([0.0, 1.0]), torch.tensor([0.0, 1.0]), torch.tensor([0.5]))
+    assert torch.equal(hull(flat), flat) and torch.equal(hull(flat[:1]), flat[:1])
+    cube = torch.cartesian_prod(*[torch.tensor([0.0, 0.5, 1.0])] * 3)
+    assert {tuple(corner) for corner in hull(cube).tolist()} == {tuple(c) for c in cube.tolist() if 0.5 not in c}

@@ -1,0 +1,96 @@
+"""`disconerf objects move`, `copy`, `put-back`, `recolor`: in the capture's coordinates, from small files alone."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Run
+from helpers import assert_close
+
+from disconerf_ns.cli import main
+from disconerf_ns.runs import capture_frame, objects_of
+from disconerf_ns.scene.edit import HERE, Edit
+from disconerf_ns.scene.objects import load_manifest
+from disconerf_ns.scene.recolor import Channels, Hue
+
+
+@pytest.fixture
+def change(run: Run, capsys: pytest.CaptureFixture):
+    """Runs a command on the run and gives its exit code and what it said; the run's edit is gone afterwards."""
+
+    def said(*words: str) -> tuple[int, str]:
+        code = main(["objects", *words, "--load-config", str(run.config)])
+        printed = capsys.readouterr()
+        return code, (printed.err if code else printed.out).strip().splitlines()[-1]
+
+    yield said
+    for name in ("edit.json", "edit_history.json"):
+        (run.folder / name).unlink(missing_ok=True)
+
+
+def edit_now(run: Run) -> Edit:
+    return Edit.load(run.folder / "edit.json", load_manifest(run.folder / "objects.json").tree)
+
+
+def underside(run: Run, config: Path) -> torch.Tensor:
+    (left, front, bottom), (right, back, _) = objects_of(config)[1].box
+    return torch.tensor([(left + right) / 2, (front + back) / 2, bottom])
+
+
+def test_an_object_moves_in_the_captures_coordinates(run: Run, change) -> None:
+    id, here = objects_of(run.config)[1].id, underside(run, run.config)
+    assert change("move", "1", "--by", "0.5", "-0.25", "1.0", "--turn", "90", "--scale", "2") == (0, "objects: object_01 is moved now.")
+    (place,) = edit_now(run).places[id]
+    frame = capture_frame(run.config)
+    assert_close(frame.points(place.points(here)) - frame.points(here), torch.tensor([0.5, -0.25, 1.0]), 1e-4)
+    assert place.scale == pytest.approx(2) and place.rotation[3] == pytest.approx(math.sqrt(0.5))
+    assert change("move", "1", "--by", "0", "0", "1")[0] == 0, "moves add up"
+    assert_close(
+        frame.points(edit_now(run).places[id][0].points(here)) - frame.points(here),
+        torch.tensor([0.5, -0.25, 2.0]),
+        1e-4,
+    )
+    assert change("put-back", "1") == (0, "objects: object_01 is where photographed again.")
+    assert edit_now(run).places == {}
+    assert change("undo")[0] == 0 and len(edit_now(run).places) == 1
+
+
+def test_a_copy_stands_beside_the_object(run: Run, change) -> None:
+    id = objects_of(run.config)[1].id
+    assert change("copy", "object_01", "--by", "0.5", "0", "0") == (0, "objects: object_01 is copied now.")
+    first, second = edit_now(run).places[id]
+    assert first == HERE and second != HERE
+
+
+def test_colours(run: Run, change) -> None:
+    id = objects_of(run.config)[1].id
+    for words, expected in (
+        (["--hue", "120"], Hue(120.0)),
+        (["--channels", "brg"], Channels("brg")),
+        (["--tint", "0.1", "0.2", "0.3"], (0.1, 0.2, 0.3)),
+    ):
+        assert change("recolor", "1", *words) == (0, "objects: object_01 has other colours now.")
+        assert edit_now(run).colors == {id: expected}
+    assert change("recolor", "1", "--own") == (0, "objects: object_01 has its own colours again.")
+    assert edit_now(run).colors == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("move 1", "nothing would move; pass --by X Y Z"),
+        ("move 1 --scale 0", "--scale larger than 0"),
+        ("move 1 --by nan 0 0", "finite numbers"),
+        ("move 99 --by 1 0 0", "there is no 99"),
+        ("put-back 1", "object_01 stands where it was photographed"),
+        ("recolor 1", "pass one of --tint R G B"),
+        ("recolor 1 --hue 3 --own", "pass one of --tint R G B"),
+        ("recolor 1 --tint 2 0 0", r"a colour is not red, green and blue in [0, 1]"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_change_nothing(run: Run, change, words: str, sentence: str) -> None:
+    code, line = change(*words.split())
+    assert code == 1 and sentence in line and not (run.folder / "edit.json").exists()
