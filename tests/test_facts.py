@@ -101,7 +101,7 @@ def document(run: Run) -> dict:
     """What `disconerf objects --json` prints, measured by the trained networks."""
     pipeline = run.trainer.pipeline
     scene = pipeline.model.current.value
-    return listing(scene.objects, measure(pipeline, scene), capture_frame(run.config))
+    return listing(scene.objects, measure(pipeline, scene), capture_frame(run.config), Edit())
 
 
 def nearest(document: dict, place: tuple[float, float, float]) -> dict:

@@ -25,7 +25,7 @@ def listing(
     objects: Sequence[SceneObject],
     measured: Mapping[ObjectId, Measured],
     to_capture: Similarity,
-    edit: Edit = Edit(),
+    edit: Edit,
     scores: Mapping[ObjectId, float] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The document that `disconerf objects --json` prints.
