@@ -38,6 +38,8 @@ from browser import find_chromium, open_page, wait_for
 
 TITLE = '<script>alert("x")</script> & "cup"'
 BOX = UprightBox((0.0, 0.0, 0.0), (3.0, 2.0, 1.0), 0.0)
+REDUCED = {"name": "prefers-reduced-motion", "value": "reduce"}
+"""Without it the page scrolls so smoothly that a click misses."""
 RED, GREEN = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
 
 
@@ -291,7 +293,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory):
         wait_for(lambda: shown.run("document.querySelector('.js') !== null"), "the page's script")
         for domain in ("Log", "Runtime", "Network"):
             shown.call(f"{domain}.enable")
-        shown.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
+        shown.call("Emulation.setEmulatedMedia", features=[REDUCED])
         shown.call("Page.reload")
         wait_for(lambda: shown.run("document.querySelector('.js') !== null"), "the page's script")
         yield shown
@@ -341,10 +343,21 @@ def test_panes_are_shown_one_at_a_time(opened) -> None:
     assert opened.run(pressed) == ["Photographs"]
 
 
-def test_the_page_is_dark_at_a_press(opened) -> None:
-    light = opened.run("getComputedStyle(document.body).backgroundColor")
+def test_a_film_fills_its_pane(opened) -> None:
+    """An inline <picture> left it at its own size."""
+    opened.press("Film", ".tabs button")
+    width = "document.querySelector('.card {}').getBoundingClientRect().width"
+    assert opened.run(width.format(".pane.film img")) == pytest.approx(opened.run(width.format(".pane.film")), abs=1)
+
+
+def test_the_page_is_dark_at_a_press_and_light_on_paper(opened) -> None:
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = opened.run(ground)
     opened.press("Light or dark")
-    assert opened.run("getComputedStyle(document.body).backgroundColor") != light
+    assert opened.run(ground) != light
+    opened.call("Emulation.setEmulatedMedia", media="print")
+    assert opened.run(ground) == "rgb(255, 255, 255)"
+    opened.call("Emulation.setEmulatedMedia", media="", features=[REDUCED])
 
 
 def test_nothing_sticks_out_on_a_phone(opened) -> None:
