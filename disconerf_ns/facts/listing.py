@@ -101,9 +101,13 @@ def _facts(known: Measured | None, names: Mapping[ObjectId, str], to_capture: Si
         return dict.fromkeys((*SEEN, *EXTENT))
     scale = to_capture.scale
     beside = [{"id": other.id, "name": names[other.id], "gap": scale * other.gap} for other in known.neighbours]
-    seen = known.pixels, known.views, list(map(_sight, known.best_views)), beside
-    extent = dict.fromkeys(EXTENT) if known.extent is None else _extent(known.extent, to_capture)
-    return {**dict(zip(SEEN, seen)), **extent}
+    seen = {
+        "share_of_pixels": known.pixels,
+        "views": known.views,
+        "best_views": list(map(_sight, known.best_views)),
+        "neighbours": beside,
+    }
+    return seen | (dict.fromkeys(EXTENT) if known.extent is None else _extent(known.extent, to_capture))
 
 
 def _sight(sight: Sight) -> dict[str, Any]:
