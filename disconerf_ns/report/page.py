@@ -214,7 +214,7 @@ def _photo(photo: Photo) -> str:
 def _files(paths: Sequence[Path], folder: Path) -> str:
     if not paths:
         return ""
-    links = "".join(f'<li><a href="{_address(path, folder)}">{escape(path.name)}</a></li>' for path in paths)
+    links = "".join(f'<li><a href="{_address(path, folder)}">{escape(f"{path.parent.name}/{path.name}")}</a></li>' for path in paths)
     return f'<ul class="files">{links}</ul>'
 
 
