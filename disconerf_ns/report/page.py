@@ -214,7 +214,8 @@ def _photo(photo: Photo) -> str:
 def _files(paths: Sequence[Path], folder: Path) -> str:
     if not paths:
         return ""
-    links = "".join(f'<li><a href="{_address(path, folder)}">{escape(f"{path.parent.name}/{path.name}")}</a></li>' for path in paths)
+    rows = ((_address(path, folder), escape(f"{path.parent.name}/{path.name}")) for path in paths)
+    links = "".join(f'<li><a href="{address}">{name}</a></li>' for address, name in rows)
     return f'<ul class="files">{links}</ul>'
 
 
