@@ -14,7 +14,7 @@ from scene import BALLS
 
 from disconerf_ns.cli import main
 from disconerf_ns.facts.kept import KeptMeasurements, newest_checkpoint
-from disconerf_ns.facts.listing import listing
+from disconerf_ns.facts.listing import listing, sides
 from disconerf_ns.facts.measure import Extent, Measured, extent_of, measure
 from disconerf_ns.facts.neighbours import neighbours_of
 from disconerf_ns.facts.views import Sight, silhouette
@@ -68,6 +68,13 @@ def test_what_reaches_far_beyond_the_cameras_has_no_box() -> None:
     assert extent_of(near, far=1.5) is None
 
 
+def test_sizes_have_three_digits_of_the_longest_side() -> None:
+    brick = Extent(6.0, (0.0, 0.0, 0.0), UprightBox((0.0, 0.0, 0.0), (3.0, 2.0, 0.1), 0.0))
+    told = [sides(brick, unit) for unit in (0.1, 1.0, 1000.0)]
+    assert told == [("0.300", "0.200", "0.010"), ("3.00", "2.00", "0.10"), ("3000", "2000", "100")]
+    assert sides(None, 1.0) == ()
+
+
 def test_facts_are_told_in_the_frame_of_the_capture(scene_now: ArrangedScene) -> None:
     """x -> 2 R x + (1, 0, 0), R a quarter turn about x: z goes to -y."""
     half = 0.5**0.5
@@ -75,8 +82,11 @@ def test_facts_are_told_in_the_frame_of_the_capture(scene_now: ArrangedScene) ->
     each = scene_now.objects[0]
     box = UprightBox((0.0, 0.0, 1.0), (3.0, 2.0, 1.0), 0.0)
     known = Measured(Extent(5.0, (0.0, 1.0, 0.0), box), 0.1, 3, (), ())
-    document = listing([each], {each.id: known}, frame)
+    edit = Edit().hide(each.id).move(each.id, Similarity(translation=(0.0, 0.0, 3.0)))
+    document = listing([each], {each.id: known}, frame, edit, {each.id: 0.5})
     row = document["objects"][0]
+    assert row["hidden"] and row["title_score"] == 0.5
+    assert Similarity.of_json(row["places"][0]).close_to(Similarity(translation=(0.0, -6.0, 0.0)))
     assert document["frame"]["up"] == pytest.approx([0, -1, 0], abs=1e-6)
     assert Similarity.of_json(document["frame"]["scene_to_capture"]).close_to(frame)
     assert row["volume"] == pytest.approx(40) and row["centre"] == pytest.approx([1, 0, 2], abs=1e-6)
@@ -91,7 +101,7 @@ def document(run: Run) -> dict:
     """What `disconerf objects --json` prints, measured by the trained networks."""
     pipeline = run.trainer.pipeline
     scene = pipeline.model.current.value
-    return listing(scene.objects, measure(pipeline, scene), capture_frame(run.config))
+    return listing(scene.objects, measure(pipeline, scene), capture_frame(run.config), Edit())
 
 
 def nearest(document: dict, place: tuple[float, float, float]) -> dict:
@@ -142,12 +152,13 @@ def test_shares_of_pixels_are_those_of_the_labels(document: dict, run: Run) -> N
 def measuring(run: Run, monkeypatch: pytest.MonkeyPatch):
     """Counts how often objects are measured, always to the same end; forgets it before and after."""
     calls = []
-    cube = Extent(8.0, (0.0, 0.0, 0.0), UprightBox((0.0, 0.0, 0.0), (3.0, 2.0, 1.0), 0.0))
+    brick = Extent(6.0, (0.0, 0.0, 0.0), UprightBox((0.0, 0.0, 0.0), (3.0, 2.0, 1.0), 0.0))
 
     def fake(run, scene: ArrangedScene, advance) -> dict[ObjectId, Measured]:
-        calls.append(scene)
         sight = Sight("0003.png", 0.1, 1.0, True)
-        return {each.id: Measured(cube if each.number else None, 0.1, 9, (sight,), ()) for each in scene.objects}
+        told = [Measured(brick if each.number else None, 0.1, 9, (sight,), ()) for each in scene.objects]
+        calls.append(told)
+        return dict(zip((each.id for each in scene.objects), told))
 
     monkeypatch.setattr("disconerf_ns.facts.measure.measure", fake)
     files = [run.folder / name for name in ("measured.json", "edit.json")]
@@ -174,8 +185,8 @@ def test_the_table_fits_and_says_in_which_units_sizes_are(run: Run, measuring, c
     """Sizes were in nerfstudio's frame, unsaid, and the background had one."""
     assert main(["objects", "--load-config", str(run.config)]) == 0
     table = capsys.readouterr().out
-    scale = capture_frame(run.config).scale
-    assert f"{3 * scale:.3g} x {2 * scale:.3g} x {scale:.3g}" in table and "in the capture's units" in table
+    size = sides(measuring[0][1].extent, capture_frame(run.config).scale)
+    assert " x ".join(size) in table and "in the capture's units" in table
     assert max(map(len, table.splitlines())) <= 120
     assert next(line for line in table.splitlines() if "object_00" in line).split("│")[7].strip() == "-"
 

@@ -149,10 +149,11 @@ def test_objects_get_names_of_the_vocabulary_with_scores(run: Run, name) -> None
     assert all(each.title == "" for each in objects_of(run.config) if each.number is None)
 
 
-def test_names_that_a_person_gave_stay_and_those_of_a_model_do_not(run: Run, name, words: Path, tiny_clip) -> None:
+def test_names_that_a_person_gave_stay_and_those_of_a_model_do_not(run: Run, name, words: Path, capsys) -> None:
     assert name()[0] == 0
     one = objects_of(run.config)[1]
     main(["objects", "rename", "1", "floor lamp", "--load-config", str(run.config)])
+    capsys.readouterr()
     words.write_text("lamp\nchair\n")
     code, lines = name()
     assert code == 0 and not any("object_01" in line for line in lines)

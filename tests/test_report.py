@@ -19,6 +19,7 @@ from helpers import needs_system_package
 from PIL import Image
 
 from disconerf_ns.cli import main
+from disconerf_ns.errors import UserError
 from disconerf_ns.facts.measure import Extent, Measured
 from disconerf_ns.facts.neighbours import Neighbour
 from disconerf_ns.facts.views import Sight
@@ -37,6 +38,8 @@ from browser import find_chromium, open_page, wait_for
 
 TITLE = '<script>alert("x")</script> & "cup"'
 BOX = UprightBox((0.0, 0.0, 0.0), (3.0, 2.0, 1.0), 0.0)
+REDUCED = {"name": "prefers-reduced-motion", "value": "reduce"}
+"""Without it the page scrolls so smoothly that a click misses."""
 RED, GREEN = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
 
 
@@ -70,7 +73,7 @@ def cards() -> list[Card]:
 
 def whole_page(made: list[Card], folder: Path) -> str:
     blue = still(np.full((30, 40, 3), (0.0, 0.0, 1.0)))
-    seen = Overview("a/<b>.png", blue, blue, 40, 30, (Spot(made[0].each, 0.5, 0.5), Spot(made[1].each, 0.02, 0.1)))
+    seen = Overview("a/<b>.png", blue, blue, 40, 30, (Spot(made[0].each, (0.5, 0.5)), Spot(made[1].each, (0.02, 0.1))))
     tree = ObjectTree(2, (2, 2, -1), (NEVER, NEVER, 0.5))
     every = [*(card.each for card in made), thing(2)]
     facts = {"Software": "a < b", "Data": TITLE}
@@ -202,22 +205,47 @@ def test_a_surface_is_looked_at_from_the_camera_that_faces_it() -> None:
     assert top[0].tolist() == pytest.approx([0, 0, -1])
 
 
-def test_meshes_of_an_export_are_found_by_name_and_turned_upright(tmp_path: Path) -> None:
-    """The frame of the capture has y up; its scale is 2."""
+def test_files_of_an_export_are_found_by_name(tmp_path: Path) -> None:
+    for folder in ("meshes", "masks/alpha"):
+        (tmp_path / folder).mkdir(parents=True)
+    there = [
+        "object_03.ply",
+        "meshes/object_03_cup.glb",
+        "meshes/object_030.ply",
+        "masks/alpha/object_03.png",
+        "a.json",
+    ]
+    for name in there:
+        (tmp_path / name).touch()
+    found = files_of([thing(3), thing(5)], tmp_path)
+    assert found == {3: [tmp_path / "meshes/object_03_cup.glb", tmp_path / "object_03.ply"], 5: []}
+
+
+@pytest.mark.parametrize("suffix", ["ply", "obj", "glb"])
+def test_meshes_of_an_export_stand_upright_in_their_colours(tmp_path: Path, suffix: str) -> None:
+    """The frame of the capture has y up, and a unit of it is half of one of the scene.
+
+    A GLB's node turns its vertices, which are the capture's, and its colours are linear: 188 / 255 is light of 0.50.
+    """
     made = trimesh.creation.box((2, 4, 2))
-    made.visual.vertex_colors = [10, 20, 30, 255]
-    (tmp_path / "object_03_cup").mkdir()
-    for name in ("object_03.ply", "object_030.ply", "object_03_cup/mesh.glb", "object_04.obj", "manifest.json"):
-        (tmp_path / name).write_bytes(b"")
-    made.export(tmp_path / "object_03.ply")
-    (tmp_path / "object_03_cup" / "mesh.glb").unlink()
-    files = files_of([thing(3), thing(5)], tmp_path)
-    assert files == {3: [tmp_path / "object_03.ply"], 5: []}
+    made.visual.vertex_colors = [128, 0, 255, 255] if suffix == "glb" else [188, 0, 255, 255]
+    turned = trimesh.Scene()
+    turned.add_geometry(made, transform=trimesh.transformations.rotation_matrix(1.0, (1, 0, 0)))
+    path = tmp_path / f"object_03.{suffix}"
+    (turned if suffix == "glb" else made).export(path)
+    points = tmp_path / "object_03.ply" if suffix != "ply" else tmp_path / "object_03_points.ply"
+    trimesh.PointCloud(made.vertices).export(points)
     half = 0.5**0.5
-    mesh = exported_mesh(files[ObjectId(3)], Similarity(0.5, (half, half, 0.0, 0.0)))
+    mesh = exported_mesh([points, path], Similarity(0.5, (half, half, 0.0, 0.0)))
     assert mesh is not None and np.ptp(mesh.vertices, axis=0) == pytest.approx([1, 1, 2], abs=1e-5)
-    assert (mesh.colors == [10, 20, 30]).all()
-    assert exported_mesh([], Similarity()) is None
+    assert np.abs(mesh.colors.astype(int) - [188, 0, 255]).max() <= 1
+    assert exported_mesh([points], Similarity()) is None
+
+
+def test_a_broken_mesh_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "object_03.glb").write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"object_03\.glb cannot be read .* export it anew"):
+        exported_mesh([tmp_path / "object_03.glb"], Similarity())
 
 
 def test_a_dot_lies_on_its_object() -> None:
@@ -265,7 +293,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory):
         wait_for(lambda: shown.run("document.querySelector('.js') !== null"), "the page's script")
         for domain in ("Log", "Runtime", "Network"):
             shown.call(f"{domain}.enable")
-        shown.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
+        shown.call("Emulation.setEmulatedMedia", features=[REDUCED])
         shown.call("Page.reload")
         wait_for(lambda: shown.run("document.querySelector('.js') !== null"), "the page's script")
         yield shown
@@ -315,10 +343,21 @@ def test_panes_are_shown_one_at_a_time(opened) -> None:
     assert opened.run(pressed) == ["Photographs"]
 
 
-def test_the_page_is_dark_at_a_press(opened) -> None:
-    light = opened.run("getComputedStyle(document.body).backgroundColor")
+def test_a_film_fills_its_pane(opened) -> None:
+    """An inline <picture> left it at its own size."""
+    opened.press("Film", ".tabs button")
+    width = "document.querySelector('.card {}').getBoundingClientRect().width"
+    assert opened.run(width.format(".pane.film img")) == pytest.approx(opened.run(width.format(".pane.film")), abs=1)
+
+
+def test_the_page_is_dark_at_a_press_and_light_on_paper(opened) -> None:
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = opened.run(ground)
     opened.press("Light or dark")
-    assert opened.run("getComputedStyle(document.body).backgroundColor") != light
+    assert opened.run(ground) != light
+    opened.call("Emulation.setEmulatedMedia", media="print")
+    assert opened.run(ground) == "rgb(255, 255, 255)"
+    opened.call("Emulation.setEmulatedMedia", media="", features=[REDUCED])
 
 
 def test_nothing_sticks_out_on_a_phone(opened) -> None:

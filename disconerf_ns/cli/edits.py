@@ -63,7 +63,7 @@ class Change:
 
 @dataclass
 class Rename(Change):
-    """Give an object a name; an empty one takes it away."""
+    """Give an object of any size a name; an empty one takes it away."""
 
     object: One
     """Its number or name, such as 3, object_03 or teapot."""
@@ -77,12 +77,11 @@ class Rename(Change):
             UserError: there is no such object, the name is none, or another object has it.
         """
         edit, tree = self._opened()
-        (each,) = self._find([self.object])
-        name = self.name.strip()
+        every = [*objects_of(self.load_config), *other_objects_of(self.load_config)]
+        each, name = find_object(every, self.object), self.name.strip()
         if name and (fault := name_fault(name)):
             raise UserError(f"objects: {fault}; give another name.")
-        others = [*objects_of(self.load_config), *other_objects_of(self.load_config)]
-        taken = [other for other in others if other.id != each.id and name in (other.title, other.name) and name]
+        taken = [other for other in every if other.id != each.id and name in (other.title, other.name) and name]
         if taken:
             raise UserError(f"objects: {taken[0].name} is called {name} already; give another name.")
         if name == each.title:

@@ -41,7 +41,7 @@ class Name:
     """config.yml of the run."""
     vocabulary: Path
     """Text file with one word, or a few, a line: the names that objects can get."""
-    checkpoint: str = "google/siglip-base-patch16-224"
+    checkpoint: str = "openai/clip-vit-large-patch14"
     """Name of the model on Hugging Face's hub, which is fetched once, or a folder that holds the model."""
     objects: tuple[str, ...] = ()
     """Numbers or names of the objects to name; by default all."""
@@ -84,10 +84,11 @@ class Name:
         todo = self._to_name(scene, earlier)
         measured = measure_and_keep(run, scene, self.load_config)
         found = self._look(run, scene, model, todo, measured, words)
-        for id, given in found.items():
-            edit = edit.rename(id, given.name)
         if found:
-            History(self.load_config, tree).change(edit)
+            named = edit_of(self.load_config, tree)
+            for id, given in found.items():
+                named = named.rename(id, given.name)
+            History(self.load_config, tree).change(named)
             _keep_names(self.load_config, {**earlier, **found}, self.checkpoint)
         for each in todo:
             given = found.get(each.id)
@@ -134,7 +135,7 @@ class Name:
         fitting = {id: found for id, found in best.items() if found is not None}
         taken = {each.title for each in scene.all_objects if each.id not in {every.id for every in todo}}
         names = numbered({id: word for id, (word, _) in fitting.items()}, taken)
-        return {id: GivenName(names[id], *fitting[id], tuple(views[id])) for id in fitting}
+        return {id: GivenName(names[id], word, score, tuple(views[id])) for id, (word, score) in fitting.items()}
 
 
 def _crops(

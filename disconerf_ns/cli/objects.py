@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from disconerf_ns.cli.measured import measured_objects
+from disconerf_ns.cli.naming import given_names
 from disconerf_ns.errors import UserError
 from disconerf_ns.runs import capture_frame, check_granularity, edit_of, manifest_of, objects_of
 from disconerf_ns.scene.arrangement import all_objects
@@ -67,15 +68,17 @@ class Objects:
 
         discovered, tree = load_manifest(manifest_of(self.load_config))
         edit = edit_of(self.load_config, tree, self.granularity)
-        shown = {each.id for each in objects_of(self.load_config, self.granularity)}
-        listed = listed_tree(all_objects(discovered, tree, edit), tree, shown)
+        objects = objects_of(self.load_config, self.granularity)
+        listed = listed_tree(all_objects(discovered, tree, edit), tree, {each.id for each in objects})
         Console(width=max(Console().width, TREE_WIDTH)).print(listed)
 
     def _print_json(self) -> None:
         from disconerf_ns.facts.listing import listing
 
         edit, objects, measured = measured_objects(self.load_config, self.granularity)
-        document = listing(objects, measured, capture_frame(self.load_config), edit.hidden)
+        by_model, titles = given_names(self.load_config), {each.id: each.title for each in objects}
+        scores = {id: given.score for id, given in by_model.items() if titles.get(id) == given.name}
+        document = listing(objects, measured, capture_frame(self.load_config), edit, scores)
         print(json.dumps(document, indent=2, allow_nan=False))
 
     def _print_table(self) -> None:

@@ -45,7 +45,7 @@ class ImageTextModel:
 
     @torch.no_grad()
     def scores(
-        self, pictures: Sequence[UInt8[np.ndarray, "height width 3"]], sentences: Sequence[str]
+        self, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], sentences: Sequence[str]
     ) -> Float[Tensor, "pictures sentences"]:
         """How well each sentence fits each picture: the softmax over the sentences of the model's logits."""
         # SigLIP was trained with sentences padded to the model's length; CLIP ignores what is padded

@@ -1,15 +1,20 @@
-"""All facts of a run's objects as one JSON document, with every length in the frame of the capture."""
+"""All facts of a run's objects as one JSON document, with every length in the frame of the capture.
+
+Volume, centre, box and neighbours are those of where an object was photographed; `places` say where it stands instead.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
 from disconerf_ns.facts.measure import Extent, Measured
 from disconerf_ns.facts.views import Sight
+from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.scene.similarity import Similarity, Vector
 
@@ -20,7 +25,8 @@ def listing(
     objects: Sequence[SceneObject],
     measured: Mapping[ObjectId, Measured],
     to_capture: Similarity,
-    hidden: Collection[int] = (),
+    edit: Edit,
+    scores: Mapping[ObjectId, float] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The document that `disconerf objects --json` prints.
 
@@ -28,7 +34,8 @@ def listing(
         objects: the objects that are shown.
         measured: what was measured of them; what is missing is null.
         to_capture: scene coordinates to those of the capture.
-        hidden: ids that a person hides.
+        edit: says what is hidden, and where objects stand.
+        scores: scores in [0, 1] of the names that a model gave.
     """
     names = {each.id: each.name for each in objects}
     return {
@@ -38,7 +45,15 @@ def listing(
             "up": list(up(to_capture)),
             "scene_to_capture": to_capture.as_json(),
         },
-        "objects": [_row(each, measured.get(each.id), names, to_capture, each.id in hidden) for each in objects],
+        "objects": [
+            {
+                **_identity(each, scores.get(each.id)),
+                "hidden": each.id in edit.hidden,
+                "places": [_in_capture(place, to_capture).as_json() for place in edit.places_of(each.id)],
+                **_facts(measured.get(each.id), names, to_capture),
+            }
+            for each in objects
+        ],
     }
 
 
@@ -62,33 +77,37 @@ def up(to_capture: Similarity) -> Vector:
     return x, y, z
 
 
-def _row(
-    each: SceneObject, known: Measured | None, names: Mapping[ObjectId, str], to_capture: Similarity, hidden: bool
-) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _in_capture(place: Similarity, to_capture: Similarity) -> Similarity:
+    """What a similarity of scene coordinates does to those of the capture."""
+    return to_capture @ place @ to_capture.inverse()
+
+
+def _identity(each: SceneObject, score: float | None) -> dict[str, Any]:
+    return {
         "id": each.id,
         "number": each.number,
         "name": each.name,
         "title": each.title,
+        "title_score": score,
         "slots": sorted(each.slots),
         "color": list(each.color),
-        "hidden": hidden,
         "share_of_surface": each.share,
         "confidence": each.confidence,
     }
+
+
+def _facts(known: Measured | None, names: Mapping[ObjectId, str], to_capture: Similarity) -> dict[str, Any]:
     if known is None:
-        return {**row, **dict.fromkeys(("share_of_pixels", "views", "best_views", "neighbours", *EXTENT))}
-    beside = [
-        {"id": other.id, "name": names[other.id], "gap": other.gap * to_capture.scale} for other in known.neighbours
-    ]
-    return {
-        **row,
+        return dict.fromkeys((*SEEN, *EXTENT))
+    scale = to_capture.scale
+    beside = [{"id": other.id, "name": names[other.id], "gap": scale * other.gap} for other in known.neighbours]
+    seen = {
         "share_of_pixels": known.pixels,
         "views": known.views,
         "best_views": list(map(_sight, known.best_views)),
         "neighbours": beside,
-        **(dict.fromkeys(EXTENT) if known.extent is None else _extent(known.extent, to_capture)),
     }
+    return seen | (dict.fromkeys(EXTENT) if known.extent is None else _extent(known.extent, to_capture))
 
 
 def _sight(sight: Sight) -> dict[str, Any]:
@@ -101,8 +120,10 @@ def _sight(sight: Sight) -> dict[str, Any]:
     }
 
 
+SEEN = ("share_of_pixels", "views", "best_views", "neighbours")
+"""Entries that are null before the run's first checkpoint."""
 EXTENT = ("volume", "centre", "box")
-"""Entries that are null where nothing is solid, and for the background."""
+"""Entries that are null then too, and where nothing is solid, and for the background."""
 
 
 def _extent(extent: Extent, to_capture: Similarity) -> dict[str, Any]:

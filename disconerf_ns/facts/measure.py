@@ -57,8 +57,9 @@ class Measured:
         """Read `as_json`."""
         extent = content["extent"]
         if extent is not None:
-            box = {name: tuple(value) if isinstance(value, list) else value for name, value in extent["box"].items()}
-            extent = Extent(extent["volume"], tuple(extent["centre"]), UprightBox(**box))
+            box = extent["box"]
+            upright = UprightBox(tuple(box["centre"]), tuple(box["size"]), box["yaw"])
+            extent = Extent(extent["volume"], tuple(extent["centre"]), upright)
         sights = tuple(Sight(**sight) for sight in content["best_views"])
         beside = tuple(Neighbour(ObjectId(each["id"]), each["gap"]) for each in content["neighbours"])
         return cls(extent, content["pixels"], content["views"], sights, beside)

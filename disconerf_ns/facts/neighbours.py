@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from scipy import ndimage
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.solid import Solid
@@ -34,15 +34,15 @@ class _Shell:
     points: Float[np.ndarray, "voxels 3"]
     half: Float[np.ndarray, "voxels"]
     """Half of each voxel's edge."""
-    tree: cKDTree
+    tree: KDTree
     diagonal: float
 
     @classmethod
     def of(cls, solid: Solid) -> _Shell:
         filled = solid.grid.occupied.cpu().numpy()
-        outer = ~ndimage.binary_erosion(filled)[filled]
+        outer = np.logical_not(ndimage.binary_erosion(filled))[filled]
         points, volumes = (values.cpu().double().numpy()[outer] for values in (solid.points, solid.volumes))
-        return cls(points, np.cbrt(volumes) / 2, cKDTree(points), float(np.linalg.norm(np.ptp(points, axis=0))))
+        return cls(points, np.cbrt(volumes) / 2, KDTree(points), float(np.linalg.norm(np.ptp(points, axis=0))))
 
 
 def neighbours_of(solids: Mapping[ObjectId, Solid]) -> dict[ObjectId, tuple[Neighbour, ...]]:

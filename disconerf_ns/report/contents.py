@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -53,9 +54,8 @@ class Spot(NamedTuple):
     """Where the scene's picture shows an object."""
 
     each: SceneObject
-    x: float
-    y: float
-    """Fractions of the picture's width and height."""
+    at: tuple[float, float]
+    """(x, y) as fractions of the picture's width and height."""
 
 
 class Overview(NamedTuple):
@@ -111,12 +111,12 @@ def overview(run: EvaluatedRun, scene: ArrangedScene, measured: Mapping[ObjectId
     outputs = frame_outputs(frame)
     ids = frame.image(frame.labels().id)[..., 0].cpu().numpy()
     spots = tuple(
-        Spot(each, *middle(ids == each.id))
+        Spot(each, middle(ids == each.id))
         for each in scene.objects
         if measured[each.id].extent is not None and (ids == each.id).mean() > 1e-3
     )
-    pictures = (still(outputs[name].cpu().numpy()) for name in ("edited", "objects_overlay"))
-    return Overview(names[index], *pictures, shape[1], shape[0], spots)
+    as_it_is, in_colors = (still(outputs[name].cpu().numpy()) for name in ("edited", "objects_overlay"))
+    return Overview(names[index], as_it_is, in_colors, shape[1], shape[0], spots)
 
 
 def training_view(run: EvaluatedRun, scene: ArrangedScene, index: int, size: int) -> Frame:
@@ -212,22 +212,18 @@ def photos(
         photograph = read_image(dataset.image_filenames[index])
         for id in here:
             if (ids == id).any():
-                top, left, side = box_around(ids == id, photograph.shape[:2])
+                top, left, side = box_around(ids == id, (photograph.shape[0], photograph.shape[1]))
                 inside = photograph[max(top, 0) : top + side, max(left, 0) : left + side]
                 found[id][name] = Photo(name, still(inside, PHOTO))
     return {id: tuple(found[id][name] for name in names if name in found[id]) for id, names in wanted.items()}
 
 
 def files_of(objects: Sequence[SceneObject], folder: Path) -> dict[ObjectId, list[Path]]:
-    """The files of an export that are about each object: those whose name, or whose folder's, begins with its name.
+    """The files of an export that are about each object: those in the folder, or one below, that begin with its name.
 
     Args:
         objects: the objects.
         folder: the export's folder.
     """
-    every = sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
-    return {each.id: [file for file in every if _is_about(file.relative_to(folder), each.name)] for each in objects}
-
-
-def _is_about(file: Path, name: str) -> bool:
-    return any(part == name or part.startswith((f"{name}.", f"{name}_", f"{name}-")) for part in file.parts)
+    every = sorted(file for pattern in ("*", "*/*") for file in folder.glob(pattern) if file.is_file())
+    return {each.id: [file for file in every if re.match(rf"{each.name}[._]", file.name)] for each in objects}

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from jaxtyping import Float, Int, UInt8
 from scipy import ndimage
 from skimage.measure import marching_cubes
 
+from disconerf_ns.errors import UserError, reason
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.similarity import Similarity
@@ -26,7 +28,7 @@ DEPTHS = (0.0, 0.5, 1.0)
 """Voxels below the surface at which colours are looked up; denser places count more."""
 STEPS = 2**16 - 1
 """Steps of a packed coordinate."""
-SUFFIXES = (".glb", ".ply", ".obj")
+SUFFIXES = (".ply", ".obj", ".glb")
 """Files that hold meshes, the best first."""
 
 
@@ -145,18 +147,42 @@ def exported_mesh(files: Sequence[Path], to_scene: Similarity) -> Mesh | None:
     """The mesh that some files of an export hold; None if none of them does.
 
     Args:
-        files: files of one object.
-        to_scene: the frame of the capture, in which they are, to the scene's.
+        files: files of one object, of `disconerf export`.
+        to_scene: the frame of the capture, in which their vertices are, to the scene's.
+    Raises:
+        UserError: a file cannot be read.
     """
-    import trimesh
-
     for suffix in SUFFIXES:
         for file in (file for file in files if file.suffix.lower() == suffix):
-            loaded = trimesh.load(file, force="mesh", process=False)
-            if isinstance(loaded, trimesh.Trimesh) and len(loaded.faces) > 0:
+            if (loaded := _loaded(file)) is not None:
                 points = to_scene.points(torch.from_numpy(np.array(loaded.vertices, dtype=float)))
-                seen = loaded.visual
-                textured = isinstance(seen, trimesh.visual.TextureVisuals)
-                colors = np.array((seen.to_color() if textured else seen).vertex_colors)[:, :3]
-                return Mesh(points.numpy(), colors.astype(np.uint8), np.array(loaded.faces, dtype=np.int64))
+                colors = _vertex_colors(loaded, linear=suffix == ".glb")
+                return Mesh(points.numpy(), colors, np.array(loaded.faces, dtype=np.int64))
     return None
+
+
+def _loaded(file: Path) -> Any:
+    """The first mesh of a file as trimesh's, its vertices as they are stored; None if there is none."""
+    import trimesh
+
+    try:
+        scene = trimesh.load_scene(file, process=False)
+    except Exception as error:  # whatever trimesh makes of a broken file
+        raise UserError(f"report: {file} cannot be read ({reason(error)}); export it anew.") from error
+    meshes = (each for each in scene.geometry.values() if isinstance(each, trimesh.Trimesh))
+    return next((each for each in meshes if len(each.faces) > 0), None)
+
+
+def _vertex_colors(loaded: Any, linear: bool) -> UInt8[np.ndarray, "vertices 3"]:
+    """The sRGB colours of trimesh's vertices; those of a texture where there is one, which is never linear.
+
+    Args:
+        loaded: trimesh's mesh.
+        linear: whether colours at vertices are light, as glTF says.
+    """
+    if hasattr(loaded.visual, "to_color"):
+        return np.array(loaded.visual.to_color().vertex_colors)[:, :3].astype(np.uint8)
+    colors = np.array(loaded.visual.vertex_colors)[:, :3] / 255
+    if linear:
+        colors = np.where(colors <= 0.0031308, 12.92 * colors, 1.055 * colors ** (1 / 2.4) - 0.055)
+    return (255 * colors).round().astype(np.uint8)

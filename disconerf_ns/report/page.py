@@ -76,7 +76,7 @@ def page(
 
 
 def _static(name: str) -> str:
-    return files("disconerf_ns.report").joinpath("static", name).read_text(encoding="utf-8")
+    return (files("disconerf_ns.report") / "static" / name).read_text(encoding="utf-8")
 
 
 def rgb(color: tuple[float, float, float]) -> str:
@@ -100,8 +100,9 @@ Move the line; a dot leads to its object.</figcaption></figure>"""
 
 
 def _spot(spot: Spot) -> str:
-    side = " left" if spot.x < EDGE else " right" if spot.x > 1 - EDGE else ""
-    style = f"--x:{100 * spot.x:.2f}%;--y:{100 * spot.y:.2f}%;--c:{rgb(spot.each.color)}"
+    x, y = spot.at
+    side = " left" if x < EDGE else " right" if x > 1 - EDGE else ""
+    style = f"--x:{100 * x:.2f}%;--y:{100 * y:.2f}%;--c:{rgb(spot.each.color)}"
     return f'<a class="spot{side}" href="#{spot.each.name}" style="{style}"><span>{escape(spot.each.label)}</span></a>'
 
 
@@ -213,7 +214,8 @@ def _photo(photo: Photo) -> str:
 def _files(paths: Sequence[Path], folder: Path) -> str:
     if not paths:
         return ""
-    links = "".join(f'<li><a href="{_address(path, folder)}">{escape(path.name)}</a></li>' for path in paths)
+    rows = ((_address(path, folder), escape(f"{path.parent.name}/{path.name}")) for path in paths)
+    links = "".join(f'<li><a href="{address}">{name}</a></li>' for address, name in rows)
     return f'<ul class="files">{links}</ul>'
 
 

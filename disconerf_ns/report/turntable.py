@@ -35,4 +35,4 @@ def turntable(scene: ArrangedScene, filmed: SceneObject, photographs: Cameras, f
     """
     shot, subject = orbit(scene, filmed, photographs, frames, size), Subject(scene, filmed.id)
     pictures = (subject.picture(shot.cameras[number : number + 1]) for number in range(len(shot.cameras)))
-    return Turntable(tuple(pictures), shot.remark)
+    return Turntable(tuple(pictures), "" if shot.remark.startswith("0%") else shot.remark)
