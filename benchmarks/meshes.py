@@ -84,7 +84,11 @@ class Row:
 
 
 def seen(
-    points: Float[np.ndarray, "n 3"], camera: Pinhole, poses: Float[np.ndarray, "views 4 4"], scene: Trimesh, behind: float
+    points: Float[np.ndarray, "n 3"],
+    camera: Pinhole,
+    poses: Float[np.ndarray, "views 4 4"],
+    scene: Trimesh,
+    behind: float,
 ) -> Bool[np.ndarray, "n"]:
     """Whether points are in a picture of a view and not more than `behind` it behind what the scene shows there."""
     visible = np.zeros(len(points), bool)
@@ -123,7 +127,9 @@ def exported(options: Meshes) -> dict[str, Trimesh]:
     return meshes
 
 
-def compare(truth: dict[str, Trimesh], meshes: dict[str, Trimesh], camera: Pinhole, poses: np.ndarray) -> tuple[list[Row], float]:
+def compare(
+    truth: dict[str, Trimesh], meshes: dict[str, Trimesh], camera: Pinhole, poses: np.ndarray
+) -> tuple[list[Row], float]:
     """A row per true object that is seen and has a mesh, and the scene's size."""
     places = poses[:, :3, 3]
     inner = [mesh.bounds for mesh in truth.values() if not surrounds(mesh, places)]
@@ -200,7 +206,9 @@ def main(options: Meshes) -> None:
     Console(width=120).print(table)
     missing = sorted(truth.keys() - {row.true for row in rows})
     chamfers = [row.chamfer for row in rows]
-    print(f"chamfer: mean {np.mean(chamfers):.2f} %, largest {max(chamfers):.2f} %; without a mesh: {', '.join(missing)}")
+    print(
+        f"chamfer: mean {np.mean(chamfers):.2f} %, largest {max(chamfers):.2f} %; without a mesh: {', '.join(missing)}"
+    )
     content = {
         "layout": options.layout,
         "resolution": options.resolution,

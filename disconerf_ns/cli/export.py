@@ -107,7 +107,15 @@ class Export:
         print(f"export: {written} object{'s' if written != 1 else ''}; {self.output_dir / MANIFEST} lists them.")
 
     def _check(self) -> None:
-        least = {"resolution": 8, "faces": 0, "texture": 0, "points": 1, "thumbnail_size": 16, "hulls": 1, "downscale": 1}
+        least = {
+            "resolution": 8,
+            "faces": 0,
+            "texture": 0,
+            "points": 1,
+            "thumbnail_size": 16,
+            "hulls": 1,
+            "downscale": 1,
+        }
         for option, number in least.items():
             if getattr(self, option) < number:
                 name = option.replace("_", "-")

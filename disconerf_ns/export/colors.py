@@ -72,7 +72,8 @@ def colors_of(
     with scene.trained.radiance.still():
         for weight, along in zip(weights, directions):
             shades = [
-                scene.trained.radiance.shade(some, those)[1] for some, those in zip(points.split(AT_ONCE), along.split(AT_ONCE))
+                scene.trained.radiance.shade(some, those)[1]
+                for some, those in zip(points.split(AT_ONCE), along.split(AT_ONCE))
             ]
             total += weight[:, None] * torch.cat(shades).to(total)
     rgb = total / weights.sum(0)[:, None]

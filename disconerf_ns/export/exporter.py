@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +15,8 @@ from torch import Tensor
 
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of, views_of
-from disconerf_ns.export.colors import UNSEEN, colors_of, views_of as seen_from
+from disconerf_ns.export.colors import UNSEEN, colors_of
+from disconerf_ns.export.colors import views_of as seen_from
 from disconerf_ns.export.facts import facts_of
 from disconerf_ns.export.frames import Capture
 from disconerf_ns.export.mesh import ObjectMesh, surface
@@ -150,8 +151,6 @@ def made_mesh(scene: ArrangedScene, each: SceneObject, cameras, options: ExportO
     Raises:
         UserError: the object has no surface.
     """
-    from dataclasses import replace
-
     mesh, grid = surface(scene, each, cameras, options.resolution, options.faces)
 
     def seen(points: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> tuple[Tensor, Tensor]:
@@ -166,7 +165,9 @@ def made_mesh(scene: ArrangedScene, each: SceneObject, cameras, options: ExportO
     if not options.watertight:
         mesh = mesh.only(weights[0] >= UNSEEN)
         if len(mesh) == 0:
-            raise UserError(f"export: {each.label} has no surface that a training camera sees; leave out --no-watertight.")
+            raise UserError(
+                f"export: {each.label} has no surface that a training camera sees; leave out --no-watertight."
+            )
     return textured(mesh, colors, options.texture) if options.texture else mesh
 
 

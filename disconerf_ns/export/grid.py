@@ -55,7 +55,9 @@ class ObjectGrid:
         step = float((high - low).amax()) / resolution
         shape = [int(n) + 2 * MARGIN + 1 for n in ((high - low) / step).ceil()]
         density = torch.zeros(shape, device=low.device)
-        grid = cls(low - MARGIN * step, step, radiance.contraction, density, torch.zeros_like(density, dtype=torch.bool))
+        grid = cls(
+            low - MARGIN * step, step, radiance.contraction, density, torch.zeros_like(density, dtype=torch.bool)
+        )
         corners = torch.cartesian_prod(*(torch.arange(n, device=low.device) for n in shape))
         with radiance.still():
             for some in corners.split(AT_ONCE):
