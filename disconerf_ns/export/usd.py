@@ -17,6 +17,9 @@ from disconerf_ns.files import write_whole
 MOST_CORNERS = 64
 """Corners of a convex piece, at most; PhysX takes no more."""
 
+VOXELS = 20_000
+"""Voxels in which V-HACD looks at a mesh."""
+
 
 def check_usd() -> None:
     """Refuse USDZ where usd-core is not installed.
@@ -44,7 +47,7 @@ def convex_pieces(mesh: trimesh.Trimesh, most: int) -> list[trimesh.Trimesh]:
         return [mesh.convex_hull]
     from trimesh.decomposition import convex_decomposition
 
-    parts = convex_decomposition(mesh, maxConvexHulls=most, maxNumVerticesPerCH=MOST_CORNERS)
+    parts = convex_decomposition(mesh, maxConvexHulls=most, maxNumVerticesPerCH=MOST_CORNERS, resolution=VOXELS)
     return [trimesh.Trimesh(part["vertices"], part["faces"], process=False).convex_hull for part in parts]
 
 
