@@ -34,6 +34,7 @@ def export(run: Run, folder: Path, *options: str) -> int:
 def nearest(run: Run) -> str:
     """Name of the object whose box has its middle nearest to the ball."""
     frame = capture_frame(run.config)
+
     def away(each) -> float:
         return float((frame.points(torch.tensor(each.box).mean(0)) - torch.tensor(CENTRE)).norm())
 

@@ -19,7 +19,7 @@ from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.occupancy import Occupancy
 
 REACH = 4
-"""Solid voxels are looked around by so many voxels: haze that belongs to the surface lies there, other haze does not."""
+"""Voxels around the solid ones in which the fuzz of their surface lies."""
 HAZE = 0.1
 """Opacity over that distance below which density around solid voxels is haze."""
 MARGIN = 2

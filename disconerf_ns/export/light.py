@@ -1,9 +1,9 @@
 """What light leaves of an object: a point is inside of it if light from hardly any training camera gets there.
 
 With T(c, x) the fraction of light that passes the object's own density between camera c and point x, the object's
-inside is where the second largest T over the cameras is below 1/2. Its border is where a ray has lost half of its light:
-the depth that nerfacto renders. So no density has to be chosen, a surface may be as fuzzy as it likes, and what no
-camera looks into, such as the hollow that training leaves below every surface, is inside.
+inside is where the second largest T over the cameras is below 1/2. Its border is where a ray has lost half of its
+light: the depth that nerfacto renders. So no density has to be chosen, a surface may be as fuzzy as it likes, and what
+no camera looks into, such as the hollow that training leaves below every surface, is inside.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def light(grid: ObjectGrid, camera: Cameras, positions: Float[Tensor, "n 3"]) ->
     """T of one camera: the fraction of light in [0, 1] that passes the object's density on the way to points.
 
     Optical depths are summed along rays that lie evenly in the part of the picture that shows the points, by the
-    trapezoidal rule, and what is left of the light is looked up between them. A point that is not in the picture gets no light.
+    trapezoidal rule, and what is left of the light is looked up between them. A point that is not in the picture gets
+    no light.
 
     Args:
         grid: the density.

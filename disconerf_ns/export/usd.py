@@ -54,7 +54,8 @@ def convex_pieces(mesh: trimesh.Trimesh, most: int) -> list[trimesh.Trimesh]:
 def write_usdz(path: Path, mesh: ObjectMesh, capture: Capture, pieces: int) -> Path:
     """Write a USDZ package: the mesh with its colours, and convex pieces with UsdPhysics' collision API.
 
-    z is up: the root turns the capture's up axis there. `metersPerUnit` is what the capture's unit is known to be, or 1.
+    z is up: the root turns the capture's up axis there. `metersPerUnit` is what the capture's unit is known to be, or
+    1.
 
     Args:
         path: the file without suffix.
