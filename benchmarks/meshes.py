@@ -3,8 +3,8 @@
     python -m benchmarks.meshes --run outputs/table/disconerf-small/TIME/config.yml --layout table
 
 Distances are a mean over points of one surface to the nearest point of the other, in percent of the scene's size: the
-diagonal of the box around all true objects but what surrounds the cameras. A true point counts if a training camera sees
-it in the true scene. A point of a mesh counts if a training camera would see it on the mesh among the other true
+diagonal of the box around all true objects but what surrounds the cameras. A true point counts if a training camera
+sees it in the true scene. A point of a mesh counts if a training camera would see it on the mesh among the other true
 objects. The chamfer distance is the mean of both directions. Objects are matched one to one by which lies nearest.
 """
 

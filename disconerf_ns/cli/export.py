@@ -30,9 +30,9 @@ class Export:
         "points",
         "thumbnails",
     )
-    """What is written: meshes; point clouds (PLY); thumbnails (PNG with alpha); masks, the labels in every training view
-    as 16-bit PNGs and COCO's JSON; alphas, each object's opacity in every training view without what hides it; usdz, for
-    simulators, with convex pieces that collide. Oriented boxes are in manifest.json."""
+    """What is written: meshes; point clouds (PLY); thumbnails (PNG with alpha); masks, the labels in every training
+    view as 16-bit PNGs and COCO's JSON; alphas, each object's opacity in every training view without what hides it;
+    usdz, for simulators, with convex pieces that collide. Oriented boxes are in manifest.json."""
     formats: tuple[Literal["glb", "ply", "obj"], ...] = ("glb", "ply")
     """Formats of the meshes."""
     resolution: int = 96

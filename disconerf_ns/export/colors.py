@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
+from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -56,7 +57,7 @@ def colors_of(
 ) -> Float[Tensor, "n 3"]:
     """RGB in [0, 1] of points of an object, as the edit colours it: a mean over the cameras that see them best.
 
-    A point that no camera sees has the colour that it shows along its inward normal.
+    A point that no camera sees has the colour of the nearest one that is seen: the field knows none there.
 
     Args:
         scene: the scene.
@@ -77,4 +78,7 @@ def colors_of(
             ]
             total += weight[:, None] * torch.cat(shades).to(total)
     rgb = total / weights.sum(0)[:, None]
+    if unseen.any() and not unseen.all():
+        _, nearest = cKDTree(points[~unseen].cpu().numpy()).query(points[unseen].cpu().numpy())
+        rgb[unseen] = rgb[~unseen][torch.from_numpy(nearest).to(rgb.device)]
     return scene.table.tint(rgb, torch.full((len(points),), id, device=points.device)).clamp(0, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -151,8 +151,6 @@ def made_mesh(scene: ArrangedScene, each: SceneObject, cameras, options: ExportO
     Raises:
         UserError: the object has no surface.
     """
-    from dataclasses import replace
-
     mesh, grid = surface(scene, each, cameras, options.resolution, options.faces)
 
     def seen(points: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> tuple[Tensor, Tensor]:

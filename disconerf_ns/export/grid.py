@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,9 @@ from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.occupancy import Occupancy
 
 REACH = 4
-"""Solid voxels are looked around by so many voxels: haze that belongs to the surface lies there, other haze does not."""
+"""Voxels around the solid ones in which the fuzz of their surface lies."""
+HAZE = 0.1
+"""Opacity over that distance below which density around solid voxels is haze."""
 MARGIN = 2
 """Empty layers around the grid, which close every surface."""
 AT_ONCE = 2**18
@@ -37,7 +40,7 @@ class ObjectGrid:
     density: Float[Tensor, "x y z"]
     """Density times ownership, per scene unit; 0 away from the solid voxels."""
     near: Bool[Tensor, "x y z"]
-    """Corners that are the object's, at its solid voxels."""
+    """Corners that are the object's: in its solid voxels and what they enclose, or close to them and no haze."""
 
     @classmethod
     def of(cls, scene: ArrangedScene, id: ObjectId, resolution: int) -> ObjectGrid:
@@ -48,16 +51,17 @@ class ObjectGrid:
             id: the object; something of it is solid.
             resolution: cubes along the longest side of what is solid.
         """
-        around, radiance = _grown(_filled(scene.solid(id).grid), REACH), scene.trained.radiance
+        filled, radiance = _filled(scene.solid(id).grid), scene.trained.radiance
+        around = _grown(filled, REACH)
         cells = around.occupied.nonzero()
         cell = around.size / len(around.occupied)
         low, high = around.low + cells.amin(0) * cell, around.low + (cells.amax(0) + 1) * cell
         step = float((high - low).amax()) / resolution
         shape = [int(n) + 2 * MARGIN + 1 for n in ((high - low) / step).ceil()]
         density = torch.zeros(shape, device=low.device)
-        grid = cls(
-            low - MARGIN * step, step, radiance.contraction, density, torch.zeros_like(density, dtype=torch.bool)
-        )
+        nowhere = torch.zeros_like(density, dtype=torch.bool)
+        grid = cls(low - MARGIN * step, step, radiance.contraction, density, nowhere)
+        reach = REACH * float(cell.amax()) / step * grid.cube(scene.solid(id).points)
         corners = torch.cartesian_prod(*(torch.arange(n, device=low.device) for n in shape))
         with radiance.still():
             for some in corners.split(AT_ONCE):
@@ -67,7 +71,9 @@ class ObjectGrid:
                     x, y, z = some[there].unbind(-1)
                     own = belonging(scene.owners(positions[there]), id)
                     density[x, y, z] = radiance.density(positions[there]) * own
-                    grid.near[x, y, z] = own > 0.5
+                    grid.near[x, y, z] = (own > 0.5) & (
+                        filled.holds(positions[there]) | (density[x, y, z] * reach > -math.log1p(-HAZE))
+                    )
         return grid
 
     def scene(self, places: Shaped[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:

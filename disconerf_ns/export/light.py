@@ -1,9 +1,9 @@
 """What light leaves of an object: a point is inside of it if light from hardly any training camera gets there.
 
 With T(c, x) the fraction of light that passes the object's own density between camera c and point x, the object's
-inside is where the second largest T over the cameras is below 1/2. Its border is where a ray has lost half of its light:
-the depth that nerfacto renders. So no density has to be chosen, a surface may be as fuzzy as it likes, and what no
-camera looks into, such as the hollow that training leaves below every surface, is inside.
+inside is where the second largest T over the cameras is below 1/2. Its border is where a ray has lost half of its
+light: the depth that nerfacto renders. So no density has to be chosen, a surface may be as fuzzy as it likes, and what
+no camera looks into, such as the hollow that training leaves below every surface, is inside.
 """
 
 from __future__ import annotations
@@ -62,8 +62,9 @@ def spread(cameras: Cameras) -> Iterator[Cameras]:
 def light(grid: ObjectGrid, camera: Cameras, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
     """T of one camera: the fraction of light in [0, 1] that passes the object's density on the way to points.
 
-    Optical depths are summed along rays that lie evenly in the part of the picture that shows the points, and looked up
-    between them. A point that is not in the picture gets no light.
+    Optical depths are summed along rays that lie evenly in the part of the picture that shows the points, by the
+    trapezoidal rule, and what is left of the light is looked up between them. A point that is not in the picture gets
+    no light.
 
     Args:
         grid: the density.
@@ -86,9 +87,10 @@ def light(grid: ObjectGrid, camera: Cameras, positions: Float[Tensor, "n 3"]) ->
     u, v, w = (low[k] + (high - low)[k] * torch.linspace(0, 1, n).to(low) for k, n in enumerate(counts))
     along = torch.stack(torch.broadcast_tensors(u, v[:, None], u.new_tensor(-1.0)), -1)
     places = grid.places(pose[:, 3] + w[:, None, None, None] * (along @ pose[:, :3].T))
-    thickness = grid.at(grid.density, places).cumsum(0) * (w[1] - w[0]) * along.norm(dim=-1)
+    density = grid.at(grid.density, places)
+    thickness = (density.cumsum(0) - (density[0] + density) / 2) * (w[1] - w[0]) * along.norm(dim=-1)
     unit = (2 * (seen - low) / (high - low) - 1).view(1, 1, 1, -1, 3)
-    reached[looked] = torch.exp(-grid_sample(thickness[None, None], unit, align_corners=True).flatten())
+    reached[looked] = grid_sample(torch.exp(-thickness)[None, None], unit, align_corners=True).flatten()
     return reached
 
 

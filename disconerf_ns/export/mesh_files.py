@@ -63,9 +63,14 @@ def write_points(path: Path, mesh: ObjectMesh, count: int) -> Path:
     normals = (mesh.normals.cpu().numpy()[corners] * shares).sum(1)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-9)
     colors = _bytes((mesh.colors.cpu().numpy()[corners] * shares).sum(1))
-    names = [*(f"{name}:f4" for name in ("x", "y", "z", "nx", "ny", "nz")), "red:u1", "green:u1", "blue:u1"]
-    rows = np.empty(count, [tuple(name.split(":")) for name in names])
-    for name, column in zip(rows.dtype.names, np.concatenate([points, normals, colors], 1).T):
+    kinds = [
+        *((name, "f4") for name in ("x", "y", "z", "nx", "ny", "nz")),
+        ("red", "u1"),
+        ("green", "u1"),
+        ("blue", "u1"),
+    ]
+    rows = np.empty(count, kinds)
+    for (name, _), column in zip(kinds, np.concatenate([points, normals, colors], 1).T):
         rows[name] = column
     return _written({path.with_name(f"{path.name}.ply"): ply_bytes(rows)})[0]
 

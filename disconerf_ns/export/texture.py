@@ -46,8 +46,11 @@ def textured(mesh: ObjectMesh, bake: Baker, size: int) -> ObjectMesh:
     )
     image, known = np.zeros((size, size, 3)), np.zeros((size, size), bool)
     image[texels[:, 0], texels[:, 1]], known[texels[:, 0], texels[:, 1]] = rgb.cpu().numpy(), True
-    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
-    filled = image[tuple(nearest)] if known.any() else image
+    if not known.any():  # no face covers the middle of a pixel
+        image[:], known[:] = mesh.colors.mean(0).cpu().numpy(), True
+    distances, indices = np.zeros(known.shape), np.zeros((2, *known.shape), np.int32)
+    ndimage.distance_transform_edt(~known, return_indices=True, distances=distances, indices=indices)
+    filled = image[indices[0], indices[1]]
     return replace(split, texture=Texture(uv.astype(np.float32), (255 * filled + 0.5).astype(np.uint8)))
 
 

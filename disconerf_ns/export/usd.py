@@ -17,6 +17,9 @@ from disconerf_ns.files import write_whole
 MOST_CORNERS = 64
 """Corners of a convex piece, at most; PhysX takes no more."""
 
+VOXELS = 20_000
+"""Voxels in which V-HACD looks at a mesh."""
+
 
 def check_usd() -> None:
     """Refuse USDZ where usd-core is not installed.
@@ -44,14 +47,15 @@ def convex_pieces(mesh: trimesh.Trimesh, most: int) -> list[trimesh.Trimesh]:
         return [mesh.convex_hull]
     from trimesh.decomposition import convex_decomposition
 
-    parts = convex_decomposition(mesh, maxConvexHulls=most, maxNumVerticesPerCH=MOST_CORNERS)
+    parts = convex_decomposition(mesh, maxConvexHulls=most, maxNumVerticesPerCH=MOST_CORNERS, resolution=VOXELS)
     return [trimesh.Trimesh(part["vertices"], part["faces"], process=False).convex_hull for part in parts]
 
 
 def write_usdz(path: Path, mesh: ObjectMesh, capture: Capture, pieces: int) -> Path:
     """Write a USDZ package: the mesh with its colours, and convex pieces with UsdPhysics' collision API.
 
-    z is up: the root turns the capture's up axis there. `metersPerUnit` is what the capture's unit is known to be, or 1.
+    z is up: the root turns the capture's up axis there. `metersPerUnit` is what the capture's unit is known to be, or
+    1.
 
     Args:
         path: the file without suffix.

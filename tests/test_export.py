@@ -1,0 +1,336 @@
+"""Meshes of a ball that is a formula, and their files, read back by programs that we did not write."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from helpers import assert_close
+from made_scene import CENTRE, COLOR, OTHER, RADIUS, SMALL, made_cameras, made_scene
+from nerfstudio.data.datasets.base_dataset import InputDataset
+from PIL import Image
+from plyfile import PlyData
+from pycocotools.coco import COCO
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.export import usd
+from disconerf_ns.export.exporter import ExportOptions, export, made_mesh, surrounding
+from disconerf_ns.export.facts import facts_of
+from disconerf_ns.export.frames import Capture
+from disconerf_ns.export.mesh import ObjectMesh
+from disconerf_ns.export.mesh_files import linear, write_mesh, write_points
+from disconerf_ns.export.simplify import simplified
+from disconerf_ns.export.texture import rasterized
+from disconerf_ns.export.thumbnail import write_thumbnail
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.current import CurrentScene
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.similarity import Similarity
+
+OPTIONS = ExportOptions(resolution=40, faces=4000)
+TURNED = Similarity.about(
+    (0.1, 0.2, 0.3), (math.cos(math.pi / 4), math.sin(math.pi / 4), 0.0, 0.0), scale=2.5, move=(1.0, -2.0, 0.5)
+)
+"""A quarter turn about x, as a dataparser undoes: the scene's up is the capture's -y."""
+
+
+@pytest.fixture(scope="module")
+def scene() -> ArrangedScene:
+    return made_scene()
+
+
+@pytest.fixture(scope="module")
+def ball(scene: ArrangedScene) -> ObjectMesh:
+    return made_mesh(scene, scene.objects[0], made_cameras(), OPTIONS)
+
+
+def as_shape(mesh: ObjectMesh) -> trimesh.Trimesh:
+    return trimesh.Trimesh(mesh.vertices.numpy(), mesh.faces.numpy(), process=False)
+
+
+def test_a_ball_is_a_closed_ball_without_haze_and_crumbs(ball: ObjectMesh) -> None:
+    away = ball.vertices - CENTRE
+    assert away.norm(dim=-1).numpy() == pytest.approx(RADIUS, abs=0.02), "a cube is 0.019 wide"
+    assert float(away.norm(dim=-1).mean()) == pytest.approx(RADIUS, abs=0.01)
+    shape = as_shape(ball)
+    assert shape.is_watertight and shape.is_winding_consistent and len(ball.faces) <= OPTIONS.faces
+    assert shape.volume == pytest.approx(4 / 3 * math.pi * RADIUS**3, rel=0.05), "outwards, and filled"
+    outwards = (torch.nn.functional.normalize(away, dim=-1) * ball.normals).sum(-1)
+    assert outwards.min() > 0.9 and outwards.mean() > 0.99
+
+
+def test_a_ball_has_the_colour_that_cameras_see(ball: ObjectMesh) -> None:
+    """Inside it is black."""
+    assert ball.vertices[:, 2].min() < CENTRE[2] - 0.9 * RADIUS, "and where they do not see it, its neighbours' colour"
+    assert_close(ball.colors, torch.tensor(COLOR).expand(len(ball.colors), 3), 0.01)
+
+
+def test_a_recoloured_ball_is_exported_in_its_colour(scene: ArrangedScene) -> None:
+    blue = scene.with_edit(Edit().recolor(scene.objects[0].id, (0.0, 0.0, 1.0)))
+    mesh = made_mesh(blue, blue.objects[0], made_cameras(), ExportOptions(resolution=16))
+    red, green, sky = mesh.colors.median(0).values.tolist()
+    assert sky > 0.3 and red < 0.01 and green < 0.01
+
+
+def test_what_no_camera_sees_can_be_left_open(scene: ArrangedScene, ball: ObjectMesh) -> None:
+    opened = made_mesh(scene, scene.objects[0], made_cameras(), ExportOptions(resolution=40, watertight=False))
+    assert not as_shape(opened).is_watertight
+    lowest = float(opened.vertices[:, 2].min())
+    assert float(ball.vertices[:, 2].min()) < lowest < float(CENTRE[2]), "the cameras look from above"
+    assert as_shape(opened).area > 0.7 * as_shape(ball).area
+
+
+def test_merged_objects_are_one_mesh(scene: ArrangedScene) -> None:
+    first, second = scene.objects
+    merged = scene.with_edit(Edit().merge([second.id], first.id))
+    (both,) = merged.objects
+    shape = as_shape(made_mesh(merged, both, made_cameras(), ExportOptions(resolution=32)))
+    assert sorted(part.volume for part in shape.split()) == pytest.approx(
+        [4 / 3 * math.pi * radius**3 for radius in (SMALL, RADIUS)], rel=0.25
+    )
+    assert (shape.vertices - OTHER.numpy()).min() < 0
+
+
+def test_haze_is_said_to_be_haze(scene: ArrangedScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(scene.trained.radiance), "density", lambda self, x: torch.full(x.shape[:-1], 0.3))
+    with pytest.raises(UserError, match="object_00 has no surface: nothing of it is solid"):
+        made_mesh(made_scene(), scene.objects[0], made_cameras(), OPTIONS)
+
+
+def test_placed_objects_are_moved(ball: ObjectMesh) -> None:
+    moved = ball.moved(TURNED)
+    assert_close(moved.vertices.mean(0), TURNED.points(ball.vertices.mean(0)))
+    assert_close(moved.normals.norm(dim=-1), torch.ones(len(moved.normals)))
+    assert as_shape(moved).volume == pytest.approx(as_shape(ball).volume * 2.5**3, rel=1e-4)
+
+
+# -------------------------------------------------------------------- facts and frames
+
+
+def test_facts_are_in_the_captures_frame(scene: ArrangedScene) -> None:
+    facts = facts_of(scene, scene.objects[0], TURNED)
+    assert facts["centre"] == pytest.approx(TURNED.points(CENTRE).tolist(), abs=0.03)
+    assert facts["volume"] == pytest.approx(4 / 3 * math.pi * (2.5 * RADIUS) ** 3, rel=0.1)
+    assert facts["box"]["size"] == pytest.approx([2 * RADIUS * 2.5] * 3, rel=0.1)
+    assert facts["box"]["axes"][2] == pytest.approx([0, -1, 0], abs=1e-6)
+
+
+@pytest.mark.parametrize("turn", [(1, 0, 0, 0), (0, 1, 0, 0), (0.5**0.5, 0.5**0.5, 0, 0), (0.5**0.5, 0, 0.5**0.5, 0)])
+@pytest.mark.parametrize("axis", [1, 2])
+def test_formats_have_the_captures_up_axis_on_theirs(turn: tuple, axis: int) -> None:
+    """By a rotation of quarter turns: other coordinates keep their numbers."""
+    capture = Capture(Similarity(rotation=tuple(map(float, turn))))
+    matrix = capture.upright(axis)
+    assert matrix[:3, :3] @ capture.up == pytest.approx(np.eye(3)[axis], abs=1e-6)
+    assert np.linalg.det(matrix[:3, :3]) == pytest.approx(1) and set(np.abs(matrix).flatten()) == {0, 1}
+
+
+def test_the_up_axis_is_named() -> None:
+    assert Capture(Similarity()).up_axis == "+z"
+    assert Capture(TURNED).up_axis == "-y"
+
+
+def test_walls_surround_the_cameras() -> None:
+    scene = made_scene()
+    places = torch.tensor([[0.0, 0.0, 0.0], [0.1, 0.1, 0.1], [5.0, 0.0, 0.0]])
+    assert surrounding(scene, places) == {scene.objects[0].id}
+
+
+# -------------------------------------------------------------------- files
+
+
+@pytest.fixture(scope="module")
+def capture() -> Capture:
+    return Capture(TURNED, metres=0.5)
+
+
+@pytest.mark.parametrize("kind", ["ply", "obj"])
+def test_meshes_are_read_back_in_the_captures_frame(ball: ObjectMesh, capture: Capture, tmp_path: Path, kind) -> None:
+    (path,) = write_mesh(tmp_path / "ball", ball.moved(TURNED), capture, kind)
+    read = trimesh.load(path, process=False, force="mesh")
+    assert read.is_watertight and len(read.faces) == len(ball.faces)
+    assert read.centroid == pytest.approx(TURNED.points(CENTRE).tolist(), abs=0.02)
+    high = read.vertices[:, 1] < read.centroid[1]
+    assert np.median(read.visual.vertex_colors[high, :3], 0) == pytest.approx(255 * np.array(COLOR), abs=2)
+    assert (read.vertex_normals * (read.vertices - read.centroid)).sum(1).min() > 0
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_glb_is_upright_and_in_metres(ball: ObjectMesh, capture: Capture, tmp_path: Path) -> None:
+    gltf = pytest.importorskip("pygltflib")
+    (path,) = write_mesh(tmp_path / "ball", ball.moved(TURNED), capture, "glb")
+    read = gltf.GLTF2().load(str(path))
+    assert read.asset.version == "2.0" and len(read.meshes) == 1
+    attributes = read.meshes[0].primitives[0].attributes
+    assert attributes.POSITION is not None and attributes.NORMAL is not None and attributes.COLOR_0 is not None
+    assert read.accessors[attributes.POSITION].min == pytest.approx(
+        ball.moved(TURNED).vertices.amin(0).tolist(), abs=1e-4
+    ), "the vertices are the capture's"
+    whole = trimesh.load(path).to_mesh()
+    centre = TURNED.points(CENTRE).numpy()
+    assert whole.centroid == pytest.approx(0.5 * np.array([centre[0], -centre[1], -centre[2]]), abs=0.02)
+    colors = np.median(trimesh.load(path, force="mesh").visual.vertex_colors[:, :3], 0)
+    assert colors == pytest.approx(255 * linear(np.array(COLOR)), abs=3), "glTF's vertex colours are linear"
+
+
+@pytest.mark.parametrize("kind", ["glb", "obj"])
+def test_a_texture_shows_the_colours(scene: ArrangedScene, capture: Capture, tmp_path: Path, kind) -> None:
+    options = ExportOptions(resolution=16, texture=64)
+    mesh = made_mesh(scene, scene.objects[0], made_cameras(), options)
+    files = write_mesh(tmp_path / "ball", mesh, capture, kind)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in files)
+    read = trimesh.load(files[0], process=False, force="mesh")
+    material = read.visual.material
+    image = np.array((material.baseColorTexture if kind == "glb" else material.image).convert("RGB"))
+    assert image.shape == (64, 64, 3)
+    assert np.median(image.reshape(-1, 3), 0) == pytest.approx(255 * np.array(COLOR), abs=3)
+    assert read.visual.uv.min() >= 0 and read.visual.uv.max() <= 1
+
+
+def test_a_triangle_is_drawn_where_it_is() -> None:
+    """Corners (0, 0), (1, 0), (0, 1) of a picture of 4 x 4, from below: ten middles lie on it or on its border."""
+    face, weights, texels = rasterized(np.array([[0.0, 0], [1, 0], [0, 1]]), np.array([[0, 1, 2]]), 4)
+    expected = {(row, column) for row in range(4) for column in range(4) if column <= row}
+    assert {tuple(texel) for texel in texels.tolist()} == expected and set(face) == {0}
+    lower_left = weights[(texels == [3, 0]).all(1)][0]
+    assert lower_left == pytest.approx([0.75, 0.125, 0.125])
+
+
+def test_points_lie_on_the_mesh(ball: ObjectMesh, tmp_path: Path) -> None:
+    rows = PlyData.read(write_points(tmp_path / "ball", ball, 300))["vertex"]
+    places = np.stack([rows["x"], rows["y"], rows["z"]], 1) - CENTRE.numpy()
+    normals = np.stack([rows["nx"], rows["ny"], rows["nz"]], 1)
+    assert len(places) == 300 and np.linalg.norm(places, axis=1) == pytest.approx(RADIUS, abs=0.025)
+    assert (places * normals).sum(1).min() > 0.8 * RADIUS
+    assert np.median(rows["red"]) == pytest.approx(255 * COLOR[0], abs=3)
+
+
+def test_a_thumbnail_shows_the_ball_on_nothing(scene: ArrangedScene, tmp_path: Path) -> None:
+    picture = np.array(Image.open(write_thumbnail(tmp_path / "ball.png", scene, scene.objects[0], made_cameras(), 40)))
+    alpha = picture[..., 3] / 255
+    assert picture.shape == (40, 40, 4) and alpha[0].max() == 0, "without haze"
+    assert 0.4 < (alpha > 0.9).mean() < 0.8
+    assert np.median(picture[alpha > 0.9][:, 0]) == pytest.approx(255 * COLOR[0], abs=8)
+
+
+def test_simplifying_keeps_a_surface_closed(ball: ObjectMesh) -> None:
+    vertices, faces = simplified(ball.vertices.numpy(), ball.faces.numpy(), 500)
+    assert len(faces) <= 500 and trimesh.Trimesh(vertices, faces, process=False).is_watertight
+    assert simplified(ball.vertices.numpy(), ball.faces.numpy(), 10**6)[0] is not None
+
+
+# -------------------------------------------------------------------- simulators
+
+
+def icosphere() -> ObjectMesh:
+    shape = trimesh.creation.icosphere(2)
+    corners = torch.tensor(shape.vertices, dtype=torch.float32)
+    return ObjectMesh(corners, torch.tensor(shape.faces), corners, torch.tensor(COLOR).expand(len(corners), 3))
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_usdz_has_a_mesh_and_pieces_that_collide(capture: Capture, tmp_path: Path, pieces: int) -> None:
+    pytest.importorskip("pxr")
+    from pxr import Usd, UsdGeom, UsdPhysics, UsdValidation
+
+    path = usd.write_usdz(tmp_path / "ball", icosphere().moved(TURNED), capture, pieces)
+    stage = Usd.Stage.Open(str(path))
+    validators = UsdValidation.ValidationRegistry().GetOrLoadAllValidators()
+    errors = UsdValidation.ValidationContext(validators).Validate(stage)
+    assert len(validators) > 10 and [error.GetMessage() for error in errors] == []
+    assert UsdGeom.GetStageUpAxis(stage) == "Z" and UsdGeom.GetStageMetersPerUnit(stage) == 0.5
+    prims = {prim.GetName(): prim for prim in stage.Traverse()}
+    hulls = [prim for name, prim in prims.items() if name.startswith("Collision")]
+    assert 1 <= len(hulls) <= pieces
+    for hull in hulls:
+        assert hull.HasAPI(UsdPhysics.CollisionAPI)
+        assert UsdPhysics.MeshCollisionAPI(hull).GetApproximationAttr().Get() == "convexHull"
+        corners = np.array(UsdGeom.Mesh(hull).GetPointsAttr().Get())
+        away = corners - TURNED.points(torch.zeros(3)).numpy()
+        assert np.linalg.norm(away, axis=1) == pytest.approx(2.5, rel=0.1) if pieces == 1 else len(corners) <= 64
+    box = UsdGeom.BBoxCache(Usd.TimeCode.Default(), ["default"]).ComputeWorldBound(prims["Mesh"]).ComputeAlignedRange()
+    x, y, z = TURNED.points(torch.zeros(3)).tolist()
+    assert list(box.GetMidpoint()) == pytest.approx([x, z, -y], abs=0.05), "the capture's -y is up, and z here"
+
+
+def test_usdz_without_usd_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pxr", None)
+    with pytest.raises(UserError, match=r"needs usd-core.*pip install 'disconerf_ns\[usd\]'"):
+        usd.check_usd()
+
+
+# -------------------------------------------------------------------- all together
+
+
+class Nothing:
+    """A camera optimizer that leaves rays as they are."""
+
+    def apply_to_raybundle(self, rays) -> None:
+        pass
+
+
+@pytest.fixture
+def made_run(scene: ArrangedScene, tmp_path: Path) -> SimpleNamespace:
+    """What export asks of a run: training cameras and their photographs' names."""
+    cameras = made_cameras(views=2)
+    photographs = [tmp_path / "data" / "images" / "left" / f"{k}.png" for k in range(len(cameras))]
+    dataset = InputDataset.__new__(InputDataset)
+    dataset.cameras, dataset._dataparser_outputs = cameras, SimpleNamespace(image_filenames=photographs)
+    manager = SimpleNamespace(dataparser=SimpleNamespace(data=tmp_path / "data"))
+    return SimpleNamespace(
+        config=SimpleNamespace(datamanager=manager),
+        datamanager=SimpleNamespace(train_dataset=dataset),
+        device="cpu",
+        model=SimpleNamespace(
+            current=CurrentScene(scene), camera_optimizer=Nothing(), label_maps=None, get_outputs_for_camera=None
+        ),
+    )
+
+
+def test_masks_are_found_by_the_photographs_path(scene, made_run, capture: Capture, tmp_path: Path) -> None:
+    options = ExportOptions(what=("masks", "alphas"))
+    content = export(made_run, scene, scene.objects, capture, tmp_path / "out", options, {})
+    folder = tmp_path / "out" / "masks"
+    labels = np.array(Image.open(folder / "labels" / "left" / "1.png"))
+    assert labels.dtype == np.uint16 and labels.shape == (24, 24) and set(np.unique(labels)) == {0, 1, 2}
+    coco = COCO(str(folder / "coco.json"))
+    assert [category["name"] for category in coco.cats.values()] == ["object_00", "object_01"]
+    for annotation in coco.imgToAnns[2]:
+        mask = coco.annToMask(annotation)
+        assert (mask == (labels == annotation["category_id"])).all() and mask.sum() == annotation["area"]
+    alpha = np.array(Image.open(folder / "alpha" / "object_00" / "left" / "1.png"))
+    assert alpha.dtype == np.uint8 and alpha[labels == 1].mean() > 200
+    hidden = np.array(Image.open(folder / "alpha" / "object_01" / "left" / "0.png"))
+    assert hidden.max() > 200 and not (np.array(Image.open(folder / "labels" / "left" / "0.png")) == 2).any()
+    assert content["files"]["coco"] == "masks/coco.json"
+
+
+def test_an_object_that_fails_does_not_stop_the_others(
+    scene, made_run, capture: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(path: Path, *arguments) -> list[Path]:
+        if path.name == "object_00":
+            raise RuntimeError("out of memory\nand more")
+        return write_mesh(path, *arguments)
+
+    monkeypatch.setattr("disconerf_ns.export.exporter.write_mesh", write)
+    options = ExportOptions(what=("meshes",), formats=("ply",), resolution=12)
+    export(made_run, scene, scene.objects, capture, tmp_path / "out", options, {"rest": "no object"})
+    content = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert [row["name"] for row in content["objects"]] == ["object_01"]
+    assert content["left_out"] == [
+        {"name": "rest", "reason": "no object"},
+        {"name": "object_00", "reason": "object_00 could not be written: out of memory"},
+    ]
+    assert content["frame"]["up_axis"] == "-y" and content["frame"]["metres_per_unit"] == 0.5
+    assert Similarity.of_json(content["frame"]["scene_to_capture"]).close_to(TURNED)
+    (row,) = content["objects"]
+    assert row["watertight"] and row["files"] == {"ply": "meshes/object_01.ply"}
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*.*")) == ["manifest.json", "object_01.ply"]

@@ -1,0 +1,82 @@
+"""`disconerf export` of a trained run: files are in the dataset's frame, whatever the dataparser made of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from conftest import Run
+from scene import BALLS
+
+from disconerf_ns.cli import main
+from disconerf_ns.runs import capture_frame, objects_of
+from disconerf_ns.scene.edit import Edit
+
+CENTRE, RADIUS, COLOR = BALLS[1]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coarse():
+    """Solid voxels of half the size in each axis, which are looked for in an eighth of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("disconerf_ns.scene.arranged.SOLID_RESOLUTION", 24)
+        yield
+
+
+def export(run: Run, folder: Path, *options: str) -> int:
+    return main(["export", "--load-config", str(run.config), "--output-dir", str(folder), *options])
+
+
+def nearest(run: Run) -> str:
+    """Name of the object whose box has its middle nearest to the ball."""
+    frame = capture_frame(run.config)
+
+    def away(each) -> float:
+        return float((frame.points(torch.tensor(each.box).mean(0)) - torch.tensor(CENTRE)).norm())
+
+    return min((each for each in objects_of(run.config) if each.share < 0.3), key=away).name
+
+
+def test_a_ball_is_where_it_is_in_the_dataset(run: Run, tmp_path: Path, capsys) -> None:
+    """The dataparser turned, moved and scaled the scene: places and sizes were in its frame, and nothing said so."""
+    name, edit = nearest(run), run.folder / "edit.json"
+    id = next(each.id for each in objects_of(run.config) if each.name == name)
+    Edit().rename(id, "green ball").save(edit)
+    try:
+        options = ["--objects", "green ball", "--resolution", "24", "--points", "100", "--what", "meshes", "points"]
+        assert export(run, tmp_path, *options) == 0
+    finally:
+        edit.unlink()
+    assert "1 object;" in capsys.readouterr().out
+    content = json.loads((tmp_path / "manifest.json").read_text())
+    (row,) = content["objects"]
+    assert row["title"] == "green ball" and row["file_name"] == f"{name}_green_ball"
+    assert set(row["files"]) == {"glb", "ply", "points"} and content["frame"]["up_axis"] == "+z"
+    mesh = trimesh.load(tmp_path / row["files"]["ply"], process=False)
+    assert mesh.is_watertight and row["watertight"] and len(mesh.faces) == row["faces"]
+    assert (mesh.bounds.mean(0) + mesh.centroid) / 2 == pytest.approx(CENTRE, abs=0.3 * RADIUS)
+    distances = np.linalg.norm(mesh.vertices - CENTRE, axis=1)
+    assert np.median(distances) == pytest.approx(RADIUS, rel=0.15)
+    assert capture_frame(run.config).scale != pytest.approx(1, abs=0.05), "the dataparser scaled the scene"
+    red, green, blue = np.median(mesh.visual.vertex_colors[:, :3], 0)
+    assert green > red + 30 and green > blue + 30
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--resolution", "4"], "export: --resolution is 4; it has to be 8 or more."),
+        (["--faces", "-1"], "export: --faces is -1; it has to be 0 or more."),
+        (["--thumbnail-size", "0"], "export: --thumbnail-size is 0; it has to be 16 or more."),
+        (["--metres-per-unit", "0"], "export: --metres-per-unit is 0.0; it has to be larger than 0."),
+        (["--granularity", "2"], "export: --granularity is 2.0; it has to be from 0"),
+        (["--objects", "teapot"], "there is no teapot; the scene has object_00"),
+    ],
+)
+def test_mistakes_are_one_sentence(run: Run, tmp_path: Path, options: list[str], sentence: str, capsys) -> None:
+    assert export(run, tmp_path / "out", *options) == 1
+    assert sentence in capsys.readouterr().err and not (tmp_path / "out").exists()
