@@ -109,7 +109,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 
 @dataclass
 class Alone(Arguments):
-    """Each object alone, everything in front of it taken away: IoU of its mask with the amodal truth, over all views."""
+    """Each object alone, everything in front of it taken away: IoU of its mask with the amodal truth."""
 
     def __call__(self) -> None:
         held, rows = Held.of(self), []

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from scipy.optimize import linear_sum_assignment
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from trimesh import Trimesh
 from trimesh.sample import sample_surface
 from trimesh.util import concatenate
@@ -167,7 +167,7 @@ def nearest(points: Float[np.ndarray, "n 3"], groups: dict[str, Float[np.ndarray
     """The group that is nearest to most points."""
     names = list(groups)
     owner = np.repeat(np.arange(len(names)), [len(group) for group in groups.values()])
-    _, index = cKDTree(np.concatenate(list(groups.values()))).query(points)
+    _, index = KDTree(np.concatenate(list(groups.values()))).query(points)
     return names[int(np.bincount(owner[index]).argmax())]
 
 
@@ -176,7 +176,7 @@ def matched(true: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> list[t
 
     def shares(some: dict[str, np.ndarray], others: dict[str, np.ndarray]) -> np.ndarray:
         owner = np.repeat(np.arange(len(others)), [len(other) for other in others.values()])
-        tree = cKDTree(np.concatenate(list(others.values())))
+        tree = KDTree(np.concatenate(list(others.values())))
         counts = [np.bincount(owner[tree.query(each)[1]], minlength=len(others)) / len(each) for each in some.values()]
         return np.stack(counts)
 
@@ -187,7 +187,7 @@ def matched(true: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> list[t
 
 def distances(points: Float[np.ndarray, "n 3"], mesh: Trimesh) -> Float[np.ndarray, "n"]:
     """Distances of points to a surface."""
-    return cKDTree(sample_surface(mesh, DENSE, seed=1)[0]).query(points)[0]
+    return KDTree(sample_surface(mesh, DENSE, seed=1)[0]).query(points)[0]
 
 
 def main(options: Meshes) -> None:

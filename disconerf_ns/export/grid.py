@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Shaped
-from scipy import ndimage
 from torch import Tensor
 from torch.nn.functional import grid_sample, max_pool3d
 
@@ -17,6 +16,7 @@ from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.occupancy import Occupancy
+from disconerf_ns.scene.solid import with_enclosed
 
 REACH = 4
 """Voxels around the solid ones in which the fuzz of their surface lies."""
@@ -98,7 +98,7 @@ class ObjectGrid:
 
 def _filled(grid: Occupancy) -> Occupancy:
     """The same grid with what its cells enclose in a horizontal layer: things are hollow below, where they stand."""
-    layers = [ndimage.binary_fill_holes(layer) for layer in grid.occupied.permute(2, 0, 1).cpu().numpy()]
+    layers = [with_enclosed(layer) for layer in grid.occupied.permute(2, 0, 1).cpu().numpy()]
     filled = torch.from_numpy(np.stack(layers)).permute(1, 2, 0).to(grid.occupied.device)
     return Occupancy(grid.box, grid.low, grid.size, filled, grid.contraction)
 

@@ -18,7 +18,7 @@ from disconerf_ns.export.simplify import simplified
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.similarity import Similarity
-from disconerf_ns.scene.solid import without_crumbs
+from disconerf_ns.scene.solid import with_enclosed, without_crumbs
 
 SURFACE = 0.5
 """Darkness at which the surface lies: half of the light is lost there."""
@@ -105,7 +105,7 @@ def surface(
 
 def _without_crumbs(inside: Float[np.ndarray, "x y z"]) -> Float[np.ndarray, "x y z"]:
     """The same values, 0 where an inside is in pieces much smaller than the largest, and 1 in what it encloses."""
-    solid = ndimage.binary_fill_holes(inside > SURFACE)
+    solid = with_enclosed(inside > SURFACE)
     kept = without_crumbs(torch.from_numpy(solid)).numpy()
     return np.where(solid & ~kept, 0.0, np.where(solid & (inside <= SURFACE), 1.0, inside))
 

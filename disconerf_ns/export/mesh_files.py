@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import trimesh
@@ -14,6 +15,7 @@ from trimesh.visual.material import PBRMaterial, SimpleMaterial
 
 from disconerf_ns.export.frames import Capture
 from disconerf_ns.export.mesh import ObjectMesh
+from disconerf_ns.export.ply import ply_bytes
 from disconerf_ns.files import write_whole
 
 MeshFormat = Literal["glb", "ply", "obj"]
@@ -57,7 +59,7 @@ def write_points(path: Path, mesh: ObjectMesh, count: int) -> Path:
         count: number of points.
     """
     shape = as_trimesh(mesh, path.name, "ply")
-    points, face = trimesh.sample.sample_surface(shape, count, seed=0)
+    points, face, *_ = trimesh.sample.sample_surface(shape, count, seed=0)
     shares = trimesh.triangles.points_to_barycentric(shape.triangles[face], points)[..., None]
     corners = mesh.faces.cpu().numpy()[face]
     normals = (mesh.normals.cpu().numpy()[corners] * shares).sum(1)
@@ -106,8 +108,8 @@ def _bytes(colors: np.ndarray) -> np.ndarray:
     return (255 * np.clip(colors, 0, 1) + 0.5).astype(np.uint8)
 
 
-def _written(files: dict[Path, str | bytes]) -> list[Path]:
-    """Write files, the last one first: a mesh is there only once what it names is."""
+def _written(files: Mapping[Path, Any]) -> list[Path]:
+    """Write files of text or bytes, the last one first: a mesh is there only once what it names is."""
     for path, content in reversed(files.items()):
         write_whole(path, content)
     return list(files)

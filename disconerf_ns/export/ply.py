@@ -85,7 +85,10 @@ def read_header(path: Path) -> Header:
                 case _:
                     raise NotPly(f"its header has a line {line!r}")
         types = {
-            name: (count, None if None in fields else np.dtype(fields).newbyteorder(order or "="))
+            name: (
+                count,
+                None if None in fields else np.dtype([(name, order.replace("=", "") + kind) for name, kind in fields]),
+            )
             for name, (count, fields) in elements.items()
         }
     except (KeyError, ValueError) as error:

@@ -75,7 +75,7 @@ class Solid:
             grid: cells of at least `OPAQUE` opacity.
         """
         occupied = without_crumbs(grid.occupied)
-        filled = torch.from_numpy(ndimage.binary_fill_holes(occupied.cpu().numpy())).to(occupied.device)
+        filled = torch.from_numpy(with_enclosed(occupied.cpu().numpy())).to(occupied.device)
         return cls(Occupancy(grid.box, grid.low, grid.size, filled, grid.contraction))
 
     @lazy
@@ -118,6 +118,13 @@ class Solid:
             return None
         offsets = torch.tensor(list(itertools.product((0, 1), repeat=3)), device=self._cells.device)
         return UprightBox.around(self._scene((self._cells[:, None] + offsets).flatten(0, 1)))
+
+
+def with_enclosed(cells: Bool[np.ndarray, "..."]) -> Bool[np.ndarray, "..."]:
+    """Cells, and all that they enclose."""
+    filled = np.empty_like(cells)
+    ndimage.binary_fill_holes(cells, output=filled)
+    return filled
 
 
 def without_crumbs(occupied: Bool[Tensor, "x y z"], least: float = CRUMB) -> Bool[Tensor, "x y z"]:
