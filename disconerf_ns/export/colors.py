@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -79,6 +79,6 @@ def colors_of(
             total += weight[:, None] * torch.cat(shades).to(total)
     rgb = total / weights.sum(0)[:, None]
     if unseen.any() and not unseen.all():
-        _, nearest = cKDTree(points[~unseen].cpu().numpy()).query(points[unseen].cpu().numpy())
+        _, nearest = KDTree(points[~unseen].cpu().numpy()).query(points[unseen].cpu().numpy())
         rgb[unseen] = rgb[~unseen][torch.from_numpy(nearest).to(rgb.device)]
     return scene.table.tint(rgb, torch.full((len(points),), id, device=points.device)).clamp(0, 1)

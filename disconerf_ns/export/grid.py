@@ -98,7 +98,7 @@ class ObjectGrid:
 
 def _filled(grid: Occupancy) -> Occupancy:
     """The same grid with what its cells enclose in a horizontal layer: things are hollow below, where they stand."""
-    layers = [ndimage.binary_fill_holes(layer) for layer in grid.occupied.permute(2, 0, 1).cpu().numpy()]
+    layers = [np.asarray(ndimage.binary_fill_holes(layer)) for layer in grid.occupied.permute(2, 0, 1).cpu().numpy()]
     filled = torch.from_numpy(np.stack(layers)).permute(1, 2, 0).to(grid.occupied.device)
     return Occupancy(grid.box, grid.low, grid.size, filled, grid.contraction)
 

@@ -105,7 +105,7 @@ def surface(
 
 def _without_crumbs(inside: Float[np.ndarray, "x y z"]) -> Float[np.ndarray, "x y z"]:
     """The same values, 0 where an inside is in pieces much smaller than the largest, and 1 in what it encloses."""
-    solid = ndimage.binary_fill_holes(inside > SURFACE)
+    solid = np.asarray(ndimage.binary_fill_holes(inside > SURFACE))
     kept = without_crumbs(torch.from_numpy(solid)).numpy()
     return np.where(solid & ~kept, 0.0, np.where(solid & (inside <= SURFACE), 1.0, inside))
 

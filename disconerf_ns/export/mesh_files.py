@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import trimesh
@@ -60,7 +61,7 @@ def write_points(path: Path, mesh: ObjectMesh, count: int) -> Path:
     from plyfile import PlyData, PlyElement
 
     shape = as_trimesh(mesh, path.name, "ply")
-    points, face = trimesh.sample.sample_surface(shape, count, seed=0)
+    points, face = trimesh.sample.sample_surface(shape, count, seed=0)[:2]
     shares = trimesh.triangles.points_to_barycentric(shape.triangles[face], points)[..., None]
     corners = mesh.faces.cpu().numpy()[face]
     normals = (mesh.normals.cpu().numpy()[corners] * shares).sum(1)
@@ -111,8 +112,8 @@ def _bytes(colors: np.ndarray) -> np.ndarray:
     return (255 * np.clip(colors, 0, 1) + 0.5).astype(np.uint8)
 
 
-def _written(files: dict[Path, str | bytes]) -> list[Path]:
+def _written(files: Mapping[Path, Any]) -> list[Path]:
     """Write files, the last one first: a mesh is there only once what it names is."""
-    for path, content in reversed(files.items()):
+    for path, content in reversed([*files.items()]):
         write_whole(path, content)
     return list(files)
