@@ -109,7 +109,7 @@ def _bytes(colors: np.ndarray) -> np.ndarray:
 
 
 def _written(files: Mapping[Path, Any]) -> list[Path]:
-    """Write files of text or bytes, the last one first: a mesh is there only once what it names is."""
-    for path, content in reversed(files.items()):
+    """Write files, the last one first: a mesh is there only once what it names is."""
+    for path, content in reversed([*files.items()]):
         write_whole(path, content)
     return list(files)

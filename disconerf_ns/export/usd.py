@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
 
 import numpy as np
 import trimesh
@@ -28,7 +30,7 @@ def check_usd() -> None:
         UserError: it is not installed.
     """
     try:
-        import pxr  # noqa: F401
+        import_module("pxr")
     except ImportError as error:
         raise UserError(
             "export: USDZ needs usd-core, which is not installed; run `pip install 'disconerf_ns[usd]'`, or leave usdz "
@@ -63,7 +65,7 @@ def write_usdz(path: Path, mesh: ObjectMesh, capture: Capture, pieces: int) -> P
         capture: says which way is up, and how long a unit is.
         pieces: convex pieces, at most.
     """
-    from pxr import Gf, Sdf, Usd, UsdGeom, UsdPhysics, UsdUtils
+    Gf, Sdf, Usd, UsdGeom, UsdPhysics, UsdUtils = _modules("Gf", "Sdf", "Usd", "UsdGeom", "UsdPhysics", "UsdUtils")
 
     target = path.with_name(f"{path.name}.usdz")
     vertices, faces = mesh.vertices.cpu().double().numpy(), mesh.faces.cpu().numpy()
@@ -100,7 +102,7 @@ def write_usdz(path: Path, mesh: ObjectMesh, capture: Capture, pieces: int) -> P
 
 def _define(stage, place: str, vertices: np.ndarray, faces: np.ndarray):
     """A mesh of triangles on a stage."""
-    from pxr import UsdGeom, Vt
+    UsdGeom, Vt = _modules("UsdGeom", "Vt")
 
     shape = UsdGeom.Mesh.Define(stage, place)
     points = _vectors(vertices)
@@ -112,7 +114,12 @@ def _define(stage, place: str, vertices: np.ndarray, faces: np.ndarray):
     return shape
 
 
+def _modules(*names: str) -> list[ModuleType]:
+    """Modules of usd-core, which tells type checkers nothing."""
+    return [import_module(f"pxr.{name}") for name in names]
+
+
 def _vectors(rows: np.ndarray):
-    from pxr import Vt
+    (Vt,) = _modules("Vt")
 
     return Vt.Vec3fArray.FromNumpy(np.ascontiguousarray(rows, np.float32))

@@ -101,7 +101,10 @@ def _annotations(labels: UInt16[np.ndarray, "h w"]) -> list[dict[str, Any]]:
         found.append(
             {
                 "category_id": int(label),
-                "segmentation": {"size": list(packed["size"]), "counts": bytes(packed["counts"]).decode("ascii")},
+                "segmentation": {
+                    "size": list(packed["size"]),
+                    "counts": packed["counts"].decode() if isinstance(packed["counts"], bytes) else packed["counts"],
+                },
                 "area": int(rle.area(packed)),
                 "bbox": rle.toBbox(packed).tolist(),
                 "iscrowd": 0,
