@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from disconerf_ns.composition import Composition
 from disconerf_ns.composition import compose as compose_runs
 from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation import scores
-from disconerf_ns.evaluation.predictions import as_trained
+from disconerf_ns.evaluation.predictions import training_rays
 from disconerf_ns.evaluation.scores import Scores
 from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of, masks_of, views_of
 from disconerf_ns.export.splats_apart import OwnedSplats, Straddling, take_apart
@@ -38,7 +37,6 @@ from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.tree import DEFAULT
-from disconerf_ns.surface.rays import sampled_rays
 
 EVIDENCE = 100_000
 """Rays of the training views that tell which frame a file of gaussians is in."""
@@ -210,15 +208,7 @@ class Scene:
 
     def training_rays(self, most: int) -> Iterator[RayBundle]:
         """Flat rays of each training view, about `most` of all, through pixels that teach the radiance field."""
-        data, cameras = self.run.datamanager, self.cameras().to(self.run.device)
-        pixels = int((cameras.height * cameras.width).sum())
-        scale = min(1.0, math.sqrt(most / pixels))
-        for view in range(len(cameras)):
-            size = (max(round(int(side[view]) * scale), 1) for side in (cameras.height, cameras.width))
-            height, width = size
-            rays = as_trained(self.run, sampled_rays(cameras, view, height, width).flatten(), view)
-            taught = data.taught_at(view, height, width).flatten().to(rays.directions.device)
-            yield rays[taught & rays.directions.isfinite().all(-1)]
+        return training_rays(self.run, most)
 
     def given_splats(self, path: Path | str, frame: FrameOfSplats = "auto") -> GivenSplats:
         """Gaussians of the same capture, and where they are in the scene.

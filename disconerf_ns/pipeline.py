@@ -31,6 +31,7 @@ from disconerf_ns.discovery.find import agreed_on, find_consensus
 from disconerf_ns.discovery.objects import discover
 from disconerf_ns.discovery.report import report_masks, save_report
 from disconerf_ns.errors import UserError
+from disconerf_ns.evaluation.predictions import training_rays
 from disconerf_ns.evaluation.scores import object_metrics
 from disconerf_ns.masks.masked_view import MaskedView, pack
 from disconerf_ns.model import DiscoNerfModel
@@ -38,7 +39,6 @@ from disconerf_ns.rendering.rays import in_chunks, render_surface
 from disconerf_ns.scene.edit import EDIT, Edit
 from disconerf_ns.scene.objects import SceneObject, save_manifest
 from disconerf_ns.scene.similarity import Similarity
-from disconerf_ns.surface.rays import sampled_rays
 from disconerf_ns.surface.samples import SurfaceSamples
 from disconerf_ns.surface.storage import GIB, SurfaceStorage
 from disconerf_ns.training.batch import ObjectBatch
@@ -109,7 +109,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         """Folder with room for data that does not fit in memory: the run's folder in training."""
         self.object_control = ObjectControl(self.model.current, self._train_poses, lambda: self.edit_file)
         self.model.present = self.object_control.present
-        self.model.look_from(self._training_rays)
+        self.model.look_from(lambda: training_rays(self, SPACE_RAYS))
         if source is not None:
             check_scene(source, self.datamanager)
             load_radiance(source, self.model)
@@ -250,16 +250,6 @@ class DiscoNerfPipeline(VanillaPipeline):
         """
         edit = Edit.load(path, self.model.tree)
         self.model.current.replace(lambda scene: scene.with_edit(edit))
-
-    def _training_rays(self) -> Iterator[RayBundle]:
-        """Flat rays of each training view, evenly spaced in its picture, `SPACE_RAYS` in all."""
-        cameras = self.datamanager.train_dataset.cameras
-        for view in range(len(cameras)):
-            height, width = int(cameras.height[view]), int(cameras.width[view])
-            step = math.sqrt(max(height * width * len(cameras) / SPACE_RAYS, 1))
-            rays = sampled_rays(cameras, view, round(height / step) or 1, round(width / step) or 1).to(self.device)
-            self.model.camera_optimizer.apply_to_raybundle(rays)
-            yield rays.flatten()
 
     def _train_poses(self) -> Float[Tensor, "cameras 3 4"]:
         return self.datamanager.train_dataset.cameras.camera_to_worlds.cpu()

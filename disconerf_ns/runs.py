@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -12,7 +14,7 @@ from disconerf_ns.errors import UserError, reason
 from disconerf_ns.scene.arrangement import all_objects, arrange
 from disconerf_ns.scene.cut import said_of_shown, shown_nodes
 from disconerf_ns.scene.edit import EDIT, Edit
-from disconerf_ns.scene.objects import SceneObject, load_manifest
+from disconerf_ns.scene.objects import SceneObject, find_object, load_manifest
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.tree import ObjectTree
 
@@ -72,18 +74,19 @@ def check_granularity(command: str, granularity: float | None) -> None:
         )
 
 
-def edit_of(config: Path, tree: ObjectTree, granularity: float | None = None) -> Edit:
+def edit_of(config: Path, tree: ObjectTree, granularity: float | None = None, file: Path | None = None) -> Edit:
     """The edit in a run's folder, or an empty edit if there is none, said of the objects that it shows.
 
     Args:
         config: config.yml of the run.
         tree: the run's tree of objects.
         granularity: how fine objects are, in [0, 1]; None for what the edit says.
+        file: another file of an edit, which has to be there.
     Raises:
         UserError: the file is not an edit of this run.
     """
-    path = config.parent / EDIT
-    edit = Edit.load(path, tree) if path.exists() else Edit()
+    path = file or config.parent / EDIT
+    edit = Edit.load(path, tree) if file is not None or path.exists() else Edit()
     return said_of_shown(edit if granularity is None else edit.at(granularity), tree)
 
 
@@ -103,17 +106,18 @@ def load_pipeline(config: Path, test_mode: Literal["test", "val", "inference"] =
     return cast("DiscoNerfPipeline", loaded)
 
 
-def objects_of(config: Path, granularity: float | None = None) -> tuple[SceneObject, ...]:
+def objects_of(config: Path, granularity: float | None = None, file: Path | None = None) -> tuple[SceneObject, ...]:
     """A run's objects after its edit, from its small files; the run itself is loaded only if the edit splits an object.
 
     Args:
         config: config.yml of the run.
         granularity: how fine objects are, in [0, 1]; None for what the edit says.
+        file: another file of an edit than the run's own.
     Raises:
         UserError: the run has no objects, or its files cannot be read.
     """
     discovered, tree = load_manifest(manifest_of(config))
-    edit = edit_of(config, tree, granularity)
+    edit = edit_of(config, tree, granularity, file)
     if edit.split:
         return load_pipeline(config).model.current.value.with_edit(edit).objects
 
@@ -123,12 +127,49 @@ def objects_of(config: Path, granularity: float | None = None) -> tuple[SceneObj
     return arrange(discovered, tree, edit, whole)
 
 
-def other_objects_of(config: Path, granularity: float | None = None) -> tuple[SceneObject, ...]:
+def other_objects_of(
+    config: Path, granularity: float | None = None, file: Path | None = None
+) -> tuple[SceneObject, ...]:
     """A run's objects that another granularity shows, from its small files; arguments as in `objects_of`."""
     discovered, tree = load_manifest(manifest_of(config))
-    edit = edit_of(config, tree, granularity)
+    edit = edit_of(config, tree, granularity, file)
     nodes = shown_nodes(edit, tree)
     return tuple(each for each in all_objects(discovered, tree, edit) if each.id not in nodes)
+
+
+@dataclass(frozen=True)
+class EditedRun:
+    """A run under an edit, as a command's options say."""
+
+    config: Path
+    """config.yml of the run."""
+    granularity: float | None = None
+    """How fine objects are, in [0, 1]; None for what the edit says."""
+    edit: Path | None = None
+    """Another file of an edit than the run's own."""
+
+    def names(self, wanted: Sequence[str]) -> list[str]:
+        """Output names of objects, each once, from the run's small files.
+
+        Args:
+            wanted: output names, numbers, or names that a person gave.
+        Raises:
+            UserError: there is no such object, or the run's files cannot be read.
+        """
+        shown, others = (of(self.config, self.granularity, self.edit) for of in (objects_of, other_objects_of))
+        return list(dict.fromkeys(find_object(shown, name, others).name for name in wanted))
+
+    def load(self, test_mode: Literal["test", "val", "inference"] = "inference") -> DiscoNerfPipeline:
+        """The run's pipeline; its current scene is under the edit.
+
+        Raises:
+            UserError: the run cannot be loaded, or the file is not an edit of it.
+        """
+        pipeline = load_pipeline(self.config, test_mode)
+        tree = pipeline.model.current.value.trained.tree
+        edit = edit_of(self.config, tree, self.granularity, self.edit)
+        pipeline.model.current.replace(lambda scene: scene.with_edit(edit))
+        return pipeline
 
 
 def capture_frame(config: Path) -> Similarity:

@@ -8,8 +8,7 @@ from typing import Literal
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable
-from disconerf_ns.runs import capture_frame, check_granularity, load_pipeline, objects_of, other_objects_of
-from disconerf_ns.scene.objects import find_object
+from disconerf_ns.runs import EditedRun, capture_frame, check_granularity
 
 
 @dataclass
@@ -25,6 +24,11 @@ class Export:
     hidden, those that surround the cameras, and the rest."""
     granularity: float | None = None
     """How fine objects are, from 0, the coarsest, to 1; by default as saved in the viewer, or else 0.5."""
+    edit: Path | None = None
+    """An edit.json to take in the place of the one that was saved in the run's folder."""
+    splats: Path | None = None
+    """Take a splat of the same capture apart instead: a PLY file of gaussians, or a splatfacto run. `disconerf export
+    splats` has more options, and samples gaussians where there is no splat."""
     what: tuple[Literal["meshes", "points", "thumbnails", "masks", "alphas", "usdz"], ...] = (
         "meshes",
         "points",
@@ -61,7 +65,15 @@ class Export:
             UserError: the run has no objects, no object of a given name, or an option is out of range.
         """
         self._check()
+        if self.splats is None:
+            self._export()
+        else:
+            from disconerf_ns.cli.export_splats import ExportSplats
 
+            folder, objects, granularity = self.output_dir, self.objects, self.granularity
+            ExportSplats(self.load_config, folder, self.splats, objects, granularity, self.edit)()
+
+    def _export(self) -> None:
         from nerfstudio.utils.rich_utils import CONSOLE
 
         from disconerf_ns.evaluation.views import dataset_of
@@ -69,20 +81,15 @@ class Export:
         from disconerf_ns.export.frames import Capture
 
         capture = Capture(capture_frame(self.load_config), self.metres_per_unit)
-        shown, others = (of(self.load_config, self.granularity) for of in (objects_of, other_objects_of))
-        chosen = [find_object(shown, name, others).name for name in self.objects]
-        run = load_pipeline(self.load_config)
+        edited = EditedRun(self.load_config, self.granularity, self.edit)
+        chosen, run = edited.names(self.objects), edited.load()
         scene = run.model.current.value
-        if self.granularity is not None:
-            scene = scene.with_edit(scene.edit.at(self.granularity))
         left_out = {}
         if not chosen:
             around = surrounding(scene, dataset_of(run, "train").cameras.camera_to_worlds[:, :, 3].cpu())
             reasons = {each.name: _reason(each, scene.edit.hidden, around) for each in scene.objects}
             left_out = {name: why for name, why in reasons.items() if why}
-        objects = [scene.find(name) for name in dict.fromkeys(chosen)] or [
-            each for each in scene.objects if each.name not in left_out
-        ]
+        objects = [scene.find(name) for name in chosen] or [each for each in scene.objects if each.name not in left_out]
         if not objects:
             raise UserError("export: no object is left; name those to export with --objects.")
         if left_out:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable
-from disconerf_ns.runs import check_granularity, objects_of, other_objects_of
-from disconerf_ns.scene.objects import find_object
+from disconerf_ns.runs import EditedRun, check_granularity
 
 if TYPE_CHECKING:
     from disconerf_ns.api import Scene
@@ -37,6 +36,8 @@ class ExportSplats:
     All other gaussians, if there are any, are in rest.ply."""
     granularity: float | None = None
     """How fine objects are, from 0, the coarsest, to 1; by default as saved in the viewer, or else 0.5."""
+    edit: Path | None = None
+    """An edit.json to take in the place of the one that was saved in the run's folder."""
     straddling: Literal["keep", "drop", "split"] = "keep"
     """Given gaussians of which no object has four fifths: kept whole with the one that has most, dropped, or split into
     halves until each is on one side."""
@@ -63,21 +64,22 @@ class ExportSplats:
         """
         self._check_options()
         check_writable(self.output_dir, "name another folder with --output-dir.")
-        shown, others = (of(self.load_config, self.granularity) for of in (objects_of, other_objects_of))
-        chosen = [find_object(shown, name, others).name for name in self.objects]
+        edited = EditedRun(self.load_config, self.granularity, self.edit)
+        chosen = edited.names(self.objects)
 
         from rich.console import Console
         from rich.table import Table
 
-        from disconerf_ns.api import load
+        from disconerf_ns.api import Scene
         from disconerf_ns.export.splats_files import write_splats
         from disconerf_ns.export.splats_frame import SUPERSPLAT
         from disconerf_ns.export.splats_ply import write_ply
 
-        scene = load(self.load_config)
-        scene = scene if self.granularity is None else scene.at(self.granularity)
-        objects = [scene.find(name) for name in dict.fromkeys(chosen)] or scene.objects
+        pipeline = edited.load("test")
+        scene = Scene(pipeline, pipeline.model.current.value)
+        objects = [scene.find(name) for name in chosen] or scene.objects
         owned, to_capture, said = self._given(scene, self.splats) if self.splats is not None else self._sampled(scene)
+        owned = owned.standing(scene.edit.places, to_capture.inverse() @ scene.capture)
         if self.supersplat:
             owned, to_capture = owned.placed(SUPERSPLAT), to_capture @ SUPERSPLAT.inverse()
         facts = {

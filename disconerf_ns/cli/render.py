@@ -11,8 +11,7 @@ import tyro
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable
-from disconerf_ns.runs import check_granularity, load_pipeline, objects_of, other_objects_of
-from disconerf_ns.scene.objects import find_object
+from disconerf_ns.runs import EditedRun, check_granularity, load_pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +51,8 @@ class Render:
     """Numbers, output names such as object_03, or names given in the viewer; by default all objects."""
     granularity: float | None = None
     """How fine objects are, from 0, the coarsest, to 1; by default as saved in the viewer, or else 0.5."""
+    edit: Path | None = None
+    """An edit.json to take in the place of the one that was saved in the run's folder."""
     format: tuple[Literal["mp4", "webm", "mov", "webp", "gif", "png"], ...] = ("mp4",)
     """H.264; VP9 with transparency; ProRes 4444 with transparency; animated WebP; GIF; a folder of PNG files."""
     background: str | None = None
@@ -87,8 +88,8 @@ class Render:
             UserError: the run has no objects, no object of a given name, or an option is out of range.
         """
         self._check()
-        shown, others = (of(self.load_config, self.granularity) for of in (objects_of, other_objects_of))
-        chosen = [find_object(shown, name, others).name for name in self.objects]
+        edited = EditedRun(self.load_config, self.granularity, self.edit)
+        chosen = edited.names(self.objects)
         check_writable(self.output_dir, "choose another --output-dir.")
 
         from disconerf_ns.filming.backdrop import color_behind, parse_backdrop
@@ -102,11 +103,9 @@ class Render:
         path, seconds = path_of_file(self.camera_path) if self.camera_path else (None, None)
         length = self._length(len(path) / seconds if path is not None and seconds else None)
 
-        pipeline = load_pipeline(self.load_config)
+        pipeline = edited.load()
         scene = pipeline.model.current.value
-        if self.granularity is not None:
-            scene = scene.with_edit(scene.edit.at(self.granularity))
-        objects = [scene.find(name) for name in dict.fromkeys(chosen)] or list(scene.objects)
+        objects = [scene.find(name) for name in chosen] or list(scene.objects)
         shots = self._shots(scene, objects, pipeline.datamanager.train_dataset.cameras, path, length)
         tiles = (
             Tiles(objects, max((len(shot.cameras) for shot in shots), default=0))

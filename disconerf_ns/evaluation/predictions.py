@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -87,3 +89,19 @@ def as_trained(run: EvaluatedRun, rays: RayBundle, view: int) -> RayBundle:
     rays.camera_indices = torch.full_like(rays.origins[..., :1], view, dtype=torch.long)
     run.model.camera_optimizer.apply_to_raybundle(rays)
     return rays
+
+
+def training_rays(run: EvaluatedRun, most: int) -> Iterator[RayBundle]:
+    """Flat rays of each training view, evenly spaced in its picture, through pixels that teach the radiance field.
+
+    Args:
+        run: the loaded run.
+        most: rays of all views, about.
+    """
+    cameras = dataset_of(run, "train").cameras.to(run.device)
+    scale = min(1.0, math.sqrt(most / int((cameras.height * cameras.width).sum())))
+    for view in range(len(cameras)):
+        height, width = (max(round(int(side[view]) * scale), 1) for side in (cameras.height, cameras.width))
+        rays = as_trained(run, sampled_rays(cameras, view, height, width).flatten(), view)
+        taught = run.datamanager.taught_at(view, height, width).flatten().to(rays.directions.device)
+        yield rays[taught & rays.directions.isfinite().all(-1)]

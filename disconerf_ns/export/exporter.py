@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +28,6 @@ from disconerf_ns.export.view_masks import write_alphas, write_labels
 from disconerf_ns.files import write_whole
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId, SceneObject
-from disconerf_ns.scene.similarity import Similarity
 
 MANIFEST = "manifest.json"
 VERSION = 1
@@ -57,8 +56,6 @@ class ExportOptions:
     """Convex pieces that collide, at most."""
     downscale: int = 1
     """Views are looked at at 1 / downscale of their size."""
-    placements: Mapping[ObjectId, Similarity] = field(default_factory=dict)
-    """Where objects have been moved to, in scene coordinates."""
 
 
 def export(
@@ -121,16 +118,18 @@ def _export_object(
 ) -> dict[str, Any]:
     """Write one object's own files; its row of the manifest."""
     cameras, what = dataset_of(run, "train").cameras, options.what
-    placed = options.placements.get(each.id, Similarity())
+    places = scene.edit.places_of(each.id)
     files: dict[str, str] = {}
-    row = facts_of(scene, each, capture.frame @ placed)
+    row = facts_of(scene, each, capture.frame @ places[0])
+    to_scene = (capture.frame @ places[0]).inverse()
+    row["copies"] = [(capture.frame @ place @ to_scene).as_json() for place in places[1:]]
 
     def note(kind: str, path: Path) -> None:
         files[kind] = path.relative_to(folder).as_posix()
 
     if {"meshes", "points", "usdz"} & set(what):
         made = made_mesh(scene, each, cameras, options)
-        mesh = made.moved(placed).moved(capture.frame)
+        mesh = made.moved(places[0]).moved(capture.frame)
         row |= mesh_facts(mesh)
         if "meshes" in what:
             for kind in options.formats:

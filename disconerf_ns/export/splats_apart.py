@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -63,11 +64,33 @@ class OwnedSplats:
     share: Float[Tensor, "n"]
     """How much of it that object has, in [0, 1]; 0 of crumbs, which went to whom their surroundings belong."""
     source: Int[Tensor, "n"]
-    """Row of the gaussian that it is, or is cut from, in what was given; in increasing order."""
+    """Row of the gaussian that it is, or is cut from, in what was given; in increasing order if nothing was moved."""
 
     def of(self, id: ObjectId) -> Splats:
         """The gaussians of an object."""
         return self.splats.selected(self.id == id)
+
+    def selected(self, mask: Bool[Tensor, "n"]) -> OwnedSplats:
+        """Some of the gaussians."""
+        return OwnedSplats(self.splats.selected(mask), self.id[mask], self.share[mask], self.source[mask])
+
+    def standing(self, places: Mapping[int, tuple[Similarity, ...]], to_here: Similarity) -> OwnedSplats:
+        """The gaussians where a person put their objects; those of copies come last.
+
+        Args:
+            places: where objects stand, by id, in scene coordinates.
+            to_here: takes the scene's coordinates to those of the gaussians.
+        """
+        if not places:
+            return self
+        moved = torch.isin(self.id, torch.tensor(sorted(places)))
+        parts = [self.selected(~moved)] + [
+            self.selected(self.id == id).placed(to_here @ place @ to_here.inverse())
+            for id, of_one in places.items()
+            for place in of_one
+        ]
+        columns = zip(*((part.id, part.share, part.source) for part in parts))
+        return OwnedSplats(Splats.cat([part.splats for part in parts]), *(torch.cat(column) for column in columns))
 
     def placed(self, placement: Similarity) -> OwnedSplats:
         """The same gaussians in another place or frame; values stay as they are, to the bit, where nothing moves."""
