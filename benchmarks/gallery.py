@@ -1,0 +1,179 @@
+"""Makes the pictures of docs/gallery.md from two trained runs of the example scenes.
+
+python -m benchmarks.gallery TABLE/config.yml ROOM/config.yml [PICTURE ...]
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import trimesh
+from PIL import Image, ImageDraw, ImageFont
+
+from benchmarks.rasterizer import rasterize
+from disconerf_ns import Channels, Edit, Hue, Scene, Similarity, cli, compose, load, save_film
+from disconerf_ns.filming.layers import layers_of
+
+FOLDER = Path(__file__).parents[1] / "docs" / "gallery"
+INK, PAPER, MARGIN, CAPTION = (40, 44, 52), (255, 255, 255), 12, 26
+
+
+def strip(pictures: dict[str, np.ndarray], path: Path, columns: int) -> None:
+    """Captioned pictures side by side, in rows."""
+    height, width = next(iter(pictures.values())).shape[:2]
+    rows = -(-len(pictures) // columns)
+    page = Image.new("RGB", (columns * (width + MARGIN) + MARGIN, rows * (height + CAPTION + MARGIN) + MARGIN), PAPER)
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(15)
+    for number, (caption, picture) in enumerate(pictures.items()):
+        x, y = MARGIN + number % columns * (width + MARGIN), MARGIN + number // columns * (height + CAPTION + MARGIN)
+        page.paste(Image.fromarray((255 * picture).round().clip(0, 255).astype(np.uint8)), (x, y))
+        draw.text((x + width / 2, y + height + 4), caption, INK, font, anchor="ma")
+    page.save(path, quality=90)
+
+
+def largest_standing(scene: Scene) -> list[str]:
+    """Output names of the objects that stand on something, the tallest first."""
+    heights = {each.name: scene.arranged.solid(each.id).box for each in scene.objects[2:]}
+    return sorted((name for name, box in heights.items() if box), key=lambda name: -heights[name].size[2])
+
+
+def edits(scene: Scene) -> dict[str, np.ndarray]:
+    """One view under several edits of its tallest object."""
+    thing = scene.find(largest_standing(scene)[0])
+    middle, size = scene.arranged.solid(thing.id).centre, scene.arranged.solid(thing.id).box.size
+    turned = Similarity.about(middle, (0.38, 0.0, 0.0, 0.925), 1.0, (0.25, -0.55, 0.0))
+    beside = Similarity.about(middle, scale=0.6, move=(0.25, -0.55, -0.2 * size[2]))
+    camera = scene.cameras("test")[1:2]
+    changes = {
+        "the scene": Edit(),
+        "removed": Edit().hide(thing.id),
+        "moved and turned": Edit().move(thing.id, turned),
+        "copied and scaled": Edit().copy(thing.id, beside),
+        "hues turned": Edit().recolor(thing.id, Hue(150.0)),
+        "channels exchanged": Edit().recolor(thing.id, Channels("brg")),
+        "alone": Edit().isolate([thing.id], scene.arranged.ids_in_use),
+    }
+    pictures = {name: scene.edited(edit).render("edited", camera).numpy() for name, edit in changes.items()}
+    unseen = scene.edited(changes["removed"]).render("unseen", camera).numpy()
+    pictures["removed: what no photograph saw"] = (1 - unseen) * pictures["removed"] + unseen * np.array([1.0, 0, 0.8])
+    return pictures
+
+
+def composition(room: Path, table: Path, thing: str) -> dict[str, np.ndarray]:
+    """Things of the table in the room, and whose each pixel is."""
+    objects = [
+        {"run": str(table), "object": thing, "at": [0.75, -0.25, 0.74], "turn": 90},
+        {"run": str(table), "object": thing, "at": [-1.0, 0.3, 0.01], "turn": 200, "scale": 1.6},
+    ]
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "scene.json"
+        file.write_text(json.dumps({"scene": str(room), "objects": objects}))
+        scene = compose(file)
+    pictures, colors = {}, np.random.default_rng(3).uniform(0.15, 0.95, (256, 3))
+    colors[0] = 0
+    for number, view in enumerate((0, 3, 6), 1):
+        layers = layers_of(scene.arranged, scene.cameras()[view : view + 1])
+        pictures[f"view {number}"] = layers.picture[..., :3]
+        pictures[f"whose each pixel is, {number}"] = colors[layers.labels]
+    return {name: pictures[name] for name in sorted(pictures, key=lambda name: name.startswith("whose"))}
+
+
+def meshes(run: Path, work: Path, size: int = 150) -> dict[str, np.ndarray]:
+    """Exported meshes by ray casting, without light of their own: colours, a little darker where they turn away."""
+    command("export", run, work / "exports", "--what", "meshes", "--formats", "ply", "--resolution", "72")
+    drawn = {}
+    for file in sorted((work / "exports" / "meshes").glob("*.ply")):
+        mesh = trimesh.load_mesh(file)
+        middle, reach = mesh.bounds.mean(0), np.linalg.norm(np.ptp(mesh.bounds, axis=0)) / 2
+        back = np.array([0.55, -0.7, 0.45]) / np.linalg.norm([0.55, -0.7, 0.45])
+        right = np.cross([0, 0, 1.0], back) / np.linalg.norm(np.cross([0, 0, 1.0], back))
+        up = np.cross(back, right)
+        x, y = np.meshgrid(np.linspace(-1, 1, size) * reach * 0.8, np.linspace(1, -1, size) * reach * 0.8)
+        origins = middle + 4 * reach * back + x[..., None] * right + y[..., None] * up
+        flat = origins.reshape(-1, 3)
+        hits, ray, face = mesh.ray.intersects_location(flat, np.tile(-back, (len(flat), 1)), multiple_hits=False)
+        corners = trimesh.triangles.points_to_barycentric(mesh.triangles[face], hits)[..., None]
+        colors = (mesh.visual.vertex_colors[mesh.faces[face], :3] / 255 * corners).sum(1)
+        facing = np.abs((mesh.vertex_normals[mesh.faces[face]] * corners).sum(1) @ back)[:, None]
+        picture = np.ones((size * size, 3))
+        picture[ray] = colors * (0.6 + 0.4 * facing)
+        drawn[file.stem] = picture.reshape(size, size, 3)
+    return drawn
+
+
+def splats(scene: Scene) -> dict[str, np.ndarray]:
+    """Splats sampled from a scene, of all of it and of some objects."""
+    owned, camera = (
+        scene.splats(gaussians=120_000, rays=300_000).placed(scene.capture.inverse()),
+        scene.cameras("test")[1:2],
+    )
+    chosen = {"all gaussians": owned.splats}
+    chosen |= {name: owned.of(scene.find(name).id) for name in largest_standing(scene)[:3]}
+    drawn = {}
+    for name, gaussians in chosen.items():
+        rgb, alpha = rasterize(gaussians, camera[0])
+        drawn[name] = (rgb + 1 - alpha[..., None]).numpy()
+    return drawn
+
+
+def report_page(run: Path, work: Path) -> None:
+    """A picture of the report in a browser."""
+    page = work / "report.html"
+    command("report", run, page, "--frames", "6", "--size", "200", "--scene-size", "480", where="--output")
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--hide-scrollbars",
+        "--window-size=1280,1500",
+        "--virtual-time-budget=4000",
+    ]
+    picture = work / "report.png"
+    subprocess.run([str(browser), *options, f"--screenshot={picture}", page.as_uri()], check=True, capture_output=True)
+    Image.open(picture).convert("RGB").save(FOLDER / "report.jpg", quality=88)
+
+
+def contact_sheet(run: Path, work: Path) -> None:
+    """The sheet that `disconerf render` makes, from one frame of each object."""
+    command("render", run, work / "films", "--contact-sheet", "--frames", "1", "--resolution", "176", "--format", "png")
+    shutil.copy(work / "films" / "contact_sheet.png", FOLDER / "contact_sheet.png")
+
+
+def command(name: str, run: Path, output: Path, *options: str, where: str = "--output-dir") -> None:
+    """Run a command of `disconerf` in this process."""
+    if cli.main([name, "--load-config", str(run), where, str(output), *options]) != 0:
+        raise SystemExit(f"disconerf {name} failed")
+
+
+def main() -> None:
+    table, room = (Path(argument).resolve() for argument in sys.argv[1:3])
+    FOLDER.mkdir(exist_ok=True)
+    scene = load(table)
+    thing = largest_standing(scene)[0]
+    with TemporaryDirectory() as folder:
+        work = Path(folder)
+        pictures: dict[str, Callable[[], object]] = {
+            "turntable": lambda: save_film(
+                FOLDER / "turntable.webp", scene.film(thing, 24, 224, transparent=True, shadow=True), fps=12
+            ),
+            "edits": lambda: strip(edits(scene), FOLDER / "edits.jpg", columns=4),
+            "composition": lambda: strip(composition(room, table, thing), FOLDER / "composition.jpg", columns=3),
+            "meshes": lambda: strip(meshes(table, work), FOLDER / "meshes.jpg", columns=6),
+            "splats": lambda: strip(splats(scene), FOLDER / "splats.jpg", columns=4),
+            "contact_sheet": lambda: contact_sheet(table, work),
+            "report": lambda: report_page(table, work),
+        }
+        for name in sys.argv[3:] or pictures:
+            pictures[name]()
+            print(f"{name} is in {FOLDER}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
