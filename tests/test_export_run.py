@@ -15,6 +15,7 @@ from scene import BALLS
 from disconerf_ns.cli import main
 from disconerf_ns.runs import capture_frame, objects_of
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.similarity import Similarity
 
 CENTRE, RADIUS, COLOR = BALLS[1]
 
@@ -66,6 +67,24 @@ def test_a_ball_is_where_it_is_in_the_dataset(run: Run, tmp_path: Path, capsys) 
     assert green > red + 30 and green > blue + 30
 
 
+def test_a_moved_ball_is_exported_where_it_stands(run: Run, tmp_path: Path) -> None:
+    """Moved by a given way in the dataset's coordinates and made twice as large, and a copy farther on."""
+    name, frame = nearest(run), capture_frame(run.config)
+    id = next(each.id for each in objects_of(run.config) if each.name == name)
+    moved = Similarity.about(CENTRE, scale=2.0, move=(0.0, 0.0, 1.0))
+    places = [frame.inverse() @ place @ frame for place in (moved, Similarity(translation=(0.0, 0.0, 2.0)) @ moved)]
+    Edit().place(id, *places).save(tmp_path / "moved.json")
+    options = ["--objects", name, "--resolution", "24", "--what", "meshes", "--formats", "ply"]
+    assert export(run, tmp_path / "out", *options, "--edit", str(tmp_path / "moved.json")) == 0
+    (row,) = json.loads((tmp_path / "out" / "manifest.json").read_text())["objects"]
+    mesh = trimesh.load(tmp_path / "out" / row["files"]["ply"], process=False)
+    distances = np.linalg.norm(mesh.vertices - np.add(CENTRE, (0.0, 0.0, 1.0)), axis=1)
+    assert np.median(distances) == pytest.approx(2 * RADIUS, rel=0.15)
+    assert row["box"]["size"][2] == pytest.approx(4 * RADIUS, rel=0.3)
+    (copy,) = row["copies"]
+    assert Similarity.of_json(copy).close_to(Similarity(translation=(0.0, 0.0, 2.0)), 1e-4)
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -75,6 +94,8 @@ def test_a_ball_is_where_it_is_in_the_dataset(run: Run, tmp_path: Path, capsys) 
         (["--metres-per-unit", "0"], "export: --metres-per-unit is 0.0; it has to be larger than 0."),
         (["--granularity", "2"], "export: --granularity is 2.0; it has to be from 0"),
         (["--objects", "teapot"], "there is no teapot; the scene has object_00"),
+        (["--edit", "nowhere.json"], "nowhere.json: not an edit"),
+        (["--splats", "nowhere.ply"], "there is no nowhere.ply; pass a PLY file of gaussians"),
     ],
 )
 def test_mistakes_are_one_sentence(run: Run, tmp_path: Path, options: list[str], sentence: str, capsys) -> None:

@@ -12,14 +12,16 @@ import torch
 from conftest import Run
 from PIL import Image
 
+from disconerf_ns import runs
 from disconerf_ns.cli import main
 from disconerf_ns.cli import render as command
 
 
 @pytest.fixture(autouse=True)
-def loaded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def loaded(run: Run, model, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command takes the run that is loaded already."""
-    monkeypatch.setattr(command, "load_pipeline", lambda _: run.trainer.pipeline)
+    for module in (command, runs):
+        monkeypatch.setattr(module, "load_pipeline", lambda config, test_mode="inference": run.trainer.pipeline)
 
 
 def render(run: Run, folder: Path, *options: str) -> int:

@@ -24,7 +24,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.export import splats_sampled
 from disconerf_ns.export.spherical_harmonics import basis, turned
 from disconerf_ns.export.splats import PROBES, Splats
-from disconerf_ns.export.splats_apart import NOBODY, SURE, owners_of, take_apart, without_crumbs
+from disconerf_ns.export.splats_apart import NOBODY, SURE, OwnedSplats, owners_of, take_apart, without_crumbs
 from disconerf_ns.export.splats_frame import SUPERSPLAT, decide, fit
 from disconerf_ns.export.splats_ply import SCALES, read_ply, write_ply
 from disconerf_ns.export.splats_ply import TURN as TURNED
@@ -644,3 +644,19 @@ def test_mistakes_get_a_sentence(run: Run, tmp_path: Path, capsys: pytest.Captur
         lines = capsys.readouterr().err.strip().splitlines()
         assert code == 1 and said in lines[-1], lines
     assert not (tmp_path / "out").exists()
+
+
+def test_gaussians_stand_where_a_person_put_their_objects() -> None:
+    """Object 2 stands on its head twice, one unit and two units up; all others stay, to the bit."""
+    splats, id = random_splats(30, 1), torch.arange(30) % 3
+    owned = OwnedSplats(splats, id, torch.ones(30), torch.arange(30))
+    to_here = Similarity(2.0, (0.0, 1.0, 0.0, 0.0), (1.0, 0.0, 0.0))
+    places = {2: tuple(Similarity(rotation=(0.0, 0.0, 1.0, 0.0), translation=(0.0, 0.0, up)) for up in (1.0, 2.0))}
+    standing = owned.standing(places, to_here)
+    assert standing.id.tolist() == [*([0, 1] * 10), *([2] * 20)] and standing.source[20:30].tolist() == [
+        *range(2, 30, 3)
+    ]
+    assert equal(standing.of(0), owned.of(0)) and owned.standing({}, to_here) is owned
+    for part, place in zip(standing.of(2).means.split(10), places[2]):
+        expected = to_here.points(place.points(to_here.inverse().points(owned.of(2).means)))
+        torch.testing.assert_close(part, expected, rtol=0, atol=1e-4)
