@@ -196,7 +196,8 @@ class Frame:
             return see(EditedRays(self.scene, *self.strategy.edited(self), self.placed()))
         together = TOGETHER if see in TOGETHER else (see,)
         edit, background = self.scene.edit, self.scene.options.background
-        key = self.scene.ownership, edit.absent, tuple(edit.colors.items()), self.placements_key, background
+        looks = tuple(edit.colors.items()), self.scene.guests, background
+        key = self.scene.ownership, edit.absent, self.placements_key, looks
 
         def compute() -> list[Tensor]:
             return [torch.cat(parts) for parts in zip(*self.chunks(lambda rays: self._see(rays, together)))]
