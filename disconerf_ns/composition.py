@@ -68,20 +68,26 @@ class Composition:
         Raises:
             UserError: the file cannot be read, an entry is missing, unknown or wrong, or a run does not exist.
         """
+        if not file.is_file():
+            raise UserError(f"there is no {file}; name the JSON file of a composition, which README describes.")
         try:
             content = json.loads(file.read_text())
             if not isinstance(content, dict):
                 raise ValueError("it is not a JSON object")
             _known(content, ("version", "scene", "keep", "objects"))
+            if "scene" not in content:
+                raise ValueError("it has no scene, the config.yml of the run that is the place")
             things = content.get("objects", [])
             if not isinstance(things, list) or len(things) > MOST:
                 raise ValueError(f"its objects are not a list of at most {MOST}")
             keep = content.get("keep")
+            if not things and keep == []:
+                raise ValueError("it keeps nothing and names no objects, so there is nothing to show")
             if keep is not None and not (isinstance(keep, list) and all(isinstance(name, str) for name in keep)):
                 raise ValueError(f"its keep is {keep!r}, not a list of names")
             return cls(
                 file,
-                _run(file, content.get("scene"), "its scene"),
+                _run(file, content["scene"], "its scene"),
                 None if keep is None else tuple(keep),
                 tuple(_thing(file, number, thing) for number, thing in enumerate(things, 1)),
             )
@@ -109,16 +115,19 @@ def _thing(file: Path, number: int, content: Any) -> Thing:
         if not isinstance(content, dict):
             raise ValueError("it is not a JSON object")
         _known(content, ENTRIES)
-        name = content.get("object")
+        for entry in ("run", "object"):
+            if entry not in content:
+                raise ValueError(f"it has no {entry}")
+        name = str(content["object"]) if type(content["object"]) is int else content["object"]
         if not isinstance(name, str):
-            raise ValueError(f"its object is {name!r}, not a name")
+            raise ValueError(f"its object is {name!r}, not a name or a number")
         if ("place" in content) == ("at" in content):
-            raise ValueError("it needs either a place or an at")
+            raise ValueError("it has both a place and an at" if "at" in content else "it has no place and no at")
         if "place" in content and ("turn" in content or "scale" in content):
             raise ValueError("its turn and scale are parts of its place")
         x, y, z = numbers(content.get("at", [0, 0, 0]), 3, "at")
         return Thing(
-            _run(file, content.get("run"), "its run"),
+            _run(file, content["run"], "its run"),
             name,
             str(content.get("name", name)),
             Similarity.of_json(content["place"]) if "place" in content else None,

@@ -85,6 +85,8 @@ def edit_of(config: Path, tree: ObjectTree, granularity: float | None = None, fi
     Raises:
         UserError: the file is not an edit of this run.
     """
+    if file is not None and not file.is_file():
+        raise UserError(f"there is no {file}; pass with --edit the file of an edit, such as edit.json of a run.")
     path = file or config.parent / EDIT
     edit = Edit.load(path, tree) if file is not None or path.exists() else Edit()
     return said_of_shown(edit if granularity is None else edit.at(granularity), tree)

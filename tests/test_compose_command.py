@@ -26,7 +26,7 @@ def test_a_film_with_labels_and_depth(arrangement: Path, tmp_path: Path, capsys:
     out = tmp_path / "out"
     command = ["compose", str(arrangement), "--output-dir", str(out), "--frames", "2", "--path", "training"]
     assert main([*command, "--format", "png", "mp4", "--layers"]) == 0
-    assert f"2 frames are in {out}: scene, scene.mp4" in capsys.readouterr().out
+    assert f"scene, scene.mp4, of 2 frames; in {out}" in capsys.readouterr().out
     assert (out / "scene.mp4").stat().st_size > 500
     picture = np.array(Image.open(out / "scene" / "0000.png"))
     labels, depth = np.array(Image.open(out / "labels" / "0000.png")), np.load(out / "depth" / "0000.npy")
@@ -76,4 +76,4 @@ def test_options_are_checked_first(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["compose", str(tmp_path / "none.json"), "--output-dir", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err
-    assert "none.json: not a composition" in said and said.count("\n") == 1
+    assert "none.json; name the JSON file of a composition" in said and said.count("\n") == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def test_a_place_is_said_in_the_captures_coordinates(run: Run, write, loaded, mo
 
 def test_what_is_not_kept_is_gone(run: Run, write, loaded, model) -> None:
     first, second, *_ = (each.name for each in model.current.value.objects)
-    nothing = compose(Composition.load(write(keep=[])), loaded).scene
+    nothing = compose(replace(Composition.load(write()), keep=()), loaded).scene
     camera = run.trainer.pipeline.datamanager.train_dataset.cameras[0:1]
     rays = camera.generate_rays(0, keep_shape=True)
     assert (Frame(nothing, rays.flatten(), tuple(rays.origins.shape[:2])).edited() == 1).all()
@@ -95,14 +96,17 @@ def test_what_is_not_kept_is_gone(run: Run, write, loaded, model) -> None:
         ({"things": []}, "unknown entry 'things'; known are version, scene, keep, objects"),
         ({"objects": {}}, "its objects are not a list of at most 256"),
         ({"objects": [3]}, "object 1: it is not a JSON object"),
-        ({"objects": [{"object": "a", "at": [0, 0, 0]}]}, "object 1: its run is None"),
-        ({"objects": [{"run": "RUN", "at": [0, 0, 0]}]}, "object 1: its object is None"),
-        ({"objects": [{"run": "RUN", "object": "a"}]}, "object 1: it needs either a place or an at"),
+        ({"objects": [{"object": "a", "at": [0, 0, 0]}]}, "object 1: it has no run"),
+        ({"objects": [{"run": "RUN", "at": [0, 0, 0]}]}, "object 1: it has no object"),
+        ({"objects": [{"run": "RUN", "object": "a"}]}, "object 1: it has no place and no at"),
         ({"objects": [{"run": "RUN", "object": "a", "at": [0, 0]}]}, "object 1: its at is .*, not 3 numbers"),
         ({"objects": [{"run": "RUN", "object": "a", "at": [0, 0, 0], "scale": 0}]}, "object 1: its scale is 0.0"),
         ({"objects": [{"run": "RUN", "object": "a", "place": {}, "turn": 3}]}, "object 1: its turn and scale"),
         ({"objects": [{"run": "RUN", "object": "a", "place": {"scale": "big"}}]}, "object 1: its scale is"),
         ({"objects": [{"run": "RUN", "object": "a", "where": 1}]}, "object 1: it has an unknown entry 'where'"),
+        ({"objects": [{"run": "RUN", "object": [], "at": [0, 0, 0]}]}, "its object is \\[\\], not a name or a number"),
+        ({"objects": [{"run": "RUN", "object": 2, "at": [0, 0, 0], "place": {}}]}, "it has both a place and an at"),
+        ({"keep": [], "objects": []}, "it keeps nothing and names no objects"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(run: Run, write, entries, said: str) -> None:

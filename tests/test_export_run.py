@@ -94,7 +94,7 @@ def test_a_moved_ball_is_exported_where_it_stands(run: Run, tmp_path: Path) -> N
         (["--metres-per-unit", "0"], "export: --metres-per-unit is 0.0; it has to be larger than 0."),
         (["--granularity", "2"], "export: --granularity is 2.0; it has to be from 0"),
         (["--objects", "teapot"], "there is no teapot; the scene has object_00"),
-        (["--edit", "nowhere.json"], "nowhere.json: not an edit"),
+        (["--edit", "nowhere.json"], "there is no nowhere.json; pass with --edit"),
         (["--splats", "nowhere.ply"], "there is no nowhere.ply; pass a PLY file of gaussians"),
     ],
 )

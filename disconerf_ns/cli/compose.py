@@ -105,7 +105,7 @@ class Compose:
                 if self.layers:
                     layers.save(self.output_dir, number)
         files = ", ".join(f"{self.file.stem}{format.suffix}" for format in formats.values())
-        print(f"compose: {len(cameras)} frames are in {self.output_dir}: {files}")
+        print(f"compose: {files}, of {len(cameras)} frame{'s' if len(cameras) != 1 else ''}; in {self.output_dir}")
 
     def _show(self, composed: Composed) -> None:
         from nerfstudio.scripts.viewer.run_viewer import _start_viewer

@@ -123,7 +123,7 @@ class Render:
         if tiles is not None and self.grid:
             write_grid(tiles, self.output_dir / "all.mp4", length.fps)
             written.append("all.mp4")
-        print(f"render: {len(shots)} films are in {self.output_dir}: {', '.join(written)}")
+        print(f"render: {', '.join(written)}; in {self.output_dir}")
 
     @property
     def _same_path(self) -> bool:

@@ -20,14 +20,17 @@ def facts_of(scene: ArrangedScene, each: SceneObject, frame: Similarity) -> dict
         each: one of its objects.
         frame: scene coordinates to the capture's.
     Returns:
-        `id`, `name`, `title`, `file_name`, `color` (RGB in [0, 1]), `slots`, `share`, `confidence`, `views`; `centre`
-        of mass, `volume` and `box` of its solid voxels, with `centre`, `size` (length, width, height) and `axes` (their
-        unit directions, as rows); these three are None where nothing of it is solid.
+        `id`; `number` in its output name; `label` in masks; `name`, `title`, `file_name`, `color` (RGB in [0, 1]), `slots`,
+        `share`, `confidence`, `views`; `centre` of mass, `volume` and `box` of its solid voxels, with `centre`, `size`
+        (length, width, height) and `axes` (their unit directions, as rows); these three are None where nothing of it is
+        solid.
     """
     solid = scene.solid(each.id)
     box, there = solid.box, len(solid) > 0
     return {
         "id": int(each.id),
+        "number": each.number,
+        "label": each.label_number,
         "name": each.name,
         "title": each.title,
         "file_name": each.file_name,

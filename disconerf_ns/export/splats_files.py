@@ -62,6 +62,7 @@ def write_splats(
             "name": name,
             "title": ids[name].title if name in ids else "",
             "id": ids[name].id if name in ids else None,
+            "number": ids[name].number if name in ids else None,
             "file": path.name,
             "gaussians": len(splats),
         }

@@ -68,6 +68,7 @@ def save_legend(scene: ArrangedScene, names: Sequence[str], path: Path) -> None:
     Args:
         names: names of the scene's guests.
     """
-    own = [{"label": each.label_number, "name": each.label} for each in scene.objects if each.label_number > 0]
-    guests = [{"label": label, "name": name} for label, name in enumerate(names, first_of_guests(scene))]
+    there = [each for each in scene.objects if each.label_number > 0 and each.id not in scene.edit.hidden]
+    own = [{"label": each.label_number, "name": each.label, "guest": False} for each in there]
+    guests = [{"label": label, "name": name, "guest": True} for label, name in enumerate(names, first_of_guests(scene))]
     write_whole(path, json.dumps({"nobody": 0, "objects": own + guests}, indent=2))
