@@ -20,10 +20,10 @@ def facts_of(scene: ArrangedScene, each: SceneObject, frame: Similarity) -> dict
         each: one of its objects.
         frame: scene coordinates to the capture's.
     Returns:
-        `id`; `number` in its output name; `label` in masks; `name`, `title`, `file_name`, `color` (RGB in [0, 1]), `slots`,
-        `share`, `confidence`, `views`; `centre` of mass, `volume` and `box` of its solid voxels, with `centre`, `size`
-        (length, width, height) and `axes` (their unit directions, as rows); these three are None where nothing of it is
-        solid.
+        `id`; `number` in its output name; `label` in masks; `name`, `title`, `file_name`, `color` (RGB in [0, 1]),
+        `slots`, `share`, `confidence`, `views`; `centre` of mass, `volume` and `box` of its solid voxels, with
+        `centre`, `size` (length, width, height) and `axes` (their unit directions, as rows); these three are None
+        where nothing of it is solid.
     """
     solid = scene.solid(each.id)
     box, there = solid.box, len(solid) > 0
