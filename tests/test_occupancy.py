@@ -31,6 +31,15 @@ def test_a_contraction_is_undone(distort) -> None:
     assert_close(contraction.inverse(contracted), positions, 1e-4)
 
 
+@pytest.mark.parametrize("order", [None, 2, float("inf")])
+def test_a_contraction_has_its_own_norm(order) -> None:
+    """Every contraction was taken for the one with the maximum norm."""
+    distort = SceneContraction(order=order)
+    positions = 4 * torch.randn(500, 3, generator=torch.Generator().manual_seed(0))
+    cube = torch.tensor([[-1.0] * 3, [1.0] * 3])
+    assert_close(Contraction(cube, distort)(positions), (distort(positions) + 2) / 4)
+
+
 def test_spacing_is_undone() -> None:
     distance = torch.tensor([0.0, 0.3, 1.0, 2.5, 900.0])
     assert_close(piecewise_inverse(piecewise(distance)), distance, 1e-4)

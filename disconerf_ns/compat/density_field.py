@@ -7,14 +7,13 @@ from typing import cast
 import torch
 from jaxtyping import Float
 from nerfstudio.field_components.activations import trunc_exp
-from nerfstudio.field_components.spatial_distortions import SceneContraction
 from nerfstudio.fields.density_fields import HashMLPDensityField
 from nerfstudio.fields.nerfacto_field import NerfactoField
 from torch import Tensor, nn
 
 from disconerf_ns.compat.proposals import DensityAlong
 from disconerf_ns.kernels.ray_density import RayDensity
-from disconerf_ns.scene.contraction import Contraction
+from disconerf_ns.scene.contraction import Contraction, has_maximum_norm
 
 DensityField = HashMLPDensityField | NerfactoField
 """A proposal network, or the radiance field itself."""
@@ -61,7 +60,7 @@ def in_unit_cube(field: DensityField, positions: Float[Tensor, "*n 3"]) -> Float
     if distort is None:
         low, high = field.aabb
         return (positions - low) / (high - low)
-    if not isinstance(distort, SceneContraction) or distort.order != float("inf"):
+    if not has_maximum_norm(distort):
         return Contraction(field.aabb, distort)(positions)
     x, y, z = positions.abs().unbind(-1)
     inverse = 1 / x.maximum(y).maximum(z).clamp(min=1)

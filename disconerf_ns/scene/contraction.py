@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
+from nerfstudio.field_components.spatial_distortions import SceneContraction
 from torch import Tensor
 
 
@@ -17,22 +18,29 @@ class Contraction:
     box: Float[Tensor, "2 3"]
     """The scene's box, which is scaled where nothing is contracted."""
     distort: Callable[[Float[Tensor, "*n 3"]], Float[Tensor, "*n 3"]] | None
-    """Contraction of unbounded space into [-2, 2]^3 with the maximum norm (mip-NeRF 360, Eq. 10); None scales `box`."""
+    """Contraction of unbounded space into [-2, 2]^3 (mip-NeRF 360, Eq. 10); None scales `box`."""
 
     def __call__(self, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
         """Contracted positions in [0, 1]^3 of scene positions."""
         if self.distort is None:
             low, high = self.box
             return ((positions - low) / (high - low)).clamp(0, 1)
+        if not has_maximum_norm(self.distort):
+            return (self.distort(positions) + 2) / 4
         norm = positions.abs()
         norm = norm[..., :1].maximum(norm[..., 1:2]).maximum(norm[..., 2:])
         return (torch.where(norm < 1, positions, (2 - 1 / norm) * (positions / norm)) + 2) / 4
 
     def inverse(self, contracted: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
-        """Scene positions of contracted positions in [0, 1]^3."""
+        """Scene positions of contracted positions in [0, 1]^3; of the maximum norm where space is contracted."""
         if self.distort is None:
             low, high = self.box
             return low + contracted * (high - low)
         y = contracted * 4 - 2
         norm = y.abs().amax(-1, keepdim=True)
         return torch.where(norm > 1, y / (norm * (2 - norm).clamp(min=1e-3)), y)
+
+
+def has_maximum_norm(distort: object) -> bool:
+    """Whether a contraction is nerfstudio's with the maximum norm, as nerfacto's is."""
+    return isinstance(distort, SceneContraction) and distort.order == float("inf")
