@@ -19,7 +19,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation import scores
 from disconerf_ns.evaluation.predictions import training_rays
 from disconerf_ns.evaluation.scores import Scores
-from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of, masks_of, views_of
+from disconerf_ns.evaluation.views import EvaluatedRun, capture_of, dataset_of, masks_of, views_of
 from disconerf_ns.export.splats_apart import OwnedSplats, Straddling, take_apart
 from disconerf_ns.export.splats_frame import FrameOfSplats, GivenSplats, decide
 from disconerf_ns.export.splats_sampled import look_at_all, sample_splats
@@ -202,9 +202,8 @@ class Scene:
 
     @property
     def capture(self) -> Similarity:
-        """What takes the scene's coordinates to those of the capture, which its data's files are in."""
-        outputs = self.run.datamanager.train_dataparser_outputs
-        return Similarity.of_matrix(outputs.dataparser_scale * outputs.dataparser_transform.double()).inverse()
+        """Scene coordinates to those of the capture, which the data's poses are in."""
+        return capture_of(self.run)
 
     def training_rays(self, most: int) -> Iterator[RayBundle]:
         """Flat rays of each training view, about `most` of all, through pixels that teach the radiance field."""

@@ -33,12 +33,12 @@ from disconerf_ns.discovery.report import report_masks, save_report
 from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation.predictions import training_rays
 from disconerf_ns.evaluation.scores import object_metrics
+from disconerf_ns.evaluation.views import capture_of
 from disconerf_ns.masks.masked_view import MaskedView, pack
 from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.rendering.rays import in_chunks, render_surface
 from disconerf_ns.scene.edit import EDIT, Edit
 from disconerf_ns.scene.objects import SceneObject, save_manifest
-from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.surface.samples import SurfaceSamples
 from disconerf_ns.surface.storage import GIB, SurfaceStorage
 from disconerf_ns.training.batch import ObjectBatch
@@ -224,17 +224,12 @@ class DiscoNerfPipeline(VanillaPipeline):
         """Discover the objects, write them into the run's folder, and show them."""
         objects = self.discover_objects()
         every = self.model.current.value.with_edit(Edit()).all_objects
-        save_manifest(every, self.model.tree, step, self.folder / "objects.json", self.to_capture())
+        save_manifest(every, self.model.tree, step, self.folder / "objects.json", capture_of(self))
         if self.explanations:
             numbered = [each for each in objects if each.number is not None]
             report = report_masks(self.datamanager.train_keys, self.explanations, numbered)
             save_report(report, self.folder / "masks.json")
         self.object_control.objects_changed()
-
-    def to_capture(self) -> Similarity:
-        """Scene coordinates to those of the capture, which the data's files are in."""
-        parsed = self.datamanager.train_dataparser_outputs
-        return Similarity.of_matrix(parsed.dataparser_scale * parsed.dataparser_transform).inverse()
 
     def load_pipeline(self, loaded_state: dict, step: int) -> None:
         """Load a checkpoint, and the edit of its run where a person saved one."""

@@ -15,7 +15,7 @@ from disconerf_ns.scene.arrangement import all_objects, arrange
 from disconerf_ns.scene.cut import said_of_shown, shown_nodes
 from disconerf_ns.scene.edit import EDIT, Edit
 from disconerf_ns.scene.objects import SceneObject, find_object, load_manifest
-from disconerf_ns.scene.similarity import Similarity
+from disconerf_ns.scene.similarity import Similarity, scene_to_capture
 from disconerf_ns.scene.tree import ObjectTree
 
 if TYPE_CHECKING:
@@ -187,8 +187,7 @@ def capture_frame(config: Path) -> Similarity:
     path = config.parent / "dataparser_transforms.json"
     try:
         content = json.loads(path.read_text())
-        transform, scale = torch.tensor(content["transform"], dtype=torch.float64), float(content["scale"])
-        return Similarity.of_matrix(scale * transform[:3]).inverse()
+        return scene_to_capture(torch.tensor(content["transform"], dtype=torch.float64), float(content["scale"]))
     except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise UserError(
             f"{path}: the frame of the capture cannot be read ({reason(error)}); ns-train writes this file beside "

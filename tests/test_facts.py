@@ -13,6 +13,7 @@ from nerfstudio.cameras.rays import RayBundle
 from scene import BALLS
 
 from disconerf_ns.cli import main
+from disconerf_ns.evaluation.views import capture_of
 from disconerf_ns.facts.kept import KeptMeasurements, newest_checkpoint
 from disconerf_ns.facts.listing import listing, sides
 from disconerf_ns.facts.measure import Extent, Measured, extent_of, measure
@@ -220,7 +221,7 @@ def test_ids_names_and_slots_are_those_of_the_loaded_run(run: Run, document: dic
 
 def test_the_manifest_of_a_run_says_in_which_frame_its_boxes_are(run: Run, tmp_path: Path) -> None:
     pipeline = run.trainer.pipeline
-    frame, tree = pipeline.to_capture(), pipeline.model.tree
+    frame, tree = capture_of(pipeline), pipeline.model.tree
     assert frame.close_to(capture_frame(run.config), 1e-4)
     path = tmp_path / "objects.json"
     save_manifest(pipeline.model.current.value.all_objects, tree, 479, path, frame)

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from disconerf_ns.composition import Composed
 
 
-WHITE = (1.0, 1.0, 1.0)
-
-
 @dataclass
 class Compose:
     """Render objects of several runs together, hiding one another as they stand. README has an example of the file."""
@@ -85,6 +82,7 @@ class Compose:
     def _render(self, composed: Composed) -> None:
         from rich.progress import track
 
+        from disconerf_ns.filming.backdrop import WHITE
         from disconerf_ns.filming.layers import layers_of, save_legend
         from disconerf_ns.filming.matte import in_bytes, on_color
         from disconerf_ns.filming.writers import FORMATS, Alpha, film_file

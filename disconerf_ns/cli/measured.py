@@ -8,7 +8,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from disconerf_ns.runs import edit_of, load_pipeline, manifest_of, objects_of
+from disconerf_ns.runs import EditedRun, edit_of, manifest_of, objects_of
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import ObjectId, SceneObject, load_manifest
 
@@ -46,8 +46,8 @@ def measured_objects(config: Path, granularity: float | None = None) -> Measured
     if (measured := kept.find(edit, tree)) is not None:
         return MeasuredObjects(edit, objects_of(config, granularity), measured)
     with redirect_stdout(sys.stderr):
-        run = load_pipeline(config)
-    scene = run.model.current.value.with_edit(edit)
+        run = EditedRun(config, granularity).load()
+    scene = run.model.current.value
     return MeasuredObjects(edit, scene.objects, measure_and_keep(run, scene, config))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.files import write_whole
-from disconerf_ns.runs import check_granularity, edit_of, load_pipeline, manifest_of
+from disconerf_ns.runs import EditedRun, check_granularity, edit_of, manifest_of
 from disconerf_ns.scene.objects import ObjectId, SceneObject, load_manifest
 
 if TYPE_CHECKING:
@@ -72,15 +72,15 @@ class Name:
         from disconerf_ns.facts.naming import read_words
 
         words, tree = read_words(self.vocabulary), load_manifest(manifest_of(self.load_config)).tree
-        edit, earlier = edit_of(self.load_config, tree, self.granularity), given_names(self.load_config)
+        earlier = given_names(self.load_config)
 
         from disconerf_ns.cli.history import History
         from disconerf_ns.cli.measured import measure_and_keep
         from disconerf_ns.facts.image_text import ImageTextModel
 
-        run = load_pipeline(self.load_config)
+        run = EditedRun(self.load_config, self.granularity).load()
         model = ImageTextModel(self.checkpoint, run.device)
-        scene = run.model.current.value.with_edit(edit)
+        scene = run.model.current.value
         todo = self._to_name(scene, earlier)
         measured = measure_and_keep(run, scene, self.load_config)
         found = self._look(run, scene, model, todo, measured, words)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable, write_whole
-from disconerf_ns.runs import capture_frame, check_granularity, config_of, edit_of, load_pipeline, manifest_of
+from disconerf_ns.runs import EditedRun, capture_frame, check_granularity, config_of, manifest_of
 from disconerf_ns.scene.objects import load_manifest
 
 if TYPE_CHECKING:
@@ -60,15 +60,14 @@ class Report:
         if self.export_dir is not None and not self.export_dir.is_dir():
             raise UserError(f"report: there is no folder {self.export_dir}; name one of `disconerf export`.")
         check_writable(self.output, "name another place with --output.")
-        tree = load_manifest(manifest_of(self.load_config)).tree
-        edit, frame = edit_of(self.load_config, tree, self.granularity), capture_frame(self.load_config)
+        tree, frame = load_manifest(manifest_of(self.load_config)).tree, capture_frame(self.load_config)
 
         from disconerf_ns.cli.measured import measure_and_keep, progress
         from disconerf_ns.report.contents import Options, cards, files_of, overview
         from disconerf_ns.report.page import page, tree_of
 
-        run = load_pipeline(self.load_config)
-        scene = run.model.current.value.with_edit(edit)
+        run = EditedRun(self.load_config, self.granularity).load()
+        scene = run.model.current.value
         if not scene.objects:
             raise UserError("report: this run has discovered no object yet; train it further.")
         measured = measure_and_keep(run, scene, self.load_config)

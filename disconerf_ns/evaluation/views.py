@@ -17,6 +17,7 @@ from disconerf_ns.masks.image_masks import ImageMasks, same_shape
 from disconerf_ns.masks.keys import image_key
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.scene.current import CurrentScene
+from disconerf_ns.scene.similarity import Similarity, scene_to_capture
 
 
 @runtime_checkable
@@ -63,6 +64,12 @@ class View:
 def dataset_of(run: EvaluatedRun, split: Literal["train", "test"]) -> InputDataset:
     """The images of a split; "test" are those that nerfstudio's ns-eval looks at."""
     return run.datamanager.train_dataset if split == "train" else run.datamanager.eval_dataset
+
+
+def capture_of(run: EvaluatedRun) -> Similarity:
+    """Scene coordinates of a loaded run to those of its capture, which the data's poses are in."""
+    parsed = run.datamanager.train_dataparser_outputs
+    return scene_to_capture(parsed.dataparser_transform, parsed.dataparser_scale)
 
 
 def views_of(run: EvaluatedRun, split: Literal["train", "test", "all"] = "test") -> list[View]:

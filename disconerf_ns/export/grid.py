@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
-from torch.nn.functional import grid_sample, max_pool3d
+from torch.nn.functional import grid_sample
 
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.objects import ObjectId
-from disconerf_ns.scene.occupancy import Occupancy
+from disconerf_ns.scene.occupancy import Occupancy, with_neighbours
 from disconerf_ns.scene.solid import with_enclosed
 
 REACH = 4
@@ -52,7 +52,7 @@ class ObjectGrid:
             resolution: cubes along the longest side of what is solid.
         """
         filled, radiance = _filled(scene.solid(id).grid), scene.trained.radiance
-        around = _grown(filled, REACH)
+        around = replace(filled, occupied=with_neighbours(filled.occupied, REACH))
         cells = around.occupied.nonzero()
         cell = around.size / len(around.occupied)
         low, high = around.low + cells.amin(0) * cell, around.low + (cells.amax(0) + 1) * cell
@@ -100,9 +100,4 @@ def _filled(grid: Occupancy) -> Occupancy:
     """The same grid with what its cells enclose in a horizontal layer: things are hollow below, where they stand."""
     layers = [with_enclosed(layer) for layer in grid.occupied.permute(2, 0, 1).cpu().numpy()]
     filled = torch.from_numpy(np.stack(layers)).permute(1, 2, 0).to(grid.occupied.device)
-    return Occupancy(grid.box, grid.low, grid.size, filled, grid.contraction)
-
-
-def _grown(grid: Occupancy, cells: int) -> Occupancy:
-    occupied = max_pool3d(grid.occupied[None, None].float(), 2 * cells + 1, stride=1, padding=cells)[0, 0] > 0
-    return Occupancy(grid.box, grid.low, grid.size, occupied, grid.contraction)
+    return replace(grid, occupied=filled)

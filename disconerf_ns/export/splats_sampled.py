@@ -15,7 +15,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.export.spherical_harmonics import bases, basis
 from disconerf_ns.export.splats import Splats
 from disconerf_ns.export.splats_apart import NEIGHBOURS, OwnedSplats, without_crumbs
-from disconerf_ns.rendering.rays import OCCUPANCY_STEPS, visible
+from disconerf_ns.rendering.rays import object_samples
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.objects import SceneObject
@@ -76,15 +76,8 @@ def look(scene: ArrangedScene, rays: RayBundle) -> Looks:
 
 def look_behind(scene: ArrangedScene, rays: RayBundle, each: SceneObject) -> Looks:
     """Where flat rays meet the surface of an object that is alone in the scene, so also behind other objects."""
-    radiance = scene.trained.radiance
-    _, samples = scene.occupancy(each.id).ray_samples(rays, OCCUPANCY_STEPS, scene.options.object_samples)
-    density, rgb = torch.zeros_like(samples.middles), torch.zeros_like(samples.positions)
-    ray, sample = visible(radiance, samples).nonzero(as_tuple=True)
-    own = scene.owners(samples.positions[ray, sample]) == each.id
-    ray, sample = ray[own], sample[own]
-    if len(ray) > 0:
-        density[ray, sample], rgb[ray, sample] = radiance.shade(samples.positions[ray, sample], samples.directions[ray])
-    seen = _seen(radiance.contraction, samples, density, rgb, THICKNESS)
+    _, samples, density, rgb = object_samples(scene, rays, each.id)
+    seen = _seen(scene.trained.contraction, samples, density, rgb, THICKNESS)
     return Looks(*seen, torch.full_like(seen[3], each.id, dtype=torch.long))
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
-from PIL import Image
 from torch import Tensor
 
-from disconerf_ns.files import write_whole
+from disconerf_ns.filming.matte import in_bytes, write_png
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import unmixed
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -41,10 +38,7 @@ def write_thumbnail(path: Path, scene: ArrangedScene, each: SceneObject, cameras
     rgb, alpha = frame.image(alone["rgb"]), frame.image(alone["accumulation"])
     plain = unmixed(rgb, alpha, scene.options.background)
     clean = ((alpha - HAZE) / (SOLID - HAZE)).clamp(0, 1)
-    picture = (255 * torch.cat([plain, clean], -1) + 0.5).byte().cpu().numpy().astype(np.uint8)
-    stream = io.BytesIO()
-    Image.fromarray(picture, "RGBA").save(stream, "PNG", optimize=True)
-    write_whole(path, stream.getvalue())
+    write_png(path, in_bytes(torch.cat([plain, clean], -1).cpu().numpy()))
     return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -10,28 +9,19 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt16
-from PIL import Image
-from pycocotools import mask as rle
 
-from disconerf_ns.evaluation.predictions import as_trained
-from disconerf_ns.evaluation.views import EvaluatedRun, View, dataset_of
+from disconerf_ns.evaluation.predictions import frame_of_view
+from disconerf_ns.evaluation.views import EvaluatedRun, View
 from disconerf_ns.files import write_whole
-from disconerf_ns.rendering.frame import Frame
+from disconerf_ns.filming.matte import in_bytes, write_png
+from disconerf_ns.masks import rle
+from disconerf_ns.masks.label_image import write_label_image
 from disconerf_ns.rendering.outputs import label_numbers
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import SceneObject
-from disconerf_ns.surface.rays import sampled_rays
 
 Track = Callable[[Iterable[View], str], Iterable[View]]
 """Shows progress over views, under a sentence."""
-
-
-def frame_of(run: EvaluatedRun, scene: ArrangedScene, view: View, downscale: int) -> Frame:
-    """A training view of the scene, from the pose that the camera optimizer found."""
-    camera = dataset_of(run, view.split).cameras[view.index : view.index + 1].to(run.device)
-    height, width = max(view.height // downscale, 1), max(view.width // downscale, 1)
-    rays = as_trained(run, sampled_rays(camera, 0, height, width).flatten(), view.index)
-    return Frame(scene, rays, (height, width))
 
 
 def write_labels(
@@ -60,10 +50,10 @@ def write_labels(
     wanted = {each.label_number: each for each in objects if each.number is not None}
     images, annotations = [], []
     for number, view in enumerate(track(views, "labels of the views"), 1):
-        frame = frame_of(run, scene, view, downscale)
+        frame = frame_of_view(run, view.index, downscale, "train").under(scene)
         labels = frame.image(label_numbers(frame))[..., 0].cpu().numpy()
         labels = np.where(np.isin(labels, list(wanted)), labels, 0).astype(np.uint16)
-        _save(folder / "labels" / f"{view.key}.png", labels)
+        write_label_image(labels, folder / "labels" / f"{view.key}.png")
         images.append({"id": number, "file_name": view.image.name, "key": view.key} | _size(labels))
         annotations += [
             {"id": len(annotations) + k, "image_id": number, **annotation}
@@ -88,25 +78,22 @@ def write_alphas(
     Arguments as in `write_labels`.
     """
     for view in track(views, "objects without what hides them"):
-        frame = frame_of(run, scene, view, downscale)
+        frame = frame_of_view(run, view.index, downscale, "train").under(scene)
         for each in objects:
             alpha = frame.image(frame.alone(each.id)["accumulation"])[..., 0].cpu().numpy()
-            _save(folder / "alpha" / each.file_name / f"{view.key}.png", (255 * alpha + 0.5).astype(np.uint8))
+            write_png(folder / "alpha" / each.file_name / f"{view.key}.png", in_bytes(alpha))
 
 
 def _annotations(labels: UInt16[np.ndarray, "h w"]) -> list[dict[str, Any]]:
     found = []
     for label in np.unique(labels[labels > 0]):
-        packed = rle.encode(np.asfortranarray(labels == label, np.uint8))
+        mask = rle.encode(labels == label)
         found.append(
             {
                 "category_id": int(label),
-                "segmentation": {
-                    "size": list(packed["size"]),
-                    "counts": packed["counts"].decode() if isinstance(packed["counts"], bytes) else packed["counts"],
-                },
-                "area": int(rle.area(packed)),
-                "bbox": rle.toBbox(packed).tolist(),
+                "segmentation": mask,
+                "area": rle.area(mask),
+                "bbox": list(rle.bounding_box(mask)),
                 "iscrowd": 0,
             }
         )
@@ -116,9 +103,3 @@ def _annotations(labels: UInt16[np.ndarray, "h w"]) -> list[dict[str, Any]]:
 def _size(image: np.ndarray) -> dict[str, int]:
     height, width = image.shape
     return {"height": height, "width": width}
-
-
-def _save(path: Path, image: np.ndarray) -> None:
-    stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "PNG")
-    write_whole(path, stream.getvalue())

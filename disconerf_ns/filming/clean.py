@@ -7,14 +7,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from scipy import ndimage
 from torch import Tensor
 
 from disconerf_ns.scene.arranged import ArrangedScene
-from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.objects import ObjectId
-from disconerf_ns.scene.occupancy import Occupancy
-from disconerf_ns.scene.solid import Solid, without_crumbs
+from disconerf_ns.scene.occupancy import Occupancy, with_neighbours
+from disconerf_ns.scene.solid import Solid, pieces_of, without_crumbs
 
 FAINT = 0.1
 """Opacity of a ray across a voxel below which the voxel is haze, even beside solid ones."""
@@ -40,21 +38,18 @@ def cleaned(scene: ArrangedScene, id: ObjectId) -> Occupancy:
         return scene.occupancy(id)
     radiance, low, high = scene.trained.radiance, solid.points.amin(0), solid.points.amax(0)
     margin = AROUND * (high - low).norm() + solid.volumes.max() ** (1 / 3)
-    density = lambda x: radiance.density(x) * belonging(scene.owners(x), id)  # noqa: E731
     with radiance.still():
         box = torch.stack([low - margin, high + margin])
-        grid = Occupancy.build(density, radiance.contraction, box, RESOLUTION, PROBES, FAINT, grown=False)
+        grid = Occupancy.build(scene.density_of(id), radiance.contraction, box, RESOLUTION, PROBES, FAINT, grown=False)
     middles = Solid(replace(grid, occupied=torch.ones_like(grid.occupied))).points
     solid_cells = solid.grid.holds(middles).view(grid.occupied.shape)
-    cells = without_crumbs(grid.occupied | solid_cells, CRUMB)[None, None].float()
-    grown = torch.nn.functional.max_pool3d(cells, 3, stride=1, padding=1)[0, 0] > 0
-    return replace(grid, occupied=connected_to(solid_cells, grown))
+    cells = with_neighbours(without_crumbs(grid.occupied | solid_cells, CRUMB))
+    return replace(grid, occupied=connected_to(solid_cells, cells))
 
 
 def connected_to(seeds: Bool[Tensor, "x y z"], cells: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:
     """The cells in pieces, neighbours by a corner being connected, that hold one of the seeds."""
-    pieces = np.zeros(cells.shape, np.int32)
-    ndimage.label(cells.cpu().numpy(), structure=np.ones((3, 3, 3)), output=pieces)
+    pieces = pieces_of(cells)
     held = np.unique(pieces[seeds.cpu().numpy()])
     return torch.from_numpy(np.isin(pieces, held[held > 0])).to(cells.device)
 

@@ -16,6 +16,7 @@ from disconerf_ns.filming.clean import cleaned, crisp
 from disconerf_ns.filming.ground import Ground
 from disconerf_ns.filming.matte import Picture, bled, in_bytes, on_color, over
 from disconerf_ns.rendering.frame import Frame
+from disconerf_ns.rendering.outputs import unmixed
 from disconerf_ns.rendering.rays import in_chunks, render_object
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId
@@ -74,8 +75,7 @@ class Subject:
 
 def straight(rgb: Float[Tensor, "*n 3"], alpha: Float[Tensor, "*n 1"], clean: bool = True) -> Float[Tensor, "*n 4"]:
     """Colours of an object that was drawn on black, not multiplied by alpha, and alpha."""
-    colors = (rgb / alpha.clamp(min=1e-4)).clamp(0, 1)
-    return torch.cat([colors, crisp(alpha) if clean else alpha], -1)
+    return torch.cat([unmixed(rgb, alpha, 0.0), crisp(alpha) if clean else alpha], -1)
 
 
 def scene_picture(scene: ArrangedScene, camera: Cameras) -> Float[np.ndarray, "height width 3"]:

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt16
 from nerfstudio.cameras.cameras import Cameras
-from PIL import Image
 
 from disconerf_ns.files import write_whole
 from disconerf_ns.filming.matte import Picture
+from disconerf_ns.masks.label_image import write_label_image
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import unmixed
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -34,10 +34,9 @@ class Layers:
 
     def save(self, folder: Path, number: int) -> None:
         """Write `labels/NNNN.png`, 16 bit, and `depth/NNNN.npy`, float32."""
-        png, npy = io.BytesIO(), io.BytesIO()
-        Image.fromarray(self.labels).save(png, "PNG", optimize=True)
+        write_label_image(self.labels, folder / "labels" / f"{number:04d}.png")
+        npy = io.BytesIO()
         np.save(npy, self.depth)
-        write_whole(folder / "labels" / f"{number:04d}.png", png.getvalue())
         write_whole(folder / "depth" / f"{number:04d}.npy", npy.getvalue())
 
 

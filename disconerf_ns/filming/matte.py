@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
 import numpy as np
 from jaxtyping import Float, UInt8
+from PIL import Image
 from scipy import ndimage
+
+from disconerf_ns.files import write_whole
 
 MARGIN = 16
 """Pixels around an object that have its colours under alpha 0."""
@@ -42,6 +48,13 @@ def bled(picture: Picture) -> Picture:
     return np.concatenate([colors, picture[..., 3:]], -1)
 
 
-def in_bytes(picture: Float[np.ndarray, "height width channels"]) -> UInt8[np.ndarray, "height width channels"]:
+def write_png(path: Path, picture: UInt8[np.ndarray, "height width *channels"]) -> None:
+    """Write a picture as PNG, whole or not at all."""
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, "PNG", optimize=True)
+    write_whole(path, content.getvalue())
+
+
+def in_bytes(picture: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
     """Values in [0, 1] in 256 steps."""
     return (picture * 255).round().clip(0, 255).astype(np.uint8)

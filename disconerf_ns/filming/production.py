@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
-from disconerf_ns.files import write_whole
 from disconerf_ns.filming.backdrop import RGB, WHITE
-from disconerf_ns.filming.matte import in_bytes, on_color
+from disconerf_ns.filming.matte import in_bytes, on_color, write_png
 from disconerf_ns.filming.sheet import Tiles
 from disconerf_ns.filming.shots import Shot
 from disconerf_ns.filming.writers import FORMATS, film_file
@@ -70,9 +67,7 @@ def produce(
 
 def write_sheet(tiles: Tiles, path: Path) -> None:
     """Write the first page of all films as a PNG file."""
-    data = io.BytesIO()
-    Image.fromarray(next(tiles.pages())).save(data, "png")
-    write_whole(path, data.getvalue())
+    write_png(path, next(tiles.pages()))
 
 
 def write_grid(tiles: Tiles, path: Path, fps: float) -> None:

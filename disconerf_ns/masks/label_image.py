@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Int, Integer, Shaped
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from disconerf_ns.files import write_whole
@@ -73,7 +73,7 @@ def read_pages(path: Path) -> list[Int[np.ndarray, "h w"]]:
     return pages
 
 
-def write_label_image(labels: Int[np.ndarray, "h w"], path: Path) -> None:
+def write_label_image(labels: Integer[np.ndarray, "h w"], path: Path) -> None:
     """Write labels in [0, 65535] as a 16-bit PNG; a failure leaves no half-written file."""
     content = BytesIO()
     Image.fromarray(labels.astype(np.uint16)).save(content, format="PNG")

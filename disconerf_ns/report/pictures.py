@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Shaped
 from PIL import Image
 
+from disconerf_ns.filming.matte import in_bytes
+
 QUALITY = 80
 """Quality of WebP in [0, 100]."""
 
@@ -40,7 +42,7 @@ def moving(frames: Sequence[Shaped[np.ndarray, "height width channels"]], fps: f
 
 def as_bytes(picture: Shaped[np.ndarray, "*shape"]) -> Shaped[np.ndarray, "*shape"]:
     """Bytes of values that may be floats in [0, 1]."""
-    return picture if picture.dtype == np.uint8 else (255 * picture.clip(0, 1)).round().astype(np.uint8)
+    return picture if picture.dtype == np.uint8 else in_bytes(picture)
 
 
 def _uri(image: Image.Image, **options) -> str:

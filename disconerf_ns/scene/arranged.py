@@ -253,7 +253,7 @@ class ArrangedScene:
         if id not in kept:
             box = torch.tensor(self.by_id[id].box, device=self.trained.radiance.device)
             with self.trained.radiance.still():
-                kept[id] = self._occupied(box, lambda x: belonging(self.owners(x), id))
+                kept[id] = Occupancy.build(self.density_of(id), self.trained.contraction, box)
         return kept[id]
 
     def solid(self, id: ObjectId) -> Solid:
@@ -262,12 +262,16 @@ class ArrangedScene:
         if id not in kept:
             radiance = self.trained.radiance
             box = torch.tensor(self.by_id[id].box, device=radiance.device)
-            density = lambda x: radiance.density(x) * belonging(self.owners(x), id)  # noqa: E731
+            density, cube = self.density_of(id), radiance.contraction
             with radiance.still():
                 kept[id] = Solid.of(
-                    Occupancy.build(density, radiance.contraction, box, SOLID_RESOLUTION, threshold=OPAQUE, grown=False)
+                    Occupancy.build(density, cube, box, SOLID_RESOLUTION, threshold=OPAQUE, grown=False)
                 )
         return kept[id]
+
+    def density_of(self, id: ObjectId) -> Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n"]]:
+        """An object's own density at scene positions, where it was photographed."""
+        return lambda x: self.trained.radiance.density(x) * belonging(self.owners(x), id)
 
     def parts(self, node: int) -> ConnectedParts:
         """The connected parts of a node, whether it is split or shown or not."""
@@ -275,15 +279,12 @@ class ArrangedScene:
         if node not in kept:
             tree, radiance = self.trained.tree, self.trained.radiance
             around = Ownership.of(self.trained, tree.cut(opened=tree.ancestors(node), closed=[node]))
-            own = lambda x: belonging(self._owners(x, around), around.nodes.index(node))  # noqa: E731
+            column = around.nodes.index(node)
+            density = lambda x: radiance.density(x) * belonging(self._owners(x, around), column)  # noqa: E731
             box = torch.tensor(self.trained.by_node[node].box, device=radiance.device)
             with radiance.still():
-                kept[node] = ConnectedParts.of(self._occupied(box, own))
+                kept[node] = ConnectedParts.of(Occupancy.build(density, radiance.contraction, box))
         return kept[node]
-
-    def _occupied(self, box: Float[Tensor, "2 3"], own: Callable[[Tensor], Tensor]) -> Occupancy:
-        radiance = self.trained.radiance
-        return Occupancy.build(lambda x: radiance.density(x) * own(x), radiance.contraction, box)
 
     def _owners(self, positions: Float[Tensor, "*n 3"], of: Callable[[Tensor], Tensor]) -> Shaped[Tensor, "..."]:
         def own(points: Tensor) -> Tensor:

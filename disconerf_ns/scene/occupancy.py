@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
+from torch.nn.functional import max_pool3d
 
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.surface.intervals import Intervals, piecewise, piecewise_inverse
@@ -25,6 +26,11 @@ def intersect_box(
     directions = torch.where(directions.abs() < 1e-9, 1e-9, directions)
     bounds = (box[:, None] - origins) / directions
     return bounds.amin(0).amax(-1).clamp(min=0), bounds.amax(0).amin(-1)
+
+
+def with_neighbours(cells: Bool[Tensor, "x y z"], reach: int = 1) -> Bool[Tensor, "x y z"]:
+    """Cells, and those up to `reach` cells away along every axis."""
+    return max_pool3d(cells[None, None].float(), 2 * reach + 1, stride=1, padding=reach)[0, 0] > 0
 
 
 @dataclass
@@ -76,7 +82,7 @@ class Occupancy:
             occupied |= 1 - torch.exp(-density(here) * (there - here).norm(dim=-1)) > threshold
         grid = occupied.view(resolution, resolution, resolution)
         if grown:
-            grid = torch.nn.functional.max_pool3d(grid[None, None].float(), 3, stride=1, padding=1)[0, 0] > 0
+            grid = with_neighbours(grid)
         return cls(box, low, size, grid, contraction)
 
     def cell(self, contracted: Float[Tensor, "*n 3"]) -> Int[Tensor, "*n 3"]:

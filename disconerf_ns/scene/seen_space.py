@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool3d
 
 from disconerf_ns.scene.contraction import Contraction
-from disconerf_ns.scene.occupancy import FARTHEST
+from disconerf_ns.scene.occupancy import FARTHEST, with_neighbours
 from disconerf_ns.surface.intervals import piecewise, piecewise_inverse
 
 SIDE = 256
@@ -56,10 +56,9 @@ class SeenSpace:
             points = some.origins[:, None] + some.directions[:, None] * distances[..., None]
             x, y, z = _voxels(contraction(points.flatten(0, 1)), side)
             seen[(x * side + y) * side + z] = True
-        voxels = seen.view(1, 1, side, side, side).float()
-        coarse = max_pool3d(voxels, COARSER)
-        near, far = (max_pool3d(grid, 3, stride=1, padding=1)[0, 0] > 0 for grid in (voxels, coarse))
-        return cls(near, far, contraction)
+        voxels = seen.view(side, side, side)
+        coarse = max_pool3d(voxels[None, None].float(), COARSER)[0, 0] > 0
+        return cls(with_neighbours(voxels), with_neighbours(coarse), contraction)
 
     def __call__(self, positions: Float[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:
         """Whether scene positions lie in seen space; positions that are not finite do not."""

@@ -135,6 +135,18 @@ class Similarity:
         return cls(scale, (w / length, x / length, y / length, z / length), (tx, ty, tz))
 
 
+def scene_to_capture(transform: Float[Tensor, "rows 4"], scale: float) -> Similarity:
+    """The way back from nerfstudio's orienting, centring and scaling: scene coordinates to those of the data's poses.
+
+    Args:
+        transform: the dataparser's (3, 4) or (4, 4) matrix, which comes before the scale.
+        scale: the dataparser's scale.
+    Raises:
+        ValueError: it cannot be undone.
+    """
+    return Similarity.of_matrix(scale * transform.double()).inverse()
+
+
 def numbers(values: Any, count: int, entry: str) -> list[float]:
     """Read so many numbers of an entry of a JSON file.
 

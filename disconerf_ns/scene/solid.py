@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -76,7 +76,7 @@ class Solid:
         """
         occupied = without_crumbs(grid.occupied)
         filled = torch.from_numpy(with_enclosed(occupied.cpu().numpy())).to(occupied.device)
-        return cls(Occupancy(grid.box, grid.low, grid.size, filled, grid.contraction))
+        return cls(replace(grid, occupied=filled))
 
     @lazy
     def _cells(self) -> Int[Tensor, "voxels 3"]:
@@ -120,6 +120,13 @@ class Solid:
         return UprightBox.around(self._scene((self._cells[:, None] + offsets).flatten(0, 1)))
 
 
+def pieces_of(cells: Bool[Tensor, "x y z"]) -> Int[np.ndarray, "x y z"]:
+    """The connected piece that each cell is in, from 1, neighbours by a corner being connected; 0 for other cells."""
+    pieces = np.zeros(cells.shape, np.int32)
+    ndimage.label(cells.cpu().numpy(), structure=np.ones((3, 3, 3)), output=pieces)
+    return pieces
+
+
 def with_enclosed(cells: Bool[np.ndarray, "..."]) -> Bool[np.ndarray, "..."]:
     """Cells, and all that they enclose."""
     filled = np.empty_like(cells)
@@ -134,8 +141,7 @@ def without_crumbs(occupied: Bool[Tensor, "x y z"], least: float = CRUMB) -> Boo
         occupied: the cells.
         least: smallest fraction of the largest piece's cells that a piece has.
     """
-    pieces = np.zeros(occupied.shape, np.int32)
-    ndimage.label(occupied.cpu().numpy(), structure=np.ones((3, 3, 3)), output=pieces)
+    pieces = pieces_of(occupied)
     sizes = np.bincount(pieces.flatten())
     sizes[0] = 0
     return torch.from_numpy((sizes >= max(least * sizes.max(), 1))[pieces]).to(occupied.device)
