@@ -25,6 +25,7 @@ from scipy.optimize import linear_sum_assignment
 
 from disconerf_ns import Scene, load
 from disconerf_ns.composition import Composition, compose
+from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.filming.layers import first_of_guests, layers_of
 from disconerf_ns.runs import capture_frame
 from disconerf_ns.scene.edit import Edit
@@ -60,7 +61,8 @@ class Arguments:
 
     def save(self, command: str, rows: list[dict]) -> None:
         path = self.output or Path(f"benchmarks/results/{command}_{self.layout}.json")
-        path.write_text(json.dumps({"layout": self.layout, "views": self.views, "rows": rows}, indent=1) + "\n")
+        about = {"layout": self.layout, "views": self.views, "machine": machine(), "versions": versions()}
+        path.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
         table = Table(*rows[0])
         for row in rows:
             table.add_row(*map(str, row.values()))

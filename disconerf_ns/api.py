@@ -244,7 +244,7 @@ class Scene:
         degree: int = 0,
         rays: int = 1_000_000,
     ) -> OwnedSplats:
-        """Gaussians and whose they are, in the capture's coordinates; `.of(object.id)` are those of an object.
+        """Gaussians in the capture's coordinates, and the object that each belongs to; `.of(object.id)` selects.
 
         Args:
             given: a PLY file or a splatfacto run of the same capture, which is taken apart; None samples gaussians from

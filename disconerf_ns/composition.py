@@ -34,11 +34,11 @@ class Thing:
     object: str
     """Its output name, or the name that a person gave it."""
     name: str
-    """What it is called here; the object's name if the file says nothing."""
+    """Name of the object in this composition; by default its own name."""
     place: Similarity | None
-    """Coordinates of its run's capture to those of the place's capture; None where `at` is given."""
+    """Similarity from the capture of its run to the capture of the place; None where `at` is given."""
     at: tuple[float, float, float] | None
-    """Where the middle of its underside stands, in coordinates of the place's capture."""
+    """Point on which the middle of its underside stands, in the capture of the place."""
     turn: float
     """Degrees about the vertical, counterclockwise seen from above; only with `at`."""
     scale: float

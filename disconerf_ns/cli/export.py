@@ -34,9 +34,9 @@ class Export:
         "points",
         "thumbnails",
     )
-    """What is written: meshes; point clouds (PLY); thumbnails (PNG with alpha); masks, the labels in every training
-    view as 16-bit PNGs and COCO's JSON; alphas, each object's opacity in every training view without what hides it;
-    usdz, for simulators, with convex pieces that collide. Oriented boxes are in manifest.json."""
+    """Kinds of files. meshes; points, as PLY; thumbnails, as PNG with alpha; masks: the labels of every training view,
+    as 16-bit PNGs and COCO's JSON; alphas: each object's opacity in every training view, with what hides it removed;
+    usdz, for simulators, with convex pieces that collide. manifest.json always has the oriented boxes."""
     formats: tuple[Literal["glb", "ply", "obj"], ...] = ("glb", "ply")
     """Formats of the meshes."""
     resolution: int = 96

@@ -52,7 +52,7 @@ def measured_objects(config: Path, granularity: float | None = None) -> Measured
 
 
 def measure_and_keep(run: DiscoNerfPipeline, scene: ArrangedScene, config: Path) -> Mapping[ObjectId, Measured]:
-    """What was measured of the objects of a loaded run's scene, measured now and kept if they were not before."""
+    """Measure the objects of a loaded run's scene, and keep the result; earlier results are taken as they are."""
     from disconerf_ns.facts.kept import KeptMeasurements, newest_checkpoint
     from disconerf_ns.facts.measure import measure, steps
 

@@ -52,7 +52,7 @@ class Name:
     least_score: float = 0.3
     """Score in [0, 1], the softmax over all words, below which an object gets no name."""
     sentence: str = "a photo of a {}"
-    """What the model reads, with the word in the place of {}."""
+    """Text that the model compares with a crop; {} stands for the word."""
     overwrite: bool = False
     """Replace names that a person gave too."""
 

@@ -106,7 +106,7 @@ class Recolor(Change):
     hue: float | None = None
     """Degrees by which all of its hues are turned."""
     channels: Literal["rbg", "grb", "gbr", "brg", "bgr"] | None = None
-    """Where its red, green and blue come from."""
+    """Order of the channels: "gbr" shows its green as red, its blue as green and its red as blue."""
     own: bool = False
     """Give its own colours back."""
 

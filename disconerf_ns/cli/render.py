@@ -226,7 +226,7 @@ class Length(NamedTuple):
 
 
 def _painter(config: Path, edit: Edit) -> Painter:
-    """What a process of its own draws a run's frames with."""
+    """Load a run in another process, which draws frames of it under an edit."""
     from disconerf_ns.filming.frames import Painter
 
     return Painter(load_pipeline(config).model.current.value.with_edit(edit))

@@ -94,7 +94,7 @@ class Report:
 
 
 def run_facts(run: DiscoNerfPipeline, config: TrainerConfig, scene: ArrangedScene) -> dict[str, str]:
-    """What a reader may want to know of a run, by name."""
+    """Facts of a run for the end of the page, by their titles."""
     from disconerf_ns.evaluation.provenance import versions
 
     dataset, masks = run.datamanager.train_dataset, run.config.datamanager.masks

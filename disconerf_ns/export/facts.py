@@ -39,15 +39,9 @@ def facts_of(scene: ArrangedScene, each: SceneObject, frame: Similarity) -> dict
         "share": round(float(each.share), 6),
         "confidence": round(float(each.confidence), 4),
         "views": each.views,
-        "centre": _numbers(frame.points(torch.tensor(solid.centre))) if there else None,
+        "centre": _rounded(frame.points(torch.tensor(solid.centre)).tolist()) if there else None,
         "volume": _number(solid.volume * frame.scale**3) if there else None,
-        "box": None
-        if box is None
-        else {
-            "centre": _numbers(frame.points(torch.tensor(box.centre))),
-            "size": [_number(length * frame.scale) for length in box.size],
-            "axes": [_numbers(axis) for axis in frame.directions(box.axes)],
-        },
+        "box": None if box is None else {name: _rounded(value) for name, value in box.as_json(frame).items()},
     }
 
 
@@ -56,5 +50,5 @@ def _number(value: float) -> float:
     return float(f"{value:.6g}") if math.isfinite(value) else 0.0
 
 
-def _numbers(values) -> list[float]:
-    return [_number(value) for value in values.tolist()]
+def _rounded(values: list) -> list:
+    return [_rounded(value) if isinstance(value, list) else _number(value) for value in values]

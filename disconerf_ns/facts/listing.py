@@ -16,7 +16,7 @@ from disconerf_ns.facts.measure import Extent, Measured
 from disconerf_ns.facts.views import Sight
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import ObjectId, SceneObject
-from disconerf_ns.scene.similarity import Similarity, Vector
+from disconerf_ns.scene.similarity import Similarity, Vector, vector
 
 VERSION = 2
 
@@ -73,8 +73,7 @@ def sides(extent: Extent | None, unit: float) -> tuple[str, ...]:
 
 def up(to_capture: Similarity) -> Vector:
     """The direction in the capture's frame that is z in the scene's."""
-    x, y, z = to_capture.directions(torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)).tolist()
-    return x, y, z
+    return vector(to_capture.directions(torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)))
 
 
 def _in_capture(place: Similarity, to_capture: Similarity) -> Similarity:
@@ -127,10 +126,5 @@ EXTENT = ("volume", "centre", "box")
 
 
 def _extent(extent: Extent, to_capture: Similarity) -> dict[str, Any]:
-    centre, box_centre = to_capture.points(torch.tensor([extent.centre, extent.box.centre], dtype=torch.float64))
-    box = {
-        "centre": box_centre.tolist(),
-        "size": [to_capture.scale * side for side in extent.box.size],
-        "axes": to_capture.directions(extent.box.axes.double()).tolist(),
-    }
-    return {"volume": to_capture.scale**3 * extent.volume, "centre": centre.tolist(), "box": box}
+    centre = to_capture.points(torch.tensor(extent.centre, dtype=torch.float64)).tolist()
+    return {"volume": to_capture.scale**3 * extent.volume, "centre": centre, "box": extent.box.as_json(to_capture)}

@@ -143,6 +143,11 @@ class EditedRays:
         return there if self.scene.trained.radiance.last_sample_is_background else torch.zeros_like(there)
 
     @lazy
+    def _depth(self) -> Float[Tensor, "rays samples"]:
+        """Optical depths of the samples."""
+        return optical_depth(self.samples.weights)
+
+    @lazy
     def _certain(self) -> Int[Tensor, "rays samples"]:
         """The likeliest owners of the samples."""
         return self.ids.argmax(-1) if self.ids.is_floating_point() else self.ids
@@ -158,7 +163,7 @@ class EditedRays:
         see: Callable[[Medium, Tensor], Tensor],
     ) -> Tensor:
         """What `see` says of everything together, with some value of each sample."""
-        base = Medium(self.samples.edges, optical_depth(self.samples.weights), values, self._certain)
+        base = Medium(self.samples.edges, self._depth, values, self._certain)
         parts = []
         for each, met in zip(self.scene.placements, self.placed):
             depth = met.density * met.samples.edges.diff(dim=-1)

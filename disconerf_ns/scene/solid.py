@@ -14,6 +14,7 @@ from torch import Tensor
 
 from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.occupancy import Occupancy
+from disconerf_ns.scene.similarity import Similarity
 
 OPAQUE = 0.5
 """Opacity of a ray across a voxel from which on the voxel is solid."""
@@ -53,6 +54,18 @@ class UprightBox:
         """The directions of length, width and height, as rows."""
         cos, sin = math.cos(self.yaw), math.sin(self.yaw)
         return torch.tensor([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]])
+
+    def as_json(self, frame: Similarity) -> dict[str, list]:
+        """`centre`, `size` (length, width, height) and `axes` (their unit directions, as rows) in another frame.
+
+        Args:
+            frame: scene coordinates to those of the frame.
+        """
+        return {
+            "centre": frame.points(torch.tensor(self.centre, dtype=torch.float64)).tolist(),
+            "size": [frame.scale * side for side in self.size],
+            "axes": frame.directions(self.axes.double()).tolist(),
+        }
 
     @property
     def corners(self) -> Float[Tensor, "8 3"]:
