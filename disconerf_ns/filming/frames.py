@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
-from disconerf_ns.filming.clean import cleaned, crisp
+from disconerf_ns.filming.clean import crisp
 from disconerf_ns.filming.ground import Ground
 from disconerf_ns.filming.matte import Picture, bled, in_bytes, on_color, over
 from disconerf_ns.rendering.frame import Frame
@@ -44,7 +44,7 @@ class Subject:
 
     def __init__(self, scene: ArrangedScene, id: ObjectId, look: Look = Look()):
         self.scene, self.id, self.look = scene.with_options(background=0.0), id, look
-        self.within: Occupancy | None = cleaned(scene, id) if look.clean else None
+        self.within: Occupancy | None = scene.clean(id) if look.clean else None
         box = scene.solid(id).box if look.shadow else None
         self.ground = None if box is None else Ground.below(box, scene.solid(id))
 

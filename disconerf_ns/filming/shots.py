@@ -10,7 +10,6 @@ from jaxtyping import Bool, Float
 from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
-from disconerf_ns.filming.clean import cleaned
 from disconerf_ns.filming.orbit import directions, elevation_of, framed, hull, look_at, square
 from disconerf_ns.filming.paths import chain, in_size, interpolated, spiral, to_and_fro
 from disconerf_ns.filming.sight import SEES, drawn, in_sight, shares_clear, shares_seen, surface_of
@@ -72,7 +71,7 @@ class Sight:
         surrounds = within_ball(corners, positions)
         if not surrounds:
             elevation = elevation_of(positions, corners.mean(0))
-            visible = visible_points(scene, filmed.id, cleaned(scene, filmed.id), corners, elevation)
+            visible = visible_points(scene, filmed.id, scene.clean(filmed.id), corners, elevation)
             if len(visible) > 0:
                 points, corners = drawn(visible), hull(visible)
         return cls(points, corners, shares_seen(scene, photographs, points, 2 * voxel), voxel, surrounds)

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from disconerf_ns.scene.arrangement import all_objects, arrange
+from disconerf_ns.scene.clean import clean_voxels
 from disconerf_ns.scene.connected_parts import ConnectedParts
 from disconerf_ns.scene.cut import said_of_shown, shown_nodes
 from disconerf_ns.scene.edit import HERE, Edit
@@ -74,6 +75,7 @@ class _Computed:
     parts: dict[int, ConnectedParts] = field(default_factory=dict)
     occupancies: dict[ObjectId, Occupancy] = field(default_factory=dict)
     solids: dict[ObjectId, Solid] = field(default_factory=dict)
+    clean: dict[ObjectId, Occupancy] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,6 +269,16 @@ class ArrangedScene:
                 kept[id] = Solid.of(
                     Occupancy.build(density, cube, box, SOLID_RESOLUTION, threshold=OPAQUE, grown=False)
                 )
+        return kept[id]
+
+    def clean(self, id: ObjectId) -> Occupancy:
+        """The voxels in which an object is seen without haze and crumbs; all, if nothing of it is solid."""
+        kept, solid = self._computed.clean, self.solid(id)
+        if len(solid) == 0:
+            return self.occupancy(id)
+        if id not in kept:
+            with self.trained.radiance.still():
+                kept[id] = clean_voxels(self.density_of(id), solid)
         return kept[id]
 
     def density_of(self, id: ObjectId) -> Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n"]]:
