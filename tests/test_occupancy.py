@@ -13,12 +13,29 @@ from disconerf_ns.scene.occupancy import Occupancy, intersect_box
 from disconerf_ns.surface.intervals import piecewise, piecewise_inverse
 
 CENTRE, RADIUS = torch.tensor([0.2, -0.1, 0.3]), 0.25
+BOX, CUBE = torch.stack([CENTRE - 0.3, CENTRE + 0.3]), Contraction(torch.tensor([[-2.0] * 3, [2.0] * 3]), None)
 
 
 def ball() -> Occupancy:
-    box = torch.stack([CENTRE - 0.3, CENTRE + 0.3])
-    cube = Contraction(torch.tensor([[-2.0] * 3, [2.0] * 3]), None)
-    return Occupancy.build(lambda x: 200.0 * ((x - CENTRE).norm(dim=-1) < RADIUS), cube, box)
+    return Occupancy.build(lambda x: 200.0 * ((x - CENTRE).norm(dim=-1) < RADIUS), CUBE, BOX)
+
+
+def test_the_share_is_asked_only_where_there_is_enough_of_anything() -> None:
+    """Cells are those of the product of both, bit for bit; most of the cube is empty, and nobody asks whose it is."""
+    asked = []
+
+    def ball(x: torch.Tensor) -> torch.Tensor:
+        return 200.0 * ((x - CENTRE).norm(dim=-1) < RADIUS)
+
+    def half(x: torch.Tensor) -> torch.Tensor:
+        asked.append(len(x))
+        return (x[:, 0] > CENTRE[0]).float()
+
+    together = Occupancy.build(lambda x: ball(x) * half(x), CUBE, 2 * BOX - CENTRE)
+    every, asked[:] = sum(asked), []
+    apart = Occupancy.build(ball, CUBE, 2 * BOX - CENTRE, share=half)
+    assert torch.equal(apart.occupied, together.occupied) and 0 < apart.occupied.float().mean() < 0.5
+    assert 0 < sum(asked) < every / 4
 
 
 @pytest.mark.parametrize("distort", [None, SceneContraction(order=float("inf"))], ids=["box", "unbounded"])

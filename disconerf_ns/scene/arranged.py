@@ -253,9 +253,10 @@ class ArrangedScene:
         """The voxels in which an object absorbs light, where it was photographed."""
         kept = self._computed.occupancies
         if id not in kept:
-            box = torch.tensor(self.by_id[id].box, device=self.trained.radiance.device)
-            with self.trained.radiance.still():
-                kept[id] = Occupancy.build(self.density_of(id), self.trained.contraction, box)
+            radiance = self.trained.radiance
+            box = torch.tensor(self.by_id[id].box, device=radiance.device)
+            with radiance.still():
+                kept[id] = Occupancy.build(radiance.density, radiance.contraction, box, share=self.share_of(id))
         return kept[id]
 
     def solid(self, id: ObjectId) -> Solid:
@@ -264,11 +265,10 @@ class ArrangedScene:
         if id not in kept:
             radiance = self.trained.radiance
             box = torch.tensor(self.by_id[id].box, device=radiance.device)
-            density, cube = self.density_of(id), radiance.contraction
+            options = {"threshold": OPAQUE, "grown": False, "share": self.share_of(id)}
             with radiance.still():
-                kept[id] = Solid.of(
-                    Occupancy.build(density, cube, box, SOLID_RESOLUTION, threshold=OPAQUE, grown=False)
-                )
+                grid = Occupancy.build(radiance.density, radiance.contraction, box, SOLID_RESOLUTION, **options)
+                kept[id] = Solid.of(grid)
         return kept[id]
 
     def clean(self, id: ObjectId) -> Occupancy:
@@ -278,12 +278,12 @@ class ArrangedScene:
             return self.occupancy(id)
         if id not in kept:
             with self.trained.radiance.still():
-                kept[id] = clean_voxels(self.density_of(id), solid)
+                kept[id] = clean_voxels(self.trained.radiance.density, self.share_of(id), solid)
         return kept[id]
 
-    def density_of(self, id: ObjectId) -> Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n"]]:
-        """An object's own density at scene positions, where it was photographed."""
-        return lambda x: self.trained.radiance.density(x) * belonging(self.owners(x), id)
+    def share_of(self, id: ObjectId) -> Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n"]]:
+        """The part of the density at scene positions, in [0, 1], that is an object's, where it was photographed."""
+        return lambda x: belonging(self.owners(x), id)
 
     def parts(self, node: int) -> ConnectedParts:
         """The connected parts of a node, whether it is split or shown or not."""
@@ -292,10 +292,12 @@ class ArrangedScene:
             tree, radiance = self.trained.tree, self.trained.radiance
             around = Ownership.of(self.trained, tree.cut(opened=tree.ancestors(node), closed=[node]))
             column = around.nodes.index(node)
-            density = lambda x: radiance.density(x) * belonging(self._owners(x, around), column)  # noqa: E731
+            share = lambda x: belonging(self._owners(x, around), column)  # noqa: E731
             box = torch.tensor(self.trained.by_node[node].box, device=radiance.device)
             with radiance.still():
-                kept[node] = ConnectedParts.of(Occupancy.build(density, radiance.contraction, box))
+                kept[node] = ConnectedParts.of(
+                    Occupancy.build(radiance.density, radiance.contraction, box, share=share)
+                )
         return kept[node]
 
     def _owners(self, positions: Float[Tensor, "*n 3"], of: Callable[[Tensor], Tensor]) -> Shaped[Tensor, "..."]:

@@ -23,20 +23,25 @@ AROUND = 0.05
 """Width of the space around the solid that is looked at, as a fraction of the solid's diagonal."""
 
 
-def clean_voxels(density: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n"]], solid: Solid) -> Occupancy:
+AtPositions = Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n"]]
+"""A number at scene positions."""
+
+
+def clean_voxels(density: AtPositions, share: AtPositions, solid: Solid) -> Occupancy:
     """The voxels in which an object is seen without haze and crumbs, and those next to them.
 
     As edges are found in pictures (hysteresis, Canny 1986): voxels that are more than faint are kept if they hang
     together with solid ones, across gaps of up to two voxels; crumbs beside them are not.
 
     Args:
-        density: the object's own density at scene positions.
+        density: the density of everything at scene positions.
+        share: the part of it that is the object's, in [0, 1].
         solid: its solid voxels, at least one.
     """
     low, high = solid.points.amin(0), solid.points.amax(0)
     margin = AROUND * (high - low).norm() + solid.volumes.max() ** (1 / 3)
     box = torch.stack([low - margin, high + margin])
-    grid = Occupancy.build(density, solid.grid.contraction, box, RESOLUTION, PROBES, FAINT, grown=False)
+    grid = Occupancy.build(density, solid.grid.contraction, box, RESOLUTION, PROBES, FAINT, grown=False, share=share)
     middles = Solid(replace(grid, occupied=torch.ones_like(grid.occupied))).points
     solid_cells = solid.grid.holds(middles).view(grid.occupied.shape)
     cells = with_neighbours(without_crumbs(grid.occupied | solid_cells, CRUMB))

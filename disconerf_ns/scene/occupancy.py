@@ -33,6 +33,11 @@ def with_neighbours(cells: Bool[Tensor, "x y z"], reach: int = 1) -> Bool[Tensor
     return max_pool3d(cells[None, None].float(), 2 * reach + 1, stride=1, padding=reach)[0, 0] > 0
 
 
+def whole(x: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
+    """The share of an object that everything belongs to."""
+    return torch.ones_like(x[:, 0])
+
+
 @dataclass
 class Occupancy:
     """Cells of a grid over a box in contracted space that hold some of an object."""
@@ -55,17 +60,20 @@ class Occupancy:
         probes: int = 2,
         threshold: float = 0.01,
         grown: bool = True,
+        share: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n"]] = whole,
     ) -> Occupancy:
         """Mark the cells in which the object absorbs light.
 
         Args:
-            density: the object's density at scene positions.
+            density: the density of everything at scene positions.
             contraction: scene positions to the unit cube and back.
             box: the object's box in scene coordinates.
             resolution: cells per axis.
             probes: random points looked at in each cell.
             threshold: least opacity of a ray across a cell that makes the cell occupied.
             grown: whether their neighbours are marked as well.
+            share: the part of the density that is the object's, in [0, 1]; asked only where everything together is
+                opaque enough.
         """
         # per axis the contraction is extreme at an end of the box or where the axis is nearest to 0
         nearest = torch.zeros_like(box[:1]).clamp(box[:1], box[1:])
@@ -79,7 +87,9 @@ class Occupancy:
             jitter = torch.rand(cells.shape, device=box.device, generator=generator)
             points = low + (cells + jitter) / resolution * size
             here, there = contraction.inverse(points), contraction.inverse(points + size / resolution)
-            occupied |= 1 - torch.exp(-density(here) * (there - here).norm(dim=-1)) > threshold
+            depth = density(here) * (there - here).norm(dim=-1)
+            asked = (~occupied & (1 - torch.exp(-depth) > threshold)).nonzero()[:, 0]
+            occupied[asked] = 1 - torch.exp(-depth[asked] * share(here[asked])) > threshold
         grid = occupied.view(resolution, resolution, resolution)
         if grown:
             grid = with_neighbours(grid)
