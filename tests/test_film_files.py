@@ -15,7 +15,7 @@ from PIL import Image
 from disconerf_ns.errors import UserError
 from disconerf_ns.filming.backdrop import WHITE, color_behind, parse_backdrop
 from disconerf_ns.filming.production import laid_on, produce, write_grid, write_sheet
-from disconerf_ns.filming.sheet import CAPTION, Tiles
+from disconerf_ns.filming.sheet import CAPTION, Tiles, shortened
 from disconerf_ns.filming.shots import Shot
 from disconerf_ns.filming.writers import FORMATS, Alpha, film_file, write_film
 from disconerf_ns.scene.objects import ObjectId, SceneObject
@@ -180,3 +180,10 @@ def test_a_film_that_fails_leaves_those_before_it(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         produce(shots, frames(), tmp_path, {"webm": None, "png": None}, FPS, None, lambda _: None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "first.webm"]
+
+
+@pytest.mark.parametrize(
+    ("letters", "shown"), [(13, "red mug, left"), (9, "red mug,…"), (5, "red…"), (2, "r…"), (0, "")]
+)
+def test_a_name_without_room_ends_in_an_ellipsis(letters: int, shown: str) -> None:
+    assert shortened("red mug, left", lambda text: len(text) <= letters) == shown

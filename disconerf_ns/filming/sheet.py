@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,9 +71,16 @@ def caption(shown: SceneObject, width: int) -> Image3:
     middle, color = CAPTION // 2, tuple(round(255 * channel) for channel in shown.color)
     draw.rounded_rectangle((8, middle - 6, 20, middle + 6), 3, fill=color)
     draw.text((28, middle), shown.name, fill=INK, font=font, anchor="lm")
-    if shown.title:
-        draw.text((36 + draw.textlength(shown.name, font), middle), shown.title, fill=PALE, font=font, anchor="lm")
+    left = 36 + draw.textlength(shown.name, font)
+    title = shortened(shown.title, lambda text: draw.textlength(text, font) <= width - left - 8)
+    draw.text((left, middle), title, fill=PALE, font=font, anchor="lm")
     return np.asarray(strip)
+
+
+def shortened(text: str, fits: Callable[[str], bool]) -> str:
+    """The text, or its longest beginning that fits, with an ellipsis; nothing if not a letter fits."""
+    beginnings = (text[:end].rstrip() + "…" for end in range(len(text) - 1, 0, -1))
+    return next(filter(fits, (text, *beginnings)), "")
 
 
 def page(tiles: Sequence[UInt8[np.ndarray, "_ _ 3"]], columns: int) -> Image3:
