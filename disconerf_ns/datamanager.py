@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -282,6 +283,22 @@ class DiscoNerfDataManager(VanillaDataManager):
     @cached_property
     def _may_lack_rays(self) -> bool:
         return bool((self.train_dataset.cameras.camera_type == CameraType.FISHEYE.value).any())
+
+    def to_go_on(self) -> dict[str, Any]:
+        """What `go_on` needs to draw the same rays and views from here, and what they were drawn from."""
+        return {
+            "images": self.train_keys,
+            "masks": str(self.store.root.resolve()),
+            "masks_identity": self.store.identity(),
+            "order": self.shuffled,
+            "draws": None if self._draws is None else self._draws.to_go_on(),
+        }
+
+    def go_on(self, stored: dict[str, Any]) -> None:
+        """Draw what a run of the same photographs and options would draw next; nerfstudio's own loader starts over."""
+        self.shuffled = list(stored["order"])
+        if self._draws is not None and stored["draws"] is not None:
+            self._draws.go_on(stored["draws"])
 
     def next_views(self) -> list[MaskedView]:
         """Masks of the next views of the object stage."""

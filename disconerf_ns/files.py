@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from uuid import uuid4
@@ -25,8 +25,22 @@ def write_whole(path: Path, content: str | bytes) -> None:
     Raises:
         OSError: the file cannot be written; the old file is unchanged, and no temporary file remains.
     """
-    with _temporary_beside(path, content) as temporary:
-        os.replace(temporary, path)
+    with whole_file(path) as part:
+        part.write_bytes(_bytes(content))
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write to, which takes its place at the end; it is on the disk by then.
+
+    Raises:
+        OSError: the file cannot be written; the old file is unchanged, and no temporary file remains.
+    """
+    with _temporary_beside(path) as part:
+        yield part
+        _settle(part)
+        os.replace(part, path)
+    _settle(path.parent)
 
 
 def write_new(path: Path, content: str | bytes) -> bool:
@@ -35,16 +49,19 @@ def write_new(path: Path, content: str | bytes) -> bool:
     Returns:
         True if this call wrote the file.
     """
-    with _temporary_beside(path, content) as temporary:
+    with _temporary_beside(path) as part:
+        part.write_bytes(_bytes(content))
+        _settle(part)
         try:
-            os.link(temporary, path)
+            os.link(part, path)
         except FileExistsError:
             return False
         except OSError:  # the file system has no hard links
             if path.exists():
                 return False
-            os.replace(temporary, path)
-        return True
+            os.replace(part, path)
+    _settle(path.parent)
+    return True
 
 
 def check_writable(path: Path, remedy: str) -> None:
@@ -72,13 +89,25 @@ def sweep(folder: Path) -> None:
 
 
 @contextmanager
-def _temporary_beside(path: Path, content: str | bytes) -> Iterator[Path]:
-    """A temporary file of the content in the folder of `path`, deleted at the end."""
+def _temporary_beside(path: Path) -> Iterator[Path]:
+    """A name for a temporary file in the folder of `path`, which is deleted at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{uuid4().hex}.part")
     try:
-        with part.open("xb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
         yield part
     finally:
         part.unlink(missing_ok=True)
+
+
+def _bytes(content: str | bytes) -> bytes:
+    return content.encode() if isinstance(content, str) else content
+
+
+def _settle(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk; not every file system can say so of a folder."""
+    with suppress(OSError) if path.is_dir() else nullcontext():
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

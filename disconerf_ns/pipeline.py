@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -45,6 +45,7 @@ from disconerf_ns.training.batch import ObjectBatch
 from disconerf_ns.training.captured import CapturedSteps, Held
 from disconerf_ns.training.prefetcher import Prefetcher
 from disconerf_ns.training.radiance_transfer import adopt_architecture, check_scene, load_radiance, radiance_source
+from disconerf_ns.training.same_scene import check_photographs, same_frame
 from disconerf_ns.training.scene_rays import SceneRays, stride_within
 from disconerf_ns.training.schedule import Resumed, Schedule, Stage, plan_stages
 from disconerf_ns.training.step import Losses, Metrics, TrainingStep
@@ -99,7 +100,10 @@ class DiscoNerfPipeline(VanillaPipeline):
         self.register_buffer("object_start", torch.tensor(-1))
         self.datamanager.limits_rays = config.model.matching == "scene"
         self.surfaces: list[SurfaceSamples] = []
-        self.explanations: list[Explanation] = []
+        self.explanations: list[Explanation] | None = None
+        """Of the masks of each view; empty if they agree on nothing, None until that is asked."""
+        self.may_be_left: Callable[[], AbstractContextManager[None]] = nullcontext
+        """Surrounds work that can be done again, so that a run which shall stop need not wait for it."""
         self.settled: dict[str, Tensor] = {}
         self.captured, self.held = CapturedSteps(), Held()
         self._claim(Stage.RADIANCE)
@@ -268,9 +272,10 @@ class DiscoNerfPipeline(VanillaPipeline):
         self.model.freeze_radiance(stage is Stage.OBJECTS)
         if stage is Stage.OBJECTS:
             self.model.proposal_sampler.set_anneal(1.0)
-            self.surfaces = self.surfaces or self.sample_surfaces()
-            if self.model.config.matching == "scene" and not self.explanations:
-                self.explanations = self.explain_masks()
+            with self.may_be_left():
+                self.surfaces = self.surfaces or self.sample_surfaces()
+                if self.model.config.matching == "scene" and self.explanations is None:
+                    self.explanations = self.explain_masks()
         if entered:
             self._claim(stage)
         self.stage = stage
@@ -319,6 +324,9 @@ class DiscoNerfPipeline(VanillaPipeline):
             CONSOLE.log(f"consensus: {agreed_on(found)}")
         if len(self.model.consensus_points) == 0:
             self._check_slots()
+            CONSOLE.log(
+                "matching: view by view, as with --pipeline.model.matching view, because the masks do not agree"
+            )
             return []
         explanations = explain_all(views, self.model.consensus.cpu(), self.model.object_field.slots)
         return [explanation.to(self.device) for explanation in explanations]
@@ -338,6 +346,62 @@ class DiscoNerfPipeline(VanillaPipeline):
         surfaces, lengths = SurfaceSamples.cat(parts).to("cpu"), [len(part) for part in masks]
         packed, accumulation = surfaces.packed.split(lengths), surfaces.accumulation.split(lengths)
         return list(zip(map(SurfaceSamples, packed, accumulation), masks))
+
+    # ---------------------------------------------------------------- stop and go on
+
+    def to_go_on(self) -> dict[str, Any]:
+        """What a run that goes on needs besides parameters and optimizers, for its checkpoint."""
+        sampler, explanations = self.model.proposal_sampler, self.explanations
+        return {
+            **self.datamanager.to_go_on(),
+            "proposals": (sampler._step, sampler._steps_since_update),
+            "explanations": None
+            if explanations is None
+            else [(each.sets.bool(), each.affinity) for each in explanations],
+        }
+
+    def go_on(self, stored: dict[str, Any]) -> None:
+        """Take over what `to_go_on` gave; a checkpoint of an older version has nothing, and its run draws anew."""
+        if not stored:
+            return
+        self.datamanager.go_on(stored)
+        sampler = self.model.proposal_sampler
+        sampler._step, sampler._steps_since_update = stored["proposals"]
+        if stored["masks_identity"] != self.datamanager.store.identity():
+            CONSOLE.log("masks: another set than before; they are matched anew with the objects of the run")
+        elif stored["explanations"] is not None:
+            known = (Explanation(sets.float(), affinity) for sets, affinity in stored["explanations"])
+            self.explanations = [each.to(self.device) for each in known]
+
+    def check_same_scene(self, run: Path, images: list[str] | None) -> None:
+        """Check that the run that goes on sees the same photographs in the same frame.
+
+        Args:
+            run: folder of the run that is gone on from.
+            images: its training photographs; None if they are not known.
+        Raises:
+            UserError: they are other ones, or the frame is.
+        """
+        if images is not None:
+            check_photographs(images, self.datamanager.train_keys)
+        if not same_frame(run, self.datamanager):
+            raise UserError(
+                f"--load-dir: the data is put into another frame than that of {run}, so the trained scene would lie "
+                "elsewhere; pass the same data and the same dataparser options (orientation, centring, scale, split)."
+            )
+
+    def check_slots(self, asked: int | str, checkpoint: Path) -> None:
+        """Check that a number of slots that is asked for is that of the checkpoint that was loaded.
+
+        Raises:
+            UserError: it is another one.
+        """
+        slots = self.model.object_field.slots
+        if int(self.object_start) >= 0 and asked not in ("auto", slots) and len(self.model.object_slots) > 0:
+            raise UserError(
+                f"--pipeline.model.slots: {asked} is asked for, but {checkpoint} has learned {slots} slots; leave the "
+                "option out, or begin a new run with --pipeline.radiance-field."
+            )
 
     # ---------------------------------------------------------------- training
 
@@ -417,12 +481,13 @@ class DiscoNerfPipeline(VanillaPipeline):
     def scene_rays(self) -> SceneRays:
         """Rays of all training views with their masks, on the device that trains."""
         data, total = self.config.datamanager, sum(map(len, self.surfaces))
-        masks = max(len(explanation.sets) for explanation in self.explanations)
+        explanations = self.explanations or []
+        masks = max(len(explanation.sets) for explanation in explanations)
         surface_gb = self._surface_gb[torch.device(self.device).type == "cpu"]
         budgets = round(surface_gb * GIB), round(data.mask_memory_gb * GIB)
         stride = stride_within(total, self.surfaces[0].packed.shape[1], masks, *budgets)
         views = (self._with_background(self.datamanager.view_masks(index)) for index in range(len(self.surfaces)))
-        rays = SceneRays.of(self.surfaces, views, self.explanations, data.rays_per_batch, stride, self.device)
+        rays = SceneRays.of(self.surfaces, views, explanations, data.rays_per_batch, stride, self.device)
         CONSOLE.log(f"rays: {rays.drawn} of each view in an iteration, of {len(rays.rays[0]):,} in all")
         return rays
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from disconerf_ns.errors import UserError
+from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.runs import objects_of
 from disconerf_ns.training.schedule import Stage
 
@@ -84,31 +86,59 @@ def test_radiance_is_frozen_bit_for_bit_in_the_object_stage(scene: Path, tmp_pat
     assert changed == {"object_field"}
 
 
-@pytest.mark.parametrize("stopped_at", [10, 20])
-def test_resume_goes_on_where_the_run_stopped(scene: Path, tmp_path: Path, stopped_at: int) -> None:
-    """In the radiance stage and in the object stage."""
-    whole = tiny_config(scene, tmp_path / "whole", iterations=24)
-    whole.steps_per_save, whole.save_only_latest_checkpoint = 10, False
-    first = train(whole)
-    assert first.pipeline.schedule.object_start == 16
-    folder = whole.get_checkpoint_dir()
-    assert {path.name for path in folder.iterdir()} == {f"step-{step:09d}.ckpt" for step in (10, 20, 23)}
+@pytest.fixture(scope="module")
+def whole_run(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that never stopped, with a checkpoint of every step: 16 for the radiance field and 8 for the objects."""
+    config = tiny_config(scene, tmp_path_factory.mktemp("whole"), iterations=24)
+    config.steps_per_save, config.save_only_latest_checkpoint = 1, False
+    return Run(config.get_base_dir() / "config.yml", one_thread(config))
 
+
+@pytest.mark.parametrize("stopped_at", [13, 15, 19], ids=["radiance", "boundary", "objects"])
+def test_a_run_that_stopped_ends_as_if_it_had_not(
+    whole_run: Run, scene: Path, tmp_path: Path, stopped_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit on one thread of a CPU: parameters, what optimizers keep, objects, and what is drawn next."""
+    explained = []
+    explain = DiscoNerfPipeline.explain_masks
+    monkeypatch.setattr(DiscoNerfPipeline, "explain_masks", lambda self: explained.append(1) or explain(self))
     resumed = tiny_config(scene, tmp_path / "resumed", iterations=24)
-    resumed.load_dir, resumed.load_step = folder, stopped_at
-    second = resumed.setup(local_rank=0, world_size=1)
-    second.setup()
-    stored = torch.load(folder / f"step-{stopped_at:09d}.ckpt", map_location="cpu")
-    ours = second.pipeline.state_dict()
-    assert all(torch.equal(ours[key].cpu(), value) for key, value in stored["pipeline"].items())
-    momentum = second.optimizers.optimizers["object_field"].state_dict()["state"]
-    assert (
-        len(momentum) == len(stored["optimizers"]["object_field"]["state"]) == (0 if stopped_at < 16 else len(momentum))
-    )
-    second.train()
+    resumed.load_dir, resumed.load_step = whole_run.folder / "nerfstudio_models", stopped_at
+    resumed.machine.seed += 1
+    first, second = whole_run.trainer, one_thread(resumed)
     assert second.pipeline.schedule == first.pipeline.schedule and second.step == first.step == 23
+    assert len(explained) == (stopped_at < 16), "what was discovered is not discovered again"
     rates = [t.optimizers.optimizers["object_field"].param_groups[0]["lr"] for t in (first, second)]
     assert rates[0] == rates[1] > 0
+    ends = [torch.load(sorted(checkpoints(Run(t.base_dir / "config.yml", t)))[-1]) for t in (first, second)]
+    one, other = (dict(leaves(end)) for end in ends)
+    assert one.keys() == other.keys() and len(one) > 100
+    differing = [name for name in one if not alike(one[name], other[name])]
+    assert torch.cuda.is_available() or differing == []
+    tables = [(t.base_dir / "objects.json").read_text() for t in (first, second)]
+    assert torch.cuda.is_available() or tables[0] == tables[1]
+
+
+def leaves(value: object, name: str = "") -> Iterator[tuple[str, object]]:
+    """All values in nested dictionaries and lists, by their place."""
+    if isinstance(value, (dict, list, tuple)):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(inner, f"{name}/{key}")
+    else:
+        yield name, value
+
+
+def alike(one: object, other: object) -> bool:
+    return torch.equal(one, other) if isinstance(one, Tensor) else one == other
+
+
+def test_a_checkpoint_of_before_there_was_more_in_it_goes_on(whole_run: Run, scene: Path, tmp_path: Path) -> None:
+    state = torch.load(whole_run.folder / "nerfstudio_models/step-000000021.ckpt")
+    del state["disconerf"]
+    torch.save(state, tmp_path / "step-000000021.ckpt")
+    resumed = tiny_config(scene, tmp_path / "resumed", iterations=24)
+    resumed.load_checkpoint = tmp_path / "step-000000021.ckpt"
+    assert train(resumed).step == 23
 
 
 def test_a_finished_run_says_so(scene: Path, tmp_path: Path) -> None:

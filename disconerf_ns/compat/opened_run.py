@@ -13,6 +13,7 @@ from typing import Any
 from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 
+from disconerf_ns.compat.checkpoint_files import checkpoints_of, newest_whole, step_of
 from disconerf_ns.errors import UserError
 
 LEAST = 2
@@ -41,6 +42,8 @@ def relocate(config: TrainerConfig, file: Path) -> None:
     checkpoints = file.parent / config.relative_model_dir
     if checkpoints.is_dir():
         config.load_dir = checkpoints
+        if config.load_step is None:
+            config.load_step = step_of(newest_whole(checkpoints, "--load-config"))
     manager = _manager(config)
     recorded = manager.data or manager.dataparser.data
     data = found_again(Path(recorded), file)
@@ -92,4 +95,27 @@ def _manager(config: TrainerConfig) -> Any:
 
 def checkpoint_folder(config: TrainerConfig) -> Path | None:
     """The folder of the checkpoint that a training goes on from, or None if it begins anew."""
-    return config.load_dir if config.load_checkpoint is None else config.load_checkpoint.parent
+    if config.load_checkpoint is not None:
+        return config.load_checkpoint.parent
+    return None if config.load_dir is None else checkpoints_of(config.load_dir)
+
+
+def keep_masks(config: TrainerConfig, recorded: Path, checkpoint: Path) -> None:
+    """Let a run that goes on keep the set of masks that it began with, unless another one is named.
+
+    Args:
+        config: options of the run.
+        recorded: folder of the set.
+        checkpoint: the checkpoint that the run goes on from, which recorded it.
+    Raises:
+        UserError: the set is nowhere.
+    """
+    manager = _manager(config)
+    if manager.masks is not None:
+        return
+    manager.masks = found_again(recorded, checkpoint)
+    if manager.masks is None:
+        raise UserError(
+            f"masks: there is no {recorded}, which the run of {checkpoint} began with; move it back, or name another "
+            "set with --pipeline.datamanager.masks FOLDER."
+        )

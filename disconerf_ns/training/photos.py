@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,7 +87,20 @@ class RayDraws:
     def __init__(self, photos: Photos, cameras: Cameras):
         self._photos, self._cameras = photos, cameras
         self._drawn: tuple[RayBundle, dict[str, Tensor]] | None = None
+        self._before: Tensor | None = None
         self._next = 0
+
+    def to_go_on(self) -> dict[str, Any]:
+        """What `go_on` needs to take the same rays from here: how the batches were drawn, and which is next."""
+        count = 0 if self._drawn is None else len(self._drawn[0])
+        return {"generator": self._before, "count": count, "next": self._next}
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        """Draw the same batches again, and go on where they were left; torch's generators stay as they are."""
+        if state["generator"] is not None:
+            with torch.random.fork_rng():
+                self._set_generator(state["generator"])
+                self._drawn, self._next = self._draw(state["count"]), state["next"]
 
     def take(self, count: int) -> tuple[RayBundle, dict[str, Tensor]]:
         """The next rays, and their pixels' `indices` (photograph, row, column) and colours `image`."""
@@ -97,8 +111,15 @@ class RayDraws:
         self._next += count
         return rays[chosen], {name: values[chosen] for name, values in batch.items()}
 
+    def _set_generator(self, state: Tensor) -> None:
+        if self._photos.device.type == "cuda":
+            torch.cuda.set_rng_state(state, self._photos.device)
+        else:
+            torch.set_rng_state(state)
+
     def _draw(self, count: int) -> tuple[RayBundle, dict[str, Tensor]]:
-        device = self._cameras.device
+        device, drawn_on = self._cameras.device, self._photos.device
+        self._before = torch.cuda.get_rng_state(drawn_on) if drawn_on.type == "cuda" else torch.get_rng_state()
         indices, colours = (drawn.to(device) for drawn in self._photos.draw(count))
         rays = self._cameras.generate_rays(indices[:, :1], coords=indices[:, 1:] + 0.5)
         return rays, {"indices": indices, "image": colours}

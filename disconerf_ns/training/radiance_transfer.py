@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 from pickle import UnpicklingError
@@ -15,6 +14,7 @@ from nerfstudio.models.nerfacto import NerfactoModel, NerfactoModelConfig
 from torch import Tensor
 
 from disconerf_ns.errors import UserError, reason
+from disconerf_ns.training.same_scene import same_frame
 
 PARTS = ("field.", "proposal_networks.", "camera_optimizer.")
 """Prefixes of the nerfacto parameters that make up the radiance field."""
@@ -75,13 +75,7 @@ def check_scene(source: RadianceSource, datamanager: VanillaDataManager) -> None
     Raises:
         UserError: the frames differ.
     """
-    transforms = source.config_path.parent / "dataparser_transforms.json"
-    if not transforms.exists():
-        return
-    source_frame, frame = json.loads(transforms.read_text()), datamanager.train_dataparser_outputs
-    same = torch.allclose(torch.tensor(source_frame["transform"]), frame.dataparser_transform.float().cpu(), atol=1e-4)
-    scale = source_frame["scale"]
-    if not same or abs(scale - float(frame.dataparser_scale)) > 1e-4 * abs(scale):
+    if not same_frame(source.config_path.parent, datamanager):
         raise UserError(
             f"radiance field: {source.config_path} puts the scene into another frame; pass the same dataparser and the "
             "same options (data, orientation, centring, scale, split) as that run."

@@ -1,0 +1,93 @@
+"""Ctrl-C and SIGTERM while a run trains: the step is finished and saved, and the exit code tells that it was stopped.
+
+nerfstudio's launcher answers Ctrl-C with a traceback and exit code 0, so `ns-train ... && next` goes on, and SIGTERM
+ends the process at once; neither saves anything.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from nerfstudio.utils.rich_utils import CONSOLE
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(Exception):
+    """Work that can be done again later was left because the run shall stop."""
+
+
+class StopRequest:
+    """What a person asked of a run by a signal; a second signal ends the process without another word.
+
+    Args:
+        tell: called once, by the first signal.
+    """
+
+    def __init__(self, tell: Callable[[], None]):
+        self._tell = tell
+        self._leave_at_once = False
+        self.signal: int | None = None
+        """The first signal; None as long as there was none."""
+
+    @property
+    def exit_code(self) -> int:
+        """128 and the signal's number, as shells have it: 130 after Ctrl-C, 143 after SIGTERM."""
+        return 128 + (self.signal or 0)
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Hear signals; only a process's main thread can."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._hear) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def unheard(self) -> Iterator[None]:
+        """Leave signals to Python and the system for a while."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        ours = {number: signal.getsignal(number) for number in SIGNALS}
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        try:
+            yield
+        finally:
+            for number, handler in ours.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let a signal end what is done here at once, since it can be done again.
+
+        Raises:
+            Stopped: a signal came before or while it was done.
+        """
+        self._leave_at_once = True
+        try:
+            if self.signal is not None:
+                raise Stopped
+            yield
+        finally:
+            self._leave_at_once = False
+
+    def _hear(self, number: int, _frame: FrameType | None) -> None:
+        if self.signal is not None:
+            CONSOLE.print("Stopped at once; the last checkpoint is kept.")
+            sys.exit(128 + number)
+        self.signal = number
+        self._tell()
+        if self._leave_at_once:
+            raise Stopped

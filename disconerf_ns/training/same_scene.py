@@ -1,0 +1,65 @@
+"""Whether a run is trained on what another one was trained on: the same photographs, in the same frame."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager
+
+from disconerf_ns.errors import UserError, reason
+
+FRAME = "dataparser_transforms.json"
+"""nerfstudio's file of a run's frame, in the run's folder."""
+ALIKE = 1e-4
+"""Largest difference of two frames that are the same, in the matrix and as a fraction of the scale."""
+NAMED = 3
+"""Photographs that are named at most."""
+
+
+def same_frame(run: Path, datamanager: VanillaDataManager) -> bool:
+    """Whether photographs are put into the frame of another run; true where that run's frame is not known.
+
+    Args:
+        run: the other run's folder.
+        datamanager: has the photographs.
+    Raises:
+        UserError: the file of the other run's frame is damaged.
+    """
+    file, here = run / FRAME, datamanager.train_dataparser_outputs
+    if not file.exists():
+        return True
+    try:
+        content = json.loads(file.read_text())
+        matrix, scale = torch.tensor(content["transform"], dtype=torch.float32), float(content["scale"])
+        alike = torch.allclose(matrix, here.dataparser_transform.float().cpu(), atol=ALIKE)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, RecursionError) as error:
+        raise UserError(
+            f"{file} is no frame of a scene ({reason(error)}); copy it from a backup or delete it."
+        ) from error
+    return alike and abs(scale - float(here.dataparser_scale)) <= ALIKE * abs(scale)
+
+
+def check_photographs(before: Sequence[str], now: Sequence[str]) -> None:
+    """Check that a run goes on with the photographs that it began with.
+
+    Args:
+        before, now: relative paths of the training photographs, in order.
+    Raises:
+        UserError: they differ.
+    """
+    if list(before) == list(now):
+        return
+    gone, new = [key for key in before if key not in set(now)], [key for key in now if key not in set(before)]
+    changes = [f"{len(keys)} are {what} ({_some(keys)})" for keys, what in ((gone, "gone"), (new, "new")) if keys]
+    raise UserError(
+        f"--load-dir: the run was trained on {len(before)} photographs, and there are {len(now)} now: "
+        f"{'; '.join(changes) or 'their order is another one'}. Go on with the same photographs and the same split, or "
+        "begin a new run."
+    )
+
+
+def _some(keys: Sequence[str]) -> str:
+    return ", ".join(keys[:NAMED]) + (", ..." if len(keys) > NAMED else "")
