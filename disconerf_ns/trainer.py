@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocation
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
 from nerfstudio.utils import profiler, writer
 from nerfstudio.utils.decorators import check_main_thread
@@ -61,6 +62,7 @@ class DiscoNerfTrainer(Trainer):
             keep_masks(self.config, Path(self._stored["masks"]), self.resumed)
         super().setup(test_mode)
         self.pipeline.may_be_left = self.stop_request.at_once
+        self.callbacks.insert(0, TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], self._draw_on))
 
     # ---------------------------------------------------------------- stop and go on
 
@@ -74,6 +76,11 @@ class DiscoNerfTrainer(Trainer):
                 super().train()
             except Stopped:
                 self._after_train()
+
+    def _draw_on(self, step: int) -> None:
+        """Let the first step of a resumed run draw the numbers that it would have drawn; setting up draws some too."""
+        if (randomness := self._stored.pop("randomness", None)) is not None:
+            restore_randomness(randomness)
 
     def _stop_soon(self) -> None:
         self.stop_training = True
@@ -149,8 +156,6 @@ class DiscoNerfTrainer(Trainer):
     @profiler.time_function
     def train_iteration(self, step: int) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
         """One iteration; returns the loss, its parts and the metrics."""
-        if (randomness := self._stored.pop("randomness", None)) is not None:
-            restore_randomness(randomness)
         results = self._iterate(step) if self._plain else super().train_iteration(step)
         self._done = step
         return results
