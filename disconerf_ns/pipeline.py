@@ -384,7 +384,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         """
         if images is not None:
             check_photographs(images, self.datamanager.train_keys)
-        if not same_frame(run, self.datamanager):
+        if not same_frame(run, self.datamanager.train_dataparser_outputs):
             raise UserError(
                 f"--load-dir: the data is put into another frame than that of {run}, so the trained scene would lie "
                 "elsewhere; pass the same data and the same dataparser options (orientation, centring, scale, split)."

@@ -75,7 +75,7 @@ def check_scene(source: RadianceSource, datamanager: VanillaDataManager) -> None
     Raises:
         UserError: the frames differ.
     """
-    if not same_frame(source.config_path.parent, datamanager):
+    if not same_frame(source.config_path.parent, datamanager.train_dataparser_outputs):
         raise UserError(
             f"radiance field: {source.config_path} puts the scene into another frame; pass the same dataparser and the "
             "same options (data, orientation, centring, scale, split) as that run."

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager
+from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 
 from disconerf_ns.errors import UserError, reason
 
@@ -19,16 +19,16 @@ NAMED = 3
 """Photographs that are named at most."""
 
 
-def same_frame(run: Path, datamanager: VanillaDataManager) -> bool:
+def same_frame(run: Path, here: DataparserOutputs) -> bool:
     """Whether photographs are put into the frame of another run; true where that run's frame is not known.
 
     Args:
         run: the other run's folder.
-        datamanager: has the photographs.
+        here: the photographs.
     Raises:
         UserError: the file of the other run's frame is damaged.
     """
-    file, here = run / FRAME, datamanager.train_dataparser_outputs
+    file = run / FRAME
     if not file.exists():
         return True
     try:
