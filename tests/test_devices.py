@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import copy
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +16,7 @@ from torch import Tensor, distributed, multiprocessing, nn
 
 from disconerf_ns.discovery.consensus import Consensus
 from disconerf_ns.discovery.explanation import Explanation
+from disconerf_ns.discovery.report import load_report
 from disconerf_ns.errors import UserError
 from disconerf_ns.field import ObjectField, ObjectFieldConfig
 from disconerf_ns.masks.masked_view import MaskedView, pack
@@ -160,6 +161,29 @@ def train_and_keep(config: TrainerConfig, folder: Path) -> None:
     torch.save((trainer.pipeline.state_dict(), list(views), surfaces), folder / f"{rank}.pt")
 
 
+def test_more_devices_than_gpus_are_refused_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from disconerf_ns.config import DiscoNerfMachineConfig
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert DiscoNerfMachineConfig(num_devices=2, device_type="cuda").num_devices == 2
+    for device, there in (("cuda", 2), ("cpu", 0)):
+        with pytest.raises(UserError, match=rf"3 devices .* on {device}, .* use {there}\. Pass .* {max(there, 1)}\.$"):
+            DiscoNerfMachineConfig(num_devices=3, device_type=device)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_two_gpus_learn_one_run(scene: Path, tmp_path: Path) -> None:
+    """nerfstudio's own launch, with nccl, mixed precision and CUDA graphs."""
+    from nerfstudio.scripts.train import launch
+
+    config = tiny_config(scene, tmp_path, iterations=120)
+    config.machine.num_devices, config.mixed_precision = 2, True
+    config.save_config()
+    launch(keep_of_launch, num_devices_per_machine=2, config=config)
+    check_devices(tmp_path)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("rays", [140, 0])
 def test_a_run_on_two_devices_is_one_run(scene: Path, tmp_path: Path, rays: int) -> None:
@@ -172,15 +196,23 @@ def test_a_run_on_two_devices_is_one_run(scene: Path, tmp_path: Path, rays: int)
     check_devices(tmp_path)
     folder = config.get_base_dir()
     assert [each.name for each in (folder / "nerfstudio_models").iterdir()] == ["step-000000059.ckpt"]
-    images = json.loads((folder / "masks.json").read_text())["images"]
-    assert len(images) == 14, "the explanations of all views, not of the first device's alone"
-    trainer = opened(folder / "config.yml")
-    assert len(trainer.model.consensus_points) > 0 and len(trainer.model.object_slots) > 0
+    assert len(load_report(folder / "masks.json").views) == 14, "the masks of all views, not of the first device's"
 
     config.load_dir, config.max_num_iterations = folder / "nerfstudio_models", 70
+    alone = copy.deepcopy(config).setup(local_rank=0, world_size=1)
+    alone.setup()
+    found = find_again(alone.pipeline)
     on_two_devices(train_and_keep, config, tmp_path)
     check_devices(tmp_path)
     assert (folder / "nerfstudio_models" / "step-000000069.ckpt").exists()
+    state = torch.load(tmp_path / "0.pt")[0]
+    for name, one in found.items():
+        assert len(one) > 0 and torch.equal(state[f"_model.{name}"], one), name
+
+
+def keep_of_launch(local_rank: int, world_size: int, config: TrainerConfig, global_rank: int) -> None:
+    """What nerfstudio's launch calls on each device."""
+    train_and_keep(config, config.output_dir)
 
 
 def check_devices(folder: Path) -> None:
@@ -191,7 +223,11 @@ def check_devices(folder: Path) -> None:
         assert torch.equal(value, second[name]), name
 
 
-def opened(config: Path) -> DiscoNerfPipeline:
-    from nerfstudio.utils.eval_utils import eval_setup
+def find_again(pipeline: DiscoNerfPipeline) -> dict[str, Tensor]:
+    """What one device finds that the masks agree on, on the surface of a trained run."""
+    from disconerf_ns.model import CONSENSUS
 
-    return eval_setup(config, test_mode="test")[1]
+    pipeline.model.consensus_points = torch.zeros(0, 3)
+    pipeline.surfaces = pipeline.sample_surfaces()
+    pipeline.explain_masks()
+    return {name: getattr(pipeline.model, name).clone() for name in CONSENSUS}
