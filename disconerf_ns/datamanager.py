@@ -48,6 +48,7 @@ class DiscoNerfDataManager(VanillaDataManager):
             raise UserError(f"data: there is no {data}; pass the dataset's folder with --data.")
         self.shuffled: list[int] = []
         self._kept: dict[int, MaskedView] = {}
+        self._kept_bytes = 0
         self._draws: RayDraws | None = None
         self.devices = Devices.of_process()
         self.limits_rays = True
@@ -227,8 +228,9 @@ class DiscoNerfDataManager(VanillaDataManager):
         if index in self._kept:
             return self._kept[index]
         view = self._decoded(index)
-        if sum(kept.nbytes for kept in self._kept.values()) + view.nbytes <= self.config.mask_memory_gb * 2**30:
+        if self._kept_bytes + view.nbytes <= self.config.mask_memory_gb * 2**30:
             self._kept[index] = view
+            self._kept_bytes += view.nbytes
         return view
 
     def _decoded(self, index: int) -> MaskedView:

@@ -43,6 +43,7 @@ from disconerf_ns.surface.samples import SurfaceSamples
 from disconerf_ns.surface.storage import GIB, SurfaceStorage
 from disconerf_ns.training.batch import ObjectBatch
 from disconerf_ns.training.captured import CapturedSteps, Held
+from disconerf_ns.training.needs import Budgets, Needs, needs
 from disconerf_ns.training.prefetcher import Prefetcher
 from disconerf_ns.training.radiance_transfer import adopt_architecture, check_scene, load_radiance, radiance_source
 from disconerf_ns.training.scene_rays import SceneRays, stride_within
@@ -194,6 +195,7 @@ class DiscoNerfPipeline(VanillaPipeline):
             f"{self.schedule.object_start} iterations for the radiance field, {self.schedule.object_iterations} "
             f"for the objects ({self.model.object_field.slots} slots)" + (f"; going on at {start}" if start else "")
         )
+        CONSOLE.log(f"objects: their stage is going to take {self.needs}")
 
     def _take_over_edit(self, trainer: Trainer) -> None:
         """Let a run that goes on from another one begin with that one's edit, in its own folder.
@@ -448,14 +450,30 @@ class DiscoNerfPipeline(VanillaPipeline):
         """Rays of all training views with their masks, on the device that trains."""
         data, total = self.config.datamanager, sum(map(len, self.surfaces))
         masks = max(len(explanation.sets) for explanation in self.explanations)
-        surface_gb = self._surface_gb[torch.device(self.device).type == "cpu"]
-        budgets = round(surface_gb * GIB), round(data.mask_memory_gb * GIB)
-        stride = stride_within(total, self.surfaces[0].packed.shape[1], masks, *budgets)
+        stride = stride_within(total, self.surfaces[0].packed.shape[1], masks, *self._budgets)
         views = (self._with_background(self.datamanager.view_masks(index)) for index in self.datamanager.views)
         drawn = data.rays_per_batch * len(self.surfaces) // len(self.datamanager.train_dataset)
         rays = SceneRays.of(self.surfaces, views, self.explanations, drawn, stride, self.device)
         CONSOLE.log(f"rays: {rays.drawn} of each view in an iteration, of {len(rays.rays[0]):,} in all")
         return rays
+
+    @property
+    def needs(self) -> Needs:
+        """Memory that the object stage takes on the first device and for it."""
+        config, masks = self.config, self.datamanager.masks
+        return needs(
+            [math.prod(self.datamanager.view_size(view)) for view in range(len(masks))],
+            [len(of_view) + config.datamanager.background_mask for of_view in masks],
+            config.model.surface_points,
+            config.consensus_rays,
+            self._budgets,
+            self.devices,
+        )
+
+    @property
+    def _budgets(self) -> Budgets:
+        surface_gb = self._surface_gb[torch.device(self.device).type == "cpu"]
+        return Budgets(round(surface_gb * GIB), round(self.config.datamanager.mask_memory_gb * GIB))
 
     @property
     def _surface_gb(self) -> tuple[float, float]:
