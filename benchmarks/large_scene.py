@@ -47,7 +47,7 @@ PITCH = 1.8 / SIDE
 RADIUS = 0.35 * PITCH
 HEIGHT = 0.55
 """Height of the cameras above the plane."""
-TANGENT = 0.95
+TANGENT = 1.4
 """Half of a picture's width as a multiple of its distance: about 60 spheres are in a picture."""
 
 
