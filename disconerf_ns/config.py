@@ -43,8 +43,8 @@ class DiscoNerfMachineConfig(MachineConfig):
         gpus = torch.cuda.device_count() if self.device_type == "cuda" else 0
         if self.num_devices > gpus:
             raise UserError(
-                f"num-devices: {self.num_devices} devices are asked for on {self.device_type}, and nerfstudio trains on "
-                f"several GPUs only; here it can use {gpus}. Pass --machine.num-devices {max(gpus, 1)}."
+                f"num-devices: {self.num_devices} devices are asked for on {self.device_type}, and nerfstudio trains "
+                f"on several GPUs only; here it can use {gpus}. Pass --machine.num-devices {max(gpus, 1)}."
             )
 
 

@@ -379,7 +379,7 @@ class DiscoNerfPipeline(VanillaPipeline):
             yield self._radiance_step(step) if self.stage is Stage.RADIANCE else self._object_step()
 
     def after_step(self, metrics: dict[str, Tensor]) -> None:
-        """Keep a step's metrics, and do what a CUDA graph leaves out: hold back levels, add gradients of all devices."""
+        """Keep a step's metrics, and do what a CUDA graph leaves out: hold back levels, add up gradients."""
         self.settled = metrics
         if self._captures and self.stage is Stage.RADIANCE:
             self.model.coarse_to_fine.hold_back()

@@ -23,7 +23,7 @@ def row_of_voxels(objects: list[int], start: int = 0) -> Block:
 
 
 def test_the_iou_of_two_objects_by_hand() -> None:
-    """Both look at voxels 4 to 15: 0 holds 8 of them and 1 holds 10, of which 8 are the same; outside counts nothing."""
+    """Both look at voxels 4 to 15: 0 holds 8 of them and 1 holds 10, of which 8 are the same."""
     one = Voxels.of(row_of_voxels([0] * 12 + [-1] * 4), 1.0)
     other = Voxels.of(row_of_voxels([1] * 10 + [0] * 50, start=4), 1.0)
     (match,) = matches(one, other, (3, 7))

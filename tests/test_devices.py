@@ -6,6 +6,7 @@ import copy
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -169,6 +170,13 @@ def test_more_devices_than_gpus_are_refused_before_anything_starts(monkeypatch: 
     for device, there in (("cuda", 2), ("cpu", 0)):
         with pytest.raises(UserError, match=rf"3 devices .* on {device}, .* use {there}\. Pass .* {max(there, 1)}\.$"):
             DiscoNerfMachineConfig(num_devices=3, device_type=device)
+
+
+def test_nerfstudios_own_step_is_refused_on_several_devices() -> None:
+    from disconerf_ns.pipeline import DiscoNerfPipeline
+
+    with pytest.raises(UserError, match="num-devices: 2 devices .* leave --gradient-accumulation-steps"):
+        DiscoNerfPipeline.get_train_loss_dict(SimpleNamespace(devices=Devices(0, 2)), 0)
 
 
 @pytest.mark.slow

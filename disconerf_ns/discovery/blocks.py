@@ -4,7 +4,7 @@ A capture that is too large for one run is cut into blocks that overlap, and eac
 Where two blocks overlap, both have seen the same surface. There an object of one block and an object of the other one
 are compared like a mask and a slot, by their IoU over the voxels that both blocks saw, and matched one to one with the
 largest total IoU. Matches with an IoU of at least LIKE are joined, the surest first. An object that reaches through
-many blocks is joined from one to the next, but two objects of one block, which that block's masks told apart, never are.
+many blocks is joined from one to the next. Two objects of one block, which that block's masks told apart, never are.
 """
 
 from __future__ import annotations
@@ -113,7 +113,5 @@ def merge(blocks: Sequence[Block], edge: float) -> list[Int[Tensor, "objects"]]:
         if {block for block, _ in one}.isdisjoint(block for block, _ in other):
             whole |= dict.fromkeys(one | other, one | other)
     number = {members: number for number, members in enumerate(dict.fromkeys(whole.values()))}
-    return [
-        torch.tensor([number[whole[at, each]] for each in range(count)], dtype=torch.long)
-        for at, count in enumerate(counts)
-    ]
+    of_block = ([number[whole[at, each]] for each in range(count)] for at, count in enumerate(counts))
+    return [torch.tensor(numbers, dtype=torch.long) for numbers in of_block]
