@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from disconerf_ns.discovery import blocks
 from disconerf_ns.discovery.blocks import LEAST_VOXELS, Block, Voxels, matches, merge
 from disconerf_ns.discovery.cells import Cells, MaskedSurface, solid_points
 from disconerf_ns.discovery.find import find_consensus
@@ -36,6 +37,13 @@ def test_a_voxel_belongs_to_the_object_with_most_points() -> None:
     assert voxels.owner.tolist() == [2, 0] and voxels.keys[0] < voxels.keys[1]
 
 
+def test_blocks_apart_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+    monkeypatch.setattr(blocks, "matches", lambda one, other, at: compared.append(at) or ())
+    merge([row_of_voxels([0] * 9, start) for start in (0, 5, 20, 28)], 1.0)
+    assert compared == [(0, 1), (2, 3)]
+
+
 def test_few_voxels_match_nothing() -> None:
     for count in (LEAST_VOXELS - 1, LEAST_VOXELS):
         same = Voxels.of(row_of_voxels([0] * count), 1.0)
@@ -43,15 +51,15 @@ def test_few_voxels_match_nothing() -> None:
 
 
 def test_an_object_through_three_blocks_is_one() -> None:
-    blocks = [row_of_voxels([0] * 30, start) for start in (0, 20, 40)]
-    assert [numbers.tolist() for numbers in merge(blocks, 1.0)] == [[0], [0], [0]]
+    rows = [row_of_voxels([0] * 30, start) for start in (0, 20, 40)]
+    assert [numbers.tolist() for numbers in merge(rows, 1.0)] == [[0], [0], [0]]
 
 
 def test_two_objects_of_a_block_stay_two() -> None:
     """The second block has them as one: it gets the number of the one that it is more like."""
-    blocks = [row_of_voxels([0] * 10 + [1] * 30), row_of_voxels([0] * 40)]
-    assert [numbers.tolist() for numbers in merge(blocks, 1.0)] == [[0, 1], [1]]
-    around = [*blocks, row_of_voxels([0] * 10 + [-1] * 30)]
+    rows = [row_of_voxels([0] * 10 + [1] * 30), row_of_voxels([0] * 40)]
+    assert [numbers.tolist() for numbers in merge(rows, 1.0)] == [[0, 1], [1]]
+    around = [*rows, row_of_voxels([0] * 10 + [-1] * 30)]
     assert [numbers.tolist() for numbers in merge(around, 1.0)] == [[0, 1], [1], [0]]
 
 
@@ -88,16 +96,16 @@ def seen_from(x: float, seed: int) -> MaskedSurface:
 def test_a_scene_cut_in_two_has_each_object_once() -> None:
     """Each half is searched by itself, in views from its side that look over the border."""
     halves = [torch.linspace(0.1, 0.5, 14), torch.linspace(0.5, 0.9, 14)]
-    blocks = []
+    searched = []
     for half, places in enumerate(halves):
         views = [seen_from(float(x), 100 * half + view) for view, x in enumerate(places)]
         found = find_consensus(views)
         points = torch.cat([solid_points(surface) for surface, _ in views])
-        blocks.append(Block(points, found.groups[Cells(found.points).at(points)]))
-    numbers = merge(blocks, EDGE)
+        searched.append(Block(points, found.groups[Cells(found.points).at(points)]))
+    numbers = merge(searched, EDGE)
     apart = sum(map(len, numbers))
-    every = torch.cat([of[block.objects] for of, block in zip(numbers, blocks)])
-    true = torch.cat([truth(block.points) for block in blocks])
+    every = torch.cat([of[block.objects] for of, block in zip(numbers, searched)])
+    true = torch.cat([truth(block.points) for block in searched])
     table = torch.zeros(int(every.max()) + 1, len(BALLS) + 1)
     table.index_put_((every, true), torch.ones(()), accumulate=True)
     assert len(table) == len(BALLS) + 1 < apart

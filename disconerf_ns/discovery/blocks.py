@@ -56,6 +56,10 @@ class Voxels:
     """Place of each voxel as one number, increasing."""
     owner: Int[np.ndarray, "voxels"]
     """Object with most of the voxel's points, -1 for none."""
+    low: Int[Tensor, "3"]
+    """Lowest place along each axis."""
+    high: Int[Tensor, "3"]
+    """Highest place along each axis."""
 
     @classmethod
     def of(cls, block: Block, edge: float) -> Voxels:
@@ -73,7 +77,13 @@ class Voxels:
         (keys, owner), count = np.unique(torch.stack([key, block.objects]).numpy(), axis=1, return_counts=True)
         order = np.lexsort((count, keys))
         last = np.append(keys[order][1:] != keys[order][:-1], True)[: len(order)]
-        return cls(keys[order][last], owner[order][last])
+        empty = cell.new_zeros(1, 3)
+        low, high = torch.cat([cell, empty + 2**AXIS_BITS]).amin(0), torch.cat([cell, empty - 1]).amax(0)
+        return cls(keys[order][last], owner[order][last], low, high)
+
+    def meets(self, other: Voxels) -> bool:
+        """Whether the boxes around the voxels of two blocks overlap."""
+        return bool(((self.low <= other.high) & (other.low <= self.high)).all())
 
 
 def matches(one: Voxels, other: Voxels, at: tuple[int, int]) -> Iterator[Match]:
@@ -107,8 +117,9 @@ def merge(blocks: Sequence[Block], edge: float) -> list[Int[Tensor, "objects"]]:
     voxels = [Voxels.of(block, edge) for block in blocks]
     counts = [int(block.objects.max()) + 1 if len(block.objects) else 0 for block in blocks]
     whole = {(at, each): frozenset([(at, each)]) for at, count in enumerate(counts) for each in range(count)}
-    pairs = (matches(voxels[i], voxels[j], (i, j)) for i, j in combinations(range(len(blocks)), 2))
-    for match in sorted(chain.from_iterable(pairs), reverse=True):
+    near = (pair for pair in combinations(range(len(blocks)), 2) if voxels[pair[0]].meets(voxels[pair[1]]))
+    found = chain.from_iterable(matches(voxels[i], voxels[j], (i, j)) for i, j in near)
+    for match in sorted(found, reverse=True):
         one, other = whole[match.one], whole[match.other]
         if {block for block, _ in one}.isdisjoint(block for block, _ in other):
             whole |= dict.fromkeys(one | other, one | other)
