@@ -1,6 +1,6 @@
 """Memory and time of the object stage on a capture of many views: spheres on a plane, seen from above.
 
-    python -m benchmarks.large_scene                                                # 2,000 views of 1 MP, on a GPU
+    python -m benchmarks.large_scene                                                    # 2,000 views of 1 MP, on a GPU
     python -m benchmarks.large_scene --views 250 500 1000 --scale 8 --iterations 40    # minutes on a CPU
 
 Surfaces and masks are computed instead of trained and proposed; from there on all is the run's own code: masks are
