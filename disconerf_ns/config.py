@@ -19,6 +19,7 @@ from nerfstudio.models.nerfacto import NerfactoModelConfig
 from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
 
 from disconerf_ns.compat.deferred import Deferred
+from disconerf_ns.errors import UserError
 from disconerf_ns.field import ObjectFieldConfig
 
 
@@ -30,6 +31,21 @@ class DiscoNerfMachineConfig(MachineConfig):
         default=Deferred(lambda: "cuda" if torch.cuda.is_available() else "cpu"), repr=False
     )
     """Device that computes the run; by default "cuda" if torch finds a GPU, otherwise "cpu"."""
+
+    def __post_init__(self):
+        """Refuse more devices than there are: nerfstudio starts several processes on GPUs only.
+
+        Raises:
+            UserError: says how many GPUs there are.
+        """
+        if self.num_devices <= 1:
+            return
+        gpus = torch.cuda.device_count() if self.device_type == "cuda" else 0
+        if self.num_devices > gpus:
+            raise UserError(
+                f"num-devices: {self.num_devices} devices are asked for on {self.device_type}, and nerfstudio trains "
+                f"on several GPUs only; here it can use {gpus}. Pass --machine.num-devices {max(gpus, 1)}."
+            )
 
 
 def make_trainer(config: TrainerConfig, **process: Any) -> Trainer:

@@ -28,6 +28,7 @@ from disconerf_ns.masks.keys import image_key
 from disconerf_ns.masks.masked_view import MaskedView
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.surface.rays import sampled_rays
+from disconerf_ns.training.devices import Devices
 from disconerf_ns.training.photos import Photos, RayDraws, read_photos
 
 PHOTO_BYTES = 3 * 12
@@ -48,7 +49,9 @@ class DiscoNerfDataManager(VanillaDataManager):
             raise UserError(f"data: there is no {data}; pass the dataset's folder with --data.")
         self.shuffled: list[int] = []
         self._kept: dict[int, MaskedView] = {}
+        self._kept_bytes = 0
         self._draws: RayDraws | None = None
+        self.devices = Devices.of_process()
         self.limits_rays = True
         """Whether `surface_rays` limits the pixels of a view; set before the object stage."""
         super().__init__(config, *args, **kwargs)
@@ -226,8 +229,9 @@ class DiscoNerfDataManager(VanillaDataManager):
         if index in self._kept:
             return self._kept[index]
         view = self._decoded(index)
-        if sum(kept.nbytes for kept in self._kept.values()) + view.nbytes <= self.config.mask_memory_gb * 2**30:
+        if self._kept_bytes + view.nbytes <= self.config.mask_memory_gb * 2**30:
             self._kept[index] = view
+            self._kept_bytes += view.nbytes
         return view
 
     def _decoded(self, index: int) -> MaskedView:
@@ -260,9 +264,14 @@ class DiscoNerfDataManager(VanillaDataManager):
 
     def _get_pixel_sampler(self, dataset: InputDataset, num_rays_per_batch: int) -> PixelSampler:
         """nerfstudio's ray sampler with its fisheye radius in pixels of the downscaled images, not of the full size."""
-        sampler = super()._get_pixel_sampler(dataset, num_rays_per_batch)
+        rays = num_rays_per_batch if dataset is self.eval_dataset else self.devices.portion(num_rays_per_batch)
+        sampler = super()._get_pixel_sampler(dataset, rays)
         sampler.config.fisheye_crop_radius = self._crop_radius(dataset.cameras)
         return sampler
+
+    def get_train_rays_per_batch(self) -> int:
+        """Number of rays of a batch on this device."""
+        return self.devices.portion(self.config.train_num_rays_per_batch)
 
     def next_train(self, step: int) -> tuple[RayBundle, dict]:
         """The next rays; another one stands in for the middle ray of a fisheye, if that is not a number.
@@ -304,16 +313,21 @@ class DiscoNerfDataManager(VanillaDataManager):
         """Masks of the next views of the object stage."""
         return [self.view_masks(index) for index in self.draw_views()]
 
+    @cached_property
+    def views(self) -> range:
+        """Indices of the training views that this device learns from in the object stage."""
+        return self.devices.views(len(self.train_dataset))
+
     def draw_views(self) -> tuple[int, ...]:
-        """Indices of the next views of the object stage: every view once in random order, then again."""
-        count = min(self.config.views_per_batch, len(self.train_dataset))
+        """Indices of the device's next views in the object stage: each once in random order, then again."""
+        count = min(self.devices.portion(self.config.views_per_batch), len(self.views))
         if len(self.shuffled) < count:
-            self.shuffled = self.shuffled + torch.randperm(len(self.train_dataset)).tolist()
+            self.shuffled = self.shuffled + [self.views[place] for place in torch.randperm(len(self.views)).tolist()]
         drawn, self.shuffled = self.shuffled[:count], self.shuffled[count:]
         return tuple(drawn)
 
     @property
     def following_views(self) -> tuple[int, ...] | None:
         """Indices that `draw_views` returns next; None if they are not shuffled yet."""
-        count = min(self.config.views_per_batch, len(self.train_dataset))
+        count = min(self.devices.portion(self.config.views_per_batch), len(self.views))
         return tuple(self.shuffled[:count]) if len(self.shuffled) >= count else None

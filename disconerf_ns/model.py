@@ -34,6 +34,7 @@ from disconerf_ns.scene.trained import TrainedScene
 from disconerf_ns.scene.tree import ObjectTree
 from disconerf_ns.training.batch import ObjectBatch
 from disconerf_ns.training.coarse_to_fine import CoarseToFine
+from disconerf_ns.training.devices import Devices
 from disconerf_ns.training.object_outputs import LossWeights, ObjectOutputs, object_outputs
 
 OBJECTS = ("object_slots", "object_boxes", "object_scores")
@@ -83,6 +84,7 @@ class DiscoNerfModel(NerfactoModel):
         for name, tensor in NO_TREE.as_tensors().items():
             self.register_buffer(f"tree_{name}", tensor)
         self.coarse_to_fine = CoarseToFine(self.field.mlp_base)
+        self.devices = Devices.of_process()
         self.proposals_learn = True
         """Whether the proposal networks get gradients in this step of the radiance stage."""
         self.register_buffer("anneal", torch.ones(()), persistent=False)
@@ -117,9 +119,8 @@ class DiscoNerfModel(NerfactoModel):
     def forward(self, inputs: RayBundle | ObjectBatch) -> dict[str, Tensor | list] | RadianceOutputs | ObjectOutputs:
         """Outputs for rays (radiance stage, rendering) or for whole views with masks (object stage)."""
         if isinstance(inputs, ObjectBatch):
-            return object_outputs(
-                self.object_field, inputs, self.consensus, self.config.consensus_batch, self.config.tv_cells
-            )
+            points, cells = map(self.devices.portion, (self.config.consensus_batch, self.config.tv_cells))
+            return object_outputs(self.object_field, inputs, self.consensus, points, cells)
         return super().forward(inputs)
 
     def get_outputs(self, ray_bundle: RayBundle) -> dict | RadianceOutputs:
@@ -143,7 +144,7 @@ class DiscoNerfModel(NerfactoModel):
 
     def _random_densities(self) -> Float[Tensor, "points"]:
         """Densities at uniformly random points of the contracted cube (DiscoNeRF, 7.2)."""
-        points = torch.rand(self.config.floater_points, 3, device=self.device)
+        points = torch.rand(self.devices.portion(self.config.floater_points), 3, device=self.device)
         raw = self.field.mlp_base(points)[:, 0].float()
         return self.field.average_init_density * torch.exp(raw.clamp(max=15))
 

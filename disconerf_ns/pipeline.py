@@ -38,11 +38,12 @@ from disconerf_ns.masks.masked_view import MaskedView, pack
 from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.rendering.rays import in_chunks, render_surface
 from disconerf_ns.scene.edit import EDIT, Edit
-from disconerf_ns.scene.objects import SceneObject, save_manifest
+from disconerf_ns.scene.objects import DiscoveredObject, SceneObject, save_manifest
 from disconerf_ns.surface.samples import SurfaceSamples
 from disconerf_ns.surface.storage import GIB, SurfaceStorage
 from disconerf_ns.training.batch import ObjectBatch
 from disconerf_ns.training.captured import CapturedSteps, Held
+from disconerf_ns.training.needs import Budgets, Needs, needs
 from disconerf_ns.training.prefetcher import Prefetcher
 from disconerf_ns.training.radiance_transfer import adopt_architecture, check_scene, load_radiance, radiance_source
 from disconerf_ns.training.same_scene import check_photographs, same_frame
@@ -96,7 +97,10 @@ class DiscoNerfPipeline(VanillaPipeline):
         if config.radiance_field is not None and test_mode == "val":
             source = radiance_source(config.radiance_field)
             adopt_architecture(source, config.model)
+        kwargs["world_size"] = 1  # of more, nerfstudio would wrap the model
         super().__init__(config, cast("str", device), test_mode, **kwargs)  # nerfstudio too passes a torch.device
+        self.devices = self.datamanager.devices
+        CONSOLE.quiet |= not self.devices.first
         self.register_buffer("object_start", torch.tensor(-1))
         self.datamanager.limits_rays = config.model.matching == "scene"
         self.surfaces: list[SurfaceSamples] = []
@@ -118,10 +122,11 @@ class DiscoNerfPipeline(VanillaPipeline):
             check_scene(source, self.datamanager)
             load_radiance(source, self.model)
             CONSOLE.log(f"radiance field: taken from {source.checkpoint}")
+        self.devices.equalize(self.model)
 
     @property
     def model(self) -> DiscoNerfModel:
-        """The model, unwrapped where training is distributed."""
+        """The model."""
         return cast("DiscoNerfModel", super().model)
 
     def _check_slots(self) -> None:
@@ -184,15 +189,17 @@ class DiscoNerfPipeline(VanillaPipeline):
         start, self.folder = trainer._start_step, trainer.base_dir
         self.object_start.fill_(self.schedule.object_start)
         self.config.model.slots = self.model.object_field.slots
-        self._take_over_edit(trainer)
-        name_absolutely(trainer.config)
-        if (self.folder / "config.yml").exists():
-            trainer.config.save_config()
+        if self.devices.first:
+            self._take_over_edit(trainer)
+            name_absolutely(trainer.config)
+            if (self.folder / "config.yml").exists():
+                trainer.config.save_config()
         trainer.config.max_num_iterations = self.schedule.total - start
         CONSOLE.log(
             f"{self.schedule.object_start} iterations for the radiance field, {self.schedule.object_iterations} "
             f"for the objects ({self.model.object_field.slots} slots)" + (f"; going on at {start}" if start else "")
         )
+        CONSOLE.log(f"objects: their stage is going to take {self.needs}")
 
     def _take_over_edit(self, trainer: Trainer) -> None:
         """Let a run that goes on from another one begin with that one's edit, in its own folder.
@@ -225,14 +232,18 @@ class DiscoNerfPipeline(VanillaPipeline):
         return Report(stage, done, self.schedule.object_iterations, affinity, slots)
 
     def _save_objects(self, step: int) -> None:
-        """Discover the objects, write them into the run's folder, and show them."""
+        """Discover the objects; the first device writes them into the run's folder, and shows them."""
         objects = self.discover_objects()
-        every = self.model.current.value.with_edit(Edit()).all_objects
-        save_manifest(every, self.model.tree, step, self.folder / "objects.json", capture_of(self))
-        if self.explanations:
-            numbered = [each for each in objects if each.number is not None]
-            report = report_masks(self.datamanager.train_keys, self.explanations, numbered)
-            save_report(report, self.folder / "masks.json")
+
+        def write(explanations: list[Explanation]) -> None:
+            every = self.model.current.value.with_edit(Edit()).all_objects
+            save_manifest(every, self.model.tree, step, self.folder / "objects.json", capture_of(self))
+            if explanations:
+                numbered = [each for each in objects if each.number is not None]
+                report = report_masks(self.datamanager.train_keys, explanations, numbered)
+                save_report(report, self.folder / "masks.json")
+
+        self.devices.on_first(write, (explanation.to("cpu") for explanation in self.explanations or []))
         self.object_control.objects_changed()
 
     def load_pipeline(self, loaded_state: dict, step: int) -> None:
@@ -281,8 +292,8 @@ class DiscoNerfPipeline(VanillaPipeline):
         self.stage = stage
 
     def sample_surfaces(self) -> list[SurfaceSamples]:
-        """Surface samples of every training view."""
-        views = range(len(self.datamanager.train_dataset))
+        """Surface samples of the device's training views."""
+        views = self.datamanager.views
         rays = [math.prod(self.datamanager.view_size(view)) for view in views]
         points = self.config.model.surface_points
         keeper = SurfaceStorage(rays, points, self.device, *self._surface_gb, self.folder)
@@ -312,15 +323,17 @@ class DiscoNerfPipeline(VanillaPipeline):
         return SurfaceSamples.pack(parts["points"], parts["accumulation"] * taught)
 
     def explain_masks(self) -> list[Explanation]:
-        """Explain every mask by the objects that the masks of all views agree on, which are found first.
+        """Explain the device's masks by the objects that the masks of all views agree on, which are found first.
 
         If the masks agree on nothing, there is no explanation, and masks are matched view by view.
         """
         views = self._thinned_views(self.config.consensus_rays)
         slots = self.model.object_field.slots
         if len(self.model.consensus_points) == 0:
-            found = find_consensus(views, None if self.model.slots_by_masks else slots)
+            most = None if self.model.slots_by_masks else slots
+            found = self.devices.on_first(lambda every: find_consensus(every, most), views)
             self.model.agree_on(found)
+            self.devices.equalize(self.model.object_field)
             CONSOLE.log(f"consensus: {agreed_on(found)}")
         if len(self.model.consensus_points) == 0:
             self._check_slots()
@@ -332,13 +345,15 @@ class DiscoNerfPipeline(VanillaPipeline):
         return [explanation.to(self.device) for explanation in explanations]
 
     def _thinned_views(self, rays: int) -> list[MaskedSurface]:
-        """Surface and masks of every view at about `rays` rays in all, evenly spaced among the pixels that count.
+        """Surface and masks of the device's views, with about `rays` rays on all devices together.
+
+        The rays of a view are evenly spaced among the pixels that count.
 
         All of them are in main memory, where the search for objects is; the GPU is asked once.
         """
-        stride = max(sum(len(surface) for surface in self.surfaces) // rays, 1)
+        stride = self._stride(rays)
         parts, masks = [], []
-        for index, surface in enumerate(self.surfaces):
+        for index, surface in zip(self.datamanager.views, self.surfaces):
             view = self._with_background(self.datamanager.view_masks(index))
             kept = view.valid.nonzero()[::stride, 0]
             parts.append(surface[kept.to(surface.packed.device)].to(self.device))
@@ -354,6 +369,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         sampler, explanations = self.model.proposal_sampler, self.explanations
         return {
             **self.datamanager.to_go_on(),
+            "devices": self.devices.count,
             "proposals": (sampler._step, sampler._steps_since_update),
             "explanations": None
             if explanations is None
@@ -361,8 +377,8 @@ class DiscoNerfPipeline(VanillaPipeline):
         }
 
     def go_on(self, stored: dict[str, Any]) -> None:
-        """Take over what `to_go_on` gave; a checkpoint of an older version has nothing, and its run draws anew."""
-        if not stored:
+        """Take over what `to_go_on` gave, where it is all there: an older checkpoint, or several devices, draw anew."""
+        if not self.draws_on(stored):
             return
         self.datamanager.go_on(stored)
         sampler = self.model.proposal_sampler
@@ -372,6 +388,10 @@ class DiscoNerfPipeline(VanillaPipeline):
         elif stored["explanations"] is not None:
             known = (Explanation(sets.float(), affinity) for sets, affinity in stored["explanations"])
             self.explanations = [each.to(self.device) for each in known]
+
+    def draws_on(self, stored: dict[str, Any]) -> bool:
+        """Whether a checkpoint holds what all devices of the run need to draw on as if it had not stopped."""
+        return self.devices.count == stored.get("devices") == 1
 
     def check_same_scene(self, run: Path, images: list[str] | None) -> None:
         """Check that the run that goes on sees the same photographs in the same frame.
@@ -406,7 +426,16 @@ class DiscoNerfPipeline(VanillaPipeline):
     # ---------------------------------------------------------------- training
 
     def get_train_loss_dict(self, step: int):
-        """Losses of one step in its stage, for nerfstudio's own trainer."""
+        """Losses of one step in its stage, for nerfstudio's own step, which adds up no gradients.
+
+        Raises:
+            UserError: there are several devices.
+        """
+        if self.devices.count > 1:
+            raise UserError(
+                f"num-devices: {self.devices.count} devices learn together only in this method's own step; leave "
+                "--gradient-accumulation-steps, --log-gradients and schedulers out, or pass --machine.num-devices 1."
+            )
         with self.training_step(step) as upcoming:
             losses, self.settled = upcoming.compute()
             return {}, losses, self.settled
@@ -419,10 +448,18 @@ class DiscoNerfPipeline(VanillaPipeline):
             yield self._radiance_step(step) if self.stage is Stage.RADIANCE else self._object_step()
 
     def after_step(self, metrics: dict[str, Tensor]) -> None:
-        """Keep a step's metrics, and hold back levels that do not learn yet, which a CUDA graph leaves out."""
+        """Keep a step's metrics, and do what a CUDA graph leaves out: hold back levels, add up gradients."""
         self.settled = metrics
         if self._captures and self.stage is Stage.RADIANCE:
             self.model.coarse_to_fine.hold_back()
+        self.devices.add_gradients(self.model.parameters(), self._share)
+
+    @property
+    def _share(self) -> float:
+        """Fraction of a step's rays, or of the views that they stand for, that this device has."""
+        if self.stage is Stage.RADIANCE:
+            return 1 / self.devices.count
+        return len(self.datamanager.views) / len(self.datamanager.train_dataset)
 
     def _radiance_step(self, step: int) -> TrainingStep:
         model = self.model
@@ -463,7 +500,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         return ObjectBatch.of(
             surfaces,
             [self._with_background(view) for view in views],
-            [self.explanations[index] for index in drawn] if self.explanations else None,
+            [self.explanations[self._place(index)] for index in drawn] if self.explanations else None,
             self.device,
         )
 
@@ -483,13 +520,30 @@ class DiscoNerfPipeline(VanillaPipeline):
         data, total = self.config.datamanager, sum(map(len, self.surfaces))
         explanations = self.explanations or []
         masks = max(len(explanation.sets) for explanation in explanations)
-        surface_gb = self._surface_gb[torch.device(self.device).type == "cpu"]
-        budgets = round(surface_gb * GIB), round(data.mask_memory_gb * GIB)
-        stride = stride_within(total, self.surfaces[0].packed.shape[1], masks, *budgets)
-        views = (self._with_background(self.datamanager.view_masks(index)) for index in range(len(self.surfaces)))
-        rays = SceneRays.of(self.surfaces, views, explanations, data.rays_per_batch, stride, self.device)
+        stride = stride_within(total, self.surfaces[0].packed.shape[1], masks, *self._budgets)
+        views = (self._with_background(self.datamanager.view_masks(index)) for index in self.datamanager.views)
+        drawn = data.rays_per_batch * len(self.surfaces) // len(self.datamanager.train_dataset)
+        rays = SceneRays.of(self.surfaces, views, explanations, drawn, stride, self.device)
         CONSOLE.log(f"rays: {rays.drawn} of each view in an iteration, of {len(rays.rays[0]):,} in all")
         return rays
+
+    @property
+    def needs(self) -> Needs:
+        """Memory that the object stage takes on the first device and for it."""
+        config, masks = self.config, self.datamanager.masks
+        return needs(
+            [math.prod(self.datamanager.view_size(view)) for view in range(len(masks))],
+            [len(of_view) + config.datamanager.background_mask for of_view in masks],
+            config.model.surface_points,
+            config.consensus_rays,
+            self._budgets,
+            self.devices,
+        )
+
+    @property
+    def _budgets(self) -> Budgets:
+        surface_gb = self._surface_gb[torch.device(self.device).type == "cpu"]
+        return Budgets(round(surface_gb * GIB), round(self.config.datamanager.mask_memory_gb * GIB))
 
     @property
     def _surface_gb(self) -> tuple[float, float]:
@@ -503,15 +557,19 @@ class DiscoNerfPipeline(VanillaPipeline):
         return Prefetcher(self._fetch, _tensors, self.device)
 
     def _fetch(self, drawn: tuple[int, ...]) -> ViewData:
-        surfaces = [self.surfaces[index].to(self.device, non_blocking=True) for index in drawn]
+        surfaces = [self.surfaces[self._place(index)].to(self.device, non_blocking=True) for index in drawn]
         return surfaces, [self.datamanager.view_masks(index).to(self.device, non_blocking=True) for index in drawn]
+
+    def _place(self, view: int) -> int:
+        """Place of a training view among those of the device."""
+        return self.datamanager.views.index(view)
 
     def _with_background(self, view: MaskedView) -> MaskedView:
         """The masks of a view, and a mask of its background if `background_mask` is on (DiscoNeRF, 4)."""
         if not self.config.datamanager.background_mask:
             return view
         contraction = self.model.current.value.trained.contraction
-        positions = contraction.inverse(self.surfaces[view.index].positions.to(self.device))
+        positions = contraction.inverse(self.surfaces[self._place(view.index)].positions.to(self.device))
         outside = (positions.norm(dim=-1) > 1).float().mean(-1) > 0.5
         return replace(view, bits=torch.cat([view.bits, pack(outside[None]).to(view.bits.device)]))
 
@@ -529,15 +587,21 @@ class DiscoNerfPipeline(VanillaPipeline):
         Returns:
             The objects of the default cut as they are without an edit.
         """
-        stride = max(sum(len(surface) for surface in self.surfaces) // SEEN_RAYS, 1)
-        trained = self.model.current.value.trained
-        objects = discover(
-            self.model.object_field,
-            (surface[::stride].to(self.device) for surface in self.surfaces),
-            trained.contraction.inverse,
-            trained.tree,
-            self.config.object_min_share,
-            known=[each.node for each in trained.discovered],
-        )
-        self.model.set_objects(objects)
+        stride, trained = self._stride(SEEN_RAYS), self.model.current.value.trained
+
+        def found(surfaces: list[SurfaceSamples]) -> list[DiscoveredObject]:
+            return discover(
+                self.model.object_field,
+                (surface.to(self.device) for surface in surfaces),
+                trained.contraction.inverse,
+                trained.tree,
+                self.config.object_min_share,
+                known=[each.node for each in trained.discovered],
+            )
+
+        self.model.set_objects(self.devices.on_first(found, (each[::stride].to("cpu") for each in self.surfaces)))
         return self.model.current.value.with_edit(Edit()).objects
+
+    def _stride(self, rays: int) -> int:
+        """Every so many rays are left where about `rays` rays of all devices are wanted."""
+        return max(self.devices.total(sum(map(len, self.surfaces))) // rays, 1)

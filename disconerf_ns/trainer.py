@@ -38,7 +38,9 @@ class DiscoNerfTrainer(Trainer):
     """Steps of the same values as nerfstudio's, on one GPU captured as CUDA graphs where the pipeline allows it.
 
     nerfstudio's step asks for the gradient scale twice, to hold schedulers back after a step that was skipped; this
-    method has none. Several processes, accumulated or logged gradients and schedulers take nerfstudio's own step.
+    method has none. Accumulated or logged gradients and schedulers take nerfstudio's own step. Several devices add up
+    their gradients after each step; nerfstudio's DistributedDataParallel could not follow parameters that change their
+    shape with the number of objects, nor steps that are CUDA graphs.
 
     Checkpoints are written whole. They also hold what a run needs to go on as if it had not stopped: random number
     generators, the order of the views, what was discovered, and which photographs and masks it was trained on.
@@ -79,7 +81,7 @@ class DiscoNerfTrainer(Trainer):
 
     def _draw_on(self, step: int) -> None:
         """Let the first step of a resumed run draw the numbers that it would have drawn; setting up draws some too."""
-        if (randomness := self._stored.pop("randomness", None)) is not None:
+        if (randomness := self._stored.pop("randomness", None)) is not None and self.pipeline.draws_on(self._stored):
             restore_randomness(randomness)
 
     def _stop_soon(self) -> None:
@@ -172,12 +174,12 @@ class DiscoNerfTrainer(Trainer):
     @cached_property
     def _plain(self) -> bool:
         options = self.config
-        return not (
-            self.world_size > 1
-            or options.gradient_accumulation_steps
-            or options.log_gradients
-            or self.optimizers.schedulers
-        )
+        return not (options.gradient_accumulation_steps or options.log_gradients or self.optimizers.schedulers)
+
+    def eval_iteration(self, step: int) -> None:
+        """nerfstudio's evaluation of a step, on the first device only."""
+        if self.pipeline.devices.first:
+            super().eval_iteration(step)
 
     def _computed(self, upcoming: TrainingStep) -> StepResults:
         compute = partial(self._differentiate, upcoming)

@@ -22,6 +22,7 @@ from disconerf_ns.evaluation.metrics import labels_table, weighted_iou
 from disconerf_ns.field import ObjectFieldConfig
 from disconerf_ns.masks.masked_view import MaskedView
 from disconerf_ns.surface.samples import SurfaceSamples
+from disconerf_ns.training.devices import Devices
 
 SIDE = 12
 """Pixels per side of a view of the world."""
@@ -71,6 +72,8 @@ class World:
             view_masks=self.view_masks,
             view_size=lambda view: (SIDE, SIDE),
             train_dataset=Photographs(self.labels),
+            devices=Devices(),
+            views=range(len(self.labels)),
             next_views=lambda: DiscoNerfDataManager.next_views(self.datamanager),
             draw_views=lambda: DiscoNerfDataManager.draw_views(self.datamanager),
         )

@@ -71,6 +71,7 @@ def datamanager(scene: Path, tmp_path: Path) -> DiscoNerfDataManager:
 def test_masks_stay_decoded_as_far_as_the_budget_goes(datamanager: DiscoNerfDataManager, views: int) -> None:
     plain = [datamanager.view_masks(index) for index in range(len(datamanager.train_dataset))]
     datamanager._kept.clear()
+    datamanager._kept_bytes = 0
     datamanager.config.mask_memory_gb = views * max(view.nbytes for view in plain) / 2**30
     for _ in range(2):
         for index, view in enumerate(plain):

@@ -1,0 +1,57 @@
+"""Many views: what their memory is said to be, and the benchmark that measures it, at a small size."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from benchmarks.large_scene import LargeScene, measure, picture
+from disconerf_ns.training.devices import Devices
+from disconerf_ns.training.needs import Budgets, Needs, needs
+from disconerf_ns.training.scene_rays import LEAST_RAYS
+
+AMPLE = Budgets(2**40, 2**40)
+
+
+def test_needs_by_hand() -> None:
+    """Two views of 800 and 1600 pixels with 9 and 3 masks; a third of the rays is searched.
+
+    A ray has 6 bytes for each of 2 points and 2 for its accumulation, so 14, and 2 bytes of masks where it is drawn.
+    Masks stay decoded in 9 * 100 + 3 * 200 bytes, and one byte for each pixel. The search has (9 * 800 + 3 * 1600) / 3
+    = 4000 entries of masks, each 7 times, and 2400 / 3 * 2 / 16 = 100 cells, whose pairs have 8 numbers.
+    """
+    found = needs([800, 1600], [9, 3], 2, 800, AMPLE, Devices())
+    assert found == Needs(14 * 2400, 1500 + 2400, 16 * 2400, 4 * 7 * 4000 + 4 * 8 * 100**2)
+    halved = needs([800, 1600], [9, 3], 2, 800, AMPLE, Devices(1, 2))
+    assert halved == Needs(14 * 1200, (1500 + 2400) // 2, 16 * 1200, found.discovery)
+
+
+def test_needs_keep_to_budgets() -> None:
+    """Each view has LEAST_RAYS rays: of 8 views with room for the rays of 2, every fourth ray is drawn."""
+    budgets = Budgets(2 * 14 * LEAST_RAYS, 1000)
+    found = needs([LEAST_RAYS] * 8, [8] * 8, 2, 1000, budgets._replace(masks=2 * LEAST_RAYS), Devices())
+    assert found.drawn == 2 * LEAST_RAYS * (14 + 1) and found.masks == 2 * LEAST_RAYS
+
+
+def test_the_search_is_bounded_however_many_views_there_are() -> None:
+    """Of twice the views, half as many rays of each are searched."""
+    few, many = (needs([15_000] * views, [60] * views, 2, 500_000, AMPLE, Devices()) for views in (1000, 2000))
+    assert few.discovery == pytest.approx(many.discovery, rel=0.02) and few.discovery < 2 * 2**30
+
+
+def test_a_made_picture_shows_spheres_on_a_plane() -> None:
+    shown = picture(3, 30, 40)
+    plane = shown.label < 0
+    assert 0.2 < float(plane.float().mean()) < 0.9
+    assert shown.points[plane][:, 2].abs().max() < 1e-6 and shown.points[~plane][:, 2].min() > 0
+    again = picture(3, 60, 80)
+    coarse = again.label.view(60, 80)[::2, ::2].flatten()
+    assert float((coarse == shown.label).float().mean()) > 0.9, "the same view at every size"
+
+
+def test_a_large_scene_goes_through_the_run_s_own_object_stage(capsys: pytest.CaptureFixture) -> None:
+    torch.manual_seed(0)
+    row = measure(LargeScene(height=240, width=360, masks=12, scale=10, iterations=2), views=12)
+    assert row["views"] == 12 and 6 < row["masks_per_view"] <= 12 and row["slots"] > 1
+    assert row["said_mib"]["surface"] == pytest.approx(12 * 24 * 36 * 14 / 2**20)
+    assert all(spent >= 0 for spent in row["seconds"].values()) and row["peak_mib"] > 0
