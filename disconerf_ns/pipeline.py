@@ -74,6 +74,15 @@ def _tensors(data: ViewData) -> list[Tensor]:
     return [tensor for part in parts for tensor in part]
 
 
+@contextmanager
+def by_product(path: Path) -> Iterator[Path]:
+    """Go on without a file that can be made from the checkpoint again, where it cannot be written."""
+    try:
+        yield path
+    except OSError as error:
+        CONSOLE.log(f"objects: {path} is not written ({error.strerror or error}); the training goes on without it.")
+
+
 class DiscoNerfPipeline(VanillaPipeline):
     """Chooses the stage by the step alone, so that a run can be stopped and resumed anywhere."""
 
@@ -224,11 +233,13 @@ class DiscoNerfPipeline(VanillaPipeline):
         """Discover the objects, write them into the run's folder, and show them."""
         objects = self.discover_objects()
         every = self.model.current.value.with_edit(Edit()).all_objects
-        save_manifest(every, self.model.tree, step, self.folder / "objects.json", capture_of(self))
+        with by_product(self.folder / "objects.json") as path:
+            save_manifest(every, self.model.tree, step, path, capture_of(self))
         if self.explanations:
             numbered = [each for each in objects if each.number is not None]
             report = report_masks(self.datamanager.train_keys, self.explanations, numbered)
-            save_report(report, self.folder / "masks.json")
+            with by_product(self.folder / "masks.json") as path:
+                save_report(report, path)
         self.object_control.objects_changed()
 
     def load_pipeline(self, loaded_state: dict, step: int) -> None:
