@@ -12,12 +12,14 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from jaxtyping import Int
 
 from disconerf_ns.errors import MaskError
 from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks.formats.files import BROKEN, below, check_size, reading, refuse_void
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks, Mask
+from disconerf_ns.masks.label_image import whole
 from disconerf_ns.masks.numbers import MOST_VALUES, Void
 from disconerf_ns.masks.rle import Rle
 from disconerf_ns.masks.say import say
@@ -88,27 +90,29 @@ def training_keys(images: Images, count: int, file: Path) -> list[str]:
 
 
 def _load(file: Path, name: str, image: Path) -> Loaded:
-    with reading(file), h5py.File(file) as content:
-        dataset = content[name]
-        if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "biuf":
-            raise ValueError(f"{name} is not an array of numbers")
-        if dataset.ndim != 3:
-            raise ValueError(f"{name} has shape {dataset.shape}, not (height, width, masks of a pixel)")
-        height, width, count = dataset.shape
-        check_size(file, height, width, image, count)
-        masks_of_pixel = dataset[...]
-    if masks_of_pixel.dtype.kind == "f":
-        masks_of_pixel = np.where(np.isfinite(masks_of_pixel), np.floor(masks_of_pixel), -1)
-    masks_of_pixel = masks_of_pixel.astype(np.int64)
-    found = len(np.unique(masks_of_pixel))
-    if found > MOST_VALUES:
-        raise ValueError(f"{name} has {found} different numbers, like a photograph and unlike masks")
+    with reading(file):
+        with h5py.File(file) as content:
+            dataset = content[name]
+            if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "biuf":
+                raise ValueError(f"{name} is not an array of numbers")
+            if dataset.ndim != 3:
+                raise ValueError(f"{name} has shape {dataset.shape}, not (height, width, masks of a pixel)")
+            height, width, count = dataset.shape
+            check_size(file, height, width, image, count)
+            numbers = whole(dataset[...])
+        found = len(np.unique(numbers))
+        if found > MOST_VALUES:
+            raise ValueError(f"{name} has {found} different numbers, like a photograph and unlike masks")
+        return Loaded(ImageMasks(height, width, tuple(map(Mask.from_rle, _unions(numbers)))))
+
+
+def _unions(numbers: Int[np.ndarray, "height width masks"]) -> list[Rle]:
+    """The pixels that have each number in any layer, by ascending numbers from 0."""
     parts: dict[int, list[Rle]] = defaultdict(list)
-    for layer in np.moveaxis(masks_of_pixel, -1, 0):
+    for layer in np.moveaxis(numbers, -1, 0):
         for number, rle in run_length.partition(layer).items():
             parts[number].append(rle)
-    objects = [Mask.from_rle(run_length.union(parts[number])) for number in sorted(parts) if number >= 0]
-    return Loaded(ImageMasks(height, width, tuple(objects)))
+    return [run_length.union(parts[number]) for number in sorted(parts) if number >= 0]
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:
