@@ -191,5 +191,6 @@ def _failed(process: subprocess.Popen[bytes], log: IO[bytes], film: Path) -> OSE
     process.wait()
     log.seek(0)
     lines = log.read().decode(errors="replace").strip().splitlines()
-    said = re.sub(r"^\[[^]]*\] ", "", lines[-1]) if lines else f"exit code {process.returncode}"
+    line = next((line for line in lines if FULL in line), lines[-1] if lines else f"exit code {process.returncode}")
+    said = re.sub(r"^\[[^]]*\] ", "", line)
     return OSError(f"{film} is not written, ffmpeg failed: {said}{f'; {ROOM}' if FULL in said else ''}")

@@ -204,7 +204,7 @@ def _wide_pages(path: Path, check: Callable[[int, int, int], None]) -> list[np.n
     try:
         with TiffFile(regular(path)) as file:
             for shape in {page.shape for page in file.pages}:
-                check(*shape[:2], len(file.pages) * math.prod(shape[2:]))
+                check(shape[0], shape[1], len(file.pages) * math.prod(shape[2:]))
             return [page.asarray() for page in file.pages]
     except UserError:
         raise

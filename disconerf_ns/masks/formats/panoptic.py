@@ -109,7 +109,7 @@ def _load(png: Path, segments: list[dict], image: Path) -> Loaded:
         by_color = run_length.partition(colors)
         masks = tuple(Mask.from_rle(by_color[number]) for number in seen)
         counts = {"segments without a pixel": len(ids) - len(seen), "colours of no segment": len(there - {0, *wanted})}
-        return Loaded(ImageMasks(*colors.shape, masks), +Losses(counts))
+        return Loaded(ImageMasks(colors.shape[0], colors.shape[1], masks), +Losses(counts))
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:

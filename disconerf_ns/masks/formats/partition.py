@@ -103,7 +103,8 @@ def masks_of_labels(labels: Labels, meaning: Meaning = PLAIN) -> ImageMasks:
         raise ValueError(f"it has {len(values)} different values, like a photograph and unlike masks")
     check_crisp(labels)
     by_value = run_length.partition(labels)
-    masks = ImageMasks(*labels.shape, tuple(Mask.from_rle(by_value[value]) for value in values))
+    height, width = labels.shape
+    masks = ImageMasks(height, width, tuple(Mask.from_rle(by_value[value]) for value in values))
     border = np.isin(labels, list(meaning.border))
     return replace(masks, looked_at=run_length.encode(~border)) if border.any() else masks
 
