@@ -26,7 +26,7 @@ from disconerf_ns.compat.process import prepare_process
 from disconerf_ns.config import DiscoNerfPipelineConfig
 from disconerf_ns.datamanager import DiscoNerfDataManager
 from disconerf_ns.discovery.cells import MaskedSurface
-from disconerf_ns.discovery.explanation import Explanation, explain_all
+from disconerf_ns.discovery.explanation import Explanation, count_explained, explain_all, said_of_explained
 from disconerf_ns.discovery.find import agreed_on, find_consensus
 from disconerf_ns.discovery.objects import discover
 from disconerf_ns.discovery.report import report_masks, save_report
@@ -74,6 +74,15 @@ def _tensors(data: ViewData) -> list[Tensor]:
     surfaces, views = data
     parts = [(surface.packed, surface.accumulation) for surface in surfaces] + [(v.bits, v.valid) for v in views]
     return [tensor for part in parts for tensor in part]
+
+
+@contextmanager
+def by_product(path: Path) -> Iterator[Path]:
+    """Go on without a file that can be made from the checkpoint again, where it cannot be written."""
+    try:
+        yield path
+    except OSError as error:
+        CONSOLE.log(f"objects: {path} is not written ({error.strerror or error}); the training goes on without it.")
 
 
 class DiscoNerfPipeline(VanillaPipeline):
@@ -237,11 +246,13 @@ class DiscoNerfPipeline(VanillaPipeline):
 
         def write(explanations: list[Explanation]) -> None:
             every = self.model.current.value.with_edit(Edit()).all_objects
-            save_manifest(every, self.model.tree, step, self.folder / "objects.json", capture_of(self))
+            with by_product(self.folder / "objects.json") as path:
+                save_manifest(every, self.model.tree, step, path, capture_of(self))
             if explanations:
                 numbered = [each for each in objects if each.number is not None]
                 report = report_masks(self.datamanager.train_keys, explanations, numbered)
-                save_report(report, self.folder / "masks.json")
+                with by_product(self.folder / "masks.json") as path:
+                    save_report(report, path)
 
         self.devices.on_first(write, (explanation.to("cpu") for explanation in self.explanations or []))
         self.object_control.objects_changed()
@@ -342,6 +353,8 @@ class DiscoNerfPipeline(VanillaPipeline):
             )
             return []
         explanations = explain_all(views, self.model.consensus.cpu(), self.model.object_field.slots)
+        counts = [self.devices.total(number) for number in count_explained(explanations)]
+        CONSOLE.log(f"masks: {said_of_explained(*counts)}")
         return [explanation.to(self.device) for explanation in explanations]
 
     def _thinned_views(self, rays: int) -> list[MaskedSurface]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from film_scene import BALL, photographs
 from PIL import Image
 
 from disconerf_ns.errors import UserError
+from disconerf_ns.filming import writers
 from disconerf_ns.filming.backdrop import WHITE, color_behind, parse_backdrop
 from disconerf_ns.filming.production import laid_on, produce, write_grid, write_sheet
 from disconerf_ns.filming.sheet import CAPTION, Tiles, shortened
@@ -114,6 +117,25 @@ def test_what_the_encoder_says_is_told(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(FORMATS, "mp4", FORMATS["webm"].__class__(".mp4", Alpha.NONE, ("-c:v", "no_such_encoder")))
     with pytest.raises(OSError, match="ffmpeg failed: .*(encoder|Encoder|option)"):
         write_film(tmp_path / "film.mp4", np.zeros((400, 64, 64, 3), np.uint8), 24.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_full_disk_is_one_sentence_and_leaves_no_film(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message named ffmpeg's part, and no file. Linux keeps a device that is always full."""
+
+    def no_room(*arguments: object, **named: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    command = writers._command
+    monkeypatch.setattr(writers, "_command", lambda *given: [*command(*given)[:-1], "-f", name, "/dev/full"])
+    monkeypatch.setattr(Image.Image, "save", no_room)
+    film = tmp_path / f"film{FORMATS[name].suffix}"
+    said = rf"^{film} is not written.*No space left on device; make room there"
+    with pytest.raises(OSError, match=said):
+        write_film(film, moving_disc(), FPS)
     assert list(tmp_path.iterdir()) == []
 
 

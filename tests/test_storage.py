@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -62,6 +64,7 @@ def test_a_thousand_views_of_a_megapixel_leave_room_on_24_gb(
 ) -> None:
     """With every pixel, 14 GB; at most 8 GiB on a card, and of the host 4 beside 8 for photos and 2 for masks."""
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=10**11))
+    monkeypatch.setattr(os, "posix_fallocate", lambda file, start, size: None)
     options = DiscoNerfPipelineConfig()
     budgets = options.surface_memory_gb, options.surface_host_memory_gb
     keeper = SurfaceStorage([10**6] * 1000, options.model.surface_points, device, *budgets, tmp_path)
@@ -106,3 +109,32 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=3 * GIB))
     with pytest.raises(UserError, match=r"has 3\.0 GiB left and 13\.0 are needed; raise --pipeline\.surface-memory-gb"):
         SurfaceStorage([10**6] * 1000, 2, "cpu", 8.0, 0.0, tmp_path)
+
+
+def test_room_is_taken_before_the_first_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room was looked at but not taken, so another program could fill the disk in between."""
+    taken = []
+    real = os.posix_fallocate
+    monkeypatch.setattr(os, "posix_fallocate", lambda file, *span: taken.append(span) or real(file, *span))
+    keeper = SurfaceStorage([50] * 3, 2, "cpu", 0.0, 0.0, tmp_path)
+    views = [samples(seed) for seed in range(3)]
+    assert taken == [(0, sum(view.nbytes for view in views))]
+    for view, again in zip(views, [keeper.keep(view) for view in views]):
+        assert torch.equal(view.packed, again.packed) and torch.equal(view.accumulation, again.accumulation)
+
+
+@pytest.mark.parametrize(("fault", "fatal"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EOPNOTSUPP, False)])
+def test_a_disk_that_gives_no_room_is_one_sentence(
+    fault: int, fatal: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*span: int) -> None:
+        raise OSError(fault, os.strerror(fault))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    if fatal:
+        with pytest.raises(UserError, match=rf"no room in {tmp_path} \({os.strerror(fault)}\).*--pipeline\.surface"):
+            SurfaceStorage([50], 2, "cpu", 0.0, 0.0, tmp_path)
+    else:
+        view = samples(0)
+        assert torch.equal(SurfaceStorage([50], 2, "cpu", 0.0, 0.0, tmp_path).keep(view).packed, view.packed)
+    assert list(tmp_path.iterdir()) == []

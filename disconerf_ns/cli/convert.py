@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from disconerf_ns import __version__
-from disconerf_ns.cli.making import ELSEWHERE, progress_bar
+from disconerf_ns.cli.making import ELSEWHERE, progress_bar, writing
 from disconerf_ns.errors import MaskError, UserError
 from disconerf_ns.files import check_writable
 from disconerf_ns.masks.formats import FORMATS, TARGETS, format_of, recognise
@@ -21,6 +21,7 @@ from disconerf_ns.masks.formats.format import Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
 from disconerf_ns.masks.images import find_images, misread
 from disconerf_ns.masks.numbers import void_of
+from disconerf_ns.masks.opening import regular
 from disconerf_ns.masks.placement import Drawn, Orientation, Placement, place
 from disconerf_ns.masks.report import ViewMasks, describe, measure_view
 from disconerf_ns.masks.say import in_short
@@ -72,6 +73,8 @@ class Convert:
             print(f"masks: {sentence}")
         if not self.source.exists():
             raise UserError(f"masks: there is no {self.source}; pass a file or folder of masks.")
+        if not self.source.is_dir():
+            regular(self.source)
         name = self.source_format or recognise(self.source, images)
         target = None if self.dry_run else self._target()
         contents = format_of(name).read(self.source, images, void_of(self.void))
@@ -101,11 +104,12 @@ class Convert:
         if target is None or first is None:
             deque(masks, maxlen=0)
             return Losses()
-        if self.to == "sa1b":
-            named = {} if self.void == "auto" else {"void": self.void}
-            parameters = {"source": str(self.source), "format": name, **named}
-            MaskStore.create(target, {"generator": "convert", "version": __version__, "parameters": parameters})
-        return format_of(self.to).write(target, images, chain([first], masks))
+        with writing(target):
+            if self.to == "sa1b":
+                named = {} if self.void == "auto" else {"void": self.void}
+                parameters = {"source": str(self.source), "format": name, **named}
+                MaskStore.create(target, {"generator": "convert", "version": __version__, "parameters": parameters})
+            return format_of(self.to).write(target, images, chain([first], masks))
 
     def _placement(self, loaders: Mapping[str, Callable[[], Loaded]], images: Images) -> Placement:
         """Decide which picture the masks were drawn on, and say it; sets of this package are of the stored pixels."""

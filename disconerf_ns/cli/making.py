@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -67,7 +68,8 @@ def make_masks(proposer: Any, jobs: Sequence[Job], store: MaskStore, manifest: d
 
     def begin() -> None:
         sweep(store.root)
-        (MaskStore.replace if work.overwrite else MaskStore.create)(store.root, manifest)
+        with writing(store.root):
+            (MaskStore.replace if work.overwrite else MaskStore.create)(store.root, manifest)
 
     fresh = work.overwrite or not store.keys()
     decided = proposer.decide([job.image for job in jobs]) if fresh else store.manifest.get("decided", {})
@@ -88,6 +90,22 @@ def make_masks(proposer: Any, jobs: Sequence[Job], store: MaskStore, manifest: d
         print(f"masks: stopped after {done} of {len(jobs)} images; run {again} to continue.")
         sys.exit(130)
     return broken
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Turn the error of a disk that is full or broken into one sentence.
+
+    Raises:
+        UserError: names the place and the reason.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"masks: {place} cannot be written ({error.strerror or error}); files that are there are whole. Make room, "
+            "or name another place with --output."
+        ) from error
 
 
 class Rate(ProgressColumn):

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 from nerfstudio.data.utils.data_utils import get_image_mask_tensor_from_path
-from PIL import Image
 
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.masks.image_masks import resample, sampled
+from disconerf_ns.masks.opening import picture
 
 ONE_CHANNEL = {"1", "L", "P", "I", "I;16", "F"}
 """Pillow's modes of one number per pixel, in the byte order that torch can read."""
@@ -61,7 +61,7 @@ def check_masks(masks: list[Path], images: list[Path]) -> None:
 
 def _header(path: Path) -> tuple[tuple[int, int], str]:
     try:
-        with Image.open(path) as image:
+        with picture(path) as image:
             return image.size, image.mode
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"mask_path: {path} cannot be read ({reason(error)}).") from error

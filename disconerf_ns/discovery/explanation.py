@@ -23,6 +23,11 @@ LIKE = 0.5
 """Minimum affinity of a mask with the union of its objects, for the objects to explain the mask."""
 
 
+HARDLY = 0.2
+"""Fraction of the masks that are explained, below which the objects are hardly what the masks show. Of the noisy masks of
+four path-traced scenes 72 to 76 % are explained, and of random ones next to none."""
+
+
 class Explanation(NamedTuple):
     """The set of slots that each mask of a view is about, and how well it explains the mask."""
 
@@ -65,3 +70,19 @@ def explain_all(views: Sequence[MaskedSurface], consensus: Consensus, slots: int
     rest = -1 if consensus.tree is None or consensus.tree.rest is None else consensus.tree.rest
     groups = consensus.groups.masked_fill(consensus.groups == rest, -1)
     return [explain(view, groups, slots) for view in observe(Cells(consensus.points), views)]
+
+
+def count_explained(explanations: Sequence[Explanation]) -> tuple[int, int]:
+    """Number of masks of all views that objects explain, and of all masks."""
+    return sum(int(view.explained.sum()) for view in explanations), sum(len(view.affinity) for view in explanations)
+
+
+def said_of_explained(explained: int, masks: int) -> str:
+    """A sentence about how many masks the objects explain, and what it means where hardly any is."""
+    sentence = f"the objects explain {explained:,} of {masks:,} masks"
+    if explained >= HARDLY * masks:
+        return sentence + "."
+    return (
+        f"{sentence}, hardly any, so the objects are not what the masks show: do the masks belong to these images? "
+        "`disconerf masks check` and `disconerf masks show` tell."
+    )

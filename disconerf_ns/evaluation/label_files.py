@@ -15,6 +15,7 @@ from disconerf_ns.evaluation.views import View, check_shape
 from disconerf_ns.masks.crisp import check_crisp
 from disconerf_ns.masks.label_image import SUFFIXES, read_label_image
 from disconerf_ns.masks.numbers import TRANSPARENT, Named, census, explain, judge, meaning_of, void_of
+from disconerf_ns.masks.opening import picture
 from disconerf_ns.masks.orientation import stored, stored_size
 from disconerf_ns.masks.placement import Drawn, Orientation, place
 
@@ -101,14 +102,16 @@ def _size(path: Path) -> tuple[int, int]:
     """Height and width of a label image.
 
     Raises:
-        UserError: it has several channels.
+        UserError: it has several channels, or cannot be read.
     """
     try:
-        with Image.open(path) as image:
+        with picture(path) as image:
             bands, (width, height) = image.getbands(), image.size
     except UnidentifiedImageError:
         height, width = read_truth(path).shape
         return height, width
+    except (OSError, ValueError) as error:
+        raise UserError(f"ground truth: {path} cannot be used: {reason(error)}.") from error
     if (len(bands) > 1 and bands[-1] != "A") or len(bands) > 2:
         raise UserError(f"ground truth: {path} has {len(bands)} channels; a label image has one.")
     return height, width

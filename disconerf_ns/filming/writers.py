@@ -5,7 +5,9 @@ Frames go to the encoder one by one, and a file is there whole or not at all.
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
@@ -76,6 +78,10 @@ FORMATS = {
 """H.264, VP9, ProRes 4444, animated WebP and GIF, and a folder of PNG files, by the names of their files' ends."""
 
 
+FULL = os.strerror(errno.ENOSPC)
+ROOM = "make room there, or name another folder"
+
+
 @contextmanager
 def film_file(path: Path, format: Format, fps: float) -> Iterator[Put]:
     """A film that frames are put into; it appears at the end, and never if anything fails before.
@@ -90,7 +96,7 @@ def film_file(path: Path, format: Format, fps: float) -> Iterator[Put]:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{uuid4().hex}.part{format.suffix}")
     try:
-        with _encoder(part, format, fps) if format.encoder else _folder(part) as put:
+        with _encoder(part, path, format, fps) if format.encoder else _folder(part, path) as put:
             yield put
         if path.is_dir():
             shutil.rmtree(path)
@@ -118,39 +124,47 @@ def write_film(path: Path, frames: Iterable[Shaped[np.ndarray, "height width cha
 
 
 @contextmanager
-def _folder(path: Path) -> Iterator[Put]:
-    path.mkdir()
+def _folder(part: Path, film: Path) -> Iterator[Put]:
+    part.mkdir()
     number = 0
 
     def put(frame: UInt8[np.ndarray, "height width channels"]) -> None:
         nonlocal number
-        Image.fromarray(frame).save(path / f"{number:04d}.png", compress_level=4)
+        try:
+            Image.fromarray(frame).save(part / f"{number:04d}.png", compress_level=4)
+        except OSError as error:
+            raise OSError(f"{film} is not written: {error.strerror or error}; {ROOM}") from error
         number += 1
 
     yield put
 
 
 @contextmanager
-def _encoder(path: Path, format: Format, fps: float) -> Iterator[Put]:
-    """A process of ffmpeg that frames are piped into; it starts with the first one, which tells their size."""
+def _encoder(part: Path, film: Path, format: Format, fps: float) -> Iterator[Put]:
+    """A process of ffmpeg that frames are piped into; it starts with the first one, which tells their size.
+
+    Args:
+        part: the file that it writes.
+        film: the file that this becomes, for messages.
+    """
     process: subprocess.Popen[bytes] | None = None
     with TemporaryFile() as log:
 
         def put(frame: UInt8[np.ndarray, "height width channels"]) -> None:
             nonlocal process
             if process is None:
-                process = subprocess.Popen(_command(path, format, fps, frame), stdin=subprocess.PIPE, stderr=log)
+                process = subprocess.Popen(_command(part, format, fps, frame), stdin=subprocess.PIPE, stderr=log)
             try:
                 _input(process).write(np.ascontiguousarray(frame).tobytes())
             except OSError as error:
-                raise _failed(process, log) from error
+                raise _failed(process, log, film) from error
 
         try:
             yield put
             if process is not None:
                 _input(process).close()
                 if process.wait() != 0:
-                    raise _failed(process, log)
+                    raise _failed(process, log, film)
         finally:
             if process is not None:
                 process.kill()
@@ -172,9 +186,11 @@ def _command(path: Path, format: Format, fps: float, frame: UInt8[np.ndarray, "h
     return [*program, *raw, "-r", f"{fps:g}", "-i", "-", *options, str(path)]
 
 
-def _failed(process: subprocess.Popen[bytes], log: IO[bytes]) -> OSError:
+def _failed(process: subprocess.Popen[bytes], log: IO[bytes], film: Path) -> OSError:
     process.kill()
     process.wait()
     log.seek(0)
     lines = log.read().decode(errors="replace").strip().splitlines()
-    return OSError(f"ffmpeg failed: {lines[-1] if lines else f'exit code {process.returncode}'}")
+    line = next((line for line in lines if FULL in line), lines[-1] if lines else f"exit code {process.returncode}")
+    said = re.sub(r"^\[[^]]*\] ", "", line)
+    return OSError(f"{film} is not written, ffmpeg failed: {said}{f'; {ROOM}' if FULL in said else ''}")

@@ -6,6 +6,7 @@ image once more. An image on which two workers die is reported as failed, and th
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -59,8 +60,20 @@ class Done:
     """None if the masks are stored, otherwise one sentence that says why they are not."""
 
 
-class Displaced(UserError):
+class Stopped(UserError):
+    """The masks of no image can be kept any more, so the run ends."""
+
+
+class Displaced(Stopped):
     """Another run has replaced the set of masks that this run writes to."""
+
+
+class Full(Stopped):
+    """The folder of the masks cannot be written any more."""
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+"""Errors of a disk that is full, has used up a quota, is broken, or was made read-only: the next image has them too."""
 
 
 class Maker:
@@ -83,6 +96,7 @@ class Maker:
             None, or one sentence that says why the image has no masks.
         Raises:
             Displaced: another run has replaced the set of masks.
+            Full: the masks cannot be written, and those of other images could not either.
         """
         self.identity = self.identity or self.store.identity()
         try:
@@ -90,8 +104,8 @@ class Maker:
             masks = job.masks(self.propose, read_image(job.image))
             if self.store.identity() != self.identity:
                 raise Displaced(f"masks: another run has replaced the masks in {self.store.root}; this run stops.")
-            self.store.save(job.key, masks, facts)
-        except Displaced:
+            self._save(job.key, masks, facts)
+        except Stopped:
             raise
         except (UserError, OSError) as error:
             _log.debug("no masks of %s", job.image, exc_info=True)
@@ -100,6 +114,18 @@ class Maker:
             _log.exception("no masks of %s", job.image)
             return f"{job.image}: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         return None
+
+    def _save(self, key: str, masks: ImageMasks, facts: dict[str, Any]) -> None:
+        try:
+            self.store.save(key, masks, facts)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise Full(
+                f"masks: {self.store.root} cannot be written any more ({error.strerror}), so this run stops; the masks "
+                f"of {len(self.store.keys())} images are kept there. Make room and run the same command, without "
+                "--overwrite, to go on."
+            ) from error
 
 
 class Ended(Exception):
@@ -117,7 +143,7 @@ class Worker(Protocol):
 
         Raises:
             Ended: the worker has died.
-            UserError: the proposer cannot run, or another run has replaced the set of masks.
+            UserError: the proposer cannot run, or the run has to stop.
         """
 
     def close(self) -> None:
@@ -257,7 +283,7 @@ def ready_processes(workers: list[Process]) -> list[Process]:
 
 
 def _serve(pipe: Connection, config: Any, root: Path, gpu: int | None) -> None:
-    """Main function of a `Process`; it ignores Ctrl-C because the parent decides when to stop."""
+    """Main function of a `Process`; it ignores Ctrl-C because the parent decides when to stop, and ends with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
@@ -265,19 +291,28 @@ def _serve(pipe: Connection, config: Any, root: Path, gpu: int | None) -> None:
         make = Maker(config, root)
     except UserError as error:
         _log.debug("the proposer cannot run", exc_info=True)
-        pipe.send((True, str(error)))
+        _reply(pipe, True, str(error))
         return
-    pipe.send((False, None))
-    while True:
+    going = _reply(pipe, False, None)
+    while going:
         try:
             job = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             return
         try:
-            pipe.send((False, make(job)))
-        except Displaced as error:
-            pipe.send((True, str(error)))
+            going = _reply(pipe, False, make(job))
+        except Stopped as error:
+            _reply(pipe, True, str(error))
             return
+
+
+def _reply(pipe: Connection, failed: bool, sentence: str | None) -> bool:
+    """Answer the parent, see `Process.result`; returns whether it is still there."""
+    try:
+        pipe.send((failed, sentence))
+    except OSError:
+        return False
+    return True
 
 
 # -------------------------------------------------------------------- a Ray cluster
@@ -330,7 +365,7 @@ class Remote:
         """Make the masks of an image. Returns whether the run must end, and the result of `Maker` or why it must."""
         try:
             return False, self.make(job)
-        except Displaced as error:
+        except Stopped as error:
             return True, str(error)
 
 

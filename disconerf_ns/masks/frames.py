@@ -11,6 +11,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from disconerf_ns.errors import UserError
+from disconerf_ns.masks.opening import read_bytes
 
 TRANSFORMS, SPLITS = "transforms.json", ("transforms_train.json", "transforms_val.json", "transforms_test.json")
 META = "meta_data.json"
@@ -89,7 +90,7 @@ def _shared_folder(lists: tuple[tuple[Path, int], ...], working_folder: str) -> 
 
 
 def _read(path: Path) -> Any:
-    content = path.read_bytes()
+    content = read_bytes(path)
     return json.loads(content.decode("utf-16") if content.startswith(UTF16) else content)
 
 

@@ -7,12 +7,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+from disconerf_ns.masks.opening import read_bytes
 from disconerf_ns.masks.store import MaskStore
 
 
 def fingerprint(image: Path) -> dict[str, Any]:
     """Size (`bytes`), SHA-256 (`sha256`) and time (`modified`, in ns since 1970) of an image's file."""
-    modified, content = image.stat().st_mtime_ns, image.read_bytes()
+    modified, content = image.stat().st_mtime_ns, read_bytes(image)
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(), "modified": modified}
 
 

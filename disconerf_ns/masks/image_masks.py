@@ -11,6 +11,9 @@ from jaxtyping import Bool, Int, Shaped, UInt8
 from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks.rle import Rle
 
+LARGEST = 16
+"""Masks are at most this many times as wide and as high as their picture."""
+
 
 @dataclass(frozen=True)
 class Mask:
@@ -131,6 +134,11 @@ def sampled(pixels: int, count: int) -> Int[np.ndarray, "count"]:
     return (2 * np.arange(count) + 1) * pixels // (2 * count)
 
 
-def same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Whether two sizes (height, width) have the same aspect ratio, up to one pixel of rounding."""
-    return abs(one[1] * other[0] - one[0] * other[1]) <= max(*one, *other)
+def same_shape(drawn: tuple[int, int], picture: tuple[int, int]) -> bool:
+    """Whether masks or labels of one size (height, width) can be of a picture of another.
+
+    The sizes have the same aspect ratio, up to one pixel of rounding, and what is drawn is at most LARGEST times as
+    large: the copies of photographs that nerfstudio trains on are up to 8 times smaller.
+    """
+    ratio = abs(drawn[1] * picture[0] - drawn[0] * picture[1]) <= max(*drawn, *picture)
+    return ratio and max(drawn) <= LARGEST * max(picture)

@@ -14,6 +14,7 @@ from PIL import Image
 from disconerf_ns.errors import UserError
 from disconerf_ns.masks.frames import listed, lists_of
 from disconerf_ns.masks.keys import image_key
+from disconerf_ns.masks.opening import picture
 from disconerf_ns.masks.say import say
 from disconerf_ns.masks.simplify import SUFFIX, without_photo_word
 
@@ -79,7 +80,7 @@ def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
             reason.
     """
     try:
-        with Image.open(path) as image:
+        with picture(path) as image:
             if image.mode in DEEP:
                 raise UserError(f"{path} is {DEEP[image.mode]}, which nerfstudio cannot read; save it in 8 bit")
             if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
@@ -172,7 +173,7 @@ def misread_modes(images: Iterable[Path]) -> dict[Path, str]:
 
 def _mode(path: Path) -> str | None:
     try:
-        with Image.open(path) as image:
+        with picture(path) as image:
             return image.mode
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None

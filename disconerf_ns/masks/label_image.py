@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -13,8 +14,10 @@ import numpy as np
 from jaxtyping import Bool, Int, Integer, Shaped
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
+from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks.numbers import TRANSPARENT
+from disconerf_ns.masks.opening import check_pixels, picture, regular
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
 ONE_CHANNEL = {"L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N", "P", "PA", "F", "1"}
@@ -48,23 +51,26 @@ def read_label_image(path: Path) -> Int[np.ndarray, "h w"]:
     return pages[0]
 
 
-def read_pages(path: Path) -> list[Int[np.ndarray, "h w"]]:
+def read_pages(path: Path, check: Callable[[int, int, int], None] = check_pixels) -> list[Int[np.ndarray, "h w"]]:
     """The numbers of each page (TIFF) or frame (GIF, animated PNG), all of one size.
 
     The number of a pixel with a palette is its index. If another index than 0 is black, the palette was not made for
     label images, or 0 is an object; a number is then a colour, R + 256 G + 65536 B, so that black is 0. The same holds
     for GIF, where programs change the order of palettes.
 
+    Args:
+        check: called with height, width and number of the pages before they are unpacked; raises if they are too large.
     Raises:
         OSError, ValueError: the file is broken, has several channels, numbers with fractions, or pages of unlike sizes.
     """
     try:
         with _opened(path) as image:
+            check(image.height, image.width, getattr(image, "n_frames", 1))
             pages = [_numbers(page) for page in ImageSequence.Iterator(image)]
     except UnidentifiedImageError:
         if not _is_wide_tiff(path):
             raise
-        pages = [whole(_of_one_channel(page)) for page in _wide_pages(path)]
+        pages = [whole(_of_one_channel(page)) for page in _wide_pages(path, check)]
     if not pages:
         raise ValueError("it has no pages")
     for page in pages:
@@ -113,7 +119,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     """
     logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)  # it logs some faults before it raises
     try:
-        with Image.open(path) as image:
+        with picture(path) as image:
             yield image
     except (MemoryError, OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError):
         raise
@@ -175,7 +181,7 @@ def _as_grey(colors: Int[np.ndarray, "h w 4"]) -> Int[np.ndarray, "h w"]:
 def _is_wide_tiff(path: Path) -> bool:
     """Whether a file is a TIFF that Pillow does not know, such as one of 64 bits or of many channels."""
     try:
-        return bool(_wide_pages(path))
+        return bool(_wide_pages(path, check_pixels))
     except (OSError, ValueError):
         return False
 
@@ -186,7 +192,7 @@ def _of_one_channel(page: np.ndarray) -> np.ndarray:
     return page
 
 
-def _wide_pages(path: Path) -> list[np.ndarray]:
+def _wide_pages(path: Path, check: Callable[[int, int, int], None]) -> list[np.ndarray]:
     """The pages of a TIFF, read by tifffile.
 
     Raises:
@@ -196,7 +202,11 @@ def _wide_pages(path: Path) -> list[np.ndarray]:
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it logs each broken tag before it raises
     try:
-        with TiffFile(path) as file:
+        with TiffFile(regular(path)) as file:
+            for shape in {page.shape for page in file.pages}:
+                check(shape[0], shape[1], len(file.pages) * math.prod(shape[2:]))
             return [page.asarray() for page in file.pages]
+    except UserError:
+        raise
     except Exception as error:  # a broken file makes tifffile raise nearly anything
         raise ValueError(f"tifffile cannot read it: {error}") from error

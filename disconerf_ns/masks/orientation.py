@@ -15,6 +15,7 @@ from PIL import ExifTags, Image
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.opening import picture
 from disconerf_ns.masks.rle import Rle
 
 STORED = 1
@@ -32,7 +33,7 @@ def orientation_of(photograph: Path) -> int:
         UserError: the file is missing or is not an image.
     """
     try:
-        with Image.open(photograph) as image:
+        with picture(photograph) as image:
             if image.format == "TIFF":
                 return STORED
             value = image.getexif().get(ExifTags.Base.Orientation, STORED)

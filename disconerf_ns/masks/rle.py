@@ -12,13 +12,13 @@ import sys
 from typing import Any, TypedDict
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Integer
 from pycocotools import mask
+
+from disconerf_ns.masks.opening import MOST_PIXELS, check_pixels
 
 coco: Any = mask
 """pycocotools, whose stubs know counts neither as text alone nor as a list."""
-MOST_PIXELS = 2**32 - 1
-"""pycocotools counts pixels in 32 bits."""
 
 
 class Rle(TypedDict):
@@ -33,6 +33,27 @@ class Rle(TypedDict):
 def encode(mask: Bool[np.ndarray, "height width"]) -> Rle:
     """The RLE of a mask."""
     return _with_text(coco.encode(np.asfortranarray(mask, dtype=np.uint8)))
+
+
+def partition(labels: Integer[np.ndarray, "height width"]) -> dict[int, Rle]:
+    """The RLE of each number of a label map, in ascending order, in one pass over the pixels.
+
+    A run of a number in column-major order is a run of its mask; the zeros before it begin where its last one ended.
+    """
+    height, width = labels.shape
+    column_major = labels.ravel(order="F")
+    starts = np.flatnonzero(np.r_[True, column_major[1:] != column_major[:-1]])[: column_major.size]
+    ends = np.r_[starts[1:], column_major.size]
+    numbers = column_major[starts]
+    order = np.argsort(numbers, kind="stable")
+    cuts = np.flatnonzero(np.diff(numbers[order])) + 1
+    rles = {}
+    for runs in np.split(order, cuts) if len(order) else ():
+        edges = np.stack([starts[runs], ends[runs]], 1).ravel()
+        counts = np.trim_zeros(np.diff(np.r_[0, edges, column_major.size]), "b")
+        rle = coco.frPyObjects({"size": [height, width], "counts": counts.tolist()}, height, width)
+        rles[int(numbers[runs[0]])] = _with_text(rle)
+    return rles
 
 
 def draw(polygons: list[list[int | float]], height: int, width: int) -> Rle:
@@ -83,8 +104,7 @@ def checked(segmentation: Any) -> Rle:
         raise ValueError("a segmentation is not RLE with `size` and `counts`")
     counts = segmentation["counts"]
     height, width = size = size_of(segmentation)
-    if height * width > MOST_PIXELS:
-        raise ValueError(f"RLE size {_short(size)} has more pixels than 32 bits can count")
+    check_pixels(height, width)
 
     if isinstance(counts, str):
         counts = _unprinted(counts)
@@ -154,7 +174,7 @@ def run_lengths(counts: str) -> Int[np.ndarray, " runs"]:
 def length(value: Any) -> int | None:
     """A side in pixels that a JSON file gives as 256, 256.0 or "256"; None if it is none."""
     side = number(value)
-    return int(side) if side is not None and 0 < side <= MOST_PIXELS and side == int(side) else None
+    return int(side) if side is not None and 0 < side < 2**32 and side == int(side) else None
 
 
 def number(value: Any) -> float | None:

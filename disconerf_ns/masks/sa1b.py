@@ -6,6 +6,7 @@ from typing import Any
 
 from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks.image_masks import ImageMasks, Mask
+from disconerf_ns.masks.opening import check_pixels
 from disconerf_ns.masks.rle import Rle
 
 
@@ -38,6 +39,7 @@ def parse(content: dict[str, Any]) -> ImageMasks:
     height, width = (run_length.length(image.get(side)) for side in ("height", "width"))
     if height is None or width is None:
         raise ValueError("`image` lacks `height` and `width` in pixels")
+    check_pixels(height, width)
 
     masks = []
     for number, annotation in enumerate(annotations):

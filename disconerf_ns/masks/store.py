@@ -10,11 +10,12 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from disconerf_ns.errors import MaskError
+from disconerf_ns.errors import MaskError, UserError
 from disconerf_ns.files import write_new, write_whole
 from disconerf_ns.masks import sa1b
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.keys import pair, pair_names
+from disconerf_ns.masks.opening import read_bytes, regular
 
 MANIFEST = "manifest.json"
 BEGINNING = '{"image": '
@@ -250,7 +251,7 @@ class MaskStore:
 
         This package writes the entry first, so that thousands of files can be checked per second.
         """
-        with self._path(key).open("rb") as file:
+        with regular(self._path(key)).open("rb") as file:
             head = file.read(HEAD).decode("utf-8", "ignore")
         try:
             image, _ = json.JSONDecoder().raw_decode(head.removeprefix(BEGINNING))
@@ -303,9 +304,11 @@ def _is_manifest(path: Path) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_bytes(path))
     except FileNotFoundError:
         raise MaskError(f"masks: there is no file {path}; run `disconerf masks --data DATA` to make it.") from None
+    except UserError as error:
+        raise MaskError(f"masks: {path} cannot be read: {error}") from error
     except (ValueError, RecursionError) as error:
         raise MaskError(f"masks: {path} is not JSON ({error}). {_REMAKE}") from error
     if not isinstance(content, dict):

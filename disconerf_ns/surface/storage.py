@@ -6,6 +6,8 @@ the speed.
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import tempfile
 from collections import Counter
@@ -75,21 +77,45 @@ class Spill:
 
     def __init__(self, folder: Path, size: int):
         folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder).free
-        if size > free:
-            raise UserError(
-                f"surface: {folder} has {free / GIB:.1f} GiB left and {size / GIB:.1f} are needed; raise "
-                "--pipeline.surface-memory-gb or --pipeline.surface-host-memory-gb, or lower "
-                "--pipeline.datamanager.view-pixels."
-            )
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (stays open while it is mapped)
+        self._end, free = 0, shutil.disk_usage(folder).free
+        try:
+            _take(self._file.fileno(), size, free)
+        except OSError as error:
+            self._file.close()
+            raise UserError(
+                f"surface: the samples that do not fit into memory have no room in {folder} ({error.strerror}), which "
+                f"has {free / GIB:.1f} GiB left and {size / GIB:.1f} are needed; raise --pipeline.surface-memory-gb or "
+                "--pipeline.surface-host-memory-gb, or lower --pipeline.datamanager.view-pixels."
+            ) from error
 
     def keep(self, tensor: Tensor) -> Tensor:
         """Write a tensor to the file; the returned one reads it from there on access, so it need not stay in memory."""
-        array, start = tensor.cpu().contiguous().numpy(), self._file.seek(0, 2)
-        self._file.write(array.data.cast("B"))
+        array, start = tensor.cpu().contiguous().numpy(), self._file.seek(self._end)
+        self._end += self._file.write(array.data.cast("B"))
         self._file.flush()
         return torch.from_numpy(np.memmap(self._file, array.dtype, "c", start, array.shape))
+
+
+def _take(file: int, size: int, free: int) -> None:
+    """Take room on the disk for all that a file is going to hold, where the system can do it.
+
+    Args:
+        file: descriptor of the empty file.
+        size: bytes that it is going to hold.
+        free: bytes that the disk has left.
+    Raises:
+        OSError: there is less room.
+    """
+    if size > free:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    try:
+        os.posix_fallocate(file, 0, size)
+    except AttributeError:  # macOS cannot
+        return
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+            raise
 
 
 class SurfaceStorage:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
+from multiprocessing import Pipe
 from pathlib import Path
 from threading import Event
 
@@ -18,9 +21,28 @@ from PIL import Image
 
 from disconerf_ns.cli import main
 from disconerf_ns.errors import UserError
-from disconerf_ns.masks.crew import TRIES, Done, Job, crew
+from disconerf_ns.masks import crew as crew_module
+from disconerf_ns.masks import store
+from disconerf_ns.masks.crew import FULL, TRIES, Done, Job, crew
 from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.images import read_image
 from disconerf_ns.masks.store import MaskStore
+
+
+@dataclass
+class Full:
+    """A proposer in whose process no file can be written any more."""
+
+    notes: Path
+
+    def setup(self):
+        """Itself, after the disk has filled."""
+
+        def write(path: Path, content: str) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        store.write_whole = write
+        return Fragile(self.notes)
 
 
 @dataclass
@@ -116,6 +138,76 @@ def test_the_command_with_workers(tmp_path: Path, capsys: pytest.CaptureFixture)
     assert MaskStore.find(tmp_path).manifest["generator"] == "graph"
     assert main(["masks", "--data", str(tmp_path), "--workers", "0", "graph"]) == 1
     assert "--workers" in capsys.readouterr().err
+
+
+def no_room(fault: int, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """Let the disk fail with an error after a number of files."""
+    real, written = store.write_whole, []
+
+    def write(path: Path, content: str) -> None:
+        if len(written) == after:
+            raise OSError(fault, os.strerror(fault))
+        real(path, content)
+        written.append(path)
+
+    monkeypatch.setattr(store, "write_whole", write)
+
+
+@pytest.mark.parametrize("fault", FULL)
+def test_a_full_disk_stops_at_once(
+    fault: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """All later images were computed and thrown away."""
+    jobs_of(tmp_path, [0] * 6)
+    seen = []
+    monkeypatch.setattr(crew_module, "read_image", lambda path: seen.append(path) or read_image(path))
+    command = ["masks", "--data", str(tmp_path), "graph"]
+    with monkeypatch.context() as patch:
+        no_room(fault, patch, after=2)
+        assert main(command) == 1
+    said = capsys.readouterr().err
+    assert f"{tmp_path}/masks/graph cannot be written any more ({os.strerror(fault)})" in said
+    assert "the masks of 2 images are kept there" in said and "run the same command" in said
+    assert len(seen) == 3
+    assert main(command) == 0
+    assert len(seen) == 7 and len(MaskStore.find(tmp_path).keys()) == 6
+
+
+def test_another_error_of_one_file_costs_that_image_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = jobs_of(tmp_path, [0, 0])
+    with monkeypatch.context() as patch:
+        no_room(errno.ENAMETOOLONG, patch, after=0)
+        done = run(tmp_path, jobs, workers=1)
+    assert len(done) == 2 and all("name too long" in str(outcome.error) for outcome in done)
+
+
+def test_a_full_disk_stops_workers(tmp_path: Path) -> None:
+    jobs = jobs_of(tmp_path, [0, 0, 0])
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(UserError, match=r"masks cannot be written any more \(No space left"):
+        list(crew(2, None)(Full(tmp_path / "notes"), tmp_path / "masks", jobs, Event(), lambda: None))
+    assert list((tmp_path / "masks").iterdir()) == []
+
+
+def test_a_worker_ends_silently_with_its_parent(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    """It printed the traceback of a BrokenPipeError."""
+    jobs = jobs_of(tmp_path, [0])
+    for goes in ("at once", "while it works", "between images"):
+        ours, theirs = Pipe()
+        if goes == "at once":
+            ours.close()
+        else:
+            ours.send(jobs[0])
+            if goes == "while it works":
+                ours.close()
+            else:
+                threading.Thread(target=lambda pipe: (pipe.recv(), pipe.recv(), pipe.close()), args=(ours,)).start()
+        handler = signal.getsignal(signal.SIGINT)
+        try:
+            crew_module._serve(theirs, Fragile(tmp_path / "notes"), tmp_path / "masks", None)
+        finally:
+            signal.signal(signal.SIGINT, handler)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.slow

@@ -8,12 +8,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 from format_files import images_of
 from PIL import Image
 
 from disconerf_ns.errors import MaskError
 from disconerf_ns.masks.formats import format_of
 from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.store import MaskStore
 
 LABELS = np.array(
     [[0, 0, 1, 1, 1, 2, 2], [0, 3, 3, 1, 1, 2, 2], [0, 3, 3, 3, 0, 2, 2], [4, 4, 4, 0, 0, 0, 0]], np.uint8
@@ -38,6 +40,7 @@ WRITERS = {
     "arrays": ("a/1.npy", lambda path: np.save(path, np.stack([LABELS == 1, LABELS == 2]))),
     "arrays, zipped": ("a/1.npz", lambda path: np.savez_compressed(path, masks=LABELS[None] == 1)),
     "objects": ("a/1/0.png", lambda path: Image.fromarray(255 * (LABELS == 1).astype(np.uint8)).save(path)),
+    "arrays, torch": ("a/1.pt", lambda path: torch.save(torch.tensor(LABELS == 1)[None], path)),
     "garfield": ("sam_data.hdf5", hdf5),
 }
 
@@ -83,3 +86,25 @@ def test_damage_gives_a_sentence_or_masks(tmp_path: Path, name: str) -> None:
             assert sentence.startswith("masks: ") and str(tmp_path) in sentence and "\n" not in sentence
             refused += 1
     assert read > 0 and refused > 0
+
+
+def test_damaged_sets_of_masks(tmp_path: Path) -> None:
+    """Files of `disconerf masks` and their manifest: each flip, cut or doubling gives masks or one sentence."""
+    store = MaskStore.create(tmp_path / "mine", {"generator": "hand", "parameters": {"a": 1}})
+    store.save("1", ImageMasks.from_arrays(np.stack([LABELS == 1, LABELS == 2]), [0.5, 0.25]))
+    good, dice, refused = {path: path.read_bytes() for path in store.root.iterdir()}, random.Random(0), 0
+    for number in range(600):
+        path = list(good)[number % 2]
+        path.write_bytes(damaged(good[path], dice))
+        again = MaskStore(store.root)
+        try:
+            again.check_recipe({"generator": "hand", "parameters": {"a": 1}})
+            assert isinstance(again.about("1"), dict) and again.created > 0
+            masks = again.load("1")
+            assert masks.decode().shape[1:] == (masks.height, masks.width)
+        except MaskError as error:
+            refused += 1
+            sentence = str(error)
+            assert sentence.startswith("masks: ") and str(tmp_path) in sentence and "\n" not in sentence
+        path.write_bytes(good[path])
+    assert 0 < refused < 600

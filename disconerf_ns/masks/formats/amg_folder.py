@@ -12,10 +12,11 @@ from PIL import Image
 
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks import rle as run_length
-from disconerf_ns.masks.formats.files import below, by_image, image_size, refuse_void, sampled_files, unsaid
+from disconerf_ns.masks.formats.files import below, by_image, check_size, image_size, refuse_void, sampled_files, unsaid
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks, Mask
 from disconerf_ns.masks.numbers import Void
+from disconerf_ns.masks.opening import picture
 
 TABLE = "metadata.csv"
 BOX = ("bbox_x0", "bbox_y0", "bbox_w", "bbox_h")
@@ -43,7 +44,7 @@ def _load(folder: Path, image: Path) -> Loaded:
     with (folder / TABLE).open(newline="") as file:
         rows = list(csv.DictReader(file))
     ious, stabilities = ([_number(row[name]) for row in rows] for name in ("predicted_iou", "stability_score"))
-    rles = [run_length.encode(_mask(folder / f"{row['id']}.png")) for row in rows]
+    rles = [run_length.encode(_mask(folder / f"{row['id']}.png", image)) for row in rows]
     sizes = [rle["size"] for rle in rles] or [list(image_size(image))]
     if sizes.count(sizes[0]) < len(sizes):
         raise ValueError("its masks have different sizes")
@@ -51,9 +52,10 @@ def _load(folder: Path, image: Path) -> Loaded:
     return Loaded(ImageMasks(height, width, tuple(map(Mask.from_rle, rles, ious, stabilities))))
 
 
-def _mask(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("L")) > 127
+def _mask(path: Path, image: Path) -> np.ndarray:
+    with picture(path) as drawn:
+        check_size(path, drawn.height, drawn.width, image)
+        return np.asarray(drawn.convert("L")) > 127
 
 
 def _number(text: str) -> float | None:

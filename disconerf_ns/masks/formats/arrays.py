@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from zipfile import ZipFile, is_zipfile
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from disconerf_ns.masks.formats.partition import Labels, Stack, as_masks, meanin
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
 from disconerf_ns.masks.label_image import whole
 from disconerf_ns.masks.numbers import Meaning, Void
+from disconerf_ns.masks.opening import check_bytes, regular
 from disconerf_ns.masks.say import say
 
 SUFFIXES = (".npy", ".npz", ".pt", ".pth")
@@ -215,6 +218,7 @@ def _is_binary(layer: np.ndarray) -> bool:
 
 def _read_numpy(path: Path) -> dict[str, np.ndarray]:
     with decoding("NumPy"), _no_objects():
+        _check_declared(path)
         content = np.load(path, allow_pickle=False)
         if isinstance(content, np.ndarray):
             return {"masks": content}
@@ -225,6 +229,34 @@ def _read_numpy(path: Path) -> dict[str, np.ndarray]:
         if not isinstance(array, np.ndarray):
             raise ValueError(f"its entry {name} is not an array")
     return arrays
+
+
+def _check_declared(path: Path) -> None:
+    """Check the sizes that the headers of arrays declare, before memory is taken for them.
+
+    Raises:
+        ValueError: they are too large.
+    """
+    if not is_zipfile(regular(path)):
+        with path.open("rb") as file:
+            check_bytes(_declared(file))
+        return
+    with ZipFile(path) as archive:
+        check_bytes(sum(entry.file_size for entry in archive.infolist()))
+        for entry in archive.infolist():
+            with archive.open(entry) as file:
+                check_bytes(_declared(file))
+
+
+def _declared(file: Any) -> int:
+    """Bytes that an array takes by its header; 0 of anything that is no array, which NumPy refuses itself."""
+    try:
+        version = np.lib.format.read_magic(file)
+    except ValueError:
+        return 0
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return math.prod(shape) * dtype.itemsize
 
 
 @contextmanager
@@ -249,6 +281,9 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
     import torch
 
     with decoding("torch"):
+        if is_zipfile(regular(path)):
+            with ZipFile(path) as archive:
+                check_bytes(sum(entry.file_size for entry in archive.infolist()))
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
         except UnpicklingError as error:
@@ -270,6 +305,7 @@ def _array(content: Any) -> np.ndarray:
             raise ValueError(f"it holds a {type(tensor).__name__}, not a tensor")
         if tensor.layout != torch.strided or tensor.is_quantized:
             raise ValueError("it holds a sparse or quantized tensor; save a dense one")
+    check_bytes(sum(tensor.numel() * tensor.element_size() for tensor in tensors))
     if one:
         array = content
     else:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from disconerf_ns.errors import MaskError
-from disconerf_ns.masks.formats.files import below, modes_of, reading, refuse_jpeg, sampled_files
+from disconerf_ns.masks.formats.files import below, match_files, modes_of, reading, refuse_jpeg, sampled_files
 from disconerf_ns.masks.formats.format import Contents, Images, Losses
 from disconerf_ns.masks.formats.panoptic import recognises as is_panoptic
 from disconerf_ns.masks.formats.partition import SPREAD, Labels, flatten, label_maps, read_colors, write_colors
@@ -32,11 +32,11 @@ def are_photographs(path: Path) -> bool:
     )
 
 
-def _of(file: Path) -> list[Labels]:
+def _of(file: Path, image: Path | None = None) -> list[Labels]:
     """The colours of a file, if it has any that can be read."""
     try:
         with reading(file):
-            return [read_colors(file)]
+            return [read_colors(file, image)]
     except MaskError:
         return []
 
@@ -46,24 +46,25 @@ def read(path: Path, images: Images, void: Void = None) -> Contents:
     files = below(path, ".png")
     if not files:
         refuse_jpeg(path)
-    if all(map(_is_grey, files)):
+    matched = match_files(files, path, images)
+    if all(_is_grey(file, image) for file, image in matched.pairs(images)):
         say("all colours are grey; numbers are their grey values.")
-        return label_maps(files, path, images, void, _greys, judge)
-    return label_maps(files, path, images, void, _colors, judge_colors, _spell)
+        return label_maps(matched, images, void, _greys, judge)
+    return label_maps(matched, images, void, _colors, judge_colors, _spell)
 
 
-def _is_grey(path: Path) -> bool:
-    return all(((colors % GREY == 0) | (colors == TRANSPARENT)).all() for colors in _of(path))
+def _is_grey(path: Path, image: Path) -> bool:
+    return all(((colors % GREY == 0) | (colors == TRANSPARENT)).all() for colors in _of(path, image))
 
 
 def _greys(path: Path, image: Path) -> Labels:
-    colors = read_colors(path)
+    colors = read_colors(path, image)
     colors[colors != TRANSPARENT] //= GREY
     return colors
 
 
 def _colors(path: Path, image: Path) -> Labels:
-    return read_colors(path)
+    return read_colors(path, image)
 
 
 def _spell(number: int) -> str:

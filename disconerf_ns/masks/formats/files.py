@@ -16,18 +16,22 @@ from typing import Any
 
 from PIL import Image
 
-from disconerf_ns.errors import MaskError, reason
+from disconerf_ns.errors import MaskError, UserError, reason
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.formats.partners import none_fits, say_what_is_left
-from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.image_masks import ImageMasks, same_shape
 from disconerf_ns.masks.keys import pair_names
 from disconerf_ns.masks.numbers import Void
+from disconerf_ns.masks.opening import check_pixels, picture, read_bytes
 
 SAMPLED = 16
 """Largest number of files that are opened to recognise a format."""
 BROKEN = (OSError, ValueError, KeyError, SyntaxError, RuntimeError, csv.Error, Image.DecompressionBombError)
 """Errors that json, csv, Pillow and h5py raise over a broken file, and ours over one that lacks something. Any other
 error, such as AttributeError, TypeError or IndexError, is a bug."""
+
+AT_ONCE = 2**24
+"""Pixels that are unpacked whatever the image's size, so that all faults of a file are named together."""
 
 _log = logging.getLogger(__name__)
 
@@ -182,6 +186,8 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except MaskError:
         raise
+    except UserError as error:
+        raise MaskError(f"masks: {error}") from error
     except MemoryError:
         _log.debug("%s does not fit in memory", path, exc_info=True)
         raise MaskError(f"masks: {path} does not fit in memory.") from None
@@ -213,7 +219,7 @@ def read_json(path: Path) -> Any:
         MaskError: the file is not JSON.
     """
     with reading(path):
-        return json.loads(path.read_bytes())
+        return json.loads(read_bytes(path))
 
 
 def peek_json(path: Path) -> Any:
@@ -256,10 +262,30 @@ def modes_of(files: list[Path]) -> set[str]:
 
 def _mode(path: Path) -> str | None:
     try:
-        with Image.open(path) as image:
+        with picture(path) as image:
             return image.mode
     except BROKEN:
         return None
+
+
+def check_size(path: Path, height: int, width: int, image: Path, count: int = 1) -> None:
+    """Refuse masks of another picture by the size that their file declares, where unpacking them would take long.
+
+    Args:
+        count: number of pictures in the file.
+    Raises:
+        MaskError: they have more than AT_ONCE pixels, and another shape than the image, upright or turned.
+        ValueError: they are too large for any photograph.
+    """
+    check_pixels(height, width, count)
+    if count * height * width <= AT_ONCE:
+        return
+    size = image_size(image)
+    if not same_shape((height, width), size) and not same_shape((width, height), size):
+        raise MaskError(
+            f"masks: {path} is {width} x {height}, but {image.name} is {size[1]} x {size[0]}, another shape or much "
+            "smaller; export the masks in the shape of these images."
+        )
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -268,5 +294,5 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         MaskError: the file cannot be read.
     """
-    with reading(path), Image.open(path) as image:
+    with reading(path), picture(path) as image:
         return image.height, image.width

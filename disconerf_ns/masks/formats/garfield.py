@@ -5,19 +5,23 @@ Images have no names in the file. They are numbered like nerfstudio's training i
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
+from jaxtyping import Int
 
 from disconerf_ns.errors import MaskError
-from disconerf_ns.masks.formats.files import BROKEN, below, reading, refuse_void
+from disconerf_ns.masks import rle as run_length
+from disconerf_ns.masks.formats.files import BROKEN, below, check_size, reading, refuse_void
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
-from disconerf_ns.masks.formats.partition import gather
-from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.numbers import Void
+from disconerf_ns.masks.image_masks import ImageMasks, Mask
+from disconerf_ns.masks.label_image import whole
+from disconerf_ns.masks.numbers import MOST_VALUES, Void
+from disconerf_ns.masks.rle import Rle
 from disconerf_ns.masks.say import say
 
 KEYS = "pixel_level_keys"
@@ -69,7 +73,8 @@ def read(path: Path, images: Images, void: Void = None) -> Contents:
         )
     keys = training_keys(images, count, file)
     say(f"images have no names in {file}; the first is taken to be {keys[0]}, and the last {keys[-1]}.")
-    return Contents({key: partial(_load, file, f"{models[0]}/{KEYS}/{number}") for number, key in enumerate(keys)})
+    group = f"{models[0]}/{KEYS}"
+    return Contents({key: partial(_load, file, f"{group}/{n}", images[key]) for n, key in enumerate(keys)})
 
 
 def training_keys(images: Images, count: int, file: Path) -> list[str]:
@@ -84,16 +89,30 @@ def training_keys(images: Images, count: int, file: Path) -> list[str]:
     return [ordered[i] for i in np.linspace(0, len(ordered) - 1, count, dtype=int)]
 
 
-def _load(file: Path, name: str) -> Loaded:
-    with reading(file), h5py.File(file) as content:
-        dataset = content[name]
-        if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "biuf":
-            raise ValueError(f"{name} is not an array of numbers")
-        masks_of_pixel = dataset[...]
-        if masks_of_pixel.ndim != 3:
-            raise ValueError(f"{name} has shape {masks_of_pixel.shape}, not (height, width, masks of a pixel)")
-    numbers = [number for number in np.unique(masks_of_pixel) if number >= 0]
-    return Loaded(gather(((masks_of_pixel == number).any(-1) for number in numbers), *masks_of_pixel.shape[:2]))
+def _load(file: Path, name: str, image: Path) -> Loaded:
+    with reading(file):
+        with h5py.File(file) as content:
+            dataset = content[name]
+            if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "biuf":
+                raise ValueError(f"{name} is not an array of numbers")
+            if dataset.ndim != 3:
+                raise ValueError(f"{name} has shape {dataset.shape}, not (height, width, masks of a pixel)")
+            height, width, count = dataset.shape
+            check_size(file, height, width, image, count)
+            numbers = whole(dataset[...])
+        found = len(np.unique(numbers))
+        if found > MOST_VALUES:
+            raise ValueError(f"{name} has {found} different numbers, like a photograph and unlike masks")
+        return Loaded(ImageMasks(height, width, tuple(map(Mask.from_rle, _unions(numbers)))))
+
+
+def _unions(numbers: Int[np.ndarray, "height width masks"]) -> list[Rle]:
+    """The pixels that have each number in any layer, by ascending numbers from 0."""
+    parts: dict[int, list[Rle]] = defaultdict(list)
+    for layer in np.moveaxis(numbers, -1, 0):
+        for number, rle in run_length.partition(layer).items():
+            parts[number].append(rle)
+    return [run_length.union(parts[number]) for number in sorted(parts) if number >= 0]
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:

@@ -17,9 +17,10 @@ from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks.formats.files import decoding, image_size, objects_in, peek_json, refuse_void, sampled_files
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.formats.said import by_said_image, json_files
-from disconerf_ns.masks.formats.segmentations import MOST_PIXELS, about, check_within, draw, joined, polygons_in
+from disconerf_ns.masks.formats.segmentations import about, check_within, draw, joined, polygons_in
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.numbers import Void
+from disconerf_ns.masks.opening import check_pixels
 from disconerf_ns.masks.rle import Rle
 
 CORNERS = 64
@@ -99,8 +100,7 @@ def _pasted(shape: dict[str, Any], height: int, width: int) -> Rle:
     corners, png = _corners(shape.get("points")), shape.get("mask")
     if len(corners) != 4 or not isinstance(png, str):
         raise ValueError("a mask is not a PNG in base64 with two `points`")
-    if height * width > MOST_PIXELS:
-        raise ValueError("`imageHeight` and `imageWidth` are not the size of a photograph")
+    check_pixels(height, width)
     check_within([corners], height, width)
     left, top = math.floor(corners[0]), math.floor(corners[1])
     box = (math.floor(corners[2]) - left, math.floor(corners[3]) - top)

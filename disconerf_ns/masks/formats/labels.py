@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from disconerf_ns.masks.formats.amg_folder import recognises as is_amg_folder
-from disconerf_ns.masks.formats.files import BROKEN, below, refuse_jpeg, sampled_files
+from disconerf_ns.masks.formats.files import BROKEN, below, check_size, match_files, refuse_jpeg, sampled_files
 from disconerf_ns.masks.formats.format import Contents, Images, Losses
 from disconerf_ns.masks.formats.partition import Labels, Stack, flatten, label_maps, stack_of
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.label_image import SUFFIXES, has_black_elsewhere, is_label_image, read_pages, write_label_image
 from disconerf_ns.masks.numbers import Void
+from disconerf_ns.masks.opening import picture
 from disconerf_ns.masks.say import say
 
 
@@ -41,11 +41,11 @@ def read(path: Path, images: Images, void: Void = None) -> Contents:
             f"{len(odd)} files, such as {odd[0]}, have a palette in which black is not 0; numbers are their "
             "colours, R + 256 G + 65536 B, and black is 0."
         )
-    return label_maps(files, path, images, void, _read)
+    return label_maps(match_files(files, path, images), images, void, _read)
 
 
 def _read(path: Path, image: Path) -> Labels | Stack:
-    pages = read_pages(path)
+    pages = read_pages(path, lambda height, width, count: check_size(path, height, width, image, count))
     if len(pages) == 1:
         return pages[0]
     stack = stack_of(pages)
@@ -59,7 +59,7 @@ def _read(path: Path, image: Path) -> Labels | Stack:
 
 def _is_by_color(path: Path) -> bool:
     try:
-        with Image.open(path) as image:
+        with picture(path) as image:
             return image.format != "GIF" and has_black_elsewhere(image)
     except BROKEN:
         return False

@@ -10,15 +10,23 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from jaxtyping import Bool
-from PIL import Image
 
 from disconerf_ns.errors import MaskError
-from disconerf_ns.masks.formats.files import below, decoding, match_images, reading, refuse_void, without_photographs
+from disconerf_ns.masks.formats.files import (
+    below,
+    check_size,
+    decoding,
+    match_images,
+    reading,
+    refuse_void,
+    without_photographs,
+)
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.formats.partition import gather
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.keys import pair
 from disconerf_ns.masks.numbers import Void
+from disconerf_ns.masks.opening import picture
 from disconerf_ns.masks.simplify import without_suffix
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
@@ -79,7 +87,7 @@ def read(path: Path, images: Images, void: Void = None) -> Contents:
     names = match_images(found, images, path)
     used = sum(len(found[name]) for name in names.values())
     files = without_photographs(below(path, *SUFFIXES), images)
-    loaders = {key: partial(_load, sorted(found[name], key=_by_number)) for key, name in names.items()}
+    loaders = {key: partial(_load, sorted(found[name], key=_by_number), images[key]) for key, name in names.items()}
     return Contents(loaders, +Losses({"files that fit no image": len(files) - used}))
 
 
@@ -88,8 +96,8 @@ def _by_number(file: Path) -> tuple[int, str]:
     return (int(number[0]) if number else -1, file.name)
 
 
-def _load(files: list[Path]) -> Loaded:
-    masks = [_mask(file) for file in files]
+def _load(files: list[Path], image: Path) -> Loaded:
+    masks = [_mask(file, image) for file in files]
     shapes = {mask.shape for mask in masks}
     if len(shapes) > 1:
         raise MaskError(f"masks: the files in {files[0].parent}, such as {files[0].name}, have different sizes.")
@@ -97,13 +105,14 @@ def _load(files: list[Path]) -> Loaded:
     return Loaded(gather(seen, *masks[0].shape), +Losses({"empty masks": len(masks) - len(seen)}))
 
 
-def _mask(file: Path) -> Bool[np.ndarray, "height width"]:
+def _mask(file: Path, photograph: Path) -> Bool[np.ndarray, "height width"]:
     """The mask of one object, in which all pixels of it have one value, and all others are 0.
 
     Raises:
         MaskError: the file is broken, or has other values.
     """
-    with reading(file), Image.open(file) as image, decoding("Pillow"):
+    with reading(file), picture(file) as image, decoding("Pillow"):
+        check_size(file, image.height, image.width, photograph)
         image.load()
         pixels = np.asarray(image)
     colors = pixels.reshape(*pixels.shape[:2], -1).astype(np.int64)

@@ -26,7 +26,7 @@ from disconerf_ns.masks.formats.files import (
     value_in,
 )
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
-from disconerf_ns.masks.formats.partition import SPREAD, flatten, gather, read_colors, write_colors
+from disconerf_ns.masks.formats.partition import SPREAD, flatten, read_colors, write_colors
 from disconerf_ns.masks.formats.said import json_files
 from disconerf_ns.masks.image_masks import ImageMasks, Mask
 from disconerf_ns.masks.numbers import Void
@@ -91,22 +91,25 @@ def read(path: Path, images: Images, void: Void = None) -> Contents:
             f"masks: {file} names {next(iter(segments))}, but no PNG of ids with such a name lies in {file.parent} or "
             "in a folder there; put the PNGs there, or name the folder of masks itself, such as DEVA's Annotations."
         )
-    loaders = {key: partial(_load, folder / name.replace("\\", "/"), segments[name]) for key, name in names.items()}
+    files = {key: folder / name.replace("\\", "/") for key, name in names.items()}
+    loaders = {key: partial(_load, files[key], segments[name], images[key]) for key, name in names.items()}
     return Contents(loaders, unmatched(segments, names, "annotations of other images"))
 
 
-def _load(png: Path, segments: list[dict]) -> Loaded:
+def _load(png: Path, segments: list[dict], image: Path) -> Loaded:
     with reading(png):
         ids = [value_in(segment, "id", int, float, str) for segment in segments]
         if not all(isinstance(number, str) or is_number(number) for number in ids):
             raise ValueError("the `id` of a segment is not a number")
-        colors = read_colors(png)
+        colors = read_colors(png, image)
         wanted, there = list(dict.fromkeys(map(int, ids))), set(np.unique(colors).tolist())
         seen = [number for number in wanted if number in there]
         if wanted and not seen:
             raise ValueError(f"none of its {len(wanted)} segments' ids is a colour of the PNG, R + 256 G + 65536 B")
+        by_color = run_length.partition(colors)
+        masks = tuple(Mask.from_rle(by_color[number]) for number in seen)
         counts = {"segments without a pixel": len(ids) - len(seen), "colours of no segment": len(there - {0, *wanted})}
-        return Loaded(gather((colors == number for number in seen), *colors.shape), +Losses(counts))
+        return Loaded(ImageMasks(colors.shape[0], colors.shape[1], masks), +Losses(counts))
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:

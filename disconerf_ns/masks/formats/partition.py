@@ -15,11 +15,12 @@ from disconerf_ns.errors import MaskError
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks.crisp import check_crisp
-from disconerf_ns.masks.formats.files import match_files, reading, unsaid
+from disconerf_ns.masks.formats.files import MatchedFiles, check_size, reading, unsaid
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks, Mask
 from disconerf_ns.masks.label_image import check_depth, colors_as_numbers
 from disconerf_ns.masks.numbers import MOST_VALUES, PLAIN, Census, Meaning, Void, census, explain, judge, meaning_of
+from disconerf_ns.masks.opening import picture
 from disconerf_ns.masks.say import say
 
 Labels = Integer[np.ndarray, "height width"]
@@ -34,15 +35,14 @@ colours of small numbers are easy to tell apart."""
 
 
 def label_maps(
-    files: Sequence[Path],
-    root: Path,
+    matched: MatchedFiles,
     images: Images,
     void: Void,
     read: Read,
     judge: Callable[[Census], Meaning] = judge,
     spell: Callable[[int], str] = str,
 ) -> Contents:
-    """Label maps, or stacks of masks, by the images' names; the meaning of numbers is judged for all files together.
+    """Label maps, or stacks of masks, of images; the meaning of numbers is judged for all files together.
 
     A number may be in one file only, and whether 0 is an object must not change between images; so all files are read
     once more, which takes little time beside the encoding of masks.
@@ -52,10 +52,7 @@ def label_maps(
         read: gives the content of a file for its image.
         judge: tells what numbers mean.
         spell: text of a number.
-    Raises:
-        MaskError: as for `by_image`.
     """
-    matched = match_files(files, root, images)
     meaning = meaning_for(matched.pairs(images), void, read, judge, spell)
     return matched.contents(images, lambda file, image: Loaded(as_masks(read(file, image), meaning)))
 
@@ -101,11 +98,13 @@ def masks_of_labels(labels: Labels, meaning: Meaning = PLAIN) -> ImageMasks:
     Raises:
         ValueError: there are more than MOST_VALUES numbers, or they were mixed by a smooth filter.
     """
-    values = [value for value in np.unique(labels) if int(value) not in meaning.void]
+    values = [value for value in np.unique(labels).tolist() if value not in meaning.void]
     if len(values) > MOST_VALUES:
         raise ValueError(f"it has {len(values)} different values, like a photograph and unlike masks")
     check_crisp(labels)
-    masks = gather((labels == value for value in values), *labels.shape)
+    by_value = run_length.partition(labels)
+    height, width = labels.shape
+    masks = ImageMasks(height, width, tuple(Mask.from_rle(by_value[value]) for value in values))
     border = np.isin(labels, list(meaning.border))
     return replace(masks, looked_at=run_length.encode(~border)) if border.any() else masks
 
@@ -153,19 +152,23 @@ def _largest_first(masks: ImageMasks) -> Iterator[tuple[int, Bool[np.ndarray, "h
         yield i + 1, run_length.decode(masks.annotations[i].rle)
 
 
-def read_colors(path: Path) -> Labels:
+def read_colors(path: Path, image: Path | None = None) -> Labels:
     """R + 256 G + 65536 B of every pixel, TRANSPARENT if the pixel is.
 
+    Args:
+        image: the photograph, by whose size larger files are refused before they are unpacked.
     Raises:
         ValueError: the image is neither RGB nor RGBA, or has several frames or 16 bits per channel.
     """
-    with Image.open(path) as image:
-        if image.mode not in ("RGB", "RGBA"):
-            raise ValueError(f"it is an image of mode {image.mode}, not RGB or RGBA")
-        if getattr(image, "n_frames", 1) > 1:
-            raise ValueError(f"it has {getattr(image, 'n_frames', 1)} frames, but an image of colours has one")
-        check_depth(image)
-        return colors_as_numbers(np.asarray(image.convert("RGBA")).astype(np.int64))
+    with picture(path) as colored:
+        if colored.mode not in ("RGB", "RGBA"):
+            raise ValueError(f"it is an image of mode {colored.mode}, not RGB or RGBA")
+        if getattr(colored, "n_frames", 1) > 1:
+            raise ValueError(f"it has {getattr(colored, 'n_frames', 1)} frames, but an image of colours has one")
+        check_depth(colored)
+        if image is not None:
+            check_size(path, colored.height, colored.width, image)
+        return colors_as_numbers(np.asarray(colored.convert("RGBA")).astype(np.int64))
 
 
 def write_colors(numbers: Integer[np.ndarray, "height width"], path: Path) -> None:

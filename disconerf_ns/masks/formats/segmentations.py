@@ -13,10 +13,9 @@ from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks import sa1b
 from disconerf_ns.masks.formats.format import Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks, Mask
+from disconerf_ns.masks.opening import check_pixels
 from disconerf_ns.masks.rle import Rle
 
-MOST_PIXELS = 2**28
-"""Largest image, in pixels, in which polygons are drawn."""
 MARGIN_PIXELS, MARGIN = 2, 0.01
 """Polygons may reach beyond their image by this many pixels, or by this share of its side if that is more. They are cut
 at the edge; polygons that reach further are for an image of another size."""
@@ -112,8 +111,7 @@ def draw(polygons: list[Polygon], height: int, width: int) -> tuple[Rle | None, 
     Raises:
         ValueError: the image is too large, or polygons reach beyond it.
     """
-    if height * width > MOST_PIXELS:
-        raise ValueError("the image's `height` and `width` are not the size of a photograph")
+    check_pixels(height, width)
     areas = [polygon for polygon in polygons if len(polygon) >= 6]
     stray = +Losses({STRAY: len(polygons) - len(areas)})
     check_within(areas, height, width)

@@ -1,0 +1,37 @@
+"""The end of a training goes on without files that can be made from its checkpoint again."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from unittest.mock import MagicMock
+
+import pytest
+
+from disconerf_ns import pipeline
+
+
+@pytest.mark.parametrize(("name", "other"), [("objects.json", "masks.json"), ("masks.json", "objects.json")])
+def test_the_training_does_not_end_over_a_by_product(
+    name: str, other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The training ended with an OSError at a full disk, after its last iteration."""
+
+    def write(path: Path) -> None:
+        if path.name == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        path.touch()
+
+    monkeypatch.setattr(pipeline, "save_manifest", lambda objects, tree, step, path, capture: write(path))
+    monkeypatch.setattr(pipeline, "save_report", lambda report, path: write(path))
+    for part in ("report_masks", "capture_of"):
+        monkeypatch.setattr(pipeline, part, MagicMock())
+    said: list[str] = []
+    monkeypatch.setattr(pipeline, "CONSOLE", MagicMock(log=said.append))
+    trained = MagicMock(folder=tmp_path)
+    pipeline.DiscoNerfPipeline._save_objects(trained, 1)
+    sentence = f"objects: {tmp_path / name} is not written (No space left on device); the training goes on without it."
+    assert said == [sentence]
+    assert [path.name for path in tmp_path.iterdir()] == [other]
+    trained.object_control.objects_changed.assert_called_once()
