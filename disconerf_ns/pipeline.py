@@ -23,6 +23,7 @@ from torch import Tensor
 
 from disconerf_ns.compat.opened_run import checkpoint_folder, name_absolutely, opened_run, relocate
 from disconerf_ns.compat.process import prepare_process
+from disconerf_ns.compat.viewer import listen_here
 from disconerf_ns.config import DiscoNerfPipelineConfig
 from disconerf_ns.datamanager import DiscoNerfDataManager
 from disconerf_ns.discovery.cells import MaskedSurface
@@ -90,6 +91,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         """File of the run's edit; None until its folder is known."""
         if (opened := opened_run()) is not None:
             relocate(*opened)
+            listen_here()
             self.edit_file = opened[1].parent / EDIT
         source = None
         if config.radiance_field is not None and test_mode == "val":
