@@ -35,6 +35,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation.predictions import training_rays
 from disconerf_ns.evaluation.scores import object_metrics
 from disconerf_ns.evaluation.views import capture_of
+from disconerf_ns.kernels.choice import tinycudann_works
 from disconerf_ns.masks.masked_view import MaskedView, pack
 from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.rendering.rays import in_chunks, render_surface
@@ -93,6 +94,8 @@ class DiscoNerfPipeline(VanillaPipeline):
             relocate(*opened)
             listen_here()
             self.edit_file = opened[1].parent / EDIT
+        if config.model.implementation == "tcnn" and not tinycudann_works():
+            config.model.implementation = "torch"  # so does nerfstudio, but then our kernels stay out too
         source = None
         if config.radiance_field is not None and test_mode == "val":
             source = radiance_source(config.radiance_field)
