@@ -35,8 +35,14 @@ from disconerf_ns.files import write_whole
 SETTLING = 0.25
 """Part of the time before anything is compared: caches fill, and each kind of picture is drawn once."""
 CLICKS = 10_000
+LABELS = ("Show", "Detail", "Clicks", "Name", "Colour", "Visible", "Parts", "Place", "Changes", "Colours", "Hue", "Size",
+          "Extraction", "Confidence", "Boxes", "Names", "Sort by", "Search", "Output type")  # fmt: skip
+ROW = "·"
+"""Part of the label of an object's row."""
 LONGEST = 30.0
 """Seconds that a client stays, at most."""
+AWAY = "film", "save", "load", "copy"
+"""Buttons of groups that nobody presses."""
 
 
 @dataclass
@@ -114,18 +120,19 @@ class Client:
         }  # fmt: skip
 
     def _change(self, server: Any) -> dict[str, Any]:
-        """Another value of an element, or a press; training is not paused, and no film is made."""
+        """Another value of an element of the tab Objects, or a press: nothing that adds to the scene for good."""
         added = [
             message
             for message in list(server._websock_server._broadcast_buffer.message_from_id.values())
-            if hasattr(message, "label") and message.label not in ("Pause Training", "Resume Training")
+            if (getattr(message, "label", "") in LABELS or ROW in getattr(message, "label", ""))
+            and hasattr(message, "id")
         ]
         element = self.dice.choice(added)
         return update(element.id, self._value(element))
 
     def _value(self, element: Any) -> Any:
         now = getattr(element, "value", True)
-        if options := [option for option in getattr(element, "options", ()) if option not in ("film", "save", "load")]:
+        if options := [option for option in getattr(element, "options", ()) if option not in AWAY]:
             return self.dice.choice(options)
         if isinstance(now, bool):
             return self.dice.random() < 0.5 if hasattr(element, "value") else True
@@ -155,6 +162,7 @@ def flood(port: int, control: Any) -> Flood:
     watcher = Client(port, 0)
     threading.Thread(target=watcher._watch, args=(connection,), daemon=True).start()
     connection.send(msgspec.msgpack.encode(watcher._camera()))
+    wait_for(lambda: control.current.value.objects)
     control.editor.ask(control.editor.select, [control.current.value.objects[0].id])
     wait_for(lambda: watcher.pictures > 2)
     names = (
@@ -261,10 +269,9 @@ def main(soak: Soak) -> None:
     }  # fmt: skip
     write_whole(soak.output, json.dumps(content, indent=2))
     print(json.dumps(content, indent=2))
-    sys.exit(
-        any(figures[kind] for kind in ("memory grows", "threads grow", "files grow"))
-        or not (floods and looks[-1].pictures)
-    )
+    server.stop()
+    leaks = any(figures[kind] for kind in ("memory grows", "threads grow", "files grow"))
+    sys.exit(leaks or not floods or not looks[-1].pictures)
 
 
 if __name__ == "__main__":
