@@ -35,8 +35,8 @@ from disconerf_ns.files import write_whole
 SETTLING = 0.25
 """Part of the time before anything is compared: caches fill, and each kind of picture is drawn once."""
 CLICKS = 10_000
-LABELS = ("Show", "Detail", "Clicks", "Name", "Colour", "Visible", "Parts", "Place", "Changes", "Colours", "Hue", "Size",
-          "Extraction", "Confidence", "Boxes", "Names", "Sort by", "Search", "Output type")  # fmt: skip
+LABELS = ("Show", "Detail", "Clicks", "Name", "Colour", "Visible", "Parts", "Place", "Changes", "Colours", "Hue",
+          "Size", "Extraction", "Confidence", "Boxes", "Names", "Sort by", "Search", "Output type")  # fmt: skip
 ROW = "·"
 """Part of the label of an object's row."""
 LONGEST = 30.0
@@ -165,12 +165,12 @@ def flood(port: int, control: Any) -> Flood:
     wait_for(lambda: control.current.value.objects)
     control.editor.ask(control.editor.select, [control.current.value.objects[0].id])
     wait_for(lambda: watcher.pictures > 2)
-    names = (
-        message
-        for message in control.viser_server._websock_server._broadcast_buffer.message_from_id.values()
-        if getattr(message, "label", "") == "Visible"
-    )
-    click = msgspec.msgpack.encode(update(next(names).id, "hide"))
+    ids = {
+        message.label: message.id
+        for message in list(control.viser_server._websock_server._broadcast_buffer.message_from_id.values())
+        if hasattr(message, "label") and hasattr(message, "id")
+    }
+    click = msgspec.msgpack.encode(update(ids["Visible"], "hide"))
     seen, start = watcher.pictures, time.monotonic()
     pictured: list[float] = []
     threading.Thread(
@@ -178,9 +178,9 @@ def flood(port: int, control: Any) -> Flood:
     ).start()
     for _ in range(CLICKS):
         connection.send(click)
+    connection.send(msgspec.msgpack.encode(update(ids["Name"], "the last")))
     sent = time.monotonic() - start
-    executor = control.viser_server._websock_server._thread_executor
-    wait_for(lambda: executor._work_queue.empty() and not control.editor.waiting and pictured)
+    wait_for(lambda: "the last" in control.current.value.edit.names.values() and pictured)
     made = time.monotonic() - start
     connection.close()
     return Flood(sent, pictured[0], made)

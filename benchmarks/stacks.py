@@ -2,9 +2,9 @@
 
     python -m benchmarks.stacks --folder build/stacks --stacks newest
 
-An environment takes some minutes and 8 GB of disk; one that is there is used again. A Python that is not installed here,
-or versions that cannot be installed together, are said in the table. The smoke test trains, saves, opens, edits and
-serves a tiny run.
+An environment takes some minutes and 8 GB of disk; one that is there is used again. A Python that is not installed
+here, or versions that cannot be installed together, are said in the table. The smoke test trains, saves, opens, edits
+and serves a tiny run.
 """
 
 from __future__ import annotations

@@ -7,10 +7,12 @@ nerfstudio's render threads, which end with the first error.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
 from functools import wraps
 from inspect import iscoroutinefunction
+from itertools import count
 from typing import Any
 
 from viser import _gui_api, _messages
@@ -27,6 +29,8 @@ ASPECTS = 0.02, 50.0
 FOVS = 1e-3, math.pi - 1e-3
 """Vertical angle of view in radians."""
 COLORS = 0, 255
+RATE, BURST = 1000, 50
+"""Messages a second that are taken from one client, and at once; a browser sends 60 where something is dragged."""
 
 
 def guard_viser() -> None:
@@ -49,9 +53,17 @@ def _serving_its_own_files(start: Callable) -> Callable:
 
 
 async def _consume(websocket: Any, handle: Callable[[Any], None], message_class: type[_infra.Message]) -> None:
-    """Hand a client's messages over, as viser does, except those that cannot be read or hold what no browser sends."""
-    while True:
+    """Hand a client's messages over, as viser does, except those that cannot be read or hold what no browser sends.
+
+    Of a flood, the rest waits in the connection: viser's threads would leave those that draw no time.
+    """
+    clock = asyncio.get_running_loop().time
+    begun = clock()
+    for number in count(1):
         raw = await websocket.recv()
+        if number % BURST == 0:
+            await asyncio.sleep(max(begun + BURST / RATE - clock(), 0))
+            begun = clock()
         try:
             message = message_class.deserialize(raw)
             sound = is_sound(message)

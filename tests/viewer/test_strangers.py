@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import socket
 import time
@@ -19,9 +20,11 @@ from nerfstudio.scripts.viewer import run_viewer
 from nerfstudio.viewer import render_panel
 from nerfstudio.viewer.control_panel import ControlPanel
 from viewer_presses import elements
+from viser._messages import Message
 from websockets.sync.connection import Connection
 
 from disconerf_ns.compat import viewer as compat_viewer
+from disconerf_ns.compat import viser_guard
 from disconerf_ns.compat.confined import ConfinedFolder
 from disconerf_ns.compat.viser_guard import guard_viser
 from disconerf_ns.method import disconerf, disconerf_small
@@ -133,6 +136,26 @@ def update(field: Any, **properties: Any) -> dict[str, Any]:
     """The message of a client that changes an element; viser 0.2 calls its number `id`, viser 1 `uuid`."""
     key = "uuid" if hasattr(field._impl, "uuid") else "id"
     return {"type": "GuiUpdateMessage", key: getattr(field._impl, key), "updates": properties}
+
+
+def test_a_flood_waits_in_its_connection_and_keeps_its_order() -> None:
+    """200 messages at 1000 a second take 0.2 s; the first of them are not held up."""
+    messages, handed = [CAMERA | {"fov": 1 + number / 1000} for number in range(200)], []
+
+    class Connection:
+        async def recv(self) -> bytes:
+            return msgspec.msgpack.encode(messages.pop(0))
+
+    start = time.monotonic()
+    with pytest.raises(IndexError):
+        asyncio.run(
+            viser_guard._consume(
+                Connection(), lambda message: handed.append((message.fov, time.monotonic() - start)), Message
+            )
+        )
+    fovs, seconds = zip(*handed)
+    assert fovs == tuple(1 + number / 1000 for number in range(200))
+    assert seconds[48] < 0.1 < 0.19 <= seconds[199]
 
 
 def test_two_clients_edit_at_once_and_agree(viewer) -> None:
