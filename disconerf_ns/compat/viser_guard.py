@@ -52,7 +52,7 @@ def _serving_its_own_files(start: Callable) -> Callable:
     return confined
 
 
-async def _consume(websocket: Any, handle: Callable[[Any], None], message_class: type[_infra.Message]) -> None:
+async def _consume(websocket: Any, handle: Callable[[Any], None], message_class: Any) -> None:
     """Hand a client's messages over, as viser does, except those that cannot be read or hold what no browser sends.
 
     Of a flood, the rest waits in the connection: viser's threads would leave those that draw no time.
@@ -73,7 +73,7 @@ async def _consume(websocket: Any, handle: Callable[[Any], None], message_class:
             handle(message)
 
 
-def is_sound(message: _infra.Message) -> bool:
+def is_sound(message: Any) -> bool:
     """Whether all numbers of a message are finite, and a camera could have taken a picture."""
     if isinstance(message, _messages.ViewerCameraMessage):
         shapes = [len(vector) for vector in (message.wxyz, message.position, message.look_at, message.up_direction)]

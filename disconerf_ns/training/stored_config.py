@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 import yaml
+from torch._utils import _rebuild_tensor_v2
 from yaml.constructor import ConstructorError
 
 from disconerf_ns.errors import reason
@@ -77,7 +78,7 @@ def _storage(content: bytes) -> Any:
         raise TypeError("a tensor in it holds something else than numbers") from error
 
 
-def _generic(kind: type, parameters: Any) -> Any:
+def _generic(kind: Any, parameters: Any) -> Any:
     """A data manager of a dataset, such as `VanillaDataManager[DepthDataset]`."""
     if not hasattr(kind, "__class_getitem__"):
         raise TypeError(f"{kind} takes no parameters")
@@ -87,7 +88,7 @@ def _generic(kind: type, parameters: Any) -> Any:
 MADE: dict[str, Callable[..., Any]] = {
     **{f"{module}.{kind}": Path for module in ("pathlib", "pathlib._local") for kind in ("PosixPath", "WindowsPath")},
     "collections.OrderedDict": OrderedDict,
-    "torch._utils._rebuild_tensor_v2": torch._utils._rebuild_tensor_v2,
+    "torch._utils._rebuild_tensor_v2": _rebuild_tensor_v2,
     "torch.storage._load_from_bytes": _storage,
     "_operator.getitem": _generic,
 }
@@ -121,7 +122,7 @@ class OptionsLoader(yaml.Loader):
         if not kwds and name in MADE:
             return MADE[name](*(args or ()))
         kind = self.find_python_name(name, node.start_mark)
-        if newobj and not args and not kwds and is_dataclass(kind):
+        if newobj and not args and not kwds and isinstance(kind, type) and is_dataclass(kind):
             return object.__new__(kind)
         if not newobj and not kwds and isinstance(kind, type) and issubclass(kind, Enum):
             return kind(*(args or ()))
