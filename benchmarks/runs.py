@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-import yaml
 from nerfstudio.utils.eval_utils import eval_load_checkpoint
 
 import disconerf_ns.method  # noqa: F401  (allow-lists what checkpoints hold)
 from disconerf_ns.discovery.consensus import Consensus
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.training.schedule import Stage
+from disconerf_ns.training.stored_config import read_config
 
 UNKNOWN = Consensus.of(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
 """No consensus, and no tree."""
@@ -25,7 +25,7 @@ def load(run: Path, data: Path | None = None, masks: Path | None = None) -> Disc
         data: dataset to take instead of the run's.
         masks: folder of masks to take instead of the run's.
     """
-    config = yaml.load(run.read_text(), Loader=yaml.Loader)
+    config = read_config(run)
     manager = config.pipeline.datamanager
     if data is not None:
         config.data = manager.data = manager.dataparser.data = data

@@ -18,6 +18,7 @@ from nerfstudio.data.pixel_samplers import PixelSampler
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
+from disconerf_ns.compat.confined import ConfinedFolder
 from disconerf_ns.compat.taught_pixels import check_masks, inside_mask, inside_radius
 from disconerf_ns.config import DiscoNerfDataManagerConfig
 from disconerf_ns.errors import UserError
@@ -55,6 +56,10 @@ class DiscoNerfDataManager(VanillaDataManager):
         self.limits_rays = True
         """Whether `surface_rays` limits the pixels of a view; set before the object stage."""
         super().__init__(config, *args, **kwargs)
+
+    def get_datapath(self) -> Path:
+        """The dataset's folder, below which nerfstudio's viewer writes camera paths under names that clients type."""
+        return ConfinedFolder(super().get_datapath())
 
     def setup_train(self) -> None:
         """Set up nerfstudio's training data; a run that trains also reads the masks and tells the model their number.

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from disconerf_ns.compat.opened_run import checkpoint_folder, name_absolutely, opened_run, relocate
 from disconerf_ns.compat.process import prepare_process
+from disconerf_ns.compat.viewer import listen_here
 from disconerf_ns.config import DiscoNerfPipelineConfig
 from disconerf_ns.datamanager import DiscoNerfDataManager
 from disconerf_ns.discovery.cells import MaskedSurface
@@ -34,6 +35,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation.predictions import training_rays
 from disconerf_ns.evaluation.scores import object_metrics
 from disconerf_ns.evaluation.views import capture_of
+from disconerf_ns.kernels.choice import tinycudann_works
 from disconerf_ns.masks.masked_view import MaskedView, pack
 from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.rendering.rays import in_chunks, render_surface
@@ -101,7 +103,10 @@ class DiscoNerfPipeline(VanillaPipeline):
         """File of the run's edit; None until its folder is known."""
         if (opened := opened_run()) is not None:
             relocate(*opened)
+            listen_here()
             self.edit_file = opened[1].parent / EDIT
+        if config.model.implementation == "tcnn" and not tinycudann_works():
+            config.model.implementation = "torch"  # so does nerfstudio, but then our kernels stay out too
         source = None
         if config.radiance_field is not None and test_mode == "val":
             source = radiance_source(config.radiance_field)

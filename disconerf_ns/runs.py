@@ -50,12 +50,13 @@ def config_of(file: Path) -> TrainerConfig:
     Raises:
         UserError: the file is not the config.yml of a run.
     """
-    import yaml
     from nerfstudio.engine.trainer import TrainerConfig
 
+    from disconerf_ns.training.stored_config import read_config
+
     try:
-        config = yaml.load(file.read_text(), Loader=yaml.Loader)
-    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
+        config = read_config(file)
+    except (OSError, ValueError) as error:
         raise UserError(f"{file}: not the config.yml of a run ({reason(error)}).") from error
     if not isinstance(config, TrainerConfig):
         raise UserError(f"{file}: not the config.yml of a run, which ns-train writes.")
@@ -102,10 +103,24 @@ def load_pipeline(config: Path, test_mode: Literal["test", "val", "inference"] =
         UserError: the file does not exist, or the run has no objects.
     """
     manifest_of(config)
+    return open_run(config, test_mode)[1]
+
+
+def open_run(
+    config: Path, test_mode: Literal["test", "val", "inference"]
+) -> tuple[TrainerConfig, DiscoNerfPipeline, int]:
+    """A run's configuration, its pipeline with its newest checkpoint, and the step of that.
+
+    nerfstudio runs what a config.yml names, so the file is read first by a loader that does not.
+
+    Raises:
+        UserError: the file is not the config.yml of a run.
+    """
     from nerfstudio.utils.eval_utils import eval_setup
 
-    _, loaded, _, _ = eval_setup(config, test_mode=test_mode)
-    return cast("DiscoNerfPipeline", loaded)
+    config_of(config)
+    opened, loaded, _, step = eval_setup(config, test_mode=test_mode)
+    return opened, cast("DiscoNerfPipeline", loaded), step
 
 
 def objects_of(config: Path, granularity: float | None = None, file: Path | None = None) -> tuple[SceneObject, ...]:

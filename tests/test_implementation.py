@@ -27,6 +27,8 @@ def machine(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.delenv("TRITON_INTERPRET", raising=False)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
         monkeypatch.setattr(choice, "_installed", packages.__contains__)
+        monkeypatch.setitem(sys.modules, "tinycudann", types.SimpleNamespace() if "tinycudann" in packages else None)
+        choice.tinycudann_works.cache_clear()
         monkeypatch.setattr(check, "triton_agrees", lambda: True)
 
     return pretend
@@ -137,16 +139,32 @@ def test_triton_with_a_gpu_is_taken(machine) -> None:
     assert choose("triton") == "triton"
 
 
-@pytest.mark.parametrize("error", [ImportError("No module"), OSError("Unknown compute capability")])
-def test_tinycudann_that_cannot_be_had_is_one_sentence_with_a_remedy(error, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=[ImportError("No module"), OSError("Unknown compute capability"), RuntimeError("broken")])
+def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Exception:
+    """tinycudann is installed and raises this error where it is imported."""
+
     class Refuses:
         def find_spec(self, name, path=None, target=None):
             if name == "tinycudann":
-                raise error
+                raise request.param
 
     monkeypatch.delitem(sys.modules, "tinycudann", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Refuses(), *sys.meta_path])
-    with pytest.raises(UserError, match=f"implementation tcnn needs tinycudann .*{error}.*implementation"):
+    return request.param
+
+
+def test_auto_leaves_a_broken_tinycudann_out_and_says_so_once(broken, untried: list[str], monkeypatch) -> None:
+    monkeypatch.setattr(choice, "_installed", ("tinycudann",).__contains__)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    choice.tinycudann_works.cache_clear()
+    assert [choose("auto"), choose("auto")] == ["torch", "torch"]
+    (said,) = untried
+    assert f"tinycudann is installed, but cannot be imported ({broken})" in said
+    choice.tinycudann_works.cache_clear()
+
+
+def test_tinycudann_that_cannot_be_had_is_one_sentence_with_a_remedy(broken) -> None:
+    with pytest.raises(UserError, match=f"implementation tcnn needs tinycudann .*{broken}.*implementation"):
         ObjectField(ObjectFieldConfig(implementation="tcnn"), 3)
 
 

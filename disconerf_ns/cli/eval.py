@@ -6,16 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable, write_whole
 from disconerf_ns.masks.placement import Orientation
-from disconerf_ns.runs import check_granularity, manifest_of
+from disconerf_ns.runs import check_granularity, manifest_of, open_run
 from disconerf_ns.scene.tree import DEFAULT
-
-if TYPE_CHECKING:
-    from disconerf_ns.pipeline import DiscoNerfPipeline
 
 
 @dataclass
@@ -61,7 +58,6 @@ class Eval:
         if self.save is not None:
             check_writable(self.save, "name another place for the label maps with --save.")
 
-        from nerfstudio.utils.eval_utils import eval_setup
         from rich.progress import track
 
         from disconerf_ns.evaluation import scores as evaluation
@@ -73,8 +69,7 @@ class Eval:
         from disconerf_ns.masks.label_image import write_label_image
         from disconerf_ns.scene.edit import Edit
 
-        config, loaded, _, step = eval_setup(self.load_config, test_mode="test")
-        pipeline = cast("DiscoNerfPipeline", loaded)
+        config, pipeline, step = open_run(self.load_config, "test")
         scored = pipeline.model.current.value.with_edit(Edit().at(self.granularity))
         views = views_of(pipeline, self.split)
         files, store, void = [None] * len(views), None, frozenset[int]()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Container
 
 import viser
+from nerfstudio.configs.base_config import ViewerConfig
+from nerfstudio.utils.rich_utils import CONSOLE
 from nerfstudio.viewer.render_state_machine import RenderStateMachine
 from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO as SCALE
 from nerfstudio.viewer.viewer import Viewer
@@ -13,6 +16,36 @@ from nerfstudio.viewer.viewer_elements import ViewerDropdown
 from nerfstudio.viewer_legacy.server.viewer_utils import IOChangeException
 
 __all__ = ["SCALE", "IOChangeException"]
+
+RUN_VIEWER = "nerfstudio.scripts.viewer.run_viewer"
+HERE = "127.0.0.1", "localhost", "::1"
+"""Hosts that nobody but this machine reaches."""
+
+
+def listen_here() -> None:
+    """Let the `ns-viewer` that is opening a run listen on this machine alone, unless its command line names a host.
+
+    It takes neither the run's options of the viewer nor the method's, so its own are changed, in its frame.
+    """
+    if any(argument.replace("_", "-").startswith("--viewer.websocket-host") for argument in sys.argv):
+        return
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "main" and frame.f_globals.get("__name__") == RUN_VIEWER:
+            frame.f_locals["self"].viewer.websocket_host = HERE[0]
+        frame = frame.f_back
+
+
+def warn_of_strangers(config: ViewerConfig) -> None:
+    """Say what it means that a viewer listens to more than this machine."""
+    port = config.websocket_port or config.websocket_port_default
+    if config.websocket_host not in HERE:
+        CONSOLE.log(
+            f"viewer: it listens on {config.websocket_host}, so everybody who reaches this machine can look at the "
+            "scene, change it and pause the training, without a password; on a network with other people leave "
+            "--viewer.websocket-host out, and look from elsewhere through "
+            f"`ssh -L {port}:localhost:{port} MACHINE`."
+        )
 
 
 def rendering_client() -> RenderStateMachine | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Literal
 
 import torch
+from nerfstudio.utils.rich_utils import CONSOLE
 
-from disconerf_ns.errors import UserError
+from disconerf_ns.errors import UserError, reason
 from disconerf_ns.kernels import composite
 from disconerf_ns.kernels.hash_grid import TcnnHashGrid, TorchHashGrid
 
@@ -30,7 +32,7 @@ def choose(wanted: Literal["auto"] | Implementation) -> Implementation:
     """
     gpu = torch.cuda.is_available()
     if wanted == "auto":
-        return "tcnn" if gpu and _installed("tinycudann") else "triton" if gpu_runs_triton() else "torch"
+        return "tcnn" if gpu and tinycudann_works() else "triton" if gpu_runs_triton() else "torch"
     if wanted == "tcnn":
         _import_tinycudann()
     if wanted == "triton" and not _installed("triton"):
@@ -84,6 +86,19 @@ def triton_works() -> bool:
     return triton_agrees()
 
 
+@cache
+def tinycudann_works() -> bool:
+    """Whether tinycudann can be imported; where it is installed and cannot, that is said once."""
+    if not _installed("tinycudann"):
+        return False
+    try:
+        import_module("tinycudann")
+    except Exception as error:  # its build decides what it raises
+        CONSOLE.log(f"tinycudann is installed, but cannot be imported ({reason(error)}), so it is left out.")
+        return False
+    return True
+
+
 def _installed(package: str) -> bool:
     return package in sys.modules or find_spec(package) is not None
 
@@ -92,7 +107,7 @@ def _import_tinycudann() -> None:
     """Import the package, which fails without a GPU that it was built for."""
     try:
         import_module("tinycudann")
-    except (ImportError, OSError) as error:
+    except Exception as error:  # its build decides what it raises
         raise UserError(
             f"The object field's implementation tcnn needs tinycudann and its CUDA GPU ({error}). {REMEDY}, "
             "or install tinycudann."

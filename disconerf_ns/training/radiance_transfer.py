@@ -7,7 +7,6 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
-import yaml
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager
 from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.models.nerfacto import NerfactoModel, NerfactoModelConfig
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.training.same_scene import same_frame
+from disconerf_ns.training.stored_config import read_config
 
 PARTS = ("field.", "proposal_networks.", "camera_optimizer.")
 """Prefixes of the nerfacto parameters that make up the radiance field."""
@@ -48,8 +48,8 @@ def radiance_source(path: Path) -> RadianceSource:
     if not config_path.exists():
         raise UserError(f"radiance field: {path} has no config.yml ({config_path} is missing). {option}")
     try:
-        config = yaml.load(config_path.read_text(), Loader=yaml.Loader)
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
+        config = read_config(config_path)
+    except (OSError, ValueError) as error:
         raise UserError(f"radiance field: {config_path} cannot be read ({reason(error)}). {option}") from error
     if not isinstance(config, TrainerConfig) or not isinstance(config.pipeline.model, NerfactoModelConfig):
         raise UserError(f"radiance field: {config_path} is not a run of nerfacto. {option}")

@@ -26,7 +26,9 @@ from disconerf_ns.compat.viewer import (
     redraw,
     rendering_client,
     set_still_resolution,
+    warn_of_strangers,
 )
+from disconerf_ns.compat.viser_guard import guard_viser
 from disconerf_ns.errors import UserError
 from disconerf_ns.filming.frames import film
 from disconerf_ns.filming.orbit import circle
@@ -77,15 +79,18 @@ class ObjectControl(ViewerControl):
         self.current, self._poses, self._edit_file = current, poses, edit_file
         self.opened = False
         """Whether there is a viewer, and with it the editor, the pictures and the panel."""
+        guard_viser()
 
     def _setup(self, viewer: Viewer) -> None:
         """Called by nerfstudio when its viewer is there."""
         super()._setup(viewer)
+        warn_of_strangers(viewer.config)
         self.editor = Editor(self.current)
         self.panel = Panel(self.viser_server, add_tab(self.viser_server, "Objects"), self.editor, self)
         self.editor.tell = self.panel.tell
         self.pictures = Pictures(self.current, self.panel.tell)
         self.opened = True
+        self._flying: set[int] = set()
         self.editor.listeners += [self.refresh, lambda: redraw(viewer, self.pictures.drawing)]
         if self.current.value.trained.radiance.device.type == "cpu":
             set_still_resolution(viewer, CPU_RESOLUTION)
@@ -205,9 +210,15 @@ class ObjectControl(ViewerControl):
     def pick(self, active: bool) -> None:
         """Let clicks select, or not."""
         if active:
-            self.register_pointer_cb("click", lambda click: self.editor.ask(self._pick, click))
+            self.register_pointer_cb("click", self._clicked)
         else:
             self.unregister_pointer_cb()
+
+    def _clicked(self, click: ViewerClick) -> None:
+        if self.panel.several:
+            self.editor.ask(self._pick, click)
+        else:
+            self.editor.ask_latest("click", self._pick, click)
 
     def _pick(self, click: ViewerClick) -> None:
         edited = self.viewer.control_panel.output_render == "edited"
@@ -219,12 +230,20 @@ class ObjectControl(ViewerControl):
 
     def fly(self, client: viser.ClientHandle) -> None:
         """Move a client's camera to the object that was selected first."""
-        self.editor.ask(self._fly, client)
+        self.editor.ask_latest(("fly", client.client_id), self._fly, client)
 
     def _fly(self, client: viser.ClientHandle) -> None:
         box = box_of(self.current.value.trained, self.editor.first_selected())
         goal = view_of(box, client.camera.position / SCALE, client.camera.fov)
-        threading.Thread(target=fly, args=(client, *(point * SCALE for point in goal)), daemon=True).start()
+        if client.client_id not in self._flying:
+            self._flying.add(client.client_id)
+            threading.Thread(target=self._arrive, args=(client, *goal), daemon=True).start()
+
+    def _arrive(self, client: viser.ClientHandle, *goal: Float[np.ndarray, "3"]) -> None:
+        try:
+            fly(client, *(point * SCALE for point in goal))
+        finally:
+            self._flying.discard(client.client_id)
 
     def film(self, client: viser.ClientHandle) -> None:
         """Film the object that was selected first, from where a client's camera is."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
 import torch
 from nerfstudio.utils.rich_utils import CONSOLE
@@ -31,6 +30,8 @@ BESIDE = 1.2
 """Distance of a copy from the object, in widths of its box."""
 TOGETHER = 1.0
 """Seconds within which changes of the same thing, such as a colour that is dragged, are undone together."""
+SHOWN_EVERY = 0.1
+"""Seconds between two looks at a flood of wishes."""
 
 
 class Editor:
@@ -47,8 +48,8 @@ class Editor:
         """Ids of the selected objects, in the order in which they were chosen."""
         self.listeners: list[Callable[[], None]] = []
         """Called after changes."""
-        self._wishes: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._asked = threading.Event()
+        self._wishes: deque[tuple[Hashable, Callable[[], None]]] = deque()
+        self._asking, self._asked = threading.Lock(), threading.Event()
         self._turn = threading.Lock()
         self._past: list[Edit] = []
         self._future: list[Edit] = []
@@ -58,7 +59,20 @@ class Editor:
 
     def ask(self, wish: Callable[..., None], *arguments) -> None:
         """Put a wish into the queue; returns at once."""
-        self._wishes.put(lambda: wish(*arguments))
+        self._put_in(None, lambda: wish(*arguments))
+
+    def ask_latest(self, what: Hashable, wish: Callable[..., None], *arguments) -> None:
+        """Put a wish into the queue that takes the place of the last one in it if that is about the same thing.
+
+        A value that is dragged, or a click that replaces the one before, is made once however often it is asked for.
+        """
+        self._put_in(what, lambda: wish(*arguments))
+
+    def _put_in(self, what: Hashable, wish: Callable[[], None]) -> None:
+        with self._asking:
+            if what is not None and self._wishes and self._wishes[-1][0] == what:
+                self._wishes.pop()
+            self._wishes.append((what, wish))
         self._asked.set()
 
     def wait(self) -> None:
@@ -68,20 +82,32 @@ class Editor:
     @property
     def waiting(self) -> bool:
         """Whether there are wishes that are not made yet."""
-        return not self._wishes.empty()
+        return bool(self._wishes)
 
     def drain(self) -> None:
-        """Make all wishes. One that cannot be made is told to the person; nothing is raised."""
+        """Make all wishes. One that cannot be made is told to the person; nothing is raised.
+
+        Of many wishes, those that are made are shown now and then, so that no picture waits for the last one.
+        """
         with self._turn:
             self._asked.clear()
-            done = False
-            with suppress(Empty):
-                for _ in range(self._wishes.qsize()):  # later ones wait, so that a flood cannot hold the training up
-                    wish, done = self._wishes.get_nowait(), True
-                    self._attempt(wish)
-            if done:
-                for listener in self.listeners:
-                    self._attempt(listener)
+            shown, made = time.monotonic(), 0
+            for _ in range(len(self._wishes)):  # later ones wait, so that a flood has an end
+                with self._asking:
+                    if not self._wishes:  # one took the place of another
+                        break
+                    _, wish = self._wishes.popleft()
+                self._attempt(wish)
+                made += 1
+                if time.monotonic() - shown > SHOWN_EVERY:
+                    self._show()
+                    shown, made = time.monotonic(), 0
+            if made:
+                self._show()
+
+    def _show(self) -> None:
+        for listener in self.listeners:
+            self._attempt(listener)
 
     def _attempt(self, action: Callable[[], None]) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
@@ -27,6 +28,8 @@ CLICKS = ("turn the camera", "select an object", "select several")
 """Effects of a click into the picture. The last one also lets clicks in the list add to the selection."""
 MANY = 20
 """Least number of objects that brings a search field."""
+SILENCE = 1.0
+"""Seconds without a sentence after which it is said again."""
 PRESSED_NONE = ""
 """Value of a group of buttons between two clicks: viser reports only a value that differs from the one before."""
 
@@ -66,7 +69,8 @@ class Panel:
     def __init__(self, server: viser.ViserServer, tab: viser.GuiTabHandle, editor: Editor, actions: Actions):
         self.server, self.editor, self.actions = server, editor, actions
         self.boxes = Boxes(server, self._select)
-        self.gizmo = Gizmo(server, lambda: editor.ask(self._put))
+        self.gizmo = Gizmo(server, lambda: editor.ask_latest("handles", self._put))
+        self._told = "", 0.0
         gui = server.gui
         self.status = Status(server, tab)
         with tab:
@@ -104,9 +108,12 @@ class Panel:
                 self.film = gui.add_progress_bar(0.0, visible=False, animated=True)
             self._edit("Changes", {"undo": editor.undo, "redo": editor.redo}, "Take changes back, or make them again")
             with gui.add_folder("More", expand_by_default=False):
-                self._edit(
+                self._buttons(
                     "Edit",
-                    {"save": actions.save, "load": actions.load},
+                    {
+                        "save": lambda _: editor.ask_latest("save", actions.save),
+                        "load": lambda _: editor.ask_latest("load", actions.load),
+                    },
                     "All changes, as edit.json in the run's folder",
                 )
                 self._edit(
@@ -154,7 +161,9 @@ class Panel:
         editor = self.editor
 
         def on(element, wish: Callable) -> None:
-            element.on_update(lambda event: event.client_id is not None and editor.ask(wish, event.target.value))
+            element.on_update(
+                lambda event: event.client_id is not None and editor.ask_latest(id(element), wish, event.target.value)
+            )
 
         def boxes(_: bool) -> None:
             self.boxes.boxes, self.boxes.names = self.show_boxes.value, self.show_names.value
@@ -233,6 +242,10 @@ class Panel:
                 self.shown.value = label
 
     def tell(self, sentence: str) -> None:
-        """Show a sentence to everybody who looks."""
+        """Show a sentence to everybody who looks, once where it is said over and over."""
+        (last, when), now = self._told, time.monotonic()
+        self._told = sentence, now
+        if sentence == last and now - when < SILENCE:
+            return
         for client in self.server.get_clients().values():
             client.add_notification("Objects", sentence, auto_close=6000)

@@ -219,6 +219,8 @@ def test_a_box_that_is_flown_to_fills_the_picture(position) -> None:
 class Client(viser.ClientHandle):
     """A client without a connection that remembers where its camera was."""
 
+    client_id = 0
+
     def __init__(self, position, look_at):
         self.camera = SimpleNamespace(position=np.array(position), look_at=np.array(look_at), fov=math.radians(50))
 

@@ -13,6 +13,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.viewer import editor as editor_module
 from disconerf_ns.viewer.editor import STEPS, Editor
 
 
@@ -216,6 +217,35 @@ def test_many_threads_ask_and_nothing_is_lost(editor: Editor) -> None:
         thread.join()
     editor.drain()
     assert all(numbers == list(range(200)) for numbers in made.values())
+
+
+def test_of_a_value_that_is_dragged_the_last_is_taken(editor: Editor) -> None:
+    """10,000 values between two clicks are three wishes, in the order in which they were asked for."""
+    made: list[object] = []
+    editor.ask(made.append, "before")
+    for number in range(10_000):
+        editor.ask_latest("size", made.append, number)
+    editor.ask(made.append, "after")
+    editor.ask_latest("size", made.append, "again")
+    editor.drain()
+    assert made == ["before", 9999, "after", "again"]
+
+
+def test_pictures_do_not_wait_for_the_last_of_many_clicks(editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three wishes of 0.06 s each are shown after the second, when more than 0.1 s are over, and after the third."""
+    now = 0.0
+
+    def click() -> None:
+        nonlocal now
+        now += 0.06
+
+    shown: list[float] = []
+    monkeypatch.setattr(editor_module.time, "monotonic", lambda: now)
+    editor.listeners.append(lambda: shown.append(round(now, 2)))
+    for _ in range(3):
+        editor.ask(click)
+    editor.drain()
+    assert shown == [0.12, 0.18]
 
 
 def test_what_is_gone_is_no_longer_selected(editor: Editor) -> None:

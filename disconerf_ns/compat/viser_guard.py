@@ -1,0 +1,153 @@
+"""viser's server among strangers: it serves its own files alone, and drops messages that no browser of its would send.
+
+viser 0.2 joins the path of a request to its folder without a look at `..`. A message that it cannot read ends the
+client's connection without a farewell, so that nerfstudio draws for it for ever; a value out of range reaches
+nerfstudio's render threads, which end with the first error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from functools import wraps
+from inspect import iscoroutinefunction
+from itertools import count
+from typing import Any
+
+from viser import _gui_api, _messages
+from viser.infra import _infra
+
+from disconerf_ns.compat.confined import ConfinedFolder
+
+LONGEST = 1000
+"""Characters of a text that a client sends, at most."""
+LARGEST = 1e6
+"""Magnitude of a number that a client sends, at most; angles are in radians, lengths in viser's units."""
+ASPECTS = 0.02, 50.0
+"""Width over height of a client's window."""
+FOVS = 1e-3, math.pi - 1e-3
+"""Vertical angle of view in radians."""
+COLORS = 0, 255
+RATE, BURST = 1000, 50
+"""Messages a second that are taken from one client, and at once; a browser sends 60 where something is dragged."""
+
+
+def guard_viser() -> None:
+    """Guard every server that this process starts from now on."""
+    if _infra._message_consumer is not _consume:
+        _infra._message_consumer = _consume
+        _infra.WebsockServer.start = _serving_its_own_files(_infra.WebsockServer.start)
+        _gui_api.GuiApi._create_gui_input = _remembering_its_limits(_gui_api.GuiApi._create_gui_input)
+        _gui_api.GuiApi._handle_gui_updates = _of_fitting_values(_gui_api.GuiApi._handle_gui_updates)
+
+
+def _serving_its_own_files(start: Callable) -> Callable:
+    @wraps(start)
+    def confined(server: _infra.WebsockServer) -> None:
+        if server._http_server_root is not None:
+            server._http_server_root = ConfinedFolder(server._http_server_root)
+        start(server)
+
+    return confined
+
+
+async def _consume(websocket: Any, handle: Callable[[Any], None], message_class: Any) -> None:
+    """Hand a client's messages over, as viser does, except those that cannot be read or hold what no browser sends.
+
+    Of a flood, the rest waits in the connection: viser's threads would leave those that draw no time.
+    """
+    clock = asyncio.get_running_loop().time
+    begun = clock()
+    for number in count(1):
+        raw = await websocket.recv()
+        if number % BURST == 0:
+            await asyncio.sleep(max(begun + BURST / RATE - clock(), 0))
+            begun = clock()
+        try:
+            message = message_class.deserialize(raw)
+            sound = is_sound(message)
+        except Exception:  # whatever a stranger's bytes bring about
+            continue
+        if sound:
+            handle(message)
+
+
+def is_sound(message: Any) -> bool:
+    """Whether all numbers of a message are finite, and a camera could have taken a picture."""
+    if isinstance(message, _messages.ViewerCameraMessage):
+        shapes = [len(vector) for vector in (message.wxyz, message.position, message.look_at, message.up_direction)]
+        if shapes != [4, 3, 3, 3] or math.hypot(*message.wxyz) < 1e-3:
+            return False
+        if not (FOVS[0] <= message.fov <= FOVS[1] and ASPECTS[0] <= message.aspect <= ASPECTS[1]):
+            return False
+    return all(_is_bounded(value) for value in vars(message).values())
+
+
+def _is_bounded(value: Any) -> bool:
+    if isinstance(value, (tuple, list)):
+        return all(map(_is_bounded, value))
+    if isinstance(value, dict):
+        return all(map(_is_bounded, value.values()))
+    if isinstance(value, (int, float)):
+        return abs(value) <= LARGEST  # false for NaN
+    return not isinstance(value, str) or len(value) <= LONGEST
+
+
+def _remembering_its_limits(create: Callable) -> Callable:
+    """viser 0.2 sends the limits of an element to its clients and forgets them."""
+
+    @wraps(create)
+    def remembering(gui: _gui_api.GuiApi, value: Any, message: Any, *arguments: Any, **named: Any) -> Any:
+        made = create(gui, value, message, *arguments, **named)
+        getattr(made, "_impl", made).limits = getattr(message, "props", message)  # since viser 1 this is the state
+        return made
+
+    return remembering
+
+
+def _of_fitting_values(update: Callable) -> Callable:
+    def wanted(gui: _gui_api.GuiApi, message: Any) -> bool:
+        handles = getattr(gui, "_gui_input_handle_from_uuid", None) or getattr(gui, "_gui_input_handle_from_id", {})
+        handle = handles.get(getattr(message, "uuid", None) or getattr(message, "id", None))
+        return handle is not None and message.updates.keys() == {"value"} and fits(handle, message.updates["value"])
+
+    if iscoroutinefunction(update):  # since viser 1
+
+        @wraps(update)
+        async def checked_later(gui: _gui_api.GuiApi, client_id: int, message: Any) -> None:
+            if wanted(gui, message):
+                await update(gui, client_id, message)
+
+        return checked_later
+
+    @wraps(update)
+    def checked(gui: _gui_api.GuiApi, client_id: int, message: Any) -> None:
+        if wanted(gui, message):
+            update(gui, client_id, message)
+
+    return checked
+
+
+def fits(handle: Any, value: Any) -> bool:
+    """Whether an element can have a value: of its type, within its limits, one of its options."""
+    now, limits = handle.value, getattr(handle._impl, "limits", None)
+    options = getattr(handle, "options", getattr(limits, "options", None))
+    if options is not None:
+        return value in options
+    if isinstance(now, (bool, str)):
+        return isinstance(value, type(now))
+    low, high = getattr(limits, "min", None), getattr(limits, "max", None)
+    if isinstance(now, (int, float)):
+        return _is_within(value, low, high)
+    if isinstance(now, tuple):
+        if type(limits).__name__.startswith(("GuiAddRgb", "GuiRgb")):
+            low, high = COLORS
+        lows, highs = (limit if isinstance(limit, tuple) else (limit,) * len(now) for limit in (low, high))
+        return isinstance(value, (tuple, list)) and len(value) == len(now) and all(map(_is_within, value, lows, highs))
+    return True
+
+
+def _is_within(value: Any, low: Any, high: Any) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and (low is None or value >= low) and (high is None or value <= high)

@@ -1,0 +1,218 @@
+"""A viewer on a network: files it hands out, places it writes to, and messages that no browser would send."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+import viser
+import websockets.sync.client
+from nerfstudio.configs.base_config import ViewerConfig
+from nerfstudio.scripts.viewer import run_viewer
+from nerfstudio.viewer import render_panel
+from nerfstudio.viewer.control_panel import ControlPanel
+from viewer_presses import elements
+from viser._messages import Message
+from websockets.sync.connection import Connection
+
+from disconerf_ns.compat import viewer as compat_viewer
+from disconerf_ns.compat import viser_guard
+from disconerf_ns.compat.confined import ConfinedFolder
+from disconerf_ns.compat.viser_guard import guard_viser
+from disconerf_ns.method import disconerf, disconerf_small
+
+CAMERA = {
+    "type": "ViewerCameraMessage", "wxyz": [1.0, 0, 0, 0], "position": [0.0, 0, 1], "fov": 1.0, "aspect": 1.5,
+    "look_at": [0.0, 0, 0], "up_direction": [0.0, 0, 1],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[viser.ViserServer]:
+    guard_viser()
+    server = viser.ViserServer(host="127.0.0.1", port=0)
+    yield server
+    server.stop()
+
+
+def port(server: viser.ViserServer) -> int:
+    return server._websock_server._ws_server.sockets[0].getsockname()[1]
+
+
+def connect(server: viser.ViserServer) -> Connection:
+    return websockets.sync.client.connect(f"ws://127.0.0.1:{port(server)}", max_size=None)
+
+
+def answer(server: viser.ViserServer, path: str) -> bytes:
+    with socket.create_connection(("127.0.0.1", port(server)), timeout=5) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+
+def test_only_viser_s_own_files_are_served(server: viser.ViserServer) -> None:
+    assert b"200 OK" in answer(server, "/").splitlines()[0]
+    assert b"200 OK" in answer(server, "/index.html?x=1").splitlines()[0]
+    for path in ("/../../../../../../../../../../etc/passwd", "/../__init__.py", "/assets/../../__init__.py"):
+        assert b"404" in answer(server, path).splitlines()[0], path
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("path.json", "path.json"),
+        ("a/path.json", "a/path.json"),
+        ("../../path.json", "path.json"),
+        ("a/../../b.json", "a_b.json"),
+        ("/etc/passwd", "etc_passwd"),
+        ("..", "_"),
+    ],
+)
+def test_nobody_leaves_a_confined_folder(tmp_path: Path, name: str, file: str) -> None:
+    assert ConfinedFolder(tmp_path) / name == tmp_path / file
+    assert ConfinedFolder(tmp_path) / "inner" / name == tmp_path / "inner" / file
+
+
+def test_camera_paths_are_written_among_the_others_whatever_they_are_called(
+    server: viser.ViserServer, run, tmp_path: Path
+) -> None:
+    datapath = run.trainer.pipeline.datamanager.get_datapath()
+    assert isinstance(datapath, ConfinedFolder)
+    nothing = lambda *_: None  # noqa: E731
+    panel = ControlPanel(server, False, 10.0, nothing, nothing, nothing)
+    render_panel.populate_render_tab(server, tmp_path / "config.yml", ConfinedFolder(tmp_path / "data"), panel)
+    named = {getattr(element.props, "label", None): element.handle for element in elements(server)}
+    name, generate = named["Render name"], named["Generate Command"]
+    name._impl.value = "../../../evil"
+    client = SimpleNamespace(add_notification=nothing, gui=server.gui)
+    for callback in generate._impl.update_cb:
+        callback(viser.GuiEvent(client, 0, generate))
+    assert [file.relative_to(tmp_path) for file in tmp_path.rglob("*.json")] == [Path("data/camera_paths/evil.json")]
+
+
+def test_messages_that_no_browser_sends_change_nothing_and_end_nothing(server: viser.ViserServer) -> None:
+    gui = server.gui
+    color, name, tick = gui.add_rgb("Colour", (1, 2, 3)), gui.add_text("Name", "ball"), gui.add_checkbox("Tick", False)
+    size, box = gui.add_slider("Size", 0.1, 4.0, 0.1, 1.0), gui.add_vector2("Box", (20, 20), (10, 10), (100, 100))
+    choice, group = gui.add_dropdown("Choice", ("a", "b")), gui.add_button_group("Group", ("x", "y"))
+    fields = color, name, tick, box, choice, group
+    before = [field.value for field in fields]
+    wrong = [
+        (color, [(300, 0, 0), (-1, 0, 0), (1, 2), "red", [None] * 3, 7]), (size, [0.0, 5.0, "1", math.nan, True]),
+        (name, ["n" * 5000, 3]), (choice, ["c", None, 1]), (group, ["z"]), (box, [(0, 20), (20, 1000)]),
+        (tick, [1, "yes"]),
+    ]  # fmt: skip
+    messages = [update(field, value=value) for field, values in wrong for value in values]
+    messages += [update(size, update_cb=[]), update(size, value=2.0, visible=False), update(size)]
+    views = [("fov", math.nan), ("fov", 0.0), ("fov", 4.0), ("aspect", 1e9), ("aspect", 0), ("wxyz", [0] * 4)]
+    views += [("position", [math.inf, 0, 0]), ("position", [0.0]), ("look_at", "abc"), ("up_direction", None)]
+    messages += [CAMERA | {key: value} for key, value in views]
+    messages += [{"type": "GuiUpdateMessage", "id": "gone", "updates": {"value": 1}}, {"type": "Nothing"}, {}, [], 7]
+    left = []
+    server.on_client_disconnect(left.append)
+    with connect(server) as client:
+        client.send(msgspec.msgpack.encode(CAMERA))
+        client.send(b"\xc1 no message")
+        client.send("text")
+        for message in messages:
+            client.send(msgspec.msgpack.encode(message))
+        client.send(msgspec.msgpack.encode(update(size, value=3)))
+        wait_for(lambda: size.value == 3)
+        (connected,) = server.get_clients().values()
+        assert (connected.camera.fov, connected.camera.aspect, *connected.camera.wxyz) == (1.0, 1.5, 1, 0, 0, 0)
+        assert [field.value for field in fields] == before
+        assert size.visible
+    wait_for(lambda: left)
+
+
+def update(field: Any, **properties: Any) -> dict[str, Any]:
+    """The message of a client that changes an element; viser 0.2 calls its number `id`, viser 1 `uuid`."""
+    key = "uuid" if hasattr(field._impl, "uuid") else "id"
+    return {"type": "GuiUpdateMessage", key: getattr(field._impl, key), "updates": properties}
+
+
+def test_a_flood_waits_in_its_connection_and_keeps_its_order() -> None:
+    """200 messages at 1000 a second take 0.2 s; the first of them are not held up."""
+    messages, handed = [CAMERA | {"fov": 1 + number / 1000} for number in range(200)], []
+
+    class Connection:
+        async def recv(self) -> bytes:
+            return msgspec.msgpack.encode(messages.pop(0))
+
+    start = time.monotonic()
+    with pytest.raises(IndexError):
+        asyncio.run(
+            viser_guard._consume(
+                Connection(), lambda message: handed.append((message.fov, time.monotonic() - start)), Message
+            )
+        )
+    fovs, seconds = zip(*handed)
+    assert fovs == tuple(1 + number / 1000 for number in range(200))
+    assert seconds[48] < 0.1 < 0.19 <= seconds[199]
+
+
+def test_two_clients_edit_at_once_and_agree(viewer) -> None:
+    """Both send fifty values of their own element, whose order viser 0.2 does not keep, and after a while another."""
+    control, server = viewer.pipeline.object_control, viewer.viser_server
+    panel, id = control.panel, control.current.value.objects[0].id
+    control.editor.ask(control.editor.select, [id])
+
+    def agreed() -> tuple[tuple[int, ...], str] | None:
+        """Colour and name of the object, if the panel shows them and nothing waits."""
+        edit = control.current.value.edit
+        color = tuple(round(255 * channel) for channel in edit.colors.get(id, ()))
+        shown = panel.color.value, panel.name.value
+        return shown if shown == (color, edit.names.get(id)) and not control.editor.waiting else None
+
+    with connect(server) as one, connect(server) as other:
+        for client in (one, other):
+            client.send(msgspec.msgpack.encode(CAMERA))
+        wait_for(lambda: len(server.get_clients()) == 2 and panel.name.value)
+        for number in range(50):
+            one.send(msgspec.msgpack.encode(update(panel.color, value=(number, 0, 0))))
+            other.send(msgspec.msgpack.encode(update(panel.name, value=f"ball {number}")))
+        wait_for(agreed)
+        one.send(msgspec.msgpack.encode(update(panel.color, value=(7, 8, 9))))
+        other.send(msgspec.msgpack.encode(update(panel.name, value="the last")))
+        wait_for(lambda: agreed() == ((7, 8, 9), "the last"))
+
+
+def wait_for(condition) -> None:
+    """Wait until something is so, for five seconds at most."""
+    end = time.monotonic() + 5
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert condition()
+
+
+def test_viewers_listen_on_this_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for method in (disconerf, disconerf_small):
+        assert method.config.viewer.websocket_host == "127.0.0.1"
+
+    def opened(*arguments: str) -> str:
+        """The host after `ns-viewer` opened a run of ours."""
+        monkeypatch.setattr(run_viewer, "eval_setup", lambda *_, **__: compat_viewer.listen_here() or 1 / 0)
+        monkeypatch.setattr("sys.argv", ["ns-viewer", *arguments])
+        command = run_viewer.RunViewer(Path("config.yml"))
+        with pytest.raises(ZeroDivisionError):
+            command.main()
+        return command.viewer.websocket_host
+
+    assert opened() == "127.0.0.1"
+    assert opened("--viewer.websocket-host", "0.0.0.0") == "0.0.0.0"
+    assert opened("--viewer.websocket_host=0.0.0.0") == "0.0.0.0"
+
+
+def test_the_risk_of_another_host_is_said(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
+    monkeypatch.setattr(compat_viewer.CONSOLE, "log", told.append)
+    compat_viewer.warn_of_strangers(ViewerConfig(websocket_host="127.0.0.1"))
+    assert told == []
+    compat_viewer.warn_of_strangers(ViewerConfig(websocket_host="0.0.0.0", websocket_port=7010))
+    assert "listens on 0.0.0.0" in told[0] and "ssh -L 7010:localhost:7010" in told[0]
