@@ -9,6 +9,7 @@ import torch
 from helpers import assert_close
 
 from disconerf_ns.scene.similarity import Similarity
+from disconerf_ns.small_json import Value
 
 HALF = math.sqrt(0.5)
 QUARTER_TURN = (HALF, 0.0, 0.0, HALF)
@@ -44,8 +45,8 @@ def test_no_similarity(spoil) -> None:
 
 
 def test_json() -> None:
-    assert Similarity.of_json(SKEWED.as_json()) == SKEWED
-    assert Similarity.of_json({}) == Similarity()
+    assert Similarity.of_json(Value(SKEWED.as_json())) == SKEWED
+    assert Similarity.of_json(Value({})) == Similarity()
 
 
 @pytest.mark.parametrize(
@@ -62,4 +63,4 @@ def test_json() -> None:
 )
 def test_what_is_no_similarity_is_refused(content, said: str) -> None:
     with pytest.raises(ValueError, match=said.replace("[", r"\[")):
-        Similarity.of_json(content)
+        Similarity.of_json(Value(content))

@@ -86,6 +86,8 @@ class Objects:
 
         from disconerf_ns.discovery.report import load_report
 
+        file = self.load_config.parent / "masks.json"
+        report = load_report(file) if file.exists() else None
         edit, objects, measured = measured_objects(self.load_config, self.granularity)
         console = Console(width=min(max(Console().width, WIDTH), WIDTH))
         if not objects:
@@ -94,9 +96,8 @@ class Objects:
         console.print(table_of(objects, measured, capture_frame(self.load_config).scale, edit.hidden))
         if not measured:
             console.print("objects: sizes come with the run's first checkpoint.")
-        report = self.load_config.parent / "masks.json"
-        if report.exists():
-            for worst_table in _worst_tables(load_report(report)):
+        if report is not None:
+            for worst_table in _worst_tables(report):
                 console.print(worst_table)
 
 

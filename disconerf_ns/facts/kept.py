@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from disconerf_ns.errors import UserError
 from disconerf_ns.facts.measure import Measured
 from disconerf_ns.files import write_whole
 from disconerf_ns.scene.cut import shown_nodes
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.tree import ObjectTree
+from disconerf_ns.small_json import Value, small_json
 
 MEASURED = "measured.json"
 """Name of the file, beside config.yml."""
@@ -38,8 +40,8 @@ class KeptMeasurements:
         """What was measured of the objects that an edit shows; None if they were not measured yet."""
         wanted = _structure(edit, tree)
         for entry in self._entries():
-            if entry["structure"] == wanted:
-                return {ObjectId(int(id)): Measured.of_json(content) for id, content in entry["objects"].items()}
+            if entry["structure"].content == wanted:
+                return {ObjectId(int(id)): Measured.of_json(each) for id, each in entry["objects"].items()}
         return None
 
     def add(self, edit: Edit, tree: ObjectTree, measured: Mapping[ObjectId, Measured]) -> None:
@@ -49,14 +51,25 @@ class KeptMeasurements:
             OSError: the file cannot be written.
         """
         objects = {str(id): each.as_json() for id, each in measured.items()}
-        entries = [*self._entries(), {"structure": _structure(edit, tree), "objects": objects}]
+        entries = [
+            *(entry.content for entry in self._entries()),
+            {"structure": _structure(edit, tree), "objects": objects},
+        ]
         write_whole(self.path, json.dumps({**self._head, "scenes": entries[-MOST:]}))
 
-    def _entries(self) -> list[dict[str, Any]]:
+    def _entries(self) -> list[Value]:
+        """What is kept; nothing where the file is missing, broken or of another version: it is measured anew."""
         try:
-            content = json.loads(self.path.read_text())
-            return content["scenes"] if all(content[name] == self._head[name] for name in self._head) else []
-        except (OSError, ValueError, KeyError, TypeError):  # none yet, or of another version: it is measured anew
+            with small_json(self.path, "a file of measurements", "delete it.") as content:
+                if any(content[name].content != self._head[name] for name in self._head):
+                    return []
+                entries = content["scenes"].list(most=MOST)
+                for entry in entries:
+                    entry["structure"].object()
+                    for id, each in entry["objects"].items():
+                        int(id), Measured.of_json(each)
+                return entries
+        except UserError:
             return []
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 from pickle import UnpicklingError
@@ -15,6 +14,7 @@ from nerfstudio.models.nerfacto import NerfactoModel, NerfactoModelConfig
 from torch import Tensor
 
 from disconerf_ns.errors import UserError, reason
+from disconerf_ns.scene.frame_file import FRAME, read_frame
 
 PARTS = ("field.", "proposal_networks.", "camera_optimizer.")
 """Prefixes of the nerfacto parameters that make up the radiance field."""
@@ -49,7 +49,7 @@ def radiance_source(path: Path) -> RadianceSource:
         raise UserError(f"radiance field: {path} has no config.yml ({config_path} is missing). {option}")
     try:
         config = yaml.load(config_path.read_text(), Loader=yaml.Loader)
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f"radiance field: {config_path} cannot be read ({reason(error)}). {option}") from error
     if not isinstance(config, TrainerConfig) or not isinstance(config.pipeline.model, NerfactoModelConfig):
         raise UserError(f"radiance field: {config_path} is not a run of nerfacto. {option}")
@@ -75,12 +75,11 @@ def check_scene(source: RadianceSource, datamanager: VanillaDataManager) -> None
     Raises:
         UserError: the frames differ.
     """
-    transforms = source.config_path.parent / "dataparser_transforms.json"
+    transforms = source.config_path.parent / FRAME
     if not transforms.exists():
         return
-    source_frame, frame = json.loads(transforms.read_text()), datamanager.train_dataparser_outputs
-    same = torch.allclose(torch.tensor(source_frame["transform"]), frame.dataparser_transform.float().cpu(), atol=1e-4)
-    scale = source_frame["scale"]
+    (transform, scale), frame = read_frame(transforms), datamanager.train_dataparser_outputs
+    same = torch.allclose(transform.float(), frame.dataparser_transform.float().cpu(), atol=1e-4)
     if not same or abs(scale - float(frame.dataparser_scale)) > 1e-4 * abs(scale):
         raise UserError(
             f"radiance field: {source.config_path} puts the scene into another frame; pass the same dataparser and the "
@@ -96,12 +95,14 @@ def load_radiance(source: RadianceSource, model: NerfactoModel) -> None:
     """
     try:
         state = torch.load(source.checkpoint, map_location="cpu")["pipeline"]
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError, ValueError, UnpicklingError) as error:
+        if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+            raise ValueError("its pipeline is no table of tensors")
+    except (OSError, RuntimeError, LookupError, TypeError, EOFError, ValueError, UnpicklingError) as error:
         raise UserError(
             f"radiance field: {source.checkpoint} cannot be read ({reason(error)}); name "
             "another checkpoint with --pipeline.radiance-field."
         ) from error
-    state = {key.removeprefix("_model.").removeprefix("module."): value for key, value in state.items()}
+    state = {str(key).removeprefix("_model.").removeprefix("module."): value for key, value in state.items()}
     wanted = {key: value for key, value in model.state_dict().items() if key.startswith(PARTS)}
     misfits = [key for key, value in wanted.items() if key not in state or _shape(state[key]) != _shape(value)]
     if misfits:
