@@ -60,18 +60,6 @@ def config_of(file: Path) -> TrainerConfig:
     return config
 
 
-def check_granularity(command: str, granularity: float | None) -> None:
-    """Refuse a granularity that there is not.
-
-    Raises:
-        UserError: it is not from 0 to 1.
-    """
-    if granularity is not None and not 0 <= granularity <= 1:
-        raise UserError(
-            f"{command}: --granularity is {granularity}; it has to be from 0, the coarsest objects, to 1, the finest."
-        )
-
-
 def edit_of(config: Path, tree: ObjectTree, granularity: float | None = None, file: Path | None = None) -> Edit:
     """The edit in a run's folder, or an empty edit if there is none, said of the objects that it shows.
 

@@ -114,7 +114,7 @@ class Value:
             raise self.wrong(f"from {low} to {high}")
         return self.content
 
-    def number(self, low: float = -GREATEST, high: float = GREATEST) -> float:
+    def number(self, low: float | int = -GREATEST, high: float | int = GREATEST) -> float:
         """A finite number of a range."""
         if type(self.content) not in (int, float) or not abs(self.content) <= GREATEST:
             raise self.wrong("a number")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from disconerf_ns.cli.options import FRACTION, GRANULARITY, Range, check_options
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
-from disconerf_ns.runs import EditedRun, check_granularity, edit_of, manifest_of
+from disconerf_ns.runs import EditedRun, edit_of, manifest_of
 from disconerf_ns.scene.objects import ObjectId, SceneObject, load_manifest
 from disconerf_ns.small_json import small_json
 
@@ -63,11 +64,7 @@ class Name:
         Raises:
             UserError: an option is out of range, the words or the model cannot be read, or no object can be named.
         """
-        check_granularity("objects", self.granularity)
-        if self.views < 1:
-            raise UserError(f"objects: --views is {self.views}; it has to be 1 or more.")
-        if not 0 <= self.least_score <= 1:
-            raise UserError(f"objects: --least-score is {self.least_score}; it has to be from 0 to 1.")
+        check_options("objects", self, granularity=GRANULARITY, views=Range(1), least_score=FRACTION)
         if self.sentence.count("{}") != 1:
             raise UserError(f"objects: --sentence is {self.sentence!r}; it has to have one {{}} for the word.")
         from disconerf_ns.facts.naming import read_words

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from disconerf_ns.cli.measured import measured_objects
 from disconerf_ns.cli.naming import given_names
+from disconerf_ns.cli.options import GRANULARITY, check_options
 from disconerf_ns.errors import UserError
-from disconerf_ns.runs import capture_frame, check_granularity, edit_of, manifest_of, objects_of
+from disconerf_ns.runs import capture_frame, edit_of, manifest_of, objects_of
 from disconerf_ns.scene.arrangement import all_objects
 from disconerf_ns.scene.objects import load_manifest
 
@@ -53,7 +54,7 @@ class Objects:
             UserError: the run has no objects, its files cannot be read, an option is out of range, or two options
                 exclude each other.
         """
-        check_granularity("objects", self.granularity)
+        check_options("objects", self, granularity=GRANULARITY)
         if self.tree and self.json:
             raise UserError("objects: --tree and --json exclude each other; choose one of them.")
         if self.tree:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ class KeptMeasurements:
         wanted = _structure(edit, tree)
         for entry in self._entries():
             if entry["structure"].content == wanted:
-                return {ObjectId(int(id)): Measured.of_json(each) for id, each in entry["objects"].items()}
+                return _measured(entry)
         return None
 
     def add(self, edit: Edit, tree: ObjectTree, measured: Mapping[ObjectId, Measured]) -> None:
@@ -57,7 +57,7 @@ class KeptMeasurements:
         ]
         write_whole(self.path, json.dumps({**self._head, "scenes": entries[-MOST:]}))
 
-    def _entries(self) -> list[Value]:
+    def _entries(self) -> Sequence[Value]:
         """What is kept; nothing where the file is missing, broken or of another version: it is measured anew."""
         try:
             with small_json(self.path, "a file of measurements", "delete it.") as content:
@@ -65,9 +65,7 @@ class KeptMeasurements:
                     return []
                 entries = content["scenes"].list(most=MOST)
                 for entry in entries:
-                    entry["structure"].object()
-                    for id, each in entry["objects"].items():
-                        int(id), Measured.of_json(each)
+                    _measured(entry)
                 return entries
         except UserError:
             return []
@@ -77,6 +75,11 @@ def newest_checkpoint(config: Path) -> Path | None:
     """The newest checkpoint of a run; None before the first is saved."""
     saved = sorted((config.parent / "nerfstudio_models").glob("step-*.ckpt"))
     return saved[-1] if saved else None
+
+
+def _measured(entry: Value) -> dict[ObjectId, Measured]:
+    entry["structure"].object()
+    return {ObjectId(int(id)): Measured.of_json(each) for id, each in entry["objects"].items()}
 
 
 def _structure(edit: Edit, tree: ObjectTree) -> dict[str, Any]:
