@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -116,8 +117,10 @@ class Value:
 
     def number(self, low: float | int = -GREATEST, high: float | int = GREATEST) -> float:
         """A finite number of a range."""
-        if type(self.content) not in (int, float) or not abs(self.content) <= GREATEST:
+        if type(self.content) not in (int, float):
             raise self.wrong("a number")
+        if type(self.content) is float and not math.isfinite(self.content):
+            raise self.wrong("a finite number")
         if not low <= self.content <= high:
             raise self.wrong(f"from {low:g} to {high:g}")
         return float(self.content)

@@ -38,6 +38,8 @@ class History:
         if self.file.exists():
             with small_json(self.file, "a history of edits", "move it away.") as content:
                 states = content["states"].list(most=STEPS)
+                if not states:
+                    raise content["states"].wrong("a list of edits")
                 for state in states:
                     if state.content is not None:
                         Edit.of_json(state)

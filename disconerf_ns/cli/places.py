@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from disconerf_ns.cli.edits import Change, One, Some, called, listed
-from disconerf_ns.cli.options import ANY, FRACTION, POSITIVE, check_options
+from disconerf_ns.cli.options import ANY, FRACTION, Range, check_options
 from disconerf_ns.errors import UserError
 from disconerf_ns.runs import capture_frame
 
@@ -36,7 +36,7 @@ class Move(Change):
         Raises:
             UserError: there is no such object, nothing would move, or a number cannot be.
         """
-        check_options("objects", self, by=ANY, turn=ANY, scale=POSITIVE)
+        check_options("objects", self, by=ANY, turn=ANY, scale=Range(1e-6, 1e6))
         if (*self.by, self.turn, self.scale) == (0.0, 0.0, 0.0, 0.0, 1.0):
             raise UserError("objects: nothing would move; pass --by X Y Z, --turn DEGREES or --scale FACTOR.")
         edit, tree = self._opened()

@@ -191,7 +191,8 @@ class Render:
         looked_at = track(objects, "looking at every object", disable=len(objects) == 1, transient=True)
         shots = [make(scene, each, photographs, frames, size, among) for each in looked_at]
         for each, shot in zip(objects, shots):
-            print(f"render: {each.label}: {shot.remark}.")
+            if shot.remark:
+                print(f"render: {each.label}: {shot.remark}.")
         return shots
 
     def _frames(self, scene: ArrangedScene, shots: list[Shot]) -> Iterator[UInt8[np.ndarray, "height width channels"]]:

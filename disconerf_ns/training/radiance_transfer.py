@@ -94,9 +94,10 @@ def load_radiance(source: RadianceSource, model: NerfactoModel) -> None:
         UserError: the checkpoint cannot be read or does not fit the model.
     """
     try:
-        state = torch.load(source.checkpoint, map_location="cpu")["pipeline"]
+        content = torch.load(source.checkpoint, map_location="cpu")
+        state = content.get("pipeline") if isinstance(content, dict) else None
         if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-            raise ValueError("its pipeline is no table of tensors")
+            raise ValueError("it has no table of tensors `pipeline`")
     except (OSError, RuntimeError, LookupError, TypeError, EOFError, ValueError, UnpicklingError) as error:
         raise UserError(
             f"radiance field: {source.checkpoint} cannot be read ({reason(error)}); name "
