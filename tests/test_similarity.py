@@ -55,7 +55,7 @@ def test_json() -> None:
         ([], "not a JSON object"),
         ({"rotate": 1}, "unknown entry 'rotate'"),
         ({"scale": 0}, "not from 1e-09 to 1e+09"),
-        ({"scale": math.inf}, "not a number"),
+        ({"scale": math.inf}, "not a finite number"),
         ({"rotation": [1, 0, 0]}, "not a list of 4"),
         ({"rotation": [2, 0, 0, 0]}, "has length 2"),
         ({"translation": [1, 2, "x"]}, "translation[2] is 'x', not a number"),
