@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from disconerf_ns.errors import UserError, reason
+from disconerf_ns.errors import UserError
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.runs import capture_frame, load_pipeline
 from disconerf_ns.scene.arranged import ArrangedScene, Guest
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import SceneObject
-from disconerf_ns.scene.similarity import Similarity, numbers, vector
+from disconerf_ns.scene.similarity import LARGEST, Similarity, vector
+from disconerf_ns.small_json import Value, small_json
 
 ENTRIES = ("run", "object", "name", "place", "at", "turn", "scale")
 """Entries of an object in a composition's file."""
@@ -70,80 +69,43 @@ class Composition:
         """
         if not file.is_file():
             raise UserError(f"there is no {file}; name the JSON file of a composition, which README describes.")
-        try:
-            content = json.loads(file.read_text())
-            if not isinstance(content, dict):
-                raise ValueError("it is not a JSON object")
-            _known(content, ("version", "scene", "keep", "objects"))
-            if "scene" not in content:
-                raise ValueError("it has no scene, the config.yml of the run that is the place")
-            things = content.get("objects", [])
-            if not isinstance(things, list) or len(things) > MOST:
-                raise ValueError(f"its objects are not a list of at most {MOST}")
-            keep = content.get("keep")
-            if not things and keep == []:
+        with small_json(file, "a composition", "README has an example.") as content:
+            content.object(("version", "scene", "keep", "objects"))
+            things, keep = content.get("objects", []).list(most=MOST), content.get("keep", None)
+            if not things and keep.content == []:
                 raise ValueError("it keeps nothing and names no objects, so there is nothing to show")
-            if keep is not None and not (isinstance(keep, list) and all(isinstance(name, str) for name in keep)):
-                raise ValueError(f"its keep is {keep!r}, not a list of names")
             return cls(
                 file,
-                _run(file, content["scene"], "its scene"),
-                None if keep is None else tuple(keep),
-                tuple(_thing(file, number, thing) for number, thing in enumerate(things, 1)),
+                _run(file, content["scene"]),
+                None if keep.content is None else tuple(name.text() for name in keep.list()),
+                tuple(_thing(file, thing) for thing in things),
             )
-        except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"{file}: not a composition ({reason(error)}).") from error
 
 
-def _known(content: dict[str, Any], entries: tuple[str, ...]) -> None:
-    if unknown := content.keys() - set(entries):
-        raise ValueError(f"it has an unknown entry {min(unknown)!r}; known are {', '.join(entries)}")
-
-
-def _run(file: Path, content: Any, what: str) -> Path:
-    if not isinstance(content, str):
-        raise ValueError(f"{what} is {content!r}, not the path of a run's config.yml")
-    path = (file.parent / content).resolve()
+def _run(file: Path, value: Value) -> Path:
+    path = (file.parent / value.text()).resolve()
     config = path / "config.yml" if path.is_dir() else path
     if not config.is_file():
-        raise ValueError(f"{what} is {content}, where there is no config.yml of a run")
+        raise value.wrong("the config.yml of a run")
     return config
 
 
-def _thing(file: Path, number: int, content: Any) -> Thing:
-    try:
-        if not isinstance(content, dict):
-            raise ValueError("it is not a JSON object")
-        _known(content, ENTRIES)
-        for entry in ("run", "object"):
-            if entry not in content:
-                raise ValueError(f"it has no {entry}")
-        name = str(content["object"]) if type(content["object"]) is int else content["object"]
-        if not isinstance(name, str):
-            raise ValueError(f"its object is {name!r}, not a name or a number")
-        if ("place" in content) == ("at" in content):
-            raise ValueError("it has both a place and an at" if "at" in content else "it has no place and no at")
-        if "place" in content and ("turn" in content or "scale" in content):
-            raise ValueError("its turn and scale are parts of its place")
-        x, y, z = numbers(content.get("at", [0, 0, 0]), 3, "at")
-        return Thing(
-            _run(file, content["run"], "its run"),
-            name,
-            str(content.get("name", name)),
-            Similarity.of_json(content["place"]) if "place" in content else None,
-            (x, y, z) if "at" in content else None,
-            numbers([content.get("turn", 0.0)], 1, "turn")[0],
-            _positive(content.get("scale", 1.0)),
-        )
-    except ValueError as error:
-        raise ValueError(f"object {number}: {error}") from error
-
-
-def _positive(value: Any) -> float:
-    (scale,) = numbers([value], 1, "scale")
-    if not scale > 0:
-        raise ValueError(f"its scale is {scale}, which is not larger than 0")
-    return scale
+def _thing(file: Path, value: Value) -> Thing:
+    content, named = value.object(ENTRIES).content, value["object"]
+    name = str(named.whole()) if type(named.content) is int else named.text()
+    if ("place" in content) == ("at" in content):
+        raise ValueError(f"{value.place} has {'both a place and an at' if 'at' in content else 'no place and no at'}")
+    if "place" in content and ("turn" in content or "scale" in content):
+        raise ValueError(f"the turn and scale of {value.place} are parts of its place")
+    return Thing(
+        _run(file, value["run"]),
+        name,
+        value.get("name", name).text(),
+        Similarity.of_json(value["place"]) if "place" in content else None,
+        value["at"].vector() if "at" in content else None,
+        value.get("turn", 0.0).number(),
+        value.get("scale", 1.0).number(1 / LARGEST, LARGEST),
+    )
 
 
 @dataclass(frozen=True)

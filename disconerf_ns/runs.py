@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-import torch
-
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.scene.arrangement import all_objects, arrange
 from disconerf_ns.scene.cut import said_of_shown, shown_nodes
 from disconerf_ns.scene.edit import EDIT, Edit
+from disconerf_ns.scene.frame_file import FRAME, read_frame
 from disconerf_ns.scene.objects import SceneObject, find_object, load_manifest
 from disconerf_ns.scene.similarity import Similarity, scene_to_capture
 from disconerf_ns.scene.tree import ObjectTree
@@ -34,7 +32,7 @@ def manifest_of(config: Path) -> Path:
     """
     if config.suffix != ".yml" or not config.is_file():
         kind = "is a folder" if config.is_dir() else "is not the config.yml of a run"
-        raise UserError(f"objects: {config} {kind}; pass the run's config.yml with --load-config.")
+        raise UserError(f"--load-config: {config} {kind}; pass the run's config.yml.")
     path = config.parent / "objects.json"
     if not path.exists():
         raise UserError(
@@ -56,23 +54,11 @@ def config_of(file: Path) -> TrainerConfig:
 
     try:
         config = read_config(file)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: not the config.yml of a run ({reason(error)}).") from error
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{file}: not the config.yml of a run ({reason(error)}); ns-train writes it.") from error
     if not isinstance(config, TrainerConfig):
         raise UserError(f"{file}: not the config.yml of a run, which ns-train writes.")
     return config
-
-
-def check_granularity(command: str, granularity: float | None) -> None:
-    """Refuse a granularity that there is not.
-
-    Raises:
-        UserError: it is not from 0 to 1.
-    """
-    if granularity is not None and not 0 <= granularity <= 1:
-        raise UserError(
-            f"{command}: --granularity is {granularity}; it has to be from 0, the coarsest objects, to 1, the finest."
-        )
 
 
 def edit_of(config: Path, tree: ObjectTree, granularity: float | None = None, file: Path | None = None) -> Edit:
@@ -118,7 +104,11 @@ def open_run(
     """
     from nerfstudio.utils.eval_utils import eval_setup
 
-    config_of(config)
+    from disconerf_ns.config import DiscoNerfPipelineConfig
+
+    said = config_of(config)
+    if not isinstance(said.pipeline, DiscoNerfPipelineConfig):
+        raise UserError(f"{config}: a run of {said.method_name}, which has no objects; name a disconerf run.")
     opened, loaded, _, step = eval_setup(config, test_mode=test_mode)
     return opened, cast("DiscoNerfPipeline", loaded), step
 
@@ -199,15 +189,12 @@ def capture_frame(config: Path) -> Similarity:
     Raises:
         UserError: the run's dataparser_transforms.json is missing, or it is not what ns-train writes.
     """
-    path = config.parent / "dataparser_transforms.json"
+    path = config.parent / FRAME
+    frame = read_frame(path)
     try:
-        content = json.loads(path.read_text())
-        return scene_to_capture(torch.tensor(content["transform"], dtype=torch.float64), float(content["scale"]))
-    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
-        raise UserError(
-            f"{path}: the frame of the capture cannot be read ({reason(error)}); ns-train writes this file beside "
-            "config.yml."
-        ) from error
+        return scene_to_capture(frame.transform, frame.scale)
+    except ValueError as error:
+        raise UserError(f"{path}: the frame of the capture cannot be undone ({error}); train the run anew.") from error
 
 
 def read_splats(path: Path) -> tuple[Splats, Similarity | None]:

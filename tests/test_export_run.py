@@ -16,6 +16,7 @@ from disconerf_ns.cli import main
 from disconerf_ns.runs import capture_frame, objects_of
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.similarity import Similarity
+from disconerf_ns.small_json import Value
 
 CENTRE, RADIUS, COLOR = BALLS[1]
 
@@ -82,7 +83,7 @@ def test_a_moved_ball_is_exported_where_it_stands(run: Run, tmp_path: Path) -> N
     assert np.median(distances) == pytest.approx(2 * RADIUS, rel=0.15)
     assert row["box"]["size"][2] == pytest.approx(4 * RADIUS, rel=0.3)
     (copy,) = row["copies"]
-    assert Similarity.of_json(copy).close_to(Similarity(translation=(0.0, 0.0, 2.0)), 1e-4)
+    assert Similarity.of_json(Value(copy)).close_to(Similarity(translation=(0.0, 0.0, 2.0)), 1e-4)
 
 
 @pytest.mark.parametrize(

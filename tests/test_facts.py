@@ -27,6 +27,7 @@ from disconerf_ns.scene.objects import ObjectId, load_manifest, save_manifest
 from disconerf_ns.scene.occupancy import Occupancy
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.solid import OPAQUE, Solid, UprightBox
+from disconerf_ns.small_json import Value
 
 SPACE = Contraction(torch.tensor([[-4.0] * 3, [4.0] * 3]), None)
 
@@ -87,9 +88,9 @@ def test_facts_are_told_in_the_frame_of_the_capture(scene_now: ArrangedScene) ->
     document = listing([each], {each.id: known}, frame, edit, {each.id: 0.5})
     row = document["objects"][0]
     assert row["hidden"] and row["title_score"] == 0.5
-    assert Similarity.of_json(row["places"][0]).close_to(Similarity(translation=(0.0, -6.0, 0.0)))
+    assert Similarity.of_json(Value(row["places"][0])).close_to(Similarity(translation=(0.0, -6.0, 0.0)))
     assert document["frame"]["up"] == pytest.approx([0, -1, 0], abs=1e-6)
-    assert Similarity.of_json(document["frame"]["scene_to_capture"]).close_to(frame)
+    assert Similarity.of_json(Value(document["frame"]["scene_to_capture"])).close_to(frame)
     assert row["volume"] == pytest.approx(40) and row["centre"] == pytest.approx([1, 0, 2], abs=1e-6)
     assert row["box"]["size"] == pytest.approx([6, 4, 2]) and row["box"]["centre"] == pytest.approx(
         [1, -2, 0], abs=1e-6
@@ -227,7 +228,7 @@ def test_the_manifest_of_a_run_says_in_which_frame_its_boxes_are(run: Run, tmp_p
     save_manifest(pipeline.model.current.value.all_objects, tree, 479, path, frame)
     content = json.loads(path.read_text())
     assert content["version"] == 2 and content["frame"]["boxes"] == "scene"
-    assert Similarity.of_json(content["frame"]["scene_to_capture"]).close_to(frame)
+    assert Similarity.of_json(Value(content["frame"]["scene_to_capture"])).close_to(frame)
     assert [(row["id"], row["slots"]) for row in content["objects"]] == [
         (node.node, sorted(tree.leaves(node.node))) for node in load_manifest(path).discovered
     ]

@@ -246,7 +246,7 @@ def test_frames_are_compared(tmp_path: Path) -> None:
         assert not same_frame(tmp_path, here)
     for damaged in ("", "{", "[]", '{"transform": "x", "scale": 1}', '{"transform": [[1]], "scale": null}'):
         file.write_text(damaged)
-        with pytest.raises(UserError, match="is no frame of a scene"):
+        with pytest.raises(UserError, match="dataparser_transforms.json"):
             same_frame(tmp_path, here)
 
 

@@ -171,11 +171,11 @@ def test_an_edit_of_places_and_colours_survives_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("places", "said"),
     [
-        ({"1": {}}, "not a list of places"),
+        ({"1": {}}, r"places\.1 is an object of 0 entries, not a list"),
         ({"1": []}, "empty list of places"),
-        ({"1": [{}] * 65}, "65 places, more than 64"),
+        ({"1": [{}] * 65}, "a list of 65, not a list of at most 64"),
         ({"9": [{}]}, "about object 9"),
-        ({"1": [{"scale": -1}]}, "not larger than 0"),
+        ({"1": [{"scale": -1}]}, "scale is -1, not from"),
     ],
 )
 def test_places_that_cannot_be(tmp_path: Path, places, said: str) -> None:

@@ -20,6 +20,7 @@ from disconerf_ns.scene.recolor import (
     recolor_of_json,
     recolored,
 )
+from disconerf_ns.small_json import Value
 
 RGB = torch.rand(50, 3, generator=torch.Generator().manual_seed(0))
 
@@ -52,14 +53,14 @@ def test_hues_add_up() -> None:
 
 @pytest.mark.parametrize("recolor", [(0.1, 0.2, 0.3), Hue(30.0), Channels("brg")])
 def test_json(recolor) -> None:
-    assert recolor_of_json(recolor_as_json(recolor)) == recolor
+    assert recolor_of_json(Value(recolor_as_json(recolor))) == recolor
     assert recolor_fault(recolor) is None
 
 
 @pytest.mark.parametrize("content", [{"hue": "red"}, {"hue": True}, {"hue": 1, "channels": "rgb"}, [1, 2], "red", {}])
 def test_what_is_no_colour_is_refused(content) -> None:
-    with pytest.raises(ValueError, match="is not a colour"):
-        recolor_of_json(content)
+    with pytest.raises(ValueError, match="not a (colour|number)"):
+        recolor_of_json(Value(content))
 
 
 @pytest.mark.parametrize(

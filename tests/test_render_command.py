@@ -121,7 +121,7 @@ def test_frames_are_shared_by_devices(run: Run, tmp_path: Path, monkeypatch) -> 
         (["--background", "transparent"], "mp4 cannot be transparent; choose --format webm"),
         (["--background", "scene", "--ground", "shadow"], "--ground shadow is for objects alone"),
         (["--background", "scene", "--path", "training", "--grid"], "--contact-sheet and --grid show films of objects"),
-        (["--camera-path", "no.json"], "no.json: not a camera path (FileNotFoundError"),
+        (["--camera-path", "no.json"], "no.json: not a camera path (No such file or directory)"),
         (["--camera-path", "no.json", "--path", "spiral"], "--camera-path and --path spiral both say"),
         (["--objects", "99"], "there is no 99; the scene has object_00"),
         (["--output-dir", "/proc/films"], "/proc/films cannot be written"),

@@ -44,6 +44,7 @@ from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.similarity import Similarity
+from disconerf_ns.small_json import Value
 
 TURN = Similarity(2.0, (0.5, 0.5, -0.5, 0.5), (1.0, -2.0, 3.0))
 TILT = Similarity.about((0.2, 0.1, 0.0), turn=(math.cos(0.4), math.sin(0.4) * 0.6, 0.0, math.sin(0.4) * 0.8), scale=0.7)
@@ -582,7 +583,7 @@ def test_a_file_is_taken_apart_in_any_frame(
     )  # fmt: skip
     assert [each["name"] for each in turned_manifest["objects"]] == ["object_01", "rest"]
     ball = read_ply(tmp_path / "turned" / turned_manifest["objects"][0]["file"])
-    back = Similarity.of_json(turned_manifest["to_capture"]).points(ball.means)
+    back = Similarity.of_json(Value(turned_manifest["to_capture"])).points(ball.means)
     torch.testing.assert_close(back, ball.means * torch.tensor([-1.0, -1.0, 1.0]), rtol=0, atol=1e-5)
     assert fit(scattered(back), whole.means, PLAIN).on_surface > 0.9
 

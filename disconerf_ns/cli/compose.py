@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from disconerf_ns.errors import UserError
+from disconerf_ns.cli.options import PORT, Range, check_options
 from disconerf_ns.files import check_writable
 
 if TYPE_CHECKING:
@@ -51,10 +51,8 @@ class Compose:
         Raises:
             UserError: the file is no composition, a run cannot be loaded, or an option is out of range.
         """
-        for option in ("resolution", "frames", "fps", "viewer_port"):
-            value = getattr(self, option)
-            if value is not None and value < 1:
-                raise UserError(f"compose: --{option.replace('_', '-')} is {value}; it has to be 1 or more.")
+        one = Range(1)
+        check_options("compose", self, resolution=one, frames=one, fps=one, viewer_port=PORT)
         if not self.viewer:
             check_writable(self.output_dir, "choose another --output-dir.")
 

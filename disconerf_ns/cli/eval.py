@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from disconerf_ns.cli.options import GRANULARITY, Range, check_options
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable, write_whole
 from disconerf_ns.masks.placement import Orientation
-from disconerf_ns.runs import check_granularity, manifest_of, open_run
+from disconerf_ns.runs import manifest_of, open_run
 from disconerf_ns.scene.tree import DEFAULT
 
 
@@ -131,9 +132,7 @@ class Eval:
             raise UserError(
                 f"eval: --save would overwrite the true labels in {self.ground_truth}; name another folder."
             )
-        check_granularity("eval", self.granularity)
-        if self.downscale < 1:
-            raise UserError(f"eval: --downscale is {self.downscale}; it has to be 1 or more.")
+        check_options("eval", self, granularity=GRANULARITY, downscale=Range(1))
 
 
 def print_scores(scores: Mapping[str, Mapping[str, float]], views: int) -> None:

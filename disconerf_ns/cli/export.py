@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from disconerf_ns.cli.options import GRANULARITY, POSITIVE, Range, check_options
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable
-from disconerf_ns.runs import EditedRun, capture_frame, check_granularity
+from disconerf_ns.runs import EditedRun, capture_frame
 
 
 @dataclass
@@ -114,25 +115,14 @@ class Export:
         print(f"export: {written} object{'s' if written != 1 else ''}; {self.output_dir / MANIFEST} lists them.")
 
     def _check(self) -> None:
-        least = {
-            "resolution": 8,
-            "faces": 0,
-            "texture": 0,
-            "points": 1,
-            "thumbnail_size": 16,
-            "hulls": 1,
-            "downscale": 1,
-        }
-        for option, number in least.items():
-            if getattr(self, option) < number:
-                name = option.replace("_", "-")
-                raise UserError(f"export: --{name} is {getattr(self, option)}; it has to be {number} or more.")
+        none, one = Range(0), Range(1)
+        check_options(
+            "export", self, resolution=Range(8), faces=none, texture=none, points=one, thumbnail_size=Range(16),
+            hulls=one, downscale=one, metres_per_unit=POSITIVE, granularity=GRANULARITY,
+        )  # fmt: skip
         for option in ("what", "formats"):
             if not getattr(self, option):
                 raise UserError(f"export: --{option} is empty; name something to write, or leave the option out.")
-        if self.metres_per_unit is not None and not 0 < self.metres_per_unit < float("inf"):
-            raise UserError(f"export: --metres-per-unit is {self.metres_per_unit}; it has to be larger than 0.")
-        check_granularity("export", self.granularity)
         check_writable(self.output_dir, "name another folder with --output-dir.")
         if "usdz" in self.what:
             from disconerf_ns.export.usd import check_usd

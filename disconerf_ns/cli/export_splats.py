@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from disconerf_ns.cli.options import GRANULARITY, Range, check_options
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable
-from disconerf_ns.runs import EditedRun, check_granularity
+from disconerf_ns.runs import EditedRun
 
 if TYPE_CHECKING:
     from disconerf_ns.api import Scene
@@ -99,17 +100,13 @@ class ExportSplats:
         print(f"export splats: {len(written)} PLY files of {len(owned.splats):,} gaussians are in {self.output_dir}")
 
     def _check_options(self) -> None:
-        for option in ("gaussians", "rays"):
-            if getattr(self, option) < 1:
-                raise UserError(f"export splats: --{option} is {getattr(self, option)}; it has to be 1 or more.")
-        if not 0 <= self.degree <= 3:
-            raise UserError(f"export splats: --degree is {self.degree}; it has to be from 0 to 3.")
+        one = Range(1)
+        check_options("export splats", self, gaussians=one, rays=one, degree=Range(0, 3), granularity=GRANULARITY)
         if self.splats is not None and not self.splats.exists():
             raise UserError(
                 f"export splats: there is no {self.splats}; pass a PLY file of gaussians or a splatfacto run with "
                 "--splats, or leave it out to sample gaussians from the radiance field."
             )
-        check_granularity("export splats", self.granularity)
 
     def _sampled(self, scene: Scene) -> tuple[OwnedSplats, Similarity, str]:
         from rich.progress import track

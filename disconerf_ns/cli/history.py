@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from disconerf_ns.errors import UserError, reason
+from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
 from disconerf_ns.scene.edit import EDIT, Edit
 from disconerf_ns.scene.tree import ObjectTree
+from disconerf_ns.small_json import small_json
 
 HISTORY = "edit_history.json"
 """Name of the file, beside edit.json."""
@@ -35,11 +36,15 @@ class History:
         """Contents of edit.json; None where there was no such file."""
         self.now = -1
         if self.file.exists():
-            try:
-                content = json.loads(self.file.read_text())
-                self.states, self.now = list(content["states"]), int(content["now"])
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise UserError(f"{self.file}: no history of edits ({reason(error)}); move it away.") from error
+            with small_json(self.file, "a history of edits", "move it away.") as content:
+                states = content["states"].list(most=STEPS)
+                if not states:
+                    raise content["states"].wrong("a list of edits")
+                for state in states:
+                    if state.content is not None:
+                        Edit.of_json(state)
+                self.states = [state.content for state in states]
+                self.now = content["now"].whole(0, len(states) - 1)
         current = self._content()
         if not self.states or self.states[self.now] != current:
             self._append(current)

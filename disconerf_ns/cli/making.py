@@ -22,6 +22,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from disconerf_ns.cli.options import Range, check_options
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable, sweep
 from disconerf_ns.masks.crew import Job, crew
@@ -49,8 +50,7 @@ class Work:
         Raises:
             UserError: it is.
         """
-        if self.workers < 1:
-            raise UserError(f"masks: --workers is {self.workers}; it has to be 1 or more.")
+        check_options("masks", self, workers=Range(1))
 
 
 def make_masks(proposer: Any, jobs: Sequence[Job], store: MaskStore, manifest: dict[str, Any], work: Work) -> list[str]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from disconerf_ns.errors import UserError, reason
+from disconerf_ns.cli.options import FRACTION, GRANULARITY, Range, check_options
+from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
-from disconerf_ns.runs import EditedRun, check_granularity, edit_of, manifest_of
+from disconerf_ns.runs import EditedRun, edit_of, manifest_of
 from disconerf_ns.scene.objects import ObjectId, SceneObject, load_manifest
+from disconerf_ns.small_json import small_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,11 +64,7 @@ class Name:
         Raises:
             UserError: an option is out of range, the words or the model cannot be read, or no object can be named.
         """
-        check_granularity("objects", self.granularity)
-        if self.views < 1:
-            raise UserError(f"objects: --views is {self.views}; it has to be 1 or more.")
-        if not 0 <= self.least_score <= 1:
-            raise UserError(f"objects: --least-score is {self.least_score}; it has to be from 0 to 1.")
+        check_options("objects", self, granularity=GRANULARITY, views=Range(1), least_score=FRACTION)
         if self.sentence.count("{}") != 1:
             raise UserError(f"objects: --sentence is {self.sentence!r}; it has to have one {{}} for the word.")
         from disconerf_ns.facts.naming import read_words
@@ -171,14 +169,16 @@ def given_names(config: Path) -> dict[ObjectId, GivenName]:
     path = config.parent / NAMES
     if not path.exists():
         return {}
-    try:
-        rows = json.loads(path.read_text())["names"]
+    with small_json(path, "the names that a model gave", "move it away.") as content:
         return {
-            ObjectId(int(id)): GivenName(row["name"], row["word"], row["score"], tuple(row["views"]))
-            for id, row in rows.items()
+            ObjectId(int(id)): GivenName(
+                row["name"].text(),
+                row["word"].text(),
+                row["score"].number(0, 1.001),
+                tuple(view.text() for view in row["views"].list()),
+            )
+            for id, row in content["names"].items()
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: no names that a model gave ({reason(error)}); move it away.") from error
 
 
 def _keep_names(config: Path, names: Mapping[ObjectId, GivenName], checkpoint: str) -> None:

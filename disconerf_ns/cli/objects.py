@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from disconerf_ns.cli.measured import measured_objects
 from disconerf_ns.cli.naming import given_names
+from disconerf_ns.cli.options import GRANULARITY, check_options
 from disconerf_ns.errors import UserError
-from disconerf_ns.runs import capture_frame, check_granularity, edit_of, manifest_of, objects_of
+from disconerf_ns.runs import capture_frame, edit_of, manifest_of, objects_of
 from disconerf_ns.scene.arrangement import all_objects
 from disconerf_ns.scene.objects import load_manifest
 
@@ -53,7 +54,7 @@ class Objects:
             UserError: the run has no objects, its files cannot be read, an option is out of range, or two options
                 exclude each other.
         """
-        check_granularity("objects", self.granularity)
+        check_options("objects", self, granularity=GRANULARITY)
         if self.tree and self.json:
             raise UserError("objects: --tree and --json exclude each other; choose one of them.")
         if self.tree:
@@ -86,6 +87,8 @@ class Objects:
 
         from disconerf_ns.discovery.report import load_report
 
+        file = self.load_config.parent / "masks.json"
+        report = load_report(file) if file.exists() else None
         edit, objects, measured = measured_objects(self.load_config, self.granularity)
         console = Console(width=min(max(Console().width, WIDTH), WIDTH))
         if not objects:
@@ -94,9 +97,8 @@ class Objects:
         console.print(table_of(objects, measured, capture_frame(self.load_config).scale, edit.hidden))
         if not measured:
             console.print("objects: sizes come with the run's first checkpoint.")
-        report = self.load_config.parent / "masks.json"
-        if report.exists():
-            for worst_table in _worst_tables(load_report(report)):
+        if report is not None:
+            for worst_table in _worst_tables(report):
                 console.print(worst_table)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from disconerf_ns.cli.edits import Change, One, Some, called, listed
+from disconerf_ns.cli.options import ANY, FRACTION, Range, check_options
 from disconerf_ns.errors import UserError
 from disconerf_ns.runs import capture_frame
 
@@ -35,6 +36,9 @@ class Move(Change):
         Raises:
             UserError: there is no such object, nothing would move, or a number cannot be.
         """
+        check_options("objects", self, by=ANY, turn=ANY, scale=Range(1e-6, 1e6))
+        if (*self.by, self.turn, self.scale) == (0.0, 0.0, 0.0, 0.0, 1.0):
+            raise UserError("objects: nothing would move; pass --by X Y Z, --turn DEGREES or --scale FACTOR.")
         edit, tree = self._opened()
         chosen = self._find(self.objects)
         for each in chosen:
@@ -52,10 +56,6 @@ class Move(Change):
 
         from disconerf_ns.scene.similarity import Similarity, vector
 
-        if not all(map(math.isfinite, (*self.by, self.turn, self.scale))) or self.scale <= 0:
-            raise UserError("objects: --by, --turn and --scale have to be finite numbers, and --scale larger than 0.")
-        if (*self.by, self.turn, self.scale) == (0.0, 0.0, 0.0, 0.0, 1.0):
-            raise UserError("objects: nothing would move; pass --by X Y Z, --turn DEGREES or --scale FACTOR.")
         (left, front, bottom), (right, back, _) = each.box
         underside = edit.places_of(each.id)[0].points(torch.tensor([(left + right) / 2, (front + back) / 2, bottom]))
         to_scene, half = capture_frame(self.load_config).inverse(), math.radians(self.turn) / 2
@@ -118,7 +118,7 @@ class Recolor(Change):
         """
         from dataclasses import replace
 
-        from disconerf_ns.scene.recolor import Channels, Hue, recolor_fault
+        from disconerf_ns.scene.recolor import Channels, Hue
 
         wanted = [
             self.tint,
@@ -129,6 +129,7 @@ class Recolor(Change):
         wishes = [wish for wish in wanted if wish is not None]
         if len(wishes) != 1:
             raise UserError("objects: pass one of --tint R G B, --hue DEGREES, --channels ORDER and --own.")
+        check_options("objects", self, tint=FRACTION, hue=ANY)
         edit, tree = self._opened()
         (each,) = self._find([self.object])
         if self.own:
@@ -136,6 +137,4 @@ class Recolor(Change):
             self._save(replace(edit, colors=others), tree, f"{called(each)} has its own colours again")
             return
         (recolor,) = wishes
-        if fault := recolor_fault(recolor):
-            raise UserError(f"objects: {fault}.")
         self._save(edit.recolor(each.id, recolor), tree, f"{called(each)} has other colours now")

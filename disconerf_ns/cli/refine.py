@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -12,6 +11,7 @@ import tyro
 
 from disconerf_ns import __version__
 from disconerf_ns.cli.making import ELSEWHERE, Work, make_masks, progress_bar
+from disconerf_ns.cli.options import FRACTION, Range, check_options
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable
 from disconerf_ns.masks.freshness import changed
@@ -106,11 +106,7 @@ class Refine(Work):
             UserError: one is; the sentence names it.
         """
         super().check()
-        for name, low, high in (("shown", 0, 1), ("least_share", 0, math.inf), ("size", 16, math.inf)):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                bounds = f"{low} or more" if high == math.inf else f"in [{low}, {high}]"
-                raise UserError(f"masks: --{name.replace('_', '-')} is {value}; it has to be {bounds}.")
+        check_options("masks", self, shown=FRACTION, least_share=Range(0), size=Range(16))
 
     def _old(self, run: DiscoNerfPipeline) -> MaskStore:
         """The masks to complete; where the run names none, the newest set, or the one that this was completed from."""

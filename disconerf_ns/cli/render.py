@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import tyro
 
+from disconerf_ns.cli.options import GRANULARITY, POSITIVE, Range, check_options
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable
-from disconerf_ns.runs import EditedRun, check_granularity, load_pipeline
+from disconerf_ns.runs import EditedRun, load_pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,12 +132,10 @@ class Render:
         return self.camera_path is not None or self.path in ("interpolate", "training")
 
     def _check(self) -> None:
-        for option in ("resolution", "frames", "seconds", "fps", "devices"):
-            value = getattr(self, option)
-            if value is not None and not (value >= 1 or (option == "seconds" and value > 0)):
-                least = "more than 0" if option == "seconds" else "1 or more"
-                raise UserError(f"render: --{option} is {value}; it has to be {least}.")
-        check_granularity("render", self.granularity)
+        one = Range(1)
+        check_options(
+            "render", self, resolution=one, frames=one, seconds=POSITIVE, fps=one, devices=one, granularity=GRANULARITY
+        )
         if self.frames is not None and self.seconds is not None:
             raise UserError("render: --frames and --seconds both say how long the film is; pass one of them.")
         if self.camera_path is not None and self.path != "orbit":
@@ -192,7 +191,8 @@ class Render:
         looked_at = track(objects, "looking at every object", disable=len(objects) == 1, transient=True)
         shots = [make(scene, each, photographs, frames, size, among) for each in looked_at]
         for each, shot in zip(objects, shots):
-            print(f"render: {each.label}: {shot.remark}.")
+            if shot.remark:
+                print(f"render: {each.label}: {shot.remark}.")
         return shots
 
     def _frames(self, scene: ArrangedScene, shots: list[Shot]) -> Iterator[UInt8[np.ndarray, "height width channels"]]:

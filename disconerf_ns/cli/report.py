@@ -7,9 +7,10 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from disconerf_ns.cli.options import GRANULARITY, SIDE, Range, check_options
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable, write_whole
-from disconerf_ns.runs import EditedRun, capture_frame, check_granularity, config_of, manifest_of
+from disconerf_ns.runs import EditedRun, capture_frame, config_of, manifest_of
 from disconerf_ns.scene.objects import load_manifest
 
 if TYPE_CHECKING:
@@ -50,11 +51,7 @@ class Report:
         Raises:
             UserError: an option is out of range, the run has no objects, or a file cannot be read or written.
         """
-        for option in ("frames", "size", "scene_size"):
-            if getattr(self, option) < 1:
-                name = option.replace("_", "-")
-                raise UserError(f"report: --{name} is {getattr(self, option)}; it has to be 1 or more.")
-        check_granularity("report", self.granularity)
+        check_options("report", self, frames=Range(1), size=SIDE, scene_size=SIDE, granularity=GRANULARITY)
         if self.output.suffix.lower() not in (".html", ".htm"):
             raise UserError(f"report: --output is {self.output}; name an .html file.")
         if self.export_dir is not None and not self.export_dir.is_dir():

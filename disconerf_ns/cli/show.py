@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from disconerf_ns.cli.making import progress_bar
+from disconerf_ns.cli.options import Range, check_options
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable, write_whole
 from disconerf_ns.masks.images import find_images, read_image
@@ -49,11 +50,7 @@ class Show:
             UserError: an option is out of range, the images have no masks, the sheets cannot be written, or images
                 cannot be read.
         """
-        if self.per_sheet < 1 or self.size < 1 or self.views < 0:
-            raise UserError(
-                f"masks: --views is {self.views}, --per-sheet is {self.per_sheet} and --size is {self.size}; "
-                "--views has to be 0 or more, the others 1 or more."
-            )
+        check_options("masks", self, views=Range(0), per_sheet=Range(1), size=Range(1))
         if self.size**2 * self.per_sheet > LARGEST:
             raise UserError(
                 f"masks: a sheet of {self.per_sheet} photographs of {self.size} pixels is too large to view; "

@@ -24,8 +24,8 @@ LIKE = 0.5
 
 
 HARDLY = 0.2
-"""Fraction of the masks that are explained, below which the objects are hardly what the masks show. Of noisy masks of four
-path-traced scenes 72 to 76 % are explained, and of random ones next to none."""
+"""Fraction of the masks that are explained, below which the objects are hardly what the masks show. Of noisy masks of
+four path-traced scenes 72 to 76 % are explained, and of random ones next to none."""
 
 
 class Explanation(NamedTuple):

@@ -14,6 +14,7 @@ from torch import Tensor
 from disconerf_ns.discovery.explanation import Explanation
 from disconerf_ns.files import write_whole
 from disconerf_ns.scene.objects import SceneObject
+from disconerf_ns.small_json import small_json
 
 
 class ViewReport(NamedTuple):
@@ -88,8 +89,21 @@ def save_report(report: MaskReport, path: Path) -> None:
 
 
 def load_report(path: Path) -> MaskReport:
-    """Read a report that `save_report` wrote."""
-    content = json.loads(path.read_text())
-    return MaskReport(
-        [ViewReport(**row) for row in content["views"]], [ObjectReport(**row) for row in content["objects"]]
-    )
+    """Read a report that `save_report` wrote.
+
+    Raises:
+        UserError: it is something else.
+    """
+    with small_json(path, "a report of masks", "delete it; objects are listed without it.") as content:
+        return MaskReport(
+            [
+                ViewReport(
+                    row["image"].text(), row["masks"].whole(), row["explained"].whole(), row["affinity"].number()
+                )
+                for row in content["views"].list()
+            ],
+            [
+                ObjectReport(row["name"].text(), row["masks"].whole(), row["joined"].whole(), row["affinity"].number())
+                for row in content["objects"].list()
+            ],
+        )

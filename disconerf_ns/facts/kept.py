@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from disconerf_ns.errors import UserError
 from disconerf_ns.facts.measure import Measured
 from disconerf_ns.files import write_whole
 from disconerf_ns.scene.cut import shown_nodes
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.tree import ObjectTree
+from disconerf_ns.small_json import Value, small_json
 
 MEASURED = "measured.json"
 """Name of the file, beside config.yml."""
@@ -38,8 +40,8 @@ class KeptMeasurements:
         """What was measured of the objects that an edit shows; None if they were not measured yet."""
         wanted = _structure(edit, tree)
         for entry in self._entries():
-            if entry["structure"] == wanted:
-                return {ObjectId(int(id)): Measured.of_json(content) for id, content in entry["objects"].items()}
+            if entry["structure"].content == wanted:
+                return _measured(entry)
         return None
 
     def add(self, edit: Edit, tree: ObjectTree, measured: Mapping[ObjectId, Measured]) -> None:
@@ -49,14 +51,23 @@ class KeptMeasurements:
             OSError: the file cannot be written.
         """
         objects = {str(id): each.as_json() for id, each in measured.items()}
-        entries = [*self._entries(), {"structure": _structure(edit, tree), "objects": objects}]
+        entries = [
+            *(entry.content for entry in self._entries()),
+            {"structure": _structure(edit, tree), "objects": objects},
+        ]
         write_whole(self.path, json.dumps({**self._head, "scenes": entries[-MOST:]}))
 
-    def _entries(self) -> list[dict[str, Any]]:
+    def _entries(self) -> Sequence[Value]:
+        """What is kept; nothing where the file is missing, broken or of another version: it is measured anew."""
         try:
-            content = json.loads(self.path.read_text())
-            return content["scenes"] if all(content[name] == self._head[name] for name in self._head) else []
-        except (OSError, ValueError, KeyError, TypeError):  # none yet, or of another version: it is measured anew
+            with small_json(self.path, "a file of measurements", "delete it.") as content:
+                if any(content[name].content != self._head[name] for name in self._head):
+                    return []
+                entries = content["scenes"].list(most=MOST)
+                for entry in entries:
+                    _measured(entry)
+                return entries
+        except UserError:
             return []
 
 
@@ -64,6 +75,11 @@ def newest_checkpoint(config: Path) -> Path | None:
     """The newest checkpoint of a run; None before the first is saved."""
     saved = sorted((config.parent / "nerfstudio_models").glob("step-*.ckpt"))
     return saved[-1] if saved else None
+
+
+def _measured(entry: Value) -> dict[ObjectId, Measured]:
+    entry["structure"].object()
+    return {ObjectId(int(id)): Measured.of_json(each) for id, each in entry["objects"].items()}
 
 
 def _structure(edit: Edit, tree: ObjectTree) -> dict[str, Any]:

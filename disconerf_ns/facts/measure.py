@@ -13,6 +13,7 @@ from disconerf_ns.facts.views import Sight, rays_of_each, sights_in, training_fr
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.solid import Solid, UprightBox
+from disconerf_ns.small_json import Value
 
 FAR = 5.0
 """Distance, as a multiple of the farthest camera's, from which on no photograph tells how far away something is."""
@@ -53,16 +54,27 @@ class Measured:
         return {**vars(self), "extent": extent, "best_views": list(sights), "neighbours": list(beside)}
 
     @classmethod
-    def of_json(cls, content: dict[str, Any]) -> Measured:
-        """Read `as_json`."""
-        extent = content["extent"]
-        if extent is not None:
-            box = extent["box"]
-            upright = UprightBox(tuple(box["centre"]), tuple(box["size"]), box["yaw"])
-            extent = Extent(extent["volume"], tuple(extent["centre"]), upright)
-        sights = tuple(Sight(**sight) for sight in content["best_views"])
-        beside = tuple(Neighbour(ObjectId(each["id"]), each["gap"]) for each in content["neighbours"])
-        return cls(extent, content["pixels"], content["views"], sights, beside)
+    def of_json(cls, content: Value) -> Measured:
+        """Read `as_json`.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        extent = None if content["extent"].content is None else _extent(content["extent"])
+        sights = tuple(
+            Sight(each["view"].text(), each["pixels"].number(), each["visible"].number(), each["whole"].flag())
+            for each in content["best_views"].list(most=BEST_VIEWS)
+        )
+        beside = tuple(
+            Neighbour(ObjectId(each["id"].whole()), each["gap"].number()) for each in content["neighbours"].list()
+        )
+        return cls(extent, content["pixels"].number(), content["views"].whole(), sights, beside)
+
+
+def _extent(content: Value) -> Extent:
+    box = content["box"]
+    upright = UprightBox(box["centre"].vector(), box["size"].vector(), box["yaw"].number())
+    return Extent(content["volume"].number(), content["centre"].vector(), upright)
 
 
 def measure(

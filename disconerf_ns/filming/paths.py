@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +12,12 @@ from nerfstudio.cameras.camera_paths import get_interpolated_camera_path, get_pa
 from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
-from disconerf_ns.errors import UserError, reason
+from disconerf_ns.errors import reason
 from disconerf_ns.filming.orbit import look_at
+from disconerf_ns.small_json import small_json
 
+LONGEST, LARGEST_SIDE = 1e6, 16_384
+"""Seconds of a film, and pixels of a frame's side, at most."""
 CHAIN = 4
 """Photographs between which the camera sways to and fro."""
 GOOD = 0.5
@@ -47,15 +49,23 @@ def path_of_file(path: Path) -> tuple[Cameras, float | None]:
     Raises:
         UserError: the file cannot be read, or is no camera path.
     """
-    try:
-        content = json.loads(path.read_text())
-        seconds = float(content.get("seconds") or 0) or None
-        return get_path_from_json(content), seconds
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-        raise UserError(
-            f"{path}: not a camera path ({type(error).__name__}: {reason(error)}); save one in the tab Render of "
-            "nerfstudio's viewer."
-        ) from error
+    with small_json(path, "a camera path", "save one in the tab Render of nerfstudio's viewer.") as content:
+        seconds = content.get("seconds", 0)
+        length = None if seconds.content is None else seconds.number(0, LONGEST) or None
+        for side in ("render_height", "render_width"):
+            content[side].whole(1, LARGEST_SIDE)
+        content.get("camera_type", "perspective").text()
+        cameras = content["camera_path"].list()
+        if not cameras:
+            raise ValueError("its camera_path is empty")
+        for camera in cameras:
+            camera["camera_to_world"].numbers(16)
+            camera.get("fov", 50).number(1e-3, 179)
+            camera.get("render_time", 0).number()
+        try:
+            return get_path_from_json(content.content), length
+        except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+            raise ValueError(f"{type(error).__name__}: {reason(error)}") from error
 
 
 def interpolated(cameras: Cameras, phases: Float[Tensor, "frames"], order: bool) -> Cameras:

@@ -136,7 +136,8 @@ def orbit(
     seen_from, looked_at = (place.inverse().points(x) for x in (cameras.camera_to_worlds[..., 3], target))
     share = unseen(seen_from, positions[sight.seeing], looked_at)
     side = f"looks at it from more than {math.degrees(NEAR):.0f} degrees beside every photograph that sees it"
-    return Shot(name, shown, cameras, f"{remark}{share:.0%} of the path {side}")
+    beside = f"{share:.0%} of the path {side}" if share >= 0.005 else ""
+    return Shot(name, shown, cameras, f"{remark}{beside}".removesuffix("; "))
 
 
 def free_arc(

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from disconerf_ns.errors import UserError, reason
+from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
 from disconerf_ns.scene.recolor import Recolor, recolor_as_json, recolor_fault, recolor_of_json
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.tree import DEFAULT, ObjectTree
+from disconerf_ns.small_json import Value, small_json
 
 HERE = Similarity()
 """The place in which an object was photographed."""
@@ -25,6 +26,8 @@ MOST = 16
 """Parts of an object, at most."""
 MOST_PLACES = 64
 """Places of an object, at most."""
+MOST_IDS = 10**9
+"""Ids of objects, at most."""
 LONGEST = 60
 """Characters of a name, at most."""
 EDIT = "edit.json"
@@ -215,7 +218,8 @@ class Edit:
             return "an object has an empty list of places; hide it instead"
         if len(many := max(self.places.values(), key=len, default=())) > MOST_PLACES:
             return f"an object stands in {len(many)} places, more than {MOST_PLACES}"
-        faults = (*map(recolor_fault, self.colors.values()), *map(name_fault, self.names.values()))
+        stood = (place.fault for places in self.places.values() for place in places)
+        faults = (*stood, *map(recolor_fault, self.colors.values()), *map(name_fault, self.names.values()))
         return next(filter(None, faults), None)
 
     def save(self, path: Path) -> None:
@@ -238,30 +242,24 @@ class Edit:
         Raises:
             UserError: there is no such file, it is no edit, or it is about objects that the scene does not have.
         """
-        try:
-            edit = cls._parsed(json.loads(path.read_text()))
-        except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"{path}: not an edit ({reason(error)}); move it away, or save the edit anew.") from error
+        with small_json(path, "an edit", "move it away, or save the edit anew.") as content:
+            edit = cls.of_json(content)
         if fault := edit.fault(tree):
             raise UserError(f"{path}: the edit does not fit: {fault}; move it away, or load the edit of this run.")
         return edit
 
     @classmethod
-    def _parsed(cls, content: Any) -> Edit:
-        if not isinstance(content, dict):
-            raise ValueError("it is not a JSON object")
-        if unknown := content.keys() - {"granularity", *SETS, *MAPPINGS}:
-            raise ValueError(f"it has an unknown entry {min(unknown)!r}")
-        sets, maps = {name: content.get(name, []) for name in SETS}, {name: content.get(name, {}) for name in MAPPINGS}
-        if not_sets := [name for name, entry in sets.items() if not isinstance(entry, list)]:
-            raise ValueError(f"its entry {not_sets[0]!r} is not a list")
-        if not_maps := [name for name, entry in maps.items() if not isinstance(entry, dict)]:
-            raise ValueError(f"its entry {not_maps[0]!r} is not an object")
-        parsed = {
-            name: {_id(id): MAPPINGS[name].read(value) for id, value in entry.items()} for name, entry in maps.items()
-        }
-        hidden, opened = (frozenset(map(_whole, sets[name])) for name in SETS)
-        return cls(hidden, **parsed, granularity=_number(content.get("granularity", DEFAULT)), opened=opened)
+    def of_json(cls, content: Value) -> Edit:
+        """Read an edit, of whatever scene, from the content of its file.
+
+        Raises:
+            ValueError: it is no edit; the message says why.
+        """
+        content.object(("granularity", *SETS, *MAPPINGS))
+        maps = {name: {_id(id): read(each) for id, each in content.get(name, {}).items()}
+                for name, (read, _) in MAPPINGS.items()}  # fmt: skip
+        hidden, opened = (frozenset(each.whole(-MOST_IDS) for each in content.get(name, []).list()) for name in SETS)
+        return cls(hidden, **maps, granularity=content.get("granularity", DEFAULT).number(), opened=opened)
 
 
 def name_fault(name: str) -> str | None:
@@ -276,37 +274,17 @@ def name_fault(name: str) -> str | None:
 
 
 def _id(text: str) -> int:
-    if not text.isdecimal() or str(int(text)) != text:
-        raise ValueError(f"{text!r} is not an object's number")
+    if not text.isdecimal() or len(text) > len(str(MOST_IDS)) or str(int(text)) != text:
+        raise ValueError(f"{text[:LONGEST]!a} is not an object's number")
     return int(text)
 
 
-def _places(value: Any) -> tuple[Similarity, ...]:
-    if not isinstance(value, list):
-        raise ValueError(f"{value!r} is not a list of places")
-    return tuple(map(Similarity.of_json, value))
+def _places(value: Value) -> tuple[Similarity, ...]:
+    return tuple(map(Similarity.of_json, value.list(most=MOST_PLACES)))
 
 
 def _places_as_json(places: tuple[Similarity, ...]) -> list[Any]:
     return [place.as_json() for place in places]
-
-
-def _whole(value: Any) -> int:
-    if type(value) is not int:
-        raise ValueError(f"{value!r} is not a whole number")
-    return value
-
-
-def _number(value: Any) -> float:
-    if type(value) not in (int, float):
-        raise ValueError(f"{value!r} is not a number")
-    return float(value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not a name")
-    return value
 
 
 SETS = ("hidden", "opened")
@@ -316,15 +294,15 @@ SETS = ("hidden", "opened")
 class Entry(NamedTuple):
     """How the values of an entry of an edit's file are read and written."""
 
-    read: Callable[[Any], Any]
+    read: Callable[[Value], Any]
     write: Callable[[Any], Any] = lambda value: value
 
 
 MAPPINGS = {
     "colors": Entry(recolor_of_json, recolor_as_json),
     "places": Entry(_places, _places_as_json),
-    "names": Entry(_text),
-    "merged": Entry(_whole),
-    "split": Entry(_whole),
+    "names": Entry(Value.text),
+    "merged": Entry(Value.whole),
+    "split": Entry(Value.whole),
 }
 """Entries of an edit's file that map ids."""

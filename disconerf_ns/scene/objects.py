@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, NewType
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
 from disconerf_ns.scene.similarity import Similarity
-from disconerf_ns.scene.tree import ObjectTree
+from disconerf_ns.scene.tree import COLUMNS, ObjectTree
+from disconerf_ns.small_json import Value, small_json
 
 ObjectId = NewType("ObjectId", int)
 """An object of an arranged scene: a node of the tree, or above all nodes for further connected parts of a split one."""
@@ -31,6 +32,8 @@ def around(boxes: Sequence[Box]) -> Box:
     return tuple(map(min, zip(*lows))), tuple(map(max, zip(*highs)))
 
 
+MOST_SLOTS = 100_000
+"""Object slots of a run, at most."""
 LONGEST_TITLE = 60
 """Characters of a person's name for an object that get into a file's name, at most."""
 
@@ -171,16 +174,29 @@ def load_manifest(path: Path) -> Manifest:
     Raises:
         UserError: the file is no manifest.
     """
-    try:
-        content = json.loads(path.read_text())
-        discovered, slots = tuple(map(_discovered, content["objects"])), int(content["slots"])
-        tree = ObjectTree.from_json(content["tree"], slots) if "tree" in content else ObjectTree.flat(slots)
-        return Manifest(discovered, tree)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a list of objects ({error!r}); a run of ns-train writes it.") from error
+    with small_json(path, "a list of objects", "a run of ns-train writes it.") as content:
+        slots = content["slots"].whole(1, MOST_SLOTS)
+        tree = ObjectTree.flat(slots)
+        if "tree" in content.object().content:
+            tree = ObjectTree.from_json(_columns(content["tree"]), slots)
+        return Manifest(tuple(_discovered(row, len(tree)) for row in content["objects"].list()), tree)
 
 
-def _discovered(row: Any) -> DiscoveredObject:
-    facts = row["slot"], row["share"], row["confidence"], row["views"]
-    low, high = row["box"]
-    return DiscoveredObject(*facts, (tuple(low), tuple(high)))
+def _columns(tree: Value) -> dict[str, Any]:
+    """The columns of a tree, each of numbers of its type, and its rest."""
+    columns = {
+        name: [each.whole(-1) if kind is int else each.number() for each in tree[name].list()]
+        for name, kind in COLUMNS.items()
+    }
+    return {**columns, "rest": None if tree["rest"].content is None else tree["rest"].whole()}
+
+
+def _discovered(row: Value, nodes: int) -> DiscoveredObject:
+    low, high = (corner.vector() for corner in row["box"].list(2))
+    return DiscoveredObject(
+        row["slot"].whole(0, nodes - 1),
+        row["share"].number(0, 1),
+        row["confidence"].number(0, 1.001),
+        row["views"].whole(),
+        (low, high),
+    )

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from disconerf_ns.small_json import Value
+
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the luma of ITU-R BT.601."""
 MIDDLE_LUMA = 0.6
@@ -85,17 +87,17 @@ def recolor_as_json(recolor: Recolor) -> Any:
     return list(recolor)
 
 
-def recolor_of_json(content: Any) -> Recolor:
+def recolor_of_json(value: Value) -> Recolor:
     """Read `recolor_as_json`.
 
     Raises:
         ValueError: it is no colour, hue or order of channels.
     """
-    match content:
-        case {"hue": int() | float() as degrees} if len(content) == 1 and type(degrees) is not bool:
-            return Hue(float(degrees))
-        case {"channels": str() as order} if len(content) == 1:
-            return Channels(order)
-        case [red, green, blue] if all(type(channel) in (int, float) for channel in content):
-            return float(red), float(green), float(blue)
-    raise ValueError(f'{content!r} is not a colour [red, green, blue], {{"hue": degrees}} or {{"channels": "gbr"}}')
+    match value.content:
+        case {"hue": _, **others} if not others:
+            return Hue(value["hue"].number())
+        case {"channels": _, **others} if not others:
+            return Channels(value["channels"].text())
+        case [_, _, _]:
+            return value.vector()
+    raise value.wrong('a colour [red, green, blue], {"hue": degrees} or {"channels": "gbr"}')

@@ -10,6 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from disconerf_ns.small_json import Value
+
+LARGEST = 1e9
+"""Scale, at most; its inverse is the least."""
+FARTHEST = 1e9
+"""Absolute value of an entry of a translation, at most."""
+
 Vector = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]
 
@@ -109,29 +116,34 @@ class Similarity:
         """Whether both do the same, up to a tolerance on the entries of their matrices."""
         return torch.allclose(self.matrix, other.matrix, rtol=0, atol=tolerance)
 
+    @property
+    def fault(self) -> str | None:
+        """The reason why a thing cannot stand so, because numbers would overflow; None if it can."""
+        if not 1 / LARGEST <= self.scale <= LARGEST:
+            return f"a scale is {self.scale:g}, not from {1 / LARGEST:g} to {LARGEST:g}"
+        if not all(abs(each) <= FARTHEST for each in self.translation):
+            return f"a translation is {self.translation}, farther than {FARTHEST:g}"
+        return None
+
     def as_json(self) -> dict[str, Any]:
         """Content of a JSON object."""
         return {"scale": self.scale, "rotation": list(self.rotation), "translation": list(self.translation)}
 
     @classmethod
-    def of_json(cls, content: Any) -> Similarity:
+    def of_json(cls, content: Value) -> Similarity:
         """Read `as_json`; entries that are left out change nothing.
 
         Raises:
             ValueError: it is no similarity; the message says why.
         """
-        if not isinstance(content, dict) or (unknown := content.keys() - {"scale", "rotation", "translation"}):
-            raise ValueError(
-                f"it has an unknown entry {min(unknown)!r}" if isinstance(content, dict) else "it is not a JSON object"
-            )
-        scale = numbers([content.get("scale", 1.0)], 1, "scale")[0]
-        w, x, y, z = numbers(content.get("rotation", [1.0, 0.0, 0.0, 0.0]), 4, "rotation")
-        tx, ty, tz = numbers(content.get("translation", [0.0, 0.0, 0.0]), 3, "translation")
+        content.object(("scale", "rotation", "translation"))
+        scale = content.get("scale", 1.0).number(1 / LARGEST, LARGEST)
+        rotation, move = content.get("rotation", [1.0, 0.0, 0.0, 0.0]), content.get("translation", [0.0, 0.0, 0.0])
+        w, x, y, z = rotation.numbers(4)
+        tx, ty, tz = (each.number(-FARTHEST, FARTHEST) for each in move.list(3))
         length = math.sqrt(w * w + x * x + y * y + z * z)
-        if not scale > 0:
-            raise ValueError(f"its scale is {scale}, which is not larger than 0")
         if not 0.99 < length < 1.01:
-            raise ValueError(f"its rotation has length {length:.3g}; a quaternion [w, x, y, z] has length 1")
+            raise ValueError(f"{rotation.place} has length {length:.3g}; a quaternion [w, x, y, z] has length 1")
         return cls(scale, (w / length, x / length, y / length, z / length), (tx, ty, tz))
 
 
@@ -145,15 +157,3 @@ def scene_to_capture(transform: Float[Tensor, "rows 4"], scale: float) -> Simila
         ValueError: it cannot be undone.
     """
     return Similarity.of_matrix(scale * transform.double()).inverse()
-
-
-def numbers(values: Any, count: int, entry: str) -> list[float]:
-    """Read so many numbers of an entry of a JSON file.
-
-    Raises:
-        ValueError: it is something else; the message names the entry.
-    """
-    there = isinstance(values, list) and len(values) == count
-    if not there or not all(type(value) in (int, float) and math.isfinite(value) for value in values):
-        raise ValueError(f"its {entry} is {values!r}, not {'a number' if count == 1 else f'{count} numbers'}")
-    return [float(value) for value in values]

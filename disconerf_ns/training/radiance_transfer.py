@@ -49,7 +49,7 @@ def radiance_source(path: Path) -> RadianceSource:
         raise UserError(f"radiance field: {path} has no config.yml ({config_path} is missing). {option}")
     try:
         config = read_config(config_path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"radiance field: {config_path} cannot be read ({reason(error)}). {option}") from error
     if not isinstance(config, TrainerConfig) or not isinstance(config.pipeline.model, NerfactoModelConfig):
         raise UserError(f"radiance field: {config_path} is not a run of nerfacto. {option}")
@@ -89,13 +89,16 @@ def load_radiance(source: RadianceSource, model: NerfactoModel) -> None:
         UserError: the checkpoint cannot be read or does not fit the model.
     """
     try:
-        state = torch.load(source.checkpoint, map_location="cpu")["pipeline"]
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError, ValueError, UnpicklingError) as error:
+        content = torch.load(source.checkpoint, map_location="cpu")
+        state = content.get("pipeline") if isinstance(content, dict) else None
+        if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+            raise ValueError("it has no table of tensors `pipeline`")
+    except (OSError, RuntimeError, LookupError, TypeError, EOFError, ValueError, UnpicklingError) as error:
         raise UserError(
             f"radiance field: {source.checkpoint} cannot be read ({reason(error)}); name "
             "another checkpoint with --pipeline.radiance-field."
         ) from error
-    state = {key.removeprefix("_model.").removeprefix("module."): value for key, value in state.items()}
+    state = {str(key).removeprefix("_model.").removeprefix("module."): value for key, value in state.items()}
     wanted = {key: value for key, value in model.state_dict().items() if key.startswith(PARTS)}
     misfits = [key for key, value in wanted.items() if key not in state or _shape(state[key]) != _shape(value)]
     if misfits:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 
-from disconerf_ns.errors import UserError, reason
+from disconerf_ns.errors import UserError
+from disconerf_ns.scene.frame_file import FRAME, read_frame
 
-FRAME = "dataparser_transforms.json"
-"""nerfstudio's file of a run's frame, in the run's folder."""
 ALIKE = 1e-4
 """Largest difference of two frames that are the same, in the matrix and as a fraction of the scale."""
 NAMED = 3
@@ -31,14 +29,8 @@ def same_frame(run: Path, here: DataparserOutputs) -> bool:
     file = run / FRAME
     if not file.exists():
         return True
-    try:
-        content = json.loads(file.read_text())
-        matrix, scale = torch.tensor(content["transform"], dtype=torch.float32), float(content["scale"])
-        alike = torch.allclose(matrix, here.dataparser_transform.float().cpu(), atol=ALIKE)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, RecursionError) as error:
-        raise UserError(
-            f"{file} is no frame of a scene ({reason(error)}); copy it from a backup or delete it."
-        ) from error
+    matrix, scale = read_frame(file)
+    alike = torch.allclose(matrix.float(), here.dataparser_transform.float().cpu(), atol=ALIKE)
     return alike and abs(scale - float(here.dataparser_scale)) <= ALIKE * abs(scale)
 
 
