@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from nerfstudio.configs.base_config import MachineConfig
@@ -21,6 +21,7 @@ from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
 from disconerf_ns.compat.deferred import Deferred
 from disconerf_ns.errors import UserError
 from disconerf_ns.field import ObjectFieldConfig
+from disconerf_ns.options import FRACTION, Range, check_options
 
 
 @dataclass
@@ -195,3 +196,65 @@ class DiscoNerfPipelineConfig(VanillaPipelineConfig):
     edit: Path | None = None
     """File of the edit that a run resumed with --load-dir begins with; by default edit.json in the folder of the run
     that it resumes. Every run keeps its edit in edit.json beside its config.yml."""
+
+
+COUNT = Range(1)
+NONE_OR_MORE = Range(0)
+WEIGHT = Range(0, 1e30, "a finite number of at least 0")
+PART = Range(5e-324, 1, "more than 0 and at most 1")
+
+
+def check_training_options(config: TrainerConfig) -> None:
+    """Refuse options of a run that are out of range, before anything is loaded.
+
+    Raises:
+        UserError: names the option, its value and the range.
+    """
+    pipeline = cast("DiscoNerfPipelineConfig", config.pipeline)
+    data, model = pipeline.datamanager, pipeline.model
+    check_options("ns-train", config, max_num_iterations=COUNT, steps_per_save=COUNT)
+    check_options(
+        "ns-train",
+        pipeline,
+        "pipeline.",
+        object_iterations=COUNT,
+        object_warmup=NONE_OR_MORE,
+        object_decay=PART,
+        radiance_decay=PART,
+        first_levels=COUNT,
+        level_iterations=COUNT,
+        consensus_rays=COUNT,
+        object_min_share=FRACTION,
+        surface_memory_gb=WEIGHT,
+        surface_host_memory_gb=WEIGHT,
+    )
+    check_options(
+        "ns-train",
+        data,
+        "pipeline.datamanager.",
+        train_num_rays_per_batch=COUNT,
+        views_per_batch=COUNT,
+        rays_per_batch=NONE_OR_MORE,
+        view_pixels=COUNT,
+        surface_rays=COUNT,
+        image_memory_gb=WEIGHT,
+        mask_memory_gb=WEIGHT,
+    )
+    check_options(
+        "ns-train",
+        model,
+        "pipeline.model.",
+        surface_points=COUNT,
+        frozen_samples=COUNT,
+        rendered_points=COUNT,
+        false_positive_mult=WEIGHT,
+        tv_mult=WEIGHT,
+        consensus_mult=WEIGHT,
+        consensus_batch=COUNT,
+        tv_cells=COUNT,
+        floater_mult=WEIGHT,
+        floater_points=COUNT,
+        object_samples=COUNT,
+        min_confidence=FRACTION,
+        **({} if model.slots == "auto" else {"slots": COUNT}),
+    )

@@ -19,6 +19,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from disconerf_ns.compat.confined import ConfinedFolder
+from disconerf_ns.compat.poses import check_poses
 from disconerf_ns.compat.taught_pixels import check_masks, inside_mask, inside_radius
 from disconerf_ns.config import DiscoNerfDataManagerConfig
 from disconerf_ns.errors import UserError
@@ -95,6 +96,8 @@ class DiscoNerfDataManager(VanillaDataManager):
         parsed = self.train_dataparser_outputs
         if sentence := misread([*parsed.image_filenames, *self.eval_dataset.image_filenames]):
             raise UserError(f"images: {sentence}")
+        for outputs in (parsed, self.eval_dataset._dataparser_outputs):
+            check_poses(outputs.cameras, outputs.image_filenames, self._data)
         if parsed.mask_filenames is not None:
             check_masks(parsed.mask_filenames, parsed.image_filenames)
 

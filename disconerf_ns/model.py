@@ -35,6 +35,7 @@ from disconerf_ns.scene.tree import ObjectTree
 from disconerf_ns.training.batch import ObjectBatch
 from disconerf_ns.training.coarse_to_fine import CoarseToFine
 from disconerf_ns.training.devices import Devices
+from disconerf_ns.training.finite import check_finite
 from disconerf_ns.training.object_outputs import LossWeights, ObjectOutputs, object_outputs
 
 OBJECTS = ("object_slots", "object_boxes", "object_scores")
@@ -325,9 +326,11 @@ class DiscoNerfModel(NerfactoModel):
         """Load a checkpoint, with the number of slots and objects that it has.
 
         Raises:
-            UserError: keys are missing or unknown, or a tensor has another shape.
+            UserError: keys are missing or unknown, or a tensor has another shape or is not finite.
         """
         state = {key: value for key, value in state_dict.items() if not key.startswith("lpips.")}
+        learned = {key: state[key] for key, _ in self.named_parameters() if key in state}
+        check_finite(learned, "The checkpoint", "take an earlier one with --load-step, or train again.")
         for name in (*CONSENSUS, *TREE):
             state.setdefault(name, getattr(self, name)[:0])
         state.setdefault("object_scores", torch.zeros(len(state.get("object_slots", ())), 3))

@@ -45,6 +45,7 @@ from disconerf_ns.surface.samples import SurfaceSamples
 from disconerf_ns.surface.storage import GIB, SurfaceStorage
 from disconerf_ns.training.batch import ObjectBatch
 from disconerf_ns.training.captured import CapturedSteps, Held
+from disconerf_ns.training.finite import check_finite
 from disconerf_ns.training.needs import Budgets, Needs, needs
 from disconerf_ns.training.prefetcher import Prefetcher
 from disconerf_ns.training.radiance_transfer import adopt_architecture, check_scene, load_radiance, radiance_source
@@ -336,6 +337,11 @@ class DiscoNerfPipeline(VanillaPipeline):
                 self.device,
             )
         taught = self.datamanager.taught(view).to(parts["accumulation"].device)
+        check_finite(
+            {name: values[taught] for name, values in parts.items()},
+            f"surface: of the view {self.datamanager.train_keys[view]}",
+            "the radiance field or the pose is broken; train the radiance field again.",
+        )
         return SurfaceSamples.pack(parts["points"], parts["accumulation"] * taught)
 
     def explain_masks(self) -> list[Explanation]:

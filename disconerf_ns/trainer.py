@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 from contextlib import suppress
 from functools import cached_property, partial, reduce
@@ -14,17 +15,20 @@ from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocati
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
 from nerfstudio.utils import profiler, writer
 from nerfstudio.utils.decorators import check_main_thread
+from nerfstudio.utils.misc import step_check
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
-from disconerf_ns.compat.checkpoint_files import checkpoint_to_resume, newest_whole, save_whole
 from disconerf_ns.compat.folder_lock import alone_in
 from disconerf_ns.compat.opened_run import keep_masks
 from disconerf_ns.compat.process import prepare_process
 from disconerf_ns.compat.stop_request import Stopped, StopRequest
-from disconerf_ns.config import DiscoNerfModelConfig
+from disconerf_ns.config import DiscoNerfModelConfig, check_training_options
+from disconerf_ns.files import sweep
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.training.captured import StepResults
+from disconerf_ns.training.checkpoint_files import checkpoint_to_resume, checkpoints_in, newest_whole, save_whole
+from disconerf_ns.training.finite import check_finite
 from disconerf_ns.training.randomness import restore_randomness, state_of_randomness
 from disconerf_ns.training.step import TrainingStep
 
@@ -50,6 +54,7 @@ class DiscoNerfTrainer(Trainer):
 
     def __init__(self, config: TrainerConfig, local_rank: int = 0, world_size: int = 1) -> None:
         prepare_process()
+        check_training_options(config)
         super().__init__(config, local_rank, world_size)
         self.resumed = checkpoint_to_resume(config)
         """The checkpoint that this training goes on from."""
@@ -62,7 +67,10 @@ class DiscoNerfTrainer(Trainer):
         """nerfstudio's setup; a resumed run keeps to its set of masks, and signals can end what can be done again."""
         if self.resumed is not None and "masks" in self._stored:
             keep_masks(self.config, Path(self._stored["masks"]), self.resumed)
-        super().setup(test_mode)
+        try:
+            super().setup(test_mode)
+        except KeyboardInterrupt:  # nerfstudio's launcher would go on as if the run had ended
+            sys.exit(128 + signal.SIGINT)
         self.pipeline.may_be_left = self.stop_request.at_once
         self.callbacks.insert(0, TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], self._draw_on))
 
@@ -74,6 +82,7 @@ class DiscoNerfTrainer(Trainer):
             super().train()
             return
         with alone_in(self.base_dir), self.stop_request.heard():
+            sweep(self.checkpoint_dir)
             try:
                 super().train()
             except Stopped:
@@ -112,10 +121,12 @@ class DiscoNerfTrainer(Trainer):
         """Write a checkpoint of the last step that was done; it is there whole or not at all.
 
         Raises:
-            UserError: it cannot be written; the ones before it are kept.
+            UserError: it cannot be written, or NaN or infinity was learned; the ones before it are kept.
         """
         if self._done is None:
             return
+        learned = dict(self.pipeline.model.named_parameters())
+        check_finite(learned, f"step {self._done}", self._remedy)
         self.checkpoint_dir.mkdir(parents=True, exist_ok=True)
         path = self.checkpoint_dir / f"step-{min(step, self._done):09d}.ckpt"
         state = {
@@ -159,8 +170,16 @@ class DiscoNerfTrainer(Trainer):
     def train_iteration(self, step: int) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
         """One iteration; returns the loss, its parts and the metrics."""
         results = self._iterate(step) if self._plain else super().train_iteration(step)
+        if step_check(step, self.config.logging.steps_per_log):  # nerfstudio writes the loss, so the host waits for it
+            check_finite({f"the loss {name}": loss for name, loss in results[1].items()}, f"step {step}", self._remedy)
         self._done = step
         return results
+
+    @property
+    def _remedy(self) -> str:
+        before = sorted(checkpoints_in(self.checkpoint_dir).items())
+        kept = f"{before[-1][1]} is kept, go on from there" if before else "there is no checkpoint yet, begin again"
+        return f"{kept} with lower learning rates or --mixed-precision False."
 
     def _iterate(self, step: int) -> StepResults:
         self.optimizers.zero_grad_all()

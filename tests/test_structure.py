@@ -13,9 +13,10 @@ from benchmarks.structure import import_graph, in_circles
 
 ROOT = Path(disconerf_ns.__file__).parent
 ORDER = (
-    "errors", "consoles", "files", "small_json", "palette", "masks", "kernels", "field", "optimizer", "surface",
-    "scene", "discovery", "training", "compat", "config", "rendering", "filming", "evaluation", "export", "facts",
-    "report", "viewer", "datamanager", "model", "pipeline", "trainer", "method", "runs", "composition", "api", "cli",
+    "errors", "consoles", "options", "files", "small_json", "palette", "masks", "kernels", "field", "optimizer",
+    "surface", "scene", "discovery", "training", "compat", "config", "rendering", "filming", "evaluation", "export",
+    "facts", "report", "viewer", "datamanager", "model", "pipeline", "trainer", "method", "runs", "composition", "api",
+    "cli",
 )  # fmt: skip
 """Rooms and the modules beside them, from the lowest to the highest; each imports itself and lower ones."""
 SAVED = (

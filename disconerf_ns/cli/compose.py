@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from disconerf_ns.cli.options import PORT, Range, check_options
 from disconerf_ns.files import check_writable
+from disconerf_ns.options import PORT, Range, check_options
 
 if TYPE_CHECKING:
     from nerfstudio.cameras.cameras import Cameras

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from disconerf_ns.cli.options import GRANULARITY, Range, check_options
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable, write_whole
 from disconerf_ns.masks.placement import Orientation
+from disconerf_ns.options import GRANULARITY, Range, check_options
 from disconerf_ns.runs import manifest_of, open_run
 from disconerf_ns.scene.tree import DEFAULT
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from disconerf_ns.cli.options import GRANULARITY, POSITIVE, Range, check_options
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable
+from disconerf_ns.options import GRANULARITY, POSITIVE, Range, check_options
 from disconerf_ns.runs import EditedRun, capture_frame
 
 

@@ -22,11 +22,11 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from disconerf_ns.cli.options import Range, check_options
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable, sweep
 from disconerf_ns.masks.crew import Job, crew
 from disconerf_ns.masks.store import MaskStore
+from disconerf_ns.options import Range, check_options
 
 ELSEWHERE = "keep the masks elsewhere with --output FOLDER, and train with --pipeline.datamanager.masks FOLDER."
 """Remedy where masks cannot be written."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from disconerf_ns.cli.options import FRACTION, GRANULARITY, Range, check_options
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
+from disconerf_ns.options import FRACTION, GRANULARITY, Range, check_options
 from disconerf_ns.runs import EditedRun, edit_of, manifest_of
 from disconerf_ns.scene.objects import ObjectId, SceneObject, load_manifest
 from disconerf_ns.small_json import small_json

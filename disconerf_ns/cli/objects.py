@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from disconerf_ns.cli.measured import measured_objects
 from disconerf_ns.cli.naming import given_names
-from disconerf_ns.cli.options import GRANULARITY, check_options
 from disconerf_ns.errors import UserError
+from disconerf_ns.options import GRANULARITY, check_options
 from disconerf_ns.runs import capture_frame, edit_of, manifest_of, objects_of
 from disconerf_ns.scene.arrangement import all_objects
 from disconerf_ns.scene.objects import load_manifest

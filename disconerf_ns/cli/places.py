@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from disconerf_ns.cli.edits import Change, One, Some, called, listed
-from disconerf_ns.cli.options import ANY, FRACTION, Range, check_options
 from disconerf_ns.errors import UserError
+from disconerf_ns.options import ANY, FRACTION, Range, check_options
 from disconerf_ns.runs import capture_frame
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ import tyro
 
 from disconerf_ns import __version__
 from disconerf_ns.cli.making import ELSEWHERE, Work, make_masks, progress_bar
-from disconerf_ns.cli.options import FRACTION, Range, check_options
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable
 from disconerf_ns.masks.freshness import changed
@@ -23,6 +22,7 @@ from disconerf_ns.masks.report import describe, measure
 from disconerf_ns.masks.say import in_short
 from disconerf_ns.masks.second_round import FIRST_NEW, Refinement
 from disconerf_ns.masks.store import MaskStore
+from disconerf_ns.options import FRACTION, Range, check_options
 from disconerf_ns.runs import load_pipeline
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import tyro
 
-from disconerf_ns.cli.options import GRANULARITY, POSITIVE, Range, check_options
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable
+from disconerf_ns.options import GRANULARITY, POSITIVE, Range, check_options
 from disconerf_ns.runs import EditedRun, load_pipeline
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from disconerf_ns.cli.options import GRANULARITY, SIDE, Range, check_options
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable, write_whole
+from disconerf_ns.options import GRANULARITY, SIDE, Range, check_options
 from disconerf_ns.runs import EditedRun, capture_frame, config_of, manifest_of
 from disconerf_ns.scene.objects import load_manifest
 

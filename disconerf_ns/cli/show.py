@@ -10,13 +10,13 @@ import numpy as np
 from PIL import Image
 
 from disconerf_ns.cli.making import progress_bar
-from disconerf_ns.cli.options import Range, check_options
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable, write_whole
 from disconerf_ns.masks.images import find_images, read_image
 from disconerf_ns.masks.report import FEW, ViewMasks, describe, measure
 from disconerf_ns.masks.sheet import sheet, tile
 from disconerf_ns.masks.store import MaskStore
+from disconerf_ns.options import Range, check_options
 
 LARGEST = 100_000_000
 """Maximum number of pixels of the photographs on a sheet."""

@@ -14,7 +14,9 @@ LOCK = "training.lock"
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Hold a run's folder while it trains. Where the system or its file system knows no locks, nothing is held.
+    """Hold a run's folder while it trains; the file of the lock stays.
+
+    Where the system or its file system knows no locks, nothing is held.
 
     Raises:
         UserError: another training holds the folder.
@@ -41,7 +43,4 @@ def alone_in(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        try:
-            yield
-        finally:
-            (folder / LOCK).unlink(missing_ok=True)
+        yield

@@ -13,8 +13,8 @@ from typing import Any
 from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 
-from disconerf_ns.compat.checkpoint_files import checkpoints_of, newest_whole, step_of
 from disconerf_ns.errors import UserError
+from disconerf_ns.training.checkpoint_files import checkpoints_of, newest_whole, step_of
 
 LEAST = 2
 """Smallest number of names at the end of a path that tell a folder from others of its name."""

@@ -13,6 +13,8 @@ from nerfstudio.models.nerfacto import NerfactoModel, NerfactoModelConfig
 from torch import Tensor
 
 from disconerf_ns.errors import UserError, reason
+from disconerf_ns.training.checkpoint_files import checkpoints_in, fault_in, newest_whole
+from disconerf_ns.training.finite import check_finite
 from disconerf_ns.training.same_scene import same_frame
 from disconerf_ns.training.stored_config import read_config
 
@@ -53,12 +55,15 @@ def radiance_source(path: Path) -> RadianceSource:
         raise UserError(f"radiance field: {config_path} cannot be read ({reason(error)}). {option}") from error
     if not isinstance(config, TrainerConfig) or not isinstance(config.pipeline.model, NerfactoModelConfig):
         raise UserError(f"radiance field: {config_path} is not a run of nerfacto. {option}")
-    checkpoint = path
-    if path.suffix != ".ckpt":
-        checkpoints = sorted((config_path.parent / config.relative_model_dir).glob("step-*.ckpt"))
-        if not checkpoints:
-            raise UserError(f"radiance field: {config_path.parent} has no checkpoint yet. {option}")
-        checkpoint = checkpoints[-1]
+    folder = config_path.parent / config.relative_model_dir
+    if path.suffix == ".ckpt":
+        checkpoint, fault = path, fault_in(path)
+        if fault is not None:
+            raise UserError(f"radiance field: {path} cannot be read ({fault}). {option}")
+    elif not checkpoints_in(folder):
+        raise UserError(f"radiance field: {config_path.parent} has no checkpoint yet. {option}")
+    else:
+        checkpoint = newest_whole(folder, "--pipeline.radiance-field")
     return RadianceSource(config, config_path, checkpoint)
 
 
@@ -108,7 +113,11 @@ def load_radiance(source: RadianceSource, model: NerfactoModel) -> None:
             f"radiance field: {source.checkpoint} does not fit the model: {key} is {mismatch}. Train on the same "
             "images with the same split, and with tinycudann if that run used it."
         )
-    torch.nn.Module.load_state_dict(model, {key: state[key] for key in wanted}, strict=False)
+    taken = {key: state[key] for key in wanted}
+    check_finite(
+        taken, f"radiance field: {source.checkpoint}", "name an earlier checkpoint of the run, or train again."
+    )
+    torch.nn.Module.load_state_dict(model, taken, strict=False)
 
 
 def _shape(value: Tensor) -> list[int]:

@@ -1,4 +1,4 @@
-"""Ranges of a command's options, which are checked before anything is loaded."""
+"""Ranges of options, which are checked before anything is loaded."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ SIDE = Range(1, 16_384)
 PORT = Range(1, 65_535)
 
 
-def check_options(command: str, options: object, **ranges: Range) -> None:
+def check_options(command: str, options: object, prefix: str = "", /, **ranges: Range) -> None:
     """Refuse values that are out of range, or no finite number; an option that is None or empty is left out.
 
     Args:
         command: name that the sentence begins with.
-        options: the command, with an attribute per option.
+        options: the command, or a group of its options, with an attribute per option.
+        prefix: comes before the names of a group's options, such as `pipeline.`.
         ranges: by the option's name; each value of a tuple has to lie in it.
     Raises:
         UserError: a value does not; the sentence names the option, its value and the range.
@@ -47,4 +48,4 @@ def check_options(command: str, options: object, **ranges: Range) -> None:
         values = value if isinstance(value, tuple) else () if value is None else (value,)
         for number in values:
             if not math.isfinite(number) or not allowed.low <= number <= allowed.high:
-                raise UserError(f"{command}: --{name.replace('_', '-')} is {number}; it has to be {allowed}.")
+                raise UserError(f"{command}: --{prefix}{name.replace('_', '-')} is {number}; it has to be {allowed}.")

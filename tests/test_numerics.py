@@ -1,0 +1,140 @@
+"""NaN and infinity anywhere, and options out of range: one sentence each, before anything good is lost."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Run, tiny_config, train
+from nerfstudio.cameras.cameras import Cameras
+
+from disconerf_ns.compat.poses import check_poses
+from disconerf_ns.config import check_training_options
+from disconerf_ns.discovery.explanation import Explanation, count_explained, said_of_explained
+from disconerf_ns.errors import UserError
+from disconerf_ns.method import disconerf, disconerf_small
+from disconerf_ns.pipeline import DiscoNerfPipeline
+from disconerf_ns.training.finite import check_finite
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("max_num_iterations", 0),
+        ("pipeline.object_iterations", 0),
+        ("pipeline.consensus_rays", 0),
+        ("pipeline.object_decay", 0.0),
+        ("pipeline.radiance_decay", NAN),
+        ("pipeline.object_min_share", 1.5),
+        ("pipeline.surface_memory_gb", -1.0),
+        ("pipeline.first_levels", 0),
+        ("pipeline.datamanager.view_pixels", -5),
+        ("pipeline.datamanager.views_per_batch", 0),
+        ("pipeline.datamanager.rays_per_batch", -1),
+        ("pipeline.datamanager.surface_rays", 0),
+        ("pipeline.datamanager.mask_memory_gb", math.inf),
+        ("pipeline.model.surface_points", 0),
+        ("pipeline.model.frozen_samples", (96, 0, 48)),
+        ("pipeline.model.tv_mult", NAN),
+        ("pipeline.model.tv_cells", 0),
+        ("pipeline.model.slots", 0),
+        ("pipeline.model.min_confidence", 2.0),
+    ],
+)
+def test_options_of_a_run_are_checked_before_anything_is_loaded(option: str, value: object) -> None:
+    """Most were tracebacks after the radiance stage."""
+    config = copy.deepcopy(disconerf.config)
+    *path, name = option.split(".")
+    group = config
+    for part in path:
+        group = getattr(group, part)
+    setattr(group, name, value)
+    shown = f"--{option.replace('_', '-')} is {value[1] if isinstance(value, tuple) else value}; it has to be "
+    with pytest.raises(UserError, match=shown):
+        check_training_options(config)
+
+
+@pytest.mark.parametrize("method", [disconerf, disconerf_small])
+def test_the_methods_own_options_are_in_range(method) -> None:
+    check_training_options(method.config)
+
+
+def cameras(count: int = 3) -> Cameras:
+    return Cameras(torch.eye(4)[:3].repeat(count, 1, 1), 10.0, 10.0, 4.0, 4.0, 8, 8)
+
+
+def test_a_pose_that_is_no_number_is_named(tmp_path: Path) -> None:
+    """It trained to the end, with exit code 0 and 14 "objects"."""
+    images, broken = [Path(f"images/{number}.png") for number in range(3)], cameras()
+    check_poses(broken, images, tmp_path)
+    broken.camera_to_worlds[1, 0, 3] = NAN
+    with pytest.raises(UserError, match=r"focal length of images/1.png is not finite; mend its entry"):
+        check_poses(broken, images, tmp_path)
+    broken.camera_to_worlds[:] = NAN  # nerfstudio centred the scene
+    frames = [{"file_path": f"images/{number}.png", "transform_matrix": torch.eye(4).tolist()} for number in range(3)]
+    frames[2]["transform_matrix"][0][3] = NAN
+    (tmp_path / "transforms.json").write_text(json.dumps({"frames": frames}))
+    with pytest.raises(UserError, match="images/2.png is not finite"):
+        check_poses(broken, images, tmp_path)
+
+
+def test_the_tensor_is_named() -> None:
+    good = {"a": torch.ones(3), "counts": torch.arange(3)}
+    check_finite(good, "step 7", "begin again.")
+    with pytest.raises(UserError, match=r"^step 7: b and 1 more holds NaN or infinity; begin again.$"):
+        check_finite({**good, "b": torch.tensor([1.0, NAN]), "c": torch.tensor(math.inf)}, "step 7", "begin again.")
+
+
+def test_a_broken_radiance_field_is_not_taken(run: Run, scene: Path, tmp_path: Path) -> None:
+    (checkpoint,) = (run.folder / "nerfstudio_models").iterdir()
+    state = torch.load(checkpoint)
+    key = next(name for name in state["pipeline"] if name.startswith("_model.field.") and "weight" in name)
+    state["pipeline"][key][0] = NAN
+    broken = tmp_path / "nerfstudio_models" / checkpoint.name
+    broken.parent.mkdir()
+    torch.save(state, broken)
+    (tmp_path / "config.yml").write_bytes(run.config.read_bytes())
+    config = tiny_config(scene, tmp_path / "out", iterations=6)
+    config.pipeline.radiance_field = broken
+    with pytest.raises(UserError, match=rf"radiance field: .*{checkpoint.name}: .*field.* holds NaN"):
+        train(config)
+    resumed = tiny_config(scene, tmp_path / "resumed", iterations=500)
+    resumed.load_dir = broken.parent
+    with pytest.raises(UserError, match=r"The checkpoint: field\..* holds NaN or infinity; take an earlier one"):
+        train(resumed)
+
+
+def test_a_run_that_learns_nan_stops_at_its_last_good_checkpoint(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(scene, tmp_path, iterations=12)
+    config.steps_per_save, config.logging.steps_per_log = 2, 1
+    after, steps = DiscoNerfPipeline.after_step, []
+
+    def after_step(self, metrics) -> None:
+        after(self, metrics)
+        steps.append(1)
+        if len(steps) == 4:
+            next(self.model.field.parameters()).data.fill_(NAN)
+
+    monkeypatch.setattr(DiscoNerfPipeline, "after_step", after_step)
+    with pytest.raises(UserError, match=r"^step 4: the loss rgb_loss.* holds NaN.*step-000000002.ckpt is kept"):
+        train(config)
+    assert [path.name for path in config.get_checkpoint_dir().iterdir()] == ["step-000000002.ckpt"]
+
+
+def test_it_is_said_when_hardly_any_mask_is_explained() -> None:
+    """Random masks agreed on 16 objects with confidences of 50 to 84 %, while not one mask was explained."""
+    views = [
+        Explanation(torch.ones(4, 2), torch.tensor([0.9, 0.5, 0.4, 0.0])),
+        Explanation(torch.ones(0, 2), torch.ones(0)),
+    ]
+    assert count_explained(views) == (2, 4)
+    assert said_of_explained(2, 4) == "the objects explain 2 of 4 masks."
+    assert "1 of 30 masks, hardly any, so the objects are not what the masks show" in said_of_explained(1, 30)
