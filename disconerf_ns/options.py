@@ -19,7 +19,8 @@ class Range(NamedTuple):
     def __str__(self) -> str:
         if self.said:
             return self.said
-        return f"{self.low:,} or more" if math.isinf(self.high) else f"from {self.low:,} to {self.high:,}"
+        low, high = f"{self.low:,.7g}", f"{self.high:,.7g}"
+        return f"{low} or more" if math.isinf(self.high) else f"from {low} to {high}"
 
 
 POSITIVE = Range(5e-324, said="more than 0")

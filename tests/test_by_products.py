@@ -8,8 +8,11 @@ from pathlib import Path
 from unittest.mock import MagicMock
 
 import pytest
+import torch
 
 from disconerf_ns import pipeline
+from disconerf_ns.discovery.explanation import Explanation
+from disconerf_ns.training.devices import Devices
 
 
 @pytest.mark.parametrize(("name", "other"), [("objects.json", "masks.json"), ("masks.json", "objects.json")])
@@ -29,7 +32,7 @@ def test_the_training_does_not_end_over_a_by_product(
         monkeypatch.setattr(pipeline, part, MagicMock())
     said: list[str] = []
     monkeypatch.setattr(pipeline, "CONSOLE", MagicMock(log=said.append))
-    trained = MagicMock(folder=tmp_path)
+    trained = MagicMock(folder=tmp_path, devices=Devices(), explanations=[Explanation(torch.ones(1, 1), torch.ones(1))])
     pipeline.DiscoNerfPipeline._save_objects(trained, 1)
     sentence = f"objects: {tmp_path / name} is not written (No space left on device); the training goes on without it."
     assert said == [sentence]

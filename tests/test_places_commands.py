@@ -85,13 +85,13 @@ def test_colours(run: Run, change) -> None:
     ("words", "sentence"),
     [
         ("move 1", "nothing would move; pass --by X Y Z"),
-        ("move 1 --scale 0", "--scale larger than 0"),
-        ("move 1 --by nan 0 0", "finite numbers"),
+        ("move 1 --scale 0", "--scale is 0.0; it has to be from 1e-06 to 1,000,000."),
+        ("move 1 --by nan 0 0", "--by is nan; it has to be a finite number."),
         ("move 99 --by 1 0 0", "there is no 99"),
         ("put-back 1", "object_01 stands where it was photographed"),
         ("recolor 1", "pass one of --tint R G B"),
         ("recolor 1 --hue 3 --own", "pass one of --tint R G B"),
-        ("recolor 1 --tint 2 0 0", r"a colour is not red, green and blue in [0, 1]"),
+        ("recolor 1 --tint 2 0 0", "--tint is 2.0; it has to be from 0 to 1."),
     ],
 )
 def test_mistakes_are_one_sentence_and_change_nothing(run: Run, change, words: str, sentence: str) -> None:

@@ -20,6 +20,7 @@ from disconerf_ns.discovery.unions import HOLDS, Whole, chained, coarser, nested
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.scene.tree import DEFAULT, ObjectTree
 from disconerf_ns.surface.samples import SurfaceSamples
+from disconerf_ns.training.devices import Devices
 
 PLACES = torch.tensor([[0.2, 0.2, 0.3], [0.3, 0.2, 0.3], [0.7, 0.6, 0.3], [0.45, 0.7, 0.3]])
 """Corners of four squares: a screen, a keyboard beside it, a cup, and a sheet under nothing."""
@@ -127,15 +128,21 @@ def test_the_log_counts_objects_not_the_slots_of_the_model(monkeypatch: pytest.M
     said = []
     monkeypatch.setattr("disconerf_ns.pipeline.find_consensus", lambda *_: nothing)
     monkeypatch.setattr("disconerf_ns.pipeline.CONSOLE", SimpleNamespace(log=said.append))
+    field = torch.nn.Module()
+    field.slots = 8
     model = SimpleNamespace(
-        object_field=SimpleNamespace(slots=8), consensus_points=nothing.points, slots_by_masks=True,
+        object_field=field, consensus_points=nothing.points, slots_by_masks=True,
         agree_on=lambda _: None, consensus=replace(nothing, tree=ObjectTree.flat(8)),
     )  # fmt: skip
     pipeline = SimpleNamespace(
-        config=SimpleNamespace(consensus_rays=1), model=model, _thinned_views=lambda _: [], _check_slots=lambda: None
+        config=SimpleNamespace(consensus_rays=1),
+        model=model,
+        _thinned_views=lambda _: [],
+        _check_slots=lambda: None,
+        devices=Devices(),
     )
     assert DiscoNerfPipeline.explain_masks(pipeline) == []
-    assert said == ["consensus: the masks of all views agree on no object"]
+    assert said[0] == "consensus: the masks of all views agree on no object" and "view by view" in said[1]
 
 
 def test_coverage_counts_views_and_a_little_the_neighbours() -> None:
