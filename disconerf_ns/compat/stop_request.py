@@ -9,13 +9,24 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
+from typing import Any
 
 from nerfstudio.utils.rich_utils import CONSOLE
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+@contextmanager
+def handled_by(handlers: Mapping[int, Any]) -> Iterator[None]:
+    """Handle signals in another way for a while; a thread that is not the process's main one cannot, and does not."""
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()} if main else {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Stopped(Exception):
@@ -40,33 +51,13 @@ class StopRequest:
         """128 and the signal's number, as shells have it: 130 after Ctrl-C, 143 after SIGTERM."""
         return 128 + (self.signal or 0)
 
-    @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Hear signals; only a process's main thread can."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self._hear) for number in SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def heard(self) -> AbstractContextManager[None]:
+        """Hear signals."""
+        return handled_by(dict.fromkeys((signal.SIGINT, signal.SIGTERM), self._hear))
 
-    @contextmanager
-    def unheard(self) -> Iterator[None]:
-        """Leave signals to Python and the system for a while."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        ours = {number: signal.getsignal(number) for number in SIGNALS}
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        try:
-            yield
-        finally:
-            for number, handler in ours.items():
-                signal.signal(number, handler)
+    def unheard(self) -> AbstractContextManager[None]:
+        """Leave signals to Python and the system."""
+        return handled_by({signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL})
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
