@@ -202,7 +202,7 @@ class Scene:
 
     @property
     def capture(self) -> Similarity:
-        """Scene coordinates to those of the capture, which the data's poses are in."""
+        """The similarity from scene coordinates to the capture's, the coordinates of the data's poses."""
         return capture_of(self.run)
 
     def training_rays(self, most: int) -> Iterator[RayBundle]:

@@ -302,7 +302,7 @@ class DiscoNerfDataManager(VanillaDataManager):
         return bool((self.train_dataset.cameras.camera_type == CameraType.FISHEYE.value).any())
 
     def to_go_on(self) -> dict[str, Any]:
-        """What `go_on` needs to draw the same rays and views from here, and what they were drawn from."""
+        """State with which `go_on` draws the same next rays and views, and the photographs and masks to compare."""
         return {
             "images": self.train_keys,
             "masks": str(self.store.root.resolve()),

@@ -15,3 +15,8 @@ def reason(error: BaseException) -> str:
     """First line of an exception's message, at most 320 characters, or the exception's type if it has no message."""
     lines = str(error).strip().splitlines()
     return lines[0][:320] if lines else type(error).__name__
+
+
+def cause(error: BaseException) -> str:
+    """The same without the path of a file, which an `OSError` repeats."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else reason(error)

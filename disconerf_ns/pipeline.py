@@ -31,7 +31,7 @@ from disconerf_ns.discovery.explanation import Explanation, count_explained, exp
 from disconerf_ns.discovery.find import agreed_on, find_consensus
 from disconerf_ns.discovery.objects import discover
 from disconerf_ns.discovery.report import report_masks, save_report
-from disconerf_ns.errors import UserError
+from disconerf_ns.errors import UserError, cause
 from disconerf_ns.evaluation.predictions import training_rays
 from disconerf_ns.evaluation.scores import object_metrics
 from disconerf_ns.evaluation.views import capture_of
@@ -49,7 +49,6 @@ from disconerf_ns.training.finite import check_finite
 from disconerf_ns.training.needs import Budgets, Needs, needs
 from disconerf_ns.training.prefetcher import Prefetcher
 from disconerf_ns.training.radiance_transfer import adopt_architecture, check_scene, load_radiance, radiance_source
-from disconerf_ns.training.same_scene import check_photographs, same_frame
 from disconerf_ns.training.scene_rays import SceneRays, stride_within
 from disconerf_ns.training.schedule import Resumed, Schedule, Stage, plan_stages
 from disconerf_ns.training.step import Losses, Metrics, TrainingStep
@@ -85,7 +84,7 @@ def by_product(path: Path) -> Iterator[Path]:
     try:
         yield path
     except OSError as error:
-        CONSOLE.log(f"objects: {path} is not written ({error.strerror or error}); the training goes on without it.")
+        CONSOLE.log(f"objects: {path} is not written ({cause(error)}); the training goes on without it.")
 
 
 class DiscoNerfPipeline(VanillaPipeline):
@@ -389,7 +388,7 @@ class DiscoNerfPipeline(VanillaPipeline):
     # ---------------------------------------------------------------- stop and go on
 
     def to_go_on(self) -> dict[str, Any]:
-        """What a run that goes on needs besides parameters and optimizers, for its checkpoint."""
+        """State for a checkpoint, besides parameters and optimizers, with which `go_on` continues the run exactly."""
         sampler, explanations = self.model.proposal_sampler, self.explanations
         return {
             **self.datamanager.to_go_on(),
@@ -417,28 +416,11 @@ class DiscoNerfPipeline(VanillaPipeline):
         """Whether a checkpoint holds what all devices of the run need to draw on as if it had not stopped."""
         return self.devices.count == stored.get("devices") == 1
 
-    def check_same_scene(self, run: Path, images: list[str] | None) -> None:
-        """Check that the run that goes on sees the same photographs in the same frame.
-
-        Args:
-            run: folder of the run that is gone on from.
-            images: its training photographs; None if they are not known.
-        Raises:
-            UserError: they are other ones, or the frame is.
-        """
-        if images is not None:
-            check_photographs(images, self.datamanager.train_keys)
-        if not same_frame(run, self.datamanager.train_dataparser_outputs):
-            raise UserError(
-                f"--load-dir: the data is put into another frame than that of {run}, so the trained scene would lie "
-                "elsewhere; pass the same data and the same dataparser options (orientation, centring, scale, split)."
-            )
-
     def check_slots(self, asked: int | str, checkpoint: Path) -> None:
-        """Check that a number of slots that is asked for is that of the checkpoint that was loaded.
+        """Refuse a requested number of slots that differs from the loaded checkpoint's.
 
         Raises:
-            UserError: it is another one.
+            UserError: it does.
         """
         slots = self.model.object_field.slots
         if int(self.object_start) >= 0 and asked not in ("auto", slots) and len(self.model.object_slots) > 0:
@@ -585,7 +567,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         return surfaces, [self.datamanager.view_masks(index).to(self.device, non_blocking=True) for index in drawn]
 
     def _place(self, view: int) -> int:
-        """Place of a training view among those of the device."""
+        """Index of a training view among the views of this device."""
         return self.datamanager.views.index(view)
 
     def _with_background(self, view: MaskedView) -> MaskedView:

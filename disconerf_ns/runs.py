@@ -54,7 +54,7 @@ def config_of(file: Path) -> TrainerConfig:
 
     try:
         config = read_config(file)
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{file}: not the config.yml of a run ({reason(error)}); ns-train writes it.") from error
     if not isinstance(config, TrainerConfig):
         raise UserError(f"{file}: not the config.yml of a run, which ns-train writes.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from disconerf_ns.errors import UserError, reason
+from disconerf_ns.errors import UserError, cause, reason
 
 LARGEST = 2**26
 """Bytes of a file, at most."""
@@ -38,8 +38,7 @@ def small_json(path: Path, kind: str, remedy: str) -> Iterator[Value]:
     except UserError:
         raise
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else reason(error)
-        raise UserError(f"{path}: not {kind} ({why}); {remedy}") from error
+        raise UserError(f"{path}: not {kind} ({cause(error)}); {remedy}") from error
 
 
 def _content(path: Path) -> Any:

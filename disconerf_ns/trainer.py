@@ -27,9 +27,10 @@ from disconerf_ns.config import DiscoNerfModelConfig, check_training_options
 from disconerf_ns.files import sweep
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.training.captured import StepResults
-from disconerf_ns.training.checkpoint_files import checkpoint_to_resume, checkpoints_in, newest_whole, save_whole
+from disconerf_ns.training.checkpoint_files import checkpoint_to_resume, newest, save_whole
 from disconerf_ns.training.finite import check_finite
 from disconerf_ns.training.randomness import restore_randomness, state_of_randomness
+from disconerf_ns.training.same_scene import check_same_scene
 from disconerf_ns.training.step import TrainingStep
 
 OURS = "disconerf"
@@ -103,12 +104,12 @@ class DiscoNerfTrainer(Trainer):
             return
         self.save_checkpoint(self.step)
         writer.write_out_storage()
-        newest = newest_whole(self.checkpoint_dir) if self._done is not None else self.resumed
-        if newest is None:
+        saved = self.resumed if self._done is None else newest(self.checkpoint_dir)
+        if saved is None:
             CONSOLE.print("Stopped before the first step; there is nothing to save.")
         else:
-            CONSOLE.print(f"Stopped; {newest} is saved. Go on with")
-            CONSOLE.print(f"  {command_to_go_on(sys.argv, newest.parent)}", soft_wrap=True, highlight=False)
+            CONSOLE.print(f"Stopped; {saved} is saved. Go on with")
+            CONSOLE.print(f"  {command_to_go_on(sys.argv, saved.parent)}", soft_wrap=True, highlight=False)
         sys.exit(self.stop_request.exit_code)
 
     def _train_complete_viewer(self) -> None:
@@ -128,9 +129,9 @@ class DiscoNerfTrainer(Trainer):
         learned = dict(self.pipeline.model.named_parameters())
         check_finite(learned, f"step {self._done}", self._remedy)
         self.checkpoint_dir.mkdir(parents=True, exist_ok=True)
-        path = self.checkpoint_dir / f"step-{min(step, self._done):09d}.ckpt"
+        path = self.checkpoint_dir / f"step-{self._done:09d}.ckpt"
         state = {
-            "step": min(step, self._done),
+            "step": self._done,
             "pipeline": getattr(self.pipeline, "module", self.pipeline).state_dict(),
             "optimizers": {name: each.state_dict() for name, each in self.optimizers.optimizers.items()},
             "schedulers": {name: each.state_dict() for name, each in self.optimizers.schedulers.items()},
@@ -152,7 +153,9 @@ class DiscoNerfTrainer(Trainer):
         if self.resumed is None:
             super()._load_checkpoint()
             return
-        self.pipeline.check_same_scene(self.resumed.parent.parent, self._stored.get("images"))
+        data = self.pipeline.datamanager
+        run, images = self.resumed.parent.parent, self._stored.get("images")
+        check_same_scene(run, images, data.train_keys, data.train_dataparser_outputs)
         state = torch.load(self.resumed, map_location="cpu")
         self._start_step = state["step"] + 1
         self.pipeline.load_pipeline(state["pipeline"], state["step"])
@@ -177,8 +180,8 @@ class DiscoNerfTrainer(Trainer):
 
     @property
     def _remedy(self) -> str:
-        before = sorted(checkpoints_in(self.checkpoint_dir).items())
-        kept = f"{before[-1][1]} is kept, go on from there" if before else "there is no checkpoint yet, begin again"
+        before = newest(self.checkpoint_dir)
+        kept = "there is no checkpoint yet, begin again" if before is None else f"{before} is kept, go on from there"
         return f"{kept} with lower learning rates or --mixed-precision False."
 
     def _iterate(self, step: int) -> StepResults:
@@ -219,7 +222,7 @@ class DiscoNerfTrainer(Trainer):
 
 
 def stored_in(checkpoint: Path) -> dict[str, Any]:
-    """What a checkpoint holds beside nerfstudio's own entries; nothing in one of before it did."""
+    """This method's own entry of a checkpoint; empty where an older version wrote the checkpoint."""
     return torch.load(checkpoint, map_location="cpu", mmap=True).get(OURS, {})
 
 

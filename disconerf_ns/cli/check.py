@@ -7,7 +7,6 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,7 +14,7 @@ from PIL import Image
 from disconerf_ns.cli.show import caption
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable, write_whole
-from disconerf_ns.masks.frames import frames_of, lists_of
+from disconerf_ns.masks.frames import frames_of, lists_of, pose_of
 from disconerf_ns.masks.freshness import changed, fingerprint
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
 from disconerf_ns.masks.images import find_images, frame_file, misread_modes, misread_sentence, read_image
@@ -155,15 +154,6 @@ def look_at_transforms(
         yield Finding(f"{len(broken)} poses are no finite 4 x 4 matrices: {listed(broken)}; remove these frames.", True)
     for twins in groups(poses):
         yield Finding(f"the poses of {listed(twins)} are the same; unless the camera stood still, compute them anew.")
-
-
-def pose_of(frame: Mapping[str, Any]) -> np.ndarray | None:
-    """A frame's camera-to-world matrix, which SDFStudio calls `camtoworld`, or None if it is not one."""
-    try:
-        pose = np.array(frame.get("transform_matrix", frame.get("camtoworld")), dtype=float)
-    except (TypeError, ValueError):
-        return None
-    return pose if pose.shape in ((4, 4), (3, 4)) and np.isfinite(pose).all() else None
 
 
 def look_at_names(store: MaskStore, pairs: Mapping[str, str], images: Mapping[str, Path]) -> Iterator[Finding]:

@@ -22,7 +22,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from disconerf_ns.errors import UserError
+from disconerf_ns.errors import UserError, cause
 from disconerf_ns.files import check_writable, sweep
 from disconerf_ns.masks.crew import Job, crew
 from disconerf_ns.masks.store import MaskStore
@@ -103,7 +103,7 @@ def writing(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(
-            f"masks: {place} cannot be written ({error.strerror or error}); files that are there are whole. Make room, "
+            f"masks: {place} cannot be written ({cause(error)}); files that are there are whole. Make room, "
             "or name another place with --output."
         ) from error
 

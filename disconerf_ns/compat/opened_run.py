@@ -6,13 +6,13 @@ a run that was renamed, moved, copied, or opened from another folder is not foun
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 
+from disconerf_ns.compat.calling_frame import calling_frame
 from disconerf_ns.errors import UserError
 from disconerf_ns.training.checkpoint_files import checkpoints_of, newest_whole, step_of
 
@@ -25,12 +25,8 @@ def opened_run() -> tuple[TrainerConfig, Path] | None:
 
     nerfstudio's `eval_setup` tells a pipeline neither, so both are read from its frame.
     """
-    frame = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code.co_name == "eval_setup" and frame.f_globals.get("__name__") == "nerfstudio.utils.eval_utils":
-            return frame.f_locals["config"], Path(frame.f_locals["config_path"])
-        frame = frame.f_back
-    return None
+    frame = calling_frame("nerfstudio.utils.eval_utils", "eval_setup")
+    return None if frame is None else (frame.f_locals["config"], Path(frame.f_locals["config_path"]))
 
 
 def relocate(config: TrainerConfig, file: Path) -> None:

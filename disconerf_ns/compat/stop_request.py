@@ -34,7 +34,7 @@ class Stopped(Exception):
 
 
 class StopRequest:
-    """What a person asked of a run by a signal; a second signal ends the process without another word.
+    """A stop that a person asked for by a signal. A second signal ends the process at once.
 
     Args:
         tell: called once, by the first signal.

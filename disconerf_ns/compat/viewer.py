@@ -15,9 +15,10 @@ from nerfstudio.viewer.viewer import Viewer
 from nerfstudio.viewer.viewer_elements import ViewerDropdown
 from nerfstudio.viewer_legacy.server.viewer_utils import IOChangeException
 
+from disconerf_ns.compat.calling_frame import calling_frame
+
 __all__ = ["SCALE", "IOChangeException"]
 
-RUN_VIEWER = "nerfstudio.scripts.viewer.run_viewer"
 HERE = "127.0.0.1", "localhost", "::1"
 """Hosts that nobody but this machine reaches."""
 
@@ -29,11 +30,8 @@ def listen_here() -> None:
     """
     if any(argument.replace("_", "-").startswith("--viewer.websocket-host") for argument in sys.argv):
         return
-    frame = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code.co_name == "main" and frame.f_globals.get("__name__") == RUN_VIEWER:
-            frame.f_locals["self"].viewer.websocket_host = HERE[0]
-        frame = frame.f_back
+    if (frame := calling_frame("nerfstudio.scripts.viewer.run_viewer", "main")) is not None:
+        frame.f_locals["self"].viewer.websocket_host = HERE[0]
 
 
 def warn_of_strangers(config: ViewerConfig) -> None:

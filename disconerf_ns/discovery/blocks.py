@@ -1,4 +1,4 @@
-"""Objects of a capture that was cut into blocks: those of two blocks that are one object get one number.
+"""Objects of a capture that was cut into blocks: an object that several blocks see gets one number.
 
 A capture that is too large for one run is cut into blocks that overlap, and each block's run finds objects by itself.
 Where two blocks overlap, both have seen the same surface. There an object of one block and an object of the other one

@@ -67,7 +67,7 @@ def dataset_of(run: EvaluatedRun, split: Literal["train", "test"]) -> InputDatas
 
 
 def capture_of(run: EvaluatedRun) -> Similarity:
-    """Scene coordinates of a loaded run to those of its capture, which the data's poses are in."""
+    """The similarity from a loaded run's scene coordinates to its capture's, the coordinates of the data's poses."""
     parsed = run.datamanager.train_dataparser_outputs
     return scene_to_capture(parsed.dataparser_transform, parsed.dataparser_scale)
 

@@ -58,7 +58,7 @@ class KeptMeasurements:
         write_whole(self.path, json.dumps({**self._head, "scenes": entries[-MOST:]}))
 
     def _entries(self) -> Sequence[Value]:
-        """What is kept; nothing where the file is missing, broken or of another version: it is measured anew."""
+        """Stored measurements; none of a file that is missing, broken or of another version."""
         try:
             with small_json(self.path, "a file of measurements", "delete it.") as content:
                 if any(content[name].content != self._head[name] for name in self._head):

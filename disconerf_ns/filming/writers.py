@@ -23,6 +23,7 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 from PIL import Image
 
+from disconerf_ns.errors import cause
 from disconerf_ns.filming.matte import in_bytes
 
 Put = Callable[[UInt8[np.ndarray, "height width channels"]], None]
@@ -133,7 +134,7 @@ def _folder(part: Path, film: Path) -> Iterator[Put]:
         try:
             Image.fromarray(frame).save(part / f"{number:04d}.png", compress_level=4)
         except OSError as error:
-            raise OSError(f"{film} is not written: {error.strerror or error}; {ROOM}") from error
+            raise OSError(f"{film} is not written: {cause(error)}; {ROOM}") from error
         number += 1
 
     yield put

@@ -6,9 +6,12 @@ import codecs
 import json
 import os
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path, PureWindowsPath
 from typing import Any
+
+import numpy as np
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.masks.opening import read_bytes
@@ -73,6 +76,15 @@ def frames_of(path: Path) -> dict[str, dict[str, Any]]:
     names, content = listed(path), _read(path)
     common = {name: value for name, value in content.items() if name != "frames"}
     return {name: common | frame for name, frame in zip(names, content["frames"])}
+
+
+def pose_of(frame: Mapping[str, Any]) -> np.ndarray | None:
+    """A frame's camera-to-world matrix, which SDFStudio calls `camtoworld`, or None if it is not one."""
+    try:
+        pose = np.array(frame.get("transform_matrix", frame.get("camtoworld")), dtype=float)
+    except (TypeError, ValueError):
+        return None
+    return pose if pose.shape in ((4, 4), (3, 4)) and np.isfinite(pose).all() else None
 
 
 def shared_folder(data: Path) -> Path | None:

@@ -148,7 +148,7 @@ class Similarity:
 
 
 def scene_to_capture(transform: Float[Tensor, "rows 4"], scale: float) -> Similarity:
-    """The way back from nerfstudio's orienting, centring and scaling: scene coordinates to those of the data's poses.
+    """The similarity from scene coordinates to the data's poses, which undoes nerfstudio's orientation and scale.
 
     Args:
         transform: the dataparser's (3, 4) or (4, 4) matrix, which comes before the scale.

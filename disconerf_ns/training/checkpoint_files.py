@@ -7,7 +7,6 @@ every command.
 
 from __future__ import annotations
 
-import os
 import re
 import zipfile
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 
-from disconerf_ns.errors import UserError
+from disconerf_ns.errors import UserError, cause
 from disconerf_ns.files import whole_file
 
 NAME = re.compile(r"step-(\d+)\.ckpt")
@@ -35,10 +34,10 @@ def save_whole(state: dict[str, Any], path: Path) -> None:
     except (OSError, RuntimeError) as error:  # torch's writer says RuntimeError where a disk is full
         if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
             raise
-        before = sorted(checkpoints_in(path.parent).items())
-        kept = f"{before[-1][1]} is kept" if before else "there is none before it"
+        before = newest(path.parent)
+        kept = "there is none before it" if before is None else f"{before} is kept"
         raise UserError(
-            f"checkpoint: {path} cannot be written ({_reason(error)}); {kept}. Make room, then go on from there with "
+            f"checkpoint: {path} cannot be written ({cause(error)}); {kept}. Make room, then go on from there with "
             f"--load-dir {path.parent}."
         ) from error
 
@@ -57,6 +56,12 @@ def checkpoints_in(folder: Path) -> dict[int, Path]:
     return {int(match[1]): path for match, path in named if match is not None and path.is_file()}
 
 
+def newest(folder: Path) -> Path | None:
+    """The checkpoint of the last step, whether it is broken or not; None if there is none."""
+    found = checkpoints_in(folder)
+    return found[max(found)] if found else None
+
+
 def step_of(checkpoint: Path) -> int:
     """The step after which a checkpoint was written."""
     return int(checkpoint.stem.removeprefix("step-"))
@@ -70,7 +75,7 @@ def fault_in(checkpoint: Path) -> str | None:
     except zipfile.BadZipFile:
         return "it breaks off or is no checkpoint"
     except (OSError, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
-        return _reason(error)
+        return cause(error)
     return None if damaged is None else f"its record {damaged} is damaged"
 
 
@@ -119,9 +124,3 @@ def checkpoint_to_resume(config: TrainerConfig) -> Path | None:
 def _steps(folder: Path) -> str:
     steps = ", ".join(map(str, sorted(checkpoints_in(folder)))) or "none"
     return f"checkpoints there are of the steps {steps}"
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno is not None:
-        return os.strerror(error.errno)
-    return str(error).partition("\n")[0]

@@ -51,7 +51,7 @@ def radiance_source(path: Path) -> RadianceSource:
         raise UserError(f"radiance field: {path} has no config.yml ({config_path} is missing). {option}")
     try:
         config = read_config(config_path)
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"radiance field: {config_path} cannot be read ({reason(error)}). {option}") from error
     if not isinstance(config, TrainerConfig) or not isinstance(config.pipeline.model, NerfactoModelConfig):
         raise UserError(f"radiance field: {config_path} is not a run of nerfacto. {option}")

@@ -53,5 +53,25 @@ def check_photographs(before: Sequence[str], now: Sequence[str]) -> None:
     )
 
 
+def check_same_scene(run: Path, before: Sequence[str] | None, now: Sequence[str], here: DataparserOutputs) -> None:
+    """Check that a run goes on with the photographs that it began with, in the same frame.
+
+    Args:
+        run: folder of the run that is gone on from.
+        before: relative paths of its training photographs; None if they are not known.
+        now: relative paths of the training photographs.
+        here: the same photographs.
+    Raises:
+        UserError: they are other ones, or the frame is.
+    """
+    if before is not None:
+        check_photographs(before, now)
+    if not same_frame(run, here):
+        raise UserError(
+            f"--load-dir: the data is put into another frame than that of {run}, so the trained scene would lie "
+            "elsewhere; pass the same data and the same dataparser options (orientation, centring, scale, split)."
+        )
+
+
 def _some(keys: Sequence[str]) -> str:
     return ", ".join(keys[:NAMED]) + (", ..." if len(keys) > NAMED else "")
