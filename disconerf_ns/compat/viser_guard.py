@@ -79,9 +79,16 @@ def is_sound(message: Any) -> bool:
         shapes = [len(vector) for vector in (message.wxyz, message.position, message.look_at, message.up_direction)]
         if shapes != [4, 3, 3, 3] or math.hypot(*message.wxyz) < 1e-3:
             return False
-        if not (FOVS[0] <= message.fov <= FOVS[1] and ASPECTS[0] <= message.aspect <= ASPECTS[1]):
+        if not (FOVS[0] <= message.fov <= FOVS[1] and ASPECTS[0] <= aspect_of(message) <= ASPECTS[1]):
             return False
     return all(_is_bounded(value) for value in vars(message).values())
+
+
+def aspect_of(camera: Any) -> float:
+    """Width over height of a client's window, of which viser 1 sends both; 0 of a window without height."""
+    if hasattr(camera, "aspect"):
+        return camera.aspect
+    return camera.image_width / camera.image_height if camera.image_height else 0.0
 
 
 def _is_bounded(value: Any) -> bool:

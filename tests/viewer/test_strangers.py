@@ -29,30 +29,35 @@ from disconerf_ns.compat.confined import ConfinedFolder
 from disconerf_ns.compat.viser_guard import guard_viser
 from disconerf_ns.method import disconerf, disconerf_small
 
+SINCE_1 = hasattr(viser, "__version__")
+WINDOW = {"near": 0.1, "far": 1000.0, "image_height": 100, "image_width": 150} if SINCE_1 else {"aspect": 1.5}
 CAMERA = {
-    "type": "ViewerCameraMessage", "wxyz": [1.0, 0, 0, 0], "position": [0.0, 0, 1], "fov": 1.0, "aspect": 1.5,
+    "type": "ViewerCameraMessage", "wxyz": [1.0, 0, 0, 0], "position": [0.0, 0, 1], "fov": 1.0, **WINDOW,
     "look_at": [0.0, 0, 0], "up_direction": [0.0, 0, 1],
 }  # fmt: skip
+ODD_WINDOWS = (
+    [("image_width", 99_999), ("image_width", 0), ("image_height", 0)] if SINCE_1 else [("aspect", 1e9), ("aspect", 0)]
+)
+PROTOCOLS = [f"viser-v{viser.__version__}"] if SINCE_1 else None
+"""A client of viser 1 says its version."""
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[viser.ViserServer]:
     guard_viser()
-    server = viser.ViserServer(host="127.0.0.1", port=0)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        number = free.getsockname()[1]
+    server = viser.ViserServer(host="127.0.0.1", port=number)
     yield server
     server.stop()
 
 
-def port(server: viser.ViserServer) -> int:
-    return server._websock_server._ws_server.sockets[0].getsockname()[1]
-
-
 def connect(server: viser.ViserServer) -> Connection:
-    return websockets.sync.client.connect(f"ws://127.0.0.1:{port(server)}", max_size=None)
+    return websockets.sync.client.connect(f"ws://127.0.0.1:{server.get_port()}", subprotocols=PROTOCOLS, max_size=None)
 
 
 def answer(server: viser.ViserServer, path: str) -> bytes:
-    with socket.create_connection(("127.0.0.1", port(server)), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", server.get_port()), timeout=5) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         return b"".join(iter(lambda: connection.recv(1 << 16), b""))
 
@@ -111,7 +116,7 @@ def test_messages_that_no_browser_sends_change_nothing_and_end_nothing(server: v
     ]  # fmt: skip
     messages = [update(field, value=value) for field, values in wrong for value in values]
     messages += [update(size, update_cb=[]), update(size, value=2.0, visible=False), update(size)]
-    views = [("fov", math.nan), ("fov", 0.0), ("fov", 4.0), ("aspect", 1e9), ("aspect", 0), ("wxyz", [0] * 4)]
+    views = [("fov", math.nan), ("fov", 0.0), ("fov", 4.0), *ODD_WINDOWS, ("wxyz", [0] * 4)]
     views += [("position", [math.inf, 0, 0]), ("position", [0.0]), ("look_at", "abc"), ("up_direction", None)]
     messages += [CAMERA | {key: value} for key, value in views]
     messages += [{"type": "GuiUpdateMessage", "id": "gone", "updates": {"value": 1}}, {"type": "Nothing"}, {}, [], 7]
