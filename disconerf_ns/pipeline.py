@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
+from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline
@@ -129,7 +130,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         self.stage = Stage.RADIANCE
         self.folder = Path(tempfile.gettempdir())
         """Folder with room for data that does not fit in memory: the run's folder in training."""
-        self.object_control = ObjectControl(self.model.current, self._train_poses, lambda: self.edit_file)
+        self.object_control = ObjectControl(self.model.current, self._photographs, lambda: self.edit_file)
         self.model.present = self.object_control.present
         self.model.look_from(lambda: training_rays(self, SPACE_RAYS))
         if source is not None:
@@ -265,6 +266,7 @@ class DiscoNerfPipeline(VanillaPipeline):
     def load_pipeline(self, loaded_state: dict, step: int) -> None:
         """Load a checkpoint, and the edit of its run where a person saved one."""
         super().load_pipeline(loaded_state, step)
+        self.object_control.loaded_step = step
         if self.edit_file is not None and self.edit_file.exists():
             self.open_edit(self.edit_file)
 
@@ -277,8 +279,8 @@ class DiscoNerfPipeline(VanillaPipeline):
         edit = Edit.load(path, self.model.tree)
         self.model.current.replace(lambda scene: scene.with_edit(edit))
 
-    def _train_poses(self) -> Float[Tensor, "cameras 3 4"]:
-        return self.datamanager.train_dataset.cameras.camera_to_worlds.cpu()
+    def _photographs(self) -> Cameras:
+        return self.datamanager.train_dataset.cameras.to("cpu")
 
     def _decay(self, group: str, step: int) -> float:
         if group == "object_field":

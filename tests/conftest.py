@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from disconerf_ns.model import DiscoNerfModel
     from disconerf_ns.scene.arranged import ArrangedScene
     from disconerf_ns.viewer.pictures import Pictures
+    from disconerf_ns.viewer.seat import Seat
 
 os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 if not torch.cuda.is_available():  # Triton looks at this when it is first imported, and torch imports it late
@@ -200,3 +201,20 @@ def viewer(icons: None, model: DiscoNerfModel, run: Run) -> Iterator[Viewer]:
     viewer.init_scene(pipeline.datamanager.train_dataset, "completed")
     yield viewer
     viewer.viser_server.stop()
+
+
+@pytest.fixture
+def seat(viewer: Viewer) -> Iterator[Seat]:
+    """Somebody who opened the viewer."""
+    from viewer_presses import visit
+
+    with visit(viewer) as visitor:
+        yield visitor.seat
+
+
+@pytest.fixture
+def said(seat: Seat, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Sentences that the person was told."""
+    said: list[str] = []
+    monkeypatch.setattr(seat, "tell", said.append)
+    return said

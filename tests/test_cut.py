@@ -25,6 +25,7 @@ from disconerf_ns.scene.trained import TrainedScene
 from disconerf_ns.scene.tree import NEVER, ObjectTree
 from disconerf_ns.surface.samples import SurfaceSamples
 from disconerf_ns.viewer.editor import Editor
+from disconerf_ns.viewer.selection import Selection
 
 RED, BLUE = (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)
 CUP, SET = 5, 6
@@ -283,67 +284,72 @@ def editor(scene: ArrangedScene) -> Editor:
     return editor
 
 
+@pytest.fixture
+def hand(editor: Editor) -> Selection:
+    return Selection(editor)
+
+
 def do(editor: Editor, wish, *arguments) -> None:
     editor.ask(wish, *arguments)
     editor.drain()
 
 
-def test_dragging_the_granularity_is_one_change_and_the_selection_follows(editor: Editor) -> None:
-    do(editor, editor.select, [CUP])
+def test_dragging_the_granularity_is_one_change_and_the_selection_follows(editor: Editor, hand: Selection) -> None:
+    do(editor, hand.select, [CUP])
     for granularity in (0.55, 0.6, 0.7, FINE):
         do(editor, editor.refine, granularity)
-    assert ids(editor.scene) == [3, 2, 0, 1, 4] and editor.selected == (0, 1)
+    assert ids(editor.scene) == [3, 2, 0, 1, 4] and hand.ids == (0, 1)
     do(editor, editor.undo)
-    assert editor.edit == Edit() and editor.selected == (CUP,)
+    assert editor.edit == Edit() and hand.ids == (CUP,)
     do(editor, editor.redo)
-    assert editor.edit == Edit().at(FINE) and editor.selected == (0, 1)
+    assert editor.edit == Edit().at(FINE) and hand.ids == (0, 1)
     do(editor, editor.refine, COARSE)
-    assert editor.selected == (SET,)
+    assert hand.ids == (SET,)
 
 
-def test_split_opens_an_object_into_its_parts_and_merging_them_closes_it(editor: Editor) -> None:
-    do(editor, editor.select, [CUP])
-    do(editor, editor.rename, "cup")
-    do(editor, editor.toggle)
-    do(editor, editor.split)
-    assert editor.edit == Edit().rename(CUP, "cup").hide(0, 1).open(CUP) and editor.selected == (0, 1)
-    do(editor, editor.merge)
-    assert editor.edit == Edit().rename(CUP, "cup").hide(CUP) and editor.selected == (CUP,)
+def test_split_opens_an_object_into_its_parts_and_merging_them_closes_it(editor: Editor, hand: Selection) -> None:
+    do(editor, hand.select, [CUP])
+    do(editor, hand.rename, "cup")
+    do(editor, hand.toggle)
+    do(editor, hand.split)
+    assert editor.edit == Edit().rename(CUP, "cup").hide(0, 1).open(CUP) and hand.ids == (0, 1)
+    do(editor, hand.merge)
+    assert editor.edit == Edit().rename(CUP, "cup").hide(CUP) and hand.ids == (CUP,)
     do(editor, editor.undo)
-    do(editor, editor.select, [0])
-    do(editor, editor.toggle)
+    do(editor, hand.select, [0])
+    do(editor, hand.toggle)
     assert editor.edit.hidden == {1}, "one part of a hidden object is back"
     do(editor, editor.refine, COARSE)
     assert set(ids(editor.scene)) == {0, 1, 2, 3, 4}
     assert editor.told == []
 
 
-def test_parts_that_a_person_merged_are_taken_apart_at_any_granularity(editor: Editor) -> None:
+def test_parts_that_a_person_merged_are_taken_apart_at_any_granularity(editor: Editor, hand: Selection) -> None:
     do(editor, editor.refine, FINE)
-    do(editor, editor.select, [2, 0])
-    do(editor, editor.merge)
+    do(editor, hand.select, [2, 0])
+    do(editor, hand.merge)
     do(editor, editor.refine, COARSE)
-    assert set(ids(editor.scene)) == {1, 2, 3, 4} and editor.selected == (2,)
-    do(editor, editor.split)
-    assert set(ids(editor.scene)) == {0, 1, 2, 3, 4} and editor.selected == (2, 0)
-    do(editor, editor.isolate)
-    do(editor, editor.isolate)
+    assert set(ids(editor.scene)) == {1, 2, 3, 4} and hand.ids == (2,)
+    do(editor, hand.split)
+    assert set(ids(editor.scene)) == {0, 1, 2, 3, 4} and hand.ids == (2, 0)
+    do(editor, hand.isolate)
+    do(editor, hand.isolate)
     assert editor.edit.hidden == frozenset() and editor.told == []
 
 
-def test_a_part_is_entered_from_the_whole(editor: Editor) -> None:
+def test_a_part_is_entered_from_the_whole(editor: Editor, hand: Selection) -> None:
     do(editor, editor.refine, COARSE)
-    do(editor, editor.enter, 1)
-    assert editor.edit.opened == {CUP} and editor.selected == (1,) and set(ids(editor.scene)) == {0, 1, 2, 3, 4}
+    do(editor, hand.enter, 1)
+    assert editor.edit.opened == {CUP} and hand.ids == (1,) and set(ids(editor.scene)) == {0, 1, 2, 3, 4}
     do(editor, editor.undo)
-    assert ids(editor.scene) == [3, SET, 4] and editor.selected == (SET,)
-    do(editor, editor.enter, SET)
-    assert editor.edit.opened == frozenset() and editor.selected == (SET,)
+    assert ids(editor.scene) == [3, SET, 4] and hand.ids == (SET,)
+    do(editor, hand.enter, SET)
+    assert editor.edit.opened == frozenset() and hand.ids == (SET,)
 
 
-def test_slots_in_one_piece_are_told(editor: Editor, halves: None) -> None:
-    do(editor, editor.select, [3])
-    do(editor, editor.split)
-    assert editor.edit == Edit().divide(3, 2) and editor.selected == (3, len(TREE))
-    do(editor, editor.split)
+def test_slots_in_one_piece_are_told(editor: Editor, hand: Selection, halves: None) -> None:
+    do(editor, hand.select, [3])
+    do(editor, hand.split)
+    assert editor.edit == Edit().divide(3, 2) and hand.ids == (3, len(TREE))
+    do(editor, hand.split)
     assert editor.told == ["The selection is in one piece."]

@@ -13,11 +13,11 @@ from disconerf_ns.cli.history import History
 from disconerf_ns.errors import UserError
 from disconerf_ns.runs import edit_of, load_pipeline, manifest_of, objects_of, other_objects_of
 from disconerf_ns.scene.edit import Edit, name_fault
-from disconerf_ns.scene.objects import SceneObject, find_object, load_manifest
+from disconerf_ns.scene.objects import SceneObject, called_alike, find_object, load_manifest
 from disconerf_ns.scene.tree import ObjectTree
 
 if TYPE_CHECKING:
-    from disconerf_ns.viewer.editor import Editor
+    from disconerf_ns.viewer.selection import Selection
 
 One = Annotated[str, tyro.conf.Positional]
 Some = Annotated[tuple[str, ...], tyro.conf.Positional]
@@ -52,13 +52,14 @@ class Change:
         for sentence in sentences:
             print(f"objects: {sentence}.")
 
-    def _editor(self, chosen: Sequence[SceneObject]) -> Editor:
-        """An editor of the loaded run with objects selected."""
+    def _select(self, chosen: Sequence[SceneObject]) -> Selection:
+        """Objects of the loaded run, selected."""
         from disconerf_ns.viewer.editor import Editor
+        from disconerf_ns.viewer.selection import Selection
 
-        editor = Editor(load_pipeline(self.load_config).model.current)
-        editor.select([each.id for each in chosen])
-        return editor
+        selection = Selection(Editor(load_pipeline(self.load_config).model.current))
+        selection.select([each.id for each in chosen])
+        return selection
 
 
 @dataclass
@@ -81,9 +82,8 @@ class Rename(Change):
         each, name = find_object(every, self.object), self.name.strip()
         if name and (fault := name_fault(name)):
             raise UserError(f"objects: {fault}; give another name.")
-        taken = [other for other in every if other.id != each.id and name in (other.title, other.name) and name]
-        if taken:
-            raise UserError(f"objects: {taken[0].name} is called {name} already; give another name.")
+        if other := called_alike(every, each.id, name):
+            raise UserError(f"objects: {other.name} is called {name} already; give another name.")
         if name == each.title:
             raise UserError(f"objects: {each.name} is called {each.label} already.")
         before = f" (it was {each.title})" if each.title else ""
@@ -148,10 +148,9 @@ class Merge(Change):
         """
         _, tree = self._opened()
         chosen = self._find(self.objects, least=2)
-        editor = self._editor(chosen)
-        editor.merge()
-        whole = editor.first_selected()
-        self._save(editor.edit, tree, f"{listed(chosen)} one object now, {called(whole)}")
+        selection = self._select(chosen)
+        selection.merge()
+        self._save(selection.editor.edit, tree, f"{listed(chosen)} one object now, {called(selection.first)}")
 
 
 @dataclass
@@ -169,10 +168,10 @@ class Split(Change):
         """
         _, tree = self._opened()
         chosen = self._find(self.objects)
-        editor = self._editor(chosen)
-        editor.split()
-        pieces = [editor.scene.by_id[id] for id in editor.selected]
-        self._save(editor.edit, tree, f"{listed(chosen)} split now, into {' and '.join(map(called, pieces))}")
+        selection = self._select(chosen)
+        selection.split()
+        pieces = [selection.scene.by_id[id] for id in selection.ids]
+        self._save(selection.editor.edit, tree, f"{listed(chosen)} split now, into {' and '.join(map(called, pieces))}")
 
 
 @dataclass

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Container
+from collections.abc import Callable, Container
 
-import viser
 from nerfstudio.configs.base_config import ViewerConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 from nerfstudio.viewer.render_state_machine import RenderStateMachine
@@ -92,10 +91,37 @@ def redraw(viewer: Viewer, drawing: Container[object]) -> None:
             client.interrupt_render_flag = False
 
 
-def add_tab(server: viser.ViserServer, label: str) -> viser.GuiTabHandle:
-    """A tab beside nerfstudio's own, whose group of tabs is not handed out; in a group of its own without one."""
-    names = "_container_handle_from_id", "_container_handle_from_uuid"  # in viser 0.2 and in viser 1
-    containers = next(getattr(server.gui, name) for name in names if hasattr(server.gui, name))
-    groups = [handle._parent for handle in containers.values() if isinstance(handle, viser.GuiTabHandle)]
-    group = groups[0] if groups else server.gui.add_tab_group()
-    return group.add_tab(label, viser.Icon.STACK_2)
+def draw_lines_sharp(viewer: Viewer) -> None:
+    """Draw boxes, names and handles in front of the picture: the picture's depth has its few pixels."""
+    viewer.control_panel._layer_depth.value = False
+
+
+def show_finished(viewer: Viewer, step: int) -> None:
+    """Show a run that is not trained any more: its step, and nothing that is about training."""
+    viewer.pause_train.visible = viewer.resume_train.visible = False
+    viewer.update_step(step)
+    panel = viewer.control_panel
+    for element in (panel._train_speed, panel._train_util):
+        element.set_hidden(True)
+
+
+def hide_training_cameras(viewer: Viewer) -> None:
+    """Hide the training cameras, and nerfstudio's buttons that show them, which take the room of the list."""
+    viewer.set_camera_visibility(False)
+    viewer.hide_images.visible = viewer.show_images.visible = False
+
+
+def show_training_cameras(viewer: Viewer, visible: bool) -> None:
+    """Show the training cameras with their photographs in the 3D scene, or hide them."""
+    viewer.set_camera_visibility(visible)
+
+
+def list_outputs(viewer: Viewer, names: list[str]) -> None:
+    """List outputs that can be drawn; nerfstudio lists them after the first picture."""
+    viewer.control_panel.update_output_options(names)
+
+
+def on_output_chosen(viewer: Viewer, chosen: Callable[[], None]) -> None:
+    """Call a function when another output is drawn."""
+    if (handle := output_dropdown(viewer).gui_handle) is not None:
+        handle.on_update(lambda _: chosen())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from enum import Enum
 from typing import NamedTuple
 
 import numpy as np
 import viser
 import viser.transforms as vtf
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from disconerf_ns.compat.viewer import SCALE
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -21,8 +21,8 @@ ANGLES = 45
 """Turns about the vertical that are tried, over a quarter of a circle."""
 OUTLIERS = 0.01
 """Fraction of the points that may stick out of a box at each end of an axis."""
-BEAM = 0.004
-"""Thickness of a box's edges, as a fraction of its diagonal."""
+LINE = 2.0
+"""Thickness of a box's edges in pixels."""
 
 
 class Box(NamedTuple):
@@ -63,44 +63,39 @@ def box_of(trained: TrainedScene, shown: SceneObject) -> Box:
     return Box((low + high) / 2, high - low, 0.0)
 
 
-def beams(size: Float[np.ndarray, "3"]) -> tuple[Float[np.ndarray, "vertices 3"], Int[np.ndarray, "faces 3"]]:
-    """The twelve edges of a box around the origin, as one mesh of thin beams."""
-    thick = BEAM * np.linalg.norm(size)
+def edges(size: Float[np.ndarray, "3"]) -> Float[np.ndarray, "16 3"]:
+    """Corners of a box around the origin, in an order in which a line through them draws all twelve edges."""
     corners = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
-    sides = np.array([[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1],
-                      [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]])  # fmt: skip
-    vertices, faces = [], []
-    for axis in range(3):
-        others = [other for other in range(3) if other != axis]
-        for signs in ((-0.5, -0.5), (-0.5, 0.5), (0.5, -0.5), (0.5, 0.5)):
-            middle, extent = np.zeros(3), np.full(3, thick)
-            middle[others], extent[axis] = signs * size[others], size[axis] + thick
-            faces.append(sides + 8 * len(vertices))
-            vertices.append(middle + corners * extent)
-    return np.concatenate(vertices), np.concatenate(faces)
+    return corners[[0, 1, 3, 2, 0, 4, 5, 7, 6, 4, 5, 1, 3, 7, 6, 2]] * size
+
+
+class Which(Enum):
+    """Objects whose boxes and names are shown."""
+
+    SELECTED = "the selection"
+    ALL = "all objects"
+    NONE = "nothing"
 
 
 class Boxes:
     """The boxes and names that are shown.
 
     Args:
-        select: called with the id of a box that is clicked.
+        scene: viser's 3D scene, of one client.
     """
 
-    def __init__(self, server: viser.ViserServer, select: Callable[[ObjectId], None]):
-        self.server, self.select = server, select
-        self.boxes = self.names = False
-        """Whether boxes and names are shown."""
+    def __init__(self, scene: viser.SceneApi):
+        self.scene = scene
+        self.which = Which.SELECTED
         self._shown: dict[ObjectId, tuple[tuple, list]] = {}
 
     def update(self, scene: ArrangedScene, selected: frozenset[ObjectId]) -> None:
-        """Show what is switched on, of objects that are not hidden; the boxes of selected ones are white."""
+        """Show boxes and names of objects that are not hidden; the boxes of selected ones are white."""
         wanted = {}
-        if self.boxes or self.names:
-            for each in scene.objects:
-                if each.id not in scene.edit.hidden:
-                    color = (255, 255, 255) if each.id in selected else tuple(round(255 * c) for c in each.color)
-                    wanted[each.id] = each.label, color, each.box, self.boxes, self.names
+        for each in scene.objects:
+            if self._shows(each.id, selected) and each.id not in scene.edit.hidden:
+                color = (255, 255, 255) if each.id in selected else tuple(round(255 * c) for c in each.color)
+                wanted[each.id] = each.label, color, each.box
         for id in list(self._shown):
             if self._shown[id][0] != wanted.get(id):
                 for handle in self._shown.pop(id)[1]:
@@ -109,17 +104,16 @@ class Boxes:
             handles = self._draw(scene.trained, scene.by_id[id], *wanted[id][:2])
             self._shown[id] = wanted[id], handles
 
+    def _shows(self, id: ObjectId, selected: frozenset[ObjectId]) -> bool:
+        return self.which is Which.ALL or (self.which is Which.SELECTED and id in selected)
+
     def _draw(self, trained: TrainedScene, shown: SceneObject, name: str, color: tuple[int, int, int]) -> list:
-        box, handles = box_of(trained, shown), []
-        if self.boxes:
-            vertices, faces = beams(box.size * SCALE)
-            mesh = self.server.scene.add_mesh_simple(
-                f"/objects/{shown.name}/box", vertices, faces, color=color, flat_shading=True, side="double",
-                wxyz=vtf.SO3.from_z_radians(box.angle).wxyz, position=box.centre * SCALE,
-            )  # fmt: skip
-            mesh.on_click(lambda _: self.select(shown.id))
-            handles.append(mesh)
-        if self.names:
-            top = box.centre + np.array([0, 0, 0.55 * box.size[2]])
-            handles.append(self.server.scene.add_label(f"/objects/{shown.name}/name", name, position=top * SCALE))
-        return handles
+        box = box_of(trained, shown)
+        corners = edges(box.size * SCALE)
+        straight = np.stack([corners[:-1], corners[1:]], 1).reshape(-1, 3)
+        lines = self.scene.add_spline_cubic_bezier(
+            f"/objects/{shown.name}/box", corners, straight, line_width=LINE, color=color, segments=1,
+            wxyz=vtf.SO3.from_z_radians(box.angle).wxyz, position=box.centre * SCALE,
+        )  # fmt: skip
+        top = box.centre + np.array([0, 0, 0.55 * box.size[2]])
+        return [lines, self.scene.add_label(f"/objects/{shown.name}/name", name, position=top * SCALE)]

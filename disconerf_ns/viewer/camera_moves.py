@@ -8,11 +8,16 @@ import time
 import numpy as np
 import viser
 from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras
 
 from disconerf_ns.viewer.boxes import Box
 
 FLIGHT, FRAMES_PER_SECOND = 0.6, 30
 """Seconds of a camera's flight to an object, and its steps in a second."""
+LEAST_AHEAD, STEP_FORWARD = 0.1, 0.05
+"""Least distance from a photograph's camera to its middle, and the fraction of it that a new client stands ahead."""
+WIDEST = math.radians(100)
+"""Vertical angle of view of a window, at most."""
 LEAST_HEIGHT = math.radians(20)
 """Angle above the ground from which an object is looked at, at least."""
 
@@ -33,6 +38,33 @@ def view_of(
     distance = 1.3 * float(np.linalg.norm(box.size)) / 2 / math.sin(fov / 2)
     back = np.array([*(heading * math.cos(height)), math.sin(height)])
     return box.centre + distance * back, box.centre
+
+
+def fov_of(photograph: Cameras, aspect: float) -> float:
+    """Vertical angle of view, in radians, in which a window holds all that a photograph shows.
+
+    Args:
+        photograph: n cameras with n = 1.
+        aspect: width of the window over its height.
+    """
+    up, across = (float(side / 2 / focal) for side, focal in
+                  ((photograph.height, photograph.fy), (photograph.width, photograph.fx)))  # fmt: skip
+    return min(2 * math.atan(max(up, across / aspect)), WIDEST)
+
+
+def look_as(client: viser.ClientHandle, photograph: Cameras, scale: float) -> None:
+    """Let a client look as a photograph does, from just in front of its picture in the 3D scene.
+
+    Args:
+        photograph: n cameras with n = 1, in scene coordinates.
+        scale: of viser's coordinates.
+    """
+    pose = photograph.camera_to_worlds[0].double().numpy()
+    position, forward = pose[:, 3], -pose[:, 2]
+    ahead = max(float(-position @ forward), LEAST_AHEAD) * forward
+    client.camera.position = scale * (position + STEP_FORWARD * ahead)
+    client.camera.look_at = scale * (position + ahead)
+    client.camera.fov = fov_of(photograph, client.camera.aspect)
 
 
 def fly(client: viser.ClientHandle, position: Float[np.ndarray, "3"], look_at: Float[np.ndarray, "3"]) -> None:

@@ -2,106 +2,86 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
 import viser
-from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.utils.rich_utils import CONSOLE
-from nerfstudio.viewer.viewer_elements import ViewerClick, ViewerControl
-from torch import Tensor
+from nerfstudio.viewer.viewer_elements import ViewerControl
 
-from disconerf_ns.compat.viewer import (
-    SCALE,
-    add_tab,
-    displayed_outputs,
-    output_dropdown,
-    redraw,
-    rendering_client,
-    set_still_resolution,
-    warn_of_strangers,
-)
+from disconerf_ns.compat import viewer as nerfstudio_viewer
 from disconerf_ns.compat.viser_guard import guard_viser
+from disconerf_ns.compat.viser_panel import add_first_tab
 from disconerf_ns.errors import UserError
-from disconerf_ns.filming.frames import film
-from disconerf_ns.filming.orbit import circle
-from disconerf_ns.filming.writers import write_film
 from disconerf_ns.rendering.lazy_outputs import LazyOutputs
 from disconerf_ns.rendering.outputs import output_table
-from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.edit import Edit
-from disconerf_ns.scene.objects import SceneObject
-from disconerf_ns.viewer.boxes import box_of
-from disconerf_ns.viewer.camera_moves import fly, view_of
+from disconerf_ns.scene.objects import ObjectId, SceneObject
+from disconerf_ns.viewer.camera_moves import look_as
 from disconerf_ns.viewer.editor import Editor
-from disconerf_ns.viewer.panel import Panel
-from disconerf_ns.viewer.picking import object_at
 from disconerf_ns.viewer.pictures import Pictures
-from disconerf_ns.viewer.status import Report
+from disconerf_ns.viewer.seat import Seat
+from disconerf_ns.viewer.status import Progress, Report
 
 if TYPE_CHECKING:
     from nerfstudio.viewer.viewer import Viewer
 
-LEAST_AHEAD, STEP_FORWARD = 0.1, 0.05
-"""Least distance from a photograph's camera to its middle, and the fraction of it that a new client stands ahead."""
 CPU_RESOLUTION = 256
 """Size of still pictures without a GPU, until another is chosen in the tab Control: nerfstudio's 512 take a minute."""
-FILM_FRAMES, FILM_SIZE, FILM_RATE = 48, 256, 24
-"""Frames of a film, its side in pixels, and frames per second."""
-
-
-_log = logging.getLogger(__name__)
+STYLE = Path(__file__).with_name("panel.css")
+ICON = (
+    '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" stroke-linejoin="round">'
+    '<path d="M12 3L21 8L12 13L3 8Z"/><path d="M3 12L12 17L21 12"/><path d="M3 16L12 21L21 16"/></svg>'
+)
 
 
 class ObjectControl(ViewerControl):
-    """Sets the panel up when nerfstudio opens a viewer, and keeps it and the training in step.
+    """Sets a panel up for everybody who opens nerfstudio's viewer, and keeps viewer and training in step.
 
     Args:
         current: the scene that is shown and edited.
-        poses: gives the camera-to-world matrices of the training images.
+        photographs: gives the cameras of the training images.
         edit_file: gives the file of the run's edit; None where it is edit.json beside the viewer's log.
     """
 
-    def __init__(
-        self,
-        current: CurrentScene,
-        poses: Callable[[], Float[Tensor, "cameras 3 4"]],
-        edit_file: Callable[[], Path | None],
-    ):
-        self.current, self._poses, self._edit_file = current, poses, edit_file
+    def __init__(self, current: CurrentScene, photographs: Callable[[], Cameras], edit_file: Callable[[], Path | None]):
+        self.current, self._photographs, self._edit_file = current, photographs, edit_file
+        self.progress = Progress()
+        self.seats: dict[int, Seat] = {}
+        """Those who look, by their client's id."""
+        self.loaded_step = 0
+        """Step of the checkpoint that was loaded."""
         self.opened = False
-        """Whether there is a viewer, and with it the editor, the pictures and the panel."""
+        """Whether there is a viewer, and with it the editor and the pictures."""
         guard_viser()
 
     def _setup(self, viewer: Viewer) -> None:
         """Called by nerfstudio when its viewer is there."""
         super()._setup(viewer)
-        warn_of_strangers(viewer.config)
-        self.editor = Editor(self.current)
-        self.panel = Panel(self.viser_server, add_tab(self.viser_server, "Objects"), self.editor, self)
-        self.editor.tell = self.panel.tell
-        self.pictures = Pictures(self.current, self.panel.tell)
+        nerfstudio_viewer.warn_of_strangers(viewer.config)
+        self.editor = Editor(self.current, self.tell)
+        self.pictures = Pictures(self.current, self.tell)
+        style = f"<style>{STYLE.read_text()}</style>"
+        self._tab = add_first_tab(self.viser_server, "Objects", ICON + style)
         self.opened = True
-        self._flying: set[int] = set()
-        self.editor.listeners += [self.refresh, lambda: redraw(viewer, self.pictures.drawing)]
+        self.editor.listeners += [self.refresh, lambda: nerfstudio_viewer.redraw(viewer, self.pictures.drawing)]
+        nerfstudio_viewer.draw_lines_sharp(viewer)
         if self.current.value.trained.radiance.device.type == "cpu":
-            set_still_resolution(viewer, CPU_RESOLUTION)
-        self._followed = self.current.value.edit
+            nerfstudio_viewer.set_still_resolution(viewer, CPU_RESOLUTION)
         if viewer.trainer is None:
-            viewer.pause_train.visible = viewer.resume_train.visible = False
             self._open_edit()
-        self.viser_server.on_client_connect(self._welcome)
+            nerfstudio_viewer.show_finished(viewer, self.loaded_step)
+        self._followed = self.current.value.edit
+        nerfstudio_viewer.on_output_chosen(viewer, lambda: self.editor.ask(lambda: None))
+        self.viser_server.on_client_connect(lambda client: self.editor.ask(self._seat, client))
+        self.viser_server.on_client_disconnect(self._leave)
+        self._chosen = self._welcomed = False
         self.refresh()
-        if self.current.value.guests:
-            self.show_output("edited")
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _open_edit(self) -> None:
@@ -119,20 +99,31 @@ class ObjectControl(ViewerControl):
         """File of the saved edit."""
         return self._edit_file() or self.viewer.log_filename.parent / "edit.json"
 
-    def _welcome(self, client: viser.ClientHandle) -> None:
-        """Let a new client look as the first photograph does, from just in front of its picture in the 3D scene."""
-        pose = self._poses()[0].double().numpy()
-        position, forward = pose[:, 3], -pose[:, 2]
-        ahead = max(float(-position @ forward), LEAST_AHEAD) * forward
-        client.camera.position = SCALE * (position + STEP_FORWARD * ahead)
-        client.camera.look_at = SCALE * (position + ahead)
+    def _seat(self, client: viser.ClientHandle) -> None:
+        """Give a new client a panel, and let it look as the first photograph does."""
+        if client.client_id not in self.viser_server.get_clients():
+            return
+        if not self._welcomed:
+            self._welcomed = True
+            nerfstudio_viewer.hide_training_cameras(self.viewer)
+        look_as(client, self._photographs()[0:1], nerfstudio_viewer.SCALE)
+        self.seats[client.client_id] = Seat(client, self._tab, self)
+
+    def _leave(self, client: viser.ClientHandle) -> None:
+        self.seats.pop(client.client_id, None)
 
     def present(self, camera: Cameras, obb_box: OrientedBox | None) -> LazyOutputs | None:
         """Every output for a camera, where a client of the viewer asks for it; None for everybody else."""
-        client = rendering_client()
+        client = nerfstudio_viewer.rendering_client()
         if client is None or not self.opened:
             return None
-        return self.pictures.show(client, camera, displayed_outputs(client), obb_box)
+        return self.pictures.show(client, camera, nerfstudio_viewer.displayed_outputs(client), obb_box)
+
+    def tell(self, sentence: str) -> None:
+        """Show a sentence to everybody who looks."""
+        CONSOLE.log(sentence)
+        for seat in list(self.seats.values()):
+            seat.tell(sentence)
 
     # ---------------------------------------------------------------- training
 
@@ -149,13 +140,18 @@ class ObjectControl(ViewerControl):
 
     def report(self, report: Report) -> None:
         """Show where the training stands."""
-        if self.opened:
-            self.panel.status.report(report)
+        if self.opened and self.progress.report(report):
+            self._show_progress()
 
     def say(self, text: str) -> None:
         """Show the work between two stages."""
         if self.opened:
-            self.panel.status.say(text)
+            self.progress.say(text)
+            self._show_progress()
+
+    def _show_progress(self) -> None:
+        for seat in list(self.seats.values()):
+            seat.panel.head.show(self.progress.standing)
 
     def objects_changed(self) -> None:
         """Show the objects soon; the editor does it, so that no two threads change the panel together."""
@@ -164,111 +160,62 @@ class ObjectControl(ViewerControl):
 
     def refresh(self) -> None:
         """Show the objects as they are now."""
-        if self.opened:
-            self.pictures.selected = frozenset(self.editor.selected)
-            self.panel.refresh()
-            if self.viewer.trainer is None:
-                self.panel.status.finish(self.current.value.counted)
-            self._follow_names()
-            self._follow_edit()
+        if self.viewer.trainer is None:
+            self.progress.finish(self.current.value.counted)
+        self._choose_output()
+        self._follow_names()
+        self._follow_edit()
+        for seat in list(self.seats.values()):
+            seat.refresh(self.progress.standing, self.drawn)
+
+    # ---------------------------------------------------------------- what is drawn
+
+    @property
+    def drawn(self) -> str:
+        """Name of the output that is drawn, with the name that a person gave its object."""
+        return nerfstudio_viewer.output_dropdown(self.viewer).value
+
+    def _choose_output(self) -> None:
+        """Show at first sight what was found, unless somebody has chosen another output."""
+        if self._chosen or not self.current.value.objects:
+            return
+        self._chosen = True
+        options = [output.caption for output in output_table(self.current.value).values() if output.listed]
+        nerfstudio_viewer.list_outputs(self.viewer, options)
+        if self.drawn in ("rgb", "not set"):
+            self.show_output("edited" if self.current.value.repaints else "objects_overlay")
 
     def _follow_edit(self) -> None:
         """Draw the edited scene instead of the scene when something is hidden or recoloured, not at another cut."""
         before, self._followed = self._followed, self.current.value.edit
         repainted = before.paint != self._followed.paint and before.granularity == self._followed.granularity
-        if repainted and self.viewer.control_panel.output_render == "rgb":
+        if repainted and self.drawn in ("rgb", "objects_overlay"):
             self.show_output("edited")
 
     def _follow_names(self) -> None:
         """Keep the output that is drawn when its object gets another name."""
-        dropdown = output_dropdown(self.viewer)
+        dropdown = nerfstudio_viewer.output_dropdown(self.viewer)
         plain, *_ = dropdown.value.split(" ")
         output = output_table(self.current.value).get(plain)
         if output is not None and output.caption != dropdown.value and dropdown.value in dropdown.options:
             dropdown.set_options([output.caption if name == dropdown.value else name for name in dropdown.options])
             dropdown.value = output.caption
 
-    # ---------------------------------------------------------------- what the panel's buttons do
-
     def show_output(self, name: str) -> None:
         """Draw another output, if there is such a one yet."""
-        dropdown = output_dropdown(self.viewer)
-        if name in dropdown.options:
-            dropdown.value = name
-            self.panel.show_as_drawn(name)
-        else:
-            self.editor.tell("There are no objects yet; they come with the object stage.")
+        dropdown = nerfstudio_viewer.output_dropdown(self.viewer)
+        if name not in dropdown.options:
+            raise UserError("There are no objects yet; they come with the object stage.")
+        dropdown.value = name
 
-    def save(self) -> None:
-        """Write the edit into the run's folder."""
-        self.editor.save(self.file)
+    def show_cameras(self, visible: bool) -> None:
+        """Show where the photographs were taken."""
+        nerfstudio_viewer.show_training_cameras(self.viewer, visible)
 
-    def load(self) -> None:
-        """Take the edit from the run's folder."""
-        self.editor.load(self.file)
+    def picture(self, each: SceneObject) -> str | None:
+        """The small picture of an object."""
+        return None
 
-    def pick(self, active: bool) -> None:
-        """Let clicks select, or not."""
-        if active:
-            self.register_pointer_cb("click", self._clicked)
-        else:
-            self.unregister_pointer_cb()
-
-    def _clicked(self, click: ViewerClick) -> None:
-        if self.panel.several:
-            self.editor.ask(self._pick, click)
-        else:
-            self.editor.ask_latest("click", self._pick, click)
-
-    def _pick(self, click: ViewerClick) -> None:
-        edited = self.viewer.control_panel.output_render == "edited"
-        id = object_at(self.current.value, click.origin, click.direction, edited)
-        if id is not None:
-            self.editor.select([id], self.panel.several)
-        elif not self.panel.several:
-            self.editor.select([])
-
-    def fly(self, client: viser.ClientHandle) -> None:
-        """Move a client's camera to the object that was selected first."""
-        self.editor.ask_latest(("fly", client.client_id), self._fly, client)
-
-    def _fly(self, client: viser.ClientHandle) -> None:
-        box = box_of(self.current.value.trained, self.editor.first_selected())
-        goal = view_of(box, client.camera.position / SCALE, client.camera.fov)
-        if client.client_id not in self._flying:
-            self._flying.add(client.client_id)
-            threading.Thread(target=self._arrive, args=(client, *goal), daemon=True).start()
-
-    def _arrive(self, client: viser.ClientHandle, *goal: Float[np.ndarray, "3"]) -> None:
-        try:
-            fly(client, *(point * SCALE for point in goal))
-        finally:
-            self._flying.discard(client.client_id)
-
-    def film(self, client: viser.ClientHandle) -> None:
-        """Film the object that was selected first, from where a client's camera is."""
-        self.editor.ask(self._film, client)
-
-    def _film(self, client: viser.ClientHandle) -> None:
-        if self.panel.film.visible:
-            raise UserError("A film is being made; the next one can be asked for when it is there.")
-        scene, filmed = self.current.value, self.editor.first_selected()
-        centre = torch.from_numpy(box_of(scene.trained, filmed).centre).float()
-        start = torch.from_numpy(client.camera.position / SCALE).float()
-        cameras = circle(centre, start, FILM_FRAMES, FILM_SIZE, client.camera.fov)
-        self.panel.film.value, self.panel.film.visible = 0.0, True
-        threading.Thread(target=self._write_film, args=(scene, filmed, cameras), daemon=True).start()
-
-    def _write_film(self, scene: ArrangedScene, filmed: SceneObject, cameras: Cameras) -> None:
-        path, frames = self.file.parent / "videos" / f"{filmed.file_name}.mp4", []
-        try:
-            for number, frame in enumerate(film(scene, cameras, filmed.id), 1):
-                frames.append(frame.numpy())
-                self.panel.film.value = 100 * number / len(cameras)
-            write_film(path, np.stack(frames), float(FILM_RATE))
-            self.editor.tell(f"The film is in {path}.")
-        except Exception as error:
-            _log.exception("a film failed")
-            self.editor.tell(f"The film of {filmed.label} failed ({type(error).__name__}: {error}); see the log.")
-        finally:
-            self.panel.film.visible = False
+    def selected_by(self, client: int) -> frozenset[ObjectId]:
+        """Ids of the objects that a client has selected."""
+        return frozenset(self.seats[client].selection.ids) if client in self.seats else frozenset()

@@ -6,49 +6,55 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-import torch
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.current import CurrentScene
-from disconerf_ns.scene.cut import shown_nodes
-from disconerf_ns.scene.edit import Edit, name_fault
-from disconerf_ns.scene.objects import ObjectId, SceneObject
-from disconerf_ns.scene.recolor import Recolor
-from disconerf_ns.scene.similarity import Similarity, vector
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.objects import ObjectId
 
 _log = logging.getLogger(__name__)
 
 STEPS = 100
 """Changes that can be undone."""
-BESIDE = 1.2
-"""Distance of a copy from the object, in widths of its box."""
 TOGETHER = 1.0
 """Seconds within which changes of the same thing, such as a colour that is dragged, are undone together."""
 SHOWN_EVERY = 0.1
 """Seconds between two looks at a flood of wishes."""
 
+Tell = Callable[[str], None]
+"""Shows a person a sentence."""
+
+
+class _Wish(NamedTuple):
+    """What somebody asked for."""
+
+    what: Hashable
+    """What it is about; None if later wishes about the same do not take its place."""
+    make: Callable[[], None]
+    tell: Tell
+    """Tells the one who asked why it cannot be made."""
+
 
 class Editor:
-    """Edits of the current scene, the selected objects, and the changes before and after.
+    """Edits of the current scene, and the changes before and after.
 
     Args:
         current: what is edited; each change makes another scene current.
-        tell: shows a person a sentence.
+        tell: shows everybody a sentence.
     """
 
-    def __init__(self, current: CurrentScene, tell: Callable[[str], None] = CONSOLE.log):
+    def __init__(self, current: CurrentScene, tell: Tell = CONSOLE.log):
         self.current, self.tell = current, tell
-        self.selected: tuple[ObjectId, ...] = ()
-        """Ids of the selected objects, in the order in which they were chosen."""
         self.listeners: list[Callable[[], None]] = []
         """Called after changes."""
-        self._wishes: deque[tuple[Hashable, Callable[[], None]]] = deque()
+        self._wishes: deque[_Wish] = deque()
         self._asking, self._asked = threading.Lock(), threading.Event()
         self._turn = threading.Lock()
         self._past: list[Edit] = []
@@ -57,22 +63,19 @@ class Editor:
 
     # ---------------------------------------------------------------- the queue
 
-    def ask(self, wish: Callable[..., None], *arguments) -> None:
-        """Put a wish into the queue; returns at once."""
-        self._put_in(None, lambda: wish(*arguments))
+    def ask(self, wish: Callable[..., None], *arguments, what: Hashable = None, tell: Tell | None = None) -> None:
+        """Put a wish into the queue; returns at once.
 
-    def ask_latest(self, what: Hashable, wish: Callable[..., None], *arguments) -> None:
-        """Put a wish into the queue that takes the place of the last one in it if that is about the same thing.
-
-        A value that is dragged, or a click that replaces the one before, is made once however often it is asked for.
+        Args:
+            wish: called with the arguments.
+            what: the wish takes the place of the last one in the queue if that is about the same thing: a value that is
+                dragged, or a click that replaces the one before, is made once however often it is asked for.
+            tell: tells the one who asks if the wish cannot be made; everybody by default.
         """
-        self._put_in(what, lambda: wish(*arguments))
-
-    def _put_in(self, what: Hashable, wish: Callable[[], None]) -> None:
         with self._asking:
-            if what is not None and self._wishes and self._wishes[-1][0] == what:
+            if what is not None and self._wishes and self._wishes[-1].what == what:
                 self._wishes.pop()
-            self._wishes.append((what, wish))
+            self._wishes.append(_Wish(what, lambda: wish(*arguments), tell or self.tell))
         self._asked.set()
 
     def wait(self) -> None:
@@ -96,8 +99,8 @@ class Editor:
                 with self._asking:
                     if not self._wishes:  # one took the place of another
                         break
-                    _, wish = self._wishes.popleft()
-                self._attempt(wish)
+                    wish = self._wishes.popleft()
+                self._attempt(wish.make, wish.tell)
                 made += 1
                 if time.monotonic() - shown > SHOWN_EVERY:
                     self._show()
@@ -106,19 +109,19 @@ class Editor:
                 self._show()
 
     def _show(self) -> None:
-        for listener in self.listeners:
-            self._attempt(listener)
+        for listener in list(self.listeners):
+            self._attempt(listener, self.tell)
 
-    def _attempt(self, action: Callable[[], None]) -> None:
+    def _attempt(self, action: Callable[[], None], tell: Tell) -> None:
         try:
             action()
         except UserError as error:
-            self.tell(str(error))
+            tell(str(error))
         except Exception as error:
             _log.exception("a change failed")
-            self.tell(f"That did not work ({type(error).__name__}: {error}); the log has the details.")
+            tell(f"That did not work ({type(error).__name__}: {error}); the log has the details.")
 
-    # ---------------------------------------------------------------- wishes
+    # ---------------------------------------------------------------- wishes that are about no selection
 
     @property
     def scene(self) -> ArrangedScene:
@@ -142,6 +145,16 @@ class Editor:
         self._last, self._future = (what, now), []
         self.current.replace(lambda scene: scene.with_edit(edit))
 
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a change to be taken back."""
+        return bool(self._past)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether a change was taken back that can be made again."""
+        return bool(self._future)
+
     def undo(self) -> None:
         """Take the last change back."""
         self._travel(self._past, self._future)
@@ -157,146 +170,19 @@ class Editor:
         edit = source.pop()
         self.current.replace(lambda scene: scene.with_edit(edit))
         self._last = None, 0.0
-        self._keep_selection()
 
-    def select(self, ids: Iterable[ObjectId], add: bool = False) -> None:
-        """Select objects instead of the others, or besides them; one that is selected already is let go with `add`."""
-        chosen = list(self.selected) if add else []
-        for id in ids:
-            if id in chosen:
-                chosen.remove(id)
-            else:
-                chosen.append(id)
-        self.selected = tuple(chosen)
-
-    def toggle(self) -> None:
-        """Hide the selected objects, or show them if all of them are hidden."""
-        ids, edit = self.selection(), self.edit
+    def toggle(self, *ids: ObjectId) -> None:
+        """Hide objects, or show them if all of them are hidden."""
+        edit = self.edit
         self.change(edit.show(*ids) if edit.hidden.issuperset(ids) else edit.hide(*ids))
-
-    def isolate(self) -> None:
-        """Show the selected objects alone; everything again, if they are alone."""
-        ids, edit = self.selection(), self.edit
-        alone = edit.isolate(ids, self.scene.ids_in_use)
-        self.change(replace(edit, hidden=frozenset()) if alone.hidden == edit.hidden else alone)
 
     def show_all(self) -> None:
         """Hide nothing."""
         self.change(replace(self.edit, hidden=frozenset()))
 
-    def recolor(self, recolor: Recolor) -> None:
-        """Give the selected objects new colours, such as a tint, RGB in [0, 1]."""
-        edit, ids = self.edit, self.selection()
-        for id in ids:
-            edit = edit.recolor(id, recolor)
-        self.change(edit, ("color", ids))
-
-    def reset_colors(self) -> None:
-        """Give the selected objects their own colours back."""
-        edit, ids = self.edit, self.selection()
-        self.change(replace(edit, colors={id: rgb for id, rgb in edit.colors.items() if id not in ids}))
-
-    def put(self, place: Similarity) -> None:
-        """Let the object that was selected first, or its newest copy, stand somewhere, in scene coordinates."""
-        id = self.selection()[0]
-        others = self.edit.places_of(id)[:-1]
-        self.change(self.edit.place(id, *others, place), ("place", id))
-
-    def resize(self, scale: float) -> None:
-        """Scale the object that was selected first, or its newest copy, about its middle, to a multiple of its size."""
-        id = self.selection()[0]
-        last, box = self.edit.places_of(id)[-1], self.scene.solid(id).box
-        if box is None:
-            raise UserError("Nothing of the selected object is solid, so it has no middle to be scaled about.")
-        now, by = torch.tensor(box.centre), scale / last.scale
-        self.put(Similarity.about(vector(last.points(now)), scale=by) @ last)
-
-    def copy(self) -> None:
-        """Put a copy of the object that was selected first beside it, to the right of its newest copy."""
-        id = self.selection()[0]
-        low, high = self.scene.by_id[id].box
-        last = self.edit.places_of(id)[-1]
-        aside = Similarity(translation=(BESIDE * last.scale * (high[0] - low[0]), 0.0, 0.0))
-        self.change(self.edit.place(id, *self.edit.places_of(id), aside @ last))
-
-    def put_back(self) -> None:
-        """Let the selected objects stand where they were photographed, without copies."""
-        edit = self.edit
-        for id in self.selection():
-            edit = edit.place(id)
-        self.change(edit)
-
-    def rename(self, name: str) -> None:
-        """Give the selected object a name; an empty one takes it away."""
-        id, *others = self.selection()
-        if others:
-            raise UserError("Several objects are selected; select one to name it.")
-        name = name.strip()
-        if name and (fault := name_fault(name)):
-            raise UserError(f"This cannot be a name: {fault}.")
-        self.change(self.edit.rename(id, name), ("name", id))
-
     def refine(self, granularity: float) -> None:
         """Show finer or coarser objects, from 0, the coarsest, to 1."""
         self.change(self.edit.at(granularity), "granularity")
-        self._keep_selection()
-
-    def enter(self, part: ObjectId) -> None:
-        """Show an object as its parts, and select one of them."""
-        parent = self.scene.trained.tree.parent[part]
-        if part not in self.scene.by_id and parent >= 0:
-            self.change(self.edit.open(parent))
-        self.selected = (part,)
-        self._keep_selection()
-
-    def merge(self) -> None:
-        """Make the selected objects one; it is called as the one that was selected first.
-
-        All parts of an object that was opened are that object again, under its own name.
-        """
-        first, *others = chosen = self.selection()
-        if not others:
-            raise UserError("Select two objects or more to merge them.")
-        merged = self._closed(chosen) or self.edit.merge(others, first)
-        self.change(merged)
-        self.selected = (first,)
-        self._keep_selection()
-
-    def _closed(self, chosen: Sequence[ObjectId]) -> Edit | None:
-        """The edit with an opened object closed, if objects are all of its parts."""
-        tree, nodes = self.scene.trained.tree, set(chosen)
-        opened = self.edit.opened
-        inside = next((node for node in opened if {*self.scene.shown_for(node)} == nodes), None)
-        if inside is None:
-            return None
-        closed = self.edit.close(*(node for node in opened if node == inside or inside in tree.ancestors(node)))
-        return closed if inside in shown_nodes(closed, tree) else None
-
-    def split(self) -> None:
-        """Take merged objects apart again, open those that have parts, split others into their connected parts."""
-        scene, edit, pieces = self.scene, self.edit, []
-        tree = scene.trained.tree
-        for id in self.selection():
-            if id in edit.merged.values():
-                apart = [id, *(part for part, into in edit.merged.items() if into == id)]
-                edit = edit.take_apart(id)
-                lost = {part for part in apart if part < len(tree)} - {*shown_nodes(edit, tree)}
-                edit = edit.open(*({tree.parent[part] for part in lost} - {-1}))
-                pieces += apart
-            elif id in edit.split:
-                continue
-            elif id in tree.inner:
-                edit = edit.open(id)
-                pieces.append(id)
-            elif id < len(tree) and len(scene.parts(id)) > 1:
-                edit = edit.divide(id, len(scene.parts(id)))
-                parts = edit.part_ids(id, len(tree))
-                edit, pieces = edit.alike(id, parts[1:]), [*pieces, *parts]
-        if not pieces:
-            raise UserError("The selection is in one piece.")
-        self.change(edit)
-        self.selected = tuple(pieces)
-        self._keep_selection()
 
     def save(self, path: Path) -> None:
         """Write the edit to a file."""
@@ -307,31 +193,4 @@ class Editor:
         """Take the edit of a file, which can be undone."""
         if not path.exists():
             raise UserError(f"There is no {path} yet; save an edit first.")
-        edit = Edit.load(path, self.scene.trained.tree)
-        self.change(edit)
-        self._keep_selection()
-
-    def selection(self) -> tuple[ObjectId, ...]:
-        """The selected objects.
-
-        Raises:
-            UserError: there is none.
-        """
-        self._keep_selection()
-        if not self.selected:
-            raise UserError("Select an object first: in the list, or in the picture with Clicks on “select an object”.")
-        return self.selected
-
-    def first_selected(self) -> SceneObject:
-        """The object that was selected first.
-
-        Raises:
-            UserError: there is none.
-        """
-        return self.scene.by_id[self.selection()[0]]
-
-    def _keep_selection(self) -> None:
-        """Let go what is gone; of an object that another cut shows as its parts or in a whole, these are selected."""
-        scene = self.scene
-        there = (id for chosen in self.selected for id in scene.shown_for(chosen))
-        self.selected = tuple(dict.fromkeys(there))
+        self.change(Edit.load(path, self.scene.trained.tree))

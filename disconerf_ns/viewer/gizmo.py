@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import torch
 import viser
+import viser.transforms as vtf
 
 from disconerf_ns.compat.viewer import SCALE
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId
-from disconerf_ns.scene.similarity import Similarity
+from disconerf_ns.scene.similarity import Similarity, Vector, vector
 
 REACH = 0.75
 """Length of the handles, as a fraction of the object's longest side."""
@@ -23,18 +25,20 @@ class Gizmo:
     """The handles; they follow the selected object, or its newest copy.
 
     Args:
-        server: viser's server.
+        scene: viser's 3D scene, of one client.
         moved: called, in viser's thread, after a person moved the handles.
     """
 
-    def __init__(self, server: viser.ViserServer, moved: Callable[[], None]):
-        self.server, self.moved = server, moved
+    def __init__(self, scene: viser.SceneApi, moved: Callable[[], None]):
+        self.scene, self.moved = scene, moved
         self.on = False
         """Whether the handles are shown where an object is selected."""
         self.id: ObjectId | None = None
         """The object that has the handles."""
         self._handle: viser.TransformControlsHandle | None = None
-        self._centre, self._shown = (0.0, 0.0, 0.0), Similarity()
+        self.centre: Vector = (0.0, 0.0, 0.0)
+        """The middle of the object where it was photographed, in scene coordinates."""
+        self._shown = Similarity()
 
     def update(self, scene: ArrangedScene, id: ObjectId | None) -> None:
         """Show the handles where an object stands; None, a hidden object or one without solid parts has none."""
@@ -46,15 +50,15 @@ class Gizmo:
             box = scene.solid(id).box
             if box is None:
                 return None
-            self.id, self._centre = id, box.centre
-            self._handle = self.server.scene.add_transform_controls(
+            self.id, self.centre = id, box.centre
+            self._handle = self.scene.add_transform_controls(
                 "/objects/gizmo", scale=REACH * max(box.size) * place.scale * SCALE
             )
             self._handle.on_update(lambda _: self.moved())
         elif place.close_to(self._shown, STILL):
             return None
         self._shown = place
-        self._handle.position = SCALE * np.array(place.points(torch.tensor(self._centre)).tolist())
+        self._handle.position = SCALE * np.array(place.points(torch.tensor(self.centre)).tolist())
         self._handle.wxyz = np.array(place.rotation)
         return None
 
@@ -72,9 +76,30 @@ class Gizmo:
         if self._handle is None:
             return None
         w, x, y, z = (float(value) for value in self._handle.wxyz / np.linalg.norm(self._handle.wxyz))
-        px, py, pz = (float(to - own) for to, own in zip(np.array(self._handle.position) / SCALE, self._centre))
-        place = Similarity.about(self._centre, (w, x, y, z), scale, (px, py, pz))
+        px, py, pz = (float(to - own) for to, own in zip(np.array(self._handle.position) / SCALE, self.centre))
+        place = Similarity.about(self.centre, (w, x, y, z), scale, (px, py, pz))
         if place.close_to(self._shown, STILL):
             return None
         self._shown = place
         return place
+
+
+def numbers_of(place: Similarity, centre: Vector) -> tuple[Vector, Vector]:
+    """Where an object stands, as a person reads it.
+
+    Args:
+        place: of the object, in scene coordinates.
+        centre: its middle where it was photographed.
+    Returns:
+        Its middle, and its turns about x, y and z in degrees, made in this order.
+    """
+    turns = vtf.SO3(np.array(place.rotation)).as_rpy_radians()
+    roll, pitch, yaw = (math.degrees(float(turn)) for turn in (turns.roll, turns.pitch, turns.yaw))
+    return vector(place.points(torch.tensor(centre))), (roll, pitch, yaw)
+
+
+def place_of(middle: Vector, turns: Vector, scale: float, centre: Vector) -> Similarity:
+    """The place that numbers stand for; the arguments are those of `numbers_of`, and the size."""
+    w, x, y, z = (float(q) for q in vtf.SO3.from_rpy_radians(*map(math.radians, turns)).wxyz)
+    px, py, pz = (to - own for to, own in zip(middle, centre))
+    return Similarity.about(centre, (w, x, y, z), scale, (px, py, pz))

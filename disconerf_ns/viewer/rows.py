@@ -1,45 +1,77 @@
-"""The list of objects: a coloured button for each, updated in its place."""
+"""The list of objects: a row with picture, name and figures for each, and an eye that hides it, updated in place."""
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import viser
 
+from disconerf_ns.compat.viser_panel import HtmlButton
 from disconerf_ns.scene.objects import ObjectId, SceneObject
-from disconerf_ns.scene.recolor import LUMA
 from disconerf_ns.scene.tree import ObjectTree
 
-READABLE = 0.5
-"""Luma of a button up to which white text can be read on it."""
 ORDERS: dict[str, Callable[[SceneObject], float | str]] = {
     "size": lambda each: -each.share,
     "confidence": lambda each: each.confidence,
     "name": lambda each: each.label.lower(),
 }
 """Orders of the list, by name."""
-
-
-WIDEST = 20
-"""Characters of a label in a row; a longer one would widen the panel."""
-FIRST = 1e9
-"""Order of the first row: below everything else in the folder."""
 LAST = 1e6
 """Place of the rest: below all objects."""
-BELOW = 1e-6
-"""Distance from a row to the folder of its parts, less than from any row to the next."""
+EYE, BELOW = 1e-7, 1e-6
+"""Distance from a row to its eye, and to the folder of its parts, less than from any row to the next."""
+
+LIDS = '<path d="M2 12C6 4.5 18 4.5 22 12C18 19.5 6 19.5 2 12Z"/>'
+ICON = '<svg viewBox="0 0 24 24" width="1em" fill="none" stroke="currentColor" stroke-width="2">{}</svg>'
+OPEN = ICON.format(f'{LIDS}<circle cx="12" cy="12" r="3" fill="currentColor"/>')
+SHUT = ICON.format(f'{LIDS}<path d="M4 21L20 3"/>')
 
 
 class Look(NamedTuple):
-    """Looks of a row; it has no icon, which viser would unpack anew for each row, in a tenth of a second."""
+    """Looks of a row."""
 
-    label: str
+    name: str
+    facts: str
+    """Share of the visible surface, and confidence."""
     color: str
+    picture: str | None
+    """Data URI of a small picture; None while there is none."""
+    hidden: bool
+    selected: bool
+
+    @property
+    def row(self) -> str:
+        """The row's HTML, before the name."""
+        state = " dn-on" * self.selected + " dn-off" * self.hidden
+        image = f'<img alt="" src="{self.picture}">' if self.picture else ""
+        said = html.escape(f"{self.name}: {self.facts}. Click to select it.", quote=True)
+        return (
+            f'<div class="dn-row{state}" style="--dn-color:{self.color}" title="{said}">{image}</div>'
+            f'<i class="dn-facts">{self.facts}</i>'
+        )
+
+    @property
+    def eye_label(self) -> str:
+        """The eye in words, for those who do not see it."""
+        return f"{'show' if self.hidden else 'hide'} {self.name}"
+
+    @property
+    def eye(self) -> str:
+        """The eye's HTML."""
+        said = "Show it again" if self.hidden else "Hide it"
+        return f'<div class="dn-eye" title="{said}">{SHUT if self.hidden else OPEN}</div>'
 
 
-Nested = tuple[tuple[ObjectId, Look, tuple], ...]
-"""Rows of parts, each with such rows of its own parts."""
+Nested = tuple[tuple[SceneObject, tuple], ...]
+"""Parts of an object, each with its own parts."""
+Picture = Callable[[SceneObject], str | None]
+"""Gives the data URI of an object's small picture, or None."""
+
+
+def no_picture(_: SceneObject) -> None:
+    """There are no pictures."""
 
 
 class Family:
@@ -69,11 +101,11 @@ class Family:
         for named in (each, *self.within(each.id)):
             yield f"{named.name} {named.title}".lower()
 
-    def looks(self, each: SceneObject) -> Nested:
-        """Rows of an object's parts and of theirs; none of an object that a person merged or split."""
+    def parts(self, each: SceneObject) -> Nested:
+        """An object's parts and theirs; none of an object that a person merged or split."""
         if each.id >= len(self.tree) or each.slots != self.tree.leaves(each.id) or not each.whole:
             return ()
-        return tuple((part.id, look(part, False, False), self.looks(part)) for part in self._parts.get(each.id, ()))
+        return tuple((part, self.parts(part)) for part in self._parts.get(each.id, ()))
 
 
 FLAT = Family((), ObjectTree.flat(0))
@@ -87,27 +119,50 @@ class Place(NamedTuple):
     room: float
 
 
+class _Parts(NamedTuple):
+    ids: tuple
+    """What the folder holds: ids, each with those of its own parts."""
+    folder: viser.GuiFolderHandle
+    rows: list[tuple[ObjectId, HtmlButton]]
+
+
+class _Row(NamedTuple):
+    button: HtmlButton
+    eye: HtmlButton
+
+    def show(self, look: Look) -> None:
+        self.button.update(look.row, look.name)
+        self.eye.update(look.eye, look.eye_label)
+
+    def remove(self) -> None:
+        self.button.remove()
+        self.eye.remove()
+
+
 class Rows:
     """Rows of objects in a folder; an object stays in its row until the list is sorted again.
 
     Under the row of an object that has parts is a closed folder with a row for each of them, and so on.
 
     Args:
+        folder: where they are.
         select: called with the id of an object whose row is clicked.
+        toggle: called with the id of an object whose eye is clicked.
         enter: called with the id of a part whose row is clicked.
     """
 
     def __init__(
         self,
-        server: viser.ViserServer,
+        gui: viser.GuiApi,
         folder: viser.GuiFolderHandle,
         select: Callable[[ObjectId], None],
+        toggle: Callable[[ObjectId], None],
         enter: Callable[[ObjectId], None],
     ):
-        self.server, self.folder, self.select, self.enter = server, folder, select, enter
+        self.gui, self.folder, self.select, self.toggle, self.enter = gui, folder, select, toggle, enter
         self._places: dict[int, Place] = {}
-        self._rows: dict[ObjectId, tuple[Look, viser.GuiButtonHandle]] = {}
-        self._folders: dict[ObjectId, tuple[tuple, viser.GuiFolderHandle]] = {}
+        self._rows: dict[ObjectId, _Row] = {}
+        self._folders: dict[ObjectId, _Parts] = {}
 
     @property
     def ids(self) -> list[ObjectId]:
@@ -116,11 +171,15 @@ class Rows:
 
     def sort(self, objects: Sequence[SceneObject], by: str) -> None:
         """Put the objects in another order."""
-        for id in self.ids:
-            self._remove(self._rows, id)
-            self._remove(self._folders, id)
+        for row in self._rows.values():
+            row.remove()
+        for parts in self._folders.values():
+            parts.folder.remove()
+        self._rows, self._folders = {}, {}
         numbered = [each for each in objects if each.number is not None]
-        self._places = {each.id: Place(place, 1) for place, each in enumerate(sorted(numbered, key=ORDERS[by]))}
+        self._places = {
+            each.id: Place(float(place), 1.0) for place, each in enumerate(sorted(numbered, key=ORDERS[by]))
+        }
 
     def update(
         self,
@@ -129,6 +188,7 @@ class Rows:
         selected: Sequence[ObjectId],
         query: str,
         family: Family = FLAT,
+        picture: Picture = no_picture,
     ) -> None:
         """Show the objects whose name, or a part's, holds `query`; only rows that look different are touched.
 
@@ -137,25 +197,32 @@ class Rows:
         """
         self._find_places(objects, family)
         found = [each for each in objects if not query or any(query.lower() in name for name in family.names(each))]
-        rows = {each.id: look(each, each.id in hidden, each.id in selected) for each in found}
-        parts = {each.id: nested for each in found if (nested := family.looks(each))}
-        for shown, wanted in ((self._rows, rows), (self._folders, parts)):
-            for id in list(shown):
-                if shown[id][0] != wanted.get(id):
-                    self._remove(shown, id)
+        looks = {each.id: look(each, picture(each), each.id in hidden, each.id in selected) for each in found}
+        parts = {each.id: nested for each in found if (nested := family.parts(each))}
+        for id in self._rows.keys() - looks.keys():
+            self._rows.pop(id).remove()
+        for id in [id for id, shown in self._folders.items() if shown.ids != ids_of(parts.get(id, ()))]:
+            self._folders.pop(id).folder.remove()
         with self.folder:
-            for id in sorted(rows.keys() - self._rows.keys(), key=self._places.__getitem__):
-                order = FIRST + self._places[id].order
-                self._rows[id] = rows[id], self._button(rows[id], order, lambda id=id: self.select(id))
+            for id in sorted(looks.keys() - self._rows.keys(), key=self._places.__getitem__):
+                self._rows[id] = self._add_row(id, looks[id], self._places[id].order)
             for id in parts.keys() - self._folders.keys():
-                self._folders[id] = parts[id], self._add_parts(parts[id], FIRST + self._places[id].order + BELOW)
+                rows: list[tuple[ObjectId, HtmlButton]] = []
+                folder = self._add_parts(parts[id], self._places[id].order + BELOW, rows)
+                self._folders[id] = _Parts(ids_of(parts[id]), folder, rows)
+        for id, row in self._rows.items():
+            row.show(looks[id])
+        for id, nested in parts.items():
+            now = dict(flattened(nested))
+            for part, row in self._folders[id].rows:
+                row.update((shown := look(now[part], picture(now[part]))).row, shown.name)
 
     def _find_places(self, objects: Sequence[SceneObject], family: Family) -> None:
         for each in sorted(objects, key=ORDERS["size"]):
             if each.id in self._places:
                 continue
             if each.number is None:
-                self._places[each.id] = Place(LAST, 1)
+                self._places[each.id] = Place(LAST, 1.0)
             elif around := next((id for id in family.around(each.id) if id in self._places), None):
                 inside_it = [part.id for part in family.within(around)]
                 order, room = self._places[around]
@@ -165,45 +232,44 @@ class Rows:
                 self._places[each.id] = min(inside)
             else:
                 last = max((int(place.order) for place in self._places.values() if place.order < LAST), default=-1)
-                self._places[each.id] = Place(last + 1, 1)
+                self._places[each.id] = Place(last + 1.0, 1.0)
 
-    def _button(self, shown: Look, order: float, clicked: Callable[[], None]) -> viser.GuiButtonHandle:
-        button = self.server.gui.add_button(
-            shown.label,
-            color=cast("Any", shown.color),  # viser types named colours alone
-            order=order,
-            hint="Select this object: name, share of the visible surface, confidence",
-        )
-        button.on_click(lambda _: clicked())
+    def _add_row(self, id: ObjectId, look: Look, order: float) -> _Row:
+        row = self._button(look, order, lambda: self.select(id))
+        eye = HtmlButton(self.gui, look.eye, look.eye_label, order + EYE)
+        eye.handle.on_click(lambda _: self.toggle(id))
+        return _Row(row, eye)
+
+    def _button(self, look: Look, order: float, clicked: Callable[[], None]) -> HtmlButton:
+        button = HtmlButton(self.gui, look.row, look.name, order)
+        button.handle.on_click(lambda _: clicked())
         return button
 
-    def _add_parts(self, parts: Nested, order: float) -> viser.GuiFolderHandle:
+    def _add_parts(self, parts: Nested, order: float, rows: list[tuple[ObjectId, HtmlButton]]) -> viser.GuiFolderHandle:
+        """A folder of parts, whose rows are added to `rows`."""
         title = "1 part" if len(parts) == 1 else f"{len(parts)} parts"
-        with (folder := self.server.gui.add_folder(title, order=order, expand_by_default=False)):
-            for number, (id, shown, nested) in enumerate(parts):
-                self._button(shown, FIRST + number, lambda id=id: self.enter(id))
+        with (folder := self.gui.add_folder(title, order=order, expand_by_default=False)):
+            for number, (part, nested) in enumerate(parts):
+                rows.append((part.id, self._button(look(part), float(number), lambda id=part.id: self.enter(id))))
                 if nested:
-                    self._add_parts(nested, FIRST + number + BELOW)
+                    self._add_parts(nested, number + BELOW, rows)
         return folder
 
-    @staticmethod
-    def _remove(shown: dict, id: ObjectId) -> None:
-        if id in shown:
-            shown.pop(id)[1].remove()
+
+def ids_of(parts: Nested) -> tuple:
+    """Ids of parts, each with those of its own parts."""
+    return tuple((part.id, ids_of(nested)) for part, nested in parts)
 
 
-def shortened(label: str) -> str:
-    """A label that fits into a row beside share and confidence."""
-    return label if len(label) <= WIDEST else label[: WIDEST - 1].rstrip() + "…"
+def flattened(parts: Nested) -> Iterator[tuple[ObjectId, SceneObject]]:
+    """Parts of all sizes by their ids."""
+    for part, nested in parts:
+        yield part.id, part
+        yield from flattened(nested)
 
 
-def look(each: SceneObject, hidden: bool, selected: bool) -> Look:
-    """The row of an object: name, share of the visible surface and confidence, on its colour or, if hidden, grey."""
-    label = ("✓  " if selected else "") + shortened(each.label)
-    if each.share > 0:
-        label += f"  ·  {each.share:.1%}  ·  {each.confidence:.2f}"
-    if hidden:
-        return Look(f"{label}  ·  hidden", "#3a3a40")
-    luma = sum(weight * channel for weight, channel in zip(LUMA, each.color))
-    dark = [channel * min(READABLE / max(luma, 1e-6), 1.0) for channel in each.color]
-    return Look(label, "#" + "".join(f"{round(255 * channel):02x}" for channel in dark))
+def look(each: SceneObject, picture: str | None = None, hidden: bool = False, selected: bool = False) -> Look:
+    """The row of an object: name, share of the visible surface and confidence, its colour, and a picture."""
+    facts = f"{each.share:.1%}  {each.confidence:.2f}" if each.share > 0 else ""
+    color = "#" + "".join(f"{round(255 * channel):02x}" for channel in each.color)
+    return Look(each.label, facts, color, picture, hidden, selected)

@@ -1,8 +1,9 @@
-"""The head of the panel: the run's stage, its progress, and a plot of how the objects settle."""
+"""How far a run is, and the head of the panel that shows it: stage, progress, a plot of how the objects settle."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import viser
@@ -31,59 +32,98 @@ class Report(NamedTuple):
 TITLES = {Stage.RADIANCE: "Learning the radiance field", Stage.OBJECTS: "Learning the objects"}
 
 
-class Status:
-    """The head of the panel.
+class Standing(NamedTuple):
+    """What is to be said of a run."""
 
-    Args:
-        tab: where its elements go.
-    """
+    text: str = ""
+    percent: float | None = None
+    """How much of the stage is done; None where nothing is trained."""
+    curve: tuple[tuple[int, float, int], ...] = ()
+    """Iteration, matched affinity and slots in use, now and then (object stage)."""
 
-    def __init__(self, server: viser.ViserServer, tab: viser.GuiTabHandle | viser.GuiFolderHandle):
-        self.server, self.tab = server, tab
-        with tab:
-            self.text = server.gui.add_markdown("")
-            self.bar = server.gui.add_progress_bar(0.0, visible=False)
-        self.plot: viser.GuiPlotlyHandle | None = None
-        self._order = self.bar.order + 0.5
+
+class Progress:
+    """How far a run is, for everybody who looks, also for those who come later."""
+
+    def __init__(self):
+        self.standing = Standing()
         self._curve: list[tuple[int, float, int]] = []
         self._stride, self._last = 1, 0.0
 
     def say(self, text: str) -> None:
-        """Show a line, such as the work before a stage's first step."""
-        if self.text.content != text:
-            self.text.content = text
+        """Name the work before a stage's first step."""
+        self.standing = self.standing._replace(text=text)
 
     def finish(self, objects: int) -> None:
         """Nothing is trained any more."""
-        self.bar.visible = False
-        self.say(f"**{objects} objects**" if objects else "**No objects yet**: the run's object stage has not begun")
+        text = f"**{objects} objects**" if objects else "**No objects yet**: the run's object stage has not begun"
+        self.standing = self.standing._replace(text=text, percent=None)
 
-    def report(self, now: Report) -> None:
-        """Show a step, now and then."""
+    def report(self, now: Report) -> bool:
+        """Take note of a step; whether it is to be shown, which is so now and then."""
         if now.affinity is not None and now.done % self._stride == 0:
             self._curve.append((now.done, now.affinity, int(now.slots or 0)))
             if len(self._curve) > CURVE:
                 self._curve, self._stride = self._curve[::2], 2 * self._stride
         if now.done < now.total and time.monotonic() - self._last < EVERY:
-            return
+            return False
         self._last = time.monotonic()
-        self.bar.visible, self.bar.value = True, 100 * now.done / max(now.total, 1)
         text = f"**{TITLES[now.stage]}**: {now.done:,} of {now.total:,} iterations"
         if now.affinity is not None:
             text += f"  \nmatched affinity {now.affinity:.2f}, {now.slots:.0f} slots in use"
-            self._draw()
-        self.say(text)
+        self.standing = Standing(text, 100 * now.done / max(now.total, 1), tuple(self._curve))
+        return True
 
-    def _draw(self) -> None:
-        figure = curves(self._curve)
+
+class Head:
+    """The head of a person's panel.
+
+    Args:
+        gui: where its elements are added.
+        tab: the tab or folder that they are in.
+    """
+
+    def __init__(self, gui: viser.GuiApi, tab: viser.GuiTabHandle | viser.GuiFolderHandle):
+        self.gui, self.tab = gui, tab
+        with tab:
+            self.text = gui.add_markdown("")
+            self.bar = gui.add_progress_bar(0.0, visible=False)
+        self.plot: viser.GuiPlotlyHandle | None = None
+        self._order = self.bar.order + 0.5
+        self._standing, self._sharp = Standing(), 1.0
+
+    def show(self, standing: Standing) -> None:
+        """Show how far the run is."""
+        before, self._standing = self._standing, standing
+        self._write()
+        if self.bar.visible != (standing.percent is not None):
+            self.bar.visible = standing.percent is not None
+        if standing.percent is not None:
+            self.bar.value = standing.percent
+        if standing.curve and standing.curve != before.curve:
+            self._draw(standing.curve)
+
+    def sharpening(self, part: float) -> None:
+        """Show how much of the person's picture is sharp, in [0, 1]."""
+        self._sharp = part
+        self._write()
+
+    def _write(self) -> None:
+        sharpening = f" &nbsp;·&nbsp; sharpening {100 * self._sharp:.0f} %" if self._sharp < 1 else ""
+        text = f"{self._standing.text}{sharpening}"
+        if self.text.content != text:
+            self.text.content = text
+
+    def _draw(self, curve: tuple[tuple[int, float, int], ...]) -> None:
+        figure = curves(curve)
         if self.plot is None:
             with self.tab:
-                self.plot = self.server.gui.add_plotly(figure, aspect=2.0, order=self._order)
+                self.plot = self.gui.add_plotly(figure, aspect=2.0, order=self._order)
         else:
             self.plot.figure = figure
 
 
-def curves(points: list[tuple[int, float, int]]):
+def curves(points: Sequence[tuple[int, float, int]]):
     """Matched affinity and slots in use against the iteration."""
     from plotly import graph_objects as go
 

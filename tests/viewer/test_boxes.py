@@ -7,11 +7,11 @@ import math
 
 import numpy as np
 import pytest
-from viewer_presses import presses
+from viewer_presses import chooses, presses, uses
 
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
-from disconerf_ns.viewer.boxes import ANGLES, BEAM, Box, Boxes, beams, box_of, fit
+from disconerf_ns.viewer.boxes import ANGLES, Box, box_of, edges, fit
 
 
 def inside(box: Box, points: np.ndarray) -> np.ndarray:
@@ -41,19 +41,13 @@ def test_strays_do_not_widen_a_box() -> None:
     assert (box.size < 1.1).all() and inside(box, points).mean() > 0.9
 
 
-def test_edges_reach_from_corner_to_corner() -> None:
+def test_one_line_draws_all_edges_of_a_box() -> None:
     size = np.array([3.0, 2.0, 1.0])
-    vertices, faces = beams(size)
-    thick = BEAM * np.linalg.norm(size)
-    assert np.abs(vertices).max(0) == pytest.approx((size + thick) / 2)
-    for corner in itertools.product((-0.5, 0.5), repeat=3):
-        assert np.linalg.norm(vertices - corner * size, axis=1).min() < thick
-    assert len(faces) == 12 * 12 and faces.max() == len(vertices) - 1
-    triangles = vertices[faces]
-    normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
-    assert (np.abs(normals).max(1) > 0).all(), "no triangle is a line"
-    middles = vertices.reshape(12, 8, 3).mean(1).repeat(12, 0)
-    assert ((triangles.mean(1) - middles) * normals).sum(1).min() > 0, "all look outwards"
+    line = edges(size)
+    assert {tuple(corner) for corner in np.abs(line)} == {(1.5, 1.0, 0.5)}
+    drawn = {frozenset((tuple(one), tuple(other))) for one, other in itertools.pairwise(line.tolist())}
+    assert len(drawn) == 12
+    assert all(sum(x != y for x, y in zip(*edge)) == 1 for edge in drawn), "each along one axis"
 
 
 def test_boxes_hold_their_objects(scene_now: ArrangedScene) -> None:
@@ -74,21 +68,20 @@ def test_the_box_of_merged_objects_holds_them_all(scene_now: ArrangedScene) -> N
     assert box.size.max() > max(member.size.max() for member in apart)
 
 
-def test_shown_boxes_follow_the_edit(viewer) -> None:
-    panel = viewer.pipeline.object_control.panel
-    boxes: Boxes = panel.boxes
-    scene = panel.editor.scene
-    every = {each.id for each in scene.objects}
-    assert boxes._shown == {}
-    presses(viewer, panel.show_boxes, True)
-    assert boxes._shown.keys() == every
+def test_shown_boxes_follow_the_edit(seat) -> None:
+    boxes, scene = seat.panel.boxes, seat.editor.scene
+    first, second, *_ = every = [each.id for each in scene.objects]
+    assert boxes._shown == {}, "nothing is selected"
+    chooses(seat, first)
+    assert boxes._shown.keys() == {first}
+    presses(seat, seat.panel.in_3d, "all objects")
+    assert boxes._shown.keys() == {*every}
     handles = {id: drawn for id, (_, drawn) in boxes._shown.items()}
-    first = scene.objects[0].id
-    presses(viewer, panel.show_names, True)
-    assert all(len(drawn) == 2 for _, drawn in boxes._shown.values())
-    presses(viewer, panel.show_names, False)
-    boxes.update(scene.with_edit(Edit().hide(first)), frozenset())
-    assert boxes._shown.keys() == every - {first}
-    assert handles.keys() == every
-    presses(viewer, panel.show_boxes, False)
+    uses(seat, "hide")
+    assert boxes._shown.keys() == {*every} - {first}
+    chooses(seat, second)
+    presses(seat, seat.panel.color, (1, 2, 3))
+    kept = {id for id, (_, drawn) in boxes._shown.items() if drawn is handles[id]}
+    assert kept == {*every} - {first, second}, "only what changed is drawn anew"
+    presses(seat, seat.panel.in_3d, "nothing")
     assert boxes._shown == {}

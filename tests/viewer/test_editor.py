@@ -11,10 +11,10 @@ import pytest
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.model import DiscoNerfModel
-from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.viewer import editor as editor_module
 from disconerf_ns.viewer.editor import STEPS, Editor
+from disconerf_ns.viewer.selection import Selection
 
 
 @pytest.fixture
@@ -23,6 +23,11 @@ def editor(model: DiscoNerfModel) -> Editor:
     editor.told = []
     editor.tell = editor.told.append
     return editor
+
+
+@pytest.fixture
+def hand(editor: Editor) -> Selection:
+    return Selection(editor)
 
 
 def do(editor: Editor, wish, *arguments) -> None:
@@ -35,20 +40,20 @@ def ids(editor: Editor) -> list[int]:
     return [each.id for each in editor.scene.objects]
 
 
-def test_every_change_can_be_taken_back_and_made_again(editor: Editor) -> None:
+def test_every_change_can_be_taken_back_and_made_again(editor: Editor, hand: Selection) -> None:
     first, second, *_ = ids(editor)
     edits = [editor.edit]
     for selected, change in (
-        ([first], editor.toggle),
-        ([second], editor.isolate),
-        ([second], lambda: editor.recolor((1.0, 0.0, 0.0))),
-        ([first], lambda: editor.rename("ball")),
-        ([first, second], editor.merge),
-        ([first], editor.split),
+        ([first], hand.toggle),
+        ([second], hand.isolate),
+        ([second], lambda: hand.recolor((1.0, 0.0, 0.0))),
+        ([first], lambda: hand.rename("ball")),
+        ([first, second], hand.merge),
+        ([first], hand.split),
         ([first], editor.show_all),
-        ([second], editor.reset_colors),
+        ([second], hand.reset_colors),
     ):
-        do(editor, editor.select, selected)
+        do(editor, hand.select, selected)
         do(editor, change)
         edits.append(editor.edit)
     assert editor.told == []
@@ -61,28 +66,28 @@ def test_every_change_can_be_taken_back_and_made_again(editor: Editor) -> None:
         assert editor.edit == edit
 
 
-def test_a_new_change_forgets_what_was_taken_back(editor: Editor) -> None:
-    do(editor, editor.select, ids(editor)[:1])
-    do(editor, editor.toggle)
+def test_a_new_change_forgets_what_was_taken_back(editor: Editor, hand: Selection) -> None:
+    do(editor, hand.select, ids(editor)[:1])
+    do(editor, hand.toggle)
     do(editor, editor.undo)
-    do(editor, editor.rename, "ball")
+    do(editor, hand.rename, "ball")
     do(editor, editor.redo)
     assert editor.told == ["There is nothing more to undo or redo."]
     assert editor.edit == Edit(names={ids(editor)[0]: "ball"})
 
 
-def test_a_colour_that_is_dragged_is_one_change(editor: Editor) -> None:
-    do(editor, editor.select, ids(editor)[:1])
+def test_a_colour_that_is_dragged_is_one_change(editor: Editor, hand: Selection) -> None:
+    do(editor, hand.select, ids(editor)[:1])
     for red in range(10):
-        do(editor, editor.recolor, (red / 10, 0.0, 0.0))
+        do(editor, hand.recolor, (red / 10, 0.0, 0.0))
     do(editor, editor.undo)
     assert editor.edit == Edit()
 
 
-def test_changes_are_kept_up_to_a_number(editor: Editor) -> None:
-    do(editor, editor.select, ids(editor)[:1])
+def test_changes_are_kept_up_to_a_number(editor: Editor, hand: Selection) -> None:
+    do(editor, hand.select, ids(editor)[:1])
     for _ in range(STEPS + 11):
-        do(editor, editor.toggle)
+        do(editor, hand.toggle)
     for _ in range(STEPS):
         do(editor, editor.undo)
     assert editor.told == []
@@ -90,76 +95,76 @@ def test_changes_are_kept_up_to_a_number(editor: Editor) -> None:
     assert len(editor.told) == 1
 
 
-def test_selecting_replaces_adds_and_lets_go(editor: Editor) -> None:
+def test_selecting_replaces_adds_and_lets_go(editor: Editor, hand: Selection) -> None:
     a, b, c, *_ = ids(editor)
-    do(editor, editor.select, [a, b])
-    do(editor, editor.select, [c], True)
-    assert editor.selected == (a, b, c)
-    do(editor, editor.select, [b], True)
-    assert editor.selected == (a, c)
-    do(editor, editor.select, [b])
-    assert editor.selected == (b,)
+    do(editor, hand.select, [a, b])
+    do(editor, hand.select, [c], True)
+    assert hand.ids == (a, b, c)
+    do(editor, hand.select, [b], True)
+    assert hand.ids == (a, c)
+    do(editor, hand.select, [b])
+    assert hand.ids == (b,)
 
 
-def test_hiding_and_isolating_twice_show_again(editor: Editor) -> None:
+def test_hiding_and_isolating_twice_show_again(editor: Editor, hand: Selection) -> None:
     a, b, *_ = ids(editor)
-    do(editor, editor.select, [a])
-    do(editor, editor.toggle)
+    do(editor, hand.select, [a])
+    do(editor, hand.toggle)
     assert editor.edit.hidden == {a}
-    do(editor, editor.select, [b], True)
-    do(editor, editor.toggle)
+    do(editor, hand.select, [b], True)
+    do(editor, hand.toggle)
     assert editor.edit.hidden == {a, b}, "one was shown, so all are hidden"
-    do(editor, editor.toggle)
+    do(editor, hand.toggle)
     assert editor.edit.hidden == set()
-    do(editor, editor.isolate)
+    do(editor, hand.isolate)
     assert set(ids(editor)) - editor.edit.hidden == {a, b}
-    do(editor, editor.isolate)
+    do(editor, hand.isolate)
     assert editor.edit.hidden == set()
 
 
-def test_merging_and_splitting_undo_each_other(editor: Editor) -> None:
+def test_merging_and_splitting_undo_each_other(editor: Editor, hand: Selection) -> None:
     a, b, c, *_ = ids(editor)
-    do(editor, editor.select, [b, a, c])
-    do(editor, editor.merge)
-    assert editor.edit.merged == {a: b, c: b} and editor.selected == (b,)
+    do(editor, hand.select, [b, a, c])
+    do(editor, hand.merge)
+    assert editor.edit.merged == {a: b, c: b} and hand.ids == (b,)
     assert b in ids(editor) and a not in ids(editor)
-    do(editor, editor.split)
-    assert editor.edit == Edit() and set(editor.selected) == {a, b, c}
+    do(editor, hand.split)
+    assert editor.edit == Edit() and set(hand.ids) == {a, b, c}
 
 
-def test_parts_of_a_slot_become_objects(editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_of_a_slot_become_objects(editor: Editor, hand: Selection, halves: None) -> None:
     slot, before = ids(editor)[0], len(ids(editor))
-    monkeypatch.setattr(ArrangedScene, "parts", lambda scene, slot: [None] * 3)
-    do(editor, editor.select, [slot])
-    do(editor, editor.split)
+    do(editor, hand.select, [slot])
+    do(editor, hand.split)
     slots = editor.scene.trained.slots
-    assert editor.edit.split == {slot: 3} and editor.selected == (slot, slots, slots + 1)
-    monkeypatch.undo()
-    assert editor.scene.ids == slots + 2
+    assert editor.edit.split == {slot: 2} and hand.ids == (slot, slots)
+    assert editor.scene.ids == slots + 1
     do(editor, editor.undo)
-    assert len(ids(editor)) == before and editor.selected == (slot,)
+    assert len(ids(editor)) == before and hand.ids == (slot,) and editor.told == []
 
 
-def test_what_cannot_be_done_is_said(editor: Editor) -> None:
+def test_what_cannot_be_done_is_said(editor: Editor, hand: Selection) -> None:
     a, b, *_ = ids(editor)
     for selected, change in (
-        ([], editor.toggle), ([], editor.isolate), ([], editor.merge), ([a], editor.merge),
-        ([a, b], lambda: editor.rename("both")), ([], editor.undo), ([], editor.redo),
+        ([], hand.toggle), ([], hand.isolate), ([], hand.merge), ([a], hand.merge),
+        ([a, b], lambda: hand.rename("both")), ([], editor.undo), ([], editor.redo),
     ):  # fmt: skip
-        do(editor, editor.select, selected)
+        do(editor, hand.select, selected)
         do(editor, change)
     assert len(editor.told) == 7 and all(sentence.endswith(".") for sentence in editor.told)
     assert editor.edit == Edit()
 
 
-def test_one_that_fails_does_not_stop_the_others(editor: Editor, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_that_fails_does_not_stop_the_others(
+    editor: Editor, hand: Selection, caplog: pytest.LogCaptureFixture
+) -> None:
     def fail() -> None:
         raise ZeroDivisionError
 
     shown = []
-    editor.listeners.append(lambda: shown.append(editor.selected))
+    editor.listeners.append(lambda: shown.append(hand.ids))
     editor.ask(fail)
-    editor.ask(editor.select, ids(editor)[:1])
+    editor.ask(hand.select, ids(editor)[:1])
     editor.drain()
     assert len(editor.told) == 1 and "ZeroDivisionError" in editor.told[0]
     assert "in fail" in caplog.text, "the log has the traceback"
@@ -168,7 +173,7 @@ def test_one_that_fails_does_not_stop_the_others(editor: Editor, caplog: pytest.
     assert len(shown) == 1, "nothing was asked for, so there is nothing to show"
 
 
-def test_a_listener_that_fails_is_told_and_the_others_are_called(editor: Editor) -> None:
+def test_a_listener_that_fails_is_told_and_the_others_are_called(editor: Editor, hand: Selection) -> None:
     """It ended the thread that makes the wishes, or the training."""
 
     def fail() -> None:
@@ -176,15 +181,15 @@ def test_a_listener_that_fails_is_told_and_the_others_are_called(editor: Editor)
 
     shown = []
     editor.listeners += [fail, lambda: shown.append(True)]
-    do(editor, editor.select, ids(editor)[:1])
+    do(editor, hand.select, ids(editor)[:1])
     assert shown == [True] and len(editor.told) == 1 and "ZeroDivisionError" in editor.told[0]
 
 
-def test_edits_are_saved_and_loaded(editor: Editor, tmp_path: Path) -> None:
+def test_edits_are_saved_and_loaded(editor: Editor, hand: Selection, tmp_path: Path) -> None:
     path = tmp_path / "edit.json"
     do(editor, editor.load, path)
-    do(editor, editor.select, ids(editor)[:1])
-    do(editor, editor.toggle)
+    do(editor, hand.select, ids(editor)[:1])
+    do(editor, hand.toggle)
     do(editor, editor.save, path)
     saved = editor.edit
     do(editor, editor.undo)
@@ -224,9 +229,9 @@ def test_of_a_value_that_is_dragged_the_last_is_taken(editor: Editor) -> None:
     made: list[object] = []
     editor.ask(made.append, "before")
     for number in range(10_000):
-        editor.ask_latest("size", made.append, number)
+        editor.ask(made.append, number, what="size")
     editor.ask(made.append, "after")
-    editor.ask_latest("size", made.append, "again")
+    editor.ask(made.append, "again", what="size")
     editor.drain()
     assert made == ["before", 9999, "after", "again"]
 
@@ -248,9 +253,9 @@ def test_pictures_do_not_wait_for_the_last_of_many_clicks(editor: Editor, monkey
     assert shown == [0.12, 0.18]
 
 
-def test_what_is_gone_is_no_longer_selected(editor: Editor) -> None:
+def test_what_is_gone_is_no_longer_selected(editor: Editor, hand: Selection) -> None:
     a, b, *_ = ids(editor)
-    do(editor, editor.select, [a])
+    do(editor, hand.select, [a])
     editor.change(Edit().merge([a], b))
     with pytest.raises(UserError, match="Select an object first"):
-        editor.selection()
+        hand.there()

@@ -7,28 +7,17 @@ import math
 import numpy as np
 import pytest
 import torch
-from test_control import panel, told  # noqa: F401
-from viewer_presses import elements, presses
+from viewer_presses import chooses, presses, uses
 
 from disconerf_ns.compat.viewer import SCALE
+from disconerf_ns.viewer.gizmo import numbers_of, place_of
 
 
 @pytest.fixture
-def element(viewer):
-    """Finds an element by its label."""
-    return lambda label: next(
-        each.handle for each in elements(viewer.viser_server) if getattr(each.props, "label", None) == label
-    )
-
-
-@pytest.fixture
-def ball(viewer):
+def ball(seat):
     """The object in the smallest box, selected."""
-    scene = viewer.pipeline.model.current.value
-    found = min(scene.objects, key=lambda each: math.prod(high - low for low, high in zip(*each.box)))
-    editor = viewer.pipeline.object_control.editor
-    editor.ask(editor.select, [found.id])
-    editor.drain()
+    found = min(seat.editor.scene.objects, key=lambda each: math.prod(high - low for low, high in zip(*each.box)))
+    chooses(seat, found.id)
     return found
 
 
@@ -41,10 +30,10 @@ def drag(gizmo, position, wxyz=(1.0, 0.0, 0.0, 0.0)) -> None:
         callback(handle)
 
 
-def test_handles_move_and_turn_the_object(viewer, element, ball, panel, told) -> None:  # noqa: F811
-    editor, gizmo = panel.editor, panel.gizmo
-    presses(viewer, element("Place"), "move")
-    centre = viewer.pipeline.model.current.value.solid(ball.id).box.centre
+def test_handles_move_and_turn_the_object(seat, ball, said) -> None:
+    editor, gizmo = seat.editor, seat.panel.gizmo
+    uses(seat, "move")
+    centre = seat.editor.scene.solid(ball.id).box.centre
     assert gizmo.id == ball.id and np.allclose(gizmo._handle.position, SCALE * np.array(centre), atol=1e-4)
     half = math.sqrt(0.5)
     drag(gizmo, SCALE * np.add(centre, (0.1, 0.0, 0.2)), (half, 0.0, 0.0, half))
@@ -54,35 +43,60 @@ def test_handles_move_and_turn_the_object(viewer, element, ball, panel, told) ->
     assert place.rotation == pytest.approx((half, 0, 0, half), abs=1e-5)
     moved = place.points(torch.tensor(centre)) - torch.tensor(centre)
     assert moved.tolist() == pytest.approx([0.1, 0.0, 0.3], abs=1e-4)
-    presses(viewer, element("Size"), 2.0)
+    presses(seat, seat.panel.size, 2.0)
     assert editor.edit.places[ball.id][0].scale == pytest.approx(2)
     assert (editor.edit.places[ball.id][0].points(torch.tensor(centre)) - torch.tensor(centre)).tolist() == (
         pytest.approx([0.1, 0.0, 0.3], abs=1e-4)
     )
-    presses(viewer, element("Place"), "put back")
-    assert editor.edit.places == {} and told == []
+    uses(seat, "put back")
+    assert editor.edit.places == {} and said == []
     assert np.allclose(gizmo._handle.position, SCALE * np.array(centre), atol=1e-4), "the handles go back too"
 
 
-def test_copies_stand_beside_and_the_newest_has_the_handles(viewer, element, ball, panel) -> None:  # noqa: F811
-    presses(viewer, element("Place"), "move")
-    presses(viewer, element("Place"), "copy")
-    presses(viewer, element("Place"), "copy")
-    places = panel.editor.edit.places[ball.id]
+def test_copies_stand_beside_and_the_newest_has_the_handles(seat, ball) -> None:
+    uses(seat, "move")
+    uses(seat, "copy")
+    uses(seat, "copy")
+    places = seat.editor.edit.places[ball.id]
     width = ball.box[1][0] - ball.box[0][0]
     assert [place.translation[0] for place in places] == pytest.approx([0, 1.2 * width, 2.4 * width], abs=1e-5)
-    centre = viewer.pipeline.model.current.value.solid(ball.id).box.centre
-    assert panel.gizmo._handle.position[0] == pytest.approx(SCALE * (centre[0] + 2.4 * width), abs=1e-3)
+    centre = seat.editor.scene.solid(ball.id).box.centre
+    assert seat.panel.gizmo._handle.position[0] == pytest.approx(SCALE * (centre[0] + 2.4 * width), abs=1e-3)
 
 
-def test_nothing_selected_is_told(viewer, element, panel, told) -> None:  # noqa: F811
-    panel.editor.selected = ()
-    presses(viewer, element("Place"), "move")
-    assert "Select an object first" in told[0] and not panel.gizmo.on
+def test_nothing_selected_is_told(seat, said) -> None:
+    uses(seat, "move")
+    assert "Select an object first" in said[0] and not seat.panel.gizmo.on
 
 
-def test_hues_are_turned(viewer, element, ball, panel) -> None:  # noqa: F811
+def test_numbers_move_and_turn_the_object(seat, ball) -> None:
+    panel = seat.panel
+    assert not panel.middle.visible and not panel.turns.visible
+    uses(seat, "move")
+    centre = seat.editor.scene.solid(ball.id).box.centre
+    assert panel.middle.visible and panel.middle.value == pytest.approx(centre, abs=1e-3)
+    presses(seat, panel.middle, tuple(round(x + 0.1, 3) for x in centre))
+    presses(seat, panel.turns, (0.0, 0.0, 90.0))
+    (place,) = seat.editor.edit.places[ball.id]
+    half = math.sqrt(0.5)
+    assert place.rotation == pytest.approx((half, 0, 0, half), abs=1e-5)
+    assert place.points(torch.tensor(centre)).tolist() == pytest.approx([x + 0.1 for x in centre], abs=1e-3)
+    assert np.allclose(panel.gizmo._handle.position, SCALE * (np.array(centre) + 0.1), atol=0.02), "the handles follow"
+    uses(seat, "undo")
+    assert panel.middle.value == pytest.approx(centre, abs=1e-3) and panel.turns.value == (0, 0, 0)
+
+
+@pytest.mark.parametrize("turns", [(0.0, 0.0, 0.0), (10.0, -20.0, 30.0), (0.0, 0.0, -170.0)])
+def test_numbers_are_those_of_the_place(turns: tuple[float, float, float]) -> None:
+    middle, centre = (1.0, -2.0, 0.5), (0.2, 0.3, 0.4)
+    place = place_of(middle, turns, 1.5, centre)
+    assert place.scale == 1.5
+    there, turned = numbers_of(place, centre)
+    assert there == pytest.approx(middle, abs=1e-6) and turned == pytest.approx(turns, abs=1e-4)
+
+
+def test_hues_are_turned(seat, ball) -> None:
     from disconerf_ns.scene.recolor import Hue
 
-    presses(viewer, element("Hue"), 90.0)
-    assert panel.editor.edit.colors == {ball.id: Hue(90.0)}
+    presses(seat, seat.panel.hue, 90.0)
+    assert seat.editor.edit.colors == {ball.id: Hue(90.0)}

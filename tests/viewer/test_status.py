@@ -9,49 +9,66 @@ import viser
 
 from disconerf_ns.training.schedule import Stage
 from disconerf_ns.viewer import status
-from disconerf_ns.viewer.status import CURVE, Report, Status
+from disconerf_ns.viewer.status import CURVE, Head, Progress, Report
 
 
 @pytest.fixture
-def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[Status]:
-    monkeypatch.setattr(status, "EVERY", 0.0)
+def head() -> Iterator[Head]:
     server = viser.ViserServer(host="127.0.0.1", port=0)
-    yield Status(server, server.gui.add_folder("Objects"))
+    yield Head(server.gui, server.gui.add_folder("Objects"))
     server.stop()
 
 
-def test_the_radiance_stage_has_a_bar_and_no_curves(head: Status) -> None:
-    head.report(Report(Stage.RADIANCE, 50, 200))
+@pytest.fixture
+def progress(monkeypatch: pytest.MonkeyPatch) -> Progress:
+    monkeypatch.setattr(status, "EVERY", 0.0)
+    return Progress()
+
+
+def test_the_radiance_stage_has_a_bar_and_no_curves(head: Head, progress: Progress) -> None:
+    progress.report(Report(Stage.RADIANCE, 50, 200))
+    head.show(progress.standing)
     assert head.bar.value == 25 and head.bar.visible and head.plot is None
     assert "radiance field" in head.text.content and "50 of 200" in head.text.content
 
 
-def test_curves_hold_the_whole_object_stage(head: Status, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status, "EVERY", 1000.0)  # the first and the last are drawn
+def test_curves_hold_the_whole_object_stage(head: Head, progress: Progress, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "EVERY", 1000.0)  # the first and the last are shown
     total = 10 * CURVE
     for step in range(1, total + 1):
-        head.report(Report(Stage.OBJECTS, step, total, step / total, 7.0))
-    assert CURVE // 3 <= len(head._curve) <= CURVE
-    steps, affinity, slots = zip(*head._curve)
+        progress.report(Report(Stage.OBJECTS, step, total, step / total, 7.0))
+    curve = progress.standing.curve
+    assert CURVE // 3 <= len(curve) <= CURVE
+    steps, affinity, slots = zip(*curve)
     assert list(steps) == sorted(set(steps)) and steps[0] < 0.02 * total and steps[-1] > 0.97 * total
     assert affinity == tuple(step / total for step in steps) and set(slots) == {7}
+    head.show(progress.standing)
     assert head.bar.value == 100 and "matched affinity 1.00" in head.text.content
     assert head.plot in head.tab._children.values(), "where the other elements are"
     assert list(head.plot.figure.data[0].x) == list(steps)
 
 
-def test_after_the_run(head: Status) -> None:
-    head.report(Report(Stage.OBJECTS, 1, 2, 0.5, 3.0))
-    head.finish(3)
+def test_after_the_run(head: Head, progress: Progress) -> None:
+    progress.report(Report(Stage.OBJECTS, 1, 2, 0.5, 3.0))
+    head.show(progress.standing)
+    progress.finish(3)
+    head.show(progress.standing)
     assert not head.bar.visible and "3 objects" in head.text.content
-    head.finish(0)
+    progress.finish(0)
+    head.show(progress.standing)
     assert "No objects yet" in head.text.content
 
 
-def test_updates_are_rare_but_the_last_is_shown(head: Status, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_updates_are_rare_but_the_last_is_shown(progress: Progress, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "EVERY", 1000.0)
-    head.report(Report(Stage.RADIANCE, 1, 200))
-    head.report(Report(Stage.RADIANCE, 2, 200))
-    assert head.bar.value == 0.5
-    head.report(Report(Stage.RADIANCE, 200, 200))
-    assert head.bar.value == 100
+    assert [progress.report(Report(Stage.RADIANCE, step, 200)) for step in (1, 2, 200)] == [True, False, True]
+    assert progress.standing.percent == 100
+
+
+def test_it_is_said_while_a_picture_gets_sharp(head: Head, progress: Progress) -> None:
+    progress.finish(3)
+    head.show(progress.standing)
+    head.sharpening(0.4)
+    assert "3 objects" in head.text.content and "sharpening 40 %" in head.text.content
+    head.sharpening(1.0)
+    assert head.text.content == "**3 objects**"

@@ -9,35 +9,34 @@ import time
 from pathlib import Path
 
 import torch
-import viser
 from conftest import tiny_config
-from viewer_presses import elements, send
+from viewer_presses import elements_of, send, visit
 
 from disconerf_ns.training.schedule import Stage
+from disconerf_ns.viewer.seat import Seat
 
 ITERATIONS = 60
-SLOW = ("film", "fly to")
-OURS = {"Show", "Clicks", "Name", "Colour", "Visible", "Parts", "Changes", "Edit", "Colours", "Extraction",
-        "Confidence", "Boxes", "Names", "Sort by", "Search"}  # fmt: skip
+SLOW = ("fly to", "film")
 
 
-def inputs_of(server: viser.ViserServer) -> dict[str, tuple[object, tuple]]:
-    """Each element of the panel by its label, and values that a person may give it."""
-    choices = {}
-    for kind, props, handle in elements(server):
-        label = getattr(props, "label", None)
-        if label not in OURS:
-            continue
-        if kind in ("ButtonGroup", "Dropdown"):
-            choices[label] = handle, tuple(option for option in props.options if option not in SLOW)
+def inputs_of(seat: Seat) -> list[tuple[object, tuple]]:
+    """Each element of the panel, and values that a person may give it."""
+    choices = []
+    for kind, props, handle in elements_of(seat):
+        if kind == "Button" and props.label not in SLOW:
+            choices.append((handle, (True,)))
+        elif kind == "Dropdown":
+            choices.append((handle, tuple(props.options)))
         elif kind == "Checkbox":
-            choices[label] = handle, (True, False)
+            choices.append((handle, (True, False)))
         elif kind == "Text":
-            choices[label] = handle, ("", "ball", "object_0", "Ω|/\\")
+            choices.append((handle, ("", "ball", "object_0", "Ω|/\\")))
         elif kind == "Rgb":
-            choices[label] = handle, ((255, 0, 0), (0, 0, 0))
+            choices.append((handle, ((255, 0, 0), (0, 0, 0))))
         elif kind == "Slider":
-            choices[label] = handle, (0.0, 0.5, 1.0)
+            choices.append((handle, (props.min, (props.min + props.max) / 2, props.max)))
+        elif kind == "Vector3":
+            choices.append((handle, ((0.0, 0.0, 0.0), (0.1, 0.2, 0.3))))
     return choices
 
 
@@ -48,42 +47,42 @@ def test_nothing_raises_or_stops_the_training(scene: Path, tmp_path: Path, monke
     config.save_config()
     trainer = config.setup(local_rank=0, world_size=1)
     trainer.setup()
-    control = trainer.pipeline.object_control
-    panel, model, server = control.panel, trainer.pipeline.model, trainer.viewer_state.viser_server
+    control, model = trainer.pipeline.object_control, trainer.pipeline.model
     raised: list[BaseException] = []
     told: list[str] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: raised.append(args.exc_value))
     control.editor.tell = told.append
     over, pressed = threading.Event(), itertools.count()
 
-    def hammer(seed: int) -> None:
+    def hammer(seed: int, seat: Seat) -> None:
         dice = random.Random(seed)
         while not over.is_set():
-            elements = inputs_of(server)
-            label = dice.choice(sorted(elements))
-            handle, values = elements[label]
+            handle, values = dice.choice(inputs_of(seat))
             send(handle, dice.choice(values))
-            rows = panel.rows.ids
+            rows = seat.panel.rows.ids
             for id in dice.sample(rows, min(2, len(rows))):
-                panel._select(id)
+                seat.panel.select(id)
             next(pressed)
             time.sleep(0.05)
 
-    threads = [threading.Thread(target=hammer, args=(seed,)) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
-        trainer.train()
-    finally:
-        over.set()
+    with visit(trainer.viewer_state) as one, visit(trainer.viewer_state) as other:
+        seats = [visitor.seat for visitor in (one, other)]
+        threads = [threading.Thread(target=hammer, args=(seed, seats[seed % 2])) for seed in range(4)]
         for thread in threads:
-            thread.join(20)
-    assert not any(thread.is_alive() for thread in threads)
-    control.editor.drain()
+            thread.start()
+        try:
+            trainer.train()
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join(20)
+        assert not any(thread.is_alive() for thread in threads)
+        control.editor.drain()
+        heads = [seat.panel.head for seat in seats]
     assert raised == []
     assert trainer.pipeline.stage is Stage.OBJECTS and len(model.current.value.objects) > 0
     assert next(pressed) > ITERATIONS, "it was a storm"
     assert not any(sentence.startswith("That did not work") for sentence in told), set(told)
     assert model.current.value.edit.fault(model.tree) is None
     assert all(torch.isfinite(value).all() for value in model.object_field.parameters())
-    assert panel.status.bar.value == 100 and panel.status.plot is not None
+    assert all(head.bar.value == 100 and head.plot is not None for head in heads)

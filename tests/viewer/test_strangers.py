@@ -14,14 +14,12 @@ from typing import Any
 import msgspec
 import pytest
 import viser
-import websockets.sync.client
 from nerfstudio.configs.base_config import ViewerConfig
 from nerfstudio.scripts.viewer import run_viewer
 from nerfstudio.viewer import render_panel
 from nerfstudio.viewer.control_panel import ControlPanel
-from viewer_presses import elements
+from viewer_presses import CAMERA, SINCE_1, chooses, connect, elements, serve, uses, visit, wait_for
 from viser._messages import Message
-from websockets.sync.connection import Connection
 
 from disconerf_ns.compat import viewer as compat_viewer
 from disconerf_ns.compat import viser_guard
@@ -29,31 +27,16 @@ from disconerf_ns.compat.confined import ConfinedFolder
 from disconerf_ns.compat.viser_guard import guard_viser
 from disconerf_ns.method import disconerf, disconerf_small
 
-SINCE_1 = hasattr(viser, "__version__")
-WINDOW = {"near": 0.1, "far": 1000.0, "image_height": 100, "image_width": 150} if SINCE_1 else {"aspect": 1.5}
-CAMERA = {
-    "type": "ViewerCameraMessage", "wxyz": [1.0, 0, 0, 0], "position": [0.0, 0, 1], "fov": 1.0, **WINDOW,
-    "look_at": [0.0, 0, 0], "up_direction": [0.0, 0, 1],
-}  # fmt: skip
 ODD_WINDOWS = (
     [("image_width", 99_999), ("image_width", 0), ("image_height", 0)] if SINCE_1 else [("aspect", 1e9), ("aspect", 0)]
 )
-PROTOCOLS = [f"viser-v{viser.__version__}"] if SINCE_1 else None
-"""A client of viser 1 says its version."""
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[viser.ViserServer]:
     guard_viser()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        number = free.getsockname()[1]
-    server = viser.ViserServer(host="127.0.0.1", port=number)
-    yield server
-    server.stop()
-
-
-def connect(server: viser.ViserServer) -> Connection:
-    return websockets.sync.client.connect(f"ws://127.0.0.1:{server.get_port()}", subprotocols=PROTOCOLS, max_size=None)
+    with serve() as server:
+        yield server
 
 
 def answer(server: viser.ViserServer, path: str) -> bytes:
@@ -165,36 +148,43 @@ def test_a_flood_waits_in_its_connection_and_keeps_its_order() -> None:
 
 def test_two_clients_edit_at_once_and_agree(viewer) -> None:
     """Both send fifty values of their own element, whose order viser 0.2 does not keep, and after a while another."""
-    control, server = viewer.pipeline.object_control, viewer.viser_server
-    panel, id = control.panel, control.current.value.objects[0].id
-    control.editor.ask(control.editor.select, [id])
+    control = viewer.pipeline.object_control
+    id = control.current.value.objects[0].id
 
     def agreed() -> tuple[tuple[int, ...], str] | None:
-        """Colour and name of the object, if the panel shows them and nothing waits."""
+        """Colour and name of the object, if both panels show them and nothing waits."""
         edit = control.current.value.edit
         color = tuple(round(255 * channel) for channel in edit.colors.get(id, ()))
-        shown = panel.color.value, panel.name.value
-        return shown if shown == (color, edit.names.get(id)) and not control.editor.waiting else None
+        shown = {(panel.color.value, panel.name.value) for panel in (one.seat.panel, other.seat.panel)}
+        return shown.pop() if shown == {(color, edit.names.get(id))} and not control.editor.waiting else None
 
-    with connect(server) as one, connect(server) as other:
+    with visit(viewer) as one, visit(viewer) as other:
         for client in (one, other):
-            client.send(msgspec.msgpack.encode(CAMERA))
-        wait_for(lambda: len(server.get_clients()) == 2 and panel.name.value)
+            chooses(client.seat, id)
         for number in range(50):
-            one.send(msgspec.msgpack.encode(update(panel.color, value=(number, 0, 0))))
-            other.send(msgspec.msgpack.encode(update(panel.name, value=f"ball {number}")))
+            one.sends(one.seat.panel.color, (number, 0, 0))
+            other.sends(other.seat.panel.name, f"ball {number}")
         wait_for(agreed)
-        one.send(msgspec.msgpack.encode(update(panel.color, value=(7, 8, 9))))
-        other.send(msgspec.msgpack.encode(update(panel.name, value="the last")))
+        one.sends(one.seat.panel.color, (7, 8, 9))
+        other.sends(other.seat.panel.name, "the last")
         wait_for(lambda: agreed() == ((7, 8, 9), "the last"))
 
 
-def wait_for(condition) -> None:
-    """Wait until something is so, for five seconds at most."""
-    end = time.monotonic() + 5
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.01)
-    assert condition()
+def test_each_client_has_a_selection_and_tools_of_its_own(viewer) -> None:
+    """The panel was shared: what one selected, the other had selected too."""
+    control = viewer.pipeline.object_control
+    first, second = (each.id for each in control.current.value.objects[:2])
+    with visit(viewer) as one, visit(viewer) as other:
+        chooses(one.seat, first)
+        chooses(other.seat, second)
+        assert (one.seat.selection.ids, other.seat.selection.ids) == ((first,), (second,))
+        assert control.selected_by(one.seat.client.client_id) == {first}
+        uses(one.seat, "hide")
+        assert [seat.panel.rows._rows[first].eye.label for seat in (one.seat, other.seat)] == ["show object_00"] * 2
+        uses(other.seat, "undo")
+        assert control.current.value.edit.hidden == frozenset()
+        assert other.seat.panel.name.value == "object_01"
+    wait_for(lambda: not control.seats)
 
 
 def test_viewers_listen_on_this_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,79 @@
-"""Using the panel without a browser: what viser does when a client's message arrives."""
+"""Using the viewer without a browser: somebody who opens it, and what viser does when a client's message arrives."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from types import SimpleNamespace
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import msgspec
 import viser
+import websockets.sync.client
 from nerfstudio.viewer.viewer import Viewer
+from websockets.sync.connection import Connection
+
+from disconerf_ns.viewer.seat import Seat
+
+SINCE_1 = hasattr(viser, "__version__")
+PROTOCOLS = [f"viser-v{viser.__version__}"] if SINCE_1 else None
+"""A client of viser 1 says its version."""
+WINDOW = {"near": 0.1, "far": 1000.0, "image_height": 100, "image_width": 150} if SINCE_1 else {"aspect": 1.5}
+CAMERA = {
+    "type": "ViewerCameraMessage", "wxyz": [1.0, 0, 0, 0], "position": [0.0, 0, 1], "fov": 1.0, **WINDOW,
+    "look_at": [0.0, 0, 0], "up_direction": [0.0, 0, 1],
+}  # fmt: skip
+
+
+@contextmanager
+def serve() -> Iterator[viser.ViserServer]:
+    """viser's server on a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        number = free.getsockname()[1]
+    server = viser.ViserServer(host="127.0.0.1", port=number)
+    yield server
+    server.stop()
+
+
+def connect(server: viser.ViserServer) -> Connection:
+    """A page that nobody sees."""
+    address = f"ws://127.0.0.1:{server.get_port()}"
+    return websockets.sync.client.connect(address, subprotocols=PROTOCOLS, max_size=None)
+
+
+class Visit(NamedTuple):
+    """Somebody who looks."""
+
+    page: Connection
+    seat: Seat
+
+    def sends(self, handle, value) -> None:
+        """The page tells that an element has another value; viser 0.2 calls its number `id`, viser 1 `uuid`."""
+        key = "uuid" if hasattr(handle._impl, "uuid") else "id"
+        message = {"type": "GuiUpdateMessage", key: getattr(handle._impl, key), "updates": {"value": value}}
+        self.page.send(msgspec.msgpack.encode(message))
+
+
+@contextmanager
+def visit(viewer: Viewer) -> Iterator[Visit]:
+    """Somebody who opens the viewer; nerfstudio draws no pictures for them."""
+    viewer.ready = False
+    control, before = viewer.pipeline.object_control, set(viewer.pipeline.object_control.seats)
+    with connect(viewer.viser_server) as page:
+        page.send(msgspec.msgpack.encode(CAMERA))
+        wait_for(lambda: set(control.seats) - before)
+        (new,) = set(control.seats) - before
+        control.editor.drain()
+        yield Visit(page, control.seats[new])
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 5) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert condition()
 
 
 class Element(NamedTuple):
@@ -20,26 +86,59 @@ class Element(NamedTuple):
     handle: Any
 
 
-def elements(server: viser.ViserServer) -> Iterator[Element]:
-    """Every element with a value; messages are `GuiAdd...` with an `id` in viser 0.2, and have a `uuid` in viser 1."""
-    gui = server.gui
+def elements_of(seat: Seat) -> Iterator[Element]:
+    """Every element of a person's panel with a value."""
+    for handle in list(input_handles(seat.client.gui).values()):
+        if (props := getattr(handle._impl, "limits", None)) is not None:  # a bar of progress takes no value from people
+            yield Element(kind_of(props).removesuffix("Props"), props, handle)
+
+
+def input_handles(gui: viser.GuiApi) -> dict[str, Any]:
+    """Handles of all elements with a value."""
     names = "_gui_input_handle_from_id", "_gui_input_handle_from_uuid"
-    handles = next(getattr(gui, name) for name in names if hasattr(gui, name))
+    return next(getattr(gui, name) for name in names if hasattr(gui, name))
+
+
+def containers(gui: viser.GuiApi) -> list[Any]:
+    """Handles of tabs and folders."""
+    names = "_container_handle_from_id", "_container_handle_from_uuid"
+    return list(next(getattr(gui, name) for name in names if hasattr(gui, name)).values())
+
+
+def elements(server: viser.ViserServer) -> Iterator[Element]:
+    """Every element that all share; messages are `GuiAdd...` with an `id` in viser 0.2, with a `uuid` in viser 1."""
+    gui = server.gui
+    handles = input_handles(gui)
     for message in list(server._websock_server._broadcast_buffer.message_from_id.values()):
         handle = handles.get(getattr(message, "uuid", getattr(message, "id", None)))
         if handle is not None and type(message).__name__.startswith("Gui"):
-            kind = type(message).__name__.removeprefix("Gui").removeprefix("Add").removesuffix("Message")
-            yield Element(kind, getattr(message, "props", message), handle)
+            yield Element(kind_of(message), getattr(message, "props", message), handle)
 
 
-def send(handle, value, client=None) -> None:
-    """A client changes an element, or presses a button of a group."""
+def kind_of(message: object) -> str:
+    """The kind of element that a message is about."""
+    return type(message).__name__.removeprefix("Gui").removeprefix("Add").removesuffix("Message")
+
+
+def send(handle, value, client: int | None = 0) -> None:
+    """A client changes an element, or presses a button."""
     handle._impl.value = value
     for callback in handle._impl.update_cb:
-        callback(viser.GuiEvent(client or SimpleNamespace(camera=None), 0, handle))
+        callback(viser.GuiEvent(None, client, handle))
 
 
-def presses(viewer: Viewer, handle, value, client=None) -> None:
+def presses(seat: Seat, handle, value) -> None:
     """The same, and the change is made."""
-    send(handle, value, client)
-    viewer.pipeline.object_control.editor.drain()
+    send(handle, value, seat.client.client_id)
+    seat.editor.drain()
+
+
+def uses(seat: Seat, label: str) -> None:
+    """A person presses a tool, and what it does is made."""
+    (button,) = (button for tool, button in seat.panel.tools._buttons if tool.label == label)
+    presses(seat, button.handle, True)
+
+
+def chooses(seat: Seat, id: int) -> None:
+    """A person clicks the row of an object."""
+    presses(seat, seat.panel.rows._rows[id].button.handle, True)

@@ -1,0 +1,78 @@
+"""What viser's panel can show and viser has no functions for: a first tab, HTML in a button, one person's elements."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import viser
+from viser import _messages
+
+SINCE_1 = hasattr(viser, "__version__")
+ICON = "_icon_html" if SINCE_1 else "icon_html"
+
+
+def add_first_tab(server: viser.ViserServer, label: str, html: str) -> viser.GuiTabHandle:
+    """A tab before nerfstudio's own, whose group of tabs is not handed out; in a group of its own without one.
+
+    A page opens the first tab.
+
+    Args:
+        html: stands before the label; a style sheet in it holds for the whole page.
+    """
+    groups = [handle._parent for handle in _containers(server.gui).values() if isinstance(handle, viser.GuiTabHandle)]
+    group: Any = groups[0] if groups else server.gui.add_tab_group()
+    tab = group.add_tab(label)
+    if SINCE_1:
+        group._tab_handles.insert(0, group._tab_handles.pop())
+        group._tab_labels = (label, *group._tab_labels[:-1])
+        group._tab_icons_html = (html, *group._tab_icons_html[:-1])
+        group._tab_container_ids = tuple(handle._id for handle in group._tab_handles)
+    else:
+        group._icons_html[-1] = html
+        for column in (group._labels, group._icons_html, group._tabs):
+            column.insert(0, column.pop())
+        group._sync_with_client()
+    return tab
+
+
+def lend(tab: viser.GuiTabHandle, client: viser.ClientHandle) -> None:
+    """Let a client have elements of its own in a tab that all share: those that are added to `client.gui` within it."""
+    _containers(client.gui)[tab._id] = SimpleNamespace(_children={})
+
+
+def _containers(gui: viser.GuiApi) -> dict[str, Any]:
+    names = "_container_handle_from_id", "_container_handle_from_uuid"  # in viser 0.2 and in viser 1
+    return next(getattr(gui, name) for name in names if hasattr(gui, name))
+
+
+class HtmlButton:
+    """A button with HTML before its label, which both can change.
+
+    Args:
+        html: it is not escaped.
+        label: a text.
+        order: places it among its siblings.
+    """
+
+    def __init__(self, gui: viser.GuiApi, html: str, label: str, order: float | None = None, disabled: bool = False):
+        self.handle = gui.add_button(label, order=order, disabled=disabled)
+        self.html, self.label, self._gui = "", label, gui
+        self.update(html, label)
+
+    def update(self, html: str, label: str) -> None:
+        """Show other contents; the same are not sent again."""
+        if html != self.html:
+            self._send(**{ICON: html})
+        if label != self.label:
+            self._send(label=label)
+        self.html, self.label = html, label
+
+    def _send(self, **properties: str) -> None:
+        impl: Any = self.handle._impl
+        id = impl.uuid if SINCE_1 else impl.id
+        self._gui._websock_interface.queue_message(_messages.GuiUpdateMessage(id, properties))
+
+    def remove(self) -> None:
+        """Take the button off the panel."""
+        self.handle.remove()

@@ -1,0 +1,193 @@
+"""What one person has selected, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import torch
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.cut import shown_nodes
+from disconerf_ns.scene.edit import Edit, name_fault
+from disconerf_ns.scene.objects import ObjectId, SceneObject, called_alike
+from disconerf_ns.scene.recolor import Recolor
+from disconerf_ns.scene.similarity import Similarity, vector
+from disconerf_ns.viewer.editor import Editor
+
+BESIDE = 1.2
+"""Distance of a copy from the object, in widths of its box."""
+
+
+class Selection:
+    """Selected objects of the current scene; changes of them go through the editor, and all who look see them.
+
+    Args:
+        editor: makes the changes.
+    """
+
+    def __init__(self, editor: Editor):
+        self.editor = editor
+        self._chosen: tuple[ObjectId, ...] = ()
+
+    @property
+    def scene(self) -> ArrangedScene:
+        """The scene as it is now."""
+        return self.editor.scene
+
+    @property
+    def ids(self) -> tuple[ObjectId, ...]:
+        """Ids of the selected objects, in the order in which they were chosen.
+
+        Of an object that another cut shows as its parts, or in a whole, these are selected; what is gone is not.
+        """
+        scene = self.scene
+        return tuple(dict.fromkeys(id for chosen in self._chosen for id in scene.shown_for(chosen)))
+
+    def there(self) -> tuple[ObjectId, ...]:
+        """The selected objects.
+
+        Raises:
+            UserError: there is none.
+        """
+        if not (ids := self.ids):
+            raise UserError("Select an object first: click it in the list or in the picture.")
+        return ids
+
+    @property
+    def first(self) -> SceneObject:
+        """The object that was selected first.
+
+        Raises:
+            UserError: there is none.
+        """
+        return self.scene.by_id[self.there()[0]]
+
+    def select(self, ids: Iterable[ObjectId], add: bool = False) -> None:
+        """Select objects instead of the others, or besides them; one that is selected already is let go with `add`."""
+        chosen = list(self.ids) if add else []
+        for id in ids:
+            if id in chosen:
+                chosen.remove(id)
+            else:
+                chosen.append(id)
+        self._chosen = tuple(chosen)
+
+    def toggle(self) -> None:
+        """Hide the selected objects, or show them if all of them are hidden."""
+        self.editor.toggle(*self.there())
+
+    def isolate(self) -> None:
+        """Show the selected objects alone; everything again, if they are alone."""
+        ids, edit = self.there(), self.editor.edit
+        alone = edit.isolate(ids, self.scene.ids_in_use)
+        self.editor.change(replace(edit, hidden=frozenset()) if alone.hidden == edit.hidden else alone)
+
+    def recolor(self, recolor: Recolor) -> None:
+        """Give the selected objects new colours, such as a tint, RGB in [0, 1]."""
+        edit, ids = self.editor.edit, self.there()
+        for id in ids:
+            edit = edit.recolor(id, recolor)
+        self.editor.change(edit, ("color", ids))
+
+    def reset_colors(self) -> None:
+        """Give the selected objects their own colours back."""
+        edit, ids = self.editor.edit, self.there()
+        self.editor.change(replace(edit, colors={id: rgb for id, rgb in edit.colors.items() if id not in ids}))
+
+    def put(self, place: Similarity) -> None:
+        """Let the object that was selected first, or its newest copy, stand somewhere, in scene coordinates."""
+        id = self.there()[0]
+        others = self.editor.edit.places_of(id)[:-1]
+        self.editor.change(self.editor.edit.place(id, *others, place), ("place", id))
+
+    def resize(self, scale: float) -> None:
+        """Scale the object that was selected first, or its newest copy, about its middle, to a multiple of its size."""
+        id = self.there()[0]
+        last, box = self.editor.edit.places_of(id)[-1], self.scene.solid(id).box
+        if box is None:
+            raise UserError("Nothing of the selected object is solid, so it has no middle to be scaled about.")
+        now, by = torch.tensor(box.centre), scale / last.scale
+        self.put(Similarity.about(vector(last.points(now)), scale=by) @ last)
+
+    def copy(self) -> None:
+        """Put a copy of the object that was selected first beside it, to the right of its newest copy."""
+        id = self.there()[0]
+        low, high = self.scene.by_id[id].box
+        last = self.editor.edit.places_of(id)[-1]
+        aside = Similarity(translation=(BESIDE * last.scale * (high[0] - low[0]), 0.0, 0.0))
+        self.editor.change(self.editor.edit.place(id, *self.editor.edit.places_of(id), aside @ last))
+
+    def put_back(self) -> None:
+        """Let the selected objects stand where they were photographed, without copies."""
+        edit = self.editor.edit
+        for id in self.there():
+            edit = edit.place(id)
+        self.editor.change(edit)
+
+    def rename(self, name: str) -> None:
+        """Give the selected object a name; an empty one takes it away."""
+        id, *others = self.there()
+        if others:
+            raise UserError("Several objects are selected; select one to name it.")
+        name = name.strip()
+        if name and (fault := name_fault(name)):
+            raise UserError(f"This cannot be a name: {fault}.")
+        if other := called_alike(self.scene.all_objects + self.scene.objects, id, name):
+            raise UserError(f"{other.name} is called {name} already; give another name.")
+        self.editor.change(self.editor.edit.rename(id, name), ("name", id))
+
+    def enter(self, part: ObjectId) -> None:
+        """Show an object as its parts, and select one of them."""
+        parent = self.scene.trained.tree.parent[part]
+        if part not in self.scene.by_id and parent >= 0:
+            self.editor.change(self.editor.edit.open(parent))
+        self._chosen = (part,)
+
+    def merge(self) -> None:
+        """Make the selected objects one; it is called as the one that was selected first.
+
+        All parts of an object that was opened are that object again, under its own name.
+        """
+        first, *others = chosen = self.there()
+        if not others:
+            raise UserError("Select two objects or more to merge them.")
+        merged = self._closed(chosen) or self.editor.edit.merge(others, first)
+        self.editor.change(merged)
+        self._chosen = (first,)
+
+    def _closed(self, chosen: Sequence[ObjectId]) -> Edit | None:
+        """The edit with an opened object closed, if objects are all of its parts."""
+        tree, nodes = self.scene.trained.tree, set(chosen)
+        opened = self.editor.edit.opened
+        inside = next((node for node in opened if {*self.scene.shown_for(node)} == nodes), None)
+        if inside is None:
+            return None
+        closed = self.editor.edit.close(*(node for node in opened if node == inside or inside in tree.ancestors(node)))
+        return closed if inside in shown_nodes(closed, tree) else None
+
+    def split(self) -> None:
+        """Take merged objects apart again, open those that have parts, split others into their connected parts."""
+        scene, edit, pieces = self.scene, self.editor.edit, []
+        tree = scene.trained.tree
+        for id in self.there():
+            if id in edit.merged.values():
+                apart = [id, *(part for part, into in edit.merged.items() if into == id)]
+                edit = edit.take_apart(id)
+                lost = {part for part in apart if part < len(tree)} - {*shown_nodes(edit, tree)}
+                edit = edit.open(*({tree.parent[part] for part in lost} - {-1}))
+                pieces += apart
+            elif id in edit.split:
+                continue
+            elif id in tree.inner:
+                edit = edit.open(id)
+                pieces.append(id)
+            elif id < len(tree) and len(scene.parts(id)) > 1:
+                edit = edit.divide(id, len(scene.parts(id)))
+                parts = edit.part_ids(id, len(tree))
+                edit, pieces = edit.alike(id, parts[1:]), [*pieces, *parts]
+        if not pieces:
+            raise UserError("The selection is in one piece.")
+        self.editor.change(edit)
+        self._chosen = tuple(pieces)

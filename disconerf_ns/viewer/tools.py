@@ -1,0 +1,100 @@
+"""The buttons that do something with the selection: each says what it does, and is grey where it can do nothing."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import viser
+
+from disconerf_ns.compat.viser_panel import HtmlButton
+from disconerf_ns.viewer.selection import Selection
+
+
+class Tool(NamedTuple):
+    """A button of the panel."""
+
+    label: str
+    hint: str
+    use: Callable[[], None]
+    useful: Callable[[], bool]
+    """Whether it can do anything now."""
+    key: tuple[str, str | None] | None = None
+    """A key and what is held with it, where viser knows keys (since 1.1)."""
+    is_on: Callable[[], bool] = lambda: False
+    """Whether what it switches is on."""
+
+    @property
+    def html(self) -> str:
+        """What the button shows before its label."""
+        said = html.escape(self.hint, quote=True)
+        return f'<div class="dn-tool{" dn-on" * self.is_on()}" title="{said}"></div>'
+
+
+def edit_tools(selection: Selection) -> tuple[Tool, ...]:
+    """Changes of the edit."""
+    editor = selection.editor
+    some = lambda: bool(selection.ids)  # noqa: E731
+    edit = lambda: editor.edit  # noqa: E731
+    return (
+        Tool("hide", "Remove the selected objects from the scene, or bring them back", selection.toggle, some,
+             ("H", None), lambda: some() and edit().hidden.issuperset(selection.ids)),
+        Tool("only", "Show the selected objects alone; once more for everything", selection.isolate, some,
+             ("H", "shift")),
+        Tool("all", "Bring back everything that is hidden", editor.show_all, lambda: bool(edit().hidden)),
+        Tool("own look", "Give the selected objects their own colours back", selection.reset_colors,
+             lambda: not edit().colors.keys().isdisjoint(selection.ids)),
+        Tool("merge", "Make the selected objects one", selection.merge, lambda: len(selection.ids) > 1),
+        Tool("split", "Open the selected objects into their parts, or into pieces that do not touch",
+             selection.split, some),
+        Tool("copy", "Put a copy of the selected object beside it", selection.copy, some),
+        Tool("put back", "Let the selected objects stand where they were photographed, without copies",
+             selection.put_back, lambda: not edit().places.keys().isdisjoint(selection.ids)),
+    )  # fmt: skip
+
+
+def history_tools(selection: Selection) -> tuple[Tool, ...]:
+    """Changes taken back, and made again."""
+    editor = selection.editor
+    return (
+        Tool("undo", "Take the last change back", editor.undo, lambda: editor.can_undo, ("Z", "cmd/ctrl")),
+        Tool("redo", "Make the change again that was taken back", editor.redo, lambda: editor.can_redo,
+             ("Z", "cmd/ctrl+shift")),
+    )  # fmt: skip
+
+
+class Toolbar:
+    """Tools in lines of four, where the panel's elements are being added.
+
+    Args:
+        ask: puts a tool's action into the queue of wishes.
+    """
+
+    def __init__(self, gui: viser.GuiApi, tools: Sequence[Tool], ask: Callable[[Callable[[], None]], None]):
+        self._buttons = [(tool, HtmlButton(gui, tool.html, tool.label)) for tool in tools]
+        for tool, button in self._buttons:
+            button.handle.on_click(lambda _, use=tool.use: ask(use))
+            if tool.key is not None:
+                add_key(gui, tool, ask)
+
+    def refresh(self) -> None:
+        """Grey out what can do nothing."""
+        for tool, button in self._buttons:
+            button.update(tool.html, tool.label)
+            button.handle.disabled = not tool.useful()
+
+    def press(self, label: str) -> None:
+        """Do what a click on a button does."""
+        button = next(button for tool, button in self._buttons if tool.label == label)
+        if not button.handle.disabled:
+            for clicked in button.handle._impl.update_cb:
+                clicked(viser.GuiEvent(None, None, button.handle))
+
+
+def add_key(gui: Any, tool: Tool, ask: Callable[[Callable[[], None]], None]) -> None:
+    """Let a key do what a tool does, where viser knows keys."""
+    if tool.key is not None and hasattr(gui, "add_command"):
+        key, modifier = tool.key
+        command = gui.add_command(tool.label, description=tool.hint, hotkey=key, modifier=modifier)
+        command.on_trigger(lambda _: tool.useful() and ask(tool.use))
