@@ -30,8 +30,8 @@ FIRST = 24
 """Side, in pixels, of the picture that tells where in the next one the object is."""
 FILLS = 0.94
 """Fraction of the picture that the object fills."""
-BODY = 0.5
-"""Alpha from which on a pixel shows the object."""
+FAINT, BODY = 0.1, 0.5
+"""Alpha up to which a pixel shows nothing, and from which on it tells where the object is."""
 LOOKED_AT, COARSE = 8, 16
 """Photographs in which a piece of what surrounds them is looked for, and the side, in pixels, of pictures of them."""
 
@@ -58,7 +58,7 @@ def portrait(scene: ArrangedScene, each: SceneObject, within: Occupancy, photogr
     if not body.any():
         raise UserError(f"{each.label} has no picture, because it is nowhere opaque.")
     picture = alone(scene, each.id, cropped(aim, *around(body), size), within)
-    picture[..., 3] *= without_specks(picture[..., 3] > 0)
+    picture[..., 3] *= without_specks(picture[..., 3] > FAINT)
     return bled(picture)
 
 
@@ -78,7 +78,7 @@ def piece(scene: ArrangedScene, each: SceneObject, cameras: Cameras, size: int) 
     labels = torch.stack([frame_of(scene, whole).labels().id.view(COARSE, COARSE) for whole in wholes])
     shares = avg_pool2d((labels == each.id).float(), COARSE // 2, stride=1)
     best, row, column = np.unravel_index(int(shares.argmax()), shares.shape)
-    frame = frame_of(scene, cropped(wholes[best], float(column), float(row), COARSE // 2, size))
+    frame = frame_of(scene, cropped(wholes[best], float(column), float(row), COARSE / 2, size))
     rgb = frame.image(frame.edited()).cpu().numpy()
     return np.concatenate([rgb, np.ones_like(rgb[..., :1])], -1)
 
@@ -87,7 +87,7 @@ def middle(camera: Cameras, size: int) -> Cameras:
     """The camera, n = 1, of the square in the middle of another one's picture."""
     camera = camera.to("cpu")
     height, width = int(camera.height), int(camera.width)
-    side = min(height, width)
+    side = float(min(height, width))
     return cropped(camera, (width - side) / 2, (height - side) / 2, side, size)
 
 

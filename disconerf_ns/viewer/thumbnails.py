@@ -72,7 +72,7 @@ class Thumbnails:
         self.current, self.photographs, self.changed, self.busy = current, photographs, changed, busy
         self._made: dict[ObjectId, _Made] = {}
         self._wanted: dict[ObjectId, float] = {}
-        """Shares of the objects whose pictures are asked for, in the order of asking."""
+        """Shares of the objects whose pictures are asked for or being made, in the order of asking."""
         self._asked, self._thread, self._largest = Condition(), None, False
 
     def of(self, each: SceneObject) -> str | None:
@@ -103,7 +103,10 @@ class Thumbnails:
                     told, untold = time.monotonic(), False
                     self.changed()
             except Exception:
-                _log.exception("a picture of an object failed")
+                _log.exception("a picture of an object could not be shown")
+            finally:
+                with self._asked:
+                    self._wanted.pop(id, None)
 
     def _next(self) -> ObjectId | None:
         """By turns the largest object, one without a picture first, and the one that was asked for last."""
@@ -113,7 +116,6 @@ class Thumbnails:
         id = max(self._wanted, key=lambda id: (id not in self._made, self._wanted[id]))
         if not self._largest:
             id = next(reversed(self._wanted))
-        del self._wanted[id]
         return id
 
     def _make(self, id: ObjectId) -> bool:
