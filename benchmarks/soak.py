@@ -35,14 +35,11 @@ from disconerf_ns.files import write_whole
 SETTLING = 0.25
 """Part of the time before anything is compared: caches fill, and each kind of picture is drawn once."""
 CLICKS = 10_000
-LABELS = ("Show", "Detail", "Clicks", "Name", "Colour", "Visible", "Parts", "Place", "Changes", "Colours", "Hue",
-          "Size", "Extraction", "Confidence", "Boxes", "Names", "Sort by", "Search", "Output type")  # fmt: skip
-ROW = "·"
-"""Part of the label of an object's row."""
 LONGEST = 30.0
 """Seconds that a client stays, at most."""
-AWAY = "film", "save", "load", "copy"
-"""Buttons of groups that nobody presses."""
+AWAY = ("film", "save edit", "load edit", "copy", "Cameras", "Train Util", "Max res", "Generate Command", "Load Path",
+        "Export", "Pause Training", "Resume Training")  # fmt: skip
+"""Elements that nobody touches: they add to the scene for good, write files, or stop the training."""
 
 
 @dataclass
@@ -85,33 +82,41 @@ class Client:
     def __init__(self, port: int, seed: int):
         self.port, self.dice = port, random.Random(seed)
         self.pictures, self.actions = 0, 0
+        self.elements: dict[str, dict[str, Any]] = {}
+        """What the page shows, by id."""
         self.over = threading.Event()
 
-    def live(self, server: Any) -> None:
+    def live(self) -> None:
         """Connect, act, leave, and come again, until it is over."""
         while not self.over.is_set():
             with suppress(websockets.exceptions.ConnectionClosed, OSError):
                 connection = connect(f"ws://127.0.0.1:{self.port}", max_size=None, compression=None)
+                self.elements = {}
                 threading.Thread(target=self._watch, args=(connection,), daemon=True).start()
                 end = time.monotonic() + self.dice.uniform(0.2, 1) * LONGEST
                 while time.monotonic() < end and not self.over.is_set():
-                    self._act(connection, server)
+                    self._act(connection)
                     self.over.wait(self.dice.expovariate(5))
                 connection.close()
 
     def _watch(self, connection: Any) -> None:
         with suppress(websockets.exceptions.ConnectionClosed, OSError):
             for content in connection:
-                self.pictures += sum(
-                    message["type"] == "BackgroundImageMessage" for message in msgspec.msgpack.decode(content)
-                )
+                for message in msgspec.msgpack.decode(content):
+                    self.pictures += message["type"] == "BackgroundImageMessage"
+                    if message["type"].startswith("GuiAdd") and "label" in message:
+                        self.elements[message["id"]] = message
+                    elif message["type"] == "GuiRemoveMessage":
+                        self.elements.pop(message["id"], None)
 
-    def _act(self, connection: Any, server: Any) -> None:
-        message = self._camera() if self.dice.random() < 0.3 or not self.actions else self._change(server)
+    def _act(self, connection: Any) -> None:
+        ours = [element for element in list(self.elements.values()) if element["label"] not in AWAY]
+        turning = self.dice.random() < 0.3 or len(ours) < 20
+        message = self.camera() if turning else self._change(self.dice.choice(ours))
         connection.send(msgspec.msgpack.encode(message))
         self.actions += 1
 
-    def _camera(self) -> dict[str, Any]:
+    def camera(self) -> dict[str, Any]:
         angle = self.dice.uniform(0, 2 * math.pi)
         return {
             "type": "ViewerCameraMessage", "wxyz": [math.cos(angle / 2), math.sin(angle / 2), 0.0, 0.0],
@@ -119,28 +124,26 @@ class Client:
             "look_at": [0.0, 0.0, 0.0], "up_direction": [0.0, 0.0, 1.0],
         }  # fmt: skip
 
-    def _change(self, server: Any) -> dict[str, Any]:
-        """Another value of an element of the tab Objects, or a press: nothing that adds to the scene for good."""
-        added = [
-            message
-            for message in list(server._websock_server._broadcast_buffer.message_from_id.values())
-            if (getattr(message, "label", "") in LABELS or ROW in getattr(message, "label", ""))
-            and hasattr(message, "id")
-        ]
-        element = self.dice.choice(added)
-        return update(element.id, self._value(element))
+    def _change(self, element: dict[str, Any]) -> dict[str, Any]:
+        """Another value of an element, or a press."""
+        return update(element["id"], self._value(element))
 
-    def _value(self, element: Any) -> Any:
-        now = getattr(element, "value", True)
-        if options := [option for option in getattr(element, "options", ()) if option not in AWAY]:
+    def _value(self, element: dict[str, Any]) -> Any:
+        now, options = element.get("value"), element.get("options")
+        if options:
             return self.dice.choice(options)
         if isinstance(now, bool):
-            return self.dice.random() < 0.5 if hasattr(element, "value") else True
+            return element["type"] == "GuiAddButtonMessage" or self.dice.random() < 0.5
         if isinstance(now, str):
             return self.dice.choice(("", "a name", "Ω", "x" * 100))
         if isinstance(now, (int, float)):
-            return self.dice.uniform(element.min or 0, element.max or 1) if hasattr(element, "min") else now
-        return tuple(self.dice.randrange(256) for _ in now) if type(element).__name__.startswith("GuiAddRgb") else now
+            low, high = element.get("min"), element.get("max")
+            return now if low is None or high is None else self.dice.uniform(low, high)
+        return [self.dice.randrange(256) for _ in now] if element["type"].startswith("GuiAddRgb") else now
+
+    def id_of(self, label: str) -> str:
+        """The id of an element by its label."""
+        return next(id for id, element in list(self.elements.items()) if element["label"] == label)
 
 
 def update(id: str, value: Any) -> dict[str, Any]:
@@ -161,16 +164,11 @@ def flood(port: int, control: Any) -> Flood:
     connection = connect(f"ws://127.0.0.1:{port}", max_size=None, compression=None)
     watcher = Client(port, 0)
     threading.Thread(target=watcher._watch, args=(connection,), daemon=True).start()
-    connection.send(msgspec.msgpack.encode(watcher._camera()))
-    wait_for(lambda: control.current.value.objects)
-    control.editor.ask(control.editor.select, [control.current.value.objects[0].id])
-    wait_for(lambda: watcher.pictures > 2)
-    ids = {
-        message.label: message.id
-        for message in list(control.viser_server._websock_server._broadcast_buffer.message_from_id.values())
-        if hasattr(message, "label") and hasattr(message, "id")
-    }
-    click = msgspec.msgpack.encode(update(ids["Visible"], "hide"))
+    connection.send(msgspec.msgpack.encode(watcher.camera()))
+    wait_for(lambda: control.current.value.objects and watcher.pictures > 2)
+    row = control.current.value.objects[0].label
+    connection.send(msgspec.msgpack.encode(update(watcher.id_of(row), True)))
+    click = msgspec.msgpack.encode(update(watcher.id_of("hide"), True))
     seen, start = watcher.pictures, time.monotonic()
     pictured: list[float] = []
     threading.Thread(
@@ -178,7 +176,7 @@ def flood(port: int, control: Any) -> Flood:
     ).start()
     for _ in range(CLICKS):
         connection.send(click)
-    connection.send(msgspec.msgpack.encode(update(ids["Name"], "the last")))
+    connection.send(msgspec.msgpack.encode(update(watcher.id_of("Name"), "the last")))
     sent = time.monotonic() - start
     wait_for(lambda: "the last" in control.current.value.edit.names.values() and pictured)
     made = time.monotonic() - start
@@ -240,7 +238,7 @@ def main(soak: Soak) -> None:
         control, server = trainer.pipeline.object_control, trainer.viewer_state.viser_server
         port = server._websock_server._port
         clients = [Client(port, seed) for seed in range(soak.clients)]
-        people = [threading.Thread(target=client.live, args=(server,), daemon=True) for client in clients]
+        people = [threading.Thread(target=client.live, daemon=True) for client in clients]
         start, looks, floods = time.monotonic(), [], []
         flooding = threading.Thread(target=lambda: floods.append(flood(port, control)), daemon=True)
 

@@ -6,10 +6,13 @@ import math
 import time
 
 import numpy as np
+import torch
 import viser
 from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
 
+from disconerf_ns.compat.viewer import SCALE
+from disconerf_ns.scene.similarity import Similarity, Vector, vector
 from disconerf_ns.viewer.boxes import Box
 
 FLIGHT, FRAMES_PER_SECOND = 0.6, 30
@@ -52,19 +55,34 @@ def fov_of(photograph: Cameras, aspect: float) -> float:
     return min(2 * math.atan(max(up, across / aspect)), WIDEST)
 
 
-def look_as(client: viser.ClientHandle, photograph: Cameras, scale: float) -> None:
+def look_as(client: viser.ClientHandle, photograph: Cameras) -> None:
     """Let a client look as a photograph does, from just in front of its picture in the 3D scene.
 
     Args:
         photograph: n cameras with n = 1, in scene coordinates.
-        scale: of viser's coordinates.
     """
     pose = photograph.camera_to_worlds[0].double().numpy()
     position, forward = pose[:, 3], -pose[:, 2]
     ahead = max(float(-position @ forward), LEAST_AHEAD) * forward
-    client.camera.position = scale * (position + STEP_FORWARD * ahead)
-    client.camera.look_at = scale * (position + ahead)
+    client.camera.position = SCALE * (position + STEP_FORWARD * ahead)
+    client.camera.look_at = SCALE * (position + ahead)
     client.camera.fov = fov_of(photograph, client.camera.aspect)
+
+
+def ray_through(camera: viser.CameraHandle, at: tuple[float, float]) -> tuple[Vector, Vector]:
+    """Origin and direction, in scene coordinates, of the ray through a place of a client's picture.
+
+    A click on a node of viser's 3D scene brings a ray too, but in viser 0.2.7 that is always the same.
+
+    Args:
+        at: from the left and from the top, in [0, 1].
+    """
+    up = math.tan(camera.fov / 2)
+    x, y = (2 * part - 1 for part in at)
+    w, i, j, k = (float(q) for q in camera.wxyz)
+    ahead = torch.tensor([x * up * camera.aspect, y * up, 1.0], dtype=torch.float64)
+    origin = torch.as_tensor(np.asarray(camera.position), dtype=torch.float64) / SCALE
+    return vector(origin), vector(Similarity(rotation=(w, i, j, k)).directions(ahead))
 
 
 def fly(client: viser.ClientHandle, position: Float[np.ndarray, "3"], look_at: Float[np.ndarray, "3"]) -> None:

@@ -27,6 +27,7 @@ from disconerf_ns.viewer.editor import Editor
 from disconerf_ns.viewer.pictures import Pictures
 from disconerf_ns.viewer.seat import Seat
 from disconerf_ns.viewer.status import Progress, Report
+from disconerf_ns.viewer.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
     from nerfstudio.viewer.viewer import Viewer
@@ -50,7 +51,7 @@ class ObjectControl(ViewerControl):
     """
 
     def __init__(self, current: CurrentScene, photographs: Callable[[], Cameras], edit_file: Callable[[], Path | None]):
-        self.current, self._photographs, self._edit_file = current, photographs, edit_file
+        self.current, self.photographs, self._edit_file = current, photographs, edit_file
         self.progress = Progress()
         self.seats: dict[int, Seat] = {}
         """Those who look, by their client's id."""
@@ -66,6 +67,9 @@ class ObjectControl(ViewerControl):
         nerfstudio_viewer.warn_of_strangers(viewer.config)
         self.editor = Editor(self.current, self.tell)
         self.pictures = Pictures(self.current, self.tell)
+        self.thumbnails = Thumbnails(
+            self.current, self.photographs, self.objects_changed, lambda: bool(self.pictures.drawing)
+        )
         style = f"<style>{STYLE.read_text()}</style>"
         self._tab = add_first_tab(self.viser_server, "Objects", ICON + style)
         self.opened = True
@@ -106,7 +110,7 @@ class ObjectControl(ViewerControl):
         if not self._welcomed:
             self._welcomed = True
             nerfstudio_viewer.hide_training_cameras(self.viewer)
-        look_as(client, self._photographs()[0:1], nerfstudio_viewer.SCALE)
+        look_as(client, self.photographs()[0:1])
         self.seats[client.client_id] = Seat(client, self._tab, self)
 
     def _leave(self, client: viser.ClientHandle) -> None:
@@ -214,7 +218,7 @@ class ObjectControl(ViewerControl):
 
     def picture(self, each: SceneObject) -> str | None:
         """The small picture of an object."""
-        return None
+        return self.thumbnails.of(each)
 
     def selected_by(self, client: int) -> frozenset[ObjectId]:
         """Ids of the objects that a client has selected."""

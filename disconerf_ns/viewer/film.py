@@ -213,9 +213,7 @@ def _write(
             folder.rmdir()  # only an empty one
 
 
-def _frames(
-    scene: ArrangedScene, shot: Shot, cancelled: Event
-) -> Iterator[UInt8[np.ndarray, "height width channels"]]:
+def _frames(scene: ArrangedScene, shot: Shot, cancelled: Event) -> Iterator[UInt8[np.ndarray, "height width channels"]]:
     paint = Painter(scene)
     for number in range(len(shot.cameras)):
         if cancelled.is_set():

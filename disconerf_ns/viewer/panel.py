@@ -45,6 +45,12 @@ class Actions(Protocol):
     def fly(self) -> None:
         """Move this person's camera to the selection."""
 
+    def film(self) -> None:
+        """Film the selection."""
+
+    def cancel_film(self) -> None:
+        """Stop this person's film."""
+
     def save(self) -> None:
         """Write the edit into the run's folder."""
 
@@ -107,7 +113,7 @@ class Panel:
                     "Turns", (0.0, 0.0, 0.0), step=1.0, visible=False,
                     hint="Turns about x, y and z in degrees, in this order",
                 )  # fmt: skip
-            self.film = FilmFields(gui)
+            self.film = FilmFields(gui, actions.ask, actions.film, actions.cancel_film, some)
             with gui.add_folder("More", expand_by_default=False):
                 self.order = gui.add_dropdown("Sort by", tuple(ORDERS), hint="Sort the list now; new objects come last")
                 self.several = gui.add_checkbox("Add to it", False, hint="Clicks select objects besides those selected")
@@ -128,8 +134,20 @@ class Panel:
                     hint="Pixels whose object is less sure than this are drawn as nobody's",
                 )  # fmt: skip
                 files = (
-                    Tool("save edit", "Write all changes to edit.json in the run's folder", actions.save, lambda: True),
-                    Tool("load edit", "Take the changes of edit.json in the run's folder", actions.load, lambda: True),
+                    Tool(
+                        "save edit",
+                        "Write all changes to edit.json in the run's folder",
+                        actions.save,
+                        lambda: True,
+                        wide=True,
+                    ),
+                    Tool(
+                        "load edit",
+                        "Take the changes of edit.json in the run's folder",
+                        actions.load,
+                        lambda: True,
+                        wide=True,
+                    ),
                 )
                 Toolbar(gui, files, actions.ask)
         self._connect()
@@ -207,7 +225,7 @@ class Panel:
         self.gizmo.update(scene, next(iter(selected), None))
         self._show_place()
         self.tools.refresh()
-        self.film.refresh(bool(selected))
+        self.film.refresh()
 
     def _show_selection(self, chosen: list[SceneObject]) -> None:
         name = chosen[0].label if len(chosen) == 1 else f"{len(chosen)} objects" if chosen else ""

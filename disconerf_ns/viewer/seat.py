@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import torch
 import viser
 from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras
 
 from disconerf_ns.compat.viewer import SCALE
 from disconerf_ns.compat.viser_panel import lend
 from disconerf_ns.scene.objects import SceneObject
-from disconerf_ns.scene.similarity import Vector
 from disconerf_ns.viewer.boxes import box_of
-from disconerf_ns.viewer.camera_moves import fly, view_of
+from disconerf_ns.viewer.camera_moves import fly, ray_through, view_of
 from disconerf_ns.viewer.editor import Editor
+from disconerf_ns.viewer.film import Filming
 from disconerf_ns.viewer.panel import Panel
 from disconerf_ns.viewer.picking import object_at
 from disconerf_ns.viewer.selection import Selection
@@ -46,6 +48,10 @@ class Stage(Protocol):
         """File of the saved edit."""
         ...
 
+    def photographs(self) -> Cameras:
+        """The cameras of the training images."""
+        ...
+
     def show_output(self, name: str) -> None:
         """Draw another output."""
 
@@ -71,6 +77,7 @@ class Seat:
         self._told, self._flying = ("", -SILENCE), threading.Lock()
         lend(tab, client)
         self.panel = Panel(client, tab, self.selection, self, stage.picture)
+        self.filming = Filming(lambda: stage.file.parent / "videos")
         self._take_clicks()
 
     def ask(self, wish: Callable[..., None], *arguments, what: object = None) -> None:
@@ -100,12 +107,16 @@ class Seat:
         sides = np.array([[0, 1, 3, 2], [4, 5, 7, 6], [0, 1, 5, 4], [2, 3, 7, 6], [0, 2, 6, 4], [1, 3, 7, 5]])
         faces = np.concatenate([sides[:, [0, 1, 2]], sides[:, [0, 2, 3]]])
         box = self.client.scene.add_mesh_simple("/objects/clicks", corners, faces, side="double")
-        box.on_click(lambda event: self.ask(self.pick, event.ray_origin, event.ray_direction, what="click"))
+        box.on_click(lambda event: self.ask(self.pick, event.screen_pos, what="click"))
 
-    def pick(self, origin: Vector, direction: Vector) -> None:
-        """Select the object that a ray in viser's coordinates meets, or nothing."""
-        x, y, z = (coordinate / SCALE for coordinate in origin)
-        id = object_at(self.editor.scene, (x, y, z), direction, edited=self.stage.drawn == "edited")
+    def pick(self, at: tuple[float, float]) -> None:
+        """Select the object that is seen at a place of the picture, or nothing.
+
+        Args:
+            at: from the left and from the top, in [0, 1].
+        """
+        origin, direction = ray_through(self.client.camera, at)
+        id = object_at(self.editor.scene, origin, direction, edited=self.stage.drawn == "edited")
         several = self.panel.several.value
         if id is not None:
             self.selection.select([id], several)
@@ -129,6 +140,34 @@ class Seat:
     def load(self) -> None:
         """Take the edit from the run's folder."""
         self.editor.load(self.stage.file)
+
+    def film(self) -> None:
+        """Film the object that was selected first, from the person's side of it on, and hand the film to the page."""
+        filmed, options = self.selection.first, self.panel.film.options
+        start = torch.from_numpy(np.asarray(self.client.camera.position) / SCALE).float()
+        self.filming.start(
+            self.editor.scene, filmed.id, options, self.stage.photographs(), start,
+            self.panel.film.progress, self._hand_over, self._film_failed,
+        )  # fmt: skip
+        self._film_is(running=True)
+
+    def cancel_film(self) -> None:
+        """Stop the person's film."""
+        self.filming.cancel()
+        self._film_is(running=False)
+
+    def _hand_over(self, film: Path) -> None:
+        self.ask(self._film_is, False)
+        self.client.send_file_download(film.name, film.read_bytes())
+        self.tell(f"The film is in {film}, and among your downloads.")
+
+    def _film_failed(self, sentence: str) -> None:
+        self.ask(self._film_is, False)
+        self.tell(sentence)
+
+    def _film_is(self, running: bool) -> None:
+        self.panel.film.running = running
+        self.panel.film.progress(0.0)
 
     def fly(self) -> None:
         """Move the person's camera to the object that was selected first."""

@@ -24,12 +24,14 @@ class Tool(NamedTuple):
     """A key and what is held with it, where viser knows keys (since 1.1)."""
     is_on: Callable[[], bool] = lambda: False
     """Whether what it switches is on."""
+    wide: bool = False
+    """Whether there are two in a line, not four."""
 
     @property
     def html(self) -> str:
         """What the button shows before its label."""
         said = html.escape(self.hint, quote=True)
-        return f'<div class="dn-tool{" dn-on" * self.is_on()}" title="{said}"></div>'
+        return f'<div class="dn-tool{" dn-on" * self.is_on()}{" dn-half" * self.wide}" title="{said}"></div>'
 
 
 def edit_tools(selection: Selection) -> tuple[Tool, ...]:
@@ -65,7 +67,7 @@ def history_tools(selection: Selection) -> tuple[Tool, ...]:
 
 
 class Toolbar:
-    """Tools in lines of four, where the panel's elements are being added.
+    """Tools in lines of four or two, where the panel's elements are being added.
 
     Args:
         ask: puts a tool's action into the queue of wishes.

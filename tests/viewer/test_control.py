@@ -19,9 +19,10 @@ from viewer_presses import chooses, containers, elements_of, presses, uses, wait
 
 from disconerf_ns.compat.viewer import redraw, show_finished
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.tree import ObjectTree
 from disconerf_ns.viewer.boxes import Box, box_of
-from disconerf_ns.viewer.camera_moves import WIDEST, fov_of, view_of
+from disconerf_ns.viewer.camera_moves import WIDEST, fov_of, ray_through, view_of
 from disconerf_ns.viewer.picking import object_at
 from disconerf_ns.viewer.tools import add_key
 
@@ -63,11 +64,14 @@ def test_hidden_objects_are_in_nobodys_way(viewer) -> None:
 
 
 def test_clicks_into_the_picture_select(viewer, seat) -> None:
+    """Into the picture's middle, where the camera looks at a ball."""
     current, rays = viewer.pipeline.model.current, [towards(viewer, centre) for centre in scene_frame(viewer.pipeline)]
     ids = [object_at(current.value, *ray, edited=False) for ray in rays]
 
     def click(ray) -> None:
-        seat.pick(tuple(SCALE * x for x in ray[0]), ray[1])
+        seat.client.camera.position = SCALE * np.array(ray[0])
+        seat.client.camera.look_at = SCALE * np.add(*ray)
+        seat.pick((0.5, 0.5))
 
     click(rays[0])
     assert seat.selection.ids == (ids[0],)
@@ -288,6 +292,22 @@ def test_the_slider_shows_coarser_and_finer_objects(viewer, seat) -> None:
     panel.rows.enter(first.node)
     seat.editor.drain()
     assert current.value.edit == Edit().open(5) and seat.selection.ids == (first.node,)
+
+
+@pytest.mark.parametrize("at", [(0.5, 0.5), (0.1, 0.2), (0.9, 0.7)])
+def test_a_ray_goes_through_the_place_that_was_clicked(seat, at) -> None:
+    """It is nerfstudio's ray through the same pixel of the same camera."""
+    turn = Similarity.about((0.0, 0.0, 0.0), tuple((np.array([5, -8, -1, 2]) / math.sqrt(94)).tolist()))
+    camera = seat.client.camera
+    camera.wxyz, camera.position, camera.fov = turn.rotation, (2.0, -9.0, 3.0), 0.7
+    origin, direction = ray_through(camera, at)
+    axes = turn.matrix[:3, :3] @ torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64))  # OpenCV to OpenGL
+    pose = torch.cat([axes, torch.tensor([[2.0, -9.0, 3.0]]).double().T / SCALE], 1).float()
+    focal = 100 / math.tan(camera.fov / 2)
+    cameras = Cameras(pose[None], fx=focal, fy=focal, cx=150.0, cy=100.0, width=300, height=200)
+    ray = cameras.generate_rays(0, coords=torch.tensor([[at[1] * 200, at[0] * 300]]))
+    assert origin == pytest.approx(ray.origins[0].tolist(), abs=1e-5)
+    assert np.array(direction) / np.linalg.norm(direction) == pytest.approx(ray.directions[0].numpy(), abs=1e-5)
 
 
 @pytest.mark.parametrize("position", [(3.0, 0.0, 1.0), (0.0, -2.0, 0.0), (0.1, 0.1, 4.0), (0.5, -0.2, 0.3)])

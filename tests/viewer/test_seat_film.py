@@ -1,0 +1,84 @@
+"""Films that are ordered in the panel: they come as downloads, show how far they are, and stop when they are told to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from viewer_presses import chooses, presses, wait_for
+
+from disconerf_ns.viewer import film
+from disconerf_ns.viewer.seat import Seat
+
+
+@pytest.fixture
+def downloads(seat: Seat, viewer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, bytes]:
+    """Files that the person's page was given. Films have four frames a second."""
+    downloads: dict[str, bytes] = {}
+    monkeypatch.setattr(seat.client, "send_file_download", downloads.__setitem__)
+    monkeypatch.setattr(viewer.pipeline, "edit_file", tmp_path / "edit.json")
+    monkeypatch.setattr(film, "RATE", 4)
+    presses(seat, seat.panel.film.size, "128")
+    presses(seat, seat.panel.film.seconds, "1")
+    return downloads
+
+
+def press(seat: Seat, label: str) -> None:
+    (button,) = (button for tool, button in seat.panel.film.tools._buttons if tool.label == label)
+    presses(seat, button.handle, True)
+
+
+def usable(seat: Seat) -> list[str]:
+    return [tool.label for tool, button in seat.panel.film.tools._buttons if not button.handle.disabled]
+
+
+def test_a_film_is_a_download_in_the_edit_s_colours(seat: Seat, downloads, said, tmp_path: Path) -> None:
+    second = seat.editor.scene.objects[1]
+    assert usable(seat) == []
+    chooses(seat, second.id)
+    presses(seat, seat.panel.name, "red/ball")
+    presses(seat, seat.panel.color, (0, 0, 255))
+    assert usable(seat) == ["film"]
+    press(seat, "film")
+    assert usable(seat) == ["cancel"] and seat.panel.film.bar.visible
+    wait_for(lambda: said, 60)
+    path = tmp_path / "videos" / "object_01_red_ball.mp4"
+    assert said == [f"The film is in {path}, and among your downloads."]
+    assert downloads == {path.name: path.read_bytes()}
+    frames = iio.imread(path)
+    assert frames.shape == (4, 128, 128, 3)
+    assert all(frame.min() < 200 and frame.max() > 240 for frame in frames), "an object on white, in every frame"
+    dark = frames[frames.min(-1) < 100].astype(float).mean(0)
+    assert dark[2] > 1.5 * dark[0] and dark[2] > 1.5 * dark[1], "in the colour that it was given"
+    wait_for(lambda: usable(seat) == ["film"] and not seat.panel.film.bar.visible)
+
+
+def test_a_film_is_cancelled(seat: Seat, downloads, said, tmp_path: Path) -> None:
+    presses(seat, seat.panel.film.seconds, "8")
+    chooses(seat, seat.editor.scene.objects[1].id)
+    press(seat, "film")
+    wait_for(lambda: seat.panel.film.bar.value > 0, 60)
+    press(seat, "cancel")
+    assert usable(seat) == ["film"] and not seat.panel.film.bar.visible
+    wait_for(lambda: not (tmp_path / "videos").exists(), 30)
+    assert said == [] and downloads == {}
+
+
+def test_what_a_format_cannot_do_is_told(seat: Seat, downloads, said) -> None:
+    chooses(seat, seat.editor.scene.objects[1].id)
+    presses(seat, seat.panel.film.background, "transparent")
+    press(seat, "film")
+    assert "mp4 cannot be transparent" in said[0] and usable(seat) == ["film"]
+
+
+def test_transparent_films_are_transparent(seat: Seat, downloads, said) -> None:
+    chooses(seat, seat.editor.scene.objects[1].id)
+    presses(seat, seat.panel.film.background, "transparent")
+    presses(seat, seat.panel.film.format, "webp")
+    press(seat, "film")
+    wait_for(lambda: said, 60)
+    (content,) = downloads.values()
+    alpha = iio.imread(content, extension=".webp", index=..., mode="RGBA")[..., 3]
+    assert alpha.shape == (4, 128, 128) and np.isin([0, 255], alpha).all()
