@@ -88,7 +88,7 @@ class ObjectControl(ViewerControl):
         self.editor = Editor(self.current)
         self.panel = Panel(self.viser_server, add_tab(self.viser_server, "Objects"), self.editor, self)
         self.editor.tell = self.panel.tell
-        self.pictures = Pictures(self.current, self.panel.tell)
+        self.pictures = Pictures(self.current, self.panel.tell, lambda client: frozenset(self.editor.selected))
         self.opened = True
         self._flying: set[int] = set()
         self.editor.listeners += [self.refresh, lambda: redraw(viewer, self.pictures.drawing)]
@@ -165,7 +165,6 @@ class ObjectControl(ViewerControl):
     def refresh(self) -> None:
         """Show the objects as they are now."""
         if self.opened:
-            self.pictures.selected = frozenset(self.editor.selected)
             self.panel.refresh()
             if self.viewer.trainer is None:
                 self.panel.status.finish(self.current.value.counted)
