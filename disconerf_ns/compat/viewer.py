@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Container
+from typing import Any
 
 from nerfstudio.configs.base_config import ViewerConfig
 from nerfstudio.utils.rich_utils import CONSOLE
@@ -49,6 +50,17 @@ def rendering_client() -> RenderStateMachine | None:
     """The viewer's render thread that calls this; None in any other thread."""
     thread = threading.current_thread()
     return thread if isinstance(thread, RenderStateMachine) else None
+
+
+def client_of(drawing: threading.Thread) -> int:
+    """Id of the client for which a render thread draws."""
+    return drawing.client.client_id if isinstance(drawing, RenderStateMachine) else -1
+
+
+def send_meanwhile(drawing: threading.Thread, outputs: dict[str, Any]) -> None:
+    """Show a client a picture that is not sharp everywhere yet."""
+    if isinstance(drawing, RenderStateMachine):
+        drawing._send_output_to_viewer(outputs, static_render=False)
 
 
 def displayed_outputs(client: RenderStateMachine) -> list[str]:

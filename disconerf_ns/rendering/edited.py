@@ -36,6 +36,16 @@ class PlacedSamples(NamedTuple):
         samples = Intervals(*(column[index] for column in _columns(self.samples)))
         return PlacedSamples(self.rays[index], samples, self.density[index], self.rgb[index])
 
+    def among(self, rays: Int[Tensor, "some"]) -> PlacedSamples:
+        """What some of all rays meet, by index and in their order."""
+        rays = rays.to(self.rays.device)
+        place = torch.full((int(torch.cat([rays, self.rays]).max()) + 1,), -1, device=rays.device)
+        place[rays] = torch.arange(len(rays), device=rays.device)
+        new = place[self.rays]
+        hit = (new >= 0).nonzero()[:, 0]
+        order = hit[new[hit].argsort()]
+        return self.at(order)._replace(rays=new[order])
+
     @staticmethod
     def cat(parts: Sequence[PlacedSamples]) -> PlacedSamples:
         """Samples of more rays."""

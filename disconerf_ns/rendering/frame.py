@@ -7,7 +7,8 @@ changed are sampled again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Hashable, MutableMapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from disconerf_ns.rendering import rays as tracing
 from disconerf_ns.rendering.edited import EditedRays, PlacedSamples, place
+from disconerf_ns.rendering.parts import select_rays, together
 from disconerf_ns.rendering.rays import OWNED, SEEN, ColoredSamples
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId
@@ -85,19 +87,44 @@ class Frame:
     ):
         self.scene, self.rays, self.shape, self.keep = scene, rays, shape, keep
         self.strategy = strategy or Exact()
-        self._kept: dict[str, tuple[Hashable, Any]] = {}
+        self._kept: MutableMapping[str, tuple[Hashable, Any]] = {}
+        self._preview: Frame | None = None
 
     def under(self, scene: ArrangedScene) -> Frame:
         """The same camera's frame of another arranged scene; what is still valid there is taken over."""
-        return self._copy(scene, self.strategy)
+        if scene is self.scene:
+            return self
+        frame = Frame(scene, self.rays, self.shape, self.keep, self.strategy)
+        frame._kept = dict(self._kept)
+        return frame
 
     def previewed(self, strategy: Strategy) -> Frame:
         """The same frame with another strategy; what that computes does not get into this frame."""
-        return self._copy(self.scene, strategy)
+        if self._preview is None or self._preview.strategy != strategy:
+            frame = Frame(self.scene, self.rays, self.shape, self.keep, strategy)
+            frame._kept = ChainMap({}, self._kept)
+            self._preview = frame
+        return self._preview
 
-    def _copy(self, scene: ArrangedScene, strategy: Strategy) -> Frame:
-        frame = Frame(scene, self.rays, self.shape, self.keep, strategy)
-        frame._kept = dict(self._kept)
+    def at(self, rays: Int[Tensor, "some"], shape: tuple[int, ...]) -> Frame:
+        """The frame of some of the rays, by index; what is kept of them is taken over."""
+        frame = Frame(self.scene, self.rays[rays.to(self.rays.origins.device)], shape, self.keep, self.strategy)
+        frame._kept = {name: (key, select_rays(value, rays)) for name, (key, value) in self._kept.items()}
+        return frame
+
+    def joined(self, parts: Sequence[Frame], rays: Sequence[Int[Tensor, "some"]]) -> Frame:
+        """This frame with what all of its parts keep instead of what it keeps itself.
+
+        Args:
+            parts: frames of some of the rays each, of the same scene, that have all rays together.
+            rays: the indices of each part's rays.
+        """
+        frame = Frame(parts[0].scene, self.rays, self.shape, self.keep, self.strategy)
+        order, counts = torch.cat(list(rays)).argsort(), [len(part.rays) for part in parts]
+        for name, (key, _) in parts[0]._kept.items():
+            if all(part.has(name, key) for part in parts):
+                whole = together([part._kept[name][1] for part in parts], counts)
+                frame._kept[name] = key, select_rays(whole, order)
         return frame
 
     # ---------------------------------------------------------------- what is kept
@@ -278,13 +305,15 @@ class Frame:
             unedited: gives the scene's own samples.
         """
         hidden = self.scene.table.density < 1
-        before: _Edited | None = self._kept["edited"][1] if self.has("edited", self.scene.ownership) else None
-        owned = before.owned if before is not None and not (before.hidden & ~hidden).any() else unedited()
+        (ownership, before), settled = self._kept.get("edited", ((None, None), None))
+        usable = ownership == self.scene.ownership and not hidden[list(before)].logical_not().any()
+        owned = settled if usable else unedited()
         return owned, seen(owned, hidden).nonzero()[:, 0]
 
     def settle(self, owned: OwnedSamples) -> OwnedSamples:
         """Keep what the rays meet under the edit, as a start for further edits."""
-        self._kept["edited"] = self.scene.ownership, _Edited(self.scene.table.density < 1, owned)
+        hidden = (self.scene.table.density < 1).nonzero()[:, 0]
+        self._kept["edited"] = (self.scene.ownership, tuple(hidden.tolist())), owned
         return owned
 
     def resample(self, rays: Int[Tensor, "some"]) -> OwnedSamples:
@@ -311,11 +340,6 @@ class Frame:
     def image(self, flat: Shaped[Tensor, "rays *c"]) -> Shaped[Tensor, "..."]:
         """An image of the frame's shape on the rays' device."""
         return flat.to(self.rays.origins.device).reshape(*self.shape, -1)
-
-
-class _Edited(NamedTuple):
-    hidden: Bool[Tensor, "ids"]
-    owned: OwnedSamples
 
 
 class Exact:

@@ -66,7 +66,9 @@ class ObjectControl(ViewerControl):
         super()._setup(viewer)
         nerfstudio_viewer.warn_of_strangers(viewer.config)
         self.editor = Editor(self.current, self.tell)
-        self.pictures = Pictures(self.current, self.tell)
+        self.pictures = Pictures(
+            self.current, self.tell, self._selected, nerfstudio_viewer.send_meanwhile, self._sharpening
+        )
         self.thumbnails = Thumbnails(
             self.current, self.photographs, self.objects_changed, lambda: bool(self.pictures.drawing)
         )
@@ -220,6 +222,14 @@ class ObjectControl(ViewerControl):
         """The small picture of an object."""
         return self.thumbnails.of(each)
 
-    def selected_by(self, client: int) -> frozenset[ObjectId]:
-        """Ids of the objects that a client has selected."""
-        return frozenset(self.seats[client].selection.ids) if client in self.seats else frozenset()
+    def _seat_of(self, drawing: threading.Thread) -> Seat | None:
+        """The seat for which one of nerfstudio's threads draws."""
+        return self.seats.get(nerfstudio_viewer.client_of(drawing))
+
+    def _selected(self, drawing: threading.Thread) -> frozenset[ObjectId]:
+        seat = self._seat_of(drawing)
+        return frozenset() if seat is None else frozenset(seat.selection.ids)
+
+    def _sharpening(self, drawing: threading.Thread, part: float) -> None:
+        if (seat := self._seat_of(drawing)) is not None:
+            seat.panel.head.sharpening(part)

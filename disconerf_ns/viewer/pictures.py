@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+import sys
+import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Thread
-from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.utils import colormaps
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
 from disconerf_ns.compat.viewer import IOChangeException
 from disconerf_ns.rendering.frame import Frame
@@ -25,26 +27,29 @@ from disconerf_ns.rendering.preview import Preview
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.objects import ObjectId
+from disconerf_ns.viewer.outline import among, marked
+from disconerf_ns.viewer.tiles import Canvas, Images, Tiles, resized
 
 KEPT = 2**19
 """Most rays of a picture that is kept."""
 QUICK, QUICK_ON_GPU = 1536, 2**18
 """Rays that are sampled before a change is seen for the first time; a GPU samples all rays of a still picture in the
 time in which a CPU samples a few."""
-ROOM = 160
-"""Least side of a picture whose outlines are two lines."""
+PAUSE = 0.4
+"""Seconds between two pictures that are shown while a picture becomes sharp."""
 FAILED = 0.5
 """Grey value of a picture that could not be drawn."""
 
 _log = logging.getLogger(__name__)
 
 
-class _Kept(NamedTuple):
-    """A picture of a client."""
+@dataclass(eq=False)
+class _Kept:
+    """A picture of a client, in tiles while it becomes sharp."""
 
     camera: Cameras
     step: int
-    frame: Frame
+    picture: Frame | Tiles
 
 
 class Pictures:
@@ -53,17 +58,26 @@ class Pictures:
     Args:
         current: the scene that is shown.
         tell: shows a person a sentence.
+        selected: gives the ids of the objects that are marked for a client.
+        send: shows a client the outputs of a picture that is not sharp everywhere yet.
+        sharpening: hears how much of a client's picture is sharp, in [0, 1].
     """
 
-    def __init__(self, current: CurrentScene, tell: Callable[[str], None]):
-        self.current, self.tell = current, tell
-        self.selected: frozenset[ObjectId] = frozenset()
-        """Ids of the objects that are outlined."""
+    def __init__(
+        self,
+        current: CurrentScene,
+        tell: Callable[[str], None],
+        selected: Callable[[Thread], frozenset[ObjectId]] = lambda client: frozenset(),
+        send: Callable[[Thread, LazyOutputs], None] = lambda client, outputs: None,
+        sharpening: Callable[[Thread, float], None] = lambda client, fraction: None,
+    ):
+        self.current, self.tell, self.selected = current, tell, selected
+        self.send, self.sharpening = send, sharpening
         self.step = 0
         """Of the training; pictures of another step are out of date."""
         self.drawing: set[Thread] = set()
         """Clients whose pictures are being computed."""
-        self._frames: weakref.WeakKeyDictionary[Thread, deque[_Kept]] = weakref.WeakKeyDictionary()
+        self._pictures: weakref.WeakKeyDictionary[Thread, deque[_Kept]] = weakref.WeakKeyDictionary()
 
     def show(
         self, client: Thread, camera: Cameras, names: Sequence[str], obb_box: OrientedBox | None = None
@@ -71,12 +85,15 @@ class Pictures:
         """Every output for a client's camera, those computed that it is about to draw, `names`.
 
         The viewer asks for a coarse picture after every change and for a sharp one later. Where the sharp one of the
-        same camera is at hand, it is taken instead, or a preview of it where an edit takes longer. A picture that fails
-        is grey: nerfstudio's render thread would end, and the client's picture stay as it is, if it raised.
+        same camera is at hand, or a part of it, it is taken instead, or a preview of it where an edit takes longer.
+        A sharp one that takes long is shown while it becomes sharp; what was computed is kept when it is interrupted.
+        A picture that fails is grey: nerfstudio's render thread would end, and the client's picture stay as it is, if
+        it raised.
         """
-        scene, selected = self.current.value, self.selected
+        scene = self.current.value
         self.drawing.add(client)
         try:
+            selected = self.selected(client) if scene.objects else frozenset()
             return self._drawn(client, scene, selected, camera, names, obb_box)
         except Exception as error:
             if is_interruption(error):
@@ -99,40 +116,95 @@ class Pictures:
         table = {output.caption: output for output in output_table(scene).values()}
         drawn = [table.get(name, table["rgb"]) for name in names]
         if obb_box is not None:
-            frame = frame_of(scene, camera, obb_box=obb_box)
+            images = Images(frame_of(scene, camera, obb_box=obb_box))
         else:
-            frame = self._frame(client, scene, camera, drawn, bool(selected))
-        outputs = presented(frame, selected)
+            images = self._images(client, scene, selected, camera, drawn)
+        outputs = presented(images, selected)
         for output in drawn:
             outputs[output.caption]
         if scene.trained.radiance.device.type == "cuda":
             torch.cuda.synchronize()  # nerfstudio takes the time until here to choose the size of coarse pictures
         size = int(camera.height), int(camera.width)
-        if frame.shape != size:  # the viewer multiplies depth by rays of the size that it asked for
-            outputs["depth"] = interpolate(outputs["depth"].permute(2, 0, 1)[None], size)[0].permute(1, 2, 0)
+        if "depth" in names and outputs["depth"].shape[:2] != size:
+            # the viewer multiplies depth by rays of the size that it asked for
+            outputs["depth"] = resized(outputs["depth"], size, "nearest-exact")
         return outputs
 
-    def _frame(
-        self, client: Thread, scene: ArrangedScene, camera: Cameras, drawn: list[Output], outlining: bool
-    ) -> Frame:
-        frames = self._frames.setdefault(client, deque(maxlen=2))
+    def _images(
+        self,
+        client: Thread,
+        scene: ArrangedScene,
+        selected: frozenset[ObjectId],
+        camera: Cameras,
+        drawn: list[Output],
+    ) -> Images | Canvas:
+        kept = self._pictures.setdefault(client, deque(maxlen=2))
         size = height, width = int(camera.height), int(camera.width)
-        if outlining and any(output.outlined for output in drawn):
-            drawn = [*drawn, output_table(scene)["objects"]]
-        largest_first = sorted(enumerate(frames), key=lambda kept: -kept[1].frame.shape[0])
-        for place, kept in largest_first:
-            same = same_camera if kept.frame.shape == size else same_view
-            if kept.step != self.step or kept.frame.shape < size or not same(kept.camera, camera):
+        same = [each for each in kept if each.step == self.step and same_view(each.camera, camera)]
+        for each in same:
+            each.picture = each.picture.under(scene)
+        larger = max(
+            (each for each in same if each.picture.shape > size), key=lambda each: each.picture.shape, default=None
+        )
+        needed = with_objects(drawn, scene) if selected else drawn
+        if larger is not None:
+            kept.remove(larger)
+            kept.append(larger)
+            if isinstance(larger.picture, Frame) and (found := at_once(larger.picture, needed)) is not None:
+                return Images(found)
+        asked = next((each for each in same if each.picture.shape == size and same_camera(each.camera, camera)), None)
+        if asked is None:
+            asked = _Kept(camera, self.step, frame_of(scene, camera, keep=height * width <= KEPT))
+            kept.append(asked)
+        if larger is not None and isinstance(larger.picture, Tiles) and isinstance(asked.picture, Frame):
+            return painted(asked.picture, larger.picture, needed, drawn, bool(selected))
+        if isinstance(asked.picture, Frame) and (is_fast(scene) or is_ready(asked.picture, needed)):
+            return Images(asked.picture)
+        smaller = (each.picture for each in same if each.picture.shape < size and isinstance(each.picture, Frame))
+        quick = at_once(asked.picture, needed) if isinstance(asked.picture, Frame) else None
+        return Images(self._sharpen(client, asked, quick or next(smaller, None), needed, drawn, selected))
+
+    def _sharpen(
+        self,
+        client: Thread,
+        kept: _Kept,
+        coarse: Frame | None,
+        needed: list[Output],
+        drawn: list[Output],
+        selected: frozenset[ObjectId],
+    ) -> Frame:
+        """Compute a picture one tile after the other, those of the selected objects first, and show it meanwhile."""
+        if isinstance(kept.picture, Frame):
+            kept.picture = Tiles.of(kept.picture)
+        tiles, seen = kept.picture, time.monotonic()
+        canvas = None if coarse is None else painted(coarse, tiles, needed, drawn, bool(selected))
+        ordered = tiles.nearest_first(focus(coarse, tiles.shape, selected))
+        self.sharpening(client, 0.0)
+        for number, (tile, frame) in enumerate(ordered, 1):
+            for output in needed:
+                output.draw(frame)
+            if canvas is None:
                 continue
-            frame = kept.frame.under(scene)
-            frames[place] = kept._replace(frame=frame)
-            found = frame if frame.shape == size else at_once(frame, drawn)
-            if found is not None:
-                frames.rotate(len(frames) - 1 - place)
-                return found
-        frame = frame_of(scene, camera, keep=height * width <= KEPT)
-        frames.append(_Kept(camera, self.step, frame))
-        return frame
+            canvas.paint(tile, frame)
+            if number < len(ordered) and time.monotonic() > seen + PAUSE:
+                with uninterrupted():
+                    self.send(client, presented(canvas, selected))
+                self.sharpening(client, number / len(ordered))
+                seen = time.monotonic()
+        kept.picture = whole = tiles.joined()
+        self.sharpening(client, 1.0)
+        return whole
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let nerfstudio, which interrupts between any two lines of Python, interrupt none of those in the block."""
+    trace = sys.gettrace()
+    sys.settrace(None)
+    try:
+        yield
+    finally:
+        sys.settrace(trace)
 
 
 def is_interruption(error: BaseException | None) -> bool:
@@ -148,16 +220,61 @@ def frame_of(scene: ArrangedScene, camera: Cameras, keep: bool = False, obb_box:
     return Frame(scene, rays.flatten(), tuple(rays.origins.shape[:2]), keep=keep)
 
 
-def at_once(frame: Frame, drawn: Sequence[Output]) -> Frame | None:
-    """A kept frame, or its preview, that can draw some outputs without asking the networks about many rays, or None."""
-    quick = QUICK_ON_GPU if frame.scene.trained.radiance.device.type == "cuda" else QUICK
-    if all(output.waiting(frame) <= quick for output in drawn):
+def is_fast(scene: ArrangedScene) -> bool:
+    """Whether all rays of a still picture are sampled in the time in which a CPU samples a few."""
+    return scene.trained.radiance.device.type == "cuda"
+
+
+def quick_rays(scene: ArrangedScene) -> int:
+    """Rays that may be sampled before a change is seen."""
+    return QUICK_ON_GPU if is_fast(scene) else QUICK
+
+
+def is_ready(frame: Frame, needed: Sequence[Output], quick: int | None = None) -> bool:
+    """Whether a frame can draw outputs without asking the networks about more than a few rays."""
+    most = quick_rays(frame.scene) if quick is None else quick
+    return all(output.waiting(frame) <= most for output in needed)
+
+
+def at_once(frame: Frame, needed: Sequence[Output], quick: int | None = None) -> Frame | None:
+    """A kept frame, or its preview, that can draw some outputs without asking the networks about many rays, or None.
+
+    Args:
+        quick: how many rays are few; by default as many as may be sampled before a change is seen.
+    """
+    most = quick_rays(frame.scene) if quick is None else quick
+    if is_ready(frame, needed, most):
         return frame
     good = {Needs.LABELS, Needs.EDITED} if frame.remembers_owners else {Needs.LABELS}
-    others = [output for output in drawn if output.needs not in good]
-    if frame.has_images and all(output.waiting(frame) <= quick for output in others):
-        return frame.previewed(Preview(quick))
+    if frame.has_images and is_ready(frame, [output for output in needed if output.needs not in good], most):
+        return frame.previewed(Preview(most))
     return None
+
+
+def with_objects(drawn: list[Output], scene: ArrangedScene) -> list[Output]:
+    """Outputs, and the one that says where objects are if it is needed to mark selected ones."""
+    hard = scene.options.extraction == "hard"
+    if any(output.outlined and not (hard and output.needs is Needs.EDITED) for output in drawn):
+        return [*drawn, output_table(scene)["objects"]]
+    return drawn
+
+
+def painted(coarse: Frame, tiles: Tiles, needed: list[Output], drawn: list[Output], outlining: bool) -> Canvas:
+    """What there is to see of a picture in tiles: those that are at hand, or a preview of them, over a coarse one."""
+    canvas = Canvas(coarse, tiles.shape, drawn, outlining)
+    quick = quick_rays(coarse.scene) // len(tiles.frames)
+    for tile, frame in zip(tiles.tiles, tiles.frames):
+        if (found := at_once(frame, needed, quick)) is not None:
+            canvas.paint(tile, found)
+    return canvas
+
+
+def focus(coarse: Frame | None, shape: tuple[int, ...], selected: frozenset[ObjectId]) -> Bool[Tensor, "h w"] | None:
+    """The pixels of the selected objects in a picture of a shape, where a coarse one knows them."""
+    if coarse is None or not selected or not coarse.has_labels:
+        return None
+    inside = among(coarse.image(coarse.labels().id)[..., 0], selected)
+    return resized(inside[..., None], shape, "nearest-exact")[..., 0]
 
 
 def same_camera(kept: Cameras, camera: Cameras) -> bool:
@@ -176,31 +293,27 @@ def same_view(kept: Cameras, camera: Cameras) -> bool:
     )
 
 
-def presented(frame: Frame, selected: frozenset[ObjectId]) -> LazyOutputs:
-    """A frame's outputs as the viewer shows them: under the objects' names, coloured, the selected objects outlined.
+def presented(images: Images | Canvas, selected: frozenset[ObjectId]) -> LazyOutputs:
+    """A picture's outputs as the viewer shows them: under the objects' names, coloured, the selected objects marked.
 
     An output that is gone, because its object was merged meanwhile, shows the scene.
     """
     listed, unlisted = {}, {}
-    for output in output_table(frame.scene).values():
-        draw = lambda output=output: _present(frame, output, selected)  # noqa: E731
+    for output in output_table(images.scene).values():
+        draw = lambda output=output: _present(images, output, selected)  # noqa: E731
         unlisted[output.name] = draw
         if output.listed:
             listed[output.caption] = draw
     return LazyOutputs(listed, unlisted, fallback="rgb")
 
 
-def _present(frame: Frame, output: Output, selected: frozenset[ObjectId]) -> Tensor:
-    image = frame.image(output.draw(frame))
+def _present(images: Images | Canvas, output: Output, selected: frozenset[ObjectId]) -> Tensor:
+    image = images.values(output)
     if output.shown is Shown.CONFIDENCE:
         image = colormaps.apply_colormap(image)
     elif output.shown is Shown.GRAY:
         image = image.expand(-1, -1, 3)
-    if not selected or not output.outlined or not frame.scene.objects:
-        return image
-    ids = output.ids(frame)
-    inside = torch.isin(ids, torch.tensor(sorted(selected), device=ids.device))
-    return outline(image, frame.image(inside)[..., 0].bool())
+    return marked(image, images.ids(output), selected) if selected and images.outlines(output) else image
 
 
 def failed(names: Sequence[str], height: int, width: int, device: torch.device) -> LazyOutputs:
@@ -208,17 +321,3 @@ def failed(names: Sequence[str], height: int, width: int, device: torch.device) 
     recipes = {name: lambda: torch.full((height, width, 3), FAILED, device=device) for name in ("rgb", *names)}
     recipes["depth"] = lambda: torch.zeros(height, width, 1, device=device)
     return LazyOutputs(recipes, fallback="rgb")
-
-
-def outline(image: Float[Tensor, "h w 3"], inside: Bool[Tensor, "h w"]) -> Float[Tensor, "h w 3"]:
-    """An image with a white line around some pixels, not around specks, and a dark one around that if there is room."""
-    smooth = avg_pool2d(inside[None].float(), 3, stride=1, padding=1)[0] > 0.5
-    width = max(round(min(inside.shape) / 200), 1)
-    near = dilate(smooth, width)
-    border = dilate(near, width) & ~near if min(inside.shape) >= ROOM else torch.zeros_like(near)
-    return torch.where((near & ~smooth)[..., None], 1.0, torch.where(border[..., None], 0.4 * image, image))
-
-
-def dilate(mask: Bool[Tensor, "h w"], by: int) -> Bool[Tensor, "h w"]:
-    """A mask grown by some pixels, diagonally too."""
-    return max_pool2d(mask[None].float(), 2 * by + 1, stride=1, padding=by)[0] > 0

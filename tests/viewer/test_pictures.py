@@ -15,7 +15,9 @@ from disconerf_ns.rendering.outputs import output_table
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.tree import ObjectTree
-from disconerf_ns.viewer.pictures import outline, presented
+from disconerf_ns.viewer.outline import outline
+from disconerf_ns.viewer.pictures import presented
+from disconerf_ns.viewer.tiles import Images
 
 DRAWN = ["rgb", "depth"]
 """What the viewer is about to draw."""
@@ -115,7 +117,7 @@ def test_names_that_a_person_gave(scene_now) -> None:
 
 def test_named_outputs_answer_to_both_names(run, scene_now) -> None:
     first, rays = scene_now.objects[0], camera_of(run, 12).generate_rays(0, keep_shape=True)
-    outputs = presented(Frame(named(scene_now), rays.flatten(), (12, 16)), frozenset())
+    outputs = presented(Images(Frame(named(scene_now), rays.flatten(), (12, 16))), frozenset())
     assert f"{first.name} red ball" in list(outputs.keys()) and first.name not in list(outputs.keys())
     assert torch.equal(outputs[first.name], outputs[f"{first.name} red ball"])
     for name in ("confidence", f"{first.name}_mask"):
@@ -167,7 +169,9 @@ def test_a_picture_is_of_one_scene_whatever_becomes_current_meanwhile(run, scene
     """Splitting and undoing the split while a picture is drawn gave pictures that match neither edit."""
     slot, client, camera = scene_now.objects[1].id, threading.Thread(), camera_of(run, 12)
     split = scene_now.with_edit(Edit().divide(slot, 2).hide(slot))
-    expected = presented(Frame(split, camera.generate_rays(0, keep_shape=True).flatten(), (12, 16), True), frozenset())
+    expected = presented(
+        Images(Frame(split, camera.generate_rays(0, keep_shape=True).flatten(), (12, 16), True)), frozenset()
+    )
     labels = Frame.labels
 
     def undo_first(frame: Frame):
@@ -179,7 +183,9 @@ def test_a_picture_is_of_one_scene_whatever_becomes_current_meanwhile(run, scene
         patch.setattr(Frame, "labels", undo_first)
         outputs = shown.show(client, camera, ["objects", "edited"])
     assert all(torch.equal(outputs[name], expected[name]) for name in ("objects", "edited"))
-    fresh = presented(Frame(scene_now, camera.generate_rays(0, keep_shape=True).flatten(), (12, 16), True), frozenset())
+    fresh = presented(
+        Images(Frame(scene_now, camera.generate_rays(0, keep_shape=True).flatten(), (12, 16), True)), frozenset()
+    )
     after = shown.show(client, camera, ["objects", "edited"])
     assert all(torch.equal(after[name], fresh[name]) for name in ("objects", "edited"))
 
@@ -210,11 +216,11 @@ def test_selected_objects_are_outlined_where_objects_are_seen(run, scene_now) ->
     rays = camera_of(run, 36).generate_rays(0, keep_shape=True)
     frame = Frame(scene_now, rays.flatten(), (36, 48), keep=True)
     largest = int(frame.labels().id.clamp(min=0).bincount().argmax())
-    plain, selected = presented(frame, frozenset()), presented(frame, frozenset({largest}))
+    plain, selected = presented(Images(frame), frozenset()), presented(Images(frame), frozenset({largest}))
     for name in ("rgb", "objects", "objects_overlay", "edited"):
         assert output_table(scene_now)[name].outlined
         assert (selected[name] - plain[name]).abs().max() > 0.1, name
     assert torch.equal(selected["depth"], plain["depth"])
     without = frame.under(scene_now.with_edit(Edit().hide(largest)))
-    hidden, outlined = presented(without, frozenset()), presented(without, frozenset({largest}))
+    hidden, outlined = presented(Images(without), frozenset()), presented(Images(without), frozenset({largest}))
     assert (outlined["edited"] - hidden["edited"]).abs().mean() < 0.01, "what is hidden has no outline where it was"

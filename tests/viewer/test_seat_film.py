@@ -1,4 +1,4 @@
-"""Films that are ordered in the panel: they come as downloads, show how far they are, and stop when they are told to."""
+"""Films that are ordered in the panel: they come as downloads, show how far they are, and stop when they should."""
 
 from __future__ import annotations
 

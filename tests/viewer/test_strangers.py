@@ -178,7 +178,7 @@ def test_each_client_has_a_selection_and_tools_of_its_own(viewer) -> None:
         chooses(one.seat, first)
         chooses(other.seat, second)
         assert (one.seat.selection.ids, other.seat.selection.ids) == ((first,), (second,))
-        assert control.selected_by(one.seat.client.client_id) == {first}
+        assert control._selected(viewer.render_statemachines[one.seat.client.client_id]) == {first}
         uses(one.seat, "hide")
         assert [seat.panel.rows._rows[first].eye.label for seat in (one.seat, other.seat)] == ["show object_00"] * 2
         uses(other.seat, "undo")
