@@ -101,6 +101,32 @@ def output_table(scene: ArrangedScene) -> dict[str, Output]:
     return {output.name: output for output in rows}
 
 
+def drawn_instead(caption: str, before: ArrangedScene, after: ArrangedScene) -> str:
+    """The caption of the output that is drawn after an edit where an output was drawn before it.
+
+    It shows the object that holds now what was shown, under the name that it has now, or the edited scene where several
+    hold it. `rgb` stands for outputs that neither scene has.
+    """
+    now = output_table(after)
+    output = next((each for each in output_table(before).values() if caption in (each.caption, each.name)), now["rgb"])
+    if output.object is None:
+        return output.name if output.name in now else "rgb"
+    holding = {id: after.by_id[id] for id in _holders(output.object.id, before, after)}
+    if len(holding) != 1:
+        return "edited" if "edited" in now else "rgb"
+    (holder,) = holding.values()
+    return now[output.name.replace(output.object.name, holder.name, 1)].caption
+
+
+def _holders(id: ObjectId, before: ArrangedScene, after: ArrangedScene) -> set[ObjectId]:
+    """The objects that hold after an edit what was an object before it."""
+    nodes = len(before.trained.tree)
+    node = next((node for node in before.edit.split if id in before.edit.part_ids(node, nodes)), id)
+    old, new = (scene.edit.part_ids(node, nodes) for scene in (before, after))
+    parts = [new[old.index(id)]] if len(old) == len(new) else new
+    return {holder for part in parts for holder in after.shown_for(after.merged.get(part, part))}
+
+
 def frame_outputs(frame: Frame) -> LazyOutputs:
     """Every output of a frame by name, (H, W, C), computed when it is read."""
     return lazily(output_table(frame.scene).values(), lambda output: frame.image(output.draw(frame)))

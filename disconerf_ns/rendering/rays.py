@@ -128,16 +128,17 @@ def sample_edited(scene: ArrangedScene, rays: RayBundle) -> tuple[ColoredSamples
     The networks are not asked about rays that pass by the boxes of all objects that are left: they meet nothing.
     """
     met = passes_something(scene, rays)
-    met[:1] = True  # at least one, whose samples tell how many there are
-    passing, size = rays[met], scene.options.rays_at_once
+    asked = met.clone()
+    asked[:1] = True  # at least one, whose samples tell how many there are
+    passing, size = rays[asked], scene.options.rays_at_once
     parts = [_sample_edited(scene, passing[i : i + size]) for i in range(0, len(passing), size)]
     sampled, owned = ColoredSamples.cat([part for part, _ in parts]), torch.cat([ids for _, ids in parts])
     samples = ColoredSamples(*(part.new_zeros(len(rays), *part.shape[1:]) for part in sampled))
     for whole, part in zip(samples, sampled):
-        whole[met] = part
+        whole[met] = part[met[asked]]
     nobody = 0 if owned.is_floating_point() else int(scene.table.density.argmin())
     ids = owned.new_full((len(rays), *owned.shape[1:]), nobody)
-    ids[met] = owned
+    ids[met] = owned[met[asked]]
     return samples, ids
 
 

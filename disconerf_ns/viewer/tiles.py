@@ -15,9 +15,6 @@ from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import Output
 from disconerf_ns.scene.arranged import ArrangedScene
 
-SIDE = 48
-"""About the side of a tile in pixels: a fifth of a second of a CPU core's work."""
-
 
 @dataclass(frozen=True)
 class Tile:
@@ -50,8 +47,8 @@ class Tiles:
     frames: tuple[Frame, ...]
 
     @classmethod
-    def of(cls, whole: Frame, side: int = SIDE) -> Tiles:
-        """A frame in tiles of about such a side; they take over what the frame keeps."""
+    def of(cls, whole: Frame, side: int) -> Tiles:
+        """A frame in tiles of about such a side in pixels; they take over what the frame keeps."""
         height, width = whole.shape
         tiles = tuple(Tile(*rows, *columns) for rows in _steps(height, side) for columns in _steps(width, side))
         return cls(
@@ -135,7 +132,7 @@ class Canvas:
 
     def values(self, output: Output) -> Float[Tensor, "h w c"]:
         """An output's values, or those of the first that was painted."""
-        return self._values.get(output.name, next(iter(self._values.values())))
+        return self._values.get(output.name, next(iter(self._values.values()))).clone()
 
     def outlines(self, output: Output) -> bool:
         """Whether it can be asked which objects an output shows."""

@@ -7,15 +7,16 @@ from dataclasses import replace
 
 import pytest
 import torch
+from made_scene import made_scene
 from nerfstudio.cameras.cameras import Cameras
 
 from disconerf_ns.compat.nerfacto import NerfactoRadiance
 from disconerf_ns.rendering.frame import Frame
-from disconerf_ns.rendering.outputs import output_table
+from disconerf_ns.rendering.outputs import drawn_instead, output_table
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
-from disconerf_ns.scene.tree import ObjectTree
-from disconerf_ns.viewer.outline import outline
+from disconerf_ns.scene.tree import NEVER, ObjectTree
+from disconerf_ns.viewer.outline import is_background, marked, outline
 from disconerf_ns.viewer.pictures import presented
 from disconerf_ns.viewer.tiles import Images
 
@@ -132,6 +133,43 @@ def test_an_output_that_is_gone_shows_the_scene(run, scene_now, shown) -> None:
     assert one.name not in outputs.keys() and torch.equal(outputs[one.name], outputs["rgb"])
 
 
+def whole_and_parts() -> ArrangedScene:
+    """object_00 and object_01, the balls, are shown as one, object_02."""
+    scene = made_scene()
+    whole = replace(scene.trained.discovered[0], node=2, box=((-1.0,) * 3, (1.0,) * 3))
+    tree = ObjectTree(2, (2, 2, -1), (NEVER, NEVER, 0.7))
+    return scene.with_trained(replace(scene.trained, tree=tree, discovered=(*scene.trained.discovered, whole)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "drawn", "instead"),
+    [
+        (Edit(), Edit().rename(0, "ball"), "object_00", "object_00 ball"),
+        (Edit().rename(0, "ball"), Edit(), "object_00_depth ball", "object_00_depth"),
+        (Edit(), Edit().merge([1], 0).rename(0, "both"), "object_01_mask", "object_00_mask both"),
+        (Edit().merge([1], 0), Edit(), "object_00", "object_00"),
+        (Edit(), Edit().divide(0, 2), "object_00", "edited"),
+        (Edit().divide(0, 2), Edit(), "object_02_mask", "object_00_mask"),
+        (Edit().divide(0, 2), Edit().divide(0, 2).merge([2], 1), "object_02", "object_01"),
+        (Edit(), Edit().hide(0), "object_00", "object_00"),
+        (Edit(), Edit().hide(0), "rgb", "rgb"),
+        (Edit(), Edit().hide(0), "object_77", "rgb"),
+    ],
+)
+def test_an_output_whose_object_is_gone_gives_way_to_who_holds_it(before, after, drawn, instead) -> None:
+    """Merging the object that was drawn fell back to `rgb`."""
+    scene = made_scene()
+    assert drawn_instead(drawn, scene.with_edit(before), scene.with_edit(after)) == instead
+
+
+def test_an_output_of_a_whole_gives_way_to_the_edited_scene_and_of_a_part_to_the_whole() -> None:
+    scene = whole_and_parts()
+    opened = scene.with_edit(Edit().open(2))
+    assert drawn_instead("object_02_mask", scene, opened) == "edited"
+    assert drawn_instead("object_01_mask", opened, scene) == "object_02_mask"
+    assert drawn_instead("objects_overlay", opened, scene) == "objects_overlay"
+
+
 def test_a_picture_that_fails_is_said_and_the_next_one_is_drawn(run, shown, told, monkeypatch, caplog) -> None:
     def fail(frame) -> None:
         raise IndexError("index out of range in self")
@@ -210,6 +248,33 @@ def test_the_outline_runs_around() -> None:
     assert (shown[75, 59] == 1).all() and (shown[75, 120] == 1).all() and (shown[49, 90] == 1).all()
     assert (shown[75, 58] < 0.5).all(), "a dark line around the white one"
     assert torch.equal(shown[140:160, 140:160], image[140:160, 140:160]), "a speck has no outline"
+
+
+def test_a_selected_object_is_tinted_and_outlined() -> None:
+    image, ids = torch.full((200, 200, 3), 0.5), torch.zeros(200, 200, dtype=torch.long)
+    ids[50:100, 60:120] = 1
+    shown = marked(image, ids, frozenset({1}))
+    assert (shown[75, 90] - image[75, 90]).abs().max() > 0.03, "the object is tinted"
+    assert (shown[75, 90] - image[75, 90]).abs().max() < 0.2, "and still seen"
+    assert (shown[75, 59] == 1).all() and (shown[75, 58] < 0.5).all()
+    assert torch.equal(shown[:40], image[:40]) and torch.equal(marked(image, ids, frozenset({7})), image)
+
+
+@pytest.mark.parametrize(("height", "line", "dark"), [(30, 1, 0), (200, 1, 1), (800, 4, 4)])
+def test_the_background_is_framed_instead_of_outlined(height: int, line: int, dark: int) -> None:
+    """Selecting the background outlined the table."""
+    image, ids = torch.full((height, 2 * height, 3), 0.5), torch.zeros(height, 2 * height, dtype=torch.long)
+    ids[height // 3 : height // 2, height:] = 1  # an object that touches the right border
+    shown = marked(image, ids, frozenset({0}))
+    frame = torch.ones(height, 2 * height, dtype=torch.bool)
+    frame[line:-line, line:-line] = False
+    assert (shown[frame] == 1).all()
+    rest = torch.zeros_like(frame)
+    rest[line + dark : -line - dark, line + dark : -line - dark] = True
+    assert (shown[~frame & ~rest] == 0.2).all() and torch.equal(shown[rest], image[rest])
+    assert is_background(ids == 0) and not is_background(ids == 1)
+    both = marked(image, ids, frozenset({0, 1}))
+    assert (both[frame] == 1).all() and (both[height // 3 - 1, -height // 2] == 1).all()
 
 
 def test_selected_objects_are_outlined_where_objects_are_seen(run, scene_now) -> None:

@@ -18,7 +18,7 @@ from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.surface.intervals import Intervals
-from disconerf_ns.viewer import pictures, tiles
+from disconerf_ns.viewer import pictures
 from disconerf_ns.viewer.pictures import Pictures
 from disconerf_ns.viewer.tiles import Canvas, Tile, Tiles, resized
 
@@ -28,7 +28,7 @@ SIZE = HEIGHT, WIDTH = 36, 48
 @pytest.fixture
 def in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small pictures take long: nine tiles of 12 x 16 pixels, each of which is shown."""
-    monkeypatch.setattr(tiles.Tiles.of.__func__, "__defaults__", (16,))
+    monkeypatch.setattr(pictures, "SIDE", 16)
     monkeypatch.setattr(pictures, "QUICK", 200)
     monkeypatch.setattr(pictures, "is_fast", lambda scene: False)
     monkeypatch.setattr(pictures, "PAUSE", 0.0)
