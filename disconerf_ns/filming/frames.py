@@ -63,9 +63,7 @@ class Subject:
         return over(picture, shadow)
 
 
-def alone(
-    scene: ArrangedScene, id: ObjectId, camera: Cameras, within: Occupancy | None, clean: bool = True
-) -> Picture:
+def alone(scene: ArrangedScene, id: ObjectId, camera: Cameras, within: Occupancy | None, clean: bool = True) -> Picture:
     """An object as one camera, n = 1, sees it: straight RGB and alpha, black where it is not.
 
     Args:

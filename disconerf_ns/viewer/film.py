@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -41,8 +40,6 @@ RATE = 24
 """Frames per second."""
 LONGEST = 200
 """Bytes of a file's name without number and suffix, at most; file systems take 255 in all."""
-TURN = 0.002
-"""Seconds between two frames in which a person's picture may begin to be drawn."""
 
 _log = logging.getLogger(__name__)
 
@@ -213,15 +210,12 @@ def _write(
             folder.rmdir()  # only an empty one
 
 
-def _frames(
-    scene: ArrangedScene, shot: Shot, cancelled: Event
-) -> Iterator[UInt8[np.ndarray, "height width channels"]]:
+def _frames(scene: ArrangedScene, shot: Shot, cancelled: Event) -> Iterator[UInt8[np.ndarray, "height width channels"]]:
     paint = Painter(scene)
     for number in range(len(shot.cameras)):
         if cancelled.is_set():
             raise _Cancelled
         yield paint(Wanted(shot.shown, Look(), shot.cameras[number : number + 1]))
-        time.sleep(TURN)
 
 
 def placed(film: Path, folder: Path, name: str) -> Path:
