@@ -106,7 +106,7 @@ class Occupancy:
     def holds(self, positions: Float[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:
         """Whether scene positions lie in occupied cells."""
         side, place = len(self.occupied), self._place(self.contraction(positions)).unbind(-1)
-        inside = reduce(torch.logical_and, ((0 <= x) & (x < side) for x in place))  # not where it is no number
+        inside = reduce(torch.logical_and, ((x >= 0) & (x < side) for x in place))  # not where it is no number
         x, y, z = (torch.where(inside, x, 0).int() for x in place)
         return self.occupied.view(-1)[(x * side + y) * side + z] & inside
 

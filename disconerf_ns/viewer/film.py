@@ -1,4 +1,4 @@
-"""A film that a person orders in the viewer: what `disconerf render` makes, in the background, for the browser to keep."""
+"""A film that a person orders in the viewer: what `disconerf render` makes, in the background, for a download."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from disconerf_ns.filming.shots import Shot, orbit
 from disconerf_ns.filming.writers import FORMATS, Alpha
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId, SceneObject
+from disconerf_ns.viewer.background import in_background
 
 CHOICES: Mapping[str, tuple[Any, ...]] = {
     "size": (128, 256, 384, 512, 768, 1024),
@@ -152,7 +153,7 @@ class Filming:
                 self._cancelled = None
                 end()
 
-        Thread(target=work, name="film", daemon=True).start()
+        in_background(work, "film")
 
 
 def _outcome(
