@@ -1,10 +1,9 @@
-"""A film that a person orders in the viewer: what `disconerf render` makes, in the background, for the browser to keep."""
+"""A film that a person orders in the viewer: what `disconerf render` makes, in the background, for a download."""
 
 from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from disconerf_ns.filming.shots import Shot, orbit
 from disconerf_ns.filming.writers import FORMATS, Alpha
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId, SceneObject
+from disconerf_ns.viewer.background import in_background
 
 CHOICES: Mapping[str, tuple[Any, ...]] = {
     "size": (128, 256, 384, 512, 768, 1024),
@@ -41,8 +41,6 @@ RATE = 24
 """Frames per second."""
 LONGEST = 200
 """Bytes of a file's name without number and suffix, at most; file systems take 255 in all."""
-TURN = 0.002
-"""Seconds between two frames in which a person's picture may begin to be drawn."""
 
 _log = logging.getLogger(__name__)
 
@@ -155,7 +153,7 @@ class Filming:
                 self._cancelled = None
                 end()
 
-        Thread(target=work, name="film", daemon=True).start()
+        in_background(work, "film")
 
 
 def _outcome(
@@ -219,7 +217,6 @@ def _frames(scene: ArrangedScene, shot: Shot, cancelled: Event) -> Iterator[UInt
         if cancelled.is_set():
             raise _Cancelled
         yield paint(Wanted(shot.shown, Look(), shot.cameras[number : number + 1]))
-        time.sleep(TURN)
 
 
 def placed(film: Path, folder: Path, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Small pictures of the objects, by which a person knows them in the list: made one by one when nothing else is drawn."""
+"""Small pictures by which a person knows the objects in the list, made one by one when nothing else is drawn."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from disconerf_ns.report.pictures import still
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.objects import Box, ObjectId, SceneObject
+from disconerf_ns.viewer.background import in_background
 
 SIZE = 48
 """Side of a picture in pixels; it is shown at half of that, sharp on screens with two pixels in one."""
@@ -73,7 +74,8 @@ class Thumbnails:
         self._made: dict[ObjectId, _Made] = {}
         self._wanted: dict[ObjectId, float] = {}
         """Shares of the objects whose pictures are asked for or being made, in the order of asking."""
-        self._asked, self._thread, self._largest = Condition(), None, False
+        self._asked, self._largest = Condition(), False
+        self._thread: Thread | None = None
 
     def of(self, each: SceneObject) -> str | None:
         """An object's picture as a data URI; while a new one is being made the old one, and None without one."""
@@ -87,8 +89,7 @@ class Thumbnails:
             self._wanted.setdefault(each.id, each.share)
             self._asked.notify()
             if self._thread is None:
-                self._thread = Thread(target=self._work, name="thumbnails", daemon=True)
-                self._thread.start()
+                self._thread = in_background(self._work, "thumbnails")
 
     def _work(self) -> None:
         told, untold = 0.0, False
@@ -104,37 +105,38 @@ class Thumbnails:
                     self.changed()
             except Exception:
                 _log.exception("a picture of an object could not be shown")
-            finally:
-                with self._asked:
-                    self._wanted.pop(id, None)
 
     def _next(self) -> ObjectId | None:
         """By turns the largest object, one without a picture first, and the one that was asked for last."""
         if not self._wanted:
             return None
         self._largest = not self._largest
-        id = max(self._wanted, key=lambda id: (id not in self._made, self._wanted[id]))
-        if not self._largest:
-            id = next(reversed(self._wanted))
-        return id
+        if self._largest:
+            return max(self._wanted, key=lambda id: (id not in self._made, self._wanted[id]))
+        return next(reversed(self._wanted))
 
     def _make(self, id: ObjectId) -> bool:
         """Make a picture; False if there is no such object any more."""
-        while self.busy():
-            time.sleep(POLL)
-        scene = self.current.value
-        each = scene.by_id.get(id)
-        if each is None:
-            return False
-        picture = None
         try:
-            picture = still(drawn_of(scene, each, self.photographs()))
+            while self.busy():
+                time.sleep(POLL)
+            scene = self.current.value
+            each = scene.by_id.get(id)
+            if each is not None:
+                self._made[id] = _Made(key_of(scene, each), time.monotonic(), self._picture(scene, each))
+            return each is not None
+        finally:
+            with self._asked:
+                del self._wanted[id]
+
+    def _picture(self, scene: ArrangedScene, each: SceneObject) -> str | None:
+        try:
+            return still(drawn_of(scene, each, self.photographs()))
         except UserError as error:
             _log.info("%s", error)
         except Exception:
             _log.exception("there is no picture of %s", each.name)
-        self._made[id] = _Made(key_of(scene, each), time.monotonic(), picture)
-        return True
+        return None
 
 
 def key_of(scene: ArrangedScene, each: SceneObject) -> _Key:

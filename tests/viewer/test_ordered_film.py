@@ -232,3 +232,17 @@ def test_a_film_that_cannot_be_kept_or_made_is_one_sentence(
     person.order(SCENE)
     assert person.over.wait(30) and "ZeroDivisionError" in person.told[1] and "in fail" in caplog.text
     assert not person.folder.exists()
+
+
+def test_a_film_computes_on_one_core_and_leaves_others_as_they_are(person: Person) -> None:
+    before, there = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    try:
+        person.each_frame = lambda: there.append(torch.get_num_threads())
+        person.film(SCENE)
+        later = threading.Thread(target=lambda: there.append(torch.get_num_threads()))
+        later.start()
+        later.join()
+        assert there == [1] * FRAMES + [2] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
