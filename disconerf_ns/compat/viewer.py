@@ -128,9 +128,13 @@ def show_training_cameras(viewer: Viewer, visible: bool) -> None:
     viewer.set_camera_visibility(visible)
 
 
-def list_outputs(viewer: Viewer, names: list[str]) -> None:
-    """List outputs that can be drawn; nerfstudio lists them after the first picture."""
-    viewer.control_panel.update_output_options(names)
+def draw(viewer: Viewer, names: list[str], drawn: str) -> None:
+    """Draw an output of those that can be chosen; nerfstudio lists them after the first picture alone."""
+    dropdown = output_dropdown(viewer)
+    if list(dropdown.options) != names:
+        viewer.control_panel.update_output_options(names)
+    if dropdown.value != drawn:
+        dropdown.value = drawn
 
 
 def on_output_chosen(viewer: Viewer, chosen: Callable[[], None]) -> None:

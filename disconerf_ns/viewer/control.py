@@ -18,7 +18,8 @@ from disconerf_ns.compat.viser_guard import guard_viser
 from disconerf_ns.compat.viser_panel import add_first_tab
 from disconerf_ns.errors import UserError
 from disconerf_ns.rendering.lazy_outputs import LazyOutputs
-from disconerf_ns.rendering.outputs import output_table
+from disconerf_ns.rendering.outputs import drawn_instead, output_table
+from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import ObjectId, SceneObject
@@ -82,11 +83,12 @@ class ObjectControl(ViewerControl):
         if viewer.trainer is None:
             self._open_edit()
             nerfstudio_viewer.show_finished(viewer, self.loaded_step)
-        self._followed = self.current.value.edit
+        self._followed = self.current.value
+        nerfstudio_viewer.draw(viewer, captions(self._followed), first_output(self._followed))
         nerfstudio_viewer.on_output_chosen(viewer, lambda: self.editor.ask(lambda: None))
         self.viser_server.on_client_connect(lambda client: self.editor.ask(self._seat, client))
         self.viser_server.on_client_disconnect(self._leave)
-        self._chosen = self._welcomed = False
+        self._welcomed = False
         self.refresh()
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -168,9 +170,7 @@ class ObjectControl(ViewerControl):
         """Show the objects as they are now."""
         if self.viewer.trainer is None:
             self.progress.finish(self.current.value.counted)
-        self._choose_output()
-        self._follow_names()
-        self._follow_edit()
+        self._follow_scene()
         for seat in list(self.seats.values()):
             seat.refresh(self.progress.standing, self.drawn)
 
@@ -181,38 +181,26 @@ class ObjectControl(ViewerControl):
         """Name of the output that is drawn, with the name that a person gave its object."""
         return nerfstudio_viewer.output_dropdown(self.viewer).value
 
-    def _choose_output(self) -> None:
-        """Show at first sight what was found, unless somebody has chosen another output."""
-        if self._chosen or not self.current.value.objects:
+    def _follow_scene(self) -> None:
+        """Draw what was drawn, as it is now; what was found, as soon as it is; and the edit, once there is one."""
+        before, now = self._followed, self.current.value
+        self._followed = now
+        if now is before:
             return
-        self._chosen = True
-        options = [output.caption for output in output_table(self.current.value).values() if output.listed]
-        nerfstudio_viewer.list_outputs(self.viewer, options)
-        if self.drawn in ("rgb", "not set"):
-            self.show_output("edited" if self.current.value.repaints else "objects_overlay")
-
-    def _follow_edit(self) -> None:
-        """Draw the edited scene instead of the scene when something is hidden or recoloured, not at another cut."""
-        before, self._followed = self._followed, self.current.value.edit
-        repainted = before.paint != self._followed.paint and before.granularity == self._followed.granularity
-        if repainted and self.drawn in ("rgb", "objects_overlay"):
-            self.show_output("edited")
-
-    def _follow_names(self) -> None:
-        """Keep the output that is drawn when its object gets another name."""
-        dropdown = nerfstudio_viewer.output_dropdown(self.viewer)
-        plain, *_ = dropdown.value.split(" ")
-        output = output_table(self.current.value).get(plain)
-        if output is not None and output.caption != dropdown.value and dropdown.value in dropdown.options:
-            dropdown.set_options([output.caption if name == dropdown.value else name for name in dropdown.options])
-            dropdown.value = output.caption
+        drawn = drawn_instead(self.drawn, before, now)
+        if drawn == "rgb" and now.objects and not before.objects:
+            drawn = "objects_overlay"
+        repainted = before.edit.paint != now.edit.paint and before.edit.granularity == now.edit.granularity
+        if repainted and drawn in ("rgb", "objects_overlay"):
+            drawn = "edited"
+        nerfstudio_viewer.draw(self.viewer, captions(now), drawn)
 
     def show_output(self, name: str) -> None:
         """Draw another output, if there is such a one yet."""
-        dropdown = nerfstudio_viewer.output_dropdown(self.viewer)
-        if name not in dropdown.options:
+        listed = captions(self.current.value)
+        if name not in listed:
             raise UserError("There are no objects yet; they come with the object stage.")
-        dropdown.value = name
+        nerfstudio_viewer.draw(self.viewer, listed, name)
 
     def show_cameras(self, visible: bool) -> None:
         """Show where the photographs were taken."""
@@ -233,3 +221,13 @@ class ObjectControl(ViewerControl):
     def _sharpening(self, drawing: threading.Thread, part: float) -> None:
         if (seat := self._seat_of(drawing)) is not None:
             seat.panel.head.sharpening(part)
+
+
+def captions(scene: ArrangedScene) -> list[str]:
+    """Names of the outputs that people can choose."""
+    return [output.caption for output in output_table(scene).values() if output.listed]
+
+
+def first_output(scene: ArrangedScene) -> str:
+    """Name of the output that shows at first sight what was found, or what was edited."""
+    return "edited" if scene.repaints and scene.objects else "objects_overlay" if scene.objects else "rgb"

@@ -88,6 +88,24 @@ class Page:
         for event in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=event, x=x, y=y, button="left", clickCount=1)
 
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Move the mouse with its button held."""
+        self.call("Input.dispatchMouseEvent", type="mouseMoved", x=start[0], y=start[1])
+        self.call("Input.dispatchMouseEvent", type="mousePressed", x=start[0], y=start[1], button="left", clickCount=1)
+        for part in (0.25, 0.5, 0.75, 1.0):
+            x, y = (one + part * (other - one) for one, other in zip(start, end))
+            self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y, button="left", buttons=1)
+            time.sleep(0.05)
+        self.call("Input.dispatchMouseEvent", type="mouseReleased", x=end[0], y=end[1], button="left", clickCount=1)
+
+    def resize(self, width: int, height: int) -> None:
+        """Give the window another size, in pixels."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def open_folder(self, label: str) -> None:
+        """Click the title of a folder of the panel."""
+        self.press(label, "[class*=Paper]")
+
     def press(self, text: str, selector: str = "button, [role=tab]") -> None:
         """Click an element that shows a text, as soon as there is one."""
         self._click_on(ELEMENT.format(selector=json.dumps(selector), text=json.dumps(text)), text)
@@ -149,7 +167,7 @@ def open_page(url: str, profile: Path, failure: Path, width: int = 1440, height:
             return next((page["webSocketDebuggerUrl"] for page in pages if page["type"] == "page"), None)
 
         page = Page(wait_for(address, "a page"))
-        page.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        page.resize(width, height)
         wait_for(page.is_loaded, "the page's content")
         try:
             yield page

@@ -1,93 +1,194 @@
-"""The viewer as a person has it: a real page in a real browser, its pixels, and what became of the model."""
+"""The viewer as a person has it: real pages in real browsers, their pixels, and what became of the model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
+import pytest
 from browser import Page, find_chromium, open_page, wait_for
 from helpers import needs_system_package
 
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.viewer import film
 
 PICTURES = Path("outputs/screenshots")
 """Where the screenshots are kept."""
-PANEL = 1120
-"""Left edge of the panel; the scene is drawn on its left."""
+PANEL = 320
+"""Width of the panel; the scene is drawn on its left."""
 COLORS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "red": lambda r, g, b: (r > 120) & (r > 1.6 * g) & (r > 1.6 * b),
     "green": lambda r, g, b: (g > 80) & (g > 1.4 * r) & (g > 1.3 * b),
     "blue": lambda r, g, b: (b > 100) & (b > 1.5 * r) & (b > 1.4 * g),
 }
 """The balls of the scene, told by their colour."""
-
-
 SEEN = 0.5
-"""Part of a ball's pixels that are still seen under the outline of a selected one, or beside where another one was."""
+"""Part of a ball's pixels that are still seen under the mark of a selected one, or beside where another one was."""
 GONE = 0.2
 """Part of a ball's pixels below which it is gone: where it touched others a field of a minute does not know its end."""
+ROWS = "[...document.querySelectorAll('.dn-row')].filter(e => e.getBoundingClientRect().height > 0)"
+"""Rows of the list that are shown, as JavaScript."""
+
+
+@pytest.fixture
+def address(viewer) -> str:
+    """Where the viewer is; pictures are small."""
+    needs_system_package("chromium", find_chromium() is not None)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    viewer.control_panel._max_res.value = 128
+    return f"http://127.0.0.1:{viewer.viser_server.get_port()}/"
+
+
+@pytest.fixture
+def page(address: str, tmp_path: Path) -> Iterator[Page]:
+    with open_page(address, tmp_path / "profile", PICTURES / "failure.png") as page:
+        yield page
 
 
 def places(page: Page, color: str, keep: str | None = None) -> np.ndarray:
     """Pixels (n, 2), x and y, of a ball in the picture of the scene."""
-    picture = page.picture(PICTURES / f"{keep}.png" if keep else None)[60:, :PANEL].astype(float)
+    picture = page.picture(PICTURES / f"{keep}.png" if keep else None)[60:, :-PANEL].astype(float)
     y, x = COLORS[color](*picture.transpose(2, 0, 1)).nonzero()
     return np.stack([x, y + 60], 1)
 
 
 def steady_sizes(page: Page) -> dict[str, int] | None:
     """Pixels of each ball, where all are there and one moment is as the next."""
-    sizes, again = ({color: len(places(page, color, "1 scene")) for color in COLORS} for _ in range(2))
+    sizes, again = ({color: len(places(page, color)) for color in COLORS} for _ in range(2))
     return sizes if sizes == again and min(sizes.values()) > 1000 else None
 
 
-def test_objects_are_picked_hidden_isolated_and_named(viewer, tmp_path: Path) -> None:
-    needs_system_package("chromium", find_chromium() is not None)
-    current, editor = viewer.pipeline.model.current, viewer.pipeline.object_control.editor
-    viewer.control_panel._max_res.value = 128
-    url = f"http://127.0.0.1:{viewer.viser_server.get_port()}/"
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    with open_page(url, tmp_path / "profile", PICTURES / "failure.png") as page:
-        page.press("Objects")
-        names = [one.name for one in current.value.objects]
-        wait_for(lambda: all(page.shows(name) for name in names), "a row for every object")
-        wait_for(lambda: page.shows("Resolution: 128x"), "a sharp picture", 120)
-        sizes = wait_for(lambda: steady_sizes(page), "the three balls")
+def row_of(page: Page, name: str) -> dict | None:
+    """Place and state of an object's row."""
+    return page.run(
+        f"(() => {{const e = {ROWS}.find(e => e.closest('button').innerText.includes({name!r}));"
+        "if (!e) return null; const r = e.closest('button').getBoundingClientRect(), i = e.querySelector('img');"
+        "return {y: r.y, height: r.height, right: r.right, selected: e.classList.contains('dn-on'),"
+        "hidden: e.classList.contains('dn-off'), picture: Boolean(i && i.complete && i.naturalWidth)}})()"
+    )
 
-        page.choose("Clicks", "select an object")
-        wait_for(lambda: viewer.viser_server.scene._scene_pointer_cb is not None, "clicks that select")
-        page.click(*np.median(places(page, "red"), axis=0).tolist())
-        (red,) = wait_for(lambda: editor.selected, "a selected object")
-        (name,) = (one.name for one in current.value.objects if one.id == red)
-        wait_for(lambda: page.shows(f"✓ {name}"), "its mark in the list")
-        wait_for(lambda: page.value("Name") == name, "its name in the field")
 
-        page.press("hide")
-        wait_for(lambda: len(places(page, "red")) < GONE * sizes["red"], "the red ball to go")
-        assert current.value.edit == Edit(hidden=frozenset({red}))
-        assert len(places(page, "green", "2 hidden")) > SEEN * sizes["green"]
-        wait_for(lambda: page.shows(f"{name}") and page.shows("hidden"), "the row to say so")
+def spills(page: Page) -> float:
+    """By how many pixels the panel is wider than it is to be."""
+    return page.run(f"{ROWS}[0].closest('[class*=ScrollArea-viewport]').scrollWidth - {PANEL}")
 
-        page.press("undo")
-        wait_for(lambda: len(places(page, "red")) > SEEN * sizes["red"], "the red ball to come back")
-        assert current.value.edit == Edit()
 
-        page.press("only")
-        wait_for(lambda: len(places(page, "blue")) < GONE * sizes["blue"], "the blue ball to go")
-        wait_for(lambda: len(places(page, "red", "3 alone")) > SEEN * sizes["red"], "the red ball alone")
-        assert len(places(page, "green")) < GONE * sizes["green"]
-        assert (
-            red not in current.value.edit.hidden
-            and {one.id for one in current.value.objects} - {red} <= current.value.edit.hidden
+def is_grey(page: Page, label: str) -> bool:
+    """Whether a tool can do nothing."""
+    return page.run(f"[...document.querySelectorAll('button')].find(e => e.textContent.trim() === {label!r}).disabled")
+
+
+def test_a_stranger_sees_at_once_what_was_found(viewer, page: Page) -> None:
+    """The tab Objects with a picture for each, the objects in their colours, at two sizes of the window."""
+    names = [each.name for each in viewer.pipeline.model.current.value.objects]
+    for width, height in ((1440, 900), (800, 600)):
+        page.resize(width, height)
+        wait_for(
+            lambda: all((row := row_of(page, name)) and row["picture"] for name in names), "rows with pictures", 60
         )
+        wait_for(lambda: not page.shows("sharpening"), "a sharp picture", 60)
+        time.sleep(1)
+        picture = page.picture(PICTURES / f"first sight {width}x{height}.png")
+        inside = [row for name in names if (row := row_of(page, name)) and row["y"] + row["height"] < height]
+        assert len(inside) >= 4, "rows can be seen without scrolling"
+        assert spills(page) <= 0 and all(row["right"] <= width for row in inside)
+        scene = picture[60:, :-PANEL].reshape(-1, 3).astype(int)
+        for each in viewer.pipeline.model.current.value.objects[1:4]:
+            near = np.abs(scene - 255 * np.array(each.color)).sum(1) < 150
+            assert near.mean() > 0.005, f"{each.name} in its colour"
+        assert page.shows(f"{len(names) - 1} objects") and not page.shows("Train")
 
+
+def test_objects_are_picked_hidden_isolated_and_named(viewer, page: Page) -> None:
+    control = viewer.pipeline.object_control
+    current = control.current
+    page.choose("Show", "the scene")
+    sizes = wait_for(lambda: steady_sizes(page), "the three balls", 120)
+    (seat,) = control.seats.values()
+    assert all(is_grey(page, label) for label in ("hide", "merge", "undo"))
+
+    page.click(*np.median(places(page, "red"), axis=0).tolist())
+    (red,) = wait_for(lambda: seat.selection.ids, "a selected object")
+    (name,) = (one.name for one in current.value.objects if one.id == red)
+    wait_for(lambda: row_of(page, name)["selected"], "its mark in the list")
+    wait_for(lambda: page.value("Name") == name, "its name in the field")
+    assert not is_grey(page, "hide") and is_grey(page, "merge")
+
+    before = seat.client.camera.position.copy()
+    page.drag((500, 400), (560, 400))
+    wait_for(lambda: not np.allclose(seat.client.camera.position, before), "the camera to turn")
+    assert seat.selection.ids == (red,), "a drag is no click"
+    page.drag((560, 400), (500, 400))
+    sizes = wait_for(lambda: steady_sizes(page), "the three balls again", 60)
+
+    page.press("hide")
+    wait_for(lambda: len(places(page, "red")) < GONE * sizes["red"], "the red ball to go")
+    assert current.value.edit == Edit(hidden=frozenset({red}))
+    assert len(places(page, "green", "hidden")) > SEEN * sizes["green"]
+    wait_for(lambda: row_of(page, name)["hidden"], "the row to say so")
+
+    page.press("undo")
+    wait_for(lambda: len(places(page, "red")) > SEEN * sizes["red"], "the red ball to come back")
+    assert current.value.edit == Edit()
+
+    page.press("only")
+    wait_for(lambda: len(places(page, "blue")) < GONE * sizes["blue"], "the blue ball to go")
+    wait_for(lambda: len(places(page, "red", "alone")) > SEEN * sizes["red"], "the red ball alone")
+    assert len(places(page, "green")) < GONE * sizes["green"]
+    assert {one.id for one in current.value.objects} - {red} <= current.value.edit.hidden - {red}
+    page.press("undo")
+
+    long = "a name of a red ball that is as long as a name may ever be"
+    page.write("Name", long)
+    wait_for(lambda: row_of(page, long), "the new name in the list")
+    assert current.value.edit == Edit(names={red: long})
+    wait_for(lambda: f"{name} {long}" in viewer.control_panel._output_render.options, "its output's name")
+    assert spills(page) <= 0, "a long name widens nothing"
+    places(page, "red", "long name")
+    page.press("undo")
+    wait_for(lambda: row_of(page, name), "the old name in the list")
+
+    page.press(f"hide {name}")
+    wait_for(lambda: current.value.edit == Edit(hidden=frozenset({red})), "the eye to hide it")
+    page.press(f"show {name}")
+    wait_for(lambda: current.value.edit == Edit(), "the eye to show it")
+
+
+def test_a_film_is_downloaded(viewer, page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(viewer.pipeline, "edit_file", tmp_path / "run" / "edit.json")
+    monkeypatch.setattr(film, "RATE", 4)
+    page.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    second = viewer.pipeline.model.current.value.objects[1]
+    page.press(second.name)
+    page.open_folder("Film")
+    page.choose("Size", "128")
+    page.choose("Seconds", "1")
+    wait_for(lambda: not is_grey(page, "film"), "a selection")
+    page.press("film")
+    path = wait_for(lambda: next(iter(tmp_path.glob("*.mp4")), None), "the download", 90)
+    page.picture(PICTURES / "film.png")
+    assert path.name == f"{second.file_name}.mp4"
+    wait_for(lambda: path.read_bytes() == (tmp_path / "run" / "videos" / path.name).read_bytes(), "all of it")
+    assert iio.imread(path).shape == (4, 128, 128, 3)
+
+
+def test_two_people_have_cameras_and_selections_of_their_own(viewer, page: Page, address: str, tmp_path: Path) -> None:
+    first, second = viewer.pipeline.model.current.value.objects[1:3]
+    with open_page(address, tmp_path / "other", PICTURES / "failure of the other.png", 800, 600) as other:
+        page.press(first.name)
+        other.press(second.name)
+        wait_for(lambda: row_of(page, first.name)["selected"] and row_of(other, second.name)["selected"], "selections")
+        assert not row_of(page, second.name)["selected"] and not row_of(other, first.name)["selected"]
+        one, two = viewer.pipeline.object_control.seats.values()
+        still = two.client.camera.position.copy()
+        page.drag((500, 400), (600, 400))
+        wait_for(lambda: not np.allclose(one.client.camera.position, still), "one camera to turn")
+        assert np.allclose(two.client.camera.position, still)
+        other.press("hide")
+        for each in (page, other):
+            wait_for(lambda each=each: row_of(each, second.name)["hidden"], "the edit, which both see")
         page.press("undo")
-        page.write("Name", "red ball")
-        wait_for(lambda: page.shows("✓ red ball"), "the new name in the list")
-        assert current.value.edit == Edit(names={red: "red ball"})
-        wait_for(lambda: f"{name} red ball" in viewer.control_panel._output_render.options, "its output's name")
-        places(page, "red", "4 named")
-        page.press("undo")
-        wait_for(lambda: not page.shows("red ball") and page.shows(name), "the old name in the list")
-        assert current.value.edit == Edit()
+        wait_for(lambda: not row_of(other, second.name)["hidden"], "the edit taken back by the one who did not make it")

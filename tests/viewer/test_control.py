@@ -211,10 +211,39 @@ def test_what_is_changed_is_drawn(viewer, seat, said) -> None:
 
 
 def test_an_output_that_is_not_there_yet_is_told(viewer, seat, said) -> None:
-    viewer.control_panel._output_render.set_options(["rgb"])
+    current = viewer.pipeline.model.current
+    current.replace(lambda scene: scene.with_trained(replace(scene.trained, discovered=())))
+    seat.editor.ask(lambda: None)
+    seat.editor.drain()
+    assert viewer.control_panel.output_render == "rgb"
     presses(seat, seat.panel.shown, "objects")
     assert said[-1].startswith("There are no objects yet")
     assert seat.panel.shown.value == "the scene", "what is drawn"
+
+
+def test_objects_are_shown_as_soon_as_they_are_found(viewer, seat) -> None:
+    current = viewer.pipeline.model.current
+    found = current.value.trained
+    for trained, drawn in ((replace(found, discovered=()), "rgb"), (found, "objects_overlay")):
+        current.replace(lambda scene, trained=trained: scene.with_trained(trained))
+        seat.editor.ask(lambda: None)
+        seat.editor.drain()
+        assert viewer.control_panel.output_render == drawn
+
+
+def test_what_is_drawn_follows_its_object_into_another(viewer, seat) -> None:
+    """Merging an object whose output was drawn fell back to `rgb`, and Show said "the edited scene"."""
+    first, second = seat.editor.scene.objects[:2]
+    outputs = viewer.control_panel._output_render
+    outputs.value = second.name
+    seat.editor.drain()
+    chooses(seat, first.id)
+    presses(seat, seat.panel.several, True)
+    chooses(seat, second.id)
+    uses(seat, "merge")
+    assert outputs.value == first.name == seat.panel.shown.value and second.name not in outputs.options
+    uses(seat, "split")
+    assert outputs.value == first.name == seat.panel.shown.value and second.name in outputs.options
 
 
 def test_the_selection_is_shown(seat) -> None:
