@@ -11,7 +11,7 @@ import torch
 from helpers import assert_close, grid_by_loops, total_variation_by_loops
 from torch import nn
 
-from disconerf_ns.field import ObjectField, ObjectFieldConfig
+from disconerf_ns.field import LANES, ObjectField, ObjectFieldConfig, softmax_of_rows
 from disconerf_ns.kernels.hash_grid import TcnnHashGrid, TorchHashGrid, level_resolutions, total_variation
 
 
@@ -176,3 +176,12 @@ def test_field_gives_probabilities_and_resizes() -> None:
     parameter = field.mlp[-1].weight
     field.resize(9)
     assert field.slots == 9 and field(torch.rand(3, 3)).shape == (3, 9) and field.mlp[-1].weight is parameter
+
+
+@pytest.mark.parametrize("columns", [1, LANES - 1, LANES, LANES + 1])
+def test_rows_of_any_length_have_torchs_softmax(columns: int) -> None:
+    """With the same gradients where something learns, and without them the same to the last digits."""
+    values = 20 * torch.randn(50, columns)
+    with torch.no_grad():
+        assert_close(softmax_of_rows(values), values.softmax(-1), 1e-6)
+    assert torch.equal(softmax_of_rows(values.requires_grad_()), values.softmax(-1))

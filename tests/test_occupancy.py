@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from helpers import assert_close
@@ -112,3 +114,24 @@ def test_samples_cover_the_ball_and_only_rays_near_it_are_taken() -> None:
     slack = (end - start) / 24
     assert (start - slack < along[hit] - half)[through].all() and (end + slack > along[hit] + half)[through].all()
     assert (samples.edges.diff(dim=-1) > 0).all()
+
+
+def test_positions_are_held_by_the_cell_that_they_are_in() -> None:
+    """Of a grid whose axes are turned in memory, too; beyond the grid, and where there is no number, is nothing."""
+    grid = ball()
+    side = len(grid.occupied)
+    turned = replace(grid, occupied=grid.occupied.permute(2, 1, 0))
+    positions = torch.cat([BOX[0] + torch.rand(500, 3) * 1.2 * (BOX[1] - BOX[0]), torch.full((1, 3), torch.nan)])
+    positions[0, 1], positions[1, 2] = torch.inf, -torch.inf
+    for each in (grid, turned):
+        for position, held in zip(positions, each.holds(positions).tolist()):
+            cell = ((position - BOX[0]) / (BOX[1] - BOX[0]) * side).floor()
+            inside = bool(((cell >= 0) & (cell < side)).all())
+            assert held == (inside and bool(each.occupied[tuple(cell.long())]))
+
+
+def test_a_point_is_contracted_alike_alone_and_among_far_ones() -> None:
+    contraction = Contraction(torch.zeros(2, 3), SceneContraction(order=float("inf")))
+    near, far = torch.rand(50, 3) * 2 - 1, torch.rand(50, 3) * 9 + 1
+    assert torch.equal(contraction(near), contraction(torch.cat([near, far]))[:50])
+    assert contraction(torch.full((1, 3), torch.nan)).isnan().all()

@@ -108,7 +108,7 @@ class Occupancy:
         side, place = len(self.occupied), self._place(self.contraction(positions)).unbind(-1)
         inside = reduce(torch.logical_and, ((x >= 0) & (x < side) for x in place))  # not where it is no number
         x, y, z = (torch.where(inside, x, 0).int() for x in place)
-        return self.occupied.view(-1)[(x * side + y) * side + z] & inside
+        return self.occupied.flatten()[((x * side + y) * side + z).long()] & inside
 
     def ray_samples(self, rays: RayBundle, steps: int, count: int) -> tuple[Int[Tensor, "hit"], Intervals]:
         """Samples that divide the occupied part of each ray evenly.

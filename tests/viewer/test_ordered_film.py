@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,9 +27,13 @@ SCENE = hand_made()
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
+def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(film, "RATE", FRAMES)
     monkeypatch.setattr(film, "CHOICES", film.CHOICES | {"size": (SIZE,)})
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def options(**changes) -> FilmOptions:
@@ -235,14 +239,11 @@ def test_a_film_that_cannot_be_kept_or_made_is_one_sentence(
 
 
 def test_a_film_computes_on_one_core_and_leaves_others_as_they_are(person: Person) -> None:
-    before, there = torch.get_num_threads(), []
     torch.set_num_threads(2)
-    try:
-        person.each_frame = lambda: there.append(torch.get_num_threads())
-        person.film(SCENE)
-        later = threading.Thread(target=lambda: there.append(torch.get_num_threads()))
-        later.start()
-        later.join()
-        assert there == [1] * FRAMES + [2] and torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+    there = []
+    person.each_frame = lambda: there.append(torch.get_num_threads())
+    person.film(SCENE)
+    later = threading.Thread(target=lambda: there.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert there == [1] * FRAMES + [2] and torch.get_num_threads() == 2
