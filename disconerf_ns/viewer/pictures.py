@@ -148,8 +148,9 @@ class Pictures:
         )
         needed = with_objects(drawn, scene) if selected else drawn
         if larger is not None:
-            kept.remove(larger)
-            kept.append(larger)
+            with uninterrupted():
+                kept.remove(larger)
+                kept.append(larger)
             if isinstance(larger.picture, Frame) and (found := at_once(larger.picture, needed)) is not None:
                 return Images(found)
         asked = next((each for each in same if each.picture.shape == size and same_camera(each.camera, camera)), None)
@@ -160,9 +161,11 @@ class Pictures:
             return painted(asked.picture, larger.picture, needed, drawn, bool(selected))
         if isinstance(asked.picture, Frame) and (is_fast(scene) or is_ready(asked.picture, needed)):
             return Images(asked.picture)
-        smaller = (each.picture for each in same if each.picture.shape < size and isinstance(each.picture, Frame))
-        quick = at_once(asked.picture, needed) if isinstance(asked.picture, Frame) else None
-        return Images(self._sharpen(client, asked, quick or next(smaller, None), needed, drawn, selected))
+        coarse = at_once(asked.picture, needed) if isinstance(asked.picture, Frame) else None
+        if coarse is None:
+            smaller = (each.picture for each in same if each.picture.shape < size)
+            coarse = next((picture for picture in smaller if isinstance(picture, Frame)), None)
+        return Images(self._sharpen(client, asked, coarse, needed, drawn, selected))
 
     def _sharpen(
         self,
@@ -181,12 +184,11 @@ class Pictures:
         ordered = tiles.nearest_first(focus(coarse, tiles.shape, selected))
         self.sharpening(client, 0.0)
         for number, (tile, frame) in enumerate(ordered, 1):
-            for output in needed:
+            for output in needed if canvas is None else needed[len(drawn) :]:
                 output.draw(frame)
-            if canvas is None:
-                continue
-            canvas.paint(tile, frame)
-            if number < len(ordered) and time.monotonic() > seen + PAUSE:
+            if canvas is not None:
+                canvas.paint(tile, frame)
+            if canvas is not None and number < len(ordered) and time.monotonic() > seen + PAUSE:
                 with uninterrupted():
                     self.send(client, computed(canvas, selected, drawn))
                 self.sharpening(client, number / len(ordered))
@@ -262,6 +264,8 @@ def with_objects(drawn: list[Output], scene: ArrangedScene) -> list[Output]:
 def painted(coarse: Frame, tiles: Tiles, needed: list[Output], drawn: list[Output], outlining: bool) -> Canvas:
     """What there is to see of a picture in tiles: those that are at hand, or a preview of them, over a coarse one."""
     canvas = Canvas(coarse, tiles.shape, drawn, outlining)
+    if coarse.shape == tiles.shape:  # it is the preview
+        return canvas
     quick = quick_rays(coarse.scene) // len(tiles.frames)
     for tile, frame in zip(tiles.tiles, tiles.frames):
         if (found := at_once(frame, needed, quick)) is not None:
