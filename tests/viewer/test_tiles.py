@@ -223,7 +223,7 @@ def test_a_long_edit_is_sharp_where_the_object_was_first(run, model, shown, in_t
 
 
 def test_every_line_may_be_the_one_at_which_a_picture_is_interrupted(run, shown, in_tiles, sampled) -> None:  # noqa: F811
-    """As nerfstudio does, by a trace: the picture is right after that, and at most a tile is sampled again each time."""
+    """As nerfstudio does, by a trace: the picture is right after that; at most a tile is computed again each time."""
     client, camera, lines = threading.Thread(), camera_of(run, HEIGHT), [0]
     shown.show(client, camera_of(run, 12), ["rgb"])
 
