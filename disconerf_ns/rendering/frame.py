@@ -87,7 +87,7 @@ class Frame:
     ):
         self.scene, self.rays, self.shape, self.keep = scene, rays, shape, keep
         self.strategy = strategy or Exact()
-        self._kept: MutableMapping[str, tuple[Hashable, Any]] = {}
+        self._kept: MutableMapping[str, tuple[Any, Any]] = {}
         self._preview: Frame | None = None
 
     def under(self, scene: ArrangedScene) -> Frame:

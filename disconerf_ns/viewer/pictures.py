@@ -35,8 +35,9 @@ KEPT = 2**19
 QUICK, QUICK_ON_GPU = 1536, 2**18
 """Rays that are sampled before a change is seen for the first time; a GPU samples all rays of a still picture in the
 time in which a CPU samples a few."""
-SIDE = 48
-"""About the side in pixels of a tile of a picture that becomes sharp: a fifth of a second of a CPU core's work."""
+LONG, SIDE = 8192, 64
+"""Rays to sample from which on a picture becomes sharp tile by tile, fewer take a CPU half a second; and about the side
+of a tile in pixels, a fifth of a second."""
 PAUSE = 0.4
 """Seconds between two pictures that are shown while a picture becomes sharp."""
 FAILED = 0.5
@@ -159,7 +160,7 @@ class Pictures:
             kept.append(asked)
         if larger is not None and isinstance(larger.picture, Tiles) and isinstance(asked.picture, Frame):
             return painted(asked.picture, larger.picture, needed, drawn, bool(selected))
-        if isinstance(asked.picture, Frame) and (is_fast(scene) or is_ready(asked.picture, needed)):
+        if isinstance(asked.picture, Frame) and (is_fast(scene) or is_ready(asked.picture, needed, LONG)):
             return Images(asked.picture)
         coarse = at_once(asked.picture, needed) if isinstance(asked.picture, Frame) else None
         if coarse is None:
@@ -232,9 +233,8 @@ def quick_rays(scene: ArrangedScene) -> int:
     return QUICK_ON_GPU if is_fast(scene) else QUICK
 
 
-def is_ready(frame: Frame, needed: Sequence[Output], quick: int | None = None) -> bool:
-    """Whether a frame can draw outputs without asking the networks about more than a few rays."""
-    most = quick_rays(frame.scene) if quick is None else quick
+def is_ready(frame: Frame, needed: Sequence[Output], most: int) -> bool:
+    """Whether a frame can draw outputs without asking the networks about more than some rays."""
     return all(output.waiting(frame) <= most for output in needed)
 
 

@@ -30,6 +30,7 @@ SIZE = HEIGHT, WIDTH = 36, 48
 def in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small pictures take long: nine tiles of 12 x 16 pixels, each of which is shown."""
     monkeypatch.setattr(pictures, "SIDE", 16)
+    monkeypatch.setattr(pictures, "LONG", 200)
     monkeypatch.setattr(pictures, "QUICK", 200)
     monkeypatch.setattr(pictures, "is_fast", lambda scene: False)
     monkeypatch.setattr(pictures, "PAUSE", 0.0)
