@@ -35,9 +35,9 @@ KEPT = 2**19
 QUICK, QUICK_ON_GPU = 1536, 2**18
 """Rays that are sampled before a change is seen for the first time; a GPU samples all rays of a still picture in the
 time in which a CPU samples a few."""
-LONG, SIDE = 8192, 64
+LONG, SIDE = 8192, 48
 """Rays to sample from which on a picture becomes sharp tile by tile, fewer take a CPU half a second; and about the side
-of a tile in pixels, a fifth of a second."""
+of a tile in pixels, a tenth of a second."""
 PAUSE = 0.4
 """Seconds between two pictures that are shown while a picture becomes sharp."""
 FAILED = 0.5
