@@ -249,6 +249,15 @@ def test_the_object_field_is_asked_only_where_boxes_leave_it_open(
     assert sum(asked) < 0.3 * samples.positions[..., 0].numel()
 
 
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_points_in_boxes_are_those_of_a_comparison_of_each_with_each(count: int) -> None:
+    points, low = torch.rand(500, 3).mul(4).round() / 4, torch.rand(count, 3).mul(4).round() / 4
+    boxes = torch.stack([low, low + 0.5], 1)
+    points[0], points[1] = torch.nan, torch.inf
+    expected = [any(bool(((a <= x) & (x <= b)).all()) for a, b in boxes) for x in points]
+    assert tracing.inside(points, boxes).tolist() == expected and any(expected) == (count > 0)
+
+
 def test_rays_beside_a_crop_box_show_no_object(scene_now: ArrangedScene, run: Run) -> None:
     """A crop box leaves rays without samples, whose surface points are not finite: background, and confidence 0."""
     from nerfstudio.data.scene_box import OrientedBox

@@ -87,7 +87,7 @@ class Frame:
     ):
         self.scene, self.rays, self.shape, self.keep = scene, rays, shape, keep
         self.strategy = strategy or Exact()
-        self._kept: MutableMapping[str, tuple[Hashable, Any]] = {}
+        self._kept: MutableMapping[str, tuple[Any, Any]] = {}
         self._preview: Frame | None = None
 
     def under(self, scene: ArrangedScene) -> Frame:
@@ -305,15 +305,15 @@ class Frame:
             unedited: gives the scene's own samples.
         """
         hidden = self.scene.table.density < 1
-        (ownership, before), settled = self._kept.get("edited", ((None, None), None))
-        usable = ownership == self.scene.ownership and not hidden[list(before)].logical_not().any()
-        owned = settled if usable else unedited()
+        key, settled = self._kept.get("edited", (None, None))
+        known = isinstance(key, _Settled) and key.ownership == self.scene.ownership
+        owned = settled if known and hidden[list(key.hidden)].all() else unedited()
         return owned, seen(owned, hidden).nonzero()[:, 0]
 
     def settle(self, owned: OwnedSamples) -> OwnedSamples:
         """Keep what the rays meet under the edit, as a start for further edits."""
         hidden = (self.scene.table.density < 1).nonzero()[:, 0]
-        self._kept["edited"] = (self.scene.ownership, tuple(hidden.tolist())), owned
+        self._kept["edited"] = _Settled(self.scene.ownership, tuple(hidden.tolist())), owned
         return owned
 
     def resample(self, rays: Int[Tensor, "some"]) -> OwnedSamples:
@@ -340,6 +340,14 @@ class Frame:
     def image(self, flat: Shaped[Tensor, "rays *c"]) -> Shaped[Tensor, "..."]:
         """An image of the frame's shape on the rays' device."""
         return flat.to(self.rays.origins.device).reshape(*self.shape, -1)
+
+
+class _Settled(NamedTuple):
+    """What samples that rays meet under an edit depend on."""
+
+    ownership: Hashable
+    hidden: tuple[int, ...]
+    """Ids that are hidden, at least in part."""
 
 
 class Exact:

@@ -35,8 +35,9 @@ KEPT = 2**19
 QUICK, QUICK_ON_GPU = 1536, 2**18
 """Rays that are sampled before a change is seen for the first time; a GPU samples all rays of a still picture in the
 time in which a CPU samples a few."""
-SIDE = 48
-"""About the side in pixels of a tile of a picture that becomes sharp: a fifth of a second of a CPU core's work."""
+LONG, SIDE = 8192, 48
+"""Rays to sample from which on a picture becomes sharp tile by tile, fewer take a CPU half a second; and about the side
+of a tile in pixels, a tenth of a second."""
 PAUSE = 0.4
 """Seconds between two pictures that are shown while a picture becomes sharp."""
 FAILED = 0.5
@@ -148,8 +149,9 @@ class Pictures:
         )
         needed = with_objects(drawn, scene) if selected else drawn
         if larger is not None:
-            kept.remove(larger)
-            kept.append(larger)
+            with uninterrupted():
+                kept.remove(larger)
+                kept.append(larger)
             if isinstance(larger.picture, Frame) and (found := at_once(larger.picture, needed)) is not None:
                 return Images(found)
         asked = next((each for each in same if each.picture.shape == size and same_camera(each.camera, camera)), None)
@@ -158,11 +160,13 @@ class Pictures:
             kept.append(asked)
         if larger is not None and isinstance(larger.picture, Tiles) and isinstance(asked.picture, Frame):
             return painted(asked.picture, larger.picture, needed, drawn, bool(selected))
-        if isinstance(asked.picture, Frame) and (is_fast(scene) or is_ready(asked.picture, needed)):
+        if isinstance(asked.picture, Frame) and (is_fast(scene) or is_ready(asked.picture, needed, LONG)):
             return Images(asked.picture)
-        smaller = (each.picture for each in same if each.picture.shape < size and isinstance(each.picture, Frame))
-        quick = at_once(asked.picture, needed) if isinstance(asked.picture, Frame) else None
-        return Images(self._sharpen(client, asked, quick or next(smaller, None), needed, drawn, selected))
+        coarse = at_once(asked.picture, needed) if isinstance(asked.picture, Frame) else None
+        if coarse is None:
+            smaller = (each.picture for each in same if each.picture.shape < size)
+            coarse = next((picture for picture in smaller if isinstance(picture, Frame)), None)
+        return Images(self._sharpen(client, asked, coarse, needed, drawn, selected))
 
     def _sharpen(
         self,
@@ -181,12 +185,11 @@ class Pictures:
         ordered = tiles.nearest_first(focus(coarse, tiles.shape, selected))
         self.sharpening(client, 0.0)
         for number, (tile, frame) in enumerate(ordered, 1):
-            for output in needed:
+            for output in needed if canvas is None else needed[len(drawn) :]:
                 output.draw(frame)
-            if canvas is None:
-                continue
-            canvas.paint(tile, frame)
-            if number < len(ordered) and time.monotonic() > seen + PAUSE:
+            if canvas is not None:
+                canvas.paint(tile, frame)
+            if canvas is not None and number < len(ordered) and time.monotonic() > seen + PAUSE:
                 with uninterrupted():
                     self.send(client, computed(canvas, selected, drawn))
                 self.sharpening(client, number / len(ordered))
@@ -230,9 +233,8 @@ def quick_rays(scene: ArrangedScene) -> int:
     return QUICK_ON_GPU if is_fast(scene) else QUICK
 
 
-def is_ready(frame: Frame, needed: Sequence[Output], quick: int | None = None) -> bool:
-    """Whether a frame can draw outputs without asking the networks about more than a few rays."""
-    most = quick_rays(frame.scene) if quick is None else quick
+def is_ready(frame: Frame, needed: Sequence[Output], most: int) -> bool:
+    """Whether a frame can draw outputs without asking the networks about more than some rays."""
     return all(output.waiting(frame) <= most for output in needed)
 
 
@@ -262,6 +264,8 @@ def with_objects(drawn: list[Output], scene: ArrangedScene) -> list[Output]:
 def painted(coarse: Frame, tiles: Tiles, needed: list[Output], drawn: list[Output], outlining: bool) -> Canvas:
     """What there is to see of a picture in tiles: those that are at hand, or a preview of them, over a coarse one."""
     canvas = Canvas(coarse, tiles.shape, drawn, outlining)
+    if coarse.shape == tiles.shape:  # it is the preview
+        return canvas
     quick = quick_rays(coarse.scene) // len(tiles.frames)
     for tile, frame in zip(tiles.tiles, tiles.frames):
         if (found := at_once(frame, needed, quick)) is not None:

@@ -156,7 +156,7 @@ def whole_and_parts() -> ArrangedScene:
         (Edit(), Edit().hide(0), "object_77", "rgb"),
     ],
 )
-def test_an_output_whose_object_is_gone_gives_way_to_who_holds_it(before, after, drawn, instead) -> None:
+def test_an_output_whose_object_is_gone_gives_way_to_who_holds_it(before, after, drawn, instead, halves) -> None:
     """Merging the object that was drawn fell back to `rgb`."""
     scene = made_scene()
     assert drawn_instead(drawn, scene.with_edit(before), scene.with_edit(after)) == instead
