@@ -200,6 +200,7 @@ def viewer(icons: None, model: DiscoNerfModel, run: Run) -> Iterator[Viewer]:
     viewer = Viewer(config, run.folder / "viewer.log", pipeline.datamanager.get_datapath(), pipeline)
     viewer.init_scene(pipeline.datamanager.train_dataset, "completed")
     yield viewer
+    pipeline.object_control.close()
     viewer.viser_server.stop()
 
 

@@ -128,6 +128,13 @@ def show_training_cameras(viewer: Viewer, visible: bool) -> None:
     viewer.set_camera_visibility(visible)
 
 
+def stop_drawing(viewer: Viewer) -> None:
+    """Interrupt the render threads, and begin no more pictures."""
+    viewer.ready = False
+    for client in list(viewer.render_statemachines.values()):
+        client.interrupt_render_flag = True
+
+
 def draw(viewer: Viewer, names: list[str], drawn: str) -> None:
     """Draw an output of those that can be chosen; nerfstudio lists them after the first picture alone."""
     dropdown = output_dropdown(viewer)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from inspect import iscoroutinefunction
 from itertools import count
@@ -38,6 +39,7 @@ def guard_viser() -> None:
     if _infra._message_consumer is not _consume:
         _infra._message_consumer = _consume
         _infra.WebsockServer.start = _serving_its_own_files(_infra.WebsockServer.start)
+        _infra.WebsockMessageHandler.atomic = _ending(_infra.WebsockMessageHandler.atomic)
         _gui_api.GuiApi._create_gui_input = _remembering_its_limits(_gui_api.GuiApi._create_gui_input)
         _gui_api.GuiApi._handle_gui_updates = _of_fitting_values(_gui_api.GuiApi._handle_gui_updates)
 
@@ -50,6 +52,26 @@ def _serving_its_own_files(start: Callable) -> Callable:
         start(server)
 
     return confined
+
+
+def _ending(atomic: Callable) -> Callable:
+    """viser's messages that belong together, also where something is raised among them.
+
+    viser holds a lock for ever then, and nobody's page hears anything any more: nerfstudio raises when a camera moves
+    whose client has just left.
+    """
+
+    @wraps(atomic)
+    @contextmanager
+    def together(handler: Any) -> Iterator[None]:
+        messages = atomic(handler)
+        messages.__enter__()
+        try:
+            yield
+        finally:
+            messages.__exit__(None, None, None)
+
+    return together
 
 
 async def _consume(websocket: Any, handle: Callable[[Any], None], message_class: Any) -> None:

@@ -112,7 +112,7 @@ class Frame:
         frame._kept = {name: (key, select_rays(value, rays)) for name, (key, value) in self._kept.items()}
         return frame
 
-    def joined(self, parts: Sequence[Frame], rays: Sequence[Int[Tensor, "some"]]) -> Frame:
+    def joined(self, parts: Sequence[Frame], rays: Sequence[Int[Tensor, "_"]]) -> Frame:
         """This frame with what all of its parts keep instead of what it keeps itself.
 
         Args:

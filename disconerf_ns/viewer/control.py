@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 CPU_RESOLUTION = 256
 """Size of still pictures without a GPU, until another is chosen in the tab Control: nerfstudio's 512 take a minute."""
+PATIENCE = 5.0
+"""Seconds that the program waits at its end for each kind of picture that is being drawn."""
 STYLE = Path(__file__).with_name("panel.css")
 ICON = (
     '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" stroke-linejoin="round">'
@@ -91,6 +95,18 @@ class ObjectControl(ViewerControl):
         self._welcomed = False
         self.refresh()
         threading.Thread(target=self._serve, daemon=True).start()
+        atexit.register(self.close)
+
+    def close(self) -> None:
+        """End all drawing: a thread that computes while Python shuts down takes the program down with an error."""
+        atexit.unregister(self.close)
+        nerfstudio_viewer.stop_drawing(self.viewer)
+        self.thumbnails.close(PATIENCE)
+        for seat in list(self.seats.values()):
+            seat.filming.close(PATIENCE)
+        end = time.monotonic() + PATIENCE
+        while self.pictures.drawing and time.monotonic() < end:
+            time.sleep(0.02)
 
     def _open_edit(self) -> None:
         scene = self.current.value

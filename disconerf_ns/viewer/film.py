@@ -11,7 +11,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,7 @@ class Filming:
     def __init__(self, folder: Callable[[], Path]):
         self.folder = folder
         self._cancelled: Event | None = None
+        self._thread: Thread | None = None
 
     @property
     def running(self) -> bool:
@@ -153,7 +154,13 @@ class Filming:
                 self._cancelled = None
                 end()
 
-        in_background(work, "film")
+        self._thread = in_background(work, "film")
+
+    def close(self, seconds: float) -> None:
+        """Stop the film and wait until it has stopped, for some seconds at most."""
+        self.cancel()
+        if self._thread is not None:
+            self._thread.join(seconds)
 
 
 def _outcome(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Hashable
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 from typing import NamedTuple
 
 from nerfstudio.cameras.cameras import Cameras
@@ -74,7 +74,7 @@ class Thumbnails:
         self._made: dict[ObjectId, _Made] = {}
         self._wanted: dict[ObjectId, float] = {}
         """Shares of the objects whose pictures are asked for or being made, in the order of asking."""
-        self._asked, self._largest = Condition(), False
+        self._asked, self._drawing, self._largest = Condition(), Lock(), False
         self._thread: Thread | None = None
 
     def of(self, each: SceneObject) -> str | None:
@@ -83,6 +83,12 @@ class Thumbnails:
         if made is None or not made.serves(key):
             self._want(each)
         return None if made is None else made.picture
+
+    def close(self, seconds: float) -> None:
+        """Draw nothing more; waits for the picture that is being drawn, for some seconds at most."""
+        self.busy = lambda: True
+        if self._drawing.acquire(timeout=seconds):
+            self._drawing.release()
 
     def _want(self, each: SceneObject) -> None:
         with self._asked:
@@ -123,7 +129,9 @@ class Thumbnails:
             scene = self.current.value
             each = scene.by_id.get(id)
             if each is not None:
-                self._made[id] = _Made(key_of(scene, each), time.monotonic(), self._picture(scene, each))
+                with self._drawing:
+                    picture = self._picture(scene, each)
+                self._made[id] = _Made(key_of(scene, each), time.monotonic(), picture)
             return each is not None
         finally:
             with self._asked:

@@ -11,7 +11,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -123,7 +123,12 @@ class Page:
 
     def choose(self, label: str, option: str) -> None:
         """Choose an option of a dropdown."""
-        self._click_on(FIELD.format(label=json.dumps(label)), label)
+        found = ELEMENT.format(selector=json.dumps("[role=option]"), text=json.dumps(option))
+        for _ in range(5):  # a panel that moves under the mouse opens nothing
+            self._click_on(FIELD.format(label=json.dumps(label)), label)
+            with suppress(AssertionError):
+                wait_for(lambda: self.run(f"Boolean({found})"), option, 2)
+                break
         self.press(option, "[role=option]")
 
     def check(self, label: str) -> None:
@@ -136,10 +141,13 @@ class Page:
 
     def _click_on(self, element: str, name: str) -> None:
         wait_for(lambda: self.run(f"Boolean({element})"), f"{name} on the page")
-        place = self.run(
+        where = (
             f"(() => {{const e = {element}; e.scrollIntoView({{block: 'nearest'}});"
             "const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]})()"
         )
+        place = None
+        while place != (place := self.run(where)):  # a panel that is being filled moves under the mouse
+            time.sleep(0.1)
         self.click(*place)
 
 

@@ -25,10 +25,9 @@ COLORS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "blue": lambda r, g, b: (b > 100) & (b > 1.5 * r) & (b > 1.4 * g),
 }
 """The balls of the scene, told by their colour."""
-SEEN = 0.5
-"""Part of a ball's pixels that are still seen under the mark of a selected one, or beside where another one was."""
-GONE = 0.2
-"""Part of a ball's pixels below which it is gone: where it touched others a field of a minute does not know its end."""
+SEEN, GONE = 0.7, 0.5
+"""Part of a ball's pixels from which on it is there, and below which it is gone: inside balls, and where they touch, a
+field that was trained for a minute does not know where one ends."""
 ROWS = "[...document.querySelectorAll('.dn-row')].filter(e => e.getBoundingClientRect().height > 0)"
 """Rows of the list that are shown, as JavaScript."""
 
@@ -43,9 +42,10 @@ def address(viewer) -> str:
 
 
 @pytest.fixture
-def page(address: str, tmp_path: Path) -> Iterator[Page]:
+def page(address: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
     with open_page(address, tmp_path / "profile", PICTURES / "failure.png") as page:
         yield page
+        page.picture(PICTURES / f"{request.node.name}.png")
 
 
 def places(page: Page, color: str, keep: str | None = None) -> np.ndarray:
@@ -69,6 +69,18 @@ def row_of(page: Page, name: str) -> dict | None:
         "return {y: r.y, height: r.height, right: r.right, selected: e.classList.contains('dn-on'),"
         "hidden: e.classList.contains('dn-off'), picture: Boolean(i && i.complete && i.naturalWidth)}})()"
     )
+
+
+def is_selected(page: Page, name: str) -> bool:
+    """Whether an object has a row that is marked as selected."""
+    row = row_of(page, name)
+    return row is not None and row["selected"]
+
+
+def is_hidden(page: Page, name: str) -> bool:
+    """Whether an object has a row that is marked as hidden."""
+    row = row_of(page, name)
+    return row is not None and row["hidden"]
 
 
 def spills(page: Page) -> float:
@@ -113,7 +125,7 @@ def test_objects_are_picked_hidden_isolated_and_named(viewer, page: Page) -> Non
     page.click(*np.median(places(page, "red"), axis=0).tolist())
     (red,) = wait_for(lambda: seat.selection.ids, "a selected object")
     (name,) = (one.name for one in current.value.objects if one.id == red)
-    wait_for(lambda: row_of(page, name)["selected"], "its mark in the list")
+    wait_for(lambda: is_selected(page, name), "its mark in the list")
     wait_for(lambda: page.value("Name") == name, "its name in the field")
     assert not is_grey(page, "hide") and is_grey(page, "merge")
 
@@ -127,17 +139,17 @@ def test_objects_are_picked_hidden_isolated_and_named(viewer, page: Page) -> Non
     page.press("hide")
     wait_for(lambda: len(places(page, "red")) < GONE * sizes["red"], "the red ball to go")
     assert current.value.edit == Edit(hidden=frozenset({red}))
-    assert len(places(page, "green", "hidden")) > SEEN * sizes["green"]
-    wait_for(lambda: row_of(page, name)["hidden"], "the row to say so")
+    assert len(places(page, "blue", "hidden")) > SEEN * sizes["blue"]
+    wait_for(lambda: is_hidden(page, name), "the row to say so")
 
     page.press("undo")
     wait_for(lambda: len(places(page, "red")) > SEEN * sizes["red"], "the red ball to come back")
     assert current.value.edit == Edit()
 
     page.press("only")
-    wait_for(lambda: len(places(page, "blue")) < GONE * sizes["blue"], "the blue ball to go")
+    wait_for(lambda: len(places(page, "green")) < GONE * sizes["green"], "the green ball to go")
     wait_for(lambda: len(places(page, "red", "alone")) > SEEN * sizes["red"], "the red ball alone")
-    assert len(places(page, "green")) < GONE * sizes["green"]
+    assert len(places(page, "blue")) < GONE * sizes["blue"]
     assert {one.id for one in current.value.objects} - {red} <= current.value.edit.hidden - {red}
     page.press("undo")
 
@@ -157,6 +169,7 @@ def test_objects_are_picked_hidden_isolated_and_named(viewer, page: Page) -> Non
     wait_for(lambda: current.value.edit == Edit(), "the eye to show it")
 
 
+@pytest.mark.slow
 def test_a_film_is_downloaded(viewer, page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(viewer.pipeline, "edit_file", tmp_path / "run" / "edit.json")
     monkeypatch.setattr(film, "RATE", 4)
@@ -175,20 +188,22 @@ def test_a_film_is_downloaded(viewer, page: Page, tmp_path: Path, monkeypatch: p
     assert iio.imread(path).shape == (4, 128, 128, 3)
 
 
+@pytest.mark.slow
 def test_two_people_have_cameras_and_selections_of_their_own(viewer, page: Page, address: str, tmp_path: Path) -> None:
     first, second = viewer.pipeline.model.current.value.objects[1:3]
     with open_page(address, tmp_path / "other", PICTURES / "failure of the other.png", 800, 600) as other:
         page.press(first.name)
         other.press(second.name)
-        wait_for(lambda: row_of(page, first.name)["selected"] and row_of(other, second.name)["selected"], "selections")
-        assert not row_of(page, second.name)["selected"] and not row_of(other, first.name)["selected"]
-        one, two = viewer.pipeline.object_control.seats.values()
+        wait_for(lambda: is_selected(page, first.name) and is_selected(other, second.name), "selections")
+        assert not is_selected(page, second.name) and not is_selected(other, first.name)
+        by_window = lambda seat: -seat.client.camera.aspect  # noqa: E731
+        one, two = sorted(viewer.pipeline.object_control.seats.values(), key=by_window)
         still = two.client.camera.position.copy()
         page.drag((500, 400), (600, 400))
         wait_for(lambda: not np.allclose(one.client.camera.position, still), "one camera to turn")
         assert np.allclose(two.client.camera.position, still)
         other.press("hide")
         for each in (page, other):
-            wait_for(lambda each=each: row_of(each, second.name)["hidden"], "the edit, which both see")
+            wait_for(lambda each=each: is_hidden(each, second.name), "the edit, which both see")
         page.press("undo")
-        wait_for(lambda: not row_of(other, second.name)["hidden"], "the edit taken back by the one who did not make it")
+        wait_for(lambda: not is_hidden(other, second.name), "the edit taken back by the one who did not make it")

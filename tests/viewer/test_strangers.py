@@ -126,6 +126,20 @@ def update(field: Any, **properties: Any) -> dict[str, Any]:
     return {"type": "GuiUpdateMessage", key: getattr(field._impl, key), "updates": properties}
 
 
+def test_an_error_among_messages_that_belong_together_silences_nobody(server: viser.ViserServer) -> None:
+    """viser kept its lock: a camera that moved while its client left stopped the messages to all others."""
+    with pytest.raises(KeyError), server.atomic():
+        raise KeyError
+    with connect(server) as client:
+        client.send(msgspec.msgpack.encode(CAMERA))
+        wait_for(server.get_clients)
+        text = server.gui.add_text("Said", "")
+        text.value = "heard by all"
+        end = time.monotonic() + 5
+        while b"heard by all" not in client.recv(timeout=max(end - time.monotonic(), 0)):
+            pass
+
+
 def test_a_flood_waits_in_its_connection_and_keeps_its_order() -> None:
     """200 messages at 1000 a second take 0.2 s; the first of them are not held up."""
     messages, handed = [CAMERA | {"fov": 1 + number / 1000} for number in range(200)], []
