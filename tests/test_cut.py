@@ -26,6 +26,7 @@ from disconerf_ns.scene.tree import NEVER, ObjectTree
 from disconerf_ns.surface.samples import SurfaceSamples
 from disconerf_ns.viewer.editor import Editor
 from disconerf_ns.viewer.selection import Selection
+from disconerf_ns.viewer.thumbnails import showing
 
 RED, BLUE = (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)
 CUP, SET = 5, 6
@@ -353,3 +354,11 @@ def test_slots_in_one_piece_are_told(editor: Editor, hand: Selection, halves: No
     assert editor.edit == Edit().divide(3, 2) and hand.ids == (3, len(TREE))
     do(editor, hand.split)
     assert editor.told == ["The selection is in one piece."]
+
+
+@pytest.mark.parametrize("granularity", [COARSE, 0.5, FINE])
+def test_every_object_of_the_tree_can_be_shown_for_its_small_picture(scene: ArrangedScene, granularity: float) -> None:
+    """Rows of parts had none."""
+    scene = scene.with_edit(Edit().at(granularity))
+    for each in scene.all_objects:
+        assert showing(scene, each.id).by_id[each.id].slots == each.slots

@@ -117,15 +117,22 @@ def show_finished(viewer: Viewer, step: int) -> None:
         element.set_hidden(True)
 
 
-def hide_training_cameras(viewer: Viewer) -> None:
-    """Hide the training cameras, and nerfstudio's buttons that show them, which take the room of the list."""
-    viewer.set_camera_visibility(False)
+def hide_training_cameras(viewer: Viewer) -> bool:
+    """Hide the training cameras, and nerfstudio's buttons that show them, which take the room of the list.
+
+    Returns:
+        Whether there are any yet; a training adds them when it begins.
+    """
     viewer.hide_images.visible = viewer.show_images.visible = False
+    if hasattr(viewer, "camera_handles"):
+        viewer.set_camera_visibility(False)
+    return hasattr(viewer, "camera_handles")
 
 
 def show_training_cameras(viewer: Viewer, visible: bool) -> None:
     """Show the training cameras with their photographs in the 3D scene, or hide them."""
-    viewer.set_camera_visibility(visible)
+    if hasattr(viewer, "camera_handles"):
+        viewer.set_camera_visibility(visible)
 
 
 def stop_drawing(viewer: Viewer) -> None:

@@ -92,7 +92,7 @@ class ObjectControl(ViewerControl):
         nerfstudio_viewer.on_output_chosen(viewer, lambda: self.editor.ask(lambda: None))
         self.viser_server.on_client_connect(lambda client: self.editor.ask(self._seat, client))
         self.viser_server.on_client_disconnect(self._leave)
-        self._welcomed = False
+        self._cameras_hidden = False
         self.refresh()
         threading.Thread(target=self._serve, daemon=True).start()
         atexit.register(self.close)
@@ -127,11 +127,13 @@ class ObjectControl(ViewerControl):
         """Give a new client a panel, and let it look as the first photograph does."""
         if client.client_id not in self.viser_server.get_clients():
             return
-        if not self._welcomed:
-            self._welcomed = True
-            nerfstudio_viewer.hide_training_cameras(self.viewer)
+        self._hide_cameras()
         look_as(client, self.photographs()[0:1])
         self.seats[client.client_id] = Seat(client, self._tab, self)
+
+    def _hide_cameras(self) -> None:
+        """Hide where the photographs were taken, once; people may show it."""
+        self._cameras_hidden = self._cameras_hidden or nerfstudio_viewer.hide_training_cameras(self.viewer)
 
     def _leave(self, client: viser.ClientHandle) -> None:
         self.seats.pop(client.client_id, None)
@@ -155,6 +157,7 @@ class ObjectControl(ViewerControl):
         """Note the training step; the training calls this before each."""
         if self.opened:
             self.pictures.step = step
+            self._hide_cameras()
 
     def _serve(self) -> None:
         """Make wishes as they come, in a thread of its own, so that the training never waits for them."""

@@ -16,6 +16,7 @@ from disconerf_ns.filming.portrait import piece, portrait, surrounds
 from disconerf_ns.report.pictures import still
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.current import CurrentScene
+from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import Box, ObjectId, SceneObject
 from disconerf_ns.viewer.background import in_background
 
@@ -126,7 +127,7 @@ class Thumbnails:
         try:
             while self.busy():
                 time.sleep(POLL)
-            scene = self.current.value
+            scene = showing(self.current.value, id)
             each = scene.by_id.get(id)
             if each is not None:
                 with self._drawing:
@@ -145,6 +146,14 @@ class Thumbnails:
         except Exception:
             _log.exception("there is no picture of %s", each.name)
         return None
+
+
+def showing(scene: ArrangedScene, id: ObjectId) -> ArrangedScene:
+    """The scene at a cut that shows an object, which may be a part of one, or hold several, at its own cut."""
+    tree = scene.trained.tree
+    if id in scene.by_id or id >= len(tree):
+        return scene
+    return scene.with_edit(Edit(colors=scene.edit.colors).at(0).open(*tree.ancestors(id)))
 
 
 def key_of(scene: ArrangedScene, each: SceneObject) -> _Key:

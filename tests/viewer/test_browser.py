@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,11 +11,18 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import viser
 from browser import Page, find_chromium, open_page, wait_for
 from helpers import needs_system_package
+from PIL import Image
+from test_rows import thing
+from viewer_presses import serve
 
+from disconerf_ns.compat.viser_panel import add_first_tab, lend
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.viewer import film
+from disconerf_ns.viewer.control import STYLE
+from disconerf_ns.viewer.rows import Rows
 
 PICTURES = Path("outputs/screenshots")
 """Where the screenshots are kept."""
@@ -207,3 +216,41 @@ def test_two_people_have_cameras_and_selections_of_their_own(viewer, page: Page,
             wait_for(lambda each=each: is_hidden(each, second.name), "the edit, which both see")
         page.press("undo")
         wait_for(lambda: not is_hidden(other, second.name), "the edit taken back by the one who did not make it")
+
+
+def test_200_objects_are_usable(tmp_path: Path) -> None:
+    """A list of 200 rows with pictures scrolls by itself, and a click on one of them is seen at once."""
+    needs_system_package("chromium", find_chromium() is not None)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    pixels = Image.new("RGB", (48, 48), (200, 80, 40))
+    pixels.save(png := io.BytesIO(), "PNG")
+    picture = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
+    objects = [thing(number, 1 / (number + 2)) for number in range(200)]
+    with serve() as server:
+        server.gui.configure_theme(control_layout="collapsible", dark_mode=True)  # as nerfstudio's is
+        tab = add_first_tab(server, "Objects", f"<style>{STYLE.read_text()}</style>")
+
+        @server.on_client_connect
+        def _(client: viser.ClientHandle) -> None:
+            def select(*ids: int) -> None:
+                rows.update(objects, frozenset(), ids, "", picture=lambda _: picture)
+
+            lend(tab, client)
+            with tab:
+                rows = Rows(client.gui, client.gui.add_folder("Objects"), select, *[lambda _: None] * 2)
+                client.gui.add_button("below the list")
+            select()
+
+        address = f"http://127.0.0.1:{server.get_port()}/"
+        with open_page(address, tmp_path / "profile", PICTURES / "failure.png") as page:
+            wait_for(lambda: page.run(f"{ROWS}.length") == 200, "200 rows")
+            for name in ("object_03", "object_150"):
+                page.press(name)
+                start = time.monotonic()
+                wait_for(lambda name=name: is_selected(page, name), "its mark")
+                assert time.monotonic() - start < 1
+            page.picture(PICTURES / "200 objects.png")
+            row = row_of(page, "object_150")
+            assert row["picture"] and 0 < row["y"] < 900, "the list is scrolled to it"
+            assert page.run("[...document.querySelectorAll('button')].at(-1).getBoundingClientRect().bottom") < 900
+            assert spills(page) <= 0
