@@ -24,6 +24,7 @@ from disconerf_ns.discovery.consensus import Consensus
 from disconerf_ns.errors import UserError
 from disconerf_ns.field import ObjectField
 from disconerf_ns.kernels.radiance_encoding import by_triton, quicken
+from disconerf_ns.rendering.covered import is_covered
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.lazy_outputs import LazyOutputs
 from disconerf_ns.rendering.outputs import frame_outputs, output_table, unmixed
@@ -256,6 +257,10 @@ class DiscoNerfModel(NerfactoModel):
     @contextmanager
     def still(self) -> Iterator[None]:
         """Evaluation mode without gradients, apart from a training iteration that runs in another thread."""
+        if is_covered():
+            with torch.no_grad():
+                yield
+            return
         with self.rendering_lock, torch.no_grad():
             was_training = self.training
             self.eval()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from threading import Thread
 
 import torch
@@ -29,6 +30,7 @@ from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.viewer.outline import among, marked
 from disconerf_ns.viewer.tiles import Canvas, Images, Tiles, resized
+from disconerf_ns.viewer.workers import Workers, uninterrupted
 
 KEPT = 2**19
 """Most rays of a picture that is kept."""
@@ -80,6 +82,7 @@ class Pictures:
         """Of the training; pictures of another step are out of date."""
         self.drawing: set[Thread] = set()
         """Clients whose pictures are being computed."""
+        self._workers = Workers()
         self._pictures: weakref.WeakKeyDictionary[Thread, deque[_Kept]] = weakref.WeakKeyDictionary()
 
     def show(
@@ -177,37 +180,35 @@ class Pictures:
         drawn: list[Output],
         selected: frozenset[ObjectId],
     ) -> Frame:
-        """Compute a picture one tile after the other, those of the selected objects first, and show it meanwhile."""
+        """Compute a picture tile by tile, those of the selected objects first, and show it meanwhile."""
         if isinstance(kept.picture, Frame):
             kept.picture = Tiles.of(kept.picture, SIDE)
         tiles, seen = kept.picture, time.monotonic()
         canvas = None if coarse is None else painted(coarse, tiles, needed, drawn, bool(selected))
         ordered = tiles.nearest_first(focus(coarse, tiles.shape, selected))
         self.sharpening(client, 0.0)
-        for number, (tile, frame) in enumerate(ordered, 1):
-            for output in needed if canvas is None else needed[len(drawn) :]:
-                output.draw(frame)
-            if canvas is not None:
+        first, *others = ordered
+        draw(needed, first[1])  # and with it what all tiles need
+        works = [partial(draw, needed, frame) for _, frame in others]
+        with closing(self._workers.done(tiles.whole.scene.trained.radiance, works)) as done:
+            for number, (tile, frame) in enumerate(chain([first], (others[place] for place in done)), 1):
+                if canvas is None:
+                    continue
                 canvas.paint(tile, frame)
-            if canvas is not None and number < len(ordered) and time.monotonic() > seen + PAUSE:
-                with uninterrupted():
-                    self.send(client, computed(canvas, selected, drawn))
-                self.sharpening(client, number / len(ordered))
-                seen = time.monotonic()
+                if number < len(ordered) and time.monotonic() > seen + PAUSE:
+                    with uninterrupted():
+                        self.send(client, computed(canvas, selected, drawn))
+                    self.sharpening(client, number / len(ordered))
+                    seen = time.monotonic()
         kept.picture = whole = tiles.joined()
         self.sharpening(client, 1.0)
         return whole
 
 
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let nerfstudio, which interrupts between any two lines of Python, interrupt none of those in the block."""
-    trace = sys.gettrace()
-    sys.settrace(None)
-    try:
-        yield
-    finally:
-        sys.settrace(trace)
+def draw(outputs: Sequence[Output], frame: Frame) -> None:
+    """Compute outputs of a frame, which keeps what they take."""
+    for output in outputs:
+        output.draw(frame)
 
 
 def is_interruption(error: BaseException | None) -> bool:

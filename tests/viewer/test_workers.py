@@ -1,0 +1,79 @@
+"""Tiles at the same time: in one turn of the field, whatever ends it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import closing
+
+import pytest
+from viewer_presses import wait_for
+
+from disconerf_ns.model import DiscoNerfModel
+from disconerf_ns.viewer.workers import Workers
+
+
+@pytest.fixture
+def radiance(model: DiscoNerfModel):
+    return model.current.value.trained.radiance
+
+
+def a_turn(radiance) -> threading.Event:
+    """Set as soon as another thread could evaluate the field by itself."""
+    had = threading.Event()
+
+    def take() -> None:
+        with radiance.still():
+            had.set()
+
+    threading.Thread(target=take, daemon=True).start()
+    return had
+
+
+def test_works_run_at_once_in_one_turn(radiance) -> None:
+    both = threading.Barrier(2, timeout=10)
+
+    def work() -> None:
+        with radiance.still():  # in the turn of the one who waits
+            both.wait()
+
+    workers = Workers(2)
+    with closing(workers.done(radiance, [work, work])) as done:
+        first = next(done)
+        others = a_turn(radiance)
+        time.sleep(0.05)
+        assert not others.is_set(), "no training step comes between"
+        assert {first, *done} == {0, 1}
+    wait_for(others.is_set)
+
+
+def test_one_thread_keeps_the_order(radiance) -> None:
+    order: list[int] = []
+    works = [lambda number=number: order.append(number) for number in range(20)]
+    assert list(Workers(1).done(radiance, works)) == order == list(range(20))
+
+
+def test_nothing_begins_after_it_is_closed_and_the_turn_is_over(radiance) -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> None:
+        begun.append(number)
+        time.sleep(0.02)
+
+    done = Workers(2).done(radiance, [lambda number=number: work(number) for number in range(100)])
+    next(done)
+    done.close()
+    count = len(begun)
+    assert count < 20
+    wait_for(a_turn(radiance).is_set)
+    time.sleep(0.1)
+    assert len(begun) == count
+
+
+def test_an_error_of_a_work_is_raised_and_ends_the_turn(radiance) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(Workers(2).done(radiance, [fail, lambda: None]))
+    wait_for(a_turn(radiance).is_set)
