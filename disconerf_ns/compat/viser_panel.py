@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,9 +37,28 @@ def add_first_tab(server: viser.ViserServer, label: str, html: str) -> viser.Gui
     return tab
 
 
-def lend(tab: viser.GuiTabHandle, client: viser.ClientHandle) -> None:
-    """Let a client have elements of its own in a tab that all share: those that are added to `client.gui` within it."""
-    _containers(client.gui)[tab._id] = SimpleNamespace(_children={})
+class LentTab:
+    """A tab that all share, for elements of one client: those that are added to `client.gui` within its context.
+
+    Several threads may be in it at once. viser's own tab notes where a thread came from in one place for all threads.
+    """
+
+    def __init__(self, tab: viser.GuiTabHandle, client: viser.ClientHandle):
+        self._gui, self._id, self._before = client.gui, tab._id, threading.local()
+        _containers(client.gui)[tab._id] = SimpleNamespace(_children={})
+
+    def __enter__(self) -> LentTab:
+        gui: Any = self._gui
+        self._before.id = gui._get_container_uuid() if SINCE_1 else gui._get_container_id()
+        self._go(self._id)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._go(self._before.id)
+
+    def _go(self, container: str) -> None:
+        gui: Any = self._gui
+        gui._set_container_uuid(container) if SINCE_1 else gui._set_container_id(container)
 
 
 def _containers(gui: viser.GuiApi) -> dict[str, Any]:

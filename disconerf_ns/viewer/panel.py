@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import viser
 
+from disconerf_ns.compat.viser_panel import LentTab
 from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.recolor import Hue
 from disconerf_ns.viewer.boxes import Boxes, Which
@@ -72,7 +73,7 @@ class Panel:
     def __init__(
         self,
         client: viser.ClientHandle,
-        tab: viser.GuiTabHandle,
+        tab: LentTab,
         selection: Selection,
         actions: Actions,
         picture: Picture,

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
 
 from disconerf_ns.compat.viewer import SCALE
-from disconerf_ns.compat.viser_panel import lend
+from disconerf_ns.compat.viser_panel import LentTab
 from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.viewer.boxes import box_of
 from disconerf_ns.viewer.camera_moves import fly, ray_through, view_of
@@ -75,8 +75,7 @@ class Seat:
         self.client, self.stage, self.editor = client, stage, stage.editor
         self.selection = Selection(stage.editor)
         self._told, self._flying = ("", -SILENCE), threading.Lock()
-        lend(tab, client)
-        self.panel = Panel(client, tab, self.selection, self, stage.picture)
+        self.panel = Panel(client, LentTab(tab, client), self.selection, self, stage.picture)
         self.filming = Filming(lambda: stage.file.parent / "videos")
         self._take_clicks()
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import viser
 
+from disconerf_ns.compat.viser_panel import LentTab
 from disconerf_ns.training.schedule import Stage
 
 EVERY = 0.5
@@ -83,8 +85,10 @@ class Head:
         tab: the tab or folder that they are in.
     """
 
-    def __init__(self, gui: viser.GuiApi, tab: viser.GuiTabHandle | viser.GuiFolderHandle):
+    def __init__(self, gui: viser.GuiApi, tab: LentTab | viser.GuiFolderHandle):
         self.gui, self.tab = gui, tab
+        self._turn = threading.Lock()
+        """The training, the render thread and the one that makes wishes all write here."""
         with tab:
             self.text = gui.add_markdown("")
             self.bar = gui.add_progress_bar(0.0, visible=False)
@@ -94,19 +98,21 @@ class Head:
 
     def show(self, standing: Standing) -> None:
         """Show how far the run is."""
-        before, self._standing = self._standing, standing
-        self._write()
-        if self.bar.visible != (standing.percent is not None):
-            self.bar.visible = standing.percent is not None
-        if standing.percent is not None:
-            self.bar.value = standing.percent
-        if standing.curve and standing.curve != before.curve:
-            self._draw(standing.curve)
+        with self._turn:
+            before, self._standing = self._standing, standing
+            self._write()
+            if self.bar.visible != (standing.percent is not None):
+                self.bar.visible = standing.percent is not None
+            if standing.percent is not None:
+                self.bar.value = standing.percent
+            if standing.curve and standing.curve != before.curve:
+                self._draw(standing.curve)
 
     def sharpening(self, part: float) -> None:
         """Show how much of the person's picture is sharp, in [0, 1]."""
-        self._sharp = part
-        self._write()
+        with self._turn:
+            self._sharp = part
+            self._write()
 
     def _write(self) -> None:
         sharpening = f" &nbsp;·&nbsp; sharpening {100 * self._sharp:.0f} %" if self._sharp < 1 else ""

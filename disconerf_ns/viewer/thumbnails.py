@@ -153,7 +153,7 @@ def showing(scene: ArrangedScene, id: ObjectId) -> ArrangedScene:
     tree = scene.trained.tree
     if id in scene.by_id or id >= len(tree):
         return scene
-    return scene.with_edit(Edit(colors=scene.edit.colors).at(0).open(*tree.ancestors(id)))
+    return scene.with_edit(Edit(colors=scene.edit.colors).at(0.0).open(*tree.ancestors(id)))
 
 
 def key_of(scene: ArrangedScene, each: SceneObject) -> _Key:

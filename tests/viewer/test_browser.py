@@ -18,7 +18,7 @@ from PIL import Image
 from test_rows import thing
 from viewer_presses import serve
 
-from disconerf_ns.compat.viser_panel import add_first_tab, lend
+from disconerf_ns.compat.viser_panel import LentTab, add_first_tab
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.viewer import film
 from disconerf_ns.viewer.control import STYLE
@@ -235,8 +235,7 @@ def test_200_objects_are_usable(tmp_path: Path) -> None:
             def select(*ids: int) -> None:
                 rows.update(objects, frozenset(), ids, "", picture=lambda _: picture)
 
-            lend(tab, client)
-            with tab:
+            with LentTab(tab, client):
                 rows = Rows(client.gui, client.gui.add_folder("Objects"), select, *[lambda _: None] * 2)
                 client.gui.add_button("below the list")
             select()
