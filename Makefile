@@ -58,7 +58,7 @@ speed: $(INSTALLED)
 	$(RUN)python -m benchmarks.naive --run $(CONFIG) --data $(DATA)
 	$(RUN)python -m benchmarks.object_stage --run $(CONFIG) --data $(DATA)
 	$(RUN)python -m benchmarks.scaling
-	$(RUN)python -m benchmarks.viewer --run $(CONFIG) --data $(DATA)
+	$(RUN)python -m benchmarks.viewer --run $(CONFIG)
 	$(RUN)python -m benchmarks.startup
 	$(RUN)python -m benchmarks.performance
 

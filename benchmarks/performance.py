@@ -119,14 +119,13 @@ def scaling(facts: dict) -> list[str]:
 
 
 def viewer(facts: dict) -> list[str]:
-    """Waiting times from a change to the pictures that show it."""
-    width, height = facts["pixels"]
+    """Waiting times from an action to the pictures that show it."""
+    size = facts["still picture"]
     text = ["## Waiting times in the viewer", ""]
-    text += [f"Seconds, with {facts['objects']} objects and pictures of {width} x {height} pixels. {about(facts)}", ""]
-    text += head("change", "first in a view: seen", "sharp", "seen: median", "worst", "sharp: median", "worst")
+    text += [f"Seconds over the viewer's connection, pictures of {size} x {size * 3 // 4} pixels. {about(facts)}", ""]
+    text += head("action", "first changed picture: median", "worst", "sharp: median", "worst")
     for name, row in facts["seconds"].items():
-        numbers = [row["first"][kind] for kind in ("seen", "sharp")]
-        numbers += [row[kind][which] for kind in ("seen", "sharp") for which in ("median", "worst")]
+        numbers = [row[kind][which] for kind in ("first", "sharp") for which in ("median", "worst")]
         text.append(line(name, *(f"{number:.2f}" for number in numbers)))
     return [*text, ""]
 

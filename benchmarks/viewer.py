@@ -1,167 +1,174 @@
-"""A person's waiting time in the viewer: from a change to the first picture that shows it, and to the sharp one.
+"""What somebody with a browser waits for: from a click or a turn of the camera to the pictures that come over the wire.
 
-    python -m benchmarks.viewer --run outputs/demo/runs/table/disconerf-small/TIME/config.yml --data examples/table
+    python -m benchmarks.viewer --run outputs/demo/runs/table/disconerf-small/TIME/config.yml
 
-A held-out view is looked at, and each change is made with every object. The viewer asks for a coarse picture after
-each change, and then for a sharp one, and so does this; where a sharp one is at hand for the coarse one, or a preview,
-that is what it gets. A sharp one that takes long is shown while it becomes sharp. The first picture is timed in every
-held-out view: it, and the first of each kind of change, is what a camera that moved waits for; changes are then
-answered from what is kept.
+The viewer of a run is opened as `ns-viewer` opens it, and a client that shows nothing connects to it. Each action is
+sent as a page sends it. The first picture is the first one that differs from the picture before; the last one is
+sharp. What is left out is the time in which a browser unpacks and shows a picture.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import torch
 import tyro
-from nerfstudio.cameras.cameras import Cameras
+import viser
+import websockets.exceptions
+from nerfstudio.configs.base_config import ViewerConfig
+from nerfstudio.viewer.viewer import Viewer
+from websockets.sync.client import connect
 
-from benchmarks.clock import timed
-from benchmarks.runs import load
 from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.files import write_whole
-from disconerf_ns.pipeline import DiscoNerfPipeline
-from disconerf_ns.scene.edit import Edit
-from disconerf_ns.viewer.editor import Editor
-from disconerf_ns.viewer.pictures import Pictures
+from disconerf_ns.runs import load_pipeline
+
+QUIET = 2.5
+"""Seconds without a picture after which the last one was sharp."""
+PATIENCE = 60.0
+"""Seconds, at most, until all objects have their small pictures, which are made before anything is timed."""
+ASPECT = 4 / 3
+ACTIONS = ("select", "hide", "undo", "only", "undo", "recolour", "undo")
+"""What is done with each object, in this order; "undo" is timed as one."""
 
 
 @dataclass
-class Wait:
-    """Time changes in the viewer."""
+class Waiting:
+    """Time actions in the viewer over its connection."""
 
     run: Path
     """config.yml of a disconerf run."""
-    data: Path
-    """Its dataset."""
-    width: int = 256
-    """Width of the picture in pixels."""
-    coarse: int = 40
-    """Width of the coarse picture that the viewer asks for after each change."""
-    view: int = 0
-    """Held-out view that is looked at."""
-    threads: int = 1
+    threads: int = 2
     """Threads on the CPU."""
+    objects: int = 6
+    """Objects that are changed, the largest first."""
     output: Path = Path("benchmarks/results/viewer.json")
     """File of the figures."""
 
 
-class Waited(NamedTuple):
-    """Seconds from a change to a picture."""
+class Shown(NamedTuple):
+    """A picture that came."""
 
-    seen: float
-    """The first that shows the change."""
-    rows: int
-    """Height of that in pixels."""
-    partly: float
-    """The first that is sharp somewhere."""
-    sharp: float
-    """The one that shows it as it is."""
+    when: float
+    content: str
 
 
-class Person:
-    """Somebody who looks at one view and changes objects."""
+class Page:
+    """A client of the viewer that remembers when pictures came."""
 
-    def __init__(self, pipeline: DiscoNerfPipeline, wait: Wait):
-        self.current, self.client = pipeline.model.current, Thread()
-        self.editor, self.sent = Editor(self.current), []
-        self.pictures = Pictures(
-            self.current,
-            fail,
-            selected=lambda _: frozenset(self.editor.selected),
-            send=lambda _, outputs: self.sent.append(time.perf_counter()),
-        )
-        self.cameras, self._wait = pipeline.datamanager.eval_dataset.cameras.to(pipeline.device), wait
-        self.look(wait.view)
+    def __init__(self, server: viser.ViserServer):
+        self.connection = connect(f"ws://127.0.0.1:{server.get_port()}", max_size=None, compression=None)
+        self.pictures: list[Shown] = []
+        self.elements: dict[str, str] = {}
+        """Ids of the panel's elements by their labels."""
+        threading.Thread(target=self._watch, daemon=True).start()
 
-    def look(self, view: int) -> None:
-        """Move the camera to a held-out view."""
-        camera = self.cameras[view : view + 1]
-        self.sharp, self.coarse = resized(camera, self._wait.width), resized(camera, self._wait.coarse)
+    def _watch(self) -> None:
+        with suppress(websockets.exceptions.ConnectionClosed, OSError):
+            for content in self.connection:
+                now = time.monotonic()
+                for message in msgspec.msgpack.decode(content):
+                    if message["type"] == "BackgroundImageMessage":
+                        self.pictures.append(Shown(now, hashlib.sha256(message["rgb_bytes"]).hexdigest()))
+                    elif message["type"].startswith("GuiAdd") and "label" in message:
+                        self.elements[message["label"]] = message["id"]
+                    elif message["type"] == "GuiUpdateMessage" and "label" in message["updates"]:
+                        self.elements[message["updates"]["label"]] = message["id"]
 
-    def forget(self) -> None:
-        """Look at the same picture without any change."""
-        self.current.replace(lambda scene: scene.with_edit(Edit()))
-        self.editor.selected = ()
+    def look(self, angle: float) -> None:
+        """Look at the scene's middle from an angle about the vertical, in radians."""
+        position = [12 * math.cos(angle), 12 * math.sin(angle), 6.0]
+        self.connection.send(msgspec.msgpack.encode({
+            "type": "ViewerCameraMessage", "wxyz": wxyz_of(np.array(position)), "position": position, "fov": 0.7,
+            "aspect": ASPECT, "look_at": [0.0, 0.0, 0.0], "up_direction": [0.0, 0.0, 1.0],
+        }))  # fmt: skip
 
-    def wait(self, output: str, change: Callable, *arguments: object) -> Waited:
-        """Make a change and draw an output, coarse and sharp."""
-        self.sent.clear()
-        start = time.perf_counter()
-        with timed() as seen:
-            self.editor.ask(change, *arguments)
-            self.editor.drain()
-            coarse = self.pictures.show(self.client, self.coarse, [output])
-        with timed() as sharp:
-            self.pictures.show(self.client, self.sharp, [output])
-        partly = self.sent[0] - start if self.sent else seen.seconds + sharp.seconds
-        return Waited(seen.seconds, len(coarse[output]), partly, seen.seconds + sharp.seconds)
+    def sends(self, label: str, value: Any = True) -> None:
+        """Press a button, or change a field."""
+        update = {"type": "GuiUpdateMessage", "id": self.elements[label], "updates": {"value": value}}
+        self.connection.send(msgspec.msgpack.encode(update))
 
 
-def fail(sentence: str) -> None:
-    """A picture that could not be drawn ends the benchmark."""
-    raise RuntimeError(sentence)
+def wxyz_of(position: np.ndarray) -> list[float]:
+    """Rotation of a camera (OpenCV) that looks at the origin, z being up."""
+    from scipy.spatial.transform import Rotation
+
+    ahead = -position / np.linalg.norm(position)
+    right = np.cross(ahead, [0.0, 0.0, 1.0])
+    right /= np.linalg.norm(right)
+    x, y, z, w = Rotation.from_matrix(np.stack([right, np.cross(ahead, right), ahead], 1)).as_quat().tolist()
+    return [w, x, y, z]
 
 
-def resized(camera: Cameras, width: int) -> Cameras:
-    """The same view as a picture of another width."""
-    scale = width / float(camera.width)
-    return Cameras(
-        camera.camera_to_worlds, camera.fx * scale, camera.fy * scale,
-        camera.cx * scale, camera.cy * scale, width, round(float(camera.height) * scale),
-    )  # fmt: skip
+def wait(page: Page, action: Callable[..., None], *arguments: Any) -> dict[str, float]:
+    """Seconds from an action to the first changed picture and to the last one."""
+    before, seen, start = page.pictures[-1].content if page.pictures else "", len(page.pictures), time.monotonic()
+    action(*arguments)
+    while time.monotonic() - (page.pictures[-1].when if len(page.pictures) > seen else start + 10) < QUIET:
+        time.sleep(0.01)
+    different, last = [], before
+    for shown in page.pictures[seen:]:
+        if shown.content != last:
+            different.append(shown.when - start)
+        last = shown.content
+    return {"first": different[0], "sharp": different[-1], "pictures": len(different)}
 
 
-def session(person: Person, id: int) -> dict[str, Waited]:
-    """One person's changes to an object, in the order in which they would come."""
-    editor, red = person.editor, (0.8, 0.1, 0.1)
-    person.forget()
-    return {
-        "select": person.wait("rgb", editor.select, [id]),
-        "objects over the scene": person.wait("objects_overlay", lambda: None),
-        "hide": person.wait("edited", editor.toggle),
-        "show again": person.wait("edited", editor.toggle),
-        "recolour": person.wait("edited", editor.recolor, red),
-        "recolour, dragged": person.wait("edited", editor.recolor, red[::-1]),
-        "undo": person.wait("edited", editor.undo),
-        "only": person.wait("edited", editor.isolate),
-        "all": person.wait("edited", editor.show_all),
-        "rename": person.wait("edited", editor.rename, "a name"),
-        "confidence": person.wait("confidence", lambda: None),
-    }
+def open_viewer(run: Path) -> Viewer:
+    """The viewer of a run."""
+    pipeline = load_pipeline(run)
+    viewer = Viewer(ViewerConfig(websocket_host="127.0.0.1"), run.parent / "viewer.log", run.parent, pipeline)
+    viewer.init_scene(pipeline.datamanager.train_dataset, "completed")
+    return viewer
 
 
-def main(wait: Wait) -> None:
-    torch.set_num_threads(wait.threads)
-    person = Person(load(wait.run, wait.data), wait)
-    ids = [each.id for each in person.current.value.objects]
-    looks = []
-    for view in sorted(range(len(person.cameras)), key=lambda view: view == wait.view):
-        person.look(view)
-        looks.append(person.wait("rgb", lambda: None))
-    first = {"first picture": looks[0], **session(person, ids[0])}
-    sessions = [{"first picture": look} for look in looks] + [session(person, id) for id in ids]
-    figures = {}
-    for name in first:
-        waited = Waited(*np.array([waits[name] for waits in sessions if name in waits]).T)
-        figures[name] = {"first": first[name]._asdict()} | {
-            kind: {"median": float(np.median(of)), "worst": float(of.max())}
-            for kind, of in (("seen", waited.seen), ("partly", waited.partly), ("sharp", waited.sharp))
+def main(waiting: Waiting) -> None:
+    torch.set_num_threads(waiting.threads)
+    viewer = open_viewer(waiting.run)
+    page, scene = Page(viewer.viser_server), viewer.pipeline.model.current.value
+    page.look(0.3)
+    start = time.monotonic()
+    while not page.pictures or scene.objects[0].name not in page.elements:
+        time.sleep(0.05)
+    thumbnails = viewer.pipeline.object_control.thumbnails
+    while not all(map(thumbnails.of, scene.objects)) and time.monotonic() < start + PATIENCE:
+        time.sleep(0.1)
+    waits: dict[str, list[dict[str, float]]] = {}
+    for number, each in enumerate(scene.objects[: waiting.objects]):
+        waits.setdefault("new camera", []).append(wait(page, page.look, 0.3 + 0.7 * number))
+        page.sends("Show", "the scene")
+        time.sleep(QUIET)
+        for name in ACTIONS:
+            label, value = {"select": (each.label, True), "recolour": ("Colour", [200, 30, 30])}.get(name, (name, True))
+            waits.setdefault(name, []).append(wait(page, page.sends, label, value))
+            print(each.name, name, waits[name][-1], flush=True)
+    figures = {
+        name: {
+            kind: {"median": float(np.median([one[kind] for one in each])), "worst": max(one[kind] for one in each)}
+            for kind in ("first", "sharp")
         }
-        figures[name]["least rows"] = int(waited.rows.min())
-        print(f"{name:24s}{json.dumps(figures[name])}")
-    content = {"machine": machine(), "versions": versions(), "threads": wait.threads, "objects": len(ids),
-               "pixels": [int(person.sharp.width), int(person.sharp.height)], "seconds": figures}  # fmt: skip
-    write_whole(wait.output, json.dumps(content, indent=2))
+        for name, each in waits.items()
+    }
+    content = {
+        "machine": machine(), "versions": versions(), "threads": waiting.threads, "objects": waiting.objects,
+        "still picture": viewer.control_panel.max_res, "seconds": figures,
+    }  # fmt: skip
+    write_whole(waiting.output, json.dumps(content, indent=2))
+    print(json.dumps(figures, indent=2))
+    viewer.pipeline.object_control.close()
+    viewer.viser_server.stop()
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Wait))
+    main(tyro.cli(Waiting))
