@@ -39,22 +39,6 @@ def directions(azimuths: Float[Tensor, "cameras"], elevation: float) -> Float[Te
     return torch.stack([azimuths.cos() * math.cos(elevation), azimuths.sin() * math.cos(elevation), height], -1)
 
 
-def circle(centre: Float[Tensor, "3"], start: Float[Tensor, "3"], frames: int, size: int, fov: float) -> Cameras:
-    """Cameras on a circle about the vertical through a point, all looking at it.
-
-    Args:
-        centre: what they look at, in scene coordinates, z up.
-        start: where the first camera is.
-        frames: number of cameras.
-        size: side of the square pictures in pixels.
-        fov: their angle of view in radians.
-    """
-    away = start - centre
-    elevation = math.asin(float((away[2] / away.norm()).clamp(-0.999, 0.999)))
-    azimuths = torch.atan2(away[1], away[0]) + torch.arange(frames) / frames * 2 * math.pi
-    return square(look_at(centre + away.norm() * directions(azimuths, elevation), centre), size, fov)
-
-
 def hull(points: Float[Tensor, "n 3"]) -> Float[Tensor, "corners 3"]:
     """The corners of the convex hull of points, which lie as far out in every picture as the points do."""
     points = points.cpu()

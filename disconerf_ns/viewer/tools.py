@@ -86,13 +86,6 @@ class Toolbar:
             button.update(tool.html, tool.label)
             button.handle.disabled = not tool.useful()
 
-    def press(self, label: str) -> None:
-        """Do what a click on a button does."""
-        button = next(button for tool, button in self._buttons if tool.label == label)
-        if not button.handle.disabled:
-            for clicked in button.handle._impl.update_cb:
-                clicked(viser.GuiEvent(None, None, button.handle))
-
 
 def add_key(gui: Any, tool: Tool, ask: Callable[[Callable[[], None]], None]) -> None:
     """Let a key do what a tool does, where viser knows keys."""
