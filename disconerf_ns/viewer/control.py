@@ -80,7 +80,8 @@ class ObjectControl(ViewerControl):
         style = f"<style>{STYLE.read_text()}</style>"
         self._tab = add_first_tab(self.viser_server, "Objects", ICON + style)
         self.opened = True
-        self.editor.listeners += [self.refresh, lambda: nerfstudio_viewer.redraw(viewer, self.pictures.drawing)]
+        self.editor.listeners += [self.refresh, self._redraw]
+        self._looks: object = None
         nerfstudio_viewer.draw_lines_sharp(viewer)
         if self.current.value.trained.radiance.device.type == "cpu":
             nerfstudio_viewer.set_still_resolution(viewer, CPU_RESOLUTION)
@@ -194,6 +195,13 @@ class ObjectControl(ViewerControl):
             seat.refresh(self.progress.standing, self.drawn)
 
     # ---------------------------------------------------------------- what is drawn
+
+    def _redraw(self) -> None:
+        """Draw everybody's picture anew if the scene or a selection is another one: it costs a coarse picture first."""
+        before = self._looks
+        self._looks = self.current.value, {client: seat.selection.ids for client, seat in list(self.seats.items())}
+        if self._looks != before:
+            nerfstudio_viewer.redraw(self.viewer, self.pictures.drawing)
 
     @property
     def drawn(self) -> str:

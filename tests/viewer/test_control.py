@@ -17,6 +17,7 @@ from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO as SCALE
 from scene import BALLS
 from viewer_presses import chooses, containers, elements_of, presses, uses, wait_for
 
+from disconerf_ns.compat import viewer as nerfstudio_viewer
 from disconerf_ns.compat.viewer import redraw, show_finished
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.similarity import Similarity
@@ -402,6 +403,21 @@ def test_only_who_draws_is_interrupted(viewer) -> None:
         drawing.discard(busy)
         del viewer.render_statemachines[-1], viewer.render_statemachines[-2]
     assert (idle.interrupt_render_flag, busy.interrupt_render_flag) == (False, True)
+
+
+def test_pictures_are_drawn_anew_only_where_they_look_different(viewer, seat, monkeypatch) -> None:
+    """Each small picture of an object that came made all clients' pictures coarse for a moment."""
+    redrawn: list[object] = []
+    monkeypatch.setattr(nerfstudio_viewer, "redraw", lambda *_: redrawn.append(seat.selection.ids))
+    first = seat.editor.scene.objects[0].id
+    seat.editor.ask(lambda: None)
+    seat.editor.drain()
+    assert redrawn == []
+    chooses(seat, first)
+    uses(seat, "hide")
+    assert redrawn == [(first,)] * 2
+    presses(seat, seat.panel.order, "name")
+    assert len(redrawn) == 2
 
 
 def test_objects_that_training_discovers_are_shown_by_the_editor(viewer, seat, monkeypatch) -> None:
