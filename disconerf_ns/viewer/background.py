@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Thread
+from threading import Lock, Thread
 
 import torch
+
+_setting = Lock()
 
 
 def in_background(work: Callable[[], None], name: str) -> Thread:
@@ -29,8 +31,9 @@ def with_one_core() -> None:
     torch's number of threads is that of the thread that sets it, and of all that begin later; another thread sets that
     back.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    back = Thread(target=torch.set_num_threads, args=(threads,))
-    back.start()
-    back.join()
+    with _setting:  # threads that begin together would take the one's 1 for the number that is to be set back
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        back = Thread(target=torch.set_num_threads, args=(threads,))
+        back.start()
+        back.join()

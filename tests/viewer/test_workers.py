@@ -7,6 +7,7 @@ import time
 from contextlib import closing
 
 import pytest
+import torch
 from viewer_presses import wait_for
 
 from disconerf_ns.model import DiscoNerfModel
@@ -77,3 +78,19 @@ def test_an_error_of_a_work_is_raised_and_ends_the_turn(radiance) -> None:
     with pytest.raises(ZeroDivisionError):
         list(Workers(2).done(radiance, [fail, lambda: None]))
     wait_for(a_turn(radiance).is_set)
+
+
+def test_workers_that_begin_together_leave_torch_s_threads_to_others(radiance) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        gathered, counts = threading.Barrier(6, timeout=10), []
+        works = [lambda: (gathered.wait(), counts.append(torch.get_num_threads()))] * 6
+        assert len(list(Workers(6).done(radiance, works))) == 6
+        assert counts == [1] * 6
+        later = threading.Thread(target=lambda: counts.append(torch.get_num_threads()))
+        later.start()
+        later.join()
+        assert counts[-1] == torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
