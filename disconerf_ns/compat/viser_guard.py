@@ -96,13 +96,17 @@ async def _consume(websocket: Any, handle: Callable[[Any], None], message_class:
 
 
 def is_sound(message: Any) -> bool:
-    """Whether all numbers of a message are finite, and a camera could have taken a picture."""
+    """Whether all numbers of a message are finite, and a camera could have taken a picture, handles have a turn."""
     if isinstance(message, _messages.ViewerCameraMessage):
         shapes = [len(vector) for vector in (message.wxyz, message.position, message.look_at, message.up_direction)]
         if shapes != [4, 3, 3, 3] or math.hypot(*message.wxyz) < 1e-3:
             return False
         if not (FOVS[0] <= message.fov <= FOVS[1] and ASPECTS[0] <= aspect_of(message) <= ASPECTS[1]):
             return False
+    if isinstance(message, _messages.TransformControlsUpdateMessage) and (
+        [len(message.wxyz), len(message.position)] != [4, 3] or math.hypot(*message.wxyz) < 1e-3
+    ):
+        return False
     return all(_is_bounded(value) for value in vars(message).values())
 
 

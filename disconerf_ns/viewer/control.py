@@ -131,6 +131,8 @@ class ObjectControl(ViewerControl):
         self._hide_cameras()
         look_as(client, self.photographs()[0:1])
         self.seats[client.client_id] = Seat(client, self._tab, self)
+        if client.client_id not in self.viser_server.get_clients():  # it left meanwhile
+            self._leave(client)
 
     def _hide_cameras(self) -> None:
         """Hide where the photographs were taken, once; people may show it."""

@@ -186,7 +186,8 @@ class Pictures:
         tiles, seen = kept.picture, time.monotonic()
         canvas = None if coarse is None else painted(coarse, tiles, needed, drawn, bool(selected))
         ordered = tiles.nearest_first(focus(coarse, tiles.shape, selected))
-        self.sharpening(client, 0.0)
+        with uninterrupted():
+            self.sharpening(client, 0.0)
         first, *others = ordered
         draw(needed, first[1])  # and with it what all tiles need
         works = [partial(draw, needed, frame) for _, frame in others]
@@ -198,10 +199,11 @@ class Pictures:
                 if number < len(ordered) and time.monotonic() > seen + PAUSE:
                     with uninterrupted():
                         self.send(client, computed(canvas, selected, drawn))
-                    self.sharpening(client, number / len(ordered))
+                        self.sharpening(client, number / len(ordered))
                     seen = time.monotonic()
         kept.picture = whole = tiles.joined()
-        self.sharpening(client, 1.0)
+        with uninterrupted():
+            self.sharpening(client, 1.0)
         return whole
 
 

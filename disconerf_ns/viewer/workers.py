@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from threading import Event
 
@@ -13,6 +13,8 @@ from disconerf_ns.rendering.covered import covered
 from disconerf_ns.scene.radiance import RadianceField
 from disconerf_ns.viewer.background import with_one_core
 
+POLL = 0.05
+"""Seconds after which the one who waits can be interrupted."""
 MOST = 8
 """Tiles that are computed at once, at most."""
 
@@ -47,11 +49,17 @@ class Workers:
                     work()
 
         with radiance.still():
-            numbers = {self._pool.submit(do, work): number for number, work in enumerate(works)}
+            numbers: dict[Future[None], int] = {}
             try:
-                for future in as_completed(numbers):
-                    future.result()
-                    yield numbers[future]
+                with uninterrupted():  # an interruption would leave locks of the futures held
+                    numbers |= {self._pool.submit(do, work): number for number, work in enumerate(works)}
+                pending = set(numbers)
+                while pending:
+                    with uninterrupted():
+                        finished, pending = wait(pending, POLL, FIRST_COMPLETED)
+                        for future in finished:
+                            future.result()
+                    yield from sorted(map(numbers.__getitem__, finished))
             finally:
                 with uninterrupted():
                     enough.set()

@@ -140,6 +140,13 @@ def test_an_error_among_messages_that_belong_together_silences_nobody(server: vi
             pass
 
 
+@pytest.mark.parametrize(("wxyz", "sound"), [((1.0, 0, 0, 0), True), ((0.0, 0, 0, 0), False), ((1.0, 0, 0), False)])
+def test_handles_that_have_no_turn_are_not_heard(wxyz: tuple[float, ...], sound: bool) -> None:
+    """The place that they stood for was no number, and got into everybody's edit."""
+    message = viser_guard._messages.TransformControlsUpdateMessage("/objects/gizmo", wxyz, (0.0, 0.0, 0.0))
+    assert viser_guard.is_sound(message) is sound
+
+
 def test_a_flood_waits_in_its_connection_and_keeps_its_order() -> None:
     """200 messages at 1000 a second take 0.2 s; the first of them are not held up."""
     messages, handed = [CAMERA | {"fov": 1 + number / 1000} for number in range(200)], []
