@@ -148,9 +148,7 @@ class Scene:
             raise UserError(f"render: {camera.size} cameras were given; pass one, such as cameras[0].")
         camera = camera.reshape((1,))
         name = output if output in output_table(self.arranged) else self.find(output).name
-        rays = camera.to(self.run.device).generate_rays(0, keep_shape=True)
-        frame = Frame(self.arranged, rays.flatten(), tuple(rays.origins.shape[:2]))
-        return frame_outputs(frame)[name].cpu()
+        return frame_outputs(Frame.seen_by(self.arranged, camera))[name].cpu()
 
     def cutout(self, name: str, camera: Cameras) -> Float[Tensor, "height width 4"]:
         """One object with transparency: RGBA in [0, 1], colours without the background's.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from disconerf_ns.kernels.choice import choose, compositor, grid_class
 
 LANES = 16
-"""Columns from which on torch takes several numbers of a row at once in a softmax on a CPU."""
+"""Torch computes the softmax of rows with fewer columns one number at a time on a CPU."""
 
 
 @dataclass

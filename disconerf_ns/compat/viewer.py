@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from nerfstudio.configs.base_config import ViewerConfig
@@ -61,6 +62,17 @@ def send_meanwhile(drawing: threading.Thread, outputs: dict[str, Any]) -> None:
     """Show a client a picture that is not sharp everywhere yet."""
     if isinstance(drawing, RenderStateMachine):
         drawing._send_output_to_viewer(outputs, static_render=False)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let nerfstudio, which interrupts between any two lines of Python, interrupt none of those in the block."""
+    trace = sys.gettrace()
+    sys.settrace(None)
+    try:
+        yield
+    finally:
+        sys.settrace(trace)
 
 
 def displayed_outputs(client: RenderStateMachine) -> list[str]:

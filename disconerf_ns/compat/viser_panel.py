@@ -1,4 +1,4 @@
-"""What viser's panel can show and viser has no functions for: a first tab, HTML in a button, one person's elements."""
+"""Parts of viser's panel that viser has no functions for: a first tab, HTML in a button, elements of one client."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ class HtmlButton:
         order: places it among its siblings.
     """
 
-    def __init__(self, gui: viser.GuiApi, html: str, label: str, order: float | None = None, disabled: bool = False):
-        self.handle = gui.add_button(label, order=order, disabled=disabled)
+    def __init__(self, gui: viser.GuiApi, html: str, label: str, order: float | None = None):
+        self.handle = gui.add_button(label, order=order)
         self.html, self.label, self._gui = "", label, gui
         self.update(html, label)
 

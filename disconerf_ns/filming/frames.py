@@ -84,8 +84,7 @@ def straight(rgb: Float[Tensor, "*n 3"], alpha: Float[Tensor, "*n 1"], clean: bo
 
 def scene_picture(scene: ArrangedScene, camera: Cameras) -> Float[np.ndarray, "height width 3"]:
     """The edited scene as one camera sees it, RGB in [0, 1]."""
-    rays = camera.to(scene.trained.radiance.device).generate_rays(0, keep_shape=True)
-    frame = Frame(scene, rays.flatten(), tuple(rays.origins.shape[:2]))
+    frame = Frame.seen_by(scene, camera)
     return frame.image(frame.edited()).cpu().numpy()
 
 

@@ -42,9 +42,7 @@ class Layers:
 
 def layers_of(scene: ArrangedScene, camera: Cameras) -> Layers:
     """What one camera, n = 1, sees of the edited scene."""
-    on_black = scene.with_options(background=0.0)
-    rays = camera.to(scene.trained.radiance.device).generate_rays(0, keep_shape=True)
-    frame = Frame(on_black, rays.flatten(), tuple(rays.origins.shape[:2]))
+    frame = Frame.seen_by(scene.with_options(background=0.0), camera)
     alpha = frame.edited_opacity()
     picture = torch.cat([unmixed(frame.edited(), alpha, 0.0), alpha], -1)
     numbers = torch.zeros(scene.ids + len(scene.guests) + 1, dtype=torch.long, device=alpha.device)

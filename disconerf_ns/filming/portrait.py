@@ -25,13 +25,13 @@ from disconerf_ns.scene.occupancy import Occupancy
 from disconerf_ns.scene.solid import Solid, without_crumbs
 
 CAMERAS, POINTS = 32, 12
-"""Photographs, at most, of which the one that sees an object best is looked for, and points that they are asked for."""
+"""At most so many photographs are compared to find the one that sees an object best, by so many of its points."""
 FIRST = 24
 """Side, in pixels, of the picture that tells where in the next one the object is."""
 FILLS = 0.94
 """Fraction of the picture that the object fills."""
 FAINT, BODY = 0.1, 0.5
-"""Alpha up to which a pixel shows nothing, and from which on it tells where the object is."""
+"""A pixel below the first alpha shows nothing; pixels above the second one tell where the object is."""
 LOOKED_AT, COARSE = 8, 16
 """Photographs in which a piece of what surrounds them is looked for, and the side, in pixels, of pictures of them."""
 
@@ -75,10 +75,10 @@ def piece(scene: ArrangedScene, each: SceneObject, cameras: Cameras, size: int) 
     """
     some, scene = spread(cameras, LOOKED_AT), scene.with_edit(replace(scene.edit, hidden=frozenset(), places={}))
     wholes = [middle(some[number : number + 1], COARSE) for number in range(len(some))]
-    labels = torch.stack([frame_of(scene, whole).labels().id.view(COARSE, COARSE) for whole in wholes])
+    labels = torch.stack([Frame.seen_by(scene, whole).labels().id.view(COARSE, COARSE) for whole in wholes])
     shares = avg_pool2d((labels == each.id).float(), COARSE // 2, stride=1)
     best, row, column = np.unravel_index(int(shares.argmax()), shares.shape)
-    frame = frame_of(scene, cropped(wholes[best], float(column), float(row), COARSE / 2, size))
+    frame = Frame.seen_by(scene, cropped(wholes[best], float(column), float(row), COARSE / 2, size))
     rgb = frame.image(frame.edited()).cpu().numpy()
     return np.concatenate([rgb, np.ones_like(rgb[..., :1])], -1)
 
@@ -94,12 +94,6 @@ def middle(camera: Cameras, size: int) -> Cameras:
 def spread(cameras: Cameras, count: int) -> Cameras:
     """At most `count` of some cameras, spread evenly over them."""
     return evenly(cameras, min(count, len(cameras)))
-
-
-def frame_of(scene: ArrangedScene, camera: Cameras) -> Frame:
-    """What one camera, n = 1, sees of a scene."""
-    rays = camera.to(scene.trained.radiance.device).generate_rays(0, keep_shape=True)
-    return Frame(scene, rays.flatten(), tuple(rays.origins.shape[:2]))
 
 
 def middles(voxels: Occupancy) -> tuple[Float[Tensor, "n 3"], float]:

@@ -37,7 +37,7 @@ class PlacedSamples(NamedTuple):
         return PlacedSamples(self.rays[index], samples, self.density[index], self.rgb[index])
 
     def among(self, rays: Int[Tensor, "some"]) -> PlacedSamples:
-        """What some of all rays meet, by index and in their order."""
+        """The samples of some of the rays, which are given by index; the rays are numbered anew in their order."""
         rays = rays.to(self.rays.device)
         place = torch.full((int(torch.cat([rays, self.rays]).max()) + 1,), -1, device=rays.device)
         place[rays] = torch.arange(len(rays), device=rays.device)

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
+from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.scene_box import OrientedBox
 from torch import Tensor
 
 from disconerf_ns.rendering import rays as tracing
@@ -89,6 +91,14 @@ class Frame:
         self.strategy = strategy or Exact()
         self._kept: MutableMapping[str, tuple[Any, Any]] = {}
         self._preview: Frame | None = None
+
+    @classmethod
+    def seen_by(
+        cls, scene: ArrangedScene, camera: Cameras, keep: bool = False, obb_box: OrientedBox | None = None
+    ) -> Frame:
+        """The frame of one camera, n = 1, of the part of the scene in a box where there is one."""
+        rays = camera.to(scene.trained.radiance.device).generate_rays(0, keep_shape=True, obb_box=obb_box)
+        return cls(scene, rays.flatten(), tuple(rays.origins.shape[:2]), keep)
 
     def under(self, scene: ArrangedScene) -> Frame:
         """The same camera's frame of another arranged scene; what is still valid there is taken over."""
@@ -343,7 +353,7 @@ class Frame:
 
 
 class _Settled(NamedTuple):
-    """What samples that rays meet under an edit depend on."""
+    """The key of samples that rays meet under an edit."""
 
     ownership: Hashable
     hidden: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""What a frame keeps of its rays, for some of the rays, and of several frames together."""
+"""Results of a frame's rays, divided among parts of the rays and joined again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def select_rays(kept: Any, rays: Int[Tensor, "some"]) -> Any:
 
 
 def together(parts: Sequence[Any], counts: Sequence[int]) -> Any:
-    """Results of the same kind as one, the rays of each part after those of the one before.
+    """Join results of the same kind; the rays of each part follow those of the part before.
 
     Args:
         parts: results as `select_rays` takes them.

@@ -59,7 +59,7 @@ class ObjectControl(ViewerControl):
         self.current, self.photographs, self._edit_file = current, photographs, edit_file
         self.progress = Progress()
         self.seats: dict[int, Seat] = {}
-        """Those who look, by their client's id."""
+        """Seats by the ids of their clients."""
         self.loaded_step = 0
         """Step of the checkpoint that was loaded."""
         self.opened = False

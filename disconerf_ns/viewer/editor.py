@@ -33,10 +33,10 @@ Tell = Callable[[str], None]
 
 
 class _Wish(NamedTuple):
-    """What somebody asked for."""
+    """A change that a person asked for."""
 
     what: Hashable
-    """What it is about; None if later wishes about the same do not take its place."""
+    """Later wishes about the same thing take its place; None if none may."""
     make: Callable[[], None]
     tell: Tell
     """Tells the one who asked why it cannot be made."""

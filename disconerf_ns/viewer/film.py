@@ -107,7 +107,10 @@ class Filming:
         return self._cancelled is not None
 
     def cancel(self) -> None:
-        """Stop the film, if there is one, before its next frame: none of its callbacks is called, no file is left."""
+        """Stop the film, if there is one, before its next frame.
+
+        Neither `done` nor `failed` is called, and no file is left; `progress` may be called for the frame being drawn.
+        """
         if self._cancelled is not None:
             self._cancelled.set()
             self._cancelled = None
@@ -132,7 +135,7 @@ class Filming:
                 photograph that sees the object best.
             progress: called after each frame with the fraction that is done, in (0, 1].
             done: called with the film's file.
-            failed: called with a sentence. All three are called by the thread that films.
+            failed: called with a sentence. The thread that films calls all three.
         Raises:
             UserError: a film is being made, there is no such object, or the folder cannot be written.
         """

@@ -82,7 +82,7 @@ class Panel:
         self.editor = editor = selection.editor
         self.boxes = Boxes(client.scene)
         self.gizmo = Gizmo(client.scene, lambda: actions.ask(self._follow_handles, what="handles"))
-        gui, options = client.gui, editor.scene.options
+        gui = client.gui
         self.head = Head(gui, tab)
         with tab:
             self.shown = gui.add_dropdown("Show", tuple(SHOWN), hint="What is drawn; the tab Control has all outputs")
@@ -94,64 +94,75 @@ class Panel:
             )
             folder = gui.add_folder("Objects")
             self.rows = Rows(gui, folder, self.select, self._toggle, lambda part: actions.ask(selection.enter, part))
-            with gui.add_folder("Selection"):
-                some = lambda: bool(selection.ids)  # noqa: E731
-                move = Tool("move", "Show handles that move and turn the selected object, and numbers for them",
-                            self._move, some, is_on=lambda: self.gizmo.on)  # fmt: skip
-                fly = Tool("fly to", "Move the camera to the selection", actions.fly, some)
-                tools = (*edit_tools(selection), move, fly, *history_tools(selection))
-                self.tools = Toolbar(gui, tools, actions.ask)
-                self.name = gui.add_text("Name", "", hint="Name of the selected object; it also names its outputs")
-                self.color = gui.add_rgb("Colour", (128, 128, 128), hint="Colour of the selected objects")
-                self.size = gui.add_slider(
-                    "Size", 0.1, 4.0, 0.05, 1.0, visible=False, hint="Size, as a multiple of its own"
-                )
-                self.middle = gui.add_vector3(
-                    "Middle", (0.0, 0.0, 0.0), step=0.01, visible=False,
-                    hint="Middle of the object in the scene: x, y and z, which is up",
-                )  # fmt: skip
-                self.turns = gui.add_vector3(
-                    "Turns", (0.0, 0.0, 0.0), step=1.0, visible=False,
-                    hint="Turns about x, y and z in degrees, in this order",
-                )  # fmt: skip
-            self.film = FilmFields(gui, actions.ask, actions.film, actions.cancel_film, some)
-            with gui.add_folder("More", expand_by_default=False):
-                self.order = gui.add_dropdown("Sort by", tuple(ORDERS), hint="Sort the list now; new objects come last")
-                self.several = gui.add_checkbox("Add to it", False, hint="Clicks select objects besides those selected")
-                self.in_3d = gui.add_dropdown("Boxes", tuple(each.value for each in Which),
-                                              hint="Boxes and names in the 3D scene")  # fmt: skip
-                self.cameras = gui.add_checkbox(
-                    "Cameras", False, hint="Show everybody where the photographs were taken; a click looks from there"
-                )
-                self.hue = gui.add_slider(
-                    "Hue", -180.0, 180.0, 5.0, 0.0, hint="Turn the hues of the selected objects, in degrees"
-                )
-                self.extraction = gui.add_dropdown(
-                    "Extraction", ("hard", "soft"), options.extraction,
-                    hint="hard: an object is where its slot rules. soft: everywhere, by its slot's probability",
-                )  # fmt: skip
-                self.threshold = gui.add_slider(
-                    "Confidence", 0.0, 1.0, 0.05, options.min_confidence,
-                    hint="Pixels whose object is less sure than this are drawn as nobody's",
-                )  # fmt: skip
-                files = (
-                    Tool(
-                        "save edit",
-                        "Write all changes to edit.json in the run's folder",
-                        actions.save,
-                        lambda: True,
-                        wide=True,
-                    ),
-                    Tool(
-                        "load edit",
-                        "Take the changes of edit.json in the run's folder",
-                        actions.load,
-                        lambda: True,
-                        wide=True,
-                    ),
-                )
-                Toolbar(gui, files, actions.ask)
+            self._add_selection(gui)
+            self.film = FilmFields(gui, actions.ask, actions.film, actions.cancel_film, self._any_selected)
+            self._add_more(gui)
         self._connect()
+
+    def _add_selection(self, gui: viser.GuiApi) -> None:
+        """Tools for the selection, and what can be changed of it."""
+        with gui.add_folder("Selection"):
+            move = Tool("move", "Show handles that move and turn the selected object, and numbers for them",
+                        self._move, self._any_selected, is_on=lambda: self.gizmo.on)  # fmt: skip
+            fly = Tool("fly to", "Move the camera to the selection", self.actions.fly, self._any_selected)
+            tools = (*edit_tools(self.selection), move, fly, *history_tools(self.selection))
+            self.tools = Toolbar(gui, tools, self.actions.ask)
+            self.name = gui.add_text("Name", "", hint="Name of the selected object; it also names its outputs")
+            self.color = gui.add_rgb("Colour", (128, 128, 128), hint="Colour of the selected objects")
+            self.size = gui.add_slider(
+                "Size", 0.1, 4.0, 0.05, 1.0, visible=False, hint="Size, as a multiple of its own"
+            )
+            self.middle = gui.add_vector3(
+                "Middle", (0.0, 0.0, 0.0), step=0.01, visible=False,
+                hint="Middle of the object in the scene: x, y and z, which is up",
+            )  # fmt: skip
+            self.turns = gui.add_vector3(
+                "Turns", (0.0, 0.0, 0.0), step=1.0, visible=False,
+                hint="Turns about x, y and z in degrees, in this order",
+            )  # fmt: skip
+
+    def _add_more(self, gui: viser.GuiApi) -> None:
+        """What is needed now and then."""
+        options = self.editor.scene.options
+        with gui.add_folder("More", expand_by_default=False):
+            self.order = gui.add_dropdown("Sort by", tuple(ORDERS), hint="Sort the list now; new objects come last")
+            self.several = gui.add_checkbox("Add to it", False, hint="Clicks select objects besides those selected")
+            self.in_3d = gui.add_dropdown("Boxes", tuple(each.value for each in Which),
+                                          hint="Boxes and names in the 3D scene")  # fmt: skip
+            self.cameras = gui.add_checkbox(
+                "Cameras", False, hint="Show everybody where the photographs were taken; a click looks from there"
+            )
+            self.hue = gui.add_slider(
+                "Hue", -180.0, 180.0, 5.0, 0.0, hint="Turn the hues of the selected objects, in degrees"
+            )
+            self.extraction = gui.add_dropdown(
+                "Extraction", ("hard", "soft"), options.extraction,
+                hint="hard: an object is where its slot rules. soft: everywhere, by its slot's probability",
+            )  # fmt: skip
+            self.threshold = gui.add_slider(
+                "Confidence", 0.0, 1.0, 0.05, options.min_confidence,
+                hint="Pixels whose object is less sure than this are drawn as nobody's",
+            )  # fmt: skip
+            files = (
+                Tool(
+                    "save edit",
+                    "Write all changes to edit.json in the run's folder",
+                    self.actions.save,
+                    lambda: True,
+                    wide=True,
+                ),
+                Tool(
+                    "load edit",
+                    "Take the changes of edit.json in the run's folder",
+                    self.actions.load,
+                    lambda: True,
+                    wide=True,
+                ),
+            )
+            Toolbar(gui, files, self.actions.ask)
+
+    def _any_selected(self) -> bool:
+        return bool(self.selection.ids)
 
     def _connect(self) -> None:
         """A change that a program made, such as `refresh`, has no client and asks for nothing."""

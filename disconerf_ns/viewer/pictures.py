@@ -20,7 +20,7 @@ from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.utils import colormaps
 from torch import Tensor
 
-from disconerf_ns.compat.viewer import IOChangeException
+from disconerf_ns.compat.viewer import IOChangeException, uninterrupted
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.lazy_outputs import LazyOutputs
 from disconerf_ns.rendering.outputs import Needs, Output, Shown, output_table
@@ -30,7 +30,7 @@ from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.viewer.outline import among, marked
 from disconerf_ns.viewer.tiles import Canvas, Images, Tiles, resized
-from disconerf_ns.viewer.workers import Workers, uninterrupted
+from disconerf_ns.viewer.workers import Workers
 
 KEPT = 2**19
 """Most rays of a picture that is kept."""
@@ -122,7 +122,7 @@ class Pictures:
         table = {output.caption: output for output in output_table(scene).values()}
         drawn = [table.get(name, table["rgb"]) for name in names]
         if obb_box is not None:
-            images = Images(frame_of(scene, camera, obb_box=obb_box))
+            images = Images(Frame.seen_by(scene, camera, obb_box=obb_box))
         else:
             images = self._images(client, scene, selected, camera, drawn)
         outputs = computed(images, selected, drawn)
@@ -159,7 +159,7 @@ class Pictures:
                 return Images(found)
         asked = next((each for each in same if each.picture.shape == size and same_camera(each.camera, camera)), None)
         if asked is None:
-            asked = _Kept(camera, self.step, frame_of(scene, camera, keep=height * width <= KEPT))
+            asked = _Kept(camera, self.step, Frame.seen_by(scene, camera, keep=height * width <= KEPT))
             kept.append(asked)
         if larger is not None and isinstance(larger.picture, Tiles) and isinstance(asked.picture, Frame):
             return painted(asked.picture, larger.picture, needed, drawn, bool(selected))
@@ -218,12 +218,6 @@ def is_interruption(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, IOChangeException):
         error = error.__context__
     return error is not None
-
-
-def frame_of(scene: ArrangedScene, camera: Cameras, keep: bool = False, obb_box: OrientedBox | None = None) -> Frame:
-    """The frame of a camera, of the part of the scene in a box where there is one."""
-    rays = camera.generate_rays(camera_indices=0, keep_shape=True, obb_box=obb_box)
-    return Frame(scene, rays.flatten(), tuple(rays.origins.shape[:2]), keep=keep)
 
 
 def is_fast(scene: ArrangedScene) -> bool:

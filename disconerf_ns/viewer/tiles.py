@@ -1,4 +1,4 @@
-"""A picture in tiles that are computed one after the other, and what there is to see of it meanwhile."""
+"""A picture in tiles that are frames of their own, and what there is to see of it until all are computed."""
 
 from __future__ import annotations
 

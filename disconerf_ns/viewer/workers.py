@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from threading import Event
 
+from disconerf_ns.compat.viewer import uninterrupted
 from disconerf_ns.rendering.covered import covered
 from disconerf_ns.scene.radiance import RadianceField
 from disconerf_ns.viewer.background import with_one_core
@@ -64,14 +63,3 @@ class Workers:
                 with uninterrupted():
                     enough.set()
                     wait(numbers)
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let nerfstudio, which interrupts between any two lines of Python, interrupt none of those in the block."""
-    trace = sys.gettrace()
-    sys.settrace(None)
-    try:
-        yield
-    finally:
-        sys.settrace(trace)
