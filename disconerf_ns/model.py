@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import cast
@@ -24,10 +23,10 @@ from disconerf_ns.discovery.consensus import Consensus
 from disconerf_ns.errors import UserError
 from disconerf_ns.field import ObjectField
 from disconerf_ns.kernels.radiance_encoding import by_triton, quicken
-from disconerf_ns.rendering.covered import is_covered
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.lazy_outputs import LazyOutputs
 from disconerf_ns.rendering.outputs import frame_outputs, output_table, unmixed
+from disconerf_ns.rendering.turns import Turns, is_covered
 from disconerf_ns.scene.arranged import ArrangedScene, SceneOptions
 from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.objects import DiscoveredObject
@@ -94,7 +93,7 @@ class DiscoNerfModel(NerfactoModel):
         """Output `label` of each image that nerfstudio's evaluation renders, by image; None drops them."""
         self.training_rays: Callable[[], Iterator[RayBundle]] | None = None
         """Gives some rays of all training views; None where they are not known."""
-        self.rendering_lock = threading.RLock()
+        self.turns, self.learning = Turns(), False
         self.current = CurrentScene(ArrangedScene(self._trained(), options=self._options()))
         """The scene that outputs show; another one takes effect with the next image."""
         self.present: Presenter = lambda camera, obb_box: None
@@ -256,18 +255,29 @@ class DiscoNerfModel(NerfactoModel):
 
     @contextmanager
     def still(self) -> Iterator[None]:
-        """Evaluation mode without gradients, apart from a training iteration that runs in another thread."""
+        """Evaluation mode without gradients, while no training iteration runs in another thread."""
         if is_covered():
             with torch.no_grad():
                 yield
             return
-        with self.rendering_lock, torch.no_grad():
-            was_training = self.training
+        with self.turns.shared(), torch.no_grad():
+            learning = self.learning
             self.eval()
             try:
                 yield
             finally:
-                self.train(was_training)
+                self.train(learning)
+
+    @contextmanager
+    def learns(self) -> Iterator[None]:
+        """Training mode, while no other thread evaluates the model."""
+        with self.turns.alone():
+            self.train()
+            self.learning = True
+            try:
+                yield
+            finally:
+                self.learning = False
 
     # ---------------------------------------------------------------- outputs
 

@@ -451,8 +451,7 @@ class DiscoNerfPipeline(VanillaPipeline):
     @contextmanager
     def training_step(self, step: int) -> Iterator[TrainingStep]:
         """Draw the data of a step; until the context ends, no picture is rendered."""
-        with self.model.rendering_lock:
-            self.model.train()
+        with self.model.learns():
             yield self._radiance_step(step) if self.stage is Stage.RADIANCE else self._object_step()
 
     def after_step(self, metrics: dict[str, Tensor]) -> None:

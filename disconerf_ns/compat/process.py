@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Callable
+from weakref import WeakMethod
 
 from disconerf_ns.compat.ffmpeg import ensure_ffmpeg
 from disconerf_ns.consoles import escape_what_cannot_be_shown
@@ -33,3 +36,18 @@ def show_user_errors_plainly() -> None:
 
     hook.shows_user_errors = True
     sys.excepthook = hook
+
+
+def before_threads_end(method: Callable[[], None]) -> None:
+    """Call a method when Python ends, unless its object is gone by then.
+
+    `atexit` would be too late: Python waits for the threads of all pools before, and those who ask a pool for more work
+    get an error.
+    """
+    alive = WeakMethod(method)
+
+    def call() -> None:
+        if (bound := alive()) is not None:
+            bound()
+
+    threading._register_atexit(call)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Container
 from typing import Any
 
 from nerfstudio.configs.base_config import ViewerConfig
 from nerfstudio.utils.rich_utils import CONSOLE
-from nerfstudio.viewer.render_state_machine import RenderStateMachine
+from nerfstudio.viewer.render_state_machine import RenderAction, RenderStateMachine
 from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO as SCALE
 from nerfstudio.viewer.viewer import Viewer
 from nerfstudio.viewer.viewer_elements import ViewerDropdown
@@ -64,17 +63,6 @@ def send_meanwhile(drawing: threading.Thread, outputs: dict[str, Any]) -> None:
         drawing._send_output_to_viewer(outputs, static_render=False)
 
 
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let nerfstudio, which interrupts between any two lines of Python, interrupt none of those in the block."""
-    trace = sys.gettrace()
-    sys.settrace(None)
-    try:
-        yield
-    finally:
-        sys.settrace(trace)
-
-
 def displayed_outputs(client: RenderStateMachine) -> list[str]:
     """Names of the outputs that a render thread is about to draw.
 
@@ -103,14 +91,16 @@ def set_still_resolution(viewer: Viewer, pixels: int) -> None:
 def redraw(viewer: Viewer, drawing: Container[object]) -> None:
     """Draw the picture of every client anew.
 
-    nerfstudio asks for an interruption even where nothing is being drawn; it would be the new picture that is
-    interrupted then, and drawn a fifth of a second later.
+    nerfstudio's own way stumbles over a client that comes or goes meanwhile, and it interrupts a thread that draws
+    nothing: the new picture would be what is interrupted, and drawn a fifth of a second later.
 
     Args:
         drawing: the render threads that are computing a picture.
     """
-    viewer._trigger_rerender()
-    for client in viewer.render_statemachines.values():
+    if not viewer.ready:
+        return
+    for client in list(viewer.render_statemachines.values()):
+        client.action(RenderAction("move", viewer.get_camera_state(client.client)))
         if client not in drawing:
             client.interrupt_render_flag = False
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from nerfstudio.viewer.viewer_elements import ViewerControl
 
 from disconerf_ns.compat import viewer as nerfstudio_viewer
+from disconerf_ns.compat.process import before_threads_end
 from disconerf_ns.compat.viser_guard import guard_viser
 from disconerf_ns.compat.viser_panel import add_first_tab
 from disconerf_ns.errors import UserError
@@ -27,6 +28,7 @@ from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.viewer.camera_moves import look_as
 from disconerf_ns.viewer.editor import Editor
+from disconerf_ns.viewer.film import Filming
 from disconerf_ns.viewer.pictures import Pictures
 from disconerf_ns.viewer.seat import Seat
 from disconerf_ns.viewer.status import Progress, Report
@@ -60,6 +62,8 @@ class ObjectControl(ViewerControl):
         self.progress = Progress()
         self.seats: dict[int, Seat] = {}
         """Seats by the ids of their clients."""
+        self._films_of_others: list[Filming] = []
+        """Films that were being made when the person who ordered them left; they are kept in the run's folder."""
         self.loaded_step = 0
         """Step of the checkpoint that was loaded."""
         self.opened = False
@@ -96,15 +100,14 @@ class ObjectControl(ViewerControl):
         self._cameras_hidden = False
         self.refresh()
         threading.Thread(target=self._serve, daemon=True).start()
-        atexit.register(self.close)
+        before_threads_end(self.close)
 
     def close(self) -> None:
         """End all drawing: a thread that computes while Python shuts down takes the program down with an error."""
-        atexit.unregister(self.close)
         nerfstudio_viewer.stop_drawing(self.viewer)
         self.thumbnails.close(PATIENCE)
-        for seat in list(self.seats.values()):
-            seat.filming.close(PATIENCE)
+        for filming in [*self._films_of_others, *(seat.filming for seat in list(self.seats.values()))]:
+            filming.close(PATIENCE)
         end = time.monotonic() + PATIENCE
         while self.pictures.drawing and time.monotonic() < end:
             time.sleep(0.02)
@@ -139,7 +142,10 @@ class ObjectControl(ViewerControl):
         self._cameras_hidden = self._cameras_hidden or nerfstudio_viewer.hide_training_cameras(self.viewer)
 
     def _leave(self, client: viser.ClientHandle) -> None:
-        self.seats.pop(client.client_id, None)
+        """Forget a client; a film that it ordered goes on."""
+        seat = self.seats.pop(client.client_id, None)
+        if seat is not None and seat.filming.running:
+            self._films_of_others.append(seat.filming)
 
     def present(self, camera: Cameras, obb_box: OrientedBox | None) -> LazyOutputs | None:
         """Every output for a camera, where a client of the viewer asks for it; None for everybody else."""
@@ -194,16 +200,16 @@ class ObjectControl(ViewerControl):
             self.progress.finish(self.current.value.counted)
         self._follow_scene()
         for seat in list(self.seats.values()):
-            seat.refresh(self.progress.standing, self.drawn)
+            self.editor.attempt(partial(seat.refresh, self.progress.standing, self.drawn), seat.tell)
 
     # ---------------------------------------------------------------- what is drawn
 
     def _redraw(self) -> None:
         """Draw everybody's picture anew if the scene or a selection is another one: it costs a coarse picture first."""
-        before = self._looks
-        self._looks = self.current.value, {client: seat.selection.ids for client, seat in list(self.seats.items())}
-        if self._looks != before:
+        looks = self.current.value, {client: seat.selection.ids for client, seat in list(self.seats.items())}
+        if looks != self._looks:
             nerfstudio_viewer.redraw(self.viewer, self.pictures.drawing)
+            self._looks = looks
 
     @property
     def drawn(self) -> str:

@@ -100,7 +100,7 @@ class Editor:
                     if not self._wishes:  # one took the place of another
                         break
                     wish = self._wishes.popleft()
-                self._attempt(wish.make, wish.tell)
+                self.attempt(wish.make, wish.tell)
                 made += 1
                 if time.monotonic() - shown > SHOWN_EVERY:
                     self._show()
@@ -110,9 +110,10 @@ class Editor:
 
     def _show(self) -> None:
         for listener in list(self.listeners):
-            self._attempt(listener, self.tell)
+            self.attempt(listener, self.tell)
 
-    def _attempt(self, action: Callable[[], None], tell: Tell) -> None:
+    def attempt(self, action: Callable[[], None], tell: Tell) -> None:
+        """Do something; whatever is raised is told, and logged where it is no mistake of a person."""
         try:
             action()
         except UserError as error:

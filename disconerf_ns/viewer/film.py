@@ -11,7 +11,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Event, Thread
+from threading import Lock, Thread
 from typing import Any
 
 import numpy as np
@@ -98,22 +98,22 @@ class Filming:
 
     def __init__(self, folder: Callable[[], Path]):
         self.folder = folder
-        self._cancelled: Event | None = None
+        self._ended: Lock | None = None
+        """Of the last film; taken once, by the one who cancels it or by the thread that has made it."""
         self._thread: Thread | None = None
 
     @property
     def running(self) -> bool:
         """Whether a film is being made."""
-        return self._cancelled is not None
+        return self._ended is not None and not self._ended.locked()
 
     def cancel(self) -> None:
         """Stop the film, if there is one, before its next frame.
 
         Neither `done` nor `failed` is called, and no file is left; `progress` may be called for the frame being drawn.
         """
-        if self._cancelled is not None:
-            self._cancelled.set()
-            self._cancelled = None
+        if self._ended is not None:
+            self._ended.acquire(blocking=False)
 
     def start(
         self,
@@ -146,15 +146,14 @@ class Filming:
             raise UserError("The object that is to be filmed is gone; select another one.")
         folder = self.folder()
         check_writable(folder, "films cannot be kept there until it can.")
-        cancelled = self._cancelled = Event()
+        ended = self._ended = Lock()
 
         def work() -> None:
             end = _outcome(
-                lambda: _write(folder, scene, filmed, options, photographs, start_position, progress, cancelled),
+                lambda: _write(folder, scene, filmed, options, photographs, start_position, progress, ended),
                 filmed, done, failed,
             )  # fmt: skip
-            if not cancelled.is_set():
-                self._cancelled = None
+            if ended.acquire(blocking=False):
                 end()
 
         self._thread = in_background(work, "film")
@@ -190,7 +189,7 @@ def _write(
     photographs: Cameras,
     start: Float[Tensor, "3"] | None,
     progress: Callable[[float], None],
-    cancelled: Event,
+    ended: Lock,
 ) -> Path:
     """Write a film; the file, of a name that no earlier film has.
 
@@ -206,14 +205,14 @@ def _write(
             drawn = count(1)
             (name,) = produce(
                 [shot],
-                _frames(scene, shot, cancelled),
+                _frames(scene, shot, ended),
                 Path(part),
                 {options.format: behind},
                 float(RATE),
                 None,
                 lambda _: progress(next(drawn) / options.frames),
             )
-            if cancelled.is_set():
+            if ended.locked():
                 raise _Cancelled
             return placed(Path(part) / name, folder, filmed.file_name)
     finally:
@@ -221,10 +220,10 @@ def _write(
             folder.rmdir()  # only an empty one
 
 
-def _frames(scene: ArrangedScene, shot: Shot, cancelled: Event) -> Iterator[UInt8[np.ndarray, "height width channels"]]:
+def _frames(scene: ArrangedScene, shot: Shot, ended: Lock) -> Iterator[UInt8[np.ndarray, "height width channels"]]:
     paint = Painter(scene)
     for number in range(len(shot.cameras)):
-        if cancelled.is_set():
+        if ended.locked():
             raise _Cancelled
         yield paint(Wanted(shot.shown, Look(), shot.cameras[number : number + 1]))
 

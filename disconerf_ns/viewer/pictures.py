@@ -20,11 +20,13 @@ from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.utils import colormaps
 from torch import Tensor
 
-from disconerf_ns.compat.viewer import IOChangeException, uninterrupted
+from disconerf_ns.compat.interruptions import uninterrupted
+from disconerf_ns.compat.viewer import IOChangeException
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.lazy_outputs import LazyOutputs
 from disconerf_ns.rendering.outputs import Needs, Output, Shown, output_table
 from disconerf_ns.rendering.preview import Preview
+from disconerf_ns.rendering.turns import let_go
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.objects import ObjectId
@@ -80,10 +82,14 @@ class Pictures:
         self.send, self.sharpening = send, sharpening
         self.step = 0
         """Of the training; pictures of another step are out of date."""
-        self.drawing: set[Thread] = set()
-        """Clients whose pictures are being computed."""
+        self._drawing: set[Thread] = set()
         self._workers = Workers()
         self._pictures: weakref.WeakKeyDictionary[Thread, deque[_Kept]] = weakref.WeakKeyDictionary()
+
+    @property
+    def drawing(self) -> frozenset[Thread]:
+        """Clients whose pictures are being computed; of one that has left, whatever ended its thread, there is none."""
+        return frozenset(client for client in tuple(self._drawing) if client.is_alive())
 
     def show(
         self, client: Thread, camera: Cameras, names: Sequence[str], obb_box: OrientedBox | None = None
@@ -97,18 +103,21 @@ class Pictures:
         it raised.
         """
         scene = self.current.value
-        self.drawing.add(client)
+        self._drawing.add(client)
         try:
             selected = self.selected(client) if scene.objects else frozenset()
             return self._drawn(client, scene, selected, camera, names, obb_box)
         except Exception as error:
             if is_interruption(error):
                 raise IOChangeException from error
-            _log.exception("a picture could not be drawn")
-            self.tell(f"The picture could not be drawn ({type(error).__name__}: {error}); the log has the details.")
+            with uninterrupted():
+                _log.exception("a picture could not be drawn")
+                self.tell(f"The picture could not be drawn ({type(error).__name__}: {error}); the log has the details.")
             return failed(names, int(camera.height), int(camera.width), scene.trained.radiance.device)
         finally:
-            self.drawing.discard(client)
+            with uninterrupted():
+                let_go()
+                self._drawing.discard(client)
 
     def _drawn(
         self,

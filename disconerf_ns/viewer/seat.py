@@ -13,6 +13,7 @@ import torch
 import viser
 from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.utils.rich_utils import CONSOLE
 
 from disconerf_ns.compat.viewer import SCALE
 from disconerf_ns.compat.viser_panel import LentTab
@@ -156,6 +157,7 @@ class Seat:
         self._film_is(running=False)
 
     def _hand_over(self, film: Path) -> None:
+        CONSOLE.log(f"viewer: a film is in {film}")  # its person may have left
         self.ask(self._film_is, False)
         self.client.send_file_download(film.name, film.read_bytes())
         self.tell(f"The film is in {film}, and among your downloads.")

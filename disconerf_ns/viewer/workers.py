@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from threading import Event
+from itertools import islice
 
-from disconerf_ns.compat.viewer import uninterrupted
-from disconerf_ns.rendering.covered import covered
+from disconerf_ns.compat.interruptions import uninterrupted
+from disconerf_ns.rendering.turns import covered
 from disconerf_ns.scene.radiance import RadianceField
 from disconerf_ns.viewer.background import with_one_core
 
@@ -16,6 +16,8 @@ POLL = 0.05
 """Seconds after which the one who waits can be interrupted."""
 MOST = 8
 """Tiles that are computed at once, at most."""
+AHEAD = 2
+"""Works for each thread that one who asks may have begun or queued: those of another come between the rest."""
 
 
 class Workers:
@@ -26,40 +28,46 @@ class Workers:
     """
 
     def __init__(self, count: int | None = None):
-        cores = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, MOST)
-        self._pool = ThreadPoolExecutor(count or cores, "tiles", with_one_core)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.count = count or min(cores, MOST)
+        self._pool = ThreadPoolExecutor(self.count, "tiles", with_one_core)
 
     def done(self, radiance: RadianceField, works: Sequence[Callable[[], None]]) -> Generator[int, None, None]:
         """Do works, the first ones first; gives the number of each as soon as it is done.
 
-        Until all are done, or the iterator is closed, no training step runs. What is closed or interrupted does no
-        further work, and waits for what has begun.
+        Until all are done, or the iterator is closed, no training step runs. Several who ask at the same time get on
+        equally fast. What is closed or interrupted begins no further work, and waits for what has begun.
 
         Args:
             radiance: the field that the works evaluate.
         Raises:
             Exception: whatever a work raises.
         """
-        enough = Event()
+        waiting, begun = iter(enumerate(works)), dict[Future[None], int]()
 
-        def do(work: Callable[[], None]) -> None:
-            if not enough.is_set():
-                with covered():
-                    work()
+        def begin(count: int) -> None:
+            for number, work in islice(waiting, count):
+                begun[self._pool.submit(_do, work)] = number
 
         with radiance.still():
-            numbers: dict[Future[None], int] = {}
             try:
                 with uninterrupted():  # an interruption would leave locks of the futures held
-                    numbers |= {self._pool.submit(do, work): number for number, work in enumerate(works)}
-                pending = set(numbers)
-                while pending:
+                    begin(AHEAD * self.count)
+                while begun:
                     with uninterrupted():
-                        finished, pending = wait(pending, POLL, FIRST_COMPLETED)
+                        finished, _ = wait(begun, POLL, FIRST_COMPLETED)
                         for future in finished:
                             future.result()
-                    yield from sorted(map(numbers.__getitem__, finished))
+                        numbers = sorted(map(begun.pop, finished))
+                        begin(len(numbers))
+                    yield from numbers
             finally:
                 with uninterrupted():
-                    enough.set()
-                    wait(numbers)
+                    for future in begun:
+                        future.cancel()
+                    wait(begun)
+
+
+def _do(work: Callable[[], None]) -> None:
+    with covered():
+        work()

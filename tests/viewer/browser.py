@@ -98,6 +98,12 @@ class Page:
             time.sleep(0.05)
         self.call("Input.dispatchMouseEvent", type="mouseReleased", x=end[0], y=end[1], button="left", clickCount=1)
 
+    def type(self, key: str, times: int = 1) -> None:
+        """Press and release a key; it goes to the element that has the focus."""
+        for _ in range(times):
+            for event in ("keyDown", "keyUp"):
+                self.call("Input.dispatchKeyEvent", type=event, key=key, code=key)
+
     def resize(self, width: int, height: int) -> None:
         """Give the window another size, in pixels."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,17 +12,21 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import torch
 import viser
+import viser.transforms as vtf
 from browser import Page, find_chromium, open_page, wait_for
 from helpers import needs_system_package
 from PIL import Image
 from test_rows import thing
-from viewer_presses import serve
+from viewer_presses import paired, serve
 
+from disconerf_ns.compat.viewer import SCALE
 from disconerf_ns.compat.viser_panel import LentTab, add_first_tab
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.viewer import film
 from disconerf_ns.viewer.control import STYLE
+from disconerf_ns.viewer.gizmo import REACH
 from disconerf_ns.viewer.rows import Rows
 
 PICTURES = Path("outputs/screenshots")
@@ -195,6 +200,64 @@ def test_a_film_is_downloaded(viewer, page: Page, tmp_path: Path, monkeypatch: p
     assert path.name == f"{second.file_name}.mp4"
     wait_for(lambda: path.read_bytes() == (tmp_path / "run" / "videos" / path.name).read_bytes(), "all of it")
     assert iio.imread(path).shape == (4, 128, 128, 3)
+
+
+def on_page(page: Page, camera: viser.CameraHandle, point: np.ndarray) -> np.ndarray:
+    """Where a point of viser's 3D scene is on a page, (2,)."""
+    left, top, width, height = page.run(
+        "(() => {const r = document.querySelector('canvas').getBoundingClientRect();"
+        "return [r.x, r.y, r.width, r.height]})()"
+    )
+    right, down, ahead = vtf.SO3(camera.wxyz).inverse().apply(point - camera.position)
+    across = np.array([right, down]) / ahead / math.tan(camera.fov / 2) * height / 2
+    return np.array([left + width / 2, top + height / 2]) + across
+
+
+@pytest.mark.slow
+def test_an_object_is_moved_by_its_handles(viewer, page: Page) -> None:
+    current = viewer.pipeline.model.current
+    page.choose("Show", "the scene")
+    wait_for(lambda: steady_sizes(page), "the three balls", 120)
+    (seat,) = viewer.pipeline.object_control.seats.values()
+    page.click(*np.median(places(page, "red"), axis=0).tolist())
+    (red,) = wait_for(lambda: seat.selection.ids, "a selected object")
+    page.press("move")
+    wait_for(lambda: page.shows("Middle"), "the numbers")
+    wait_for(lambda: seat.panel.gizmo.id == red, "the handles")
+    camera, before = seat.client.camera, np.median(places(page, "red", "handles"), axis=0)
+    middle = SCALE * np.array(seat.panel.gizmo.centre)
+    tip = middle + np.array([0, 0, 0.6 * REACH * SCALE * max(current.value.solid(red).box.size)])
+    start, end = (on_page(page, camera, point) for point in (tip, tip + SCALE * np.array([0, 0, 0.3])))
+    page.drag(tuple(start.tolist()), tuple(end.tolist()))
+    (place,) = wait_for(lambda: current.value.edit.places_of(red), "the edit")
+    moved = np.array(place.points(torch.tensor(seat.panel.gizmo.centre))) - np.array(seat.panel.gizmo.centre)
+    assert np.abs(moved[:2]).max() < 0.02 and 0.15 < moved[2] < 0.45, "straight up"
+    wait_for(lambda: not page.shows("sharpening"), "a sharp picture", 60)
+    after = np.median(places(page, "red", "moved"), axis=0)
+    assert after[1] < before[1] - 0.5 * (start - end)[1], "it is seen where it was put"
+    assert seat.panel.middle.value == pytest.approx(tuple(middle / SCALE + moved), abs=0.02)
+    page.press("undo")
+    wait_for(lambda: current.value.edit == Edit(), "the edit taken back")
+
+
+@pytest.mark.slow
+def test_coarser_and_finer_objects_in_the_browser(viewer, page: Page) -> None:
+    """A pair has its parts in a folder, which the slider opens for all."""
+    current, control = viewer.pipeline.model.current, viewer.pipeline.object_control
+    names = [each.name for each in current.value.objects]
+    wait_for(lambda: row_of(page, names[0]), "the list")
+    current.replace(paired)
+    control.objects_changed()
+    wait_for(lambda: page.shows("3 objects") and page.shows("Detail"), "the coarser cut")
+    assert page.run(f"{ROWS}.length") == 4, "parts are in a closed folder"
+    page.picture(PICTURES / "coarse.png")
+    page.run("document.querySelector('[role=slider]').focus()")
+    page.type("ArrowRight", 6)
+    wait_for(lambda: page.shows("4 objects"), "the finer cut")
+    wait_for(lambda: page.run(f"{ROWS}.length") == 5, "a row for each part")
+    assert current.value.edit == Edit().at(0.8)
+    page.press("undo")
+    wait_for(lambda: page.shows("3 objects"), "the cut as it was")
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
+from threading import Event, Timer
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -15,13 +16,13 @@ from helpers import edit_scene
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO as SCALE
 from scene import BALLS
-from viewer_presses import chooses, containers, elements_of, presses, uses, wait_for
+from viewer_presses import chooses, containers, elements_of, paired, presses, uses, visit, wait_for
 
 from disconerf_ns.compat import viewer as nerfstudio_viewer
 from disconerf_ns.compat.viewer import redraw, show_finished
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.similarity import Similarity
-from disconerf_ns.scene.tree import ObjectTree
+from disconerf_ns.viewer import film
 from disconerf_ns.viewer.boxes import Box, box_of
 from disconerf_ns.viewer.camera_moves import WIDEST, fov_of, ray_through, view_of
 from disconerf_ns.viewer.picking import object_at
@@ -303,13 +304,8 @@ def test_the_slider_shows_coarser_and_finer_objects(viewer, seat) -> None:
     current, panel = viewer.pipeline.model.current, seat.panel
     text = panel.head.text
     assert not panel.detail.visible and text.content == "**4 objects**" and len(panel.rows.ids) == 5, "and the rest"
-    flat, (first, second, *others) = current.value.trained.tree, current.value.trained.discovered
-    parent = [-1] * 6
-    parent[first.node] = parent[second.node] = 5
-    tree = ObjectTree(5, tuple(parent), (*flat.opens, 0.7), rest=flat.rest)
-    whole = replace(first, node=5, share=first.share + second.share)
-    trained = replace(current.value.trained, tree=tree, discovered=(whole, *others[:-1], first, second, others[-1]))
-    current.replace(lambda scene: scene.with_trained(trained))
+    first, _, *others = current.value.trained.discovered
+    current.replace(paired)
     seat.ask(seat.selection.select, [5])
     seat.editor.drain()
     assert panel.detail.visible and panel.detail.value == 0.5 and text.content == "**3 objects**"
@@ -392,17 +388,75 @@ def test_an_edit_that_does_not_fit_is_told_and_left(viewer, seat, said) -> None:
     assert "does not have" in said[-1] and viewer.pipeline.model.current.value.edit == Edit()
 
 
-def test_only_who_draws_is_interrupted(viewer) -> None:
-    drawing = viewer.pipeline.object_control.pictures.drawing
-    idle, busy = Mock(interrupt_render_flag=True), Mock(interrupt_render_flag=True)
-    viewer.render_statemachines.update({-1: idle, -2: busy})
-    drawing.add(busy)
-    try:
-        redraw(viewer, drawing)
-    finally:
-        drawing.discard(busy)
-        del viewer.render_statemachines[-1], viewer.render_statemachines[-2]
+@pytest.fixture
+def drawing(viewer, monkeypatch):
+    """Adds a thread that draws for a client whose page is nowhere."""
+    monkeypatch.setattr(viewer, "get_camera_state", lambda client: client.look())
+    monkeypatch.setattr(viewer, "ready", True)
+
+    def add(number: int, look=lambda: None) -> Mock:
+        viewer.render_statemachines[number] = thread = Mock(interrupt_render_flag=True, client=Mock(look=look))
+        return thread
+
+    yield add
+    viewer.render_statemachines.clear()
+
+
+def test_only_who_draws_is_interrupted(viewer, drawing) -> None:
+    idle, busy = drawing(-1), drawing(-2)
+    redraw(viewer, {busy})
     assert (idle.interrupt_render_flag, busy.interrupt_render_flag) == (False, True)
+    assert [thread.action.call_args[0][0].action for thread in (idle, busy)] == ["move"] * 2
+
+
+def test_all_are_drawn_anew_while_clients_come_and_go(viewer, drawing) -> None:
+    """nerfstudio's loop ended with the first client that came or went meanwhile, and nobody's picture changed."""
+    first = drawing(-1, lambda: drawing(-3))
+    second = drawing(-2, lambda: viewer.render_statemachines.pop(-1))
+    redraw(viewer, set())
+    assert first.action.called and second.action.called
+
+
+def test_what_could_not_be_drawn_anew_is_drawn_with_the_next_change(viewer, seat, said, monkeypatch) -> None:
+    calls: list[object] = []
+
+    def fail(*_) -> None:
+        calls.append(None)
+        if len(calls) == 1:
+            raise RuntimeError
+
+    monkeypatch.setattr(nerfstudio_viewer, "redraw", fail)
+    chooses(seat, seat.editor.scene.objects[0].id)
+    seat.editor.ask(lambda: None)
+    seat.editor.drain()
+    assert len(calls) == 2
+
+
+def test_a_panel_that_fails_keeps_nothing_from_the_others(viewer, seat, said, monkeypatch) -> None:
+    """An error in one person's panel left those who came later with what they saw before."""
+
+    def fail(*_) -> None:
+        raise ZeroDivisionError
+
+    with visit(viewer) as other:
+        monkeypatch.setattr(seat, "refresh", fail)
+        chooses(other.seat, other.seat.editor.scene.objects[1].id)
+        assert other.seat.panel.name.value == other.seat.editor.scene.objects[1].name
+    assert ["ZeroDivisionError" in sentence for sentence in said] == [True] * len(said) and said
+
+
+def test_the_film_of_a_person_who_leaves_is_made_and_waited_for(viewer, seat, monkeypatch) -> None:
+    """Reloading the page lost it while its thread went on, and Python ended under it."""
+    control, hold, ended = viewer.pipeline.object_control, Event(), []
+    monkeypatch.setattr(film, "_outcome", lambda *_: hold.wait(10) and (lambda: ended.append(True)))
+    monkeypatch.setattr(viewer.pipeline, "edit_file", viewer.pipeline.object_control.file)
+    chooses(seat, seat.editor.scene.objects[1].id)
+    seat.film()
+    control._leave(seat.client)
+    assert seat.filming.running and not control.seats
+    Timer(0.3, hold.set).start()
+    control.close()
+    assert not seat.filming.running and not seat.filming._thread.is_alive()
 
 
 def test_pictures_are_drawn_anew_only_where_they_look_different(viewer, seat, monkeypatch) -> None:

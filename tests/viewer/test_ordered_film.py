@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import random
 
 import imageio.v3 as iio
 import numpy as np
@@ -176,6 +177,31 @@ def test_no_film_takes_the_place_of_an_earlier_one(person: Person) -> None:
     before = first.read_bytes()
     assert person.film(SCENE, background="black").name == "object_00_2.mp4"
     assert first.read_bytes() == before
+
+
+def test_a_film_that_ends_while_it_is_cancelled_ends_once_and_the_next_one_is_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of a cancelled film could make the next one one that nobody could cancel."""
+    filming, said, arguments = Filming(lambda: tmp_path), [], (SCENE, BALL, options(), photographs(), None)
+    hold = threading.Event()
+
+    def outcome(write, filmed, done, failed):
+        hold.wait(0.001)
+        return lambda: done(tmp_path)
+
+    monkeypatch.setattr(film, "_outcome", outcome)
+    for _ in range(200):
+        said.clear()
+        filming.start(*arguments, lambda part: None, said.append, said.append)
+        hold.wait(0.001 * random())
+        filming.cancel()
+        assert not filming.running
+        filming.start(*arguments, lambda part: None, lambda path: None, lambda sentence: None)
+        thread = filming._thread
+        filming.cancel()
+        thread.join()
+        assert not filming.running and len(said) <= 1
 
 
 def test_a_cancelled_film_leaves_nothing_and_the_next_may_begin(person: Person) -> None:

@@ -11,6 +11,7 @@ from made_scene import made_scene
 from nerfstudio.cameras.cameras import Cameras
 
 from disconerf_ns.compat.nerfacto import NerfactoRadiance
+from disconerf_ns.compat.viewer import IOChangeException
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import drawn_instead, output_table
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -184,10 +185,32 @@ def test_a_picture_that_fails_is_said_and_the_next_one_is_drawn(run, shown, told
     assert shown.show(client, camera, ["objects"])["objects"].std() > 0.01
 
 
+def test_a_picture_ends_its_turn_whatever_line_it_was_interrupted_at(run, model, shown, monkeypatch) -> None:
+    turn = model.still()
+
+    def interrupted(*_) -> None:
+        turn.__enter__()
+        raise IOChangeException
+
+    monkeypatch.setattr(shown, "_drawn", interrupted)
+    with pytest.raises(IOChangeException):
+        shown.show(threading.current_thread(), camera_of(run), ["rgb"])
+    step = threading.Thread(target=lambda: model.turns.alone().__enter__(), daemon=True)
+    step.start()
+    step.join(5)
+    assert not step.is_alive()
+
+
+def test_one_whose_thread_has_ended_draws_nothing(run, shown, monkeypatch) -> None:
+    """Small pictures waited for ever for a picture whose thread was interrupted at the last line."""
+    thread = threading.Thread(target=lambda: None)
+    monkeypatch.setattr(shown, "_drawing", {thread, threading.current_thread()})
+    assert shown.drawing == {threading.current_thread()}
+
+
 @pytest.mark.parametrize("turned", [False, True])
 def test_an_interruption_by_nerfstudio_is_none_of_our_errors(run, shown, told, monkeypatch, turned: bool) -> None:
     """nerfstudio interrupts wherever the thread is; code that catches everything turns that into its own error."""
-    from disconerf_ns.compat.viewer import IOChangeException
 
     def interrupt(frame) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Tiles at the same time: in one turn of the field, whatever ends it."""
+"""Tiles at the same time: while no training step runs, for several people at once, whatever ends it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def radiance(model: DiscoNerfModel):
     return model.current.value.trained.radiance
 
 
-def a_turn(radiance) -> threading.Event:
-    """Set as soon as another thread could evaluate the field by itself."""
-    had = threading.Event()
+def a_step(model: DiscoNerfModel) -> threading.Event:
+    """Set as soon as a training step has been made in another thread."""
+    made = threading.Event()
 
-    def take() -> None:
-        with radiance.still():
-            had.set()
+    def make() -> None:
+        with model.turns.alone():
+            made.set()
 
-    threading.Thread(target=take, daemon=True).start()
-    return had
+    threading.Thread(target=make, daemon=True).start()
+    return made
 
 
-def test_works_run_at_once_in_one_turn(radiance) -> None:
+def test_works_run_at_once_and_no_step_comes_between(model: DiscoNerfModel, radiance) -> None:
     both = threading.Barrier(2, timeout=10)
 
     def work() -> None:
@@ -41,11 +41,32 @@ def test_works_run_at_once_in_one_turn(radiance) -> None:
     workers = Workers(2)
     with closing(workers.done(radiance, [work, work])) as done:
         first = next(done)
-        others = a_turn(radiance)
+        step = a_step(model)
         time.sleep(0.05)
-        assert not others.is_set(), "no training step comes between"
+        assert not step.is_set()
         assert {first, *done} == {0, 1}
-    wait_for(others.is_set)
+    wait_for(step.is_set)
+
+
+def test_one_who_comes_later_does_not_wait_for_all_that_others_want(radiance) -> None:
+    """A person's picture became sharp only after another's was."""
+    workers, order = Workers(2), []
+
+    def ask(name: str, count: int) -> None:
+        def work() -> None:
+            time.sleep(0.01)
+            order.append(name)
+
+        with closing(workers.done(radiance, [work] * count)) as done:
+            list(done)
+
+    first = threading.Thread(target=ask, args=("first", 60))
+    first.start()
+    wait_for(lambda: order)
+    ask("second", 6)
+    assert order.count("first") < 30, "both got on"
+    first.join()
+    assert (order.count("first"), order.count("second")) == (60, 6)
 
 
 def test_one_thread_keeps_the_order(radiance) -> None:
@@ -54,7 +75,7 @@ def test_one_thread_keeps_the_order(radiance) -> None:
     assert list(Workers(1).done(radiance, works)) == order == list(range(20))
 
 
-def test_nothing_begins_after_it_is_closed_and_the_turn_is_over(radiance) -> None:
+def test_nothing_begins_after_it_is_closed_and_a_step_may_follow(model: DiscoNerfModel, radiance) -> None:
     begun: list[int] = []
 
     def work(number: int) -> None:
@@ -66,18 +87,18 @@ def test_nothing_begins_after_it_is_closed_and_the_turn_is_over(radiance) -> Non
     done.close()
     count = len(begun)
     assert count < 20
-    wait_for(a_turn(radiance).is_set)
+    wait_for(a_step(model).is_set)
     time.sleep(0.1)
     assert len(begun) == count
 
 
-def test_an_error_of_a_work_is_raised_and_ends_the_turn(radiance) -> None:
+def test_an_error_of_a_work_is_raised_and_a_step_may_follow(model: DiscoNerfModel, radiance) -> None:
     def fail() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         list(Workers(2).done(radiance, [fail, lambda: None]))
-    wait_for(a_turn(radiance).is_set)
+    wait_for(a_step(model).is_set)
 
 
 def test_workers_that_begin_together_leave_torch_s_threads_to_others(radiance) -> None:

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,6 +15,8 @@ import websockets.sync.client
 from nerfstudio.viewer.viewer import Viewer
 from websockets.sync.connection import Connection
 
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.tree import ObjectTree
 from disconerf_ns.viewer.seat import Seat
 
 SINCE_1 = hasattr(viser, "__version__")
@@ -142,3 +145,14 @@ def uses(seat: Seat, label: str) -> None:
 def chooses(seat: Seat, id: int) -> None:
     """A person clicks the row of an object."""
     presses(seat, seat.panel.rows._rows[id].button.handle, True)
+
+
+def paired(scene: ArrangedScene) -> ArrangedScene:
+    """The run's scene, four objects and the rest, with a fifth, which the default cut shows: the first two together."""
+    flat, (first, second, *others) = scene.trained.tree, scene.trained.discovered
+    parent = [-1] * 6
+    parent[first.node] = parent[second.node] = 5
+    tree = ObjectTree(5, tuple(parent), (*flat.opens, 0.7), rest=flat.rest)
+    whole = replace(first, node=5, share=first.share + second.share)
+    discovered = (whole, *others[:-1], first, second, others[-1])
+    return scene.with_trained(replace(scene.trained, tree=tree, discovered=discovered))
