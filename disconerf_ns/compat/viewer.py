@@ -119,22 +119,29 @@ def show_finished(viewer: Viewer, step: int) -> None:
         element.set_hidden(True)
 
 
-def hide_training_cameras(viewer: Viewer) -> bool:
-    """Hide the training cameras, and nerfstudio's buttons that show them, which take the room of the list.
+def hide_training_cameras(viewer: Viewer, known: int) -> int:
+    """Hide training cameras, and nerfstudio's buttons that show them, which take the room of the list.
 
+    A training adds its cameras when it begins, one by one, while pages may be open already.
+
+    Args:
+        known: number of cameras, the first ones, that stay as they are.
     Returns:
-        Whether there are any yet; a training adds them when it begins.
+        Number of cameras that there are.
     """
-    viewer.hide_images.visible = viewer.show_images.visible = False
-    if hasattr(viewer, "camera_handles"):
-        viewer.set_camera_visibility(False)
-    return hasattr(viewer, "camera_handles")
+    there = list(getattr(viewer, "camera_handles", {}).values())
+    if known == 0 or len(there) > known:
+        viewer.hide_images.visible = viewer.show_images.visible = False
+    for camera in there[known:]:
+        camera.visible = False
+    return len(there)
 
 
 def show_training_cameras(viewer: Viewer, visible: bool) -> None:
     """Show the training cameras with their photographs in the 3D scene, or hide them."""
-    if hasattr(viewer, "camera_handles"):
-        viewer.set_camera_visibility(visible)
+    with viewer.viser_server.atomic():
+        for camera in list(getattr(viewer, "camera_handles", {}).values()):
+            camera.visible = visible
 
 
 def stop_drawing(viewer: Viewer) -> None:

@@ -97,7 +97,7 @@ class ObjectControl(ViewerControl):
         nerfstudio_viewer.on_output_chosen(viewer, lambda: self.editor.ask(lambda: None))
         self.viser_server.on_client_connect(lambda client: self.editor.ask(self._seat, client))
         self.viser_server.on_client_disconnect(self._leave)
-        self._cameras_hidden = False
+        self._known_cameras = 0
         self.refresh()
         threading.Thread(target=self._serve, daemon=True).start()
         before_threads_end(self.close)
@@ -138,8 +138,8 @@ class ObjectControl(ViewerControl):
             self._leave(client)
 
     def _hide_cameras(self) -> None:
-        """Hide where the photographs were taken, once; people may show it."""
-        self._cameras_hidden = self._cameras_hidden or nerfstudio_viewer.hide_training_cameras(self.viewer)
+        """Hide where the photographs were taken, each camera once; people may show it."""
+        self._known_cameras = nerfstudio_viewer.hide_training_cameras(self.viewer, self._known_cameras)
 
     def _leave(self, client: viser.ClientHandle) -> None:
         """Forget a client; a film that it ordered goes on."""
@@ -198,6 +198,7 @@ class ObjectControl(ViewerControl):
         """Show the objects as they are now."""
         if self.viewer.trainer is None:
             self.progress.finish(self.current.value.counted)
+        self._hide_cameras()
         self._follow_scene()
         for seat in list(self.seats.values()):
             self.editor.attempt(partial(seat.refresh, self.progress.standing, self.drawn), seat.tell)

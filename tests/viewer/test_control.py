@@ -182,6 +182,26 @@ def test_what_was_found_is_seen_first(viewer, seat) -> None:
     assert all(handle.visible for handle in viewer.camera_handles.values())
 
 
+def test_training_cameras_that_come_later_are_hidden_too_and_each_once(viewer, seat) -> None:
+    """A training adds them one by one, also while a page is open: some stayed, or the loop over them ended with an error."""
+
+    class Growing(dict):
+        def values(self):
+            there = list(super().values())
+            self[len(self)] = Mock(visible=True)
+            return there
+
+    first, *_ = shown = list(viewer.camera_handles.values())
+    first.visible = True
+    viewer.camera_handles = cameras = Growing(enumerate(shown))
+    seat.editor.ask(lambda: None)
+    seat.editor.drain()
+    assert first.visible, "a person showed it"
+    seat.editor.ask(lambda: None)
+    seat.editor.drain()
+    assert len(cameras) == len(shown) + 2 and not cameras[len(shown)].visible
+
+
 def test_a_finished_run_says_its_step_and_has_no_training_sliders(viewer) -> None:
     """It said "Step: 0"."""
     control = viewer.pipeline.object_control

@@ -194,7 +194,7 @@ def test_a_picture_ends_its_turn_whatever_line_it_was_interrupted_at(run, model,
 
     monkeypatch.setattr(shown, "_drawn", interrupted)
     with pytest.raises(IOChangeException):
-        shown.show(threading.current_thread(), camera_of(run), ["rgb"])
+        shown.show(threading.current_thread(), camera_of(run, 8), ["rgb"])
     step = threading.Thread(target=lambda: model.turns.alone().__enter__(), daemon=True)
     step.start()
     step.join(5)

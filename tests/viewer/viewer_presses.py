@@ -42,7 +42,7 @@ def serve() -> Iterator[viser.ViserServer]:
 def connect(server: viser.ViserServer) -> Connection:
     """A page that nobody sees."""
     address = f"ws://127.0.0.1:{server.get_port()}"
-    return websockets.sync.client.connect(address, subprotocols=PROTOCOLS, max_size=None)
+    return websockets.sync.client.connect(address, subprotocols=PROTOCOLS, max_size=None, ping_interval=None)
 
 
 class Visit(NamedTuple):
