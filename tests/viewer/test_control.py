@@ -183,7 +183,7 @@ def test_what_was_found_is_seen_first(viewer, seat) -> None:
 
 
 def test_training_cameras_that_come_later_are_hidden_too_and_each_once(viewer, seat) -> None:
-    """A training adds them one by one, also while a page is open: some stayed, or the loop over them ended with an error."""
+    """A training adds them one by one, also while a page is open: some stayed, or the loop over them raised."""
 
     class Growing(dict):
         def values(self):
