@@ -95,7 +95,7 @@ def build(stack: Stack, folder: Path) -> None:
     commands = [
         [python, "-m", "venv", str(folder)],
         [*pip, *stack.wanted, "-e", ".", "pytest", "hypothesis", "beartype"],
-        *([*pip, "--no-deps", "--upgrade", each] for each in stack.against_pins),
+        *([*pip, "--upgrade", each] for each in stack.against_pins),
     ]
     for command in commands:
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)

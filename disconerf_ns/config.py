@@ -19,6 +19,7 @@ from nerfstudio.models.nerfacto import NerfactoModelConfig
 from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
 
 from disconerf_ns.compat.deferred import Deferred
+from disconerf_ns.compat.folder_lock import alone_in
 from disconerf_ns.errors import UserError
 from disconerf_ns.field import ObjectFieldConfig
 from disconerf_ns.options import FRACTION, Range, check_options
@@ -64,6 +65,16 @@ class DiscoNerfTrainerConfig(TrainerConfig):
     """nerfstudio's settings of a run, with a trainer that does not wait for the GPU in each step."""
 
     _target: Callable[..., Trainer] = field(default_factory=lambda: make_trainer)
+
+    def save_config(self) -> None:
+        """Write config.yml into the run's folder, which nerfstudio does before it starts anything.
+
+        Raises:
+            UserError: another training holds the folder, and its config.yml is kept.
+        """
+        resolve_name("disconerf_ns.compat.process:prepare_process")()
+        with alone_in(self.get_base_dir()):
+            super().save_config()
 
 
 @dataclass
