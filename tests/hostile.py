@@ -72,6 +72,7 @@ def view(config: Path) -> None:
         visitor.sends(visitor.seat.panel.name, "küche 厨房")
         wait_for(lambda: pipeline.model.current.value.edit.names.get(id) == "küche 厨房")
         visitor.seat.save()
+    pipeline.object_control.close()
     viewer.viser_server.stop()
 
 
