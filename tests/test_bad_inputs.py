@@ -25,6 +25,7 @@ from disconerf_ns.discovery.report import load_report
 from disconerf_ns.errors import UserError
 from disconerf_ns.export.splats_ply import read_ply
 from disconerf_ns.filming.paths import path_of_file
+from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.runs import capture_frame, config_of, edit_of, load_pipeline
 from disconerf_ns.scene.objects import load_manifest
 from disconerf_ns.training.radiance_transfer import load_radiance, radiance_source
@@ -63,9 +64,13 @@ READERS = {
     "history": Reader("edit_history.json", _undo),
     "path": Reader("path.json", lambda folder: path_of_file(folder / "path.json")),
     "composition": Reader("scene.json", lambda folder: Composition.load(folder / "scene.json")),
+    "mask manifest": Reader("manifest.json", lambda folder: MaskStore(folder).check_recipe({"generator": "graph"})),
 }
 
-BROKEN = {"empty": "", "cut off": "{", "deep": "[" * 100_000, "a list": "[1, 2]", "binary": "\x00\x01"}
+BROKEN = {
+    "empty": "", "cut off": "{", "deep": "[" * 100_000, "a list": "[1, 2]", "binary": "\x00\x01",
+    "twice": '{"a": {"same": 1, "other": 2, "same": 3}}', "a number": "1" * 5000,
+}  # fmt: skip
 """What no small file may hold."""
 
 CONTENTS = {
@@ -143,7 +148,42 @@ CONTENTS = {
         {"render_height": 4, "render_width": 4, "camera_path": [{"camera_to_world": [1] * 16, "fov": 180}]},
         {"seconds": float("nan")},
     ),
-    "composition": ({}, {"scene": 3}, {"scene": "nowhere"}, {"scene": "config.yml", "objects": [{}] * 257}),
+    "composition": (
+        {},
+        {"scene": 3},
+        {"scene": "nowhere"},
+        {"scene": "config.yml\0"},
+        {"scene": "config.yml", "objects": [{}] * 257},
+        {"scene": "config.yml", "objects": []} | {"keep": []},
+        {"scene": "config.yml", "keep": "all"},
+        {"scene": "config.yml", "keep": ["a\x07b"]},
+        {"scene": "config.yml", "film": "long"},
+        *(
+            {"scene": "config.yml", "objects": [{"run": "config.yml", "object": 1, **given}]}
+            for given in (
+                {},
+                {"at": [0, 0]},
+                {"at": [0, 0, float("nan")]},
+                {"at": [0, 0, 10**400]},
+                {"at": [0, 0, 0], "turn": "half"},
+                {"at": [0, 0, 0], "scale": 0},
+                {"at": [0, 0, 0], "scale": float("inf")},
+                {"at": [0, 0, 0], "place": {}},
+                {"at": [0, 0, 0], "object": -1},
+                {"at": [0, 0, 0], "object": "x" * 5000},
+                {"at": [0, 0, 0], "run": "../../../../etc/nowhere"},
+                {"at": [0, 0, 0], "run": 3},
+                {"at": [0, 0, 0], "name": "a\nb"},
+                {"place": {"scale": 1e300}},
+                {"place": {"rotation": [0, 0, 0, 0]}},
+                {"place": {}, "turn": 90},
+            )
+        ),
+    ),
+    "mask manifest": (
+        {"parameters": 3},
+        {"generator": "graph", "parameters": []},
+    ),
 }
 
 OPTIONS = (

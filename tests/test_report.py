@@ -271,7 +271,7 @@ def test_the_command_writes_one_page_with_every_object(run: Run, tmp_path: Path,
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--frames", "0"], "--frames is 0; it has to be 1 or more"),
+        (["--frames", "0"], "--frames is 0; it has to be from 1 to 100,000"),
         (["--scene-size", "0"], "--scene-size is 0"),
         (["--output", "report.pdf"], "--output is report.pdf; name an .html file"),
         (["--export-dir", "nowhere"], "there is no folder nowhere"),

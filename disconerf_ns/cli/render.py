@@ -11,7 +11,7 @@ import tyro
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable
-from disconerf_ns.options import GRANULARITY, POSITIVE, Range, check_options
+from disconerf_ns.options import FRAMES, GRANULARITY, PROCESSES, RATE, SIDE, Range, check_options
 from disconerf_ns.runs import EditedRun, load_pipeline
 
 if TYPE_CHECKING:
@@ -132,10 +132,10 @@ class Render:
         return self.camera_path is not None or self.path in ("interpolate", "training")
 
     def _check(self) -> None:
-        one = Range(1)
         check_options(
-            "render", self, resolution=one, frames=one, seconds=POSITIVE, fps=one, devices=one, granularity=GRANULARITY
-        )
+            "render", self, resolution=SIDE, frames=FRAMES, seconds=Range(1e-3, 86_400), fps=RATE, devices=PROCESSES,
+            granularity=GRANULARITY,
+        )  # fmt: skip
         if self.frames is not None and self.seconds is not None:
             raise UserError("render: --frames and --seconds both say how long the film is; pass one of them.")
         if self.camera_path is not None and self.path != "orbit":
