@@ -143,20 +143,18 @@ def tested(folder: Path, name: str) -> str:
 
 
 def outcome(said: str) -> str | None:
-    """pytest's last line in a table: `12 of 13: test_a, ...`; None if it did not come to one.
+    """What pytest says in the end, for a table; None if it did not come to an end.
 
     >>> outcome("FAILED tests/test_a.py::test_b - assert 1 == 2\\n1 failed, 3 passed, 1 skipped in 2.1s")
     '3 of 4; not test_b'
     """
-    counts = {
-        kind: int(number)
-        for number, kind in re.findall(r"(\d+) (passed|failed|error)", said.rpartition("\n")[2] or said)
-    }
+    last = said.rstrip().rpartition("\n")[2]
+    counts = {kind: int(number) for number, kind in re.findall(r"(\d+) (passed|failed|error)", last)}
     if not counts:
         return None
-    failed = re.findall(r"^(?:FAILED|ERROR) \S+::(\w+)", said, re.MULTILINE)
-    passed = counts.get("passed", 0)
-    return f"{passed} of {sum(counts.values())}" + (f"; not {', '.join(dict.fromkeys(failed))}" if failed else "")
+    failed = dict.fromkeys(re.findall(r"^(?:FAILED|ERROR) \S+::(\w+)", said, re.MULTILINE))
+    numbers = f"{counts.get('passed', 0)} of {sum(counts.values())}"
+    return numbers + (f"; not {', '.join(failed)}" if failed else "")
 
 
 def row_of(name: str, folder: Path) -> dict[str, str]:

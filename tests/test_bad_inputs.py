@@ -190,6 +190,7 @@ OPTIONS = (
     "render --frames 0",
     "render --seconds nan",
     "render --seconds inf",
+    "render --seconds 86400 --fps 1000",
     "render --size 0",
     "render --fps -1",
     "render --devices 0",

@@ -149,13 +149,22 @@ class Render:
             )
 
     def _length(self, fps_of_path: float | None) -> Length:
-        """Size, number of frames and speed of the films: what was said, or the defaults of this machine."""
+        """Size, number of frames and speed of the films: what was said, or the defaults of this machine.
+
+        Raises:
+            UserError: a length in seconds is more frames than a film can have.
+        """
         import torch
 
         gpu = torch.cuda.is_available()
         default = ON_GPU if gpu else ON_CPU
         fps = float(self.fps or fps_of_path or default.fps)
         frames = self.frames or (max(round(self.seconds * fps), 1) if self.seconds else None)
+        if frames is not None and frames > FRAMES.high:
+            raise UserError(
+                f"render: {self.seconds:g} seconds at {fps:g} frames a second are {frames:,} frames, and a film has "
+                f"{FRAMES.high:,} at most; lower --seconds or --fps."
+            )
         if not gpu and self.resolution is None and self.camera_path is None:
             print(
                 f"render: without a GPU a frame takes seconds, so films have {default.resolution} pixels unless "
