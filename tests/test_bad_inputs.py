@@ -17,6 +17,7 @@ from typing import NamedTuple
 import pytest
 import torch
 from conftest import Run
+from helpers import damaged
 from sentences import RENEW, Sentences
 
 from disconerf_ns.cli import main
@@ -374,15 +375,6 @@ def test_files_of_gaussians(name: str, tmp_path: Path, sentences: Sentences) -> 
 def test_the_matrix_is_whole(sentences: Sentences) -> None:
     """No sentence is kept of a case that is gone; where this test is run alone, nothing has been said."""
     assert RENEW or (len(sentences.kept) >= 80 and len(sentences.said) in (0, len(sentences.kept)))
-
-
-def damaged(content: bytes, chance: random.Random) -> bytes:
-    """Bytes cut, changed, doubled, or a number replaced by one that is out of every range."""
-    at = chance.randrange(max(len(content), 1))
-    end = min(at + chance.randrange(1, 20), len(content))
-    strange = (b"1e999", b"NaN", b"null", b"-1", b"[]", b"{}", b'"x"', b"1" * 400, b"[" * 2000, b"\xff")
-    middle = chance.choice((b"", content[at:end] * 2, bytes([chance.randrange(256)]), chance.choice(strange)))
-    return content[:at] + middle + content[end:]
 
 
 @pytest.mark.parametrize("name", ["edit", "objects", "masks", "frame", "path"])
