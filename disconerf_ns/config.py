@@ -19,9 +19,10 @@ from nerfstudio.models.nerfacto import NerfactoModelConfig
 from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
 
 from disconerf_ns.compat.deferred import Deferred
+from disconerf_ns.compat.folder_lock import alone_in
 from disconerf_ns.errors import UserError
 from disconerf_ns.field import ObjectFieldConfig
-from disconerf_ns.options import FRACTION, Range, check_options
+from disconerf_ns.options import COUNT, FRACTION, NONE_OR_MORE, PART, WEIGHT, Range, check_options
 
 
 @dataclass
@@ -64,6 +65,16 @@ class DiscoNerfTrainerConfig(TrainerConfig):
     """nerfstudio's settings of a run, with a trainer that does not wait for the GPU in each step."""
 
     _target: Callable[..., Trainer] = field(default_factory=lambda: make_trainer)
+
+    def save_config(self) -> None:
+        """Write config.yml into the run's folder, which nerfstudio does before it starts anything.
+
+        Raises:
+            UserError: another training holds the folder, and its config.yml is kept.
+        """
+        resolve_name("disconerf_ns.compat.process:prepare_process")()
+        with alone_in(self.get_base_dir()):
+            super().save_config()
 
 
 @dataclass
@@ -198,10 +209,14 @@ class DiscoNerfPipelineConfig(VanillaPipelineConfig):
     that it resumes. Every run keeps its edit in edit.json beside its config.yml."""
 
 
-COUNT = Range(1)
-NONE_OR_MORE = Range(0)
-WEIGHT = Range(0, 1e30, "a finite number of at least 0")
-PART = Range(5e-324, 1, "more than 0 and at most 1")
+SLOTS = Range(1, 65_535)
+"""Slots, which label maps number in 16 bits."""
+MEMORY = Range(0, 1_000_000)
+"""GiB."""
+PER_RAY = Range(1, 10_000)
+"""Samples or surface points of a ray."""
+LEVELS, CELLS = Range(1, 32), Range(1, 65_536)
+"""Levels of a hash grid, and its cells along an axis, of which positions in 16 bits tell no more apart."""
 
 
 def check_training_options(config: TrainerConfig) -> None:
@@ -225,8 +240,8 @@ def check_training_options(config: TrainerConfig) -> None:
         level_iterations=COUNT,
         consensus_rays=COUNT,
         object_min_share=FRACTION,
-        surface_memory_gb=WEIGHT,
-        surface_host_memory_gb=WEIGHT,
+        surface_memory_gb=MEMORY,
+        surface_host_memory_gb=MEMORY,
     )
     check_options(
         "ns-train",
@@ -237,16 +252,17 @@ def check_training_options(config: TrainerConfig) -> None:
         rays_per_batch=NONE_OR_MORE,
         view_pixels=COUNT,
         surface_rays=COUNT,
-        image_memory_gb=WEIGHT,
-        mask_memory_gb=WEIGHT,
+        image_memory_gb=MEMORY,
+        mask_memory_gb=MEMORY,
     )
     check_options(
         "ns-train",
         model,
         "pipeline.model.",
-        surface_points=COUNT,
-        frozen_samples=COUNT,
-        rendered_points=COUNT,
+        slots=SLOTS,
+        surface_points=PER_RAY,
+        frozen_samples=PER_RAY,
+        rendered_points=PER_RAY,
         false_positive_mult=WEIGHT,
         tv_mult=WEIGHT,
         consensus_mult=WEIGHT,
@@ -254,7 +270,19 @@ def check_training_options(config: TrainerConfig) -> None:
         tv_cells=COUNT,
         floater_mult=WEIGHT,
         floater_points=COUNT,
-        object_samples=COUNT,
+        object_samples=PER_RAY,
         min_confidence=FRACTION,
-        **({} if model.slots == "auto" else {"slots": COUNT}),
+    )
+    check_options(
+        "ns-train",
+        model.object_field,
+        "pipeline.model.object-field.",
+        levels=LEVELS,
+        coarsest=CELLS,
+        finest=CELLS,
+        log2_table=Range(1, 30),
+        features_per_level=Range(1, 64),
+        hidden_dim=Range(1, 4_096),
+        random_levels=Range(0, LEVELS.high),
+        start_contrast=WEIGHT,
     )

@@ -1,8 +1,9 @@
-"""Atomic file writes: a file holds all of its content or does not exist; and whether a place can be written at all."""
+"""Atomic file writes: a file holds all of its content or does not exist; and what can be written or read at all."""
 
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -14,6 +15,10 @@ from disconerf_ns.errors import UserError
 
 ABANDONED = 3600.0
 """Age in seconds at which a half-written file counts as left behind by a killed run."""
+KINDS = {
+    stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a named pipe", stat.S_ISSOCK: "a socket", stat.S_ISCHR: "a device",
+    stat.S_ISBLK: "a device",
+}  # fmt: skip
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -79,6 +84,20 @@ def check_writable(path: Path, remedy: str) -> None:
         TemporaryFile(dir=nearest).close()
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}); {remedy}") from error
+
+
+def regular(path: Path) -> Path:
+    """The path itself, if opening it gives a file: a pipe would wait for a writer, and a device may never end.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        UserError: it is something else than a regular file.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        kind = next((kind for is_kind, kind in KINDS.items() if is_kind(mode)), "no file")
+        raise UserError(f"{path} is {kind}, not a regular file; put a file there, or remove it.")
+    return path
 
 
 def sweep(folder: Path) -> None:

@@ -12,29 +12,40 @@ class Range(NamedTuple):
     """Numbers from `low` to `high`, which both belong to it."""
 
     low: float | int
-    high: float | int = math.inf
+    high: float | int
     said: str = ""
     """The range in words; by default its numbers."""
 
     def __str__(self) -> str:
-        if self.said:
-            return self.said
-        low, high = f"{self.low:,.7g}", f"{self.high:,.7g}"
-        return f"{low} or more" if math.isinf(self.high) else f"from {low} to {high}"
+        return self.said or f"from {_shown(self.low)} to {_shown(self.high)}"
 
 
-POSITIVE = Range(5e-324, said="more than 0")
-"""Every finite number above 0."""
-ANY = Range(-1e30, 1e30, "a finite number")
+def _shown(number: float | int) -> str:
+    return f"{number:,}" if isinstance(number, int) else f"{number:,.7g}"
+
+
+ANY = Range(-1e30, 1e30)
+WEIGHT = Range(0, 1e30)
+COUNT = Range(1, 10**9)
+NONE_OR_MORE = Range(0, 10**9)
+LABEL = Range(-(2**63), 2**63 - 1, "a whole number of 64 bits")
+"""Numbers of label images."""
 GRANULARITY = Range(0, 1, "from 0, the coarsest objects, to 1, the finest")
 FRACTION = Range(0, 1)
+PART = Range(5e-324, 1, "more than 0 and at most 1")
 SIDE = Range(1, 16_384)
 """Pixels of a picture's side."""
+FRAMES = Range(1, 100_000)
+"""Frames of a film, of which 24 a second are more than an hour."""
+RATE = Range(1, 1_000)
+"""Frames per second."""
+DOWNSCALE = Range(1, 1_024)
+PROCESSES = Range(1, 1_024)
 PORT = Range(1, 65_535)
 
 
 def check_options(command: str, options: object, prefix: str = "", /, **ranges: Range) -> None:
-    """Refuse values that are out of range, or no finite number; an option that is None or empty is left out.
+    """Refuse values that are out of range, or no finite number; None, no values and words such as "auto" are left out.
 
     Args:
         command: name that the sentence begins with.
@@ -46,7 +57,7 @@ def check_options(command: str, options: object, prefix: str = "", /, **ranges: 
     """
     for name, allowed in ranges.items():
         value = getattr(options, name)
-        values = value if isinstance(value, tuple) else () if value is None else (value,)
+        values = value if isinstance(value, tuple) else () if value is None or isinstance(value, str) else (value,)
         for number in values:
             if not math.isfinite(number) or not allowed.low <= number <= allowed.high:
                 raise UserError(f"{command}: --{prefix}{name.replace('_', '-')} is {number}; it has to be {allowed}.")

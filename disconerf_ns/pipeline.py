@@ -92,7 +92,6 @@ class DiscoNerfPipeline(VanillaPipeline):
     """Chooses the stage by the step alone, so that a run can be stopped and resumed anywhere."""
 
     config: DiscoNerfPipelineConfig
-    datamanager: DiscoNerfDataManager
     object_start: Int[Tensor, ""]
     """Step at which the object stage begins; -1 until it is planned."""
 
@@ -143,6 +142,11 @@ class DiscoNerfPipeline(VanillaPipeline):
     def model(self) -> DiscoNerfModel:
         """The model."""
         return cast("DiscoNerfModel", super().model)
+
+    @property
+    def datamanager(self) -> DiscoNerfDataManager:
+        """Rays, views and masks; a property, because Python 3.12 does not look for a protocol's parts among modules."""
+        return cast("DiscoNerfDataManager", self._modules["datamanager"])
 
     def _check_slots(self) -> None:
         slots, most = self.model.object_field.slots, self.datamanager.train_dataset.metadata["most_masks"]

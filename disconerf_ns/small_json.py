@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from disconerf_ns.errors import UserError, cause, reason
+from disconerf_ns.files import regular
 
 LARGEST = 2**26
 """Bytes of a file, at most."""
@@ -42,17 +43,40 @@ def small_json(path: Path, kind: str, remedy: str) -> Iterator[Value]:
 
 
 def _content(path: Path) -> Any:
-    size = path.stat().st_size
-    if not path.is_file():  # a named pipe would be waited for
-        raise ValueError("it is no regular file")
+    size = regular(path).stat().st_size
     if size > LARGEST:
         raise ValueError(f"it has {size:,} bytes, more than {LARGEST:,}")
+    return parsed(path.read_bytes())
+
+
+class _GivenTwice(ValueError):
+    """An object has two entries of one name, of which Python would take the last without a word."""
+
+
+def parsed(text: str | bytes) -> Any:
+    """The content of JSON, in which no object has two entries of one name.
+
+    Raises:
+        ValueError: it is none; says why.
+    """
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(text, object_pairs_hook=_each_once)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    except ValueError as error:
+    except _GivenTwice:
+        raise
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"it is not JSON: {reason(error)}") from None
+    except ValueError:
+        raise ValueError("it has a number of too many digits") from None
+
+
+def _each_once(entries: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(entries)
+    if len(content) < len(entries):
+        names = [name for name, _ in entries]
+        raise _GivenTwice(f"it has {_said(next(name for name in content if names.count(name) > 1))} twice")
+    return content
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 
 import pytest
 import torch
@@ -98,3 +99,12 @@ def total_variation_by_loops(grid, vertices: list[Tensor]) -> Tensor:
 def nerfstudio_samples(rays, samples):
     """Samples of rays as nerfstudio's fields take them."""
     return rays.get_ray_samples(samples.edges[:, :-1, None], samples.edges[:, 1:, None])
+
+
+def damaged(content: bytes, chance: random.Random) -> bytes:
+    """Bytes cut, changed, doubled, or a number replaced by one that is out of every range."""
+    at = chance.randrange(max(len(content), 1))
+    end = min(at + chance.randrange(1, 20), len(content))
+    strange = (b"1e999", b"NaN", b"null", b"-1", b"[]", b"{}", b'"x"', b"1" * 400, b"[" * 2000, b"\xff")
+    middle = chance.choice((b"", content[at:end] * 2, bytes([chance.randrange(256)]), chance.choice(strange)))
+    return content[:at] + middle + content[end:]

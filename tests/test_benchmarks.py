@@ -14,7 +14,19 @@ from conftest import Run
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 
-from benchmarks import draws, object_rays, performance, pictures, quality, rates, rendering, report, surface, viewer
+from benchmarks import (
+    draws,
+    object_rays,
+    performance,
+    pictures,
+    quality,
+    rates,
+    rendering,
+    report,
+    stacks,
+    surface,
+    viewer,
+)
 from benchmarks.baselines import contrastive, panoptic_lifting
 from benchmarks.scoring import METRICS
 from benchmarks.variants import VARIANTS, VIEW_RATE, Variant, _matching, _widened
@@ -335,3 +347,27 @@ def test_a_surface_and_pictures_are_timed_without_a_run(tmp_path: Path) -> None:
     rows = json.loads((tmp_path / "rendering.json").read_text())["rows"]
     assert [row["image"] for row in rows] == ["nerfacto rgb", "rgb", "depth", "objects", "object_00"]
     assert rows[-1]["covered"] > 0.9, "the first object fills the picture"
+
+
+def test_what_pytest_says_of_a_stack() -> None:
+    assert stacks.outcome("...\n3 passed, 2 warnings in 2.13s\n") == "3 of 3"
+    failed = "FAILED tests/test_a.py::test_b[1] - x\nERROR tests/test_a.py::test_c\n1 failed, 3 passed, 1 error in 2.1s"
+    assert stacks.outcome(failed) == "3 of 5; not test_b, test_c"
+    assert stacks.outcome("Segmentation fault") is None
+    assert stacks.reason("WARNING: x\nERROR: No matching distribution found for torch==1\nnotice") == (
+        "ERROR: No matching distribution found for torch==1"
+    )
+
+
+def test_a_stack_that_cannot_be_built_is_a_row_that_says_why() -> None:
+    built = dict.fromkeys((*stacks.NAMED, *stacks.TESTED), "1") | {"commands": "yes"}
+    lines = stacks.table({"old": built, "new": {"python": "3.12", "not built": "ERROR: no torch"}})
+    assert len({line.count("|") for line in lines}) == 1
+    assert lines[-2].startswith("| old | 1 | 1 |") and "| not built: ERROR: no torch |" in lines[-1]
+
+
+def test_the_page_has_the_stacks_that_were_tried() -> None:
+    root = Path(stacks.__file__).parents[1]
+    rows = json.loads((root / stacks.Options().output).read_text())
+    page = (root / stacks.Options().page).read_text()
+    assert list(rows) == list(stacks.STACKS) and "\n".join(stacks.table(rows)) in page

@@ -63,7 +63,7 @@ def test_the_viewer_shows_the_edited_scene(arrangement: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--frames", "0"], "--frames is 0; it has to be 1 or more"),
+        (["--frames", "0"], "--frames is 0; it has to be from 1 to 100,000"),
         (["--resolution", "-2"], "--resolution is -2"),
         (["--output-dir", "/proc/nothing"], "cannot be written"),
     ],

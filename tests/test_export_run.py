@@ -89,10 +89,10 @@ def test_a_moved_ball_is_exported_where_it_stands(run: Run, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--resolution", "4"], "export: --resolution is 4; it has to be 8 or more."),
-        (["--faces", "-1"], "export: --faces is -1; it has to be 0 or more."),
-        (["--thumbnail-size", "0"], "export: --thumbnail-size is 0; it has to be 16 or more."),
-        (["--metres-per-unit", "0"], "export: --metres-per-unit is 0.0; it has to be more than 0."),
+        (["--resolution", "4"], "export: --resolution is 4; it has to be from 8 to 1,024."),
+        (["--faces", "-1"], "export: --faces is -1; it has to be from 0 to 1,000,000,000."),
+        (["--thumbnail-size", "0"], "export: --thumbnail-size is 0; it has to be from 16 to 16,384."),
+        (["--metres-per-unit", "0"], "export: --metres-per-unit is 0.0; it has to be from 1e-09 to 1e+09."),
         (["--granularity", "2"], "export: --granularity is 2.0; it has to be from 0"),
         (["--objects", "teapot"], "there is no teapot; the scene has object_00"),
         (["--edit", "nowhere.json"], "there is no nowhere.json; pass with --edit"),

@@ -20,6 +20,7 @@ from disconerf_ns.compat.folder_lock import alone_in
 from disconerf_ns.compat.stop_request import Stopped, StopRequest
 from disconerf_ns.errors import UserError
 from disconerf_ns.pipeline import DiscoNerfPipeline
+from disconerf_ns.runs import config_of
 from disconerf_ns.trainer import command_to_go_on
 from disconerf_ns.training import checkpoint_files
 from disconerf_ns.training.checkpoint_files import checkpoint_to_resume, checkpoints_in, newest_whole, save_whole
@@ -211,6 +212,17 @@ def test_two_trainings_in_one_folder(tmp_path: Path) -> None:
             pass
     with alone_in(tmp_path):
         pass
+
+
+def test_a_second_training_leaves_the_first_one_s_config(scene: Path, tmp_path: Path) -> None:
+    """nerfstudio writes config.yml before it starts anything: the refused training's options took the place of the
+    first one's."""
+    first, second = (tiny_config(scene, tmp_path, iterations=number) for number in (12, 24))
+    second.timestamp = first.timestamp
+    first.save_config()
+    with alone_in(first.get_base_dir()), pytest.raises(UserError, match="belongs to a training that runs"):
+        second.save_config()
+    assert config_of(first.get_base_dir() / "config.yml").max_num_iterations == 12
 
 
 # ---------------------------------------------------------------- other data, other options

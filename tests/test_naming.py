@@ -186,7 +186,7 @@ def test_nothing_to_name_is_one_sentence(run: Run, name) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--views", "0"], "--views is 0; it has to be 1 or more"),
+        (["--views", "0"], "--views is 0; it has to be from 1 to 1,000,000,000"),
         (["--least-score", "1.5"], "--least-score is 1.5; it has to be from 0 to 1"),
         (["--sentence", "a photo"], "has to have one {} for the word"),
         (["--granularity", "2"], "--granularity is 2.0"),

@@ -86,7 +86,7 @@ def test_colours(run: Run, change) -> None:
     [
         ("move 1", "nothing would move; pass --by X Y Z"),
         ("move 1 --scale 0", "--scale is 0.0; it has to be from 1e-06 to 1,000,000."),
-        ("move 1 --by nan 0 0", "--by is nan; it has to be a finite number."),
+        ("move 1 --by nan 0 0", "--by is nan; it has to be from -1e+30 to 1e+30."),
         ("move 99 --by 1 0 0", "there is no 99"),
         ("put-back 1", "object_01 stands where it was photographed"),
         ("recolor 1", "pass one of --tint R G B"),

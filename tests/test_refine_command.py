@@ -113,7 +113,7 @@ def test_mistakes_are_one_sentence_before_the_run_is_opened(
         (("sam",), "--sam-checkpoint"),
         (("transformers", "--checkpoint", str(missing.root / "nowhere")), "--checkpoint"),
         (("--shown", "2", "sam"), "--shown is 2.0; it has to be from 0 to 1."),
-        (("--size", "3", "sam"), "--size is 3; it has to be 16 or more."),
+        (("--size", "3", "sam"), "--size is 3; it has to be from 16 to 16,384."),
         (("--workers", "0", "sam"), "--workers is 0"),
     ):
         assert command(run, missing, *options) == 1

@@ -112,9 +112,9 @@ def test_frames_are_shared_by_devices(run: Run, tmp_path: Path, monkeypatch) -> 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--resolution", "0"], "--resolution is 0; it has to be 1 or more."),
-        (["--seconds", "0"], "--seconds is 0.0; it has to be more than 0."),
-        (["--devices", "-1"], "--devices is -1; it has to be 1 or more."),
+        (["--resolution", "0"], "--resolution is 0; it has to be from 1 to 16,384."),
+        (["--seconds", "0"], "--seconds is 0.0; it has to be from 0.001 to 86,400."),
+        (["--devices", "-1"], "--devices is -1; it has to be from 1 to 1,024."),
         (["--frames", "3", "--seconds", "1"], "--frames and --seconds both say how long the film is"),
         (["--background", "blurple"], "--background is blurple; it has to be transparent, scene, or a colour"),
         (["--background", "transparent"], "mp4 cannot be transparent; choose --format webm"),

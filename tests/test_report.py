@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import random
 import re
 import struct
 import sys
@@ -15,7 +16,7 @@ import pytest
 import torch
 import trimesh
 from conftest import Run
-from helpers import needs_system_package
+from helpers import damaged, needs_system_package
 from PIL import Image
 
 from disconerf_ns.cli import main
@@ -176,6 +177,29 @@ def test_a_packed_mesh_is_read_back() -> None:
     assert np.array_equal(corners, cube().triangles) and np.array_equal(colors, cube().colors)
 
 
+@pytest.mark.parametrize("kind", ["ply", "obj", "glb"])
+def test_damaged_files_of_an_export_are_read_or_refused(kind: str, tmp_path: Path) -> None:
+    """NaN and triangles of no vertices got onto the page, and lines of two numbers ended the command in a traceback."""
+    file, chance, refusals = tmp_path / f"object_00.{kind}", random.Random(0), []
+    box = trimesh.creation.box((2, 2, 2))
+    box.visual.vertex_colors = np.full((8, 4), 200, np.uint8)
+    box.export(file)
+    healthy = file.read_bytes()
+    assert exported_mesh([file], Similarity()) is not None
+    for _ in range(300):
+        file.write_bytes(damaged(healthy, chance))
+        try:
+            mesh = exported_mesh([file], Similarity())
+        except UserError as error:
+            refusals.append(str(error))
+        else:
+            if mesh is not None:
+                assert np.isfinite(mesh.vertices).all() and len(mesh.colors) == len(mesh.vertices)
+                assert mesh.triangles.min() >= 0 and mesh.triangles.max() < len(mesh.vertices)
+                assert mesh.simplified(4).packed()
+    assert refusals and all(file.name in said and len(said) < 1000 for said in refusals)
+
+
 def test_a_simpler_mesh_keeps_its_shape_and_colours() -> None:
     ball = trimesh.creation.icosphere(5)
     colors = np.where(ball.vertices[:, 2:] > 0, [[255, 0, 0]], [[0, 0, 255]]).astype(np.uint8)
@@ -271,7 +295,7 @@ def test_the_command_writes_one_page_with_every_object(run: Run, tmp_path: Path,
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--frames", "0"], "--frames is 0; it has to be 1 or more"),
+        (["--frames", "0"], "--frames is 0; it has to be from 1 to 100,000"),
         (["--scene-size", "0"], "--scene-size is 0"),
         (["--output", "report.pdf"], "--output is report.pdf; name an .html file"),
         (["--export-dir", "nowhere"], "there is no folder nowhere"),

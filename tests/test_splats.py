@@ -635,7 +635,7 @@ def test_mistakes_get_a_sentence(run: Run, tmp_path: Path, capsys: pytest.Captur
     write_ply(tmp_path / "elsewhere.ply", random_splats(500))
     (tmp_path / "empty").mkdir()
     for options, said in (
-        (("--gaussians", 0), "--gaussians is 0; it has to be 1 or more"),
+        (("--gaussians", 0), "--gaussians is 0; it has to be from 1 to 1,000,000,000"),
         (("--degree", 4), "--degree is 4; it has to be from 0 to 3"),
         (("--splats", "nowhere.ply"), "there is no nowhere.ply; pass a PLY file"),
         (("--objects", "teapot"), "there is no teapot"),

@@ -49,8 +49,8 @@ assert sys.excepthook is sys.__excepthook__ and os.environ["PATH"] == path, "bot
 print(json.dumps({"added": sorted(set(sys.modules) - before), "help": printed.getvalue()}))
 """
 OPTIONS = (
-    "compat", "compat.checkpoints", "compat.deferred", "config", "errors", "field", "kernels.hash_grid", "options",
-    "method", "optimizer",
+    "compat", "compat.checkpoints", "compat.deferred", "compat.folder_lock", "config", "errors", "field",
+    "kernels.hash_grid", "options", "method", "optimizer",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from disconerf_ns.files import check_writable
-from disconerf_ns.options import PORT, Range, check_options
+from disconerf_ns.options import FRAMES, PORT, RATE, SIDE, check_options
 
 if TYPE_CHECKING:
     from nerfstudio.cameras.cameras import Cameras
@@ -51,8 +51,7 @@ class Compose:
         Raises:
             UserError: the file is no composition, a run cannot be loaded, or an option is out of range.
         """
-        one = Range(1)
-        check_options("compose", self, resolution=one, frames=one, fps=one, viewer_port=PORT)
+        check_options("compose", self, resolution=SIDE, frames=FRAMES, fps=RATE, viewer_port=PORT)
         if not self.viewer:
             check_writable(self.output_dir, "choose another --output-dir.")
 

@@ -14,18 +14,18 @@ import tyro
 from disconerf_ns import __version__
 from disconerf_ns.cli.making import ELSEWHERE, progress_bar, writing
 from disconerf_ns.errors import MaskError, UserError
-from disconerf_ns.files import check_writable
+from disconerf_ns.files import check_writable, regular
 from disconerf_ns.masks.formats import FORMATS, TARGETS, format_of, recognise
 from disconerf_ns.masks.formats.files import image_size
 from disconerf_ns.masks.formats.format import Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
 from disconerf_ns.masks.images import find_images, misread
 from disconerf_ns.masks.numbers import void_of
-from disconerf_ns.masks.opening import regular
 from disconerf_ns.masks.placement import Drawn, Orientation, Placement, place
 from disconerf_ns.masks.report import ViewMasks, describe, measure_view
 from disconerf_ns.masks.say import in_short
 from disconerf_ns.masks.store import MANIFEST, MaskStore
+from disconerf_ns.options import LABEL, check_options
 
 if TYPE_CHECKING:
     Source = Target = str
@@ -68,6 +68,7 @@ class Convert:
             UserError: the source has no masks of the dataset's images, the target is missing, not empty or cannot be
                 written, or files are broken; broken files are named after all others are converted.
         """
+        check_options("masks", self, void=LABEL)
         images = find_images(self.data, self.images)
         if sentence := misread(images.values()):
             print(f"masks: {sentence}")
@@ -159,6 +160,7 @@ class GroundTruth:
         Raises:
             UserError: there are none, or as in `Convert`.
         """
+        check_options("masks", self, void=LABEL)
         root = self.data if self.data.is_dir() else self.data.parent
         labels = root / "labels"
         if not labels.exists():

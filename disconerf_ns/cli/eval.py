@@ -11,7 +11,7 @@ from typing import Literal
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable, write_whole
 from disconerf_ns.masks.placement import Orientation
-from disconerf_ns.options import GRANULARITY, Range, check_options
+from disconerf_ns.options import DOWNSCALE, GRANULARITY, LABEL, check_options
 from disconerf_ns.runs import manifest_of, open_run
 from disconerf_ns.scene.tree import DEFAULT
 
@@ -119,6 +119,7 @@ class Eval:
         print(f"eval: the scores are in {path}")
 
     def _check_options(self) -> None:
+        check_options("eval", self, granularity=GRANULARITY, downscale=DOWNSCALE, void=LABEL)
         if self.ground_truth is None and self.save is None:
             raise UserError(
                 "eval: there is nothing to do; score against true labels with --ground-truth DIR, or write label maps "
@@ -132,7 +133,6 @@ class Eval:
             raise UserError(
                 f"eval: --save would overwrite the true labels in {self.ground_truth}; name another folder."
             )
-        check_options("eval", self, granularity=GRANULARITY, downscale=Range(1))
 
 
 def print_scores(scores: Mapping[str, Mapping[str, float]], views: int) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable
-from disconerf_ns.options import GRANULARITY, POSITIVE, Range, check_options
+from disconerf_ns.options import COUNT, DOWNSCALE, GRANULARITY, NONE_OR_MORE, SIDE, Range, check_options
 from disconerf_ns.runs import EditedRun, capture_frame
 
 
@@ -115,10 +115,10 @@ class Export:
         print(f"export: {written} object{'s' if written != 1 else ''}; {self.output_dir / MANIFEST} lists them.")
 
     def _check(self) -> None:
-        none, one = Range(0), Range(1)
         check_options(
-            "export", self, resolution=Range(8), faces=none, texture=none, points=one, thumbnail_size=Range(16),
-            hulls=one, downscale=one, metres_per_unit=POSITIVE, granularity=GRANULARITY,
+            "export", self, resolution=Range(8, 1_024), faces=NONE_OR_MORE, texture=Range(0, SIDE.high), points=COUNT,
+            thumbnail_size=Range(16, SIDE.high), hulls=Range(1, 1_024), downscale=DOWNSCALE,
+            metres_per_unit=Range(1e-9, 1e9), granularity=GRANULARITY,
         )  # fmt: skip
         for option in ("what", "formats"):
             if not getattr(self, option):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable
-from disconerf_ns.options import GRANULARITY, Range, check_options
+from disconerf_ns.options import COUNT, GRANULARITY, Range, check_options
 from disconerf_ns.runs import EditedRun
 
 if TYPE_CHECKING:
@@ -101,8 +101,7 @@ class ExportSplats:
         print(f"export splats: {len(written)} PLY files of {len(owned.splats):,} gaussians are in {self.output_dir}")
 
     def _check_options(self) -> None:
-        one = Range(1)
-        check_options("export splats", self, gaussians=one, rays=one, degree=Range(0, 3), granularity=GRANULARITY)
+        check_options("export splats", self, gaussians=COUNT, rays=COUNT, degree=Range(0, 3), granularity=GRANULARITY)
         if self.splats is not None and not self.splats.exists():
             raise UserError(
                 f"export splats: there is no {self.splats}; pass a PLY file of gaussians or a splatfacto run with "

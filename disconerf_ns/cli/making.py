@@ -26,7 +26,7 @@ from disconerf_ns.errors import UserError, cause
 from disconerf_ns.files import check_writable, sweep
 from disconerf_ns.masks.crew import Job, crew
 from disconerf_ns.masks.store import MaskStore
-from disconerf_ns.options import Range, check_options
+from disconerf_ns.options import PROCESSES, check_options
 
 ELSEWHERE = "keep the masks elsewhere with --output FOLDER, and train with --pipeline.datamanager.masks FOLDER."
 """Remedy where masks cannot be written."""
@@ -45,12 +45,12 @@ class Work:
     machines have to see the dataset at the same path. Needs the extra `ray`."""
 
     def check(self) -> None:
-        """Refuse a number of workers below 1.
+        """Refuse a number of workers that cannot be.
 
         Raises:
             UserError: it is.
         """
-        check_options("masks", self, workers=Range(1))
+        check_options("masks", self, workers=PROCESSES)
 
 
 def make_masks(proposer: Any, jobs: Sequence[Job], store: MaskStore, manifest: dict[str, Any], work: Work) -> list[str]:

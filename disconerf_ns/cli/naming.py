@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
-from disconerf_ns.options import FRACTION, GRANULARITY, Range, check_options
+from disconerf_ns.options import COUNT, FRACTION, GRANULARITY, check_options
 from disconerf_ns.runs import EditedRun, edit_of, manifest_of
 from disconerf_ns.scene.objects import ObjectId, SceneObject, load_manifest
 from disconerf_ns.small_json import small_json
@@ -64,7 +64,7 @@ class Name:
         Raises:
             UserError: an option is out of range, the words or the model cannot be read, or no object can be named.
         """
-        check_options("objects", self, granularity=GRANULARITY, views=Range(1), least_score=FRACTION)
+        check_options("objects", self, granularity=GRANULARITY, views=COUNT, least_score=FRACTION)
         if self.sentence.count("{}") != 1:
             raise UserError(f"objects: --sentence is {self.sentence!r}; it has to have one {{}} for the word.")
         from disconerf_ns.facts.naming import read_words

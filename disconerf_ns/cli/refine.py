@@ -22,7 +22,7 @@ from disconerf_ns.masks.report import describe, measure
 from disconerf_ns.masks.say import in_short
 from disconerf_ns.masks.second_round import FIRST_NEW, Refinement
 from disconerf_ns.masks.store import MaskStore
-from disconerf_ns.options import FRACTION, Range, check_options
+from disconerf_ns.options import FRACTION, SIDE, WEIGHT, Range, check_options
 from disconerf_ns.runs import load_pipeline
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Refine(Work):
             UserError: one is; the sentence names it.
         """
         super().check()
-        check_options("masks", self, shown=FRACTION, least_share=Range(0), size=Range(16))
+        check_options("masks", self, shown=FRACTION, least_share=WEIGHT, size=Range(16, SIDE.high))
 
     def _old(self, run: DiscoNerfPipeline) -> MaskStore:
         """The masks to complete; where the run names none, the newest set, or the one that this was completed from."""

@@ -11,7 +11,7 @@ import tyro
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable
-from disconerf_ns.options import GRANULARITY, POSITIVE, Range, check_options
+from disconerf_ns.options import FRAMES, GRANULARITY, PROCESSES, RATE, SIDE, Range, check_options
 from disconerf_ns.runs import EditedRun, load_pipeline
 
 if TYPE_CHECKING:
@@ -132,10 +132,10 @@ class Render:
         return self.camera_path is not None or self.path in ("interpolate", "training")
 
     def _check(self) -> None:
-        one = Range(1)
         check_options(
-            "render", self, resolution=one, frames=one, seconds=POSITIVE, fps=one, devices=one, granularity=GRANULARITY
-        )
+            "render", self, resolution=SIDE, frames=FRAMES, seconds=Range(1e-3, 86_400), fps=RATE, devices=PROCESSES,
+            granularity=GRANULARITY,
+        )  # fmt: skip
         if self.frames is not None and self.seconds is not None:
             raise UserError("render: --frames and --seconds both say how long the film is; pass one of them.")
         if self.camera_path is not None and self.path != "orbit":
@@ -149,13 +149,22 @@ class Render:
             )
 
     def _length(self, fps_of_path: float | None) -> Length:
-        """Size, number of frames and speed of the films: what was said, or the defaults of this machine."""
+        """Size, number of frames and speed of the films: what was said, or the defaults of this machine.
+
+        Raises:
+            UserError: a length in seconds is more frames than a film can have.
+        """
         import torch
 
         gpu = torch.cuda.is_available()
         default = ON_GPU if gpu else ON_CPU
         fps = float(self.fps or fps_of_path or default.fps)
         frames = self.frames or (max(round(self.seconds * fps), 1) if self.seconds else None)
+        if frames is not None and frames > FRAMES.high:
+            raise UserError(
+                f"render: {self.seconds:g} seconds at {fps:g} frames a second are {frames:,} frames, and a film has "
+                f"{FRAMES.high:,} at most; lower --seconds or --fps."
+            )
         if not gpu and self.resolution is None and self.camera_path is None:
             print(
                 f"render: without a GPU a frame takes seconds, so films have {default.resolution} pixels unless "

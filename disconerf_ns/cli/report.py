@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable, write_whole
-from disconerf_ns.options import GRANULARITY, SIDE, Range, check_options
+from disconerf_ns.options import FRAMES, GRANULARITY, SIDE, check_options
 from disconerf_ns.runs import EditedRun, capture_frame, config_of, manifest_of
 from disconerf_ns.scene.objects import load_manifest
 
@@ -51,7 +51,7 @@ class Report:
         Raises:
             UserError: an option is out of range, the run has no objects, or a file cannot be read or written.
         """
-        check_options("report", self, frames=Range(1), size=SIDE, scene_size=SIDE, granularity=GRANULARITY)
+        check_options("report", self, frames=FRAMES, size=SIDE, scene_size=SIDE, granularity=GRANULARITY)
         if self.output.suffix.lower() not in (".html", ".htm"):
             raise UserError(f"report: --output is {self.output}; name an .html file.")
         if self.export_dir is not None and not self.export_dir.is_dir():

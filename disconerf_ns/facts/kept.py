@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.facts.measure import Measured
@@ -24,6 +24,28 @@ MOST = 8
 """Edits whose measurements are kept, the newest."""
 
 
+class _Scene(NamedTuple):
+    """What was measured of the objects that an edit shows."""
+
+    structure: dict[str, Any]
+    """All of the edit that says which points are whose."""
+    measured: Mapping[ObjectId, Measured]
+
+    def as_json(self) -> dict[str, Any]:
+        objects = {str(id): each.as_json() for id, each in self.measured.items()}
+        return {"structure": self.structure, "objects": objects}
+
+    @classmethod
+    def of_json(cls, content: Value) -> _Scene:
+        """Read `as_json`.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        measured = {ObjectId(int(id)): Measured.of_json(each) for id, each in content["objects"].items()}
+        return cls(content["structure"].object().content, measured)
+
+
 class KeptMeasurements:
     """The file of measurements of a run.
 
@@ -36,13 +58,10 @@ class KeptMeasurements:
         self.path = config.parent / MEASURED
         self._head = {"version": VERSION, "checkpoint": checkpoint.name, "sha256": _sha256(checkpoint)}
 
-    def find(self, edit: Edit, tree: ObjectTree) -> dict[ObjectId, Measured] | None:
+    def find(self, edit: Edit, tree: ObjectTree) -> Mapping[ObjectId, Measured] | None:
         """What was measured of the objects that an edit shows; None if they were not measured yet."""
         wanted = _structure(edit, tree)
-        for entry in self._entries():
-            if entry["structure"].content == wanted:
-                return _measured(entry)
-        return None
+        return next((each.measured for each in self._scenes() if each.structure == wanted), None)
 
     def add(self, edit: Edit, tree: ObjectTree, measured: Mapping[ObjectId, Measured]) -> None:
         """Keep what was measured of the objects that an edit shows.
@@ -50,23 +69,16 @@ class KeptMeasurements:
         Raises:
             OSError: the file cannot be written.
         """
-        objects = {str(id): each.as_json() for id, each in measured.items()}
-        entries = [
-            *(entry.content for entry in self._entries()),
-            {"structure": _structure(edit, tree), "objects": objects},
-        ]
-        write_whole(self.path, json.dumps({**self._head, "scenes": entries[-MOST:]}))
+        scenes = [*self._scenes(), _Scene(_structure(edit, tree), measured)][-MOST:]
+        write_whole(self.path, json.dumps({**self._head, "scenes": [each.as_json() for each in scenes]}))
 
-    def _entries(self) -> Sequence[Value]:
+    def _scenes(self) -> list[_Scene]:
         """Stored measurements; none of a file that is missing, broken or of another version."""
         try:
             with small_json(self.path, "a file of measurements", "delete it.") as content:
                 if any(content[name].content != self._head[name] for name in self._head):
                     return []
-                entries = content["scenes"].list(most=MOST)
-                for entry in entries:
-                    _measured(entry)
-                return entries
+                return [_Scene.of_json(scene) for scene in content["scenes"].list(most=MOST)]
         except UserError:
             return []
 
@@ -75,11 +87,6 @@ def newest_checkpoint(config: Path) -> Path | None:
     """The newest checkpoint of a run; None before the first is saved."""
     saved = sorted((config.parent / "nerfstudio_models").glob("step-*.ckpt"))
     return saved[-1] if saved else None
-
-
-def _measured(entry: Value) -> dict[ObjectId, Measured]:
-    entry["structure"].object()
-    return {ObjectId(int(id)): Measured.of_json(each) for id, each in entry["objects"].items()}
 
 
 def _structure(edit: Edit, tree: ObjectTree) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -13,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from disconerf_ns.errors import UserError
+from disconerf_ns.errors import UserError, reason
 from disconerf_ns.masks.opening import read_bytes
+from disconerf_ns.small_json import parsed
 
 TRANSFORMS, SPLITS = "transforms.json", ("transforms_train.json", "transforms_val.json", "transforms_test.json")
 META = "meta_data.json"
@@ -47,10 +47,8 @@ def listed(path: Path) -> list[str]:
     """
     try:
         content = _read(path)
-    except (ValueError, RecursionError) as error:
-        raise UserError(
-            f"data: {path} is not a nerfstudio transforms file ({type(error).__name__}: {error})."
-        ) from error
+    except ValueError as error:
+        raise UserError(f"data: {path} is not a nerfstudio transforms file ({reason(error)}).") from error
     entry = PATH_OF.get(path.name, "file_path")
     frames = content.get("frames") if isinstance(content, dict) else None
     if not isinstance(frames, list) or not all(isinstance(frame, dict) and entry in frame for frame in frames):
@@ -103,7 +101,7 @@ def _shared_folder(lists: tuple[tuple[Path, int], ...], working_folder: str) -> 
 
 def _read(path: Path) -> Any:
     content = read_bytes(path)
-    return json.loads(content.decode("utf-16") if content.startswith(UTF16) else content)
+    return parsed(content.decode("utf-16") if content.startswith(UTF16) else content)
 
 
 def _is_sdfstudio(path: Path) -> bool:

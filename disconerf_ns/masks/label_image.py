@@ -15,9 +15,9 @@ from jaxtyping import Bool, Int, Integer, Shaped
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.files import write_whole
+from disconerf_ns.files import regular, write_whole
 from disconerf_ns.masks.numbers import TRANSPARENT
-from disconerf_ns.masks.opening import check_pixels, picture, regular
+from disconerf_ns.masks.opening import check_pixels, picture
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
 ONE_CHANNEL = {"L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N", "P", "PA", "F", "1"}

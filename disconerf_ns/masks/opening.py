@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,31 +9,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from disconerf_ns.errors import UserError
+from disconerf_ns.files import regular
 
 GIB = 2**30
 MOST_PIXELS = 2**28
 """Largest picture that masks can be of, in pixels: 16384 x 16384."""
 MOST_BYTES = 4 * GIB
 """Largest file that is read at once, and largest content that is unpacked from one, in bytes."""
-KINDS = {
-    stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a named pipe", stat.S_ISSOCK: "a socket", stat.S_ISCHR: "a device",
-    stat.S_ISBLK: "a device",
-}  # fmt: skip
-
-
-def regular(path: Path) -> Path:
-    """The path itself, if opening it gives a file: a pipe would wait for a writer, and a device may never end.
-
-    Raises:
-        FileNotFoundError: there is nothing.
-        UserError: it is something else than a regular file.
-    """
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode):
-        kind = next((kind for is_kind, kind in KINDS.items() if is_kind(mode)), "no file")
-        raise UserError(f"{path} is {kind}, not a regular file; put a file there, or remove it.")
-    return path
 
 
 def read_bytes(path: Path) -> bytes:

@@ -11,11 +11,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from disconerf_ns.errors import MaskError, UserError
-from disconerf_ns.files import write_new, write_whole
+from disconerf_ns.files import regular, write_new, write_whole
 from disconerf_ns.masks import sa1b
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.keys import pair, pair_names
-from disconerf_ns.masks.opening import read_bytes, regular
+from disconerf_ns.masks.opening import read_bytes
+from disconerf_ns.small_json import parsed
 
 MANIFEST = "manifest.json"
 BEGINNING = '{"image": '
@@ -304,13 +305,13 @@ def _is_manifest(path: Path) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(read_bytes(path))
+        content = parsed(read_bytes(path))
     except FileNotFoundError:
         raise MaskError(f"masks: there is no file {path}; run `disconerf masks --data DATA` to make it.") from None
     except UserError as error:
         raise MaskError(f"masks: {path} cannot be read: {error}") from error
-    except (ValueError, RecursionError) as error:
-        raise MaskError(f"masks: {path} is not JSON ({error}). {_REMAKE}") from error
+    except ValueError as error:
+        raise MaskError(f"masks: {path} is broken ({error}). {_REMAKE}") from error
     if not isinstance(content, dict):
         raise MaskError(f"masks: {path} does not hold a JSON object. {_REMAKE}")
     return content

@@ -19,6 +19,7 @@ from disconerf_ns.errors import UserError, reason
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.similarity import Similarity
+from disconerf_ns.small_json import GREATEST
 
 MOST_VERTICES = 8_000
 """Vertices of a mesh on the page, at most."""
@@ -154,23 +155,37 @@ def exported_mesh(files: Sequence[Path], to_scene: Similarity) -> Mesh | None:
     """
     for suffix in SUFFIXES:
         for file in (file for file in files if file.suffix.lower() == suffix):
-            if (loaded := _loaded(file)) is not None:
-                points = to_scene.points(torch.from_numpy(np.array(loaded.vertices, dtype=float)))
-                colors = _vertex_colors(loaded, linear=suffix == ".glb")
-                return Mesh(points.numpy(), colors, np.array(loaded.faces, dtype=np.int64))
+            try:
+                mesh = _read(file, to_scene)
+            except Exception as error:  # whatever trimesh makes of a broken file
+                raise UserError(f"report: {file} cannot be read ({reason(error)}); export it anew.") from error
+            if mesh is not None:
+                return mesh
     return None
 
 
-def _loaded(file: Path) -> Any:
-    """The first mesh of a file as trimesh's, its vertices as they are stored; None if there is none."""
+def _read(file: Path, to_scene: Similarity) -> Mesh | None:
+    """The first mesh of a file, or None if there is none.
+
+    Raises:
+        ValueError: its vertices are no points, a triangle has a vertex that is not there, or colours are missing.
+    """
     import trimesh
 
-    try:
-        scene = trimesh.load_scene(file, process=False)
-    except Exception as error:  # whatever trimesh makes of a broken file
-        raise UserError(f"report: {file} cannot be read ({reason(error)}); export it anew.") from error
+    scene = trimesh.load_scene(file, process=False)
     meshes = (each for each in scene.geometry.values() if isinstance(each, trimesh.Trimesh))
-    return next((each for each in meshes if len(each.faces) > 0), None)
+    loaded = next((each for each in meshes if len(each.faces) > 0), None)
+    if loaded is None:
+        return None
+    vertices, triangles = np.array(loaded.vertices, dtype=float), np.array(loaded.faces, dtype=np.int64)
+    if vertices.shape[1:] != (3,) or not (np.abs(vertices) <= GREATEST).all():
+        raise ValueError("its vertices are no points")
+    if triangles.min() < 0 or triangles.max() >= len(vertices):
+        raise ValueError("a triangle has a vertex that is not there")
+    colors = _vertex_colors(loaded, linear=file.suffix.lower() == ".glb")
+    if len(colors) != len(vertices):
+        raise ValueError("it has not one colour for each vertex")
+    return Mesh(to_scene.points(torch.from_numpy(vertices)).numpy(), colors, triangles)
 
 
 def _vertex_colors(loaded: Any, linear: bool) -> UInt8[np.ndarray, "vertices 3"]:

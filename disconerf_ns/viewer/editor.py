@@ -139,7 +139,13 @@ class Editor:
         self.current.replace(lambda scene: scene.with_options(**options))
 
     def change(self, edit: Edit, what: Hashable = None) -> None:
-        """Take a new edit; `what` names the thing that changes if its changes are undone together."""
+        """Take a new edit; `what` names the thing that changes if its changes are undone together.
+
+        Raises:
+            UserError: the scene cannot have the edit, which could then not be loaded again; the old one stays.
+        """
+        if fault := edit.fault(self.scene.trained.tree):
+            raise UserError(f"That cannot be: {fault}.")
         now = time.monotonic()
         if what is None or self._last[0] != what or now - self._last[1] > TOGETHER:
             self._past = [*self._past[-STEPS + 1 :], self.edit]

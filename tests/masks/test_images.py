@@ -226,3 +226,12 @@ def test_depth_and_normals_are_no_photographs(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "meta_data.json").write_text('{"of another program": 1}')
     assert list(find_images(tmp_path)) == ["0_rgb", "my_depth", "r_1"]
     assert "4 images, such as " in capsys.readouterr().out
+
+
+def test_an_entry_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    """nerfstudio takes the last list of photographs, so half of a capture can be lost without a word."""
+    (tmp_path / "transforms.json").write_text('{"frames": [{"file_path": "1.png"}], "frames": []}')
+    with pytest.raises(
+        UserError, match=r"transforms\.json is not a nerfstudio transforms file \(it has 'frames' twice"
+    ):
+        find_images(tmp_path)

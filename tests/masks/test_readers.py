@@ -412,3 +412,17 @@ def test_json_that_breaks_off_is_called_broken(tmp_path: Path) -> None:
     for path in (tmp_path / "x", tmp_path / "x/c.json"):
         with pytest.raises(MaskError, match=r"c\.json is broken"):
             recognise(path)
+
+
+# ---------------------------------------------------------------- segment-anything's tables
+
+
+@pytest.mark.parametrize("score", ["nan", "inf", "1e999", "high"])
+def test_a_score_that_is_no_number_is_named(tmp_path: Path, images: dict[str, Path], score: str) -> None:
+    """NaN was taken, and whatever compared masks by their scores went wrong without a word."""
+    folder = tmp_path / "x/a/1"
+    folder.mkdir(parents=True)
+    Image.fromarray(np.full((6, 8), 255, np.uint8)).save(folder / "0.png")
+    (folder / "metadata.csv").write_text(f"id,area,predicted_iou,stability_score\n0,48,0.9,{score}\n")
+    with pytest.raises(MaskError, match=rf"a/1 is broken \(the score '{score}' in metadata.csv is not a finite number"):
+        load(tmp_path / "x", images)

@@ -230,7 +230,8 @@ GOOD = {"image": {"height": 2, "width": 3}, "annotations": [{"segmentation": {"s
     ("content", "reason"),
     [
         ("{", "is not JSON"),
-        ("[" * 100_000, "is not JSON"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"image": {}, "image": {}}', "it has 'image' twice"),
         ("[]", "does not hold a JSON object"),
         (json.dumps({"annotations": []}), "lacks an `image`"),
         (json.dumps({**GOOD, "image": {"height": 2}}), "`height` and `width`"),

@@ -11,7 +11,8 @@ import pytest
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.model import DiscoNerfModel
-from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.edit import MOST_PLACES, Edit
+from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.viewer import editor as editor_module
 from disconerf_ns.viewer.editor import STEPS, Editor
 from disconerf_ns.viewer.selection import Selection
@@ -153,6 +154,23 @@ def test_what_cannot_be_done_is_said(editor: Editor, hand: Selection) -> None:
         do(editor, change)
     assert len(editor.told) == 7 and all(sentence.endswith(".") for sentence in editor.told)
     assert editor.edit == Edit()
+
+
+def test_what_could_not_be_loaded_again_is_refused(editor: Editor, hand: Selection, tmp_path: Path) -> None:
+    """A 65th copy was made, and the file with it was refused for ever."""
+    do(editor, hand.select, ids(editor)[1:2])
+    for _ in range(MOST_PLACES):
+        do(editor, hand.copy)
+    do(editor, hand.put, Similarity(translation=(1e10, 0.0, 0.0)))
+    assert [said.partition(",")[0] for said in editor.told] == [
+        f"That cannot be: an object stands in {MOST_PLACES + 1} places",
+        "That cannot be: a translation is (10000000000.0",
+    ]
+    edit = editor.edit
+    assert len(edit.places_of(ids(editor)[1])) == MOST_PLACES
+    do(editor, editor.save, tmp_path / "edit.json")
+    do(editor, editor.load, tmp_path / "edit.json")
+    assert editor.edit == edit
 
 
 def test_one_that_fails_does_not_stop_the_others(

@@ -18,7 +18,7 @@ from nerfstudio.configs.base_config import ViewerConfig
 from nerfstudio.scripts.viewer import run_viewer
 from nerfstudio.viewer import render_panel
 from nerfstudio.viewer.control_panel import ControlPanel
-from viewer_presses import CAMERA, SINCE_1, chooses, connect, elements, serve, uses, visit, wait_for
+from viewer_presses import CAMERA, SINCE_1, chooses, connect, elements, received, serve, uses, visit, wait_for
 from viser._messages import Message
 
 from disconerf_ns.compat import viewer as compat_viewer
@@ -136,7 +136,7 @@ def test_an_error_among_messages_that_belong_together_silences_nobody(server: vi
         text = server.gui.add_text("Said", "")
         text.value = "heard by all"
         end = time.monotonic() + 5
-        while b"heard by all" not in client.recv(timeout=max(end - time.monotonic(), 0)):
+        while b"heard by all" not in received(client, max(end - time.monotonic(), 0)):
             pass
 
 

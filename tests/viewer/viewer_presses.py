@@ -23,6 +23,8 @@ SINCE_1 = hasattr(viser, "__version__")
 PROTOCOLS = [f"viser-v{viser.__version__}"] if SINCE_1 else None
 """A client of viser 1 says its version."""
 WINDOW = {"near": 0.1, "far": 1000.0, "image_height": 100, "image_width": 150} if SINCE_1 else {"aspect": 1.5}
+ZSTANDARD = b"\x28\xb5\x2f\xfd"
+"""First bytes of what is compressed so."""
 CAMERA = {
     "type": "ViewerCameraMessage", "wxyz": [1.0, 0, 0, 0], "position": [0.0, 0, 1], "fov": 1.0, **WINDOW,
     "look_at": [0.0, 0, 0], "up_direction": [0.0, 0, 1],
@@ -43,6 +45,16 @@ def connect(server: viser.ViserServer) -> Connection:
     """A page that nobody sees."""
     address = f"ws://127.0.0.1:{server.get_port()}"
     return websockets.sync.client.connect(address, subprotocols=PROTOCOLS, max_size=None, ping_interval=None)
+
+
+def received(page: Connection, seconds: float) -> bytes:
+    """What the server sends next; viser 1.1 compresses it, behind two lengths of 8 bytes."""
+    frame = page.recv(timeout=seconds)
+    if frame[16:20] != ZSTANDARD:
+        return frame
+    import zstandard
+
+    return zstandard.ZstdDecompressor().decompressobj().decompress(frame[16:])
 
 
 class Visit(NamedTuple):

@@ -43,7 +43,7 @@ def read(path: Path, images: Images, void: Void = None) -> Contents:
 def _load(folder: Path, image: Path) -> Loaded:
     with (folder / TABLE).open(newline="") as file:
         rows = list(csv.DictReader(file))
-    ious, stabilities = ([_number(row[name]) for row in rows] for name in ("predicted_iou", "stability_score"))
+    ious, stabilities = ([_score(row[name]) for row in rows] for name in ("predicted_iou", "stability_score"))
     rles = [run_length.encode(_mask(folder / f"{row['id']}.png", image)) for row in rows]
     sizes = [rle["size"] for rle in rles] or [list(image_size(image))]
     if sizes.count(sizes[0]) < len(sizes):
@@ -58,8 +58,13 @@ def _mask(path: Path, image: Path) -> np.ndarray:
         return np.asarray(drawn.convert("L")) > 127
 
 
-def _number(text: str) -> float | None:
-    return float(text) if text else None
+def _score(text: str | None) -> float | None:
+    if not text:
+        return None
+    score = run_length.number(text)
+    if score is None:
+        raise ValueError(f"the score {text[:40]!r} in {TABLE} is not a finite number")
+    return score
 
 
 def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -> Losses:

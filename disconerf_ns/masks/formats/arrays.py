@@ -17,7 +17,7 @@ from zipfile import ZipFile, is_zipfile
 import numpy as np
 
 from disconerf_ns.errors import MaskError
-from disconerf_ns.files import write_whole
+from disconerf_ns.files import regular, write_whole
 from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks.formats.files import below, decoding, image_size, match_files, reading, unsaid
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
@@ -25,7 +25,7 @@ from disconerf_ns.masks.formats.partition import Labels, Stack, as_masks, meanin
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
 from disconerf_ns.masks.label_image import whole
 from disconerf_ns.masks.numbers import Meaning, Void
-from disconerf_ns.masks.opening import check_bytes, regular
+from disconerf_ns.masks.opening import check_bytes
 from disconerf_ns.masks.say import say
 
 SUFFIXES = (".npy", ".npz", ".pt", ".pth")

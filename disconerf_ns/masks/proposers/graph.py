@@ -6,7 +6,6 @@ and again, until all neighbours differ clearly. Objects play no role in this, so
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from skimage import color, graph, segmentation
 
 from disconerf_ns.masks import filters
 from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.ranges import check_ranges
+from disconerf_ns.options import COUNT, FRACTION, SIDE, WEIGHT, Range, check_options
 
 SAME = 0.9
 """IoU of regions of two levels, above which they are one region that did not change from level to level."""
@@ -52,10 +51,10 @@ class GraphConfig:
     """Grow each mask by this many pixels."""
 
     def __post_init__(self):
-        from_zero, from_one = (0, math.inf), (1, math.inf)
-        check_ranges(
-            self, longest_side=from_one, sigma=from_zero, scale=from_zero, min_region=from_one, lightness=from_zero,
-            edges=from_zero, size=from_zero, differences=from_zero, min_area=(0, 1), dilate=from_zero,
+        check_options(
+            "masks", self, longest_side=SIDE, sigma=Range(0, SIDE.high), scale=WEIGHT, min_region=COUNT,
+            lightness=WEIGHT, edges=WEIGHT, size=WEIGHT, differences=WEIGHT, min_area=FRACTION,
+            dilate=Range(0, SIDE.high),
         )  # fmt: skip
 
     def setup(self) -> GraphProposer:

@@ -6,7 +6,6 @@ whole, its parts and their parts are kept together: they are no rivals there, an
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple
@@ -18,7 +17,7 @@ from jaxtyping import Shaped, UInt8
 
 from disconerf_ns.masks import filters
 from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.ranges import check_ranges
+from disconerf_ns.options import ANY, COUNT, FRACTION, SIDE, WEIGHT, Range, check_options
 
 Level = Literal["all", "auto", 0, 1, 2]
 """Granularity of masks, see `Recipe.level`."""
@@ -84,11 +83,10 @@ class Recipe:
     """Device of the model; "auto" is CUDA if it is available, otherwise the CPU."""
 
     def __post_init__(self):
-        fraction, count, any_number = (0, 1), (1, math.inf), (-math.inf, math.inf)
-        check_ranges(
-            self, very_large=count, very_large_scale=(1e-3, 1), min_predicted_iou=any_number, min_stability=any_number,
-            max_box_iou=fraction, contained_share=fraction, points_per_side=count, points_per_batch=count,
-            **{name: (0, math.inf) for name in ("min_area", "dilate") if getattr(self, name) is not None},
+        check_options(
+            "masks", self, very_large=COUNT, very_large_scale=Range(1e-3, 1), min_predicted_iou=ANY, min_stability=ANY,
+            max_box_iou=FRACTION, contained_share=FRACTION, points_per_side=Range(1, 1_024), points_per_batch=COUNT,
+            min_area=WEIGHT, dilate=Range(0, SIDE.high),
         )  # fmt: skip
 
     @property
