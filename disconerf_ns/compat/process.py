@@ -50,4 +50,4 @@ def before_threads_end(method: Callable[[], None]) -> None:
         if (bound := alive()) is not None:
             bound()
 
-    threading._register_atexit(call)
+    threading._register_atexit(call)  # pyright: ignore[reportAttributeAccessIssue]
