@@ -34,10 +34,11 @@ from disconerf_ns.discovery.consensus import (
     likeness,
     reassign,
 )
+from disconerf_ns.discovery.islands import islands
 from disconerf_ns.discovery.nobody import LEAST_REST, uncovered
 from disconerf_ns.discovery.parts import finest
 from disconerf_ns.discovery.unions import tree_of
-from disconerf_ns.scene.tree import DEFAULT
+from disconerf_ns.scene.tree import DEFAULT, ObjectTree
 
 COARSE, FINE = 4000, 30_000
 """Maximum number of cells that are merged pair by pair, and maximum number of cells that get a group in the end."""
@@ -83,10 +84,19 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
     parts, divided = finest(seen, groups, None if most is None else most - rest)
     tree = tree_of(seen, evidence, parts, divided)
     fine = reassign(observed, torch.where(nobody, -1, parts[coarse.at(draw.seeds)]))
+    nobody = nobody | islands(observed, draw, torch.where(nobody, -1, owners(tree)[fine]))
     fine = torch.where(nobody, tree.slots if rest else -1, fine)
     known = fine >= 0
     consensus = Consensus.of(draw.seeds[known], fine[known])
     return replace(consensus, tree=tree.with_rest() if rest else tree)
+
+
+def owners(tree: ObjectTree) -> Int[Tensor, "slots_and_none"]:
+    """The node of the default cut that each slot lies in, and at the end -1, for cells without a slot."""
+    owner = torch.full((tree.slots + 1,), -1)
+    for node in tree.cut():
+        owner[list(tree.leaves(node))] = node
+    return owner
 
 
 def agreed_on(consensus: Consensus) -> str:
