@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from disconerf_ns.discovery.cells import Cells, Observation
-from disconerf_ns.discovery.islands import islands, pieces
+from disconerf_ns.discovery.islands import islands, pieces, without_islands
 
 TABLE, BOX = 0, 1
 OBJECTS = torch.tensor([TABLE] * 30 + [BOX] * 30 + [TABLE] * 12)
@@ -41,10 +41,9 @@ def found(*seen: Observation) -> list[bool]:
 
 
 def test_cells_of_an_object_fall_into_pieces_of_neighbours() -> None:
-    piece = pieces(ROW, OBJECTS.clone().index_fill_(0, torch.arange(3), -1))
-    assert piece[:3].tolist() == [-1, -1, -1]
-    assert [len(piece[part].unique()) for part in (slice(3, 30), slice(30, 60), FAR)] == [1, 1, 1]
-    assert len(piece.unique()) == 4
+    piece, of = pieces(ROW, OBJECTS.clone().index_fill_(0, torch.arange(3), -1))
+    assert piece.tolist() == [-1] * 3 + [0] * 27 + [1] * 30 + [2] * 12
+    assert of.tolist() == [TABLE, BOX, TABLE]
 
 
 @pytest.mark.parametrize(
@@ -63,12 +62,41 @@ def test_an_island_is_a_piece_that_masks_do_not_join_with_its_object(seen: list[
     assert found(*seen) == [False, False, island]
 
 
-def test_a_mask_of_everything_joins_nothing_that_other_views_do_not() -> None:
-    """By hand: 3 of 12 views join the sides, which with 2 doubtful views more is 3 of 14, under a quarter."""
-    assert found(*[view(BOTH)] * 3, *[view(ONE)] * 9) == [False, False, True]
-    assert found(*[view(BOTH)] * 5, *[view(ONE)] * 7) == [False, False, False]
+def test_half_of_the_views_that_show_both_pieces_decide() -> None:
+    assert found(*[view(BOTH)] * 5, *[view(ONE)] * 6) == [False, False, True]
+    assert found(*[view(BOTH)] * 5, *[view(ONE)] * 5) == [False, False, False]
+    assert found(*[view(BOTH)] * 5, *[view(ONE)] * 5, *[view(OTHER, hidden=NEAR)] * 9) == [False, False, False]
+
+
+@pytest.mark.parametrize(("size", "island"), [(3, True), (4, False)])
+def test_a_piece_of_few_cells_is_an_island_whatever_masks_say(size: int, island: bool) -> None:
+    objects = OBJECTS.clone()
+    objects[60 + size :] = BOX
+    joining = view(mask(NEAR, slice(60, 60 + size)))
+    assert islands([joining] * 4, ROW, objects)[60 : 60 + size].tolist() == [island] * size
+    assert not islands([joining] * 4, ROW, objects)[:60].any()
+
+
+@pytest.mark.parametrize("around", [1, 2, -1])
+def test_an_island_has_the_slot_of_what_surrounds_it(around: int) -> None:
+    """Slot 0 is the table's, slot 1 the box's, and slot 2 the rest's; -1 is none. Two cells in the middle are strays."""
+    slots = torch.tensor([0] * 30 + [around] * 42)
+    slots[50:52] = 0
+    expected = slots.clone()
+    expected[50:52] = around
+    owner = torch.tensor([TABLE, BOX, -1])
+    assert torch.equal(without_islands([view(ONE)] * 4, ROW, slots, owner), expected)
+
+
+def test_parts_of_one_object_are_one_piece() -> None:
+    """The far side is another slot of the table, next to it: neither is an island of the other."""
+    slots = torch.tensor([0] * 30 + [1] * 3 + [0] * 39)
+    seen = [view(mask(slice(0, 72)))] * 4
+    assert torch.equal(without_islands(seen, ROW, slots, torch.tensor([5, 5])), slots)
+    assert without_islands(seen, ROW, slots, torch.tensor([5, 6])).unique().tolist() == [0, 1]
 
 
 def test_without_objects_there_are_no_islands() -> None:
-    assert not islands([view()], ROW, torch.full((72,), -1)).any()
-    assert not islands([view()], ROW, OBJECTS)[NEAR].any()
+    nobody = torch.full((72,), -1)
+    assert not islands([view()], ROW, nobody).any()
+    assert torch.equal(without_islands([view()], ROW, nobody, torch.tensor([-1])), nobody)

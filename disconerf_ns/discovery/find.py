@@ -34,7 +34,7 @@ from disconerf_ns.discovery.consensus import (
     likeness,
     reassign,
 )
-from disconerf_ns.discovery.islands import islands
+from disconerf_ns.discovery.islands import without_islands
 from disconerf_ns.discovery.nobody import LEAST_REST, uncovered
 from disconerf_ns.discovery.parts import finest
 from disconerf_ns.discovery.unions import tree_of
@@ -84,18 +84,19 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
     parts, divided = finest(seen, groups, None if most is None else most - rest)
     tree = tree_of(seen, evidence, parts, divided)
     fine = reassign(observed, torch.where(nobody, -1, parts[coarse.at(draw.seeds)]))
-    nobody = nobody | islands(observed, draw, torch.where(nobody, -1, owners(tree)[fine]))
     fine = torch.where(nobody, tree.slots if rest else -1, fine)
+    tree = tree.with_rest() if rest else tree
+    fine = without_islands(observed, draw, fine, owners(tree))
     known = fine >= 0
-    consensus = Consensus.of(draw.seeds[known], fine[known])
-    return replace(consensus, tree=tree.with_rest() if rest else tree)
+    return replace(Consensus.of(draw.seeds[known], fine[known]), tree=tree)
 
 
-def owners(tree: ObjectTree) -> Int[Tensor, "slots_and_none"]:
-    """The node of the default cut that each slot lies in, and at the end -1, for cells without a slot."""
-    owner = torch.full((tree.slots + 1,), -1)
+def owners(tree: ObjectTree) -> Int[Tensor, "slots"]:
+    """The node of the default cut that each slot lies in; -1 for the rest, which is no object."""
+    owner = torch.full((tree.slots,), -1)
     for node in tree.cut():
-        owner[list(tree.leaves(node))] = node
+        if node != tree.rest:
+            owner[list(tree.leaves(node))] = node
     return owner
 
 
