@@ -79,7 +79,7 @@ def test_a_piece_of_few_cells_is_an_island_whatever_masks_say(size: int, island:
 
 @pytest.mark.parametrize("around", [1, 2, -1])
 def test_an_island_has_the_slot_of_what_surrounds_it(around: int) -> None:
-    """Slot 0 is the table's, slot 1 the box's, and slot 2 the rest's; -1 is none. Two cells in the middle are strays."""
+    """Slot 0 is the table's, slot 1 the box's, slot 2 the rest's; -1 is none. Two cells among others are strays."""
     slots = torch.tensor([0] * 30 + [around] * 42)
     slots[50:52] = 0
     expected = slots.clone()
