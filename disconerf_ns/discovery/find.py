@@ -1,7 +1,8 @@
-"""Find the objects of every size: draw cells, group them, divide groups into parts, join parts to a tree.
+"""Find the objects of every size: draw and group cells, divide groups into parts, join these to a tree, clear islands.
 
     cells -> consensus (groups) -> parts (the finest objects) -> unions (the tree)
                                 -> nobody (the rest)
+    every cell's part or the rest -> islands (to what surrounds them)
 
 Cases near a threshold, such as whether an object merges with its neighbour, depend on the drawn cells and on the doubt.
 So several draws are grouped, each with every doubt, and the grouping that agrees most with the masks is kept. If the
