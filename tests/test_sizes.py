@@ -103,6 +103,29 @@ def test_what_is_never_covered_is_the_rest_and_explains_nothing() -> None:
         assert explanation.explained.all()
 
 
+def test_what_masks_put_to_an_object_now_and_then_is_no_island_of_it() -> None:
+    """A corner of the sheet that nobody owns lies in the masks of three other squares, a sixth of the views each."""
+
+    def corner(positions: Tensor) -> Tensor:
+        return ((positions[:, :2] - PLACES[SHEET, :2]) < 0.03).all(1)
+
+    def spilling(view: int, square: Tensor, positions: Tensor) -> list[Tensor]:
+        masks = [square == each for each in (SCREEN, KEYBOARD, CUP)]
+        if view % 2 == 0:
+            masks[view // 2 % 3] |= (square == SHEET) & corner(positions)
+        return masks
+
+    consensus = find_consensus(world(spilling))
+    tree = consensus.tree
+    assert tree is not None
+    sheet = torch.cdist(consensus.points[:, :2], PLACES[:, :2] + 0.045).argmin(1) == SHEET
+    stray = sheet & corner(consensus.points)
+    assert int(stray.sum()) > 30
+    assert float((consensus.groups[stray] == tree.rest).float().mean()) > 0.9, "a seventh with islands"
+    assert bool((consensus.groups[sheet & ~stray] == tree.rest).all())
+    assert all(tree.rest not in slots for slots in groups_at(consensus)[:SHEET])
+
+
 def test_masks_missing_now_and_then_leave_no_rest() -> None:
     views = world(lambda view, square, _: [square == each for each in range(4) if (view + each) % 3])
     tree = find_consensus(views).tree

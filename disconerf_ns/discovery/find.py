@@ -1,7 +1,8 @@
-"""Find the objects of every size: draw cells, group them, divide groups into parts, join parts to a tree.
+"""Find the objects of every size: draw and group cells, divide groups into parts, join these to a tree, clear islands.
 
     cells -> consensus (groups) -> parts (the finest objects) -> unions (the tree)
                                 -> nobody (the rest)
+    every cell's part or the rest -> islands (to what surrounds them)
 
 Cases near a threshold, such as whether an object merges with its neighbour, depend on the drawn cells and on the doubt.
 So several draws are grouped, each with every doubt, and the grouping that agrees most with the masks is kept. If the
@@ -34,10 +35,11 @@ from disconerf_ns.discovery.consensus import (
     likeness,
     reassign,
 )
+from disconerf_ns.discovery.islands import without_islands
 from disconerf_ns.discovery.nobody import LEAST_REST, uncovered
 from disconerf_ns.discovery.parts import finest
 from disconerf_ns.discovery.unions import tree_of
-from disconerf_ns.scene.tree import DEFAULT
+from disconerf_ns.scene.tree import DEFAULT, ObjectTree
 
 COARSE, FINE = 4000, 30_000
 """Maximum number of cells that are merged pair by pair, and maximum number of cells that get a group in the end."""
@@ -84,9 +86,19 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
     tree = tree_of(seen, evidence, parts, divided)
     fine = reassign(observed, torch.where(nobody, -1, parts[coarse.at(draw.seeds)]))
     fine = torch.where(nobody, tree.slots if rest else -1, fine)
+    tree = tree.with_rest() if rest else tree
+    fine = without_islands(observed, draw, fine, owners(tree))
     known = fine >= 0
-    consensus = Consensus.of(draw.seeds[known], fine[known])
-    return replace(consensus, tree=tree.with_rest() if rest else tree)
+    return replace(Consensus.of(draw.seeds[known], fine[known]), tree=tree)
+
+
+def owners(tree: ObjectTree) -> Int[Tensor, "slots"]:
+    """The node of the default cut that each slot lies in; -1 for the rest, which is no object."""
+    owner = torch.full((tree.slots,), -1)
+    for node in tree.cut():
+        if node != tree.rest:
+            owner[list(tree.leaves(node))] = node
+    return owner
 
 
 def agreed_on(consensus: Consensus) -> str:

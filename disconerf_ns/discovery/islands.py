@@ -1,0 +1,88 @@
+"""Islands: pieces of an object, apart from its body, that are too small or that masks do not put together with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Int
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor
+
+from disconerf_ns.discovery.cells import NEAR, Cells, Observation
+from disconerf_ns.discovery.consensus import LEAST_AGREEMENT, LEAST_CELLS
+from disconerf_ns.discovery.explanation import MOSTLY
+from disconerf_ns.discovery.shown import LEAST_POINTS
+
+
+def without_islands(
+    seen: Sequence[Observation],
+    cells: Cells,
+    slots: Int[Tensor, "cells"],
+    owner: Int[Tensor, "slots"],
+) -> Int[Tensor, "cells"]:
+    """The slots of the cells, where islands have the slot of what surrounds them.
+
+    The cells of an object fall into pieces: cells that are neighbours in space, one to the next. The largest piece is
+    the body. Another piece is an island
+
+    - if it has fewer than LEAST_CELLS cells, or
+    - if masks join it with the object in less than half (LEAST_AGREEMENT) of the views that show both. A mask joins
+      them if it holds most of the piece and most of what else the view shows of the object.
+
+    A view that shows the piece alone, because the rest of the object is hidden or out of the picture, says nothing. So
+    an object in two pieces, such as a table seen left and right of a box that stands on it, stays one object if masks
+    hold both pieces, or if no view ever shows both.
+
+    A cell of an island gets the slot of the nearest cell that is on no island: the rest's where nobody owns that one.
+
+    Args:
+        seen: the cells that each view sees, and its masks.
+        cells: cells of the surface.
+        slots: slot of each cell, numbered from 0; -1 for none.
+        owner: object that each slot lies in; -1 for the rest, which has no islands.
+    """
+    alone = islands(seen, cells, torch.where(slots >= 0, owner[slots], -1))
+    if not alone.any():
+        return slots
+    nearest = cells[~alone].at(cells.seeds[alone])
+    return slots.masked_scatter(alone, slots[~alone][nearest])
+
+
+def islands(seen: Sequence[Observation], cells: Cells, objects: Int[Tensor, "cells"]) -> Bool[Tensor, "cells"]:
+    """True for cells of islands; `objects` has the object of each cell, -1 for none. See `without_islands`."""
+    piece, of = pieces(cells, objects)
+    count, things = len(of), int(objects.max()) + 1
+    if count == 0:
+        return torch.zeros_like(objects, dtype=torch.bool)
+    size = torch.bincount(piece[piece >= 0], minlength=count)
+    body = torch.zeros(things, dtype=torch.long).scatter_reduce_(0, of, size, "amax")
+    joined, able = torch.zeros(2, count)
+    for view in seen:
+        there = piece[view.cells] >= 0
+        which, weight = piece[view.cells][there], view.weight[there]
+        shown = torch.zeros(count).index_add_(0, which, weight)
+        held = torch.zeros(count, view.inside.shape[1]).index_add_(0, which, weight[:, None] * view.inside[there])
+        others = torch.zeros(things).index_add_(0, of, shown)[of] - shown
+        others_held = torch.zeros(things, held.shape[1]).index_add_(0, of, held)[of] - held
+        both = (held > MOSTLY * shown[:, None]) & (others_held > MOSTLY * others[:, None])
+        says = (shown > 0) & (others >= LEAST_POINTS)
+        joined += says & both.any(1)
+        able += says
+    alone = (size < body[of]) & ((size < LEAST_CELLS) | (joined < LEAST_AGREEMENT * able))
+    return (piece >= 0) & alone[piece]
+
+
+def pieces(cells: Cells, objects: Int[Tensor, "cells"]) -> tuple[Int[Tensor, "cells"], Int[Tensor, "pieces"]]:
+    """The piece of its object that each cell is in, -1 for cells without an object, and the object of each piece."""
+    known = objects >= 0
+    near = cells.neighbours(NEAR)
+    cell = torch.arange(len(near))[:, None].expand_as(near)
+    same = known[:, None] & (objects[near] == objects[:, None])
+    links = coo_array((torch.ones(int(same.sum())), (cell[same], near[same])), shape=(len(near), len(near)))
+    found = torch.from_numpy(connected_components(links, directed=False)[1]).long()
+    _, number = found[known].unique(return_inverse=True)
+    of = torch.zeros(int(number.max()) + 1 if len(number) else 0, dtype=torch.long)
+    of[number] = objects[known]
+    return torch.full_like(objects, -1).masked_scatter(known, number), of
