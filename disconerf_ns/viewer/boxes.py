@@ -6,6 +6,7 @@ from enum import Enum
 from typing import NamedTuple
 
 import numpy as np
+import torch
 import viser
 import viser.transforms as vtf
 from jaxtyping import Float
@@ -13,6 +14,7 @@ from jaxtyping import Float
 from disconerf_ns.compat.viewer import SCALE
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId, SceneObject
+from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.trained import TrainedScene
 
 POINTS = 2000
@@ -32,6 +34,11 @@ class Box(NamedTuple):
     size: Float[np.ndarray, "3"]
     angle: float
     """Of its first axis about the vertical, in radians."""
+
+    def moved(self, place: Similarity) -> Box:
+        """The box of a thing that was moved and scaled; it stays upright if the thing was turned."""
+        centre = place.points(torch.from_numpy(self.centre)).numpy()
+        return Box(centre, place.scale * self.size, self.angle)
 
 
 def fit(points: Float[np.ndarray, "n 3"]) -> Box:
@@ -90,30 +97,33 @@ class Boxes:
         self._shown: dict[ObjectId, tuple[tuple, list]] = {}
 
     def update(self, scene: ArrangedScene, selected: frozenset[ObjectId]) -> None:
-        """Show boxes and names of objects that are not hidden; the boxes of selected ones are white."""
+        """Show boxes and names of objects that are not hidden, at their newest copies; selected ones have white boxes."""
         wanted = {}
         for each in scene.objects:
             if self._shows(each.id, selected) and each.id not in scene.edit.hidden:
                 color = (255, 255, 255) if each.id in selected else tuple(round(255 * c) for c in each.color)
-                wanted[each.id] = each.label, color, each.box
+                wanted[each.id] = each.label, color, scene.edit.places_of(each.id)[-1], each.box
         for id in list(self._shown):
             if self._shown[id][0] != wanted.get(id):
                 for handle in self._shown.pop(id)[1]:
                     handle.remove()
         for id in wanted.keys() - self._shown.keys():
-            handles = self._draw(scene.trained, scene.by_id[id], *wanted[id][:2])
+            handles = self._draw(scene.trained, scene.by_id[id], *wanted[id][:3])
             self._shown[id] = wanted[id], handles
 
     def _shows(self, id: ObjectId, selected: frozenset[ObjectId]) -> bool:
         return self.which is Which.ALL or (self.which is Which.SELECTED and id in selected)
 
-    def _draw(self, trained: TrainedScene, shown: SceneObject, name: str, color: tuple[int, int, int]) -> list:
-        box = box_of(trained, shown)
+    def _draw(
+        self, trained: TrainedScene, shown: SceneObject, name: str, color: tuple[int, int, int], place: Similarity
+    ) -> list:
+        box = box_of(trained, shown).moved(place)
+        turn = vtf.SO3(np.array(place.rotation)) @ vtf.SO3.from_z_radians(box.angle)
         corners = edges(box.size * SCALE)
         straight = np.stack([corners[:-1], corners[1:]], 1).reshape(-1, 3)
         lines = self.scene.add_spline_cubic_bezier(
             f"/objects/{shown.name}/box", corners, straight, line_width=LINE, color=color, segments=1,
-            wxyz=vtf.SO3.from_z_radians(box.angle).wxyz, position=box.centre * SCALE,
+            wxyz=turn.wxyz, position=box.centre * SCALE,
         )  # fmt: skip
         top = box.centre + np.array([0, 0, 0.55 * box.size[2]])
         return [lines, self.scene.add_label(f"/objects/{shown.name}/name", name, position=top * SCALE)]

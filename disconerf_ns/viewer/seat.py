@@ -172,7 +172,8 @@ class Seat:
 
     def fly(self) -> None:
         """Move the person's camera to the object that was selected first."""
-        box = box_of(self.editor.scene.trained, self.selection.first)
+        scene, first = self.editor.scene, self.selection.first
+        box = box_of(scene.trained, first).moved(scene.edit.places_of(first.id)[-1])
         camera = self.client.camera
         goal = view_of(box, np.asarray(camera.position) / SCALE, camera.fov)
         threading.Thread(target=self._arrive, args=goal, daemon=True).start()

@@ -7,10 +7,13 @@ import math
 
 import numpy as np
 import pytest
-from viewer_presses import chooses, presses, uses
+import viser.transforms as vtf
+from viewer_presses import chooses, presses, uses, wait_for
 
+from disconerf_ns.compat.viewer import SCALE
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.viewer.boxes import ANGLES, Box, box_of, edges, fit
 
 
@@ -85,3 +88,24 @@ def test_shown_boxes_follow_the_edit(seat) -> None:
     assert kept == {*every} - {first, second}, "only what changed is drawn anew"
     presses(seat, seat.panel.in_3d, "nothing")
     assert boxes._shown == {}
+
+
+def test_boxes_and_flights_go_where_an_object_was_moved(seat, monkeypatch) -> None:
+    """The box of a moved object stayed, and the camera flew to where the object had been."""
+    scene, boxes = seat.editor.scene, seat.panel.boxes
+    first, goals = scene.objects[1], []
+    box = box_of(scene.trained, first)
+    centre, goal = tuple(box.centre.tolist()), box.centre + np.array([0.1, 0.2, 0.3])
+    place = Similarity.about(centre, (math.cos(0.3), 0.0, 0.0, math.sin(0.3)), 2.0, (0.1, 0.2, 0.3))
+    monkeypatch.setattr(seat, "_arrive", lambda position, look_at: goals.append(look_at))
+    chooses(seat, first.id)
+    seat.ask(seat.editor.change, Edit(places={first.id: (place,)}))
+    seat.editor.drain()
+    (_, (lines, _)), *_ = boxes._shown.values()
+    assert np.allclose(lines.position / SCALE, goal, atol=1e-5)
+    assert vtf.SO3(lines.wxyz).as_matrix() == pytest.approx(
+        vtf.SO3.from_z_radians(box.angle + 0.6).as_matrix(), abs=1e-5
+    )
+    seat.fly()
+    wait_for(lambda: goals)
+    assert np.allclose(goals[0], goal, atol=1e-5)
