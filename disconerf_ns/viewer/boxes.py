@@ -97,7 +97,7 @@ class Boxes:
         self._shown: dict[ObjectId, tuple[tuple, list]] = {}
 
     def update(self, scene: ArrangedScene, selected: frozenset[ObjectId]) -> None:
-        """Show boxes and names of objects that are not hidden, at their newest copies; selected ones have white boxes."""
+        """Show boxes and names of objects that are not hidden, at their newest copies; selected ones are white."""
         wanted = {}
         for each in scene.objects:
             if self._shows(each.id, selected) and each.id not in scene.edit.hidden:
