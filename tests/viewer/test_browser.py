@@ -34,7 +34,7 @@ PICTURES = Path("outputs/screenshots")
 PANEL = 320
 """Width of the panel; the scene is drawn on its left."""
 COLORS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "red": lambda r, g, b: (r > 120) & (r > 1.6 * g) & (r > 1.6 * b),
+    "red": lambda r, g, b: (r > 140) & (r > 1.6 * g) & (r > 1.6 * b),
     "green": lambda r, g, b: (g > 80) & (g > 1.4 * r) & (g > 1.3 * b),
     "blue": lambda r, g, b: (b > 90) & (b > 1.5 * r) & (b > 1.15 * g),
 }
