@@ -187,7 +187,7 @@ class ObjectControl(ViewerControl):
 
     def _show_progress(self) -> None:
         for seat in list(self.seats.values()):
-            seat.panel.head.show(self.progress.standing)
+            seat.panel.head.show(self.progress)
 
     def objects_changed(self) -> None:
         """Show the objects soon; the editor does it, so that no two threads change the panel together."""
@@ -201,7 +201,7 @@ class ObjectControl(ViewerControl):
         self._hide_cameras()
         self._follow_scene()
         for seat in list(self.seats.values()):
-            self.editor.attempt(partial(seat.refresh, self.progress.standing, self.drawn), seat.tell)
+            self.editor.attempt(partial(seat.refresh, self.progress, self.drawn), seat.tell)
 
     # ---------------------------------------------------------------- what is drawn
 

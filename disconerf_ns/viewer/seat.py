@@ -25,7 +25,7 @@ from disconerf_ns.viewer.film import Filming
 from disconerf_ns.viewer.panel import Panel
 from disconerf_ns.viewer.picking import object_at
 from disconerf_ns.viewer.selection import Selection
-from disconerf_ns.viewer.status import Standing
+from disconerf_ns.viewer.status import Progress
 
 SKY = 1e5
 """Half the side of the box that takes clicks, in viser's units: beyond what a page draws, so it is never seen."""
@@ -85,9 +85,9 @@ class Seat:
         about = None if what is None else (self.client.client_id, what)
         self.editor.ask(wish, *arguments, what=about, tell=self.tell)
 
-    def refresh(self, standing: Standing, drawn: str) -> None:
+    def refresh(self, progress: Progress, drawn: str) -> None:
         """Show how far the run is, which output is drawn, and the scene as it is."""
-        self.panel.head.show(standing)
+        self.panel.head.show(progress)
         self.panel.show_as_drawn(drawn)
         self.panel.refresh()
 

@@ -96,10 +96,10 @@ class Head:
         self._order = self.bar.order + 0.5
         self._standing, self._sharp = Standing(), 1.0
 
-    def show(self, standing: Standing) -> None:
-        """Show how far the run is."""
+    def show(self, progress: Progress) -> None:
+        """Show how far the run is. It is read here, in turn: one thread would show what another has shown newer."""
         with self._turn:
-            before, self._standing = self._standing, standing
+            before, self._standing = self._standing, (standing := progress.standing)
             self._write()
             if self.bar.visible != (standing.percent is not None):
                 self.bar.visible = standing.percent is not None

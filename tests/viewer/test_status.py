@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from threading import Thread
 
 import pytest
 import viser
@@ -27,7 +28,7 @@ def progress(monkeypatch: pytest.MonkeyPatch) -> Progress:
 
 def test_the_radiance_stage_has_a_bar_and_no_curves(head: Head, progress: Progress) -> None:
     progress.report(Report(Stage.RADIANCE, 50, 200))
-    head.show(progress.standing)
+    head.show(progress)
     assert head.bar.value == 25 and head.bar.visible and head.plot is None
     assert "radiance field" in head.text.content and "50 of 200" in head.text.content
 
@@ -42,7 +43,7 @@ def test_curves_hold_the_whole_object_stage(head: Head, progress: Progress, monk
     steps, affinity, slots = zip(*curve)
     assert list(steps) == sorted(set(steps)) and steps[0] < 0.02 * total and steps[-1] > 0.97 * total
     assert affinity == tuple(step / total for step in steps) and set(slots) == {7}
-    head.show(progress.standing)
+    head.show(progress)
     assert head.bar.value == 100 and "matched affinity 1.00" in head.text.content
     assert head.plot in head.tab._children.values(), "where the other elements are"
     assert list(head.plot.figure.data[0].x) == list(steps)
@@ -50,12 +51,12 @@ def test_curves_hold_the_whole_object_stage(head: Head, progress: Progress, monk
 
 def test_after_the_run(head: Head, progress: Progress) -> None:
     progress.report(Report(Stage.OBJECTS, 1, 2, 0.5, 3.0))
-    head.show(progress.standing)
+    head.show(progress)
     progress.finish(3)
-    head.show(progress.standing)
+    head.show(progress)
     assert not head.bar.visible and "3 objects" in head.text.content
     progress.finish(0)
-    head.show(progress.standing)
+    head.show(progress)
     assert "No objects yet" in head.text.content
 
 
@@ -67,8 +68,18 @@ def test_updates_are_rare_but_the_last_is_shown(progress: Progress, monkeypatch:
 
 def test_it_is_said_while_a_picture_gets_sharp(head: Head, progress: Progress) -> None:
     progress.finish(3)
-    head.show(progress.standing)
+    head.show(progress)
     head.sharpening(0.4)
     assert "3 objects" in head.text.content and "sharpening 40 %" in head.text.content
     head.sharpening(1.0)
     assert head.text.content == "**3 objects**"
+
+
+def test_what_is_shown_is_the_newest_whoever_shows_it(head: Head) -> None:
+    """A thread that had read how far the run is, and then waited for another, showed it over what was newer."""
+    progress, slow = Progress(), Thread(target=lambda: head.show(progress))
+    with head._turn:
+        slow.start()
+        progress.finish(7)
+    slow.join()
+    assert head.text.content == "**7 objects**"
