@@ -129,9 +129,10 @@ def hide_training_cameras(viewer: Viewer, known: int) -> int:
     Returns:
         Number of cameras that there are.
     """
-    there = list(getattr(viewer, "camera_handles", {}).values())
-    if known == 0 or len(there) > known:
-        viewer.hide_images.visible = viewer.show_images.visible = False
+    for button in (viewer.hide_images, viewer.show_images):
+        if button.visible:
+            button.visible = False
+    there = _training_cameras(viewer)
     for camera in there[known:]:
         camera.visible = False
     return len(there)
@@ -140,8 +141,13 @@ def hide_training_cameras(viewer: Viewer, known: int) -> int:
 def show_training_cameras(viewer: Viewer, visible: bool) -> None:
     """Show the training cameras with their photographs in the 3D scene, or hide them."""
     with viewer.viser_server.atomic():
-        for camera in list(getattr(viewer, "camera_handles", {}).values()):
+        for camera in _training_cameras(viewer):
             camera.visible = visible
+
+
+def _training_cameras(viewer: Viewer) -> list[Any]:
+    """Handles of the cameras that are there so far; nerfstudio may be adding more."""
+    return list(getattr(viewer, "camera_handles", {}).values())
 
 
 def stop_drawing(viewer: Viewer) -> None:

@@ -25,7 +25,7 @@ MOST = 8
 
 
 class _Scene(NamedTuple):
-    """What was measured of the objects that an edit shows."""
+    """Measurements of the objects that an edit shows."""
 
     structure: dict[str, Any]
     """All of the edit that says which points are whose."""
@@ -59,7 +59,7 @@ class KeptMeasurements:
         self._head = {"version": VERSION, "checkpoint": checkpoint.name, "sha256": _sha256(checkpoint)}
 
     def find(self, edit: Edit, tree: ObjectTree) -> Mapping[ObjectId, Measured] | None:
-        """What was measured of the objects that an edit shows; None if they were not measured yet."""
+        """Measurements of the objects that an edit shows; None if there are none yet."""
         wanted = _structure(edit, tree)
         return next((each.measured for each in self._scenes() if each.structure == wanted), None)
 

@@ -30,7 +30,7 @@ def select_rays(kept: Any, rays: Int[Tensor, "some"]) -> Any:
 
 
 def together(parts: Sequence[Any], counts: Sequence[int]) -> Any:
-    """Join results of the same kind; the rays of each part follow those of the part before.
+    """Concatenate results of the same kind along their rays, in the order of the parts.
 
     Args:
         parts: results as `select_rays` takes them.

@@ -122,7 +122,7 @@ class Panel:
             )  # fmt: skip
 
     def _add_more(self, gui: viser.GuiApi) -> None:
-        """What is needed now and then."""
+        """Add the folder *More*, whose controls are needed less often than the others."""
         options = self.editor.scene.options
         with gui.add_folder("More", expand_by_default=False):
             self.order = gui.add_dropdown("Sort by", tuple(ORDERS), hint="Sort the list now; new objects come last")

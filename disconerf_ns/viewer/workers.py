@@ -17,7 +17,7 @@ POLL = 0.05
 MOST = 8
 """Tiles that are computed at once, at most."""
 AHEAD = 2
-"""Works for each thread that one who asks may have begun or queued: those of another come between the rest."""
+"""Works that one caller may have queued or begun, for each thread. The rest waits, so that other callers get a turn."""
 
 
 class Workers:
