@@ -18,6 +18,7 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
@@ -91,20 +92,35 @@ def picture(view: int, rows: int, columns: int) -> Picture:
     cosine, sine = math.cos(turn), math.sin(turn)
     down = torch.stack([cosine * x - sine * y, sine * x + cosine * y, -torch.ones_like(x)], -1).flatten(0, 1)
     origin = torch.cat([at, torch.tensor([HEIGHT])])
-    distance = torch.full((len(down),), HEIGHT)
-    label = torch.full((len(down),), -1)
-    squared = down.square().sum(-1)
+    distance = torch.full((rows, columns), HEIGHT)
+    label = torch.full((rows, columns), -1)
+    rays = down.view(rows, columns, 3)
     for number in range(SIDE**2):
         centre = torch.tensor([(number % SIDE + 0.5) * PITCH - 0.9, (number // SIDE + 0.5) * PITCH - 0.9, RADIUS])
-        if float((centre[:2] - at).norm()) > 1.3 * TANGENT * HEIGHT:
-            continue
         to = origin - centre
-        half = down @ to
+        seen = window(cosine * -to[0] + sine * -to[1], sine * to[0] + cosine * -to[1], rows, columns)
+        ray = rays[seen]
+        half, squared = ray @ to, ray.square().sum(-1)
         inside = half.square() - squared * (to.square().sum() - RADIUS**2)
         hit = (-half - inside.clamp(min=0).sqrt()) / squared
-        nearer = (inside > 0) & (hit < distance)
-        distance, label = torch.where(nearer, hit, distance), label.masked_fill(nearer, number)
-    return Picture(origin + distance[:, None] * down, label)
+        nearer = (inside > 0) & (hit < distance[seen])
+        distance[seen] = torch.where(nearer, hit, distance[seen])
+        label[seen] = label[seen].masked_fill(nearer, number)
+    return Picture(origin + distance.view(-1, 1) * down, label.flatten())
+
+
+def window(x: float, y: float, rows: int, columns: int) -> tuple[slice, slice]:
+    """Rows and columns of the picture of the cube around a sphere that stands at (x, y) beside the point below."""
+    sides = (-RADIUS, RADIUS)
+    corners = [(x + dx, y + dy, depth) for dx, dy, depth in product(sides, sides, (HEIGHT - 2 * RADIUS, HEIGHT))]
+    column = [(1 + x / depth / TANGENT) * columns / 2 for x, _, depth in corners]
+    row = [rows / 2 + y / depth / TANGENT * columns / 2 for _, y, depth in corners]
+    return _between(row, rows), _between(column, columns)
+
+
+def _between(ends: list[float], count: int) -> slice:
+    """Pixels of a row or a column between two ends, cut at the picture's borders."""
+    return slice(min(max(math.floor(min(ends)), 0), count), min(max(math.ceil(max(ends)), 0), count))
 
 
 def masks_of(shown: Picture, rows: int, columns: int, most: int) -> ImageMasks:

@@ -38,8 +38,9 @@ CLICKS = 10_000
 LONGEST = 30.0
 """Seconds that a client stays, at most."""
 AWAY = ("film", "save edit", "load edit", "copy", "Cameras", "Train Util", "Max res", "Generate Command", "Load Path",
-        "Export", "Pause Training", "Resume Training")  # fmt: skip
-"""Elements that nobody touches: they add to the scene for good, write files, or stop the training."""
+        "Export", "Pause Training", "Resume Training", "Play")  # fmt: skip
+"""Elements that nobody touches: they add to the scene for good, write files, stop the training, or move everybody's
+camera until somebody presses *Pause*."""
 
 
 @dataclass

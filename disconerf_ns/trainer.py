@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 from functools import cached_property, partial, reduce
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal, cast
 
 import torch
@@ -28,6 +29,7 @@ from disconerf_ns.files import sweep
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.training.captured import StepResults
 from disconerf_ns.training.checkpoint_files import checkpoint_to_resume, newest, save_whole
+from disconerf_ns.training.fair_lock import FairLock
 from disconerf_ns.training.finite import check_finite
 from disconerf_ns.training.randomness import restore_randomness, state_of_randomness
 from disconerf_ns.training.same_scene import check_same_scene
@@ -57,6 +59,7 @@ class DiscoNerfTrainer(Trainer):
         prepare_process()
         check_training_options(config)
         super().__init__(config, local_rank, world_size)
+        self.train_lock = cast("Lock", FairLock())
         self.resumed = checkpoint_to_resume(config)
         """The checkpoint that this training goes on from."""
         self._stored = {} if self.resumed is None else stored_in(self.resumed)

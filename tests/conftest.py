@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import shutil
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from filelock import FileLock
 from scene import write_scene
+from tiny_run import Run, copy_of, train_alone
 
 if TYPE_CHECKING:
     from nerfstudio.viewer.viewer import Viewer
@@ -39,63 +39,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
 
 
-def tiny_config(data: Path, output: Path, iterations: int = 120):
-    """`disconerf-small`, smaller still."""
-    from disconerf_ns.method import disconerf_small
-
-    config = copy.deepcopy(disconerf_small.config)
-    config.data = config.pipeline.datamanager.data = data
-    config.output_dir, config.vis, config.max_num_iterations = output, "tensorboard", iterations
-    config.machine.device_type = "cuda" if torch.cuda.is_available() else "cpu"
-    config.steps_per_eval_batch = config.steps_per_eval_image = config.steps_per_eval_all_images = 10**9
-    config.pipeline.datamanager.train_num_rays_per_batch = 256
-    config.pipeline.datamanager.view_pixels = 500
-    model = config.pipeline.model
-    model.num_proposal_samples_per_ray, model.num_nerf_samples_per_ray = (32, 16), 12
-    model.object_field.log2_table, model.object_field.finest, model.tv_cells = 13, 64, 256
-    model.floater_points = 256
-    config.set_timestamp()
-    return config
-
-
-def train(config):
-    """What `ns-train` does, without a process of its own."""
-    from nerfstudio.scripts.train import _set_random_seed
-
-    _set_random_seed(config.machine.seed)
-    config.save_config()
-    trainer = config.setup(local_rank=0, world_size=1)
-    trainer.setup()
-    trainer.train()
-    return trainer
-
-
-@dataclass
-class Run:
-    """A finished run."""
-
-    config: Path
-    trainer: object
-
-    @property
-    def folder(self) -> Path:
-        return self.config.parent
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what pytest's processes make once; each works on copies of its own."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_scene(tmp_path_factory.mktemp("data") / "balls")
+def scene(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with FileLock(shared / "balls.lock"):
+        if not (shared / "balls").exists():
+            write_scene(shared / "balls")
+    return shutil.copytree(shared / "balls", tmp_path_factory.mktemp("data") / "balls")
 
 
 @pytest.fixture(scope="session")
-def run(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Trained on one thread, so that it is the same run every time."""
-    config = tiny_config(scene, tmp_path_factory.mktemp("outputs"), iterations=480)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    trainer = train(config)
-    torch.set_num_threads(threads)
-    return Run(config.get_base_dir() / "config.yml", trainer)
+def run(shared: Path, scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A trained run that is the same every time."""
+    with FileLock(shared / "run.lock"):
+        if not (shared / "run").exists():
+            train_alone(scene, shared / "run")
+    return copy_of(shared / "run", scene, tmp_path_factory.mktemp("outputs"))
 
 
 @pytest.fixture(scope="session")

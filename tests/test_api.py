@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Run
 from PIL import Image
 from scene import write_scene
+from tiny_run import Run
 
 import disconerf_ns
 from disconerf_ns.errors import UserError

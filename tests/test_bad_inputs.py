@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from conftest import Run
 from helpers import damaged
 from sentences import RENEW, Sentences
+from tiny_run import Run
 
 from disconerf_ns.cli import main
 from disconerf_ns.composition import Composition

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import Run
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
+from tiny_run import Run
 
 from benchmarks import (
     draws,

@@ -15,13 +15,13 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
-from conftest import Run
 from helpers import assert_close, edit_scene, needs_system_package
 from nerfstudio.scripts.eval import ComputePSNR
 from nerfstudio.scripts.render import DatasetRender, RenderCameraPath, RenderInterpolated, SpiralRender
 from nerfstudio.utils import colormaps
 from nerfstudio.utils.eval_utils import eval_setup
 from scene import camera_pose
+from tiny_run import Run
 
 from disconerf_ns.rendering.frame import label_pixels
 from disconerf_ns.runs import objects_of

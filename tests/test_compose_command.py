@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Run
 from PIL import Image
+from tiny_run import Run
 
 from disconerf_ns.cli import main
 

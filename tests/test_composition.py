@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Run
 from helpers import assert_close
 from scene import BALLS
+from tiny_run import Run
 
 from disconerf_ns.composition import Composition, compose
 from disconerf_ns.errors import UserError

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_config, train
 from exif import photograph, shown
 from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
@@ -17,6 +16,7 @@ from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParserConfig
 from nerfstudio.data.utils import colmap_parsing_utils as colmap
 from PIL import Image
 from scene import camera_pose, cast, write_scene
+from tiny_run import tiny_config, train
 
 from disconerf_ns.cli import main
 from disconerf_ns.datamanager import DiscoNerfDataManager

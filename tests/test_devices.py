@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from conftest import tiny_config
 from helpers import assert_close
+from tiny_run import tiny_config
 from torch import Tensor, distributed, multiprocessing, nn
 
 from disconerf_ns.discovery.consensus import Consensus

@@ -8,7 +8,7 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
-from conftest import Run
+from tiny_run import Run
 
 from disconerf_ns.cli import main
 from disconerf_ns.runs import load_pipeline, objects_of

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Run
 from nerfstudio.scripts.eval import ComputePSNR
 from PIL import Image
+from tiny_run import Run
 
 from disconerf_ns.cli import main
 from disconerf_ns.evaluation.metrics import labels_table, panoptic_quality, splits, symmetric_best_dice, weighted_iou

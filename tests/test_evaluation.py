@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Run
 from exif import boxes, photograph, shown
 from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
 from PIL import Image
+from tiny_run import Run
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation import scores as evaluation

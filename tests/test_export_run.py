@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from conftest import Run
 from scene import BALLS
+from tiny_run import Run
 
 from disconerf_ns.cli import main
 from disconerf_ns.runs import capture_frame, objects_of

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import Run
 from nerfstudio.cameras.rays import RayBundle
 from scene import BALLS
+from tiny_run import Run
 
 from disconerf_ns.cli import main
+from disconerf_ns.cli.measured import newest_checkpoint
+from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation.views import capture_of
-from disconerf_ns.facts.kept import KeptMeasurements, newest_checkpoint
+from disconerf_ns.facts.kept import KeptMeasurements
 from disconerf_ns.facts.listing import listing, sides
 from disconerf_ns.facts.measure import Extent, Measured, extent_of, measure
 from disconerf_ns.facts.neighbours import neighbours_of
@@ -214,6 +217,21 @@ def test_measurements_of_another_checkpoint_are_forgotten(run: Run, tmp_path: Pa
     assert kept.find(Edit(), tree) == known and kept.find(Edit().merge([0], 1), tree) is None
     other = KeptMeasurements(tmp_path / "config.yml", tmp_path / "step-000000007.ckpt")
     assert other.find(Edit(), tree) is None
+
+
+def test_measurements_are_of_the_checkpoint_that_is_loaded(run: Run, tmp_path: Path, capsys) -> None:
+    """A stray copy or a broken checkpoint after it had its bytes taken for those of the measured one."""
+    saved = tmp_path / "nerfstudio_models"
+    shutil.copytree(run.folder / "nerfstudio_models", saved)
+    (whole,) = saved.iterdir()
+    for name in ("step-last.ckpt", "step-000000999 (copy).ckpt", "step-000000999.ckpt"):
+        (saved / name).write_bytes(b"broken")
+    assert newest_checkpoint(tmp_path / "config.yml") == whole
+    told = capsys.readouterr()
+    assert not told.out and "step-000000999.ckptcannotberead" in "".join(told.err.split())
+    whole.write_bytes(b"broken too")
+    with pytest.raises(UserError, match="no checkpoint that can be read"):
+        newest_checkpoint(tmp_path / "config.yml")
 
 
 def test_ids_names_and_slots_are_those_of_the_loaded_run(run: Run, document: dict) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from conftest import Run
 from helpers import assert_close
+from tiny_run import Run
 
 from disconerf_ns.rendering import rays as tracing
 from disconerf_ns.rendering.edited import EditedRays

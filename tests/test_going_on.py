@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Run, tiny_config, train
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.engine.trainer import TrainerConfig
+from tiny_run import Run, tiny_config, train
 
 from disconerf_ns.cli import main
 from disconerf_ns.compat.folder_lock import alone_in

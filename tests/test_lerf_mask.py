@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import Run
 from PIL import Image
+from tiny_run import Run
 
 from benchmarks import lerf_mask
 from benchmarks.lerf_mask import LerfMask, Sight, choose, image_of, mean_of, prompt_score, read_references, table

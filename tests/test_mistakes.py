@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Run, tiny_config, train
 from scene import write_scene
+from tiny_run import Run, tiny_config, train
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.masks.image_masks import ImageMasks

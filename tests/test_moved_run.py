@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Run, tiny_config, train
 from nerfstudio.utils.eval_utils import eval_setup
 from scene import write_scene
+from tiny_run import Run, tiny_config, train
 
 from disconerf_ns.cli import main
 from disconerf_ns.errors import UserError

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Run
+from tiny_run import Run
 
 from disconerf_ns.cli import main
 from disconerf_ns.errors import UserError

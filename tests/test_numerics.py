@@ -10,8 +10,8 @@ from unittest.mock import MagicMock
 
 import pytest
 import torch
-from conftest import Run, tiny_config, train
 from nerfstudio.cameras.cameras import Cameras
+from tiny_run import Run, tiny_config, train
 from torch import Tensor
 from torch.testing import assert_close
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from tiny_run import Run
 
 from disconerf_ns.cli import main
 from disconerf_ns.runs import objects_of

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Run
 from helpers import assert_close
+from tiny_run import Run
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.rendering.frame import Frame
@@ -115,7 +115,7 @@ def test_places_are_mixed_anew_without_looking_at_the_scene_again(scene_now, fra
 def test_a_preview_of_a_drag_is_close(scene_now, frame_of, ball) -> None:
     kept = frame_of(scene_now.with_edit(Edit().move(ball.id, UP)), keep=True)
     kept.edited()
-    further = kept.under(scene_now.with_edit(Edit().move(ball.id, Similarity(translation=(0.0, 0.1, 0.3)))))
+    further = kept.under(scene_now.with_edit(Edit().move(ball.id, Similarity(translation=(0.0, 0.25, 0.3)))))
     preview = further.previewed(Preview(most=60)).edited()
     exact = further.edited()
     assert (preview - exact).abs().mean() < 0.5 * (kept.edited() - exact).abs().mean()

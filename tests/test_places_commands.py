@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Run
 from helpers import assert_close
+from tiny_run import Run
 
 from disconerf_ns.cli import main
 from disconerf_ns.runs import capture_frame, objects_of

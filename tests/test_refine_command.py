@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Run
+from tiny_run import Run
 
 from disconerf_ns.cli import main, refine
 from disconerf_ns.masks.image_masks import ImageMasks

@@ -9,8 +9,8 @@ import av
 import numpy as np
 import pytest
 import torch
-from conftest import Run
 from PIL import Image
+from tiny_run import Run
 
 from disconerf_ns import runs
 from disconerf_ns.cli import main

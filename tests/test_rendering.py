@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import Run
 from helpers import assert_close, nerfstudio_samples
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.field_components.field_heads import FieldHeadNames
+from tiny_run import Run
 
 from benchmarks.surface import images, moved
 from disconerf_ns.compat.nerfacto import NerfactoRadiance

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from conftest import Run
 from helpers import damaged, needs_system_package
 from PIL import Image
+from tiny_run import Run
 
 from disconerf_ns.cli import main
 from disconerf_ns.errors import UserError

@@ -8,8 +8,8 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from conftest import Run
 from helpers import assert_close
+from tiny_run import Run
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Run
 from helpers import assert_close
+from tiny_run import Run
 
 from benchmarks import ceilings, naive, object_stage, performance, scaling
 from benchmarks.ceilings import Ceilings

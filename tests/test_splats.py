@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import Run
+from tiny_run import Run
 from torch import Tensor
 from torch.nn.functional import normalize
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_config
 from PIL import Image
 from scene import write_scene
+from tiny_run import tiny_config
 
 from disconerf_ns.datamanager import DiscoNerfDataManager
 from disconerf_ns.errors import UserError

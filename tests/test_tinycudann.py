@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import tiny_config, train
+from tiny_run import tiny_config, train
 
 from disconerf_ns.runs import load_pipeline
 

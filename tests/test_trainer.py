@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import tiny_config
 from nerfstudio.engine.trainer import Trainer
+from tiny_run import tiny_config
 from torch import nn
 
 from disconerf_ns.errors import UserError

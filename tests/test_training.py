@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Run, tiny_config, train
 from PIL import Image
+from tiny_run import Run, tiny_config, train
 from torch import Tensor
 
 from disconerf_ns.errors import UserError

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Run
+from tiny_run import Run
 
 from disconerf_ns import api
 from disconerf_ns.cli import main

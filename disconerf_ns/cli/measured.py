@@ -36,7 +36,7 @@ def measured_objects(config: Path, granularity: float | None = None) -> Measured
     Raises:
         UserError: the run has no objects, or its files cannot be read.
     """
-    from disconerf_ns.facts.kept import KeptMeasurements, newest_checkpoint
+    from disconerf_ns.facts.kept import KeptMeasurements
 
     tree = load_manifest(manifest_of(config)).tree
     edit, checkpoint = edit_of(config, tree, granularity), newest_checkpoint(config)
@@ -53,7 +53,7 @@ def measured_objects(config: Path, granularity: float | None = None) -> Measured
 
 def measure_and_keep(run: DiscoNerfPipeline, scene: ArrangedScene, config: Path) -> Mapping[ObjectId, Measured]:
     """Measure the objects of a loaded run's scene, and keep the result; earlier results are taken as they are."""
-    from disconerf_ns.facts.kept import KeptMeasurements, newest_checkpoint
+    from disconerf_ns.facts.kept import KeptMeasurements
     from disconerf_ns.facts.measure import measure, steps
 
     tree, checkpoint = scene.trained.tree, newest_checkpoint(config)
@@ -68,6 +68,19 @@ def measure_and_keep(run: DiscoNerfPipeline, scene: ArrangedScene, config: Path)
         except OSError as error:
             print(f"objects: {kept.path} cannot be written ({error.strerror}); it is measured anew next time.")
     return measured
+
+
+def newest_checkpoint(config: Path) -> Path | None:
+    """The newest checkpoint of a run that is whole, which is the one that is loaded; None before the first is saved.
+
+    Raises:
+        UserError: all of them are broken.
+    """
+    from disconerf_ns.training.checkpoint_files import checkpoints_in, checkpoints_of, newest_whole
+
+    folder = checkpoints_of(config)
+    with redirect_stdout(sys.stderr):
+        return newest_whole(folder, "--load-config") if checkpoints_in(folder) else None
 
 
 @contextmanager

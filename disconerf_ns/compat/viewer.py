@@ -52,6 +52,11 @@ def rendering_client() -> RenderStateMachine | None:
     return thread if isinstance(thread, RenderStateMachine) else None
 
 
+def has_left(drawing: RenderStateMachine) -> bool:
+    """Whether nobody looks at what a render thread draws any more; nerfstudio lets it draw one more picture."""
+    return not drawing.running
+
+
 def client_of(drawing: threading.Thread) -> int:
     """Id of the client for which a render thread draws."""
     return drawing.client.client_id if isinstance(drawing, RenderStateMachine) else -1
@@ -150,11 +155,17 @@ def _training_cameras(viewer: Viewer) -> list[Any]:
     return list(getattr(viewer, "camera_handles", {}).values())
 
 
+def interrupt(drawing: threading.Thread) -> None:
+    """Let a render thread give up its picture."""
+    if isinstance(drawing, RenderStateMachine):
+        drawing.interrupt_render_flag = True
+
+
 def stop_drawing(viewer: Viewer) -> None:
     """Interrupt the render threads, and begin no more pictures."""
     viewer.ready = False
     for client in list(viewer.render_statemachines.values()):
-        client.interrupt_render_flag = True
+        interrupt(client)
 
 
 def draw(viewer: Viewer, names: list[str], drawn: str) -> None:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from inspect import iscoroutinefunction
 from itertools import count
 from typing import Any
 
-from viser import _gui_api, _messages
+from viser import ViserServer, _gui_api, _messages
 from viser.infra import _infra
+from viser.infra._async_message_buffer import AsyncMessageBuffer
 
 from disconerf_ns.compat.confined import ConfinedFolder
 
@@ -30,6 +31,8 @@ ASPECTS = 0.02, 50.0
 FOVS = 1e-3, math.pi - 1e-3
 """Vertical angle of view in radians."""
 COLORS = 0, 255
+REMOVALS = {_messages.GuiRemoveMessage: "id", _messages.RemoveSceneNodeMessage: "name"}
+"""Messages that remove something, and the field that says what."""
 RATE, BURST = 1000, 50
 """Messages a second that are taken from one client, and at once; a browser sends 60 where something is dragged."""
 
@@ -38,8 +41,11 @@ def guard_viser() -> None:
     """Guard every server that this process starts from now on."""
     if _infra._message_consumer is not _consume:
         _infra._message_consumer = _consume
+        _infra._message_producer = _sending_in_turn(_infra._message_producer)
         _infra.WebsockServer.start = _serving_its_own_files(_infra.WebsockServer.start)
         _infra.WebsockMessageHandler.atomic = _ending(_infra.WebsockMessageHandler.atomic)
+        if not hasattr(AsyncMessageBuffer, "remove_from_buffer"):  # before viser 1
+            AsyncMessageBuffer.push = _forgetting_what_is_removed(AsyncMessageBuffer.push)
         _gui_api.GuiApi._create_gui_input = _remembering_its_limits(_gui_api.GuiApi._create_gui_input)
         _gui_api.GuiApi._handle_gui_updates = _of_fitting_values(_gui_api.GuiApi._handle_gui_updates)
 
@@ -72,6 +78,61 @@ def _ending(atomic: Callable) -> Callable:
             messages.__exit__(None, None, None)
 
     return together
+
+
+def _sending_in_turn(produce: Callable) -> Callable:
+    """viser's loop that sends, of which a client has two; both may wait for a slow client.
+
+    The connection of viser 0.2 takes that for an error. Whatever error ends the loop, the client leaves as others do.
+    """
+
+    closings = _infra.websockets.exceptions
+
+    @wraps(produce)
+    async def sending(websocket: Any, *about: Any) -> None:
+        legacy = type(websocket).__module__.startswith("websockets.legacy")
+        if legacy and "drain" not in vars(websocket):
+            websocket.drain = _one_by_one(websocket.drain)
+        try:
+            await produce(websocket, *about)
+        except closings.ConnectionClosed:
+            raise
+        except Exception as error:
+            raise closings.ConnectionClosedError(None, None) from error
+
+    return sending
+
+
+def _one_by_one(work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    turn = asyncio.Lock()
+
+    async def in_turn() -> None:
+        async with turn:
+            await work()
+
+    return in_turn
+
+
+def _forgetting_what_is_removed(push: Callable) -> Callable:
+    """viser's list of what a new client is to be told, without elements and nodes that are no more.
+
+    nerfstudio makes elements anew where others only change: a page that is opened after a day would add and remove
+    thousands.
+    """
+
+    @wraps(push)
+    def forgetting(buffer: AsyncMessageBuffer, message: Any) -> None:
+        push(buffer, message)
+        name = REMOVALS.get(type(message))
+        if name is None or not buffer.persistent_messages:
+            return
+        with buffer.buffer_lock:
+            for number, earlier in list(buffer.message_from_id.items()):
+                if earlier is not message and getattr(earlier, name, None) == getattr(message, name):
+                    del buffer.message_from_id[number]
+                    buffer.id_from_redundancy_key.pop(earlier.redundancy_key(), None)
+
+    return forgetting
 
 
 async def _consume(websocket: Any, handle: Callable[[Any], None], message_class: Any) -> None:
@@ -140,7 +201,9 @@ def _remembering_its_limits(create: Callable) -> Callable:
 
 
 def _of_fitting_values(update: Callable) -> Callable:
-    def wanted(gui: _gui_api.GuiApi, message: Any) -> bool:
+    def wanted(gui: _gui_api.GuiApi, client_id: int, message: Any) -> bool:
+        if not _is_there(gui, client_id):
+            return False
         handles = getattr(gui, "_gui_input_handle_from_uuid", None) or getattr(gui, "_gui_input_handle_from_id", {})
         handle = handles.get(getattr(message, "uuid", None) or getattr(message, "id", None))
         return handle is not None and message.updates.keys() == {"value"} and fits(handle, message.updates["value"])
@@ -149,17 +212,34 @@ def _of_fitting_values(update: Callable) -> Callable:
 
         @wraps(update)
         async def checked_later(gui: _gui_api.GuiApi, client_id: int, message: Any) -> None:
-            if wanted(gui, message):
-                await update(gui, client_id, message)
+            if wanted(gui, client_id, message):
+                with _unless_it_leaves(gui, client_id):
+                    await update(gui, client_id, message)
 
         return checked_later
 
     @wraps(update)
     def checked(gui: _gui_api.GuiApi, client_id: int, message: Any) -> None:
-        if wanted(gui, message):
-            update(gui, client_id, message)
+        if wanted(gui, client_id, message):
+            with _unless_it_leaves(gui, client_id):
+                update(gui, client_id, message)
 
     return checked
+
+
+def _is_there(gui: _gui_api.GuiApi, client_id: int) -> bool:
+    """Whether a client has introduced itself with its camera, as a browser does first, and has not left."""
+    return not isinstance(gui._owner, ViserServer) or client_id in gui._owner.get_clients()
+
+
+@contextmanager
+def _unless_it_leaves(gui: _gui_api.GuiApi, client_id: int) -> Iterator[None]:
+    """Take it for granted that a client is not found which leaves while its message is taken."""
+    try:
+        yield
+    except KeyError as error:
+        if error.args != (client_id,) or _is_there(gui, client_id):
+            raise
 
 
 def fits(handle: Any, value: Any) -> bool:

@@ -83,12 +83,6 @@ class KeptMeasurements:
             return []
 
 
-def newest_checkpoint(config: Path) -> Path | None:
-    """The newest checkpoint of a run; None before the first is saved."""
-    saved = sorted((config.parent / "nerfstudio_models").glob("step-*.ckpt"))
-    return saved[-1] if saved else None
-
-
 def _structure(edit: Edit, tree: ObjectTree) -> dict[str, Any]:
     """All of an edit that says which points are whose, as JSON reads it back."""
     merged, split = edit.structure

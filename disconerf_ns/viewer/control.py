@@ -142,7 +142,10 @@ class ObjectControl(ViewerControl):
         self._known_cameras = nerfstudio_viewer.hide_training_cameras(self.viewer, self._known_cameras)
 
     def _leave(self, client: viser.ClientHandle) -> None:
-        """Forget a client; a film that it ordered goes on."""
+        """Forget a client, whose picture is given up; a film that it ordered goes on."""
+        for drawing in list(self.pictures.drawing):
+            if nerfstudio_viewer.client_of(drawing) == client.client_id:
+                nerfstudio_viewer.interrupt(drawing)
         seat = self.seats.pop(client.client_id, None)
         if seat is not None and seat.filming.running:
             self._films_of_others.append(seat.filming)
@@ -152,6 +155,8 @@ class ObjectControl(ViewerControl):
         client = nerfstudio_viewer.rendering_client()
         if client is None or not self.opened:
             return None
+        if nerfstudio_viewer.has_left(client):
+            raise nerfstudio_viewer.IOChangeException
         return self.pictures.show(client, camera, nerfstudio_viewer.displayed_outputs(client), obb_box)
 
     def tell(self, sentence: str) -> None:

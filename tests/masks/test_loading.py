@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scene import write_scene
+from tiny_run import tiny_config
 
 from benchmarks.mask_store import ragged_masks
 from disconerf_ns.cli import main

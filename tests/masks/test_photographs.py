@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import tiny_config
 from PIL import Image
 from scene import write_scene
+from tiny_run import tiny_config
 
 from disconerf_ns.cli import main
 from disconerf_ns.errors import UserError

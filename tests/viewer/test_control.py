@@ -14,12 +14,15 @@ import pytest
 import torch
 from helpers import edit_scene
 from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.viewer.render_state_machine import RenderStateMachine
 from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO as SCALE
 from scene import BALLS
 from viewer_presses import chooses, containers, elements_of, paired, presses, uses, visit, wait_for
+from viser import ClientHandle
 
 from disconerf_ns.compat import viewer as nerfstudio_viewer
-from disconerf_ns.compat.viewer import redraw, show_finished
+from disconerf_ns.compat.viewer import IOChangeException, redraw, show_finished
+from disconerf_ns.rendering.lazy_outputs import LazyOutputs
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.viewer import film
@@ -427,6 +430,23 @@ def test_only_who_draws_is_interrupted(viewer, drawing) -> None:
     redraw(viewer, {busy})
     assert (idle.interrupt_render_flag, busy.interrupt_render_flag) == (False, True)
     assert [thread.action.call_args[0][0].action for thread in (idle, busy)] == ["move"] * 2
+
+
+def test_nothing_is_drawn_for_one_who_has_left(viewer, model, monkeypatch) -> None:
+    """Whoever left while others' pictures were made had one more drawn, and the training waited for it."""
+    thread = RenderStateMachine(viewer, SCALE, Mock(ClientHandle, client_id=-1))
+    monkeypatch.setattr(nerfstudio_viewer, "rendering_client", lambda: thread)
+    control, camera = viewer.pipeline.object_control, viewer.pipeline.datamanager.train_dataset.cameras[0:1]
+    shown = LazyOutputs({})
+    monkeypatch.setattr(control.pictures, "show", lambda *_: shown)
+    assert model.get_outputs_for_camera(camera) is shown
+    monkeypatch.setattr(control.pictures, "_drawing", {thread})
+    monkeypatch.setattr(thread, "is_alive", lambda: True)
+    thread.running = False
+    control._leave(thread.client)
+    assert thread.interrupt_render_flag
+    with pytest.raises(IOChangeException):
+        model.get_outputs_for_camera(camera)
 
 
 def test_all_are_drawn_anew_while_clients_come_and_go(viewer, drawing) -> None:

@@ -9,13 +9,13 @@ import time
 from pathlib import Path
 
 import torch
-from conftest import tiny_config
+from tiny_run import tiny_config
 from viewer_presses import elements_of, send, visit
 
 from disconerf_ns.training.schedule import Stage
 from disconerf_ns.viewer.seat import Seat
 
-ITERATIONS = 60
+ITERATIONS = 30
 SLOW = ("fly to", "film")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -118,6 +119,85 @@ def test_messages_that_no_browser_sends_change_nothing_and_end_nothing(server: v
         assert [field.value for field in fields] == before
         assert size.visible
     wait_for(lambda: left)
+
+
+def test_what_somebody_sends_who_is_not_there_changes_nothing_and_raises_nothing(
+    server: viser.ViserServer, capsys: pytest.CaptureFixture
+) -> None:
+    """viser kept the value, called nobody, and printed a traceback for each message that outlived its client."""
+    early, size = server.gui.add_checkbox("Early", False), server.gui.add_slider("Size", 0, 9, 1, 1)
+    heard: list[int] = []
+
+    @size.on_update
+    def _(event: viser.GuiEvent) -> None:
+        heard.append(size.value)
+        if size.value == 5 and not SINCE_1:  # it leaves while this is called; viser 1 has a thread for it
+            wait_for(lambda: event.client_id not in server.get_clients())
+            raise KeyError(event.client_id)
+
+    with connect(server) as client:
+        client.send(msgspec.msgpack.encode(update(early, value=True)))
+        time.sleep(0.2)
+        client.send(msgspec.msgpack.encode(CAMERA))
+        client.send(msgspec.msgpack.encode(update(size, value=4)))
+        client.send(msgspec.msgpack.encode(update(size, value=5)))
+        wait_for(lambda: heard == [4, 5])
+    wait_for(lambda: not server.get_clients())
+    time.sleep(0.1)
+    assert not early.value and "Traceback" not in capsys.readouterr().err
+
+
+def test_a_slow_client_stays_and_a_failing_one_leaves(server: viser.ViserServer, monkeypatch) -> None:
+    """viser has two loops that send to a client; where both waited, its connection broke and viser never noticed."""
+    gone: list[int] = []
+    server.on_client_disconnect(lambda client: gone.append(client.client_id))
+    with connect(server) as client:
+        client.send(msgspec.msgpack.encode(CAMERA))
+        wait_for(server.get_clients)
+        (connected,) = server.get_clients().values()
+        for number in range(60):
+            for gui in (server.gui, connected.gui):
+                gui.add_markdown(f"{number} of 59 " + 200_000 * "x")
+        time.sleep(0.5)
+        seen = 0
+        while seen < 2:
+            seen += received(client, 5).count(b"59 of 59")
+            assert not gone
+    wait_for(lambda: gone)
+    server.gui.reset()
+
+    with connect(server) as client:
+        client.send(msgspec.msgpack.encode(CAMERA))
+        wait_for(server.get_clients)
+        number = next(iter(server.get_clients()))
+        monkeypatch.setattr(msgspec.msgpack, "encode", Mock(side_effect=AssertionError))
+        server.gui.add_markdown("what cannot be sent")
+        wait_for(lambda: gone[-1] == number)
+
+
+def test_a_new_client_is_not_told_of_what_is_no_more(server: viser.ViserServer) -> None:
+    gui = server.gui
+    gui.reset()
+    with connect(server) as before:
+        before.send(msgspec.msgpack.encode(CAMERA))
+        field = gui.add_slider("Kept", 0, 9, 1, 1)
+        for number in range(40):
+            slider = gui.add_slider(f"Gone {number}", 0, 9, 1, 1)
+            slider.value = 3
+            slider.remove()
+            server.scene.add_icosphere(f"/gone {number}", 1.0, (0, 0, 0)).remove()
+        field.value = 7
+        seen = b""
+        while seen.count(b"RemoveSceneNodeMessage") < 40:
+            seen += received(before, 5)
+        assert seen.count(b"GuiRemoveMessage") >= 40, "who is there hears of all"
+    with connect(server) as after:
+        after.send(msgspec.msgpack.encode(CAMERA))
+        gui.add_markdown("the end")
+        told = b""
+        while b"the end" not in told:
+            told += received(after, 5)
+        assert b"Kept" in told and b"Gone" not in told and b"MeshMessage" not in told
 
 
 def update(field: Any, **properties: Any) -> dict[str, Any]:
