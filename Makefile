@@ -28,14 +28,17 @@ help:
 demo: $(INSTALLED)
 	$(RUN)python examples/demo.py
 
-# Two processes, each on one thread: tests are too small to gain from more. A file's tests share a process.
+# Two processes, each on one thread: tests are too small to gain from more. A file's tests share a process; long files
+# come first.
+TWO = -n 2 --dist loadfile --no-loadscope-reorder
+
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(RUN)python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(RUN)python -m pytest $(TWO)
 
 # nerfstudio's release pins viser 0.2.7, and its main branch viser 1.0 under the same version number.
 test-viser: $(INSTALLED)
 	$(PIP_INSTALL) --no-deps --upgrade --target $(VENV)/viser1 viser==1.0.0
-	PYTHONPATH=$(VENV)/viser1 OMP_NUM_THREADS=1 $(RUN)python -m pytest -n 2 --dist loadfile tests/viewer
+	PYTHONPATH=$(VENV)/viser1 OMP_NUM_THREADS=1 $(RUN)python -m pytest $(TWO) tests/viewer
 
 # Kernels, training, surface and pictures: what is computed on a GPU where there is one.
 COMPUTED = kernels* hashgrid implementation tinycudann radiance* coarse_to_fine training trainer photos scene_rays \

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import first_calls
 import pytest
 import torch
 from filelock import FileLock
@@ -28,10 +29,25 @@ os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 if not torch.cuda.is_available():  # Triton looks at this when it is first imported, and torch imports it late
     os.environ.setdefault("TRITON_INTERPRET", "1")
 warnings.filterwarnings("ignore", category=UserWarning)
+first_calls.check_first_calls()
 
 
-LONG = ("test_browser", "test_storm", "test_training", "test_commands", "test_mistakes")
-"""Files whose tests take longest; they come first, so that no process waits for another one at the end."""
+LONG = (
+    "test_browser",
+    "test_training",
+    "test_storm",
+    "test_api",
+    "test_hostile_places",
+    "test_commands",
+    "test_control",
+)
+"""Files whose tests take longest; they come first, so that no process waits for another one at the end, and the first
+two do not wait for the same run."""
+
+
+def pytest_runtest_setup() -> None:
+    """Check the first calls of this test too."""
+    first_calls.calls.clear()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

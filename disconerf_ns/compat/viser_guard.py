@@ -86,7 +86,7 @@ def _sending_in_turn(produce: Callable) -> Callable:
     The connection of viser 0.2 takes that for an error. Whatever error ends the loop, the client leaves as others do.
     """
 
-    closings = _infra.websockets.exceptions
+    closings = _infra.websockets.exceptions  # pyright: ignore[reportPrivateImportUsage]
 
     @wraps(produce)
     async def sending(websocket: Any, *about: Any) -> None:

@@ -63,7 +63,7 @@ def test_nothing_raises_or_stops_the_training(scene: Path, tmp_path: Path, monke
             for id in dice.sample(rows, min(2, len(rows))):
                 seat.panel.select(id)
             next(pressed)
-            time.sleep(0.05)
+            time.sleep(0.2)
 
     with visit(trainer.viewer_state) as one, visit(trainer.viewer_state) as other:
         seats = [visitor.seat for visitor in (one, other)]

@@ -141,7 +141,7 @@ def test_what_somebody_sends_who_is_not_there_changes_nothing_and_raises_nothing
         client.send(msgspec.msgpack.encode(CAMERA))
         client.send(msgspec.msgpack.encode(update(size, value=4)))
         client.send(msgspec.msgpack.encode(update(size, value=5)))
-        wait_for(lambda: heard == [4, 5])
+        wait_for(lambda: len(heard) == 2 and heard[-1] == 5)
     wait_for(lambda: not server.get_clients())
     time.sleep(0.1)
     assert not early.value and "Traceback" not in capsys.readouterr().err
@@ -151,7 +151,7 @@ def test_a_slow_client_stays_and_a_failing_one_leaves(server: viser.ViserServer,
     """viser has two loops that send to a client; where both waited, its connection broke and viser never noticed."""
     gone: list[int] = []
     server.on_client_disconnect(lambda client: gone.append(client.client_id))
-    with connect(server) as client:
+    with connect(server, unread=1) as client:
         client.send(msgspec.msgpack.encode(CAMERA))
         wait_for(server.get_clients)
         (connected,) = server.get_clients().values()

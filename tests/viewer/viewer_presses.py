@@ -41,10 +41,12 @@ def serve() -> Iterator[viser.ViserServer]:
     server.stop()
 
 
-def connect(server: viser.ViserServer) -> Connection:
-    """A page that nobody sees."""
+def connect(server: viser.ViserServer, unread: int | None = None) -> Connection:
+    """A page that nobody sees; takes in so many messages that nobody reads, by default all."""
     address = f"ws://127.0.0.1:{server.get_port()}"
-    return websockets.sync.client.connect(address, subprotocols=PROTOCOLS, max_size=None, ping_interval=None)
+    return websockets.sync.client.connect(
+        address, subprotocols=PROTOCOLS, max_size=None, ping_interval=None, max_queue=unread
+    )
 
 
 def received(page: Connection, seconds: float) -> bytes:
