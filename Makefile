@@ -32,6 +32,9 @@ demo: $(INSTALLED)
 # come first.
 TWO = -n 2 --dist loadfile --no-loadscope-reorder
 
+# Many tests start programs, which would compile all that they import anew where this is set.
+export PYTHONDONTWRITEBYTECODE =
+
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN)python -m pytest $(TWO)
 

@@ -102,6 +102,9 @@ def open_run(
     Raises:
         UserError: the file is not the config.yml of a run.
     """
+    from disconerf_ns.compat.callers import name_callers_only
+
+    name_callers_only()
     from nerfstudio.utils.eval_utils import eval_setup
 
     from disconerf_ns.config import DiscoNerfPipelineConfig

@@ -17,6 +17,8 @@ from filelock import FileLock
 from scene import write_scene
 from tiny_run import Run, copy_of, train_alone
 
+from disconerf_ns.compat.callers import name_callers_only
+
 if TYPE_CHECKING:
     from nerfstudio.viewer.viewer import Viewer
 
@@ -30,6 +32,7 @@ if not torch.cuda.is_available():  # Triton looks at this when it is first impor
     os.environ.setdefault("TRITON_INTERPRET", "1")
 warnings.filterwarnings("ignore", category=UserWarning)
 first_calls.check_first_calls()
+name_callers_only()
 
 
 LONG = (
@@ -45,6 +48,10 @@ LONG = (
 two do not wait for the same run."""
 
 
+FRAMING = ("test_film", "test_solid")
+"""Files that test how films frame an object."""
+
+
 def pytest_runtest_setup() -> None:
     """Check the first calls of this test too."""
     first_calls.calls.clear()
@@ -53,6 +60,13 @@ def pytest_runtest_setup() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run long files first, otherwise in the usual order."""
     items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
+@pytest.fixture(autouse=True)
+def _small_trials(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Films look for the visible part of an object in trial pictures of few pixels, except where framing is tested."""
+    if request.path.stem not in FRAMING:
+        monkeypatch.setattr("disconerf_ns.filming.trial.SIZE", 24)
 
 
 @pytest.fixture(scope="session")
@@ -173,8 +187,9 @@ def icons() -> None:
 
 
 @pytest.fixture
-def viewer(icons: None, model: DiscoNerfModel, run: Run) -> Iterator[Viewer]:
-    """nerfstudio's viewer of the run, as `ns-viewer` opens it."""
+def viewer(icons: None, model: DiscoNerfModel, run: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Viewer]:
+    """nerfstudio's viewer of the run, as `ns-viewer` opens it, with still pictures of half as many rows."""
+    monkeypatch.setattr("disconerf_ns.viewer.control.CPU_RESOLUTION", 128)
     from nerfstudio.configs.base_config import ViewerConfig
     from nerfstudio.viewer.viewer import Viewer
 

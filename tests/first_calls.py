@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from inspect import isfunction
 
 import jaxtyping
@@ -27,17 +27,17 @@ def check_first_calls() -> None:
 
 def _of_first_calls(jaxtyped: Callable) -> Callable:
     def decorate(function: Callable, *, typechecker: Callable | None) -> Callable:
-        checked = jaxtyped(function, typechecker=typechecker)
         if not isfunction(function):
-            return checked
+            return jaxtyped(function, typechecker=typechecker)
+        checked = cache(lambda: jaxtyped(function, typechecker=typechecker))  # of those that are called
 
-        @wraps(checked)
+        @wraps(function)
         def counted(*arguments, **named):
             __tracebackhide__ = True
             if calls[function] >= FIRST:
                 return function(*arguments, **named)
             calls[function] += 1
-            return checked(*arguments, **named)
+            return checked()(*arguments, **named)
 
         return counted
 

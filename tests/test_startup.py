@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import os
 import subprocess
@@ -13,7 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from nerfstudio.configs import external_methods
 
+from disconerf_ns.compat.callers import name_callers_only
 from disconerf_ns.compat.deferred import Deferred
 from disconerf_ns.method import disconerf_small
 from disconerf_ns.pipeline import DiscoNerfPipeline, DiscoNerfPipelineConfig
@@ -123,3 +126,9 @@ def test_config_files_are_read_back() -> None:
     again = yaml.load(yaml.dump(disconerf_small.config), Loader=yaml.Loader)
     assert again == disconerf_small.config
     assert again.pipeline._target is DiscoNerfPipeline
+
+
+def test_callers_are_those_of_inspect() -> None:
+    name_callers_only()
+    named = [each.function for each in external_methods.inspect.stack()]
+    assert named == [each.function for each in inspect.stack()] and named[0] == "test_callers_are_those_of_inspect"

@@ -55,10 +55,11 @@ def test_held_tensors_keep_their_addresses_until_shapes_change() -> None:
 
 
 def test_a_step_that_no_graph_can_hold_is_one_sentence_with_a_way_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    def breaks_off(*_: object) -> None:
-        raise RuntimeError("operation not permitted when stream is capturing\nCompile with TORCH_USE_CUDA_DSA")
+    class BreaksOff(captured.CapturedStep):
+        def __init__(self, *_: object):
+            raise RuntimeError("operation not permitted when stream is capturing\nCompile with TORCH_USE_CUDA_DSA")
 
-    monkeypatch.setattr(captured, "CapturedStep", breaks_off)
+    monkeypatch.setattr(captured, "CapturedStep", BreaksOff)
     monkeypatch.setattr(captured, "EAGER_STEPS", 0)
     steps = CapturedSteps()
     vars(steps).update(_stream=None, _pool=None)
