@@ -34,6 +34,8 @@ from disconerf_ns.files import write_whole
 
 SETTLING = 0.25
 """Part of the time before anything is compared: caches fill, and each kind of picture is drawn once."""
+FOUND_EVERY = 500
+"""Steps between two searches for objects, which a run of no end would never begin by itself."""
 CLICKS = 10_000
 LONGEST = 30.0
 """Seconds that a client stays, at most."""
@@ -166,7 +168,7 @@ def flood(port: int, control: Any) -> Flood:
     watcher = Client(port, 0)
     threading.Thread(target=watcher._watch, args=(connection,), daemon=True).start()
     connection.send(msgspec.msgpack.encode(watcher.camera()))
-    wait_for(lambda: control.current.value.objects and watcher.pictures > 2)
+    wait_for(lambda: control.current.value.objects and watcher.pictures)
     row = control.current.value.objects[0].label
     connection.send(msgspec.msgpack.encode(update(watcher.id_of(row), True)))
     click = msgspec.msgpack.encode(update(watcher.id_of("hide"), True))
@@ -232,7 +234,7 @@ def grown(looks: list[Look], growth: float) -> dict[str, Any]:
 def main(soak: Soak) -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = config_of("disconerf-small", soak.data, Path(folder))
-        config.pipeline.radiance_field, config.vis, config.steps_per_save = soak.run, "viewer", 2000
+        config.pipeline.radiance_field, config.vis, config.steps_per_save = soak.run, "viewer", 500
         config.max_num_iterations = config.pipeline.object_iterations = 10**8
         config.save_config()
         trainer = trainer_of(config)
@@ -245,6 +247,8 @@ def main(soak: Soak) -> None:
 
         def after_step(step: int) -> None:
             seconds = time.monotonic() - start
+            if step % FOUND_EVERY == FOUND_EVERY - 1:
+                trainer.pipeline._save_objects(step)
             if step == 0:
                 for person in people:
                     person.start()
