@@ -37,6 +37,8 @@ name_callers_only()
 
 LONG = (
     "test_browser",
+    "test_formats",
+    "test_kernels",
     "test_training",
     "test_storm",
     "test_api",
@@ -44,8 +46,8 @@ LONG = (
     "test_commands",
     "test_control",
 )
-"""Files whose tests take longest; they come first, so that no process waits for another one at the end, and the first
-two do not wait for the same run."""
+"""Files whose tests take longest; they come first, so that no process waits for another one at the end. While one trains
+the run for the first of them, the other tests formats and kernels, which need none."""
 
 
 FRAMING = ("test_film", "test_solid")

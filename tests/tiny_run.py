@@ -66,7 +66,7 @@ class Run:
 
 
 def train_alone(scene: Path, place: Path) -> None:
-    """Train the shared run in a process of its own: there, no shape is checked, which takes a third of the time."""
+    """Train the shared run in a process of its own, where no shape is checked: other tests train with checks."""
     command = [sys.executable, __file__, str(scene), str(place.with_name("training"))]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     trained = subprocess.run(command, env=environment, capture_output=True, text=True)
