@@ -46,8 +46,8 @@ LONG = (
     "test_commands",
     "test_control",
 )
-"""Files whose tests take longest; they come first, so that no process waits for another one at the end. While one trains
-the run for the first of them, the other tests formats and kernels, which need none."""
+"""Files whose tests take longest; they come first, so that no process waits for another one at the end. While one
+trains the run for the first of them, the other tests formats and kernels, which need none."""
 
 
 FRAMING = ("test_film", "test_solid")
