@@ -151,8 +151,11 @@ def scene_now(model: DiscoNerfModel) -> ArrangedScene:
 
 
 @pytest.fixture
-def halves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every slot has two connected parts, the halves of its cells along x: the run's own objects are in one piece."""
+def halves(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every slot has two connected parts, the halves of its cells along x: the run's own objects are in one piece.
+
+    The model keeps the parts that it has found, so those of other tests are put aside, and these are not left to them.
+    """
     from disconerf_ns.scene.connected_parts import ConnectedParts
 
     def of(grid) -> ConnectedParts:
@@ -163,6 +166,12 @@ def halves(monkeypatch: pytest.MonkeyPatch) -> None:
         return ConnectedParts(grid, part, (1 - share, share))
 
     monkeypatch.setattr(ConnectedParts, "of", of)
+    found = request.getfixturevalue("model").current.value._computed.parts if "model" in request.fixturenames else {}
+    others = dict(found)
+    found.clear()
+    yield
+    found.clear()
+    found.update(others)
 
 
 @pytest.fixture
