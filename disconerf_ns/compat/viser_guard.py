@@ -16,7 +16,7 @@ from inspect import iscoroutinefunction
 from itertools import count
 from typing import Any
 
-from viser import ViserServer, _gui_api, _messages
+from viser import ViserServer, _client_autobuild, _gui_api, _messages
 from viser.infra import _infra
 from viser.infra._async_message_buffer import AsyncMessageBuffer
 
@@ -40,6 +40,8 @@ RATE, BURST = 1000, 50
 def guard_viser() -> None:
     """Guard every server that this process starts from now on."""
     if _infra._message_consumer is not _consume:
+        look = _client_autobuild._check_viser_yarn_running
+        _client_autobuild._check_viser_yarn_running = _despite_processes_that_end(look)
         _infra._message_consumer = _consume
         _infra._message_producer = _sending_in_turn(_infra._message_producer)
         _infra.WebsockServer.start = _serving_its_own_files(_infra.WebsockServer.start)
@@ -48,6 +50,19 @@ def guard_viser() -> None:
             AsyncMessageBuffer.push = _forgetting_what_is_removed(AsyncMessageBuffer.push)
         _gui_api.GuiApi._create_gui_input = _remembering_its_limits(_gui_api.GuiApi._create_gui_input)
         _gui_api.GuiApi._handle_gui_updates = _of_fitting_values(_gui_api.GuiApi._handle_gui_updates)
+
+
+def _despite_processes_that_end(look: Callable[[], bool]) -> Callable[[], bool]:
+    """viser's look for developers of its page among all processes, which fails if one ends meanwhile."""
+
+    @wraps(look)
+    def looked() -> bool:
+        try:
+            return look()
+        except Exception:  # psutil.NoSuchProcess
+            return False
+
+    return looked
 
 
 def _serving_its_own_files(start: Callable) -> Callable:

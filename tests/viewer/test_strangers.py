@@ -13,6 +13,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import msgspec
+import psutil
 import pytest
 import viser
 from nerfstudio.configs.base_config import ViewerConfig
@@ -44,6 +45,15 @@ def answer(server: viser.ViserServer, path: str) -> bytes:
     with socket.create_connection(("127.0.0.1", server.get_port()), timeout=5) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+
+def test_a_process_that_ends_meanwhile_keeps_no_server_from_starting(server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """viser looks at all processes of the machine, and stumbled over one that had ended."""
+    ended = Mock(cwd=Mock(side_effect=psutil.NoSuchProcess(1)))
+    monkeypatch.setattr(psutil, "process_iter", lambda: [ended])
+    with serve() as other:
+        assert b"200 OK" in answer(other, "/").splitlines()[0]
+    assert ended.cwd.called
 
 
 def test_only_viser_s_own_files_are_served(server: viser.ViserServer) -> None:

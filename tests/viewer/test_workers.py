@@ -11,6 +11,7 @@ import torch
 from viewer_presses import wait_for
 
 from disconerf_ns.model import DiscoNerfModel
+from disconerf_ns.viewer import background
 from disconerf_ns.viewer.workers import Workers
 
 
@@ -103,7 +104,8 @@ def test_an_error_of_a_work_is_raised_and_a_step_may_follow(model: DiscoNerfMode
 
 def test_workers_that_begin_together_leave_torch_s_threads_to_others(radiance) -> None:
     before = torch.get_num_threads()
-    torch.set_num_threads(2)
+    with background._setting:  # threads of other tests may be setting it
+        torch.set_num_threads(2)
     try:
         gathered, counts = threading.Barrier(6, timeout=10), []
         works = [lambda: (gathered.wait(), counts.append(torch.get_num_threads()))] * 6
