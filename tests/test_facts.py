@@ -14,7 +14,7 @@ from scene import BALLS
 from tiny_run import Run
 
 from disconerf_ns.cli import main
-from disconerf_ns.cli.measured import newest_checkpoint
+from disconerf_ns.cli.measured import kept_of
 from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation.views import capture_of
 from disconerf_ns.facts.kept import KeptMeasurements
@@ -208,8 +208,8 @@ def test_json_is_all_that_stdout_gets(run: Run, measuring, capsys) -> None:
 
 
 def test_measurements_of_another_checkpoint_are_forgotten(run: Run, tmp_path: Path) -> None:
-    checkpoint, tree = newest_checkpoint(run.config), run.trainer.pipeline.model.tree
-    assert checkpoint is not None and newest_checkpoint(tmp_path / "config.yml") is None
+    (checkpoint,), tree = (run.folder / "nerfstudio_models").iterdir(), run.trainer.pipeline.model.tree
+    assert kept_of(run.config) is not None and kept_of(tmp_path / "config.yml") is None
     known = {ObjectId(3): Measured(None, 0.25, 2, (Sight("a.png", 0.5, 1.0, True),), ())}
     (tmp_path / "step-000000007.ckpt").write_bytes(b"other")
     kept = KeptMeasurements(tmp_path / "config.yml", checkpoint)
@@ -226,12 +226,13 @@ def test_measurements_are_of_the_checkpoint_that_is_loaded(run: Run, tmp_path: P
     (whole,) = saved.iterdir()
     for name in ("step-last.ckpt", "step-000000999 (copy).ckpt", "step-000000999.ckpt"):
         (saved / name).write_bytes(b"broken")
-    assert newest_checkpoint(tmp_path / "config.yml") == whole
+    kept = kept_of(tmp_path / "config.yml")
+    assert kept is not None and kept._head["checkpoint"] == whole.name
     told = capsys.readouterr()
     assert not told.out and "step-000000999.ckptcannotberead" in "".join(told.err.split())
     whole.write_bytes(b"broken too")
     with pytest.raises(UserError, match="no checkpoint that can be read"):
-        newest_checkpoint(tmp_path / "config.yml")
+        kept_of(tmp_path / "config.yml")
 
 
 def test_ids_names_and_slots_are_those_of_the_loaded_run(run: Run, document: dict) -> None:

@@ -20,6 +20,7 @@ from disconerf_ns.compat.callers import name_callers_only
 from disconerf_ns.compat.deferred import Deferred
 from disconerf_ns.method import disconerf_small
 from disconerf_ns.pipeline import DiscoNerfPipeline, DiscoNerfPipelineConfig
+from disconerf_ns.training.checkpoint_files import FOLDER
 
 HELP = """
 import contextlib, importlib.metadata, io, json, os, sys
@@ -132,3 +133,13 @@ def test_callers_are_those_of_inspect() -> None:
     name_callers_only()
     named = [each.function for each in external_methods.inspect.stack()]
     assert named == [each.function for each in inspect.stack()] and named[0] == "test_callers_are_those_of_inspect"
+
+
+def test_looking_for_checkpoints_imports_no_trainer() -> None:
+    """`disconerf objects` of a run that is measured took twice as long when it began to look for a whole checkpoint."""
+    code = "import disconerf_ns.training.checkpoint_files, sys; print('nerfstudio.engine.trainer' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_checkpoints_are_looked_for_where_nerfstudio_puts_them() -> None:
+    assert disconerf_small.config.relative_model_dir == Path(FOLDER)

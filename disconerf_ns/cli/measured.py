@@ -13,6 +13,7 @@ from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import ObjectId, SceneObject, load_manifest
 
 if TYPE_CHECKING:
+    from disconerf_ns.facts.kept import KeptMeasurements
     from disconerf_ns.facts.measure import Measured
     from disconerf_ns.pipeline import DiscoNerfPipeline
     from disconerf_ns.scene.arranged import ArrangedScene
@@ -36,28 +37,41 @@ def measured_objects(config: Path, granularity: float | None = None) -> Measured
     Raises:
         UserError: the run has no objects, or its files cannot be read.
     """
-    from disconerf_ns.facts.kept import KeptMeasurements
-
-    tree = load_manifest(manifest_of(config)).tree
-    edit, checkpoint = edit_of(config, tree, granularity), newest_checkpoint(config)
-    if checkpoint is None:
+    tree, kept = load_manifest(manifest_of(config)).tree, kept_of(config)
+    edit = edit_of(config, tree, granularity)
+    if kept is None:
         return MeasuredObjects(edit, objects_of(config, granularity), {})
-    kept = KeptMeasurements(config, checkpoint)
     if (measured := kept.find(edit, tree)) is not None:
         return MeasuredObjects(edit, objects_of(config, granularity), measured)
     with redirect_stdout(sys.stderr):
         run = EditedRun(config, granularity).load()
     scene = run.model.current.value
-    return MeasuredObjects(edit, scene.objects, measure_and_keep(run, scene, config))
+    return MeasuredObjects(edit, scene.objects, measure_and_keep(run, scene, kept))
 
 
-def measure_and_keep(run: DiscoNerfPipeline, scene: ArrangedScene, config: Path) -> Mapping[ObjectId, Measured]:
-    """Measure the objects of a loaded run's scene, and keep the result; earlier results are taken as they are."""
+def kept_of(config: Path) -> KeptMeasurements | None:
+    """The measurements of a run that belong to its newest whole checkpoint; None before the first is saved.
+
+    Raises:
+        UserError: all checkpoints are broken.
+    """
     from disconerf_ns.facts.kept import KeptMeasurements
+    from disconerf_ns.training.checkpoint_files import checkpoints_in, checkpoints_of, newest_whole
+
+    folder = checkpoints_of(config)
+    if not checkpoints_in(folder):
+        return None
+    with redirect_stdout(sys.stderr):
+        return KeptMeasurements(config, newest_whole(folder, "--load-config"))
+
+
+def measure_and_keep(
+    run: DiscoNerfPipeline, scene: ArrangedScene, kept: KeptMeasurements | None
+) -> Mapping[ObjectId, Measured]:
+    """Measure the objects of a loaded run's scene, and keep the result; earlier results are taken as they are."""
     from disconerf_ns.facts.measure import measure, steps
 
-    tree, checkpoint = scene.trained.tree, newest_checkpoint(config)
-    kept = None if checkpoint is None else KeptMeasurements(config, checkpoint)
+    tree = scene.trained.tree
     if kept is not None and (measured := kept.find(scene.edit, tree)) is not None:
         return measured
     with progress("measuring objects", steps(run, scene)) as advance:
@@ -68,19 +82,6 @@ def measure_and_keep(run: DiscoNerfPipeline, scene: ArrangedScene, config: Path)
         except OSError as error:
             print(f"objects: {kept.path} cannot be written ({error.strerror}); it is measured anew next time.")
     return measured
-
-
-def newest_checkpoint(config: Path) -> Path | None:
-    """The newest checkpoint of a run that is whole, which is the one that is loaded; None before the first is saved.
-
-    Raises:
-        UserError: all of them are broken.
-    """
-    from disconerf_ns.training.checkpoint_files import checkpoints_in, checkpoints_of, newest_whole
-
-    folder = checkpoints_of(config)
-    with redirect_stdout(sys.stderr):
-        return newest_whole(folder, "--load-config") if checkpoints_in(folder) else None
 
 
 @contextmanager

@@ -73,14 +73,14 @@ class Name:
         earlier = given_names(self.load_config)
 
         from disconerf_ns.cli.history import History
-        from disconerf_ns.cli.measured import measure_and_keep
+        from disconerf_ns.cli.measured import kept_of, measure_and_keep
         from disconerf_ns.facts.image_text import ImageTextModel
 
         run = EditedRun(self.load_config, self.granularity).load()
         model = ImageTextModel(self.checkpoint, run.device)
         scene = run.model.current.value
         todo = self._to_name(scene, earlier)
-        measured = measure_and_keep(run, scene, self.load_config)
+        measured = measure_and_keep(run, scene, kept_of(self.load_config))
         found = self._look(run, scene, model, todo, measured, words)
         if found:
             named = edit_of(self.load_config, tree)

@@ -59,7 +59,7 @@ class Report:
         check_writable(self.output, "name another place with --output.")
         tree, frame = load_manifest(manifest_of(self.load_config)).tree, capture_frame(self.load_config)
 
-        from disconerf_ns.cli.measured import measure_and_keep, progress
+        from disconerf_ns.cli.measured import kept_of, measure_and_keep, progress
         from disconerf_ns.report.contents import Options, cards, files_of, overview
         from disconerf_ns.report.page import page, tree_of
 
@@ -67,7 +67,7 @@ class Report:
         scene = run.model.current.value
         if not scene.objects:
             raise UserError("report: this run has discovered no object yet; train it further.")
-        measured = measure_and_keep(run, scene, self.load_config)
+        measured = measure_and_keep(run, scene, kept_of(self.load_config))
         files = {} if self.export_dir is None else files_of(scene.objects, self.export_dir)
         options = Options(self.frames, self.size, self.scene_size)
         with progress("picturing the scene and its objects", 1 + len(scene.objects)) as advance:

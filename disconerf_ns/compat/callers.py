@@ -20,7 +20,7 @@ def name_callers_only() -> None:
 
 
 def _called(frame: FrameType | None) -> Iterator[SimpleNamespace]:
-    """The functions that are being called, from that of a frame outwards, as `inspect.stack` has them."""
+    """Name each function on the call stack as an entry of `inspect.stack`, the innermost first."""
     while frame is not None:
         yield SimpleNamespace(function=frame.f_code.co_name)
         frame = frame.f_back

@@ -10,15 +10,19 @@ from __future__ import annotations
 import re
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from disconerf_ns.errors import UserError, cause
 from disconerf_ns.files import whole_file
 
+if TYPE_CHECKING:  # it takes seconds to import, and small commands look for checkpoints too
+    from nerfstudio.engine.trainer import TrainerConfig
+
+FOLDER = "nerfstudio_models"
+"""Folder of a run that holds its checkpoints: the default of nerfstudio's `TrainerConfig.relative_model_dir`."""
 NAME = re.compile(r"step-(\d+)\.ckpt")
 
 
@@ -46,7 +50,7 @@ def checkpoints_of(path: Path) -> Path:
     """The folder of checkpoints, if a run's folder or config.yml is given in its place."""
     if path.name == "config.yml":
         path = path.parent
-    inside = path / TrainerConfig.relative_model_dir
+    inside = path / FOLDER
     return inside if inside.is_dir() else path
 
 
