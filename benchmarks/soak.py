@@ -213,6 +213,14 @@ def look(start: float, step: int, clients: list[Client]) -> Look:
     )
 
 
+def by_minute(looks: list[Look]) -> dict[int, int]:
+    """Memory in MiB at the first look of each minute."""
+    found: dict[int, int] = {}
+    for each in looks:
+        found.setdefault(int(each.seconds // 60), round(each.mib))
+    return found
+
+
 def grown(looks: list[Look], growth: float) -> dict[str, Any]:
     """What has grown between the first and the last third of the time that is compared."""
     settled = [each for each in looks if each.seconds >= SETTLING * looks[-1].seconds]
@@ -234,7 +242,7 @@ def grown(looks: list[Look], growth: float) -> dict[str, Any]:
 def main(soak: Soak) -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = config_of("disconerf-small", soak.data, Path(folder))
-        config.pipeline.radiance_field, config.vis, config.steps_per_save = soak.run, "viewer", 500
+        config.pipeline.radiance_field, config.vis, config.steps_per_save = soak.run, "viewer", 2000
         config.max_num_iterations = config.pipeline.object_iterations = 10**8
         config.save_config()
         trainer = trainer_of(config)
@@ -267,7 +275,8 @@ def main(soak: Soak) -> None:
     content = {
         "machine": machine(), "versions": versions(), "minutes": looks[-1].seconds / 60, "clients": soak.clients,
         "actions": sum(client.actions for client in clients), "pictures": looks[-1].pictures,
-        "steps": looks[-1].step, "MiB": [looks[0].mib, looks[-1].mib], **figures,
+        "steps": looks[-1].step, "MiB": [looks[0].mib, looks[-1].mib],
+        "MiB by minute": by_minute(looks), **figures,
         f"{CLICKS} clicks, seconds": floods[0]._asdict() if floods else None,
     }  # fmt: skip
     write_whole(soak.output, json.dumps(content, indent=2))
