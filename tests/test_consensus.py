@@ -13,6 +13,7 @@ from torch import Tensor
 from disconerf_ns.discovery.cells import Cells, Observation, observe, similarity
 from disconerf_ns.discovery.consensus import (
     Consensus,
+    Evidence,
     agreement,
     by_size,
     collect,
@@ -120,6 +121,29 @@ def linkage_by_loops(seen: list[Observation], cells: int, doubt: float) -> list[
             break
         groups[a] |= groups.pop(b)
     return groups
+
+
+def collect_by_loops(seen: list[Observation], cells: int) -> Evidence:
+    """The evidence by its definition, pair by pair."""
+    evidence = Evidence(torch.zeros(cells, cells), torch.zeros(cells, cells))
+    for view in seen:
+        member = view.inside > 0.5
+        for (a, of_a), (b, of_b) in itertools.product(zip(view.cells, member), repeat=2):
+            if of_a.any() and of_b.any():
+                evidence.similar[a, b] += (of_a & of_b).sum() / (of_a | of_b).sum()
+                evidence.views[a, b] += 1
+    return evidence
+
+
+@pytest.mark.parametrize("views", [1, 5, 70])
+def test_evidence_equals_its_definition(views: int) -> None:
+    generator = torch.Generator().manual_seed(views)
+    seen = []
+    for view in range(views):
+        cells = torch.randperm(12, generator=generator)[: 1 + view % 12].sort().values
+        inside = torch.rand(len(cells), view % 5, generator=generator)
+        seen.append(Observation(cells, torch.ones(len(cells)), inside))
+    torch.testing.assert_close(tuple(collect(seen, 12)), tuple(collect_by_loops(seen, 12)))
 
 
 @pytest.mark.parametrize("doubt", [0.0, 3.0])

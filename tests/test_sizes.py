@@ -14,7 +14,7 @@ from disconerf_ns.discovery.consensus import Consensus, collect
 from disconerf_ns.discovery.explanation import explain_all
 from disconerf_ns.discovery.find import agreed_on, find_consensus
 from disconerf_ns.discovery.nobody import uncovered
-from disconerf_ns.discovery.parts import finest, masks_inside
+from disconerf_ns.discovery.parts import Inside, finest, inside_groups
 from disconerf_ns.discovery.shown import Shown
 from disconerf_ns.discovery.unions import HOLDS, Whole, chained, coarser, nested, opens_at, tree_of
 from disconerf_ns.pipeline import DiscoNerfPipeline
@@ -180,11 +180,11 @@ def test_coverage_counts_views_and_a_little_the_neighbours() -> None:
 def test_masks_inside_a_group_are_seen_from_its_cells_alone() -> None:
     inside = torch.tensor([[1, 1, 0], [1, 0, 0], [0, 0, 1], [1, 1, 1]]).float()
     view = Observation(torch.tensor([1, 2, 3, 5]), torch.full((4,), 20.0), inside)
-    found = masks_inside(view, torch.tensor([5, 2, 1]), cells=6)
-    assert found is not None
-    assert found.cells.tolist() == [2, 1, 0]
+    (found,) = inside_groups([view], torch.tensor([-1, 0, 0, 1, -1, 0]), [0])[0].inner
+    assert found.cells.tolist() == [0, 1, 2]
     assert found.inside.tolist() == [[1], [0], [1]], "the first mask is the whole group, the third lies half outside"
-    assert masks_inside(view, torch.tensor([3]), cells=6) is None
+    alone = inside_groups([view], torch.tensor([-1, 0, 0, 1, -1, 0]), [1])
+    assert alone == {1: Inside([view], [])}
 
 
 def observed(masks_of, seed: int = 0) -> tuple[list[Observation], Tensor]:

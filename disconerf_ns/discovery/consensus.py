@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csr_array, hstack
 from torch import Tensor
 
 from disconerf_ns.discovery.cells import NEAR, Cells, Observation
 from disconerf_ns.scene.tree import ObjectTree
 
 VIEWS_AT_ONCE = 32
-"""Number of views whose evidence is summed by one matrix product."""
+"""Number of views whose evidence is summed by one sparse matrix product."""
 DOUBTS = (0.0, 3.0)
 """Pseudo-counts of disagreeing cell pairs, added before two groups may merge. Doubt keeps a few stray cells from
 joining objects that are never seen together; without doubt, large surfaces that are seen piece by piece stay whole more
@@ -111,25 +112,26 @@ class Evidence(NamedTuple):
 def collect(seen: Sequence[Observation], cells: int) -> Evidence:
     """Sum the evidence of all views.
 
-    With Z the one-hot kinds of all cells in a view and S the similarity of kinds, the evidence of a view is Z S Z^T.
-    The factors of many views are concatenated, so that one matrix product sums their evidence.
+    With Z the one-hot kinds of all cells in a view, of those that lie in masks, and S the similarity of kinds, the
+    evidence of a view is Z S Z^T. The factors of many views are concatenated, so that one product sums their evidence.
+    It is sparse, because a view sees few of all cells, and cells that share no mask are not similar.
     """
-    evidence = Evidence(torch.zeros(cells, cells), torch.zeros(cells, cells))
-    for batch in (seen[i : i + VIEWS_AT_ONCE] for i in range(0, len(seen), VIEWS_AT_ONCE)):
-        kinds = sum(len(view.similarity[2]) for view in batch)
-        one_hot, similar = torch.zeros(2, cells, kinds)
-        masked = torch.zeros(cells, len(batch))
-        first = 0
-        for column, view in enumerate(batch):
+    similar, masked = torch.zeros(cells, cells), torch.zeros(cells, len(seen))
+    for start in range(0, len(seen), VIEWS_AT_ONCE):
+        left, right = [], []
+        for column, view in enumerate(seen[start : start + VIEWS_AT_ONCE], start):
             kind, kind_similarity, in_masks = view.similarity
-            columns = slice(first, first + len(in_masks))
-            masked[view.cells, column] = in_masks[kind].float()
-            one_hot[view.cells, first + kind] = in_masks[kind].float()
-            similar[view.cells, columns] = kind_similarity[kind]
-            first = columns.stop
-        evidence.similar.addmm_(similar, one_hot.T)
-        evidence.views.addmm_(masked, masked.T)
-    return evidence
+            known = in_masks[kind]
+            masked[view.cells[known], column] = 1
+            one_hot = _one_hot(view.cells[known], kind[known], (cells, len(in_masks)))
+            left.append(one_hot @ csr_array(kind_similarity.numpy()))
+            right.append(one_hot)
+        similar += torch.from_numpy((hstack(left, "csr") @ hstack(right, "csr").T).toarray())
+    return Evidence(similar, masked @ masked.T)
+
+
+def _one_hot(row: Int[Tensor, "n"], column: Int[Tensor, "n"], shape: tuple[int, int]) -> csr_array:
+    return csr_array((np.ones(len(row), np.float32), (row.numpy(), column.numpy())), shape)
 
 
 def linkage(evidence: Evidence, doubt: float) -> Int[Tensor, "cells"]:

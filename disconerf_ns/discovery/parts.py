@@ -7,13 +7,22 @@ inside the object can: cells of a group are merged by these masks alone, and a p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from disconerf_ns.discovery.cells import Observation
-from disconerf_ns.discovery.consensus import LEAST_CELLS, LEAST_VIEWS, by_size, collect, linkage, reassign
+from disconerf_ns.discovery.consensus import (
+    LEAST_CELLS,
+    LEAST_VIEWS,
+    by_size,
+    collect,
+    group_weights,
+    linkage,
+    reassign,
+)
 from disconerf_ns.discovery.shown import LEAST_POINTS, PROPER, Shown
 
 INSIDE = 0.7
@@ -38,26 +47,28 @@ def finest(
         the parts of each part that is divided again.
     """
     parts = groups.clone()
-    count, waiting = int(groups.max()) + 1, list(range(int(groups.max()) + 1))
-    members = {group: {group} for group in waiting}
-    while waiting:
-        whole = waiting.pop(0)
-        own = (parts == whole).nonzero()[:, 0]
-        found = inner_parts(seen, own, len(parts))
-        rest = own[~torch.isin(own, torch.cat([own[:0], *found]))]
-        keeps = len(rest) >= max(LEAST_CELLS, REMAINDER * len(own))
-        if len(found) + keeps < 2 or (most is not None and count + len(found) > most):
-            continue
-        parts[rest] = whole if keeps else -1
-        fresh = list(range(count, count + len(found)))
-        for number, cells in zip(fresh, found):
-            parts[cells] = number
-        count += len(found)
-        for parent in members.values():
-            if whole in parent:
-                parent.update(fresh)
-        members.update({number: {number} for number in fresh})
-        waiting += fresh
+    count = int(groups.max()) + 1
+    wave = list(range(count))
+    members = {group: {group} for group in wave}
+    while wave:
+        shown, wave = inside_groups(seen, parts, wave), []
+        for whole, inside in shown.items():
+            own = (parts == whole).nonzero()[:, 0]
+            found = inner_parts(inside, own, len(parts))
+            rest = own[~torch.isin(own, torch.cat([own[:0], *found]))]
+            keeps = len(rest) >= max(LEAST_CELLS, REMAINDER * len(own))
+            if len(found) + keeps < 2 or (most is not None and count + len(found) > most):
+                continue
+            parts[rest] = whole if keeps else -1
+            fresh = list(range(count, count + len(found)))
+            for number, cells in zip(fresh, found):
+                parts[cells] = number
+            count += len(found)
+            for parent in members.values():
+                if whole in parent:
+                    parent.update(fresh)
+            members.update({number: {number} for number in fresh})
+            wave += fresh
     used = parts[parts >= 0].unique()
     rank = {int(number): index for index, number in enumerate(used)}
     unions = [frozenset(rank[each] for each in of if each in rank) for of in members.values()]
@@ -65,35 +76,59 @@ def finest(
     return table[parts], [union for union in dict.fromkeys(unions) if len(union) > 1]
 
 
-def inner_parts(seen: Sequence[Observation], group: Int[Tensor, "own"], cells: int) -> list[Int[Tensor, "some"]]:
-    """Disjoint sets of a group's cells that many views show as a part of it.
+class Inside(NamedTuple):
+    """What views show of the inside of a group."""
+
+    around: list[Observation]
+    """Views that see the group."""
+    inner: list[Observation]
+    """Those of its cells alone, numbered by their place in the group, with the masks that lie inside the group and are
+    smaller; views without such a mask are left out."""
+
+
+def inside_groups(
+    seen: Sequence[Observation], groups: Int[Tensor, "cells"], wanted: Sequence[int]
+) -> dict[int, Inside]:
+    """Look inside several groups at once, in one pass over the views.
 
     Args:
         seen: the cells that each view sees, and its masks.
+        groups: group of each cell, -1 for none.
+        wanted: the groups to look into.
+    """
+    count = int(groups.max()) + 1
+    place = torch.zeros_like(groups)
+    found = {group: Inside([], []) for group in wanted}
+    for group in wanted:
+        own = (groups == group).nonzero()[:, 0]
+        place[own] = torch.arange(len(own))
+    for view in seen:
+        image = group_weights(view, groups, count)
+        shared, area, size = view.inside.T @ image, view.inside.T @ view.weight, image.sum(0)
+        inside = (shared > INSIDE * area[:, None]) & (shared < PROPER * size) & (shared >= LEAST_POINTS)
+        for group in found.keys() & set((size >= LEAST_POINTS).nonzero()[:, 0].tolist()):
+            found[group].around.append(view)
+            if inside[:, group].any():
+                own = groups[view.cells] == group
+                of_group = Observation(place[view.cells[own]], view.weight[own], view.inside[own][:, inside[:, group]])
+                found[group].inner.append(of_group)
+    return found
+
+
+def inner_parts(inside: Inside, group: Int[Tensor, "own"], cells: int) -> list[Int[Tensor, "some"]]:
+    """Disjoint sets of a group's cells that many views show as a part of it.
+
+    Args:
+        inside: what views show of the group.
         group: indices of the group's cells.
         cells: number of all cells.
     """
-    inner = [view for view in (masks_inside(view, group, cells) for view in seen) if view is not None]
-    if len(inner) < LEAST_VIEWS:
+    if len(inside.inner) < LEAST_VIEWS:
         return []
-    pieces = by_size(linkage(collect(inner, len(group)), doubt=0.0))
-    pieces = reassign(inner, torch.where(torch.bincount(pieces)[pieces] >= LEAST_CELLS, pieces, -1), rounds=2)
+    pieces = by_size(linkage(collect(inside.inner, len(group)), doubt=0.0))
+    pieces = reassign(inside.inner, torch.where(torch.bincount(pieces)[pieces] >= LEAST_CELLS, pieces, -1), rounds=2)
     count = int(pieces.max()) + 1
     everywhere = torch.full((cells,), -1).index_copy_(0, group, torch.where(pieces >= 0, pieces, count))
     whole = torch.ones(count + 1, 1, dtype=torch.bool)
-    shown = Shown(seen, everywhere, torch.cat([torch.eye(count + 1, dtype=torch.bool), whole], 1))
+    shown = Shown(inside.around, everywhere, torch.cat([torch.eye(count + 1, dtype=torch.bool), whole], 1))
     return [group[pieces == piece] for piece in range(count) if shown.apart(piece, count + 1) >= PART]
-
-
-def masks_inside(view: Observation, group: Int[Tensor, "own"], cells: int) -> Observation | None:
-    """A view of a group's cells alone, with the masks that lie inside the group and are smaller; None without any.
-
-    Cells are numbered by their place in `group`.
-    """
-    place = torch.full((cells,), -1).index_copy_(0, group, torch.arange(len(group)))[view.cells]
-    own = place >= 0
-    shared, size = view.inside[own].T @ view.weight[own], view.weight[own].sum()
-    inside = (shared > INSIDE * (view.inside.T @ view.weight)) & (shared < PROPER * size) & (shared >= LEAST_POINTS)
-    if size < LEAST_POINTS or not inside.any():
-        return None
-    return Observation(place[own], view.weight[own], view.inside[own][:, inside])
