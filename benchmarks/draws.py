@@ -41,9 +41,9 @@ def main(trial: Draws) -> None:
     rows, surfaces = [], []
     for masks in trial.masks:
         pipeline = load(trial.run, trial.data, trial.data / "masks" / masks)
-        surfaces = pipeline.surfaces = surfaces or pipeline.sample_surfaces()
+        surfaces = pipeline.object_stage.surfaces = surfaces or pipeline.object_stage.sample_surfaces(pipeline.folder)
         points, truth = true_points(pipeline)
-        views = pipeline._thinned_views(pipeline.config.consensus_rays)
+        views = pipeline.object_stage._thinned_views(pipeline.config.consensus_rays)
         for draw in range(trial.draws):
             cells = draw_cells(views, draw)[:COARSE]
             seen, where = list(observe(cells, views)), cells.at(points)

@@ -37,6 +37,7 @@ from disconerf_ns.field import ObjectFieldConfig
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.method import disconerf_small
+from disconerf_ns.object_stage import ObjectStage
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.surface.samples import SurfaceSamples
 from disconerf_ns.training.devices import Devices
@@ -163,8 +164,8 @@ class Views(SimpleNamespace):
         return self.count
 
 
-class MadePipeline(DiscoNerfPipeline):
-    """The run's pipeline, with a made surface in the place of a trained one."""
+class MadeStage(ObjectStage):
+    """The run's object stage, with a made surface in the place of a trained one."""
 
     def sample_surface(self, view: int) -> SurfaceSamples:
         """A view's surface; the second point of a ray lies a little below the first."""
@@ -175,7 +176,7 @@ class MadePipeline(DiscoNerfPipeline):
         return SurfaceSamples.pack(contraction(deeper), torch.ones(len(points), device=points.device))
 
 
-def made_pipeline(trial: LargeScene, views: int, folder: Path) -> MadePipeline:
+def made_pipeline(trial: LargeScene, views: int, folder: Path) -> DiscoNerfPipeline:
     """A pipeline at the start of its object stage."""
     area, small = trial.scale**2, disconerf_small.config.pipeline.model
     model = DiscoNerfModelConfig(
@@ -188,8 +189,9 @@ def made_pipeline(trial: LargeScene, views: int, folder: Path) -> MadePipeline:
     data.view_pixels, data.surface_rays = data.view_pixels // area, data.surface_rays // area
     data.rays_per_batch = max(131_072 // area, views)
     data.setup = lambda device, **_: MadeViews(data, device, trial, views)
-    pipeline = MadePipeline(config, "cuda" if torch.cuda.is_available() else "cpu")
+    pipeline = DiscoNerfPipeline(config, "cuda" if torch.cuda.is_available() else "cpu")
     pipeline.folder = folder
+    pipeline.object_stage = MadeStage(config, pipeline.model, pipeline.datamanager)
     return pipeline
 
 
@@ -211,13 +213,14 @@ def measure(trial: LargeScene, views: int) -> dict:
         part("making the masks, which is no part of a run", lambda: data.masks)
         row["masks_per_view"] = sum(map(len, data.masks)) / views
         row["encoded_mib"] = sum(len(each.rle["counts"]) for view in data.masks for each in view.annotations) / 2**20
-        row["said_mib"] = {name: size / 2**20 for name, size in pipeline.needs._asdict().items()}
+        row["said_mib"] = {name: size / 2**20 for name, size in pipeline.object_stage.needs._asdict().items()}
         pipeline.model.freeze_radiance(True)
-        pipeline.surfaces = part("surface", pipeline.sample_surfaces)
+        stage = pipeline.object_stage
+        stage.surfaces = part("surface", lambda: stage.sample_surfaces(pipeline.folder))
         part("decoding masks", lambda: [data.view_masks(view) for view in data.views])
-        pipeline.explanations = part("finding objects", pipeline.explain_masks)
+        stage.explanations = part("finding objects", stage.explain_masks)
         pipeline.stage = Stage.OBJECTS
-        part("rays", lambda: pipeline.scene_rays)
+        part("rays", lambda: stage.scene_rays)
         optimizer = torch.optim.Adam(pipeline.model.object_field.parameters(), 0.15, eps=1e-15)
 
         def iterate() -> None:
@@ -229,7 +232,7 @@ def measure(trial: LargeScene, views: int) -> dict:
                 optimizer.step()
 
         part("iterations", iterate)
-        found = part("discovering objects", pipeline.discover_objects)
+        found = part("discovering objects", stage.discover_objects)
     row |= {"objects": len(found), "slots": pipeline.model.object_field.slots, "peak_mib": peak.mib}
     return row
 

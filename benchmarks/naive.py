@@ -143,9 +143,9 @@ def stage(pipeline: DiscoNerfPipeline, trial: Naive) -> dict[str, Lap]:
     model, laps = pipeline.model, {}
     model.agree_on(UNKNOWN)
     with timed() as laps["surface"]:
-        pipeline.surfaces = pipeline.sample_surfaces()
+        pipeline.object_stage.surfaces = pipeline.object_stage.sample_surfaces(pipeline.folder)
     with timed() as laps["consensus"]:
-        pipeline.explanations = pipeline.explain_masks()
+        pipeline.object_stage.explanations = pipeline.object_stage.explain_masks()
     with timed() as laps["iterations"]:
         model.object_field = train(pipeline, VARIANTS["scene"], trial.iterations, trial.seed)
     return laps

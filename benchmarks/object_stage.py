@@ -144,16 +144,16 @@ def trained(trial: ObjectStage) -> Stage:
     model.slots_by_masks = trial.matching == "scene"
     model.agree_on(UNKNOWN)
     with timed() as lap:
-        pipeline.surfaces = pipeline.sample_surfaces()
+        pipeline.object_stage.surfaces = pipeline.object_stage.sample_surfaces(pipeline.folder)
     before["surface"] = seconds(lap)
     if trial.matching == "scene":
         with timed() as lap:
-            pipeline.explanations = pipeline.explain_masks()
+            pipeline.object_stage.explanations = pipeline.object_stage.explain_masks()
         before["consensus"] = seconds(lap)
     else:
         model.object_field.resize(pipeline.datamanager.train_dataset.metadata["slots"])
-    rays = sum(len(surface) for surface in pipeline.surfaces)
-    return Stage(model, pipeline.next_batch, rays, before, pipeline.draws_rays)
+    rays = sum(len(surface) for surface in pipeline.object_stage.surfaces)
+    return Stage(model, pipeline.object_stage.next_batch, rays, before, pipeline.object_stage.draws_rays)
 
 
 # -------------------------------------------------------------------- parts

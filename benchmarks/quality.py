@@ -116,7 +116,7 @@ def true_points(pipeline: DiscoNerfPipeline) -> tuple[Float[Tensor, "n 3"], Int[
     manager = pipeline.datamanager
     root = Path(manager.config.dataparser.data) / "labels"
     points, groups = [], []
-    for index, surface in enumerate(pipeline.surfaces):
+    for index, surface in enumerate(pipeline.object_stage.surfaces):
         labels = read_label_image(label_path(root, manager.train_keys[index])).astype(np.int64)
         truth = torch.from_numpy(resample(labels, *manager.view_size(index))).flatten()
         points.append(surface.positions.flatten(0, 1))
@@ -148,7 +148,7 @@ def show(pipeline: DiscoNerfPipeline, method: str, found: nn.Module) -> int:
     model.agree_on(agreed)
     model.slots_by_masks = True
     pipeline.config.object_min_share = SMALLEST
-    return len(pipeline.discover_objects())
+    return len(pipeline.object_stage.discover_objects())
 
 
 class Stage:
@@ -171,15 +171,15 @@ class Stage:
         pipeline.config.datamanager.view_pixels, model.config.surface_points = size
         pipeline.datamanager._kept.clear()
         for of_before in ("fetched", "scene_rays"):
-            vars(pipeline).pop(of_before, None)
+            vars(pipeline.object_stage).pop(of_before, None)
         if size not in self.surfaces:
-            self.surfaces[size] = pipeline.sample_surfaces()
-        pipeline.surfaces = self.surfaces[size]
+            self.surfaces[size] = pipeline.object_stage.sample_surfaces(pipeline.folder)
+        pipeline.object_stage.surfaces = self.surfaces[size]
         if size not in self.explained:
             model.agree_on(UNKNOWN)
-            explanations = pipeline.explain_masks()
+            explanations = pipeline.object_stage.explain_masks()
             self.explained[size] = model.consensus, explanations
-        consensus, pipeline.explanations = self.explained[size]
+        consensus, pipeline.object_stage.explanations = self.explained[size]
         model.agree_on(consensus)
         return pipeline
 

@@ -127,13 +127,13 @@ def quadrature(pipeline: DiscoNerfPipeline, trial: Surface) -> list[dict]:
 
 def fetching(pipeline: DiscoNerfPipeline, trial: Surface) -> dict[str, float]:
     """Milliseconds to put together the surface of a batch of views, from memory and from a file."""
-    rays = [len(surface) for surface in pipeline.surfaces]
+    rays = [len(surface) for surface in pipeline.object_stage.surfaces]
     milliseconds = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, gb in (("memory", 8.0), ("file", 0.0)):
             points = pipeline.config.model.surface_points
             storage = SurfaceStorage(rays, points, pipeline.device, gb, gb, Path(folder))
-            kept = [storage.keep(surface) for surface in pipeline.surfaces]
+            kept = [storage.keep(surface) for surface in pipeline.object_stage.surfaces]
             batch = kept[: pipeline.config.datamanager.views_per_batch]
             milliseconds[name] = 1e3 * least(trial.repeats, lambda batch=batch: SurfaceSamples.cat(batch).packed.sum())
     return milliseconds
@@ -188,10 +188,11 @@ def main(trial: Surface) -> None:
     pipeline.eval()
     scene = Path(pipeline.config.datamanager.dataparser.data).name
     with timed() as lap:
-        pipeline.surfaces = pipeline.sample_surfaces()
+        pipeline.object_stage.surfaces = pipeline.object_stage.sample_surfaces(pipeline.folder)
     seconds = lap.seconds if pipeline.device.type == "cuda" else lap.cpu_seconds
-    rays = sum(len(surface) for surface in pipeline.surfaces)
-    found = {"views": len(pipeline.surfaces), "rays": rays, "sampling_s": seconds, "us_per_ray": 1e6 * seconds / rays}
+    surfaces = pipeline.object_stage.surfaces
+    rays = sum(map(len, surfaces))
+    found = {"views": len(surfaces), "rays": rays, "sampling_s": seconds, "us_per_ray": 1e6 * seconds / rays}
     found |= {"slots": pipeline.model.object_field.slots, "samples": fewer(pipeline, trial)}
     found |= {"quadrature": quadrature(pipeline, trial), "fetching_ms": fetching(pipeline, trial)}
     write(trial, scene, found | {"decoding": decoding(trial)})

@@ -87,15 +87,15 @@ def train(pipeline: DiscoNerfPipeline, variant: Variant, iterations: int, seed: 
     rate = variant.rate or (OBJECT_RATE if by_scene else VIEW_RATE)
     slots = slot_count(pipeline, variant.slots)
     slots = max(slots, len(model.consensus)) if by_scene else slots
-    explanations = pipeline.explanations
-    pipeline.explanations = [_widened(each, slots) for each in explanations] if by_scene else []
-    vars(pipeline).pop("scene_rays", None)
+    explanations = pipeline.object_stage.explanations
+    pipeline.object_stage.explanations = [_widened(each, slots) for each in explanations] if by_scene else []
+    vars(pipeline.object_stage).pop("scene_rays", None)
     model.config = replace(shipped, **variant.changes)
     model.object_field = ObjectField(replace(shipped.object_field, **variant.field), slots).to(pipeline.device)
     with _matching(variant):
         losses = lambda step: sum(pipeline.get_train_loss_dict(step)[1].values())  # noqa: E731
         optimize(model.object_field, pipeline, round(variant.length * iterations), losses, rate)
-    model.config, pipeline.explanations = shipped, explanations
+    model.config, pipeline.object_stage.explanations = shipped, explanations
     return model.object_field
 
 

@@ -122,7 +122,7 @@ def tree_run(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         model.set_tree(tree)
         model.set_objects([])
-        pipeline.discover_objects()
+        pipeline.object_stage.discover_objects()
         save_manifest(model.current.value.all_objects, tree, 479, folder / "objects.json")
         (checkpoint,) = (folder / "nerfstudio_models").iterdir()
         state = torch.load(checkpoint, weights_only=False)

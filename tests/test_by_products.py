@@ -32,7 +32,8 @@ def test_the_training_does_not_end_over_a_by_product(
         monkeypatch.setattr(pipeline, part, MagicMock())
     said: list[str] = []
     monkeypatch.setattr(pipeline, "CONSOLE", MagicMock(log=said.append))
-    trained = MagicMock(folder=tmp_path, devices=Devices(), explanations=[Explanation(torch.ones(1, 1), torch.ones(1))])
+    trained = MagicMock(folder=tmp_path, devices=Devices())
+    trained.object_stage.explanations = [Explanation(torch.ones(1, 1), torch.ones(1))]
     pipeline.DiscoNerfPipeline._save_objects(trained, 1)
     sentence = f"objects: {tmp_path / name} is not written (No space left on device); the training goes on without it."
     assert said == [sentence]

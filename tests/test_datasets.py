@@ -37,7 +37,7 @@ def rewrite(data: Path, **changes) -> None:
 def finish(config) -> None:
     pipeline = train(config).pipeline
     assert (config.get_base_dir() / "objects.json").exists()
-    assert len(pipeline.surfaces) == len(pipeline.datamanager.train_dataset)
+    assert len(pipeline.object_stage.surfaces) == len(pipeline.datamanager.train_dataset)
 
 
 def test_lens_distortion_keeps_masks_and_rays_together(data: Path, tmp_path: Path) -> None:

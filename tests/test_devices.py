@@ -158,7 +158,7 @@ def train_and_keep(config: TrainerConfig, folder: Path) -> None:
     trainer = config.setup(local_rank=rank, world_size=2)
     trainer.setup()
     trainer.train()
-    views, surfaces = trainer.pipeline.datamanager.views, len(trainer.pipeline.surfaces)
+    views, surfaces = trainer.pipeline.datamanager.views, len(trainer.pipeline.object_stage.surfaces)
     torch.save((trainer.pipeline.state_dict(), list(views), surfaces), folder / f"{rank}.pt")
 
 
@@ -236,6 +236,6 @@ def find_again(pipeline: DiscoNerfPipeline) -> dict[str, Tensor]:
     from disconerf_ns.model import CONSENSUS
 
     pipeline.model.consensus_points = torch.zeros(0, 3)
-    pipeline.surfaces = pipeline.sample_surfaces()
-    pipeline.explain_masks()
+    pipeline.object_stage.surfaces = pipeline.object_stage.sample_surfaces(pipeline.folder)
+    pipeline.object_stage.explain_masks()
     return {name: getattr(pipeline.model, name).clone() for name in CONSENSUS}

@@ -19,6 +19,7 @@ from disconerf_ns.cli import main
 from disconerf_ns.compat.folder_lock import alone_in
 from disconerf_ns.compat.stop_request import Stopped, StopRequest
 from disconerf_ns.errors import UserError
+from disconerf_ns.object_stage import ObjectStage
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.runs import config_of
 from disconerf_ns.trainer import command_to_go_on
@@ -159,7 +160,7 @@ def test_a_stopped_run_is_saved_and_says_how_to_go_on(
 ) -> None:
     """Nothing was saved, and after Ctrl-C the exit code was 0."""
     config = tiny_config(scene, tmp_path, iterations=12)
-    after, sample = DiscoNerfPipeline.after_step, DiscoNerfPipeline.sample_surface
+    after, sample = DiscoNerfPipeline.after_step, ObjectStage.sample_surface
     steps: list[int] = []
 
     def after_step(self, metrics) -> None:
@@ -174,7 +175,7 @@ def test_a_stopped_run_is_saved_and_says_how_to_go_on(
         return sample(self, view)
 
     monkeypatch.setattr(DiscoNerfPipeline, "after_step", after_step)
-    monkeypatch.setattr(DiscoNerfPipeline, "sample_surface", sample_surface)
+    monkeypatch.setattr(ObjectStage, "sample_surface", sample_surface)
     monkeypatch.setattr("sys.argv", ["ns-train", "disconerf-small", "--data", "my data"])
     with pytest.raises(SystemExit) as stopped:
         train(config)

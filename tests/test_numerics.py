@@ -21,11 +21,11 @@ from disconerf_ns.discovery.explanation import Explanation, count_explained, exp
 from disconerf_ns.discovery.find import find_consensus
 from disconerf_ns.errors import UserError
 from disconerf_ns.method import disconerf, disconerf_small
+from disconerf_ns.object_stage import ObjectStage
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.surface.samples import SurfaceSamples
 from disconerf_ns.training import objective
 from disconerf_ns.training.finite import check_finite
-from disconerf_ns.training.schedule import Stage
 
 NAN = math.nan
 
@@ -182,14 +182,14 @@ def test_odd_masks_are_searched_and_explained(name: str, views: int) -> None:
         assert ((explanation.affinity >= 0) & (explanation.affinity <= 1 + 1e-6)).all()
 
 
-def test_it_is_asked_once_whether_masks_agree() -> None:
+def test_it_is_asked_once_whether_masks_agree(tmp_path: Path) -> None:
     """Where they agreed on nothing it was asked at every iteration: 3.8 s each in the place of 0.95."""
-    pipeline = MagicMock(stage=Stage.OBJECTS, surfaces=[1], explanations=None)
-    pipeline.model.config.matching = "scene"
-    pipeline.explain_masks.return_value = []
+    stage = MagicMock(surfaces=[1], explanations=None)
+    stage.model.config.matching = "scene"
+    stage.explain_masks.return_value = []
     for _ in range(3):
-        DiscoNerfPipeline._enter(pipeline, Stage.OBJECTS)
-    assert pipeline.explain_masks.call_count == 1 and pipeline.explanations == []
+        ObjectStage.prepare(stage, tmp_path)
+    assert stage.explain_masks.call_count == 1 and stage.explanations == []
 
 
 def test_mixed_precision_has_the_losses_of_full_precision() -> None:

@@ -177,15 +177,15 @@ def test_a_run_draws_rays_of_all_views_or_takes_whole_views(
     run: Run, monkeypatch: pytest.MonkeyPatch, matching: str, rays: int
 ) -> None:
     pipeline = run.trainer.pipeline
-    vars(pipeline).pop("scene_rays", None)
+    vars(pipeline.object_stage).pop("scene_rays", None)
     monkeypatch.setattr(pipeline.config.datamanager, "rays_per_batch", rays)
     monkeypatch.setattr(pipeline.model.config, "matching", matching)
     if matching == "view":
-        monkeypatch.setattr(pipeline, "explanations", [])
-    batch = pipeline.next_batch()
-    vars(pipeline).pop("scene_rays", None)
+        monkeypatch.setattr(pipeline.object_stage, "explanations", [])
+    batch = pipeline.object_stage.next_batch()
+    vars(pipeline.object_stage).pop("scene_rays", None)
     drawn = matching == "scene" and rays > 0
-    assert pipeline.draws_rays == drawn
-    views, pixels = (14, 10) if drawn else (5, len(pipeline.surfaces[0]))
+    assert pipeline.object_stage.draws_rays == drawn
+    views, pixels = (14, 10) if drawn else (5, len(pipeline.object_stage.surfaces[0]))
     assert batch.accumulation.shape == (views, pixels)
     assert (batch.targets is None) == (matching == "view")

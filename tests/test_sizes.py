@@ -17,7 +17,7 @@ from disconerf_ns.discovery.nobody import uncovered
 from disconerf_ns.discovery.parts import Inside, finest, inside_groups
 from disconerf_ns.discovery.shown import Shown
 from disconerf_ns.discovery.unions import HOLDS, Whole, chained, coarser, nested, opens_at, tree_of
-from disconerf_ns.pipeline import DiscoNerfPipeline
+from disconerf_ns.object_stage import ObjectStage
 from disconerf_ns.scene.tree import DEFAULT, ObjectTree
 from disconerf_ns.surface.samples import SurfaceSamples
 from disconerf_ns.training.devices import Devices
@@ -149,22 +149,22 @@ def test_the_log_counts_objects_not_the_slots_of_the_model(monkeypatch: pytest.M
     """Where masks agree on nothing, the model keeps a slot for each of twice the most masks, in a flat tree."""
     nothing = Consensus.of(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
     said = []
-    monkeypatch.setattr("disconerf_ns.pipeline.find_consensus", lambda *_: nothing)
-    monkeypatch.setattr("disconerf_ns.pipeline.CONSOLE", SimpleNamespace(log=said.append))
+    monkeypatch.setattr("disconerf_ns.object_stage.find_consensus", lambda *_: nothing)
+    monkeypatch.setattr("disconerf_ns.object_stage.CONSOLE", SimpleNamespace(log=said.append))
     field = torch.nn.Module()
     field.slots = 8
     model = SimpleNamespace(
         object_field=field, consensus_points=nothing.points, slots_by_masks=True,
         agree_on=lambda _: None, consensus=replace(nothing, tree=ObjectTree.flat(8)),
     )  # fmt: skip
-    pipeline = SimpleNamespace(
+    stage = SimpleNamespace(
         config=SimpleNamespace(consensus_rays=1),
         model=model,
         _thinned_views=lambda _: [],
-        _check_slots=lambda: None,
+        check_slots=lambda: None,
         devices=Devices(),
     )
-    assert DiscoNerfPipeline.explain_masks(pipeline) == []
+    assert ObjectStage.explain_masks(stage) == []
     assert said[0] == "consensus: the masks of all views agree on no object" and "view by view" in said[1]
 
 

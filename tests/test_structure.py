@@ -15,8 +15,8 @@ ROOT = Path(disconerf_ns.__file__).parent
 ORDER = (
     "errors", "consoles", "options", "files", "small_json", "palette", "masks", "kernels", "field", "optimizer",
     "surface", "scene", "discovery", "training", "compat", "config", "rendering", "filming", "evaluation", "export",
-    "facts", "report", "viewer", "datamanager", "model", "pipeline", "trainer", "method", "runs", "composition", "api",
-    "cli",
+    "facts", "report", "viewer", "datamanager", "model", "object_stage", "pipeline", "trainer", "method", "runs",
+    "composition", "api", "cli",
 )  # fmt: skip
 """Rooms and the modules beside them, from the lowest to the highest; each imports itself and lower ones."""
 SAVED = (

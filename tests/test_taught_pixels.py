@@ -143,5 +143,5 @@ def test_no_surface_is_seen_where_no_photograph_taught_anything(data: Path) -> N
     trainer = tiny_config(data, data / "out", iterations=4).setup(local_rank=0, world_size=1)
     trainer.setup()
     rim = ~trainer.pipeline.datamanager.taught(0)
-    surface = trainer.pipeline.sample_surface(0)
+    surface = trainer.pipeline.object_stage.sample_surface(0)
     assert rim.float().mean() > 0.5 and not surface.accumulation[rim].any() and surface.accumulation[~rim].all()

@@ -14,7 +14,7 @@ from tiny_run import Run, tiny_config, train
 from torch import Tensor
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.pipeline import DiscoNerfPipeline
+from disconerf_ns.object_stage import ObjectStage
 from disconerf_ns.runs import objects_of
 from disconerf_ns.training.schedule import Stage
 
@@ -100,8 +100,8 @@ def test_a_run_that_stopped_ends_as_if_it_had_not(
 ) -> None:
     """Bit for bit on one thread of a CPU: parameters, what optimizers keep, objects, and what is drawn next."""
     explained = []
-    explain = DiscoNerfPipeline.explain_masks
-    monkeypatch.setattr(DiscoNerfPipeline, "explain_masks", lambda self: explained.append(1) or explain(self))
+    explain = ObjectStage.explain_masks
+    monkeypatch.setattr(ObjectStage, "explain_masks", lambda self: explained.append(1) or explain(self))
     resumed = tiny_config(scene, tmp_path / "resumed", iterations=24)
     resumed.load_dir, resumed.load_step = whole_run.folder / "nerfstudio_models", stopped_at
     resumed.machine.seed += 1
@@ -241,7 +241,7 @@ def test_objects_over_stock_nerfacto(scene: Path, tmp_path: Path) -> None:
     ours = tiny_config(scene, tmp_path / "ours", iterations=4)
     ours.pipeline.radiance_field = config.get_base_dir() / "config.yml"
     pipeline = train(ours).pipeline
-    assert pipeline.config.model.log2_hashmap_size == 12 and len(pipeline.surfaces) == 14
+    assert pipeline.config.model.log2_hashmap_size == 12 and len(pipeline.object_stage.surfaces) == 14
 
 
 def test_budgets_of_memory_change_no_value(run: Run, scene: Path, tmp_path: Path, losses: list[float]) -> None:
@@ -255,8 +255,9 @@ def test_budgets_of_memory_change_no_value(run: Run, scene: Path, tmp_path: Path
         config.pipeline.datamanager.mask_memory_gb = gb
         pipeline = one_thread(config).pipeline
         assert bool(pipeline.datamanager._kept) == bool(gb)
-        masks = [pipeline.datamanager.view_masks(view) for view in range(len(pipeline.surfaces))]
-        kept.append([t.cpu() for s in pipeline.surfaces for t in (s.packed, s.accumulation)] + [v.bits for v in masks])
+        surfaces = pipeline.object_stage.surfaces
+        masks = [pipeline.datamanager.view_masks(view) for view in range(len(surfaces))]
+        kept.append([t.cpu() for s in surfaces for t in (s.packed, s.accumulation)] + [v.bits for v in masks])
         states.append(pipeline.model.object_field.state_dict())
     assert len(kept[0]) == 3 * 14 and all(torch.equal(one, other) for one, other in zip(*kept))
     assert_repeated(losses, *states)

@@ -92,7 +92,8 @@ def copy_of(trained: Path, scene: Path, outputs: Path) -> Run:
     trainer = going_on.setup(local_rank=0, world_size=1)
     trainer.setup()
     pipeline = trainer.pipeline
-    pipeline.stage, pipeline.surfaces = Stage.OBJECTS, pipeline.sample_surfaces()
+    pipeline.stage, stage = Stage.OBJECTS, pipeline.object_stage
+    stage.surfaces = stage.sample_surfaces(pipeline.folder)
     return Run(folder / "config.yml", trainer)
 
 

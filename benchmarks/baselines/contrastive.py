@@ -103,7 +103,7 @@ def learn_features(pipeline: DiscoNerfPipeline, iterations: int, seed: int, feat
         covered = torch.nonzero(masks >= 0)[:, 0]
         drawn = covered[torch.randperm(len(covered), device=covered.device)[:PIXELS]]
         fast, slow = drawn[: len(drawn) // 2], drawn[len(drawn) // 2 :]
-        surface = pipeline.surfaces[view.index].to(pipeline.device)
+        surface = pipeline.object_stage.surfaces[view.index].to(pipeline.device)
         fast_features = render(field, surface[fast])
         slow_features = render(slow_field, surface[slow])
         return slow_fast_loss(fast_features, masks[fast], slow_features, masks[slow])
@@ -126,7 +126,7 @@ def sweep(
 ) -> Iterator[tuple[float, NearestCentroid]]:
     """One feature field and its clusters, for every smallest cluster as part of the points."""
     field = learn_features(pipeline, iterations, seed, clustering.features, clustering.rate)
-    points = random_points(pipeline.surfaces, POINTS).to(pipeline.device)
+    points = random_points(pipeline.object_stage.surfaces, POINTS).to(pipeline.device)
     clustered = Rescaled(field, points) if clustering.rescaled else field
     for share in min_shares:
         clusters = partial(density_clusters, min_share=share, min_samples=clustering.min_samples)

@@ -95,7 +95,7 @@ def learn_features(
     def view_loss(view: MaskedView) -> Float[Tensor, ""]:
         size = pipeline.datamanager.view_size(view.index)
         target = nn.functional.interpolate(maps[view.index][None], size, mode="bilinear")[0].flatten(1).T
-        rendered = render(field, pipeline.surfaces[view.index].to(pipeline.device))
+        rendered = render(field, pipeline.object_stage.surfaces[view.index].to(pipeline.device))
         return nn.functional.mse_loss(rendered[view.valid], target[view.valid])
 
     def loss(_step: int) -> Float[Tensor, ""]:
@@ -129,11 +129,11 @@ def sweep(
     torch.manual_seed(seed)
     backbone = cache(lambda size: load_backbone(weights, size, model).to(pipeline.device))
     dataset, maps = pipeline.datamanager.train_dataset, []
-    for view in range(len(pipeline.surfaces)):
+    for view in range(len(pipeline.object_stage.surfaces)):
         image = dataset.get_image_float32(view)[..., :3].to(pipeline.device)
         maps.append(patch_features(backbone(input_size(*image.shape[:2], model["patch_size"])), image))
     field = learn_features(pipeline, principal_components(maps, FEATURES), iterations)
-    points = random_points(pipeline.surfaces, POINTS).to(pipeline.device)
+    points = random_points(pipeline.object_stage.surfaces, POINTS).to(pipeline.device)
     for count in counts:
         yield count, NearestCentroid.of_clusters(field, points, partial(mean_clusters, count=count))
 

@@ -73,7 +73,7 @@ def train(
 
     def loss(_step: int) -> Float[Tensor, ""]:
         views = next_views(pipeline)
-        surface = SurfaceSamples.cat([pipeline.surfaces[view.index] for view in views]).to(pipeline.device)
+        surface = SurfaceSamples.cat([pipeline.object_stage.surfaces[view.index] for view in views]).to(pipeline.device)
         positions = surface.positions.flatten(0, 1)
         images = render_slots(field(positions), surface.accumulation.float()).split([len(v.valid) for v in views])
         labels = [smallest_masks(view.unpack()).where(view.valid, -1) for view in views]

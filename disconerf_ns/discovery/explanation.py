@@ -7,7 +7,7 @@ union looks like the mask, the union learns from the mask; otherwise nothing doe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -62,14 +62,15 @@ def explain(view: Observation, groups: Int[Tensor, "cells"], slots: int) -> Expl
     return Explanation(sets, inside / union.clamp(min=1e-9))
 
 
-def explain_all(views: Sequence[MaskedSurface], consensus: Consensus, slots: int) -> list[Explanation]:
+def explain_all(views: Iterable[MaskedSurface], consensus: Consensus, slots: int) -> list[Explanation]:
     """Explain the masks of every view by the objects of a consensus; object i has slot i of `slots` slots.
 
     The rest, which no mask is about, explains nothing.
     """
     rest = -1 if consensus.tree is None or consensus.tree.rest is None else consensus.tree.rest
     groups = consensus.groups.masked_fill(consensus.groups == rest, -1)
-    return [explain(view, groups, slots) for view in observe(Cells(consensus.points), views)]
+    cells = Cells(consensus.points)
+    return [explain(seen, groups, slots) for view in views for seen in observe(cells, [view])]
 
 
 def count_explained(explanations: Sequence[Explanation]) -> tuple[int, int]:
