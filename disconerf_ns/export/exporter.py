@@ -41,7 +41,7 @@ class ExportOptions:
     what: Collection[What] = ("meshes", "points", "thumbnails")
     formats: Collection[MeshFormat] = ("glb", "ply")
     resolution: int = 96
-    """Cubes along the longest side of an object."""
+    """Cubes along the longest side of an object, at least; more where thin parts would be lost."""
     faces: int = 30_000
     """Faces of a mesh, at most; 0 for all."""
     watertight: bool = True
@@ -171,12 +171,14 @@ def made_mesh(scene: ArrangedScene, each: SceneObject, cameras, options: ExportO
 
 
 def mesh_facts(mesh: ObjectMesh) -> dict[str, Any]:
-    """Numbers of a mesh: vertices, faces, area in square units, and whether it is watertight."""
+    """Numbers of a mesh: of how many cubes, what it leaves out, its area in square units, whether it is closed."""
     import trimesh
 
     shape = as_trimesh(mesh, "", "ply")
     whole = trimesh.Trimesh(shape.vertices, shape.faces, process=mesh.texture is not None)
     return {
+        "resolution": mesh.resolution,
+        "lost": round(mesh.lost, 4),
         "vertices": len(mesh.vertices),
         "faces": len(mesh.faces),
         "area": float(f"{shape.area:.6g}"),
