@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,10 @@ from disconerf_ns.filming.orbit import FILL, directions, elevation_of, framed, h
 from disconerf_ns.filming.paths import chain, evenly, in_size, interpolated, path_of_file, spiral, to_and_fro
 from disconerf_ns.filming.shots import longest_run, orbit, spiral_shot, unseen
 from disconerf_ns.filming.sight import in_sight, shares_clear, shares_seen
+from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.rays import SEEN, render_object
+from disconerf_ns.scene.arranged import ArrangedScene, Guest
+from disconerf_ns.scene.edit import HERE, Edit
 from disconerf_ns.scene.similarity import Similarity
 
 SIZE = 48
@@ -188,6 +192,43 @@ def test_a_camera_path_of_nerfstudios_viewer(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------- what is in the picture
+
+
+UP = Similarity(translation=(0.0, 0.0, 0.6))
+
+
+@pytest.fixture(scope="module")
+def hazy_scene() -> ArrangedScene:
+    """One scene, whose clean voxels are found once."""
+    return hand_made(haze=0.7)
+
+
+@pytest.mark.parametrize("way", ["moved", "copied", "a guest"])
+def test_haze_stays_behind_where_something_is_put_elsewhere(hazy_scene: ArrangedScene, way: str) -> None:
+    """Films of the ball alone were without its haze, and pictures of the edited scene had it around the moved ball."""
+    scene = hazy_scene
+    if way == "a guest":
+        edited = replace(scene, guests=(Guest(scene, scene.objects[0].id, UP),))
+    else:
+        edited = scene.with_edit(Edit().place(BALL, *([HERE] if way == "copied" else []), UP))
+    camera = photographs()[:1]
+    rays = camera.generate_rays(0).flatten()
+    away = (CENTRE + torch.tensor(UP.translation)) - rays.origins
+    along = (away * rays.directions).sum(-1, keepdim=True)
+    miss = (away - along * rays.directions).norm(dim=-1)
+    without = Frame.seen_by(scene.with_edit(Edit().hide(BALL)) if way == "moved" else scene, camera).edited()
+
+    def changed(clean: bool) -> torch.Tensor:
+        on = edited.with_options(clean=clean)
+        guests = tuple(guest._replace(scene=guest.scene.with_options(clean=clean)) for guest in on.guests)
+        return Frame.seen_by(replace(on, guests=guests), camera).edited()
+
+    hazy, clean = changed(False), changed(True)
+    beside = (miss > 1.2 * RADIUS) & (miss < 2 * RADIUS)
+    assert (hazy - without)[beside].abs().mean() > 0.05
+    assert (clean - without)[beside].abs().mean() < 0.005
+    assert torch.equal(hazy[miss > 2.3 * RADIUS], clean[miss > 2.3 * RADIUS]), "all else stays as it was, bit for bit"
+    assert_close(clean[miss < 0.8 * RADIUS], torch.tensor(RED).expand(int((miss < 0.8 * RADIUS).sum()), 3), 0.02)
 
 
 def test_haze_and_crumbs_are_gone() -> None:

@@ -66,7 +66,8 @@ class Render:
     ground: Literal["none", "shadow"] = "none"
     """Whether the object stands on a neutral ground with a soft shadow."""
     clean: bool = True
-    """Take away haze, crumbs and what is less than half opaque at the borders."""
+    """Take away haze, crumbs and what is less than half opaque at the borders; in the edited scene, haze and crumbs of
+    what was moved or copied."""
     resolution: Annotated[int | None, tyro.conf.arg(aliases=["--size"])] = None
     """Pixels of a frame's shorter side; by default 512 on a GPU and 256 on a CPU, or what --camera-path says."""
     frames: int | None = None
@@ -105,7 +106,7 @@ class Render:
         length = self._length(len(path) / seconds if path is not None and seconds else None)
 
         pipeline = edited.load()
-        scene = pipeline.model.current.value
+        scene = pipeline.model.current.value.with_options(clean=self.clean)
         objects = [scene.find(name) for name in chosen] or list(scene.objects)
         shots = self._shots(scene, objects, pipeline.datamanager.train_dataset.cameras, path, length)
         tiles = (
@@ -218,7 +219,7 @@ class Render:
         )
         devices = self.devices or max(torch.cuda.device_count(), 1)
         if devices > 1:
-            return in_processes(partial(_painter, self.load_config, scene.edit), wanted, devices)
+            return in_processes(partial(_painter, self.load_config, scene.edit, self.clean), wanted, devices)
         return map(Painter(scene), wanted)
 
 
@@ -234,11 +235,11 @@ class Length(NamedTuple):
     """The machine's."""
 
 
-def _painter(config: Path, edit: Edit) -> Painter:
+def _painter(config: Path, edit: Edit, clean: bool) -> Painter:
     """Load a run in another process, which draws frames of it under an edit."""
     from disconerf_ns.filming.frames import Painter
 
-    return Painter(load_pipeline(config).model.current.value.with_edit(edit))
+    return Painter(load_pipeline(config).model.current.value.with_edit(edit).with_options(clean=clean))
 
 
 def _progress() -> Progress:
