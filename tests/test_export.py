@@ -23,9 +23,9 @@ from pycocotools.coco import COCO
 from disconerf_ns.errors import UserError
 from disconerf_ns.export import usd
 from disconerf_ns.export.exporter import ExportOptions, export, made_mesh, mesh_facts, surrounding
-from disconerf_ns.export.facts import facts_of
 from disconerf_ns.export.frames import Capture
 from disconerf_ns.export.grid import ObjectGrid
+from disconerf_ns.export.manifest_row import manifest_row
 from disconerf_ns.export.mesh import ObjectMesh, lost_of
 from disconerf_ns.export.mesh_files import linear, write_mesh, write_points
 from disconerf_ns.export.simplify import simplified
@@ -169,7 +169,7 @@ def test_placed_objects_are_moved(ball: ObjectMesh) -> None:
 
 
 def test_facts_are_in_the_captures_frame(scene: ArrangedScene) -> None:
-    facts = facts_of(scene, scene.objects[0], TURNED)
+    facts = manifest_row(scene, scene.objects[0], TURNED)
     assert facts["centre"] == pytest.approx(TURNED.points(CENTRE).tolist(), abs=0.03)
     assert facts["volume"] == pytest.approx(4 / 3 * math.pi * (2.5 * RADIUS) ** 3, rel=0.1)
     assert facts["box"]["size"] == pytest.approx([2 * RADIUS * 2.5] * 3, rel=0.1)

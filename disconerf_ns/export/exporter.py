@@ -17,8 +17,8 @@ from disconerf_ns.errors import UserError, reason
 from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of, views_of
 from disconerf_ns.export.colors import UNSEEN, colors_of
 from disconerf_ns.export.colors import views_of as seen_from
-from disconerf_ns.export.facts import facts_of
 from disconerf_ns.export.frames import Capture
+from disconerf_ns.export.manifest_row import manifest_row
 from disconerf_ns.export.mesh import ObjectMesh, surface
 from disconerf_ns.export.mesh_files import MeshFormat, as_trimesh, write_mesh, write_points
 from disconerf_ns.export.texture import textured
@@ -120,7 +120,7 @@ def _export_object(
     cameras, what = dataset_of(run, "train").cameras, options.what
     places = scene.edit.places_of(each.id)
     files: dict[str, str] = {}
-    row = facts_of(scene, each, capture.frame @ places[0])
+    row = manifest_row(scene, each, capture.frame @ places[0])
     to_scene = (capture.frame @ places[0]).inverse()
     row["copies"] = [(capture.frame @ place @ to_scene).as_json() for place in places[1:]]
 
