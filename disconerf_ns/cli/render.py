@@ -186,7 +186,7 @@ class Render:
         from rich.progress import track
 
         from disconerf_ns.filming.paths import evenly, in_size, interpolated
-        from disconerf_ns.filming.shots import Shot, orbit, spiral_shot
+        from disconerf_ns.filming.shots import Shot, orbit, spiral_shot, surrounds
 
         among, frames = self.background == "scene", length.frames or length.default.frames
         if self._same_path:
@@ -195,7 +195,11 @@ class Render:
             else:
                 views = in_size(photographs, length.resolution)
                 cameras = interpolated(views, torch.linspace(0, 1, frames), order=True)
-            return [Shot("scene", None, cameras)] if among else [Shot(x.file_name, x.id, cameras) for x in objects]
+            return (
+                [Shot("scene", None, cameras)]
+                if among
+                else [Shot(x.file_name, x.id, cameras, surrounds=surrounds(scene, x, photographs)) for x in objects]
+            )
         make = orbit if self.path == "orbit" else spiral_shot
         size = length.resolution or length.default.resolution
         looked_at = track(objects, "looking at every object", disable=len(objects) == 1, transient=True)
@@ -210,10 +214,10 @@ class Render:
         import torch
 
         from disconerf_ns.filming.devices import in_processes
-        from disconerf_ns.filming.frames import Look, Painter, Wanted
+        from disconerf_ns.filming.frames import Painter, Wanted
 
         wanted = (
-            Wanted(shot.shown, Look(self.clean, self.ground == "shadow" and shot.stands), shot.cameras[n : n + 1])
+            Wanted(shot.shown, shot.look(self.clean, self.ground == "shadow"), shot.cameras[n : n + 1])
             for shot in shots
             for n in range(len(shot.cameras))
         )
