@@ -23,7 +23,7 @@ from disconerf_ns.evaluation.views import EvaluatedRun, capture_of, dataset_of, 
 from disconerf_ns.export.splats_apart import OwnedSplats, Straddling, take_apart
 from disconerf_ns.export.splats_frame import FrameOfSplats, GivenSplats, decide
 from disconerf_ns.export.splats_sampled import look_at_all, sample_splats
-from disconerf_ns.filming.frames import Look, film
+from disconerf_ns.filming.frames import film
 from disconerf_ns.filming.shots import orbit
 from disconerf_ns.filming.writers import FORMATS, write_film
 from disconerf_ns.masks.numbers import Named
@@ -194,7 +194,7 @@ class Scene:
         if frames < 1 or size < 1:
             raise UserError(f"film: {frames} frames of {size} pixels were asked for; both have to be 1 or more.")
         shot = orbit(self.arranged, self.find(name), self.cameras(), frames, size)
-        return film(self.arranged, shot.cameras, self.find(name).id, Look(clean, shadow and shot.stands), transparent)
+        return film(self.arranged, shot.cameras, self.find(name).id, shot.look(clean, shadow), transparent)
 
     # ---------------------------------------------------------------- splats
 

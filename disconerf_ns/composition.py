@@ -120,21 +120,28 @@ class Composed:
     """Names of the things, in the order of the scene's guests."""
 
 
-def compose(composition: Composition, load: Callable[[Path], DiscoNerfPipeline] = load_pipeline) -> Composed:
+def compose(
+    composition: Composition, load: Callable[[Path], DiscoNerfPipeline] = load_pipeline, clean: bool = True
+) -> Composed:
     """Load all runs of a composition, each once, and put its objects into their places.
 
+    Args:
+        composition: what its file says.
+        load: gives the pipeline of a config.yml.
+        clean: whether objects leave the haze and the crumbs around them behind.
     Raises:
         UserError: a run cannot be loaded, or has no such object, or one that nothing of is solid.
     """
     runs = {run: load(run) for run in dict.fromkeys((composition.scene, *(each.run for each in composition.things)))}
+    scenes = {run: pipeline.model.current.value.with_options(clean=clean) for run, pipeline in runs.items()}
     pipeline = runs[composition.scene]
-    host, pipeline.edit_file = pipeline.model.current.value, composition.edit_file
+    host, pipeline.edit_file = scenes[composition.scene], composition.edit_file
     if composition.edit_file.exists():
         host = host.with_edit(Edit.load(composition.edit_file, host.trained.tree))
     elif composition.keep is not None:
         kept = [_found(composition, host, name).id for name in composition.keep]
         host = host.with_edit(host.edit.isolate(kept, host.ids_in_use))
-    guests = [_guest(composition, thing, runs[thing.run].model.current.value) for thing in composition.things]
+    guests = [_guest(composition, thing, scenes[thing.run]) for thing in composition.things]
     scene = replace(host, guests=tuple(guests))
     pipeline.model.current.replace(lambda _: scene)
     return Composed(composition, pipeline, scene, tuple(thing.name for thing in composition.things))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,10 +22,11 @@ from pycocotools.coco import COCO
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.export import usd
-from disconerf_ns.export.exporter import ExportOptions, export, made_mesh, surrounding
-from disconerf_ns.export.facts import facts_of
+from disconerf_ns.export.exporter import ExportOptions, export, made_mesh, mesh_facts, surrounding
 from disconerf_ns.export.frames import Capture
-from disconerf_ns.export.mesh import ObjectMesh
+from disconerf_ns.export.grid import ObjectGrid
+from disconerf_ns.export.manifest_row import manifest_row
+from disconerf_ns.export.mesh import ObjectMesh, lost_of
 from disconerf_ns.export.mesh_files import linear, write_mesh, write_points
 from disconerf_ns.export.simplify import simplified
 from disconerf_ns.export.texture import rasterized
@@ -105,6 +107,57 @@ def test_haze_is_said_to_be_haze(scene: ArrangedScene, monkeypatch: pytest.Monke
         made_mesh(made_scene(), scene.objects[0], made_cameras(), OPTIONS)
 
 
+LEG, FEET = 0.02, -0.25
+"""Half of the width of a table's legs, and how deep they reach; the top is from 0.2 to 0.3, and 1 unit wide."""
+
+
+def table(legs: float) -> ArrangedScene:
+    """A table of density `legs` below its top, in the place of the ball."""
+    scene = made_scene()
+
+    class Table(type(scene.trained.radiance)):
+        def density(self, x: torch.Tensor) -> torch.Tensor:
+            side = x[..., :2].abs().amax(-1)
+            top = (side < 0.5) & (x[..., 2] > 0.2) & (x[..., 2] < 0.3)
+            leg = ((x[..., :2].abs() - 0.4).abs().amax(-1) < LEG) & (x[..., 2] > FEET) & (x[..., 2] <= 0.2)
+            return 300.0 * top + legs * leg
+
+    whole = replace(scene.trained.discovered[0], box=((-0.55, -0.55, -0.3), (0.55, 0.55, 0.35)))
+    return ArrangedScene(
+        replace(
+            scene.trained,
+            radiance=Table(scene.trained.radiance.contraction),
+            object_field=lambda x: torch.tensor([0.99, 0.01]).expand(len(x), 2),
+            discovered=(whole, scene.trained.discovered[1]),
+        )
+    )
+
+
+@pytest.mark.parametrize("resolution", [12, 24, 48])
+def test_a_tables_legs_are_kept_whatever_the_resolution(resolution: int) -> None:
+    """Cubes of a twelfth of its width are twice as wide as the legs, which then were lost in silence."""
+    scene = table(300.0)
+    mesh = made_mesh(scene, scene.objects[0], made_cameras(), ExportOptions(resolution=resolution))
+    low = mesh.vertices[mesh.vertices[:, 2] < FEET + 0.05]
+    corners = {(x > 0, y > 0) for x, y, _ in low.tolist()}
+    assert len(corners) == 4 and low[:, :2].abs().sub(0.4).abs().max() < 2 * LEG
+    facts = mesh_facts(mesh)
+    assert facts["lost"] < 0.01 and facts["resolution"] >= resolution
+
+
+def test_what_a_mesh_leaves_out_is_a_fraction_of_the_solid(scene: ArrangedScene) -> None:
+    """Of a solid ball cut through its middle one half is left out, less the voxel beside the cut."""
+    solid = scene.solid(scene.objects[0].id)
+    grid = ObjectGrid.of(scene, scene.objects[0].id, 40)
+    everywhere = np.ones(grid.density.shape, np.float32)
+    assert lost_of(solid, grid, everywhere) == 0 and lost_of(solid, grid, 0 * everywhere) == 1
+    right = grid.scene(torch.ones_like(grid.density).nonzero())[:, 0].view(everywhere.shape) > CENTRE[0]
+    out = solid.points[:, 0] < CENTRE[0] - 1.5 * float(solid.grid.size[0]) * 2 / 64
+    expected = float(solid.volumes[out].sum() / solid.volumes.sum())
+    assert 0.3 < expected < 0.5
+    assert lost_of(solid, grid, right.numpy().astype(np.float32)) == pytest.approx(expected, abs=0.05)
+
+
 def test_placed_objects_are_moved(ball: ObjectMesh) -> None:
     moved = ball.moved(TURNED)
     assert_close(moved.vertices.mean(0), TURNED.points(ball.vertices.mean(0)))
@@ -116,7 +169,7 @@ def test_placed_objects_are_moved(ball: ObjectMesh) -> None:
 
 
 def test_facts_are_in_the_captures_frame(scene: ArrangedScene) -> None:
-    facts = facts_of(scene, scene.objects[0], TURNED)
+    facts = manifest_row(scene, scene.objects[0], TURNED)
     assert facts["centre"] == pytest.approx(TURNED.points(CENTRE).tolist(), abs=0.03)
     assert facts["volume"] == pytest.approx(4 / 3 * math.pi * (2.5 * RADIUS) ** 3, rel=0.1)
     assert facts["box"]["size"] == pytest.approx([2 * RADIUS * 2.5] * 3, rel=0.1)

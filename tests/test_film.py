@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from film_scene import BALL, CENTRE, CRUMB, RADIUS, RED, WALL_AT, HandMade, hand_made, painter, photographs
+from film_scene import BALL, CENTRE, CRUMB, FLOOR, RADIUS, RED, WALL_AT, HandMade, hand_made, painter, photographs
 from helpers import assert_close
+from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from scene import camera_pose
 
@@ -22,9 +24,12 @@ from disconerf_ns.filming.ground import DARKEST, Ground, hidden_sky
 from disconerf_ns.filming.matte import MARGIN, bled, on_color, over
 from disconerf_ns.filming.orbit import FILL, directions, elevation_of, framed, hull, look_at, square
 from disconerf_ns.filming.paths import chain, evenly, in_size, interpolated, path_of_file, spiral, to_and_fro
-from disconerf_ns.filming.shots import longest_run, orbit, spiral_shot, unseen
+from disconerf_ns.filming.shots import longest_run, orbit, shares_shown, spiral_shot, surrounds, unseen
 from disconerf_ns.filming.sight import in_sight, shares_clear, shares_seen
+from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.rays import SEEN, render_object
+from disconerf_ns.scene.arranged import ArrangedScene, Guest
+from disconerf_ns.scene.edit import HERE, Edit
 from disconerf_ns.scene.similarity import Similarity
 
 SIZE = 48
@@ -88,6 +93,13 @@ def test_how_much_of_an_orbit_nobody_saw() -> None:
     assert 25 <= int(half.remark.split("%")[0]) <= 45, "180 degrees less 2 x 30 and the spacing of photographs"
 
 
+def distances_to(point: torch.Tensor, camera: Cameras) -> torch.Tensor:
+    """Distance at which the ray of each pixel passes a point, flat."""
+    rays = camera.generate_rays(0).flatten()
+    away = point - rays.origins
+    return (away - (away * rays.directions).sum(-1, keepdim=True) * rays.directions).norm(dim=-1)
+
+
 def test_there_is_no_turntable_of_what_surrounds_the_photographs() -> None:
     """It was circled, at the distance of the photographs, through what stands between."""
     scene, taken = hand_made(), photographs(distance=0.9, height=0.3)
@@ -97,6 +109,31 @@ def test_there_is_no_turntable_of_what_surrounds_the_photographs() -> None:
     best = int(shot.remark.split("photographs ")[1].split(",")[0])
     assert_close(positions[0], known[best], 1e-4)
     assert positions.norm(dim=-1).max() <= 0.9 + 1e-4
+
+
+def test_what_surrounds_the_photographs_is_shown_as_they_see_it() -> None:
+    """Alone it had what no photograph shows, below other things; now these are cut out."""
+    scene, taken = hand_made(), photographs(distance=0.9, height=0.3)
+    floor = scene.objects[FLOOR]
+    shot = orbit(scene, floor, taken, 3, SIZE)
+    assert shot.surrounds and shot.look(shadow=True) == Look(shadow=False, cut_out=True)
+    alpha = torch.from_numpy(Subject(scene, FLOOR, shot.look()).picture(shot.cameras[:1])[..., 3])
+    miss = distances_to(CENTRE, shot.cameras[:1]).view(SIZE, SIZE)
+    ball, below = miss < 0.9 * RADIUS, (miss > 1.2 * RADIUS) & (torch.arange(SIZE)[:, None] > SIZE // 2)
+    assert ball.sum() > 100 and alpha[ball].max() < 0.05
+    assert below.sum() > 100 and alpha[below].min() > 0.95
+    assert surrounds(scene, floor, taken) and not surrounds(scene, scene.objects[BALL], photographs())
+
+
+def test_the_photograph_that_shows_most_of_what_surrounds_them_comes_first() -> None:
+    """Of eight cameras that look at the middle of the floor, one is steeper and has the ball behind it."""
+    scene, taken = hand_made(), photographs(distance=0.9, height=0.3)
+    poses = taken.camera_to_worlds.clone()
+    poses[5] = torch.from_numpy(camera_pose(torch.pi, 0.7, 0.9)[:3]).float()
+    taken = square(poses, 64, 1.0)
+    shares = shares_shown(scene, scene.objects[FLOOR].id, taken)
+    assert shares.shape == (8,) and int(shares.argmax()) == 5 and shares[5] > 0.6
+    assert "sways between photographs 5" in orbit(scene, scene.objects[FLOOR], taken, 3, 8).remark
 
 
 def test_a_camera_in_the_scene_stays_on_its_side_of_a_wall() -> None:
@@ -188,6 +225,40 @@ def test_a_camera_path_of_nerfstudios_viewer(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------- what is in the picture
+
+
+UP = Similarity(translation=(0.0, 0.0, 0.6))
+
+
+@pytest.fixture(scope="module")
+def hazy_scene() -> ArrangedScene:
+    """One scene, whose clean voxels are found once."""
+    return hand_made(haze=0.7)
+
+
+@pytest.mark.parametrize("way", ["moved", "copied", "a guest"])
+def test_haze_stays_behind_where_something_is_put_elsewhere(hazy_scene: ArrangedScene, way: str) -> None:
+    """Films of the ball alone were without its haze, and pictures of the edited scene had it around the moved ball."""
+    scene = hazy_scene
+    if way == "a guest":
+        edited = replace(scene, guests=(Guest(scene, scene.objects[0].id, UP),))
+    else:
+        edited = scene.with_edit(Edit().place(BALL, *([HERE] if way == "copied" else []), UP))
+    camera = photographs()[:1]
+    miss = distances_to(CENTRE + torch.tensor(UP.translation), camera)
+    without = Frame.seen_by(scene.with_edit(Edit().hide(BALL)) if way == "moved" else scene, camera).edited()
+
+    def changed(clean: bool) -> torch.Tensor:
+        on = edited.with_options(clean=clean)
+        guests = tuple(guest._replace(scene=guest.scene.with_options(clean=clean)) for guest in on.guests)
+        return Frame.seen_by(replace(on, guests=guests), camera).edited()
+
+    hazy, clean = changed(False), changed(True)
+    beside = (miss > 1.2 * RADIUS) & (miss < 2 * RADIUS)
+    assert (hazy - without)[beside].abs().mean() > 0.05
+    assert (clean - without)[beside].abs().mean() < 0.005
+    assert torch.equal(hazy[miss > 2.3 * RADIUS], clean[miss > 2.3 * RADIUS]), "all else stays as it was, bit for bit"
+    assert_close(clean[miss < 0.8 * RADIUS], torch.tensor(RED).expand(int((miss < 0.8 * RADIUS).sum()), 3), 0.02)
 
 
 def test_haze_and_crumbs_are_gone() -> None:

@@ -631,6 +631,23 @@ def test_a_splatfacto_run_says_where_it_is(run: Run, loaded: Scene, tmp_path: Pa
     torch.testing.assert_close(flat.colors(directions(50)), wanted, rtol=0, atol=1e-5)
 
 
+def test_the_newest_whole_checkpoint_of_a_splatfacto_run_is_taken(tmp_path: Path, capsys) -> None:
+    """A copy of another name was taken, because it is last in order, and so was a file that breaks off."""
+    config = splatfacto_run(tmp_path / "run", random_splats(20, 0), sh_degree=0) / "config.yml"
+    folder = config.parent / "nerfstudio_models"
+    good = folder / "step-000000009.ckpt"
+    broken, stray = folder / "step-000000019.ckpt", folder / "step-000000100 (copy).ckpt"
+    broken.write_bytes(good.read_bytes()[:-100])
+    stray.write_bytes(b"nothing")
+    splats, _ = read_splats(config)
+    assert len(splats) == 20
+    said = " ".join(capsys.readouterr().out.split())
+    assert broken.name in said and "it breaks off" in said and "(copy)" not in said
+    good.unlink()
+    with pytest.raises(UserError, match="--splats: .* holds no checkpoint that can be read; all 1 are broken"):
+        read_splats(config)
+
+
 def test_mistakes_get_a_sentence(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     write_ply(tmp_path / "elsewhere.ply", random_splats(500))
     (tmp_path / "empty").mkdir()

@@ -38,6 +38,8 @@ class Compose:
     """Number of frames."""
     fps: int = 24
     """Frames per second."""
+    clean: bool = True
+    """Leave behind the haze and the crumbs that surround objects in their own scenes."""
     layers: bool = False
     """Also write for each frame whose each pixel is, and how far: labels/NNNN.png, depth/NNNN.npy and labels.json."""
     viewer: bool = False
@@ -57,7 +59,7 @@ class Compose:
 
         from disconerf_ns.composition import Composition, compose
 
-        composed = compose(Composition.load(self.file))
+        composed = compose(Composition.load(self.file), clean=self.clean)
         if self.viewer:
             self._show(composed)
         else:

@@ -41,7 +41,8 @@ class Export:
     formats: tuple[Literal["glb", "ply", "obj"], ...] = ("glb", "ply")
     """Formats of the meshes."""
     resolution: int = 96
-    """Cubes along the longest side of an object in which its surface is looked for."""
+    """Cubes along the longest side of an object in which its surface is looked for, at least: more are taken where thin
+    parts, such as the legs of a chair, would be lost."""
     faces: int = 30_000
     """Triangles of a mesh, at most; 0 keeps all."""
     watertight: bool = True
@@ -80,6 +81,7 @@ class Export:
         from disconerf_ns.evaluation.views import dataset_of
         from disconerf_ns.export.exporter import MANIFEST, ExportOptions, export, surrounding
         from disconerf_ns.export.frames import Capture
+        from disconerf_ns.export.mesh import LOST
 
         capture = Capture(capture_frame(self.load_config), self.metres_per_unit)
         edited = EditedRun(self.load_config, self.granularity, self.edit)
@@ -111,6 +113,12 @@ class Export:
         for each in content["left_out"]:
             if each["name"] not in left_out:
                 CONSOLE.print(f"export: {each['reason']}")
+        for each in content["objects"]:
+            if each.get("lost", 0) > LOST:
+                CONSOLE.print(
+                    f"export: the mesh of {each['title']} leaves out {each['lost']:.0%} of what is solid of it; "
+                    f"--resolution {2 * each['resolution']} looks for more."
+                )
         written = len(content["objects"])
         print(f"export: {written} object{'s' if written != 1 else ''}; {self.output_dir / MANIFEST} lists them.")
 

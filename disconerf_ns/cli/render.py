@@ -66,7 +66,8 @@ class Render:
     ground: Literal["none", "shadow"] = "none"
     """Whether the object stands on a neutral ground with a soft shadow."""
     clean: bool = True
-    """Take away haze, crumbs and what is less than half opaque at the borders."""
+    """Take away haze, crumbs and what is less than half opaque at the borders; in the edited scene, haze and crumbs of
+    what was moved or copied."""
     resolution: Annotated[int | None, tyro.conf.arg(aliases=["--size"])] = None
     """Pixels of a frame's shorter side; by default 512 on a GPU and 256 on a CPU, or what --camera-path says."""
     frames: int | None = None
@@ -105,7 +106,7 @@ class Render:
         length = self._length(len(path) / seconds if path is not None and seconds else None)
 
         pipeline = edited.load()
-        scene = pipeline.model.current.value
+        scene = pipeline.model.current.value.with_options(clean=self.clean)
         objects = [scene.find(name) for name in chosen] or list(scene.objects)
         shots = self._shots(scene, objects, pipeline.datamanager.train_dataset.cameras, path, length)
         tiles = (
@@ -185,7 +186,7 @@ class Render:
         from rich.progress import track
 
         from disconerf_ns.filming.paths import evenly, in_size, interpolated
-        from disconerf_ns.filming.shots import Shot, orbit, spiral_shot
+        from disconerf_ns.filming.shots import Shot, orbit, spiral_shot, surrounds
 
         among, frames = self.background == "scene", length.frames or length.default.frames
         if self._same_path:
@@ -194,7 +195,11 @@ class Render:
             else:
                 views = in_size(photographs, length.resolution)
                 cameras = interpolated(views, torch.linspace(0, 1, frames), order=True)
-            return [Shot("scene", None, cameras)] if among else [Shot(x.file_name, x.id, cameras) for x in objects]
+            return (
+                [Shot("scene", None, cameras)]
+                if among
+                else [Shot(x.file_name, x.id, cameras, surrounds=surrounds(scene, x, photographs)) for x in objects]
+            )
         make = orbit if self.path == "orbit" else spiral_shot
         size = length.resolution or length.default.resolution
         looked_at = track(objects, "looking at every object", disable=len(objects) == 1, transient=True)
@@ -209,16 +214,16 @@ class Render:
         import torch
 
         from disconerf_ns.filming.devices import in_processes
-        from disconerf_ns.filming.frames import Look, Painter, Wanted
+        from disconerf_ns.filming.frames import Painter, Wanted
 
         wanted = (
-            Wanted(shot.shown, Look(self.clean, self.ground == "shadow" and shot.stands), shot.cameras[n : n + 1])
+            Wanted(shot.shown, shot.look(self.clean, self.ground == "shadow"), shot.cameras[n : n + 1])
             for shot in shots
             for n in range(len(shot.cameras))
         )
         devices = self.devices or max(torch.cuda.device_count(), 1)
         if devices > 1:
-            return in_processes(partial(_painter, self.load_config, scene.edit), wanted, devices)
+            return in_processes(partial(_painter, self.load_config, scene.edit, self.clean), wanted, devices)
         return map(Painter(scene), wanted)
 
 
@@ -234,11 +239,11 @@ class Length(NamedTuple):
     """The machine's."""
 
 
-def _painter(config: Path, edit: Edit) -> Painter:
+def _painter(config: Path, edit: Edit, clean: bool) -> Painter:
     """Load a run in another process, which draws frames of it under an edit."""
     from disconerf_ns.filming.frames import Painter
 
-    return Painter(load_pipeline(config).model.current.value.with_edit(edit))
+    return Painter(load_pipeline(config).model.current.value.with_edit(edit).with_options(clean=clean))
 
 
 def _progress() -> Progress:

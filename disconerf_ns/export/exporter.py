@@ -17,8 +17,8 @@ from disconerf_ns.errors import UserError, reason
 from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of, views_of
 from disconerf_ns.export.colors import UNSEEN, colors_of
 from disconerf_ns.export.colors import views_of as seen_from
-from disconerf_ns.export.facts import facts_of
 from disconerf_ns.export.frames import Capture
+from disconerf_ns.export.manifest_row import manifest_row
 from disconerf_ns.export.mesh import ObjectMesh, surface
 from disconerf_ns.export.mesh_files import MeshFormat, as_trimesh, write_mesh, write_points
 from disconerf_ns.export.texture import textured
@@ -41,7 +41,7 @@ class ExportOptions:
     what: Collection[What] = ("meshes", "points", "thumbnails")
     formats: Collection[MeshFormat] = ("glb", "ply")
     resolution: int = 96
-    """Cubes along the longest side of an object."""
+    """Cubes along the longest side of an object, at least; more where thin parts would be lost."""
     faces: int = 30_000
     """Faces of a mesh, at most; 0 for all."""
     watertight: bool = True
@@ -120,7 +120,7 @@ def _export_object(
     cameras, what = dataset_of(run, "train").cameras, options.what
     places = scene.edit.places_of(each.id)
     files: dict[str, str] = {}
-    row = facts_of(scene, each, capture.frame @ places[0])
+    row = manifest_row(scene, each, capture.frame @ places[0])
     to_scene = (capture.frame @ places[0]).inverse()
     row["copies"] = [(capture.frame @ place @ to_scene).as_json() for place in places[1:]]
 
@@ -171,12 +171,14 @@ def made_mesh(scene: ArrangedScene, each: SceneObject, cameras, options: ExportO
 
 
 def mesh_facts(mesh: ObjectMesh) -> dict[str, Any]:
-    """Numbers of a mesh: vertices, faces, area in square units, and whether it is watertight."""
+    """Numbers of a mesh: of how many cubes, what it leaves out, its area in square units, whether it is closed."""
     import trimesh
 
     shape = as_trimesh(mesh, "", "ply")
     whole = trimesh.Trimesh(shape.vertices, shape.faces, process=mesh.texture is not None)
     return {
+        "resolution": mesh.resolution,
+        "lost": round(mesh.lost, 4),
         "vertices": len(mesh.vertices),
         "faces": len(mesh.faces),
         "area": float(f"{shape.area:.6g}"),

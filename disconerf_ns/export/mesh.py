@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,8 +19,9 @@ from disconerf_ns.export.light import darkness
 from disconerf_ns.export.simplify import simplified
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import SceneObject
+from disconerf_ns.scene.occupancy import with_neighbours
 from disconerf_ns.scene.similarity import Similarity
-from disconerf_ns.scene.solid import with_enclosed, without_crumbs
+from disconerf_ns.scene.solid import Solid, with_enclosed, without_crumbs
 
 SURFACE = 0.5
 """Darkness at which the surface lies: half of the light is lost there."""
@@ -26,6 +29,12 @@ GRAIN = 0.7
 """Standard deviation, in cubes, of the Gaussian that takes the grain off the darkness."""
 BORDER = 1.0
 """The same for the border between two objects, where an owner is all or nothing."""
+LOST = 0.01
+"""Fraction of an object's solid volume from which on a mesh that leaves it out is made anew of smaller cubes."""
+FINER = 1.5
+"""How many times as many cubes along the longest side the next mesh has."""
+FINEST = 0.5
+"""Side of the smallest such cubes in voxels: the solid is not known any finer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +59,10 @@ class ObjectMesh:
     """RGB in [0, 1], as a screen shows it (sRGB)."""
     texture: Texture | None = None
     """What is shown in place of `colors`."""
+    resolution: int = 0
+    """Cubes along the longest side in which it was found; 0 where it was not found in cubes."""
+    lost: float = 0.0
+    """Fraction of the object's solid volume that it leaves out, in [0, 1]."""
 
     def __len__(self) -> int:
         return len(self.faces)
@@ -73,34 +86,75 @@ def surface(
     """The closed surface of an object in scene coordinates, without colours, and the grid that it was found in.
 
     Marching cubes find it in the grid, whose cubes are contracted where the scene is; vertices are taken back into the
-    scene. Normals point against the gradient of the darkness.
+    scene. Normals point against the gradient of the darkness. Cubes that are too large for thin parts, such as the legs
+    of a chair, are made smaller until the surface keeps these parts, or the cubes are half as wide as solid voxels.
 
     Args:
         scene: the scene, whose edit says what the object is made of.
         each: the object.
         cameras: the training cameras.
-        resolution: cubes along its longest side.
+        resolution: cubes along its longest side, at least.
         most: number of faces, at most; 0 keeps them all.
     Raises:
         UserError: nothing of the object is solid.
     """
     from skimage.measure import marching_cubes
 
-    if len(scene.solid(each.id)) == 0:
+    solid = scene.solid(each.id)
+    if len(solid) == 0:
         raise UserError(f"export: {each.label} has no surface: nothing of it is solid; it is haze.")
-    grid = ObjectGrid.of(scene, each.id, resolution)
-    with scene.trained.radiance.still():
-        dark = darkness(grid, cameras).cpu().numpy()
-    own = grid.near.float().cpu().numpy()
-    inside = np.minimum(ndimage.gaussian_filter(dark, GRAIN), ndimage.gaussian_filter(own, BORDER))
-    inside = _without_crumbs(inside)
+    grid, inside, lost = _shape(scene, each, cameras, resolution)
+    while lost > LOST and grid.step > (smallest := FINEST * solid.cell):
+        resolution = math.ceil(resolution * min(FINER, grid.step / smallest))
+        grid, inside, lost = _shape(scene, each, cameras, resolution)
     if inside.max() <= SURFACE:
         raise UserError(f"export: {each.label} has no surface: light passes all of it.")
     vertices, faces, _, _ = marching_cubes(inside, SURFACE, gradient_direction="ascent")
     vertices, faces = simplified(vertices, faces, most or len(faces))
     places = torch.from_numpy(vertices.astype(np.float32)).to(grid.density)
     corners = torch.from_numpy(faces.astype(np.int64)).to(places.device)
-    return ObjectMesh(grid.scene(places), corners, _normals(grid, inside, places), torch.zeros_like(places)), grid
+    normals, black = _normals(grid, inside, places), torch.zeros_like(places)
+    return ObjectMesh(grid.scene(places), corners, normals, black, resolution=resolution, lost=lost), grid
+
+
+class _Shape(NamedTuple):
+    """What is inside of an object's surface."""
+
+    grid: ObjectGrid
+    inside: Float[np.ndarray, "x y z"]
+    """Above `SURFACE` inside, at the grid's corners."""
+    lost: float
+    """Fraction of the object's solid volume that is not inside, in [0, 1]."""
+
+
+def _shape(scene: ArrangedScene, each: SceneObject, cameras: Cameras, resolution: int) -> _Shape:
+    grid = ObjectGrid.of(scene, each.id, resolution)
+    with scene.trained.radiance.still():
+        dark = darkness(grid, cameras).cpu().numpy()
+    own = grid.near.float().cpu().numpy()
+    inside = np.minimum(ndimage.gaussian_filter(dark, GRAIN), ndimage.gaussian_filter(own, BORDER))
+    inside = _without_crumbs(inside)
+    return _Shape(grid, inside, lost_of(scene.solid(each.id), grid, inside))
+
+
+def lost_of(solid: Solid, grid: ObjectGrid, inside: Float[np.ndarray, "x y z"]) -> float:
+    """The fraction of a solid's volume, in [0, 1], that lies more than a voxel away from all that is inside.
+
+    Where half of a ray's light is lost may be a voxel deeper than where the first voxel is solid.
+
+    Args:
+        solid: the solid voxels.
+        grid: where `inside` is known.
+        inside: above `SURFACE` inside.
+    """
+    if inside.max() <= SURFACE:
+        return 1.0
+    values = torch.from_numpy(inside.astype(np.float32)).to(grid.density)
+    everywhere = torch.ones_like(solid.grid.occupied)
+    middles = Solid(replace(solid.grid, occupied=everywhere)).points
+    kept = grid.at(values, grid.places(middles)).view(everywhere.shape) > SURFACE
+    out = ~with_neighbours(kept)[solid.grid.occupied]
+    return float(solid.volumes[out].sum() / solid.volumes.sum())
 
 
 def _without_crumbs(inside: Float[np.ndarray, "x y z"]) -> Float[np.ndarray, "x y z"]:

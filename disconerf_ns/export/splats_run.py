@@ -1,4 +1,4 @@
-"""The gaussians of a splatfacto run, from its newest checkpoint; gsplat and a GPU are not needed."""
+"""The gaussians of a splatfacto run, from its newest whole checkpoint; gsplat and a GPU are not needed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from disconerf_ns.compat.checkpoints import allow_numpy_scalars
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.export.spherical_harmonics import C0
 from disconerf_ns.export.splats import Splats
+from disconerf_ns.training.checkpoint_files import newest_whole
 
 PARAMETERS = ("means", "scales", "quats", "opacities", "features_dc", "features_rest")
 
 
 def read_run(config: TrainerConfig, config_path: Path) -> Splats:
     """Gaussians of a splatfacto run, in its scene coordinates.
+
+    nerfstudio writes no digest beside a checkpoint: one is whole if all of its records have the checksums that were
+    written with them. Broken ones after it are named; files of other names, such as copies, are none.
 
     Args:
         config: content of the run's config.yml.
@@ -32,12 +36,10 @@ def read_run(config: TrainerConfig, config_path: Path) -> Splats:
             f"splats: {config_path} is a run of {config.method_name}, not of splatfacto; pass the config.yml of a "
             "splatfacto run or a PLY file with --splats, or leave it out to sample splats from the radiance field."
         )
-    checkpoints = sorted((config_path.parent / config.relative_model_dir).glob("step-*.ckpt"))
-    if not checkpoints:
-        raise UserError(f"splats: {config_path.parent} has no checkpoint yet; train it first.")
+    checkpoint = newest_whole(config_path.parent / config.relative_model_dir, "--splats")
     allow_numpy_scalars()
     try:
-        state = torch.load(checkpoints[-1], map_location="cpu")["pipeline"]
+        state = torch.load(checkpoint, map_location="cpu")["pipeline"]
         state = {key.removeprefix("_model.").removeprefix("module."): value for key, value in state.items()}
         old = "gauss_params.means" not in state
         means, scales, quats, opacities, flat, rest = (
@@ -45,7 +47,7 @@ def read_run(config: TrainerConfig, config_path: Path) -> Splats:
         )
     except (OSError, RuntimeError, KeyError, TypeError, EOFError, ValueError, UnpicklingError) as error:
         raise UserError(
-            f"splats: {checkpoints[-1]} cannot be read as gaussians ({reason(error)}); delete it to take an earlier "
+            f"splats: {checkpoint} cannot be read as gaussians ({reason(error)}); delete it to take an earlier "
             "checkpoint, or pass the run's exported PLY file with --splats."
         ) from error
     if model.sh_degree == 0:  # splatfacto then learns colours before a sigmoid

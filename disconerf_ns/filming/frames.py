@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
 from disconerf_ns.filming.clean import crisp
@@ -17,7 +18,7 @@ from disconerf_ns.filming.ground import Ground
 from disconerf_ns.filming.matte import Picture, bled, in_bytes, on_color, over
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import unmixed
-from disconerf_ns.rendering.rays import object_images
+from disconerf_ns.rendering.rays import object_images, visible_images
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.occupancy import Occupancy
@@ -31,6 +32,9 @@ class Look:
     """Whether haze and crumbs are taken away."""
     shadow: bool = False
     """Whether it stands on a neutral ground with a soft shadow."""
+    cut_out: bool = False
+    """Whether it is shown as the photographs show it, with what is before it cut out, instead of alone: so is what
+    surrounds them, of which no photograph shows what is behind and below other things."""
 
 
 class Subject:
@@ -44,7 +48,7 @@ class Subject:
 
     def __init__(self, scene: ArrangedScene, id: ObjectId, look: Look = Look()):
         self.scene, self.id, self.look = scene, id, look
-        self.within: Occupancy | None = scene.clean(id) if look.clean else None
+        self.within: Occupancy | None = scene.clean(id) if look.clean and not look.cut_out else None
         box = scene.solid(id).box if look.shadow else None
         self.ground = None if box is None else Ground.below(box, scene.solid(id))
 
@@ -54,6 +58,8 @@ class Subject:
         Args:
             camera: n cameras with n = 1.
         """
+        if self.look.cut_out:
+            return bled(cut_out(self.scene, self.id, camera, self.look.clean))
         picture = bled(alone(self.scene, self.id, camera, self.within, self.look.clean))
         if self.ground is None:
             return picture
@@ -71,8 +77,24 @@ def alone(scene: ArrangedScene, id: ObjectId, camera: Cameras, within: Occupancy
         clean: whether faint alpha is taken away.
     """
     on_black = scene.with_options(background=0.0)
+    return _picture(scene, camera, lambda rays: object_images(on_black, rays, id, within), clean)
+
+
+def cut_out(scene: ArrangedScene, id: ObjectId, camera: Cameras, clean: bool = True) -> Picture:
+    """What one camera, n = 1, sees of an object among all others: straight RGB and alpha, black where it is not.
+
+    Args:
+        clean: whether faint alpha is taken away.
+    """
+    on_black = scene.with_options(background=0.0)
+    return _picture(scene, camera, lambda rays: visible_images(on_black, rays, id), clean)
+
+
+def _picture(
+    scene: ArrangedScene, camera: Cameras, render: Callable[[RayBundle], dict[str, Tensor]], clean: bool
+) -> Picture:
     rays = camera.to(scene.trained.radiance.device).generate_rays(0, keep_shape=True)
-    images = object_images(on_black, rays.flatten(), id, within)
+    images = render(rays.flatten())
     picture = straight(images["rgb"], images["accumulation"], clean)
     return picture.view(*rays.origins.shape[:2], 4).cpu().numpy()
 

@@ -10,10 +10,12 @@ from jaxtyping import Bool, Float
 from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
+from disconerf_ns.filming.frames import Look
 from disconerf_ns.filming.orbit import directions, elevation_of, framed, hull, look_at, square
 from disconerf_ns.filming.paths import chain, in_size, interpolated, spiral, to_and_fro
 from disconerf_ns.filming.sight import SEES, drawn, in_sight, shares_clear, shares_seen, surface_of
 from disconerf_ns.filming.trial import visible_points
+from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.scene.similarity import Similarity
@@ -24,6 +26,8 @@ CLEAR = 0.6
 """Share of the object's surface that other things leave free where a camera may stand."""
 PLACES = 36
 """Places on an orbit at which it is looked whether other things are in the way."""
+COMPARED, COARSE = 32, 16
+"""At most so many photographs are compared by how much of them shows an object, in squares of so many pixels."""
 LEAST_ARC = math.radians(40)
 """A shorter piece of the orbit, between things that stand in the way, is not worth a film."""
 
@@ -40,8 +44,12 @@ class Shot:
     """One for each frame."""
     remark: str = ""
     """What is to be known of it, without a full stop."""
-    stands: bool = True
-    """Whether a ground below it makes sense: not below what surrounds the photographs."""
+    surrounds: bool = False
+    """Whether it surrounds the photographs."""
+
+    def look(self, clean: bool = True, shadow: bool = False) -> Look:
+        """How its object is shown: what surrounds the photographs as they see it, without a ground below it."""
+        return Look(clean, shadow and not self.surrounds, cut_out=self.surrounds)
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ class Sight:
     corners: Float[Tensor, "corners 3"]
     """Of the convex hull of what is visible of it."""
     seen: Float[Tensor, "cameras"]
-    """Share of the points that each photograph sees."""
+    """Share of the points that each photograph sees; of what surrounds the photographs, share of each that shows it."""
     voxel: float
     """Side of its voxels."""
     surrounds: bool
@@ -65,16 +73,18 @@ class Sight:
         solid, positions = scene.solid(filmed.id), photographs.camera_to_worlds[..., 3].cpu()
         if len(solid) == 0:
             box = torch.cartesian_prod(*torch.tensor(filmed.box).T)
-            return cls(box[:0], box, torch.zeros(len(photographs)), 0.0, within_ball(box, positions))
+            if within_ball(box, positions):
+                return cls(box[:0], box, shares_shown(scene, filmed.id, photographs), 0.0, surrounds=True)
+            return cls(box[:0], box, torch.zeros(len(photographs)), 0.0, surrounds=False)
         voxel, points = float(solid.volumes.median()) ** (1 / 3), surface_of(solid)
         corners = hull(solid.points)
-        surrounds = within_ball(corners, positions)
-        if not surrounds:
-            elevation = elevation_of(positions, corners.mean(0))
-            visible = visible_points(scene, filmed.id, scene.clean(filmed.id), corners, elevation)
-            if len(visible) > 0:
-                points, corners = drawn(visible), hull(visible)
-        return cls(points, corners, shares_seen(scene, photographs, points, 2 * voxel), voxel, surrounds)
+        if within_ball(corners, positions):
+            return cls(points, corners, shares_shown(scene, filmed.id, photographs), voxel, surrounds=True)
+        elevation = elevation_of(positions, corners.mean(0))
+        visible = visible_points(scene, filmed.id, scene.clean(filmed.id), corners, elevation)
+        if len(visible) > 0:
+            points, corners = drawn(visible), hull(visible)
+        return cls(points, corners, shares_seen(scene, photographs, points, 2 * voxel), voxel, surrounds=False)
 
     def moved(self, place: Similarity) -> Sight:
         """The same object where it stands under an edit."""
@@ -90,6 +100,25 @@ class Sight:
     def centre(self) -> Float[Tensor, "3"]:
         """Middle of what it spans."""
         return (self.corners.amin(0) + self.corners.amax(0)) / 2
+
+
+def shares_shown(scene: ArrangedScene, id: ObjectId, photographs: Cameras) -> Float[Tensor, "cameras"]:
+    """Share of the middle square of each photograph that shows an object; 0 of all but `COMPARED` ones."""
+    shares = torch.zeros(len(photographs))
+    chosen = torch.linspace(0, len(photographs) - 1, min(len(photographs), COMPARED)).round().long()
+    some = photographs[chosen]
+    views = square(some.camera_to_worlds.cpu(), COARSE, _angle(some))
+    for number, view in enumerate(chosen.tolist()):
+        labels = Frame.seen_by(scene, views[number : number + 1]).labels()
+        shares[view] = (labels.id == id).float().mean()
+    return shares
+
+
+def surrounds(scene: ArrangedScene, filmed: SceneObject, photographs: Cameras) -> bool:
+    """Whether an object surrounds the photographs."""
+    solid = scene.solid(filmed.id)
+    corners = hull(solid.points) if len(solid) > 0 else torch.cartesian_prod(*torch.tensor(filmed.box).T)
+    return within_ball(corners, photographs.camera_to_worlds[..., 3].cpu())
 
 
 def within_ball(corners: Float[Tensor, "corners 3"], positions: Float[Tensor, "cameras 3"]) -> bool:
@@ -124,7 +153,7 @@ def orbit(
     name, shown = filmed.file_name, None if among else filmed.id
     if sight.surrounds:
         sway = _between_photographs(sight, photographs, frames, size, "it surrounds them")
-        return Shot(name, shown, *sway, stands=False)
+        return Shot(name, shown, *sway, surrounds=True)
     elevation = elevation_of(positions[sight.seeing], sight.centre)
     place = scene.edit.places_of(filmed.id)[0] if among else Similarity()
     moved = sight.moved(place)
@@ -178,8 +207,13 @@ def spiral_shot(
     sight = Sight.of(scene, filmed, photographs)
     best = int(sight.seen.argmax())
     cameras = spiral(in_size(photographs[best : best + 1], size), sight.centre, frames)
-    shown = None if among else filmed.id
-    return Shot(filmed.file_name, shown, cameras, f"a spiral at photograph {best}, which sees it best")
+    shown, remark = None if among else filmed.id, f"a spiral at photograph {best}, which sees it best"
+    return Shot(filmed.file_name, shown, cameras, remark, sight.surrounds)
+
+
+def _angle(cameras: Cameras) -> float:
+    """Vertical angle of view of the first of some cameras, in radians."""
+    return 2 * math.atan(float(cameras.height[0] / 2 / cameras.fy[0]))
 
 
 def _between_photographs(sight: Sight, photographs: Cameras, frames: int, size: int, why: str) -> tuple[Cameras, str]:
@@ -187,9 +221,10 @@ def _between_photographs(sight: Sight, photographs: Cameras, frames: int, size: 
     best = chain(photographs, sight.seen)
     views = in_size(photographs[torch.tensor(best)], size)
     poses = interpolated(views, to_and_fro(frames), order=False).camera_to_worlds
-    fov = 2 * math.atan(float(views.height[0] / 2 / views.fy[0]))
     listed = ", ".join(map(str, best))
-    return square(poses, size, fov), f"no turntable, because {why}; the camera sways between photographs {listed}"
+    return square(
+        poses, size, _angle(views)
+    ), f"no turntable, because {why}; the camera sways between photographs {listed}"
 
 
 def unseen(

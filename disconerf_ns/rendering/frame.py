@@ -260,7 +260,8 @@ class Frame:
     @property
     def placements_key(self) -> tuple[Hashable, ...]:
         """What the samples of each placement depend on."""
-        return tuple((each.scene.ownership, each.id, each.place) for each in self.scene.placements)
+        placed = self.scene.placements
+        return tuple((each.scene.ownership, each.scene.options.clean, each.id, each.place) for each in placed)
 
     def alone(self, id: ObjectId) -> dict[str, Tensor]:
         """One object on a plain background: `rgb` in the edit's colour, `accumulation` and `depth`."""

@@ -306,14 +306,42 @@ def render_object(
     return images
 
 
+def render_visible(scene: ArrangedScene, rays: RayBundle, id: ObjectId) -> dict[str, Tensor]:
+    """What flat rays see of one object among all others, where they were photographed, in the edit's colour.
+
+    Returns:
+        `rgb` on a plain background, and `accumulation`: the fraction of the light that comes from the object.
+    """
+    radiance = scene.trained.radiance
+    samples = radiance.sample(rays)
+    positions = samples.positions
+    density, rgb = radiance.shade(positions, samples.directions[:, None])
+    own = with_background(radiance, samples.weights(density)) * belonging(scene.owners(positions), id)
+    accumulation = own.sum(-1, keepdim=True).clamp(0, 1)
+    colors = scene.table.tint(rgb, torch.full_like(own, id, dtype=torch.long))
+    rgb = (own[..., None] * colors).sum(-2) + (1 - accumulation) * scene.options.background
+    return {"rgb": rgb, "accumulation": accumulation}
+
+
 def object_images(
     scene: ArrangedScene, rays: RayBundle, id: ObjectId, within: Occupancy | None = None
 ) -> dict[str, Tensor]:
     """`render_object` for any number of rays; the field is free for others between two chunks of them."""
+    return _free_between_chunks(scene, rays, lambda some: render_object(scene, some, id, within))
+
+
+def visible_images(scene: ArrangedScene, rays: RayBundle, id: ObjectId) -> dict[str, Tensor]:
+    """`render_visible` for any number of rays; the field is free for others between two chunks of them."""
+    return _free_between_chunks(scene, rays, lambda some: render_visible(scene, some, id))
+
+
+def _free_between_chunks(
+    scene: ArrangedScene, rays: RayBundle, render: Callable[[RayBundle], dict[str, Tensor]]
+) -> dict[str, Tensor]:
     radiance = scene.trained.radiance
 
-    def render(some: RayBundle) -> dict[str, Tensor]:
+    def still(some: RayBundle) -> dict[str, Tensor]:
         with radiance.still():
-            return render_object(scene, some, id, within)
+            return render(some)
 
-    return in_chunks(render, rays, scene.options.rays_at_once, radiance.device)
+    return in_chunks(still, rays, scene.options.rays_at_once, radiance.device)

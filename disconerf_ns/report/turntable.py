@@ -33,6 +33,7 @@ def turntable(scene: ArrangedScene, filmed: SceneObject, photographs: Cameras, f
         frames: frames of the turn.
         size: side of the square frames in pixels.
     """
-    shot, subject = orbit(scene, filmed, photographs, frames, size), Subject(scene, filmed.id)
+    shot = orbit(scene, filmed, photographs, frames, size)
+    subject = Subject(scene, filmed.id, shot.look())
     pictures = (subject.picture(shot.cameras[number : number + 1]) for number in range(len(shot.cameras)))
     return Turntable(tuple(pictures), "" if shot.remark.startswith("0%") else shot.remark)

@@ -46,6 +46,8 @@ class SceneOptions:
     """Samples along the part of a ray that an object occupies, where the object is rendered alone."""
     rays_at_once: int = 4096
     """Most rays that are rendered together."""
+    clean: bool = True
+    """Whether objects leave haze and crumbs behind where they are moved, copied or put into another scene."""
 
 
 class Guest(NamedTuple):

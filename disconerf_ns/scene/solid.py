@@ -101,6 +101,11 @@ class Solid:
     def _scene(self, cells: Shaped[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
         return self.grid.contraction.inverse(self.grid.low + cells / len(self.grid.occupied) * self.grid.size)
 
+    @property
+    def cell(self) -> float:
+        """Longest side of a voxel in contracted coordinates."""
+        return float((self.grid.size / len(self.grid.occupied)).amax())
+
     @lazy
     def points(self) -> Float[Tensor, "voxels 3"]:
         """Middles of the voxels, in scene coordinates."""

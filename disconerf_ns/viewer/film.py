@@ -22,7 +22,7 @@ from torch import Tensor
 from disconerf_ns.errors import UserError, cause, reason
 from disconerf_ns.files import check_writable
 from disconerf_ns.filming.backdrop import color_behind, parse_backdrop
-from disconerf_ns.filming.frames import Look, Painter, Wanted
+from disconerf_ns.filming.frames import Painter, Wanted
 from disconerf_ns.filming.production import produce
 from disconerf_ns.filming.shots import Shot, orbit
 from disconerf_ns.filming.writers import FORMATS, Alpha
@@ -225,7 +225,7 @@ def _frames(scene: ArrangedScene, shot: Shot, ended: Lock) -> Iterator[UInt8[np.
     for number in range(len(shot.cameras)):
         if ended.locked():
             raise _Cancelled
-        yield paint(Wanted(shot.shown, Look(), shot.cameras[number : number + 1]))
+        yield paint(Wanted(shot.shown, shot.look(), shot.cameras[number : number + 1]))
 
 
 def placed(film: Path, folder: Path, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""What is known of an object, in the capture's frame: the row of a manifest."""
+"""An object's row of the manifest: what is known of it, in the capture's frame."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.similarity import Similarity
 
 
-def facts_of(scene: ArrangedScene, each: SceneObject, frame: Similarity) -> dict[str, Any]:
+def manifest_row(scene: ArrangedScene, each: SceneObject, frame: Similarity) -> dict[str, Any]:
     """The facts of an object as JSON holds them; lengths are in the capture's units.
 
     Args:
