@@ -36,7 +36,7 @@ from disconerf_ns.discovery.consensus import (
     reassign,
 )
 from disconerf_ns.discovery.islands import without_islands
-from disconerf_ns.discovery.nobody import LEAST_REST, uncovered
+from disconerf_ns.discovery.nobody import COVERED, LEAST_REST, beyond_border, coverage, uncovered
 from disconerf_ns.discovery.parts import finest
 from disconerf_ns.discovery.unions import tree_of
 from disconerf_ns.scene.tree import DEFAULT, ObjectTree
@@ -75,7 +75,8 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
     """
     _, draw, seen, evidence, groups = max(_groupings(views, most), key=itemgetter(0))
     coarse, observed = draw[: len(groups)], list(observe(draw, views))
-    nobody = uncovered(observed, draw)
+    covered = coverage(observed, draw)
+    nobody = covered <= COVERED
     rest = float(nobody.float().mean()) >= LEAST_REST
     groups = by_size(torch.where(uncovered(seen, coarse), -1, groups))
     if most is not None and rest:
@@ -86,7 +87,9 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
     tree = tree_of(seen, evidence, parts, divided)
     fine = reassign(observed, torch.where(nobody, -1, parts[coarse.at(draw.seeds)]))
     fine = torch.where(nobody, tree.slots if rest else -1, fine)
-    tree = tree.with_rest() if rest else tree
+    if rest:
+        fine = torch.where(beyond_border(covered, draw, fine, tree.slots), tree.slots, fine)
+        tree = tree.with_rest()
     fine = without_islands(observed, draw, fine, owners(tree))
     known = fine >= 0
     return replace(Consensus.of(draw.seeds[known], fine[known]), tree=tree)
