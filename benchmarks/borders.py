@@ -71,7 +71,7 @@ class Borders:
 
 @contextmanager
 def a_quarter(pipeline: DiscoNerfPipeline) -> Iterator[None]:
-    """A cell is an object's if masks hold it in a quarter of the views, also at a border with the rest."""
+    """The consensus teaches that cells are an object's as far as a quarter of its masks reach into the rest."""
     nothing = lambda covered, cells, slots, rest: torch.zeros_like(slots, dtype=torch.bool)  # noqa: E731
     with mock.patch.object(find, "beyond_border", nothing):
         yield
@@ -151,7 +151,7 @@ def first_taught(rays: Rays) -> Rays:
 
 WAYS: dict[str, Change] = {
     "as shipped": lambda _: nullcontext(),
-    "a quarter of the views makes a cell an object's": a_quarter,
+    "the consensus as far as a quarter of the masks": a_quarter,
     "no consensus points beside other objects": no_points_at_borders,
     "rays that meet two surfaces teach nothing": other_rays(lambda rays, *_: taught_by(rays, ~meets_two(rays))),
     "rays that meet two surfaces teach the first": other_rays(lambda rays, *_: first_taught(rays)),

@@ -87,11 +87,11 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
     tree = tree_of(seen, evidence, parts, divided)
     fine = reassign(observed, torch.where(nobody, -1, parts[coarse.at(draw.seeds)]))
     fine = torch.where(nobody, tree.slots if rest else -1, fine)
-    if rest:
-        fine = torch.where(beyond_border(covered, draw, fine, tree.slots), tree.slots, fine)
-        tree = tree.with_rest()
+    tree = tree.with_rest() if rest else tree
     fine = without_islands(observed, draw, fine, owners(tree))
     known = fine >= 0
+    if tree.rest is not None:
+        known &= ~beyond_border(covered, draw, fine, tree.rest)
     return replace(Consensus.of(draw.seeds[known], fine[known]), tree=tree)
 
 

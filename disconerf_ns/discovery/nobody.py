@@ -46,7 +46,8 @@ def beyond_border(
 
     The borders of masks err, so a cell of the rest beside an object lies in a mask in some views, and in more of them
     than COVERED allows. That limit is low because the masks of some objects are often missing; how often those of an
-    object are there, its cells tell in the mean.
+    object are there, its cells tell in the mean. Whose these cells are is left to the masks: thin parts of an object,
+    such as a chair's legs, are covered as seldom.
 
     Args:
         covered: `coverage` of each cell.
