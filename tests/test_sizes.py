@@ -178,7 +178,7 @@ def test_coverage_counts_views_and_a_little_the_neighbours() -> None:
 
 
 def test_seldom_covered_cells_are_beyond_the_border_if_the_rest_reaches_them() -> None:
-    """Cells in a row, 20 of an object and 20 of the rest; the object's are covered in 0.517 of the views in the mean."""
+    """Cells in a row, 20 of an object and 20 of the rest; the object's are covered in 0.517 of the views."""
     cells = Cells(torch.tensor([[0.02 * i, 0.0, 0.0] for i in range(40)]))
     slots = torch.arange(40) // 20
     covered = torch.cat([torch.full((16,), 0.6), torch.tensor([0.4, 0.4, 0.24, 0.2]), torch.full((20,), 0.1)])
