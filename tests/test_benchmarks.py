@@ -15,6 +15,7 @@ from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataPars
 from tiny_run import Run
 
 from benchmarks import (
+    borders,
     draws,
     object_rays,
     performance,
@@ -28,7 +29,7 @@ from benchmarks import (
     viewer,
 )
 from benchmarks.baselines import contrastive, panoptic_lifting
-from benchmarks.scoring import METRICS
+from benchmarks.scoring import METRICS, Truth, outside
 from benchmarks.variants import VARIANTS, VIEW_RATE, Variant, _matching, _widened
 from disconerf_ns.config import DiscoNerfPipelineConfig
 from disconerf_ns.discovery.explanation import Explanation
@@ -291,6 +292,26 @@ def test_every_draw_is_grouped_with_and_without_doubt(run: Run, data: Path, tmp_
     rows = json.loads((tmp_path / "draws_balls.json").read_text())["rows"]
     assert [(r["draw"], r["doubt"]) for r in rows] == [(0, 0.0), (0, 3.0), (1, 0.0), (1, 3.0)]
     assert all(r["iou"] > 0.5 and r["agreement"] > 0.5 for r in rows)
+
+
+@pytest.mark.slow
+def test_every_way_to_draw_borders_is_scored(run: Run, data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "borders.json"
+    borders.main(borders.Borders(run.config, data, ("middle",), iterations=8, output=output))
+    rows = json.loads(output.read_text())["rows"]
+    assert [row["way"] for row in rows if row["what"] == "field"] == list(borders.WAYS)
+    assert all(0 < row["IoU"] <= 1 and 0 <= row["at borders"] <= 1 for row in rows)
+
+
+def test_pixels_are_wrong_inside_and_outside_of_borders() -> None:
+    """A true object of 4 columns beside nobody's 6, predicted one column too wide and with a hole of one pixel."""
+    true = np.repeat([[1, 1, 1, 1, 2, 2, 2, 2, 2, 2]], 5, 0)
+    predicted = np.repeat([[7, 7, 7, 7, 7, 0, 0, 0, 0, 0]], 5, 0)
+    predicted[2, 0] = 0
+    truth = Truth([true], frozenset({2}))
+    assert borders.missing([predicted], truth) == pytest.approx(1 / 20)
+    assert outside([predicted], truth) == pytest.approx(5 / 24)
+    assert borders.wrong([predicted], truth) == pytest.approx({"wrong": 6 / 50, "at borders": 5 / 6})
 
 
 @pytest.mark.slow

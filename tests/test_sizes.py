@@ -13,7 +13,7 @@ from disconerf_ns.discovery.cells import Cells, Observation
 from disconerf_ns.discovery.consensus import Consensus, collect
 from disconerf_ns.discovery.explanation import explain_all
 from disconerf_ns.discovery.find import agreed_on, find_consensus
-from disconerf_ns.discovery.nobody import uncovered
+from disconerf_ns.discovery.nobody import beyond_border, uncovered
 from disconerf_ns.discovery.parts import Inside, finest, inside_groups
 from disconerf_ns.discovery.shown import Shown
 from disconerf_ns.discovery.unions import HOLDS, Whole, chained, coarser, nested, opens_at, tree_of
@@ -175,6 +175,30 @@ def test_coverage_counts_views_and_a_little_the_neighbours() -> None:
     second = [Observation(torch.tensor([1]), torch.ones(1), bare) for _ in range(2)]
     assert uncovered([*first, *second], cells).tolist() == [False, False, False], "two views say little"
     assert uncovered([*first, *second * 6], cells).tolist() == [False, True, False]
+
+
+def test_seldom_covered_cells_are_beyond_the_border_if_the_rest_reaches_them() -> None:
+    """Cells in a row, 20 of an object and 20 of the rest; the object's are covered in 0.517 of the views."""
+    cells = Cells(torch.tensor([[0.02 * i, 0.0, 0.0] for i in range(40)]))
+    slots = torch.arange(40) // 20
+    covered = torch.cat([torch.full((16,), 0.6), torch.tensor([0.4, 0.4, 0.24, 0.2]), torch.full((20,), 0.1)])
+    covered[2] = 0.1
+    assert beyond_border(covered, cells, slots, rest=1).nonzero()[:, 0].tolist() == [18, 19], "2 is inside"
+
+
+def test_the_consensus_does_not_push_an_object_to_where_a_quarter_of_its_masks_reach() -> None:
+    """Masks of a board's left half end up to 0.1 left or right of its middle, evenly: a quarter of them beyond 0.55."""
+    generator = torch.Generator().manual_seed(0)
+    views = []
+    for view in range(VIEWS):
+        points = torch.tensor([1.0, 0.3, 0.001]) * torch.rand(1000, 3, generator=generator)
+        surface = SurfaceSamples.pack(points[:, None].repeat(1, 2, 1), torch.ones(1000))
+        end = 0.5 + 0.1 * (2 * (7 * view % VIEWS + 0.5) / VIEWS - 1)
+        views.append((surface, (points[:, :1] < end).float()))
+    consensus = find_consensus(views)
+    assert consensus.tree is not None
+    rest, beyond = consensus.groups == consensus.tree.rest, consensus.points[:, 0] > 0.5
+    assert float((beyond & ~rest).float().mean() - (~beyond & rest).float().mean()) < 0.025
 
 
 def test_masks_inside_a_group_are_seen_from_its_cells_alone() -> None:

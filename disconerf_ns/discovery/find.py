@@ -36,7 +36,7 @@ from disconerf_ns.discovery.consensus import (
     reassign,
 )
 from disconerf_ns.discovery.islands import without_islands
-from disconerf_ns.discovery.nobody import LEAST_REST, uncovered
+from disconerf_ns.discovery.nobody import COVERED, LEAST_REST, beyond_border, coverage, uncovered
 from disconerf_ns.discovery.parts import finest
 from disconerf_ns.discovery.unions import tree_of
 from disconerf_ns.scene.tree import DEFAULT, ObjectTree
@@ -75,7 +75,8 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
     """
     _, draw, seen, evidence, groups = max(_groupings(views, most), key=itemgetter(0))
     coarse, observed = draw[: len(groups)], list(observe(draw, views))
-    nobody = uncovered(observed, draw)
+    covered = coverage(observed, draw)
+    nobody = covered <= COVERED
     rest = float(nobody.float().mean()) >= LEAST_REST
     groups = by_size(torch.where(uncovered(seen, coarse), -1, groups))
     if most is not None and rest:
@@ -89,6 +90,8 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
     tree = tree.with_rest() if rest else tree
     fine = without_islands(observed, draw, fine, owners(tree))
     known = fine >= 0
+    if tree.rest is not None:
+        known &= ~beyond_border(covered, draw, fine, tree.rest)
     return replace(Consensus.of(draw.seeds[known], fine[known]), tree=tree)
 
 
