@@ -7,8 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from tiny_run import Run
 from torch import Tensor
 
+from disconerf_ns import object_stage
 from disconerf_ns.discovery.cells import Cells, Observation
 from disconerf_ns.discovery.consensus import Consensus, collect
 from disconerf_ns.discovery.explanation import explain_all
@@ -307,3 +309,17 @@ def test_the_default_cut_opens_what_does_not_hold() -> None:
     values = [opens_at(each / 50) for each in range(51)]
     assert values == sorted(values)
     assert 0 < values[0] < values[-1] == 1
+
+
+def test_masks_are_explained_by_many_rays_of_a_view_however_few_each_has_in_the_search(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 2,000 views, each had 250 rays, and a mask had one or two of them."""
+    stage = run.trainer.pipeline.object_stage
+    explained = stage.explain_masks()
+    monkeypatch.setattr(stage.config, "consensus_rays", len(explained))
+    for before, after in zip(explained, stage.explain_masks(), strict=True):
+        assert torch.equal(before.sets, after.sets) and torch.equal(before.affinity, after.affinity)
+    monkeypatch.setattr(object_stage, "EXPLAINING_RAYS", 1)
+    few = stage.explain_masks()
+    assert any(not torch.equal(before.sets, after.sets) for before, after in zip(explained, few, strict=True))
