@@ -55,13 +55,14 @@ class World:
 
     def __init__(self, views: int = 6):
         generator = torch.Generator().manual_seed(0)
-        self.labels, self.surfaces = [], []
+        self.labels, surfaces = [], []
         for view in range(views):
             columns = (torch.arange(SIDE) * 3 // SIDE + view) % 3
             labels = columns.expand(SIDE, SIDE).flatten()
             points = BLOBS[labels][:, None] + 0.04 * torch.randn(SIDE**2, 2, 3, generator=generator)
             self.labels.append(labels)
-            self.surfaces.append(SurfaceSamples.pack(points, torch.ones(SIDE**2)))
+            surfaces.append(SurfaceSamples.pack(points, torch.ones(SIDE**2)))
+        self.object_stage = SimpleNamespace(surfaces=surfaces)
         grid = ObjectFieldConfig(levels=4, finest=64, log2_table=12)
         self.config = DiscoNerfPipelineConfig(
             datamanager=DiscoNerfDataManagerConfig(views_per_batch=3),
@@ -84,7 +85,7 @@ class World:
 
     def iou(self, labels: torch.nn.Module) -> float:
         """Score of a module that tells the blobs of all views apart."""
-        probabilities = labels(torch.cat([surface.positions[:, 0] for surface in self.surfaces]))
+        probabilities = labels(torch.cat([surface.positions[:, 0] for surface in self.object_stage.surfaces]))
         assert probabilities.shape[1] == labels.slots
         assert_close(probabilities.sum(1), torch.ones(len(probabilities)))
         return weighted_iou(labels_table(probabilities.argmax(1).numpy(), torch.cat(self.labels).numpy()))

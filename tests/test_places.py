@@ -16,6 +16,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import output_table
 from disconerf_ns.rendering.preview import Preview
+from disconerf_ns.rendering.rays import render_object
 from disconerf_ns.scene.arranged import ArrangedScene, Guest
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.edit import HERE, Edit
@@ -55,11 +56,13 @@ def only(scene: ArrangedScene, edit: Edit, id: int) -> ArrangedScene:
     return scene.with_edit(edit.isolate([id], range(scene.ids)))
 
 
+@pytest.mark.parametrize("clean", [False, True])
 @pytest.mark.parametrize("keep", [False, True])
-def test_a_moved_object_looks_as_it_did_to_a_camera_that_moved_along(scene_now, frame_of, ball, keep) -> None:
+def test_a_moved_object_looks_as_it_did_to_a_camera_that_moved_along(scene_now, frame_of, ball, keep, clean) -> None:
     """Moving an object and its camera together changes nothing: pictures equal, distances times the scale."""
+    scene_now = scene_now.with_options(clean=clean)
     moved = Similarity.about(scene_now.solid(ball.id).centre, TURN, 1.5, (0.2, -0.1, 0.1))
-    here = frame_of(scene_now).alone(ball.id)
+    here = render_object(scene_now, frame_of(scene_now).rays, ball.id, scene_now.clean(ball.id) if clean else None)
     there = frame_of(only(scene_now, Edit().move(ball.id, moved), ball.id), keep, seen_from=moved)
     solid = here["accumulation"][:, 0] > 0.99
     assert solid.sum() > 20
