@@ -20,6 +20,7 @@ import torch
 import tyro
 from jaxtyping import Bool, Float, Int
 from scipy.ndimage import binary_dilation, distance_transform_edt
+from skimage.segmentation import find_boundaries
 from torch import Tensor
 
 from benchmarks.quality import Quality, Stage, consensus_alone, maps_by_cut, show
@@ -104,11 +105,9 @@ def other_rays(change: Callable[[Rays, Int[Tensor, "rays"], Bool[Tensor, "pixels
         rays_that_count, of = scene_rays.rays_that_count, SceneRays.of
 
         def rays(surface: SurfaceSamples, view: scene_rays.MaskedView, masks: int, stride: int) -> Rays:
-            kept = view.valid.nonzero()[:, 0]
-            pixels = kept[scene_rays.along_curve(surface.packed[kept, 0])[::stride]]
-            return change(
-                rays_that_count(surface, view, masks, stride), pixels, mask_borders(pipeline, view.index)[pixels]
-            )
+            pixels = scene_rays.pixels_that_count(surface, view, stride)
+            border = mask_borders(pipeline, view.index)[pixels]
+            return change(rays_that_count(surface, view, masks, stride), pixels, border)
 
         def with_room(surfaces, *others) -> SceneRays:
             return of([*surfaces] * at_most, *others)
@@ -176,18 +175,8 @@ def wrong(maps: LabelMaps, truth: Truth) -> dict[str, float]:
     table = labels_table(np.stack(maps), np.stack(true), -1, -1)
     own = dict(zip(table.segments, table.objects[table.shared.argmax(1)]))
     errors = np.stack([np.vectorize(own.get)(predicted) for predicted in maps]) != np.stack(true)
-    at_border = np.stack([distance_transform_edt(~_edges(label)) < AT_BORDER for label in true])
+    at_border = np.stack([distance_transform_edt(~find_boundaries(label)) < AT_BORDER for label in true])
     return {"wrong": float(errors.mean()), "at borders": float((errors & at_border).sum() / max(errors.sum(), 1))}
-
-
-def _edges(labels: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """Pixels with a neighbour, above, below, left or right, of another label."""
-    edges = np.zeros(labels.shape, bool)
-    for a, b in (((slice(1, None),), (slice(-1),)), ((slice(None), slice(1, None)), (slice(None), slice(-1)))):
-        differ = labels[a] != labels[b]
-        edges[a] |= differ
-        edges[b] |= differ
-    return edges
 
 
 def main(trial: Borders) -> None:

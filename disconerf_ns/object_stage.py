@@ -51,7 +51,7 @@ def _tensors(data: ViewData) -> list[Tensor]:
 
 
 class ObjectStage:
-    """What the object field learns from on one device.
+    """Surface, masks and explanations of the views that one device learns objects from.
 
     Args:
         config: options of the pipeline.
@@ -122,10 +122,9 @@ class ObjectStage:
 
         If the masks agree on nothing, there is no explanation, and masks are matched view by view.
         """
-        views = self._thinned_views(self.config.consensus_rays)
-        slots = self.model.object_field.slots
         if len(self.model.consensus_points) == 0:
-            most = None if self.model.slots_by_masks else slots
+            most = None if self.model.slots_by_masks else self.model.object_field.slots
+            views = self._thinned_views(self.config.consensus_rays)
             found = self.devices.on_first(lambda every: find_consensus(every, most), views)
             self.model.agree_on(found)
             self.devices.equalize(self.model.object_field)

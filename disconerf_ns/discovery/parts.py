@@ -77,13 +77,13 @@ def finest(
 
 
 class Inside(NamedTuple):
-    """What views show of the inside of a group."""
+    """A group of cells, and the masks inside it, in the views that see the group."""
 
     around: list[Observation]
-    """Views that see the group."""
+    """Views that see the group, with all that they see."""
     inner: list[Observation]
-    """Those of its cells alone, numbered by their place in the group, with the masks that lie inside the group and are
-    smaller; views without such a mask are left out."""
+    """The same views reduced to the group's cells and to the masks of its parts, which lie inside the group and are
+    smaller. Views without such a mask are left out. Cells are numbered by their place in the group."""
 
 
 def inside_groups(

@@ -30,7 +30,7 @@ GRAIN = 0.7
 BORDER = 1.0
 """The same for the border between two objects, where an owner is all or nothing."""
 LOST = 0.01
-"""Fraction of an object's solid volume from which on a mesh that leaves it out is made anew of smaller cubes."""
+"""A mesh that leaves out more than this fraction of its object's solid volume is made anew, of smaller cubes."""
 FINER = 1.5
 """How many times as many cubes along the longest side the next mesh has."""
 FINEST = 0.5
@@ -118,7 +118,7 @@ def surface(
 
 
 class _Shape(NamedTuple):
-    """What is inside of an object's surface."""
+    """The inside of an object's surface, sampled on a grid."""
 
     grid: ObjectGrid
     inside: Float[np.ndarray, "x y z"]

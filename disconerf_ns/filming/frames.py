@@ -81,9 +81,10 @@ def alone(scene: ArrangedScene, id: ObjectId, camera: Cameras, within: Occupancy
 
 
 def cut_out(scene: ArrangedScene, id: ObjectId, camera: Cameras, clean: bool = True) -> Picture:
-    """What one camera, n = 1, sees of an object among all others: straight RGB and alpha, black where it is not.
+    """A picture of what is visible of an object among all others: straight RGB and alpha, black where it is not.
 
     Args:
+        camera: n cameras with n = 1.
         clean: whether faint alpha is taken away.
     """
     on_black = scene.with_options(background=0.0)

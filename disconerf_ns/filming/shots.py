@@ -71,15 +71,13 @@ class Sight:
     def of(cls, scene: ArrangedScene, filmed: SceneObject, photographs: Cameras) -> Sight:
         """Look for an object in the photographs."""
         solid, positions = scene.solid(filmed.id), photographs.camera_to_worlds[..., 3].cpu()
-        if len(solid) == 0:
-            box = torch.cartesian_prod(*torch.tensor(filmed.box).T)
-            if within_ball(box, positions):
-                return cls(box[:0], box, shares_shown(scene, filmed.id, photographs), 0.0, surrounds=True)
-            return cls(box[:0], box, torch.zeros(len(photographs)), 0.0, surrounds=False)
-        voxel, points = float(solid.volumes.median()) ** (1 / 3), surface_of(solid)
-        corners = hull(solid.points)
+        corners, there = extent(scene, filmed), len(solid) > 0
+        voxel = float(solid.volumes.median()) ** (1 / 3) if there else 0.0
+        points = surface_of(solid) if there else corners[:0]
         if within_ball(corners, positions):
             return cls(points, corners, shares_shown(scene, filmed.id, photographs), voxel, surrounds=True)
+        if not there:
+            return cls(points, corners, torch.zeros(len(photographs)), voxel, surrounds=False)
         elevation = elevation_of(positions, corners.mean(0))
         visible = visible_points(scene, filmed.id, scene.clean(filmed.id), corners, elevation)
         if len(visible) > 0:
@@ -114,11 +112,15 @@ def shares_shown(scene: ArrangedScene, id: ObjectId, photographs: Cameras) -> Fl
     return shares
 
 
+def extent(scene: ArrangedScene, filmed: SceneObject) -> Float[Tensor, "corners 3"]:
+    """Corners of the convex hull of an object's solid voxels; of its box where nothing of it is solid."""
+    solid = scene.solid(filmed.id)
+    return hull(solid.points) if len(solid) > 0 else torch.cartesian_prod(*torch.tensor(filmed.box).T)
+
+
 def surrounds(scene: ArrangedScene, filmed: SceneObject, photographs: Cameras) -> bool:
     """Whether an object surrounds the photographs."""
-    solid = scene.solid(filmed.id)
-    corners = hull(solid.points) if len(solid) > 0 else torch.cartesian_prod(*torch.tensor(filmed.box).T)
-    return within_ball(corners, photographs.camera_to_worlds[..., 3].cpu())
+    return within_ball(extent(scene, filmed), photographs.camera_to_worlds[..., 3].cpu())
 
 
 def within_ball(corners: Float[Tensor, "corners 3"], positions: Float[Tensor, "cameras 3"]) -> bool:
@@ -221,10 +223,8 @@ def _between_photographs(sight: Sight, photographs: Cameras, frames: int, size: 
     best = chain(photographs, sight.seen)
     views = in_size(photographs[torch.tensor(best)], size)
     poses = interpolated(views, to_and_fro(frames), order=False).camera_to_worlds
-    listed = ", ".join(map(str, best))
-    return square(
-        poses, size, _angle(views)
-    ), f"no turntable, because {why}; the camera sways between photographs {listed}"
+    remark = f"no turntable, because {why}; the camera sways between photographs {', '.join(map(str, best))}"
+    return square(poses, size, _angle(views)), remark
 
 
 def unseen(

@@ -307,10 +307,11 @@ def render_object(
 
 
 def render_visible(scene: ArrangedScene, rays: RayBundle, id: ObjectId) -> dict[str, Tensor]:
-    """What flat rays see of one object among all others, where they were photographed, in the edit's colour.
+    """Render what is visible of one object along flat rays: other objects hide it as in the photographs.
 
     Returns:
-        `rgb` on a plain background, and `accumulation`: the fraction of the light that comes from the object.
+        `rgb` in the edit's colour on a plain background, and `accumulation`: the fraction of the light that comes from
+        the object.
     """
     radiance = scene.trained.radiance
     samples = radiance.sample(rays)

@@ -53,6 +53,20 @@ def stride_within(rays: int, points: int, masks: int, surface_bytes: int, mask_b
     return -(-rays // max(fit, LEAST_RAYS))
 
 
+def pixels_that_count(surface: SurfaceSamples, view: MaskedView, stride: int) -> Int[Tensor, "rays"]:
+    """A view's pixels whose rays are kept, along a space-filling curve; the first pixel where none has a loss.
+
+    Args:
+        surface: surface samples of the view.
+        view: its masks.
+        stride: every so many rays along the curve, one is kept.
+    """
+    kept = view.valid.nonzero()[:, 0]
+    if len(kept) == 0:
+        kept = kept.new_zeros(1)
+    return kept[along_curve(surface.packed[kept, 0])[::stride]]
+
+
 def rays_that_count(surface: SurfaceSamples, view: MaskedView, masks: int, stride: int) -> Rays:
     """A view's rays that have a loss, along a space-filling curve; without any, one ray that sees nothing.
 
@@ -62,10 +76,7 @@ def rays_that_count(surface: SurfaceSamples, view: MaskedView, masks: int, strid
         masks: number of masks to which the view's masks are padded with zeros.
         stride: every so many rays along the curve, one is kept.
     """
-    kept = view.valid.nonzero()[:, 0]
-    if len(kept) == 0:
-        kept = kept.new_zeros(1)
-    kept = kept[along_curve(surface.packed[kept, 0])[::stride]]
+    kept = pixels_that_count(surface, view, stride)
     counts = view.valid[kept]
     bits = unpack(view.bits, len(view.valid))[:, kept].mT.bool() & counts[:, None]
     bits = torch.nn.functional.pad(bits, (0, masks - bits.shape[1]))
