@@ -90,8 +90,8 @@ def film_objects(scene: ArrangedScene, photographs: Cameras, demo: Demo) -> list
     """Write a video per object; returns the first frame of each."""
     stills = []
     for number, each in enumerate(scene.objects, 1):
-        cameras = orbit(scene, each, photographs, demo.frames, demo.size).cameras
-        frames = [frame.numpy() for frame in film(scene, cameras, each.id)]
+        shot = orbit(scene, each, photographs, demo.frames, demo.size)
+        frames = [frame.numpy() for frame in film(scene, shot.cameras, each.id, shot.look())]
         write_film(demo.output / "videos" / f"{each.name}.mp4", frames, fps=8.0)
         stills.append(frames[0])
         CONSOLE.print(f"filmed {each.name} ({number} of {len(scene.objects)})")
