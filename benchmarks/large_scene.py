@@ -32,6 +32,7 @@ from torch import Tensor
 from benchmarks.clock import MemoryPeak, timed
 from disconerf_ns.config import DiscoNerfModelConfig, DiscoNerfPipelineConfig
 from disconerf_ns.datamanager import DiscoNerfDataManager
+from disconerf_ns.discovery.explanation import count_explained
 from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.field import ObjectFieldConfig
 from disconerf_ns.files import write_whole
@@ -219,6 +220,8 @@ def measure(trial: LargeScene, views: int) -> dict:
         stage.surfaces = part("surface", lambda: stage.sample_surfaces(pipeline.folder))
         part("decoding masks", lambda: [data.view_masks(view) for view in data.views])
         stage.explanations = part("finding objects", stage.explain_masks)
+        explained, masks = count_explained(stage.explanations)
+        row["explained"] = explained / masks
         pipeline.stage = Stage.OBJECTS
         part("rays", lambda: stage.scene_rays)
         optimizer = torch.optim.Adam(pipeline.model.object_field.parameters(), 0.15, eps=1e-15)
