@@ -22,6 +22,7 @@ from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import torch
 import tyro
@@ -32,6 +33,7 @@ from torch import Tensor
 from benchmarks.clock import MemoryPeak, timed
 from disconerf_ns.config import DiscoNerfModelConfig, DiscoNerfPipelineConfig
 from disconerf_ns.datamanager import DiscoNerfDataManager
+from disconerf_ns.discovery import find
 from disconerf_ns.discovery.explanation import count_explained
 from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.field import ObjectFieldConfig
@@ -219,7 +221,9 @@ def measure(trial: LargeScene, views: int) -> dict:
         stage = pipeline.object_stage
         stage.surfaces = part("surface", lambda: stage.sample_surfaces(pipeline.folder))
         part("decoding masks", lambda: [data.view_masks(view) for view in data.views])
-        stage.explanations = part("finding objects", stage.explain_masks)
+        with patch.object(find, "draw_cells", wraps=find.draw_cells) as draws:
+            stage.explanations = part("finding objects", stage.explain_masks)
+        row["draws"] = draws.call_count
         explained, masks = count_explained(stage.explanations)
         row["explained"] = explained / masks
         pipeline.stage = Stage.OBJECTS

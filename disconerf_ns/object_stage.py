@@ -27,6 +27,7 @@ from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import DiscoveredObject, SceneObject
 from disconerf_ns.surface.samples import SurfaceSamples
 from disconerf_ns.surface.storage import GIB, SurfaceStorage
+from disconerf_ns.surface.thinning import one_in
 from disconerf_ns.training.batch import ObjectBatch
 from disconerf_ns.training.finite import check_finite
 from disconerf_ns.training.needs import Budgets, Needs, needs
@@ -41,7 +42,7 @@ EXPLAINING_RAYS = 2000
 """Rays of a view by which its masks are explained, at least: the search for objects divides its rays among all views,
 of which many would have a ray or two in a mask."""
 SEEN_RAYS = 200_000
-"""Rays, about, evenly spaced over all views, that tell which slots are objects."""
+"""Rays, about, spread evenly over all views, that tell which slots are objects."""
 
 
 def _tensors(data: ViewData) -> list[Tensor]:
@@ -169,7 +170,8 @@ class ObjectStage:
         """One in `stride` of the pixels that count of each view: surface on the device, masks in main memory."""
         for index, surface in zip(self.datamanager.views, self.surfaces):
             view = self._with_background(self.datamanager.view_masks(index))
-            kept = view.valid.nonzero()[::stride, 0]
+            counting = view.valid.nonzero()[:, 0]
+            kept = counting[one_in(stride, len(counting), index).to(counting.device)]
             yield surface[kept.to(surface.packed.device)].to(self.device), view.at(kept)
 
     def next_batch(self) -> ObjectBatch:
@@ -272,7 +274,11 @@ class ObjectStage:
                 known=[each.node for each in trained.discovered],
             )
 
-        self.model.set_objects(self.devices.on_first(found, (each[::stride].to("cpu") for each in self.surfaces)))
+        thinned = (
+            surface[one_in(stride, len(surface), view).to(surface.packed.device)].to("cpu")
+            for view, surface in zip(self.datamanager.views, self.surfaces)
+        )
+        self.model.set_objects(self.devices.on_first(found, thinned))
         return self.model.current.value.with_edit(Edit()).objects
 
     def _stride(self, rays: int) -> int:

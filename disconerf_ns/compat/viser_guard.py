@@ -18,9 +18,9 @@ from typing import Any
 
 from viser import ViserServer, _client_autobuild, _gui_api, _messages
 from viser.infra import _infra
-from viser.infra._async_message_buffer import AsyncMessageBuffer
 
 from disconerf_ns.compat.confined import ConfinedFolder
+from disconerf_ns.compat.viser_history import forget_what_is_removed
 
 LONGEST = 1000
 """Characters of a text that a client sends, at most."""
@@ -31,8 +31,6 @@ ASPECTS = 0.02, 50.0
 FOVS = 1e-3, math.pi - 1e-3
 """Vertical angle of view in radians."""
 COLORS = 0, 255
-REMOVALS = {_messages.GuiRemoveMessage: "id", _messages.RemoveSceneNodeMessage: "name"}
-"""Messages that remove something, and the field that says what."""
 RATE, BURST = 1000, 50
 """Messages a second that are taken from one client, and at once; a browser sends 60 where something is dragged."""
 
@@ -46,8 +44,7 @@ def guard_viser() -> None:
         _infra._message_producer = _sending_in_turn(_infra._message_producer)
         _infra.WebsockServer.start = _serving_its_own_files(_infra.WebsockServer.start)
         _infra.WebsockMessageHandler.atomic = _ending(_infra.WebsockMessageHandler.atomic)
-        if not hasattr(AsyncMessageBuffer, "remove_from_buffer"):  # before viser 1
-            AsyncMessageBuffer.push = _forgetting_what_is_removed(AsyncMessageBuffer.push)
+        forget_what_is_removed()
         _gui_api.GuiApi._create_gui_input = _remembering_its_limits(_gui_api.GuiApi._create_gui_input)
         _gui_api.GuiApi._handle_gui_updates = _of_fitting_values(_gui_api.GuiApi._handle_gui_updates)
 
@@ -126,28 +123,6 @@ def _one_by_one(work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[N
             await work()
 
     return in_turn
-
-
-def _forgetting_what_is_removed(push: Callable) -> Callable:
-    """viser's list of what a new client is to be told, without elements and nodes that are no more.
-
-    nerfstudio makes elements anew where others only change: a page that is opened after a day would add and remove
-    thousands.
-    """
-
-    @wraps(push)
-    def forgetting(buffer: AsyncMessageBuffer, message: Any) -> None:
-        push(buffer, message)
-        name = REMOVALS.get(type(message))
-        if name is None or not buffer.persistent_messages:
-            return
-        with buffer.buffer_lock:
-            for number, earlier in list(buffer.message_from_id.items()):
-                if earlier is not message and getattr(earlier, name, None) == getattr(message, name):
-                    del buffer.message_from_id[number]
-                    buffer.id_from_redundancy_key.pop(earlier.redundancy_key(), None)
-
-    return forgetting
 
 
 async def _consume(websocket: Any, handle: Callable[[Any], None], message_class: Any) -> None:
