@@ -358,7 +358,8 @@ def test_slots_in_one_piece_are_told(editor: Editor, hand: Selection, halves: No
 
 @pytest.mark.parametrize("granularity", [COARSE, 0.5, FINE])
 def test_every_object_of_the_tree_can_be_shown_for_its_small_picture(scene: ArrangedScene, granularity: float) -> None:
-    """Rows of parts had none."""
-    scene = scene.with_edit(Edit().at(granularity))
+    """Rows of parts had none, nor had those beside an object in pieces of which one is coloured."""
+    scene = scene.with_edit(Edit().at(granularity).divide(3, 2).recolor(len(TREE), (0.0, 0.0, 1.0)))
     for each in scene.all_objects:
-        assert showing(scene, each.id).by_id[each.id].slots == each.slots
+        shown = showing(scene, each.id)
+        assert shown.by_id[each.id].slots == each.slots and shown.table.color.shape == (shown.ids, 3, 3)

@@ -52,6 +52,25 @@ def rendering_client() -> RenderStateMachine | None:
     return thread if isinstance(thread, RenderStateMachine) else None
 
 
+class _Drawing(dict[int, RenderStateMachine]):
+    """Render threads by the ids of their clients; one that never starts for a client that has just left."""
+
+    def __init__(self, viewer: Viewer):
+        super().__init__(viewer.render_statemachines)
+        self._viewer = viewer
+
+    def __missing__(self, client: int) -> RenderStateMachine:
+        return RenderStateMachine(self._viewer, SCALE, self._viewer.viser_server)
+
+
+def draw_for_those_who_are_there(viewer: Viewer) -> None:
+    """Let nothing be drawn for a client that leaves while its camera's message is taken, or a training step ends.
+
+    nerfstudio raises a KeyError, which ends the training in the second case.
+    """
+    viewer.render_statemachines = _Drawing(viewer)
+
+
 def has_left(drawing: RenderStateMachine) -> bool:
     """Whether nobody looks at what a render thread draws any more; nerfstudio lets it draw one more picture."""
     return not drawing.running

@@ -74,6 +74,7 @@ class ObjectControl(ViewerControl):
         """Called by nerfstudio when its viewer is there."""
         super()._setup(viewer)
         nerfstudio_viewer.warn_of_strangers(viewer.config)
+        nerfstudio_viewer.draw_for_those_who_are_there(viewer)
         self.editor = Editor(self.current, self.tell)
         self.pictures = Pictures(
             self.current, self.tell, self._selected, nerfstudio_viewer.send_meanwhile, self._sharpening

@@ -153,7 +153,8 @@ def showing(scene: ArrangedScene, id: ObjectId) -> ArrangedScene:
     tree = scene.trained.tree
     if id in scene.by_id or id >= len(tree):
         return scene
-    return scene.with_edit(Edit(colors=scene.edit.colors).at(0.0).open(*tree.ancestors(id)))
+    colors = {node: color for node, color in scene.edit.colors.items() if node < len(tree)}  # nothing is split there
+    return scene.with_edit(Edit(colors=colors).at(0.0).open(*tree.ancestors(id)))
 
 
 def key_of(scene: ArrangedScene, each: SceneObject) -> _Key:

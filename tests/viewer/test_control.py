@@ -449,6 +449,23 @@ def test_nothing_is_drawn_for_one_who_has_left(viewer, model, monkeypatch) -> No
         model.get_outputs_for_camera(camera)
 
 
+def test_a_client_that_comes_or_goes_ends_no_step_and_raises_nothing(viewer, drawing, monkeypatch) -> None:
+    """nerfstudio asked for the render thread of a client that has none yet, or none any more."""
+    drawing(-2)  # somebody is there
+    monkeypatch.setattr(viewer.viser_server, "get_clients", lambda: {-3: Mock(look=lambda: None)})
+    monkeypatch.setattr(viewer, "trainer", Mock(training_state="training"))
+    monkeypatch.setattr(viewer, "train_util", 0.9)
+    monkeypatch.setattr(viewer, "last_step", -(10**6))
+    monkeypatch.setattr(viewer, "get_camera_state", lambda client: "looks")
+    monkeypatch.setattr(viewer, "update_camera_poses", lambda: None)
+    viewer.update_scene(0, 1)
+    leaving = Mock(client_id=-4)
+    viewer.handle_new_client(leaving)
+    (moved,) = leaving.camera.on_update.call_args[0]
+    viewer.handle_disconnect(leaving)
+    moved(leaving.camera)
+
+
 def test_all_are_drawn_anew_while_clients_come_and_go(viewer, drawing) -> None:
     """nerfstudio's loop ended with the first client that came or went meanwhile, and nobody's picture changed."""
     first = drawing(-1, lambda: drawing(-3))
