@@ -4,7 +4,7 @@
 
 The object stage of a run trains on its radiance field for an hour, while clients connect to the viewer, look around,
 press every button, drag every slider, type, and leave without a word. At the end 10,000 clicks come at once. Exits with
-1 where memory, threads or open files grow.
+1 where memory, threads, open files, or what a page is sent when it opens grow.
 """
 
 from __future__ import annotations
@@ -36,11 +36,13 @@ SETTLING = 0.25
 """Part of the time before anything is compared: caches fill, and each kind of picture is drawn once."""
 FOUND_EVERY = 500
 """Steps between two searches for objects, which a run of no end would never begin by itself."""
+GROWING = "threads", "files", "messages"
+"""What is counted at every look."""
 CLICKS = 10_000
 LONGEST = 30.0
 """Seconds that a client stays, at most."""
 AWAY = ("film", "save edit", "load edit", "copy", "Cameras", "Train Util", "Max res", "Generate Command", "Load Path",
-        "Export", "Pause Training", "Resume Training", "Play")  # fmt: skip
+        "Export", "Pause Training", "Resume Training", "Play", "Add Keyframe")  # fmt: skip
 """Elements that nobody touches: they add to the scene for good, write files, stop the training, or move everybody's
 camera until somebody presses *Pause*."""
 
@@ -60,7 +62,7 @@ class Soak:
     every: float = 5
     """Seconds between two looks at the process."""
     growth: float = 0.05
-    """Growth of memory over the time compared, as a fraction of what there is, that counts as a leak."""
+    """Growth over the time compared, as a fraction of what there is, that counts as a leak."""
     output: Path = Path("benchmarks/results/soak.json")
     """File of the figures."""
 
@@ -75,6 +77,8 @@ class Look(NamedTuple):
     threads: int
     files: int
     """Open files."""
+    messages: int
+    """Messages that a page is sent when it opens."""
     pictures: int
     """Pictures that clients have received."""
 
@@ -187,7 +191,7 @@ def flood(port: int, control: Any) -> Flood:
     return Flood(sent, pictured[0], made)
 
 
-def wait_for(condition: Any, seconds: float = 120) -> None:
+def wait_for(condition: Any, seconds: float = 600) -> None:
     """Wait until something is so.
 
     Raises:
@@ -200,8 +204,8 @@ def wait_for(condition: Any, seconds: float = 120) -> None:
         time.sleep(0.005)
 
 
-def look(start: float, step: int, clients: list[Client]) -> Look:
-    """The process as it is."""
+def look(start: float, step: int, server: Any, clients: list[Client]) -> Look:
+    """The process as it is; `server` is viser's."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return Look(
         time.monotonic() - start,
@@ -209,15 +213,16 @@ def look(start: float, step: int, clients: list[Client]) -> Look:
         pages * os.sysconf("SC_PAGE_SIZE") / 2**20,
         threading.active_count(),
         len(os.listdir("/proc/self/fd")),
+        len(server._websock_server._broadcast_buffer.message_from_id),
         sum(client.pictures for client in clients),
     )
 
 
-def by_minute(looks: list[Look]) -> dict[int, int]:
-    """Memory in MiB at the first look of each minute."""
+def by_minute(looks: list[Look], what: str) -> dict[int, int]:
+    """A figure at the first look of each minute."""
     found: dict[int, int] = {}
     for each in looks:
-        found.setdefault(int(each.seconds // 60), round(each.mib))
+        found.setdefault(int(each.seconds // 60), round(getattr(each, what)))
     return found
 
 
@@ -229,13 +234,13 @@ def grown(looks: list[Look], growth: float) -> dict[str, Any]:
     first, last = settled[: len(settled) // 3], settled[-(len(settled) // 3) :]
     most = {
         kind: (max(getattr(each, kind) for each in first), max(getattr(each, kind) for each in last))
-        for kind in ("threads", "files")
+        for kind in GROWING
     }
     return {
         "MiB an hour": 3600 * slope,
         "memory grows": slope * float(np.ptp(times)) > growth * float(memory[0]),
         **{kind: list(pair) for kind, pair in most.items()},
-        **{f"{kind} grow": pair[1] > pair[0] + 2 for kind, pair in most.items()},
+        **{f"{kind} grow": pair[1] > (1 + growth) * pair[0] + 2 for kind, pair in most.items()},
     }
 
 
@@ -261,7 +266,7 @@ def main(soak: Soak) -> None:
                 for person in people:
                     person.start()
             if seconds < 60 * soak.minutes and (not looks or seconds - looks[-1].seconds >= soak.every):
-                looks.append(look(start, step, clients))
+                looks.append(look(start, step, server, clients))
                 print(looks[-1], flush=True)
             if seconds >= 60 * soak.minutes and not flooding.ident:
                 for client in clients:
@@ -276,13 +281,13 @@ def main(soak: Soak) -> None:
         "machine": machine(), "versions": versions(), "minutes": looks[-1].seconds / 60, "clients": soak.clients,
         "actions": sum(client.actions for client in clients), "pictures": looks[-1].pictures,
         "steps": looks[-1].step, "MiB": [looks[0].mib, looks[-1].mib],
-        "MiB by minute": by_minute(looks), **figures,
+        "MiB by minute": by_minute(looks, "mib"), "messages by minute": by_minute(looks, "messages"), **figures,
         f"{CLICKS} clicks, seconds": floods[0]._asdict() if floods else None,
     }  # fmt: skip
     write_whole(soak.output, json.dumps(content, indent=2))
     print(json.dumps(content, indent=2))
     server.stop()
-    leaks = any(figures[kind] for kind in ("memory grows", "threads grow", "files grow"))
+    leaks = figures["memory grows"] or any(figures[f"{kind} grow"] for kind in GROWING)
     sys.exit(leaks or not floods or not looks[-1].pictures)
 
 
