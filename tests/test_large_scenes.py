@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 
-from benchmarks.large_scene import LargeScene, measure, picture
+from benchmarks.large_scene import LargeScene, made_pipeline, measure, picture
+from disconerf_ns import object_stage
+from disconerf_ns.surface.samples import SurfaceSamples
+from disconerf_ns.surface.thinning import one_in
 from disconerf_ns.training.devices import Devices
 from disconerf_ns.training.needs import Budgets, Needs, needs
 from disconerf_ns.training.scene_rays import LEAST_RAYS
@@ -55,3 +61,28 @@ def test_a_large_scene_goes_through_the_run_s_own_object_stage(capsys: pytest.Ca
     assert row["views"] == 12 and 6 < row["masks_per_view"] <= 12 and row["slots"] > 1
     assert row["said_mib"]["surface"] == pytest.approx(12 * 24 * 36 * 14 / 2**20)
     assert all(spent >= 0 for spent in row["seconds"].values()) and row["peak_mib"] > 0
+
+
+@pytest.mark.parametrize(("stride", "pixels"), [(1, 7), (3, 0), (3, 1), (3, 9), (3, 10), (50, 10)])
+def test_one_pixel_of_every_run_is_kept(stride: int, pixels: int) -> None:
+    kept = one_in(stride, pixels, seed=1)
+    assert (kept // stride).tolist() == list(range(-(-pixels // stride))) and (kept < pixels).all()
+    assert kept.equal(one_in(stride, pixels, seed=1))
+
+
+def test_thinned_views_are_seen_in_all_their_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every thirtieth pixel of a view 90 pixels wide lay in one of 3 columns; the masks elsewhere told nothing."""
+    views, rows, columns, stride = 2, 60, 90, 30
+    pipeline = made_pipeline(LargeScene(height=rows, width=columns, masks=3), views, tmp_path)
+    rays, stage = views * rows * columns, pipeline.object_stage
+    column = torch.arange(columns, dtype=torch.int16).repeat(rows)
+    stage.surfaces = [SurfaceSamples(column[:, None, None].expand(-1, 2, 3), torch.ones(len(column)).half())] * views
+    stage.config = replace(stage.config, consensus_rays=rays // stride)
+    searched = stage._thinned_views(stage.config.consensus_rays)
+    monkeypatch.setattr(object_stage, "SEEN_RAYS", rays // stride)
+    listed: list[SurfaceSamples] = []
+    monkeypatch.setattr(object_stage, "discover", lambda field, surfaces, *_, **__: listed.extend(surfaces) or [])
+    stage.discover_objects()
+    for of_view in [*(surface for surface, _ in searched), *listed]:
+        assert len(of_view) == rows * columns // stride and len(of_view.packed[:, 0, 0].unique()) > 0.8 * columns
+    assert len(searched) == len(listed) == views
