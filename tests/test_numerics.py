@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import math
+import shutil
 from pathlib import Path
 from unittest.mock import MagicMock
 
 import pytest
 import torch
+from film_scene import BALL, CENTRE, hand_made
 from nerfstudio.cameras.cameras import Cameras
 from tiny_run import Run, tiny_config, train
 from torch import Tensor
@@ -23,6 +25,9 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.method import disconerf, disconerf_small
 from disconerf_ns.object_stage import ObjectStage
 from disconerf_ns.pipeline import DiscoNerfPipeline
+from disconerf_ns.rendering.frame import Frame
+from disconerf_ns.rendering.outputs import frame_outputs
+from disconerf_ns.scene.edit import Edit
 from disconerf_ns.surface.samples import SurfaceSamples
 from disconerf_ns.training import objective
 from disconerf_ns.training.finite import check_finite
@@ -134,6 +139,45 @@ def test_a_run_that_learns_nan_stops_at_its_last_good_checkpoint(
     with pytest.raises(UserError, match=r"^step 4: the loss rgb_loss.* holds NaN.*step-000000002.ckpt is kept"):
         train(config)
     assert [path.name for path in config.get_checkpoint_dir().iterdir()] == ["step-000000002.ckpt"]
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset", "normalized"),
+    [(1e6, 0.0, True), (1e-6, 0.0, True), (1e6, 0.0, False), (1e-6, 0.0, False), (1.0, 1e5, False)],
+)
+def test_a_capture_of_any_size_and_place_is_trained(
+    scene: Path, tmp_path: Path, scale: float, offset: float, normalized: bool
+) -> None:
+    """Also where no option of nerfstudio's dataparser moves and scales the poses to around the origin."""
+    place = shutil.copytree(scene, tmp_path / "balls")
+    content = json.loads((place / "transforms.json").read_text())
+    for frame in content["frames"]:
+        for row in frame["transform_matrix"][:3]:
+            row[3] = scale * row[3] + offset
+    (place / "transforms.json").write_text(json.dumps(content))
+    config = tiny_config(place, tmp_path / "out", iterations=6)
+    if not normalized:
+        parser = config.pipeline.datamanager.dataparser
+        parser.auto_scale_poses, parser.center_method, parser.orientation_method = False, "none", "none"
+    trainer = train(config)
+    largest = float(trainer.pipeline.datamanager.train_dataset.cameras.camera_to_worlds[..., 3].abs().max())
+    assert largest == pytest.approx(1.0 if normalized else 2.2 * scale + offset, rel=0.3)
+    check_finite(trainer.pipeline.state_dict(), "the run", "")
+    assert list(config.get_checkpoint_dir().iterdir())
+
+
+@pytest.mark.parametrize("edit", [Edit(), Edit().hide(BALL), Edit().recolor(BALL, (0.0, 0.0, 1.0))])
+def test_a_camera_inside_an_object_sees_it_and_nothing_else_until_it_is_removed(edit: Edit) -> None:
+    scene = hand_made(haze=0.5).with_edit(edit)
+    pose = torch.cat([torch.eye(3), CENTRE[:, None]], 1)  # it looks down, onto the floor
+    camera = Cameras(pose[None], 8.0, 8.0, 8.0, 8.0, 16, 16)
+    frame = Frame.seen_by(scene, camera)
+    pictures = frame_outputs(frame)
+    for name in ("rgb", "edited", "objects_overlay", "object_00", "object_01", "depth"):
+        assert pictures[name].isfinite().all(), name
+    assert (frame.labels().id == BALL).all(), "labels are those of the scene that was photographed"
+    shows_floor = (pictures["edited"] - 0.5).abs().amax(-1) < 0.02
+    assert bool(shows_floor.all()) == (BALL in edit.hidden)
 
 
 def test_it_is_said_when_hardly_any_mask_is_explained() -> None:
