@@ -60,7 +60,8 @@ class _Drawing(dict[int, RenderStateMachine]):
         self._viewer = viewer
 
     def __missing__(self, client: int) -> RenderStateMachine:
-        return RenderStateMachine(self._viewer, SCALE, self._viewer.viser_server)
+        nobody: Any = None
+        return RenderStateMachine(self._viewer, SCALE, nobody)
 
 
 def draw_for_those_who_are_there(viewer: Viewer) -> None:

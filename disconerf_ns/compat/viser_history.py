@@ -1,8 +1,8 @@
 """What viser 0.2 tells a page that is opened: all that it told the others, here without what is no more.
 
 nerfstudio makes elements and scene nodes anew where others only change: a page that is opened after a day would add
-and remove thousands. Removed things are forgotten at once, and their removals as soon as all pages know of them. viser 1
-does so by itself.
+and remove thousands. Removed things are forgotten at once, and their removals as soon as all pages know of them.
+viser 1 does so by itself.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 from viser import _messages
 from viser.infra import _infra
 from viser.infra._async_message_buffer import AsyncMessageBuffer
+
+REMOVALS = _messages.GuiRemoveMessage, _messages.RemoveSceneNodeMessage
 
 
 @dataclass
@@ -45,12 +47,13 @@ def _forgetting(push: Callable) -> Callable:
         if not buffer.persistent_messages or not isinstance(message, REMOVALS):
             return
         with buffer.buffer_lock:
-            for number, earlier in list(buffer.message_from_id.items()):
-                if earlier is message:
-                    _told(buffer).removals.append(number)
-                    break  # what comes next is there again
-                if _is_about(earlier, message):
-                    _drop(buffer, number)
+            number = _number_of(message, buffer)
+            if number is None:  # somebody removes the same, and does the rest
+                return
+            for earlier, told in list(buffer.message_from_id.items()):
+                if earlier < number and _is_about(told, message):
+                    _drop(buffer, earlier)
+            _told(buffer).removals.append(number)
             _forget_removals(buffer)
 
     return pushed
@@ -61,9 +64,9 @@ def _noting(windows: Callable) -> Callable:
     async def noted(buffer: AsyncMessageBuffer, client_id: int) -> AsyncGenerator[Sequence[Any], None]:
         async for window in windows(buffer, client_id):
             yield window
-            number = buffer.id_from_redundancy_key.get(window[-1].redundancy_key())
             with buffer.buffer_lock:
-                if number is not None and buffer.message_from_id.get(number) is window[-1]:
+                number = _number_of(window[-1], buffer)
+                if number is not None:
                     _told(buffer).until[client_id] = number
                 _forget_removals(buffer)
 
@@ -86,7 +89,10 @@ def _while_there(produce: Callable) -> Callable:
     return sending
 
 
-REMOVALS = _messages.GuiRemoveMessage, _messages.RemoveSceneNodeMessage
+def _number_of(message: Any, buffer: AsyncMessageBuffer) -> int | None:
+    """Number of a message in a buffer; None if a later one has taken its place."""
+    number = buffer.id_from_redundancy_key.get(message.redundancy_key(), -1)
+    return number if buffer.message_from_id.get(number) is message else None
 
 
 def _is_about(earlier: Any, removal: Any) -> bool:
