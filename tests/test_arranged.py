@@ -12,6 +12,7 @@ from tiny_run import Run
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.similarity import Similarity
 
 
 def test_a_scene_does_not_change(scene_now: ArrangedScene) -> None:
@@ -29,6 +30,21 @@ def test_colours_and_names_leave_what_takes_long_as_it_is(scene_now: ArrangedSce
     painted = scene_now.with_edit(Edit().recolor(id, (1.0, 0.0, 0.0)).rename(id, "ball").hide(scene_now.objects[0].id))
     assert painted.occupancy(id) is occupancy and painted.parts(id) is parts
     assert painted.with_options(min_confidence=0.5).occupancy(id) is occupancy
+
+
+def test_objects_are_arranged_anew_only_where_they_look_different(scene_now: ArrangedScene) -> None:
+    """Of 10,000 clicks on *hide* each arranged the objects, which took most of the time of a click."""
+    first, second = (each.id for each in scene_now.objects[:2])
+    lists = scene_now.objects, scene_now.all_objects, scene_now.by_id
+    moved = scene_now.with_edit(Edit().hide(first).move(second, Similarity(translation=(1.0, 0.0, 0.0))))
+    assert all(now is before for now, before in zip((moved.objects, moved.all_objects, moved.by_id), lists))
+    changes = Edit().rename(first, "floor"), Edit().recolor(first, (1.0, 0.0, 0.0)), Edit().merge([first], second)
+    for edit in changes:
+        changed = moved.with_edit(edit)
+        afresh = replace(scene_now, edit=edit)
+        assert changed.objects == afresh.objects != scene_now.objects and changed.by_id == afresh.by_id
+        assert changed.all_objects == afresh.all_objects
+        assert changed.with_edit(Edit()).objects == scene_now.objects
 
 
 def test_merging_and_splitting_change_who_owns_and_nothing_of_the_parts(scene_now: ArrangedScene) -> None:

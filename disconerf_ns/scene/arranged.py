@@ -26,6 +26,8 @@ from disconerf_ns.scene.trained import TrainedScene
 
 SOLID_RESOLUTION = 64
 """Voxels per axis of an object's box in which it is looked for solid ones."""
+LISTS = "objects", "all_objects", "by_id"
+"""Values that are the same whatever is hidden and wherever objects stand."""
 POINTS_AT_ONCE = 2**18
 """Most points whose slot probabilities are in memory together."""
 
@@ -102,6 +104,8 @@ class ArrangedScene:
         other = replace(self, edit=edit, _computed=self._computed)
         if other.structure != self.structure:
             other = replace(other, _computed=_Computed(parts=self._computed.parts))
+        elif (other.edit.names, other.edit.colors) == (self.edit.names, self.edit.colors):
+            vars(other).update({name: vars(self)[name] for name in LISTS if name in vars(self)})
         return other
 
     def with_options(self, **changes) -> ArrangedScene:
