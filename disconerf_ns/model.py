@@ -287,9 +287,7 @@ class DiscoNerfModel(NerfactoModel):
         shown = self.present(camera, obb_box)
         if shown is not None:
             return shown
-        return self.get_outputs_for_camera_ray_bundle(
-            camera.generate_rays(camera_indices=0, keep_shape=True, obb_box=obb_box)
-        )
+        return frame_outputs(Frame.seen_by(self.current.value, camera, obb_box=obb_box))
 
     @torch.no_grad()
     def get_outputs_for_camera_ray_bundle(self, camera_ray_bundle: RayBundle) -> LazyOutputs:

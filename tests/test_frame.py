@@ -259,7 +259,7 @@ def test_points_in_boxes_are_those_of_a_comparison_of_each_with_each(count: int)
 
 
 def test_rays_beside_a_crop_box_show_no_object(scene_now: ArrangedScene, run: Run) -> None:
-    """A crop box leaves rays without samples, whose surface points are not finite: background, and confidence 0."""
+    """A crop box leaves rays without samples: background, confidence 0, and the largest depth, which was NaN."""
     from nerfstudio.data.scene_box import OrientedBox
 
     low, high = torch.tensor(min(scene_now.objects, key=volume).box)
@@ -271,6 +271,9 @@ def test_rays_beside_a_crop_box_show_no_object(scene_now: ArrangedScene, run: Ru
     assert 0 < missed.sum() < missed.numel()
     assert (outputs["confidence"][missed] == 0).all() and (outputs["objects"][missed] == 0).all()
     assert (outputs["label"][~missed] > 0).any()
+    for name in ("rgb", "depth", "expected_depth", "edited"):
+        assert outputs[name].isfinite().all(), name
+    assert outputs["depth"][missed].min() >= outputs["depth"][~missed].max()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0])

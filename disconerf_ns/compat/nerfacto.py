@@ -97,7 +97,7 @@ class NerfactoRadiance:
         self, samples: Intervals, weights: Float[Tensor, "rays samples"], rgb: Float[Tensor, "rays samples 3"]
     ) -> dict[str, Float[Tensor, "rays _"]]:
         """nerfacto's own images of rendering weights and colours."""
-        accumulation, middles = weights.sum(-1, keepdim=True), samples.middles
+        accumulation, middles = weights.sum(-1, keepdim=True), self._distances(samples)
         expected = (weights * middles).sum(-1, keepdim=True) / (accumulation + 1e-10)
         return {
             "rgb": self._model.renderer_rgb(rgb=rgb, weights=weights[..., None]).clamp(0, 1),
@@ -109,7 +109,12 @@ class NerfactoRadiance:
     def depth(self, samples: Intervals, weights: Float[Tensor, "rays samples"]) -> Float[Tensor, "rays 1"]:
         """Distance along each ray at which half of its weight is reached."""
         before = (weights.cumsum(-1) < 0.5).sum(-1, keepdim=True)
-        return samples.middles.gather(-1, before.clamp(max=weights.shape[-1] - 1))
+        return self._distances(samples).gather(-1, before.clamp(max=weights.shape[-1] - 1))
+
+    def _distances(self, samples: Intervals) -> Float[Tensor, "rays samples"]:
+        """Middles of samples; the far plane on a ray that misses a crop box, whose samples lie nowhere."""
+        far = self._model.config.far_plane
+        return samples.middles.nan_to_num(far, far)
 
 
 def _conditioned(density: DensityAlong, factor: Factor | None) -> DensityAlong:
