@@ -2,7 +2,7 @@
 
 nerfstudio makes elements and scene nodes anew where others only change: a page that is opened after a day would add
 and remove thousands. Removed things are forgotten at once, and their removals as soon as all pages know of them.
-viser 1 does so by itself.
+viser 1 does so by itself, except for what hangs below a removed node.
 """
 
 from __future__ import annotations
