@@ -1,8 +1,8 @@
-"""What viser 0.2 tells a page that is opened: all that it told the others, here without what is no more.
+"""Forget messages about removed elements and scene nodes, which viser 0.2 keeps and sends to every page opened later.
 
-nerfstudio makes elements and scene nodes anew where others only change: a page that is opened after a day would add
-and remove thousands. Removed things are forgotten at once, and their removals as soon as all pages know of them.
-viser 1 does so by itself, except for what hangs below a removed node.
+nerfstudio often removes an element and adds it anew to change it, so a page that is opened after a day would add and
+remove thousands of elements. Messages about a removed thing are forgotten at once, and its removal as soon as every
+open page has been told. viser 1 does so by itself, except for nodes below a removed one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Some of a view's pixels in the place of all."""
+"""Draw a subset of a view's pixels that is spread over the whole picture."""
 
 from __future__ import annotations
 
