@@ -141,7 +141,8 @@ def test_objects_are_picked_hidden_isolated_and_named(viewer, page: Page) -> Non
     (name,) = (one.name for one in current.value.objects if one.id == red)
     wait_for(lambda: is_selected(page, name), "its mark in the list")
     wait_for(lambda: page.value("Name") == name, "its name in the field")
-    assert not is_grey(page, "hide") and is_grey(page, "merge")
+    wait_for(lambda: not is_grey(page, "hide"), "the button that hides it")
+    assert is_grey(page, "merge"), "one object cannot be merged"
 
     before = seat.client.camera.position.copy()
     page.drag((500, 400), (560, 400))
