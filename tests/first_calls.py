@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import cache, wraps
 from inspect import isfunction
+from types import CodeType
 
 import jaxtyping
 from jaxtyping import _decorator
@@ -16,8 +17,8 @@ from jaxtyping import _decorator
 FIRST = 10
 """Calls of a function that are checked in a test."""
 
-calls: Counter[Callable] = Counter()
-"""Calls so far in this test."""
+calls: Counter[CodeType] = Counter()
+"""Calls so far in this test, by code: functions that are made inside of others are new each time, their code is not."""
 
 
 def check_first_calls() -> None:
@@ -34,9 +35,9 @@ def _of_first_calls(jaxtyped: Callable) -> Callable:
         @wraps(function)
         def counted(*arguments, **named):
             __tracebackhide__ = True
-            if calls[function] >= FIRST:
+            if calls[function.__code__] >= FIRST:
                 return function(*arguments, **named)
-            calls[function] += 1
+            calls[function.__code__] += 1
             return checked()(*arguments, **named)
 
         return counted

@@ -12,6 +12,7 @@ from helpers import assert_close, grid_by_loops, total_variation_by_loops
 from torch import nn
 
 from disconerf_ns.field import LANES, ObjectField, ObjectFieldConfig, softmax_of_rows
+from disconerf_ns.kernels import choice
 from disconerf_ns.kernels.hash_grid import TcnnHashGrid, TorchHashGrid, level_resolutions, total_variation
 
 
@@ -137,8 +138,9 @@ class StandInEncoding(nn.Module):
 
 @pytest.fixture
 def tcnn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module that stands in for tinycudann, which needs a GPU."""
+    """A module that stands in for tinycudann, which needs a GPU; Triton's kernels are not tried."""
     monkeypatch.setitem(sys.modules, "tinycudann", types.SimpleNamespace(Encoding=StandInEncoding))
+    monkeypatch.setattr(choice, "triton_works", lambda: False)
 
 
 def test_tcnn_vertices_are_read_through_the_encoding(tcnn: None) -> None:

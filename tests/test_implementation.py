@@ -69,10 +69,12 @@ def untried(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.skipif(not torch.cuda.is_available() and not os.environ.get("TRITON_INTERPRET"), reason="no Triton")
 @pytest.mark.usefixtures("short_runs")
-def test_triton_is_tried_before_auto_takes_it_and_agrees(untried: list[str]) -> None:
+def test_triton_is_tried_before_auto_takes_it_and_agrees(untried: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    measured, difference = {}, check.difference
+    monkeypatch.setattr(check, "difference", lambda half: measured.setdefault(half, difference(half)))
     before = torch.random.get_rng_state()
-    assert check.difference(half=False) < 1e-4
     assert check.triton_agrees() and untried == []
+    assert measured.keys() == {False, True} and measured[False] < 1e-4
     assert torch.equal(before, torch.random.get_rng_state())
 
 
@@ -103,10 +105,12 @@ def test_triton_that_fails_or_is_wrong_gives_way_to_torch_and_says_so_once(
 
 
 @pytest.mark.usefixtures("short_runs")
-@pytest.mark.parametrize("module", ["grid", "nerf_encode"])
-def test_a_wrong_gradient_is_seen(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("module", "part"), [("grid", "_object_fields"), ("nerf_encode", "_radiance_encodings")])
+def test_a_wrong_gradient_is_seen(module: str, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module = pytest.importorskip(f"disconerf_ns.kernels.{module}")
     encode = module.encode
+    for other in {"_object_fields", "_radiance_encodings", "_densities", "_union_losses"} - {part}:
+        monkeypatch.setattr(check, other, lambda *_: [])
 
     class Twice(torch.autograd.Function):
         @staticmethod

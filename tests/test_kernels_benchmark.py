@@ -14,14 +14,15 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 TINY = Kernels(rays=12, levels=3, coarsest=4, finest=16, log2_table=10, slots=5, tv_cells=10, repeats=1)
 
 
-@pytest.fixture(autouse=True)
-def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The interpreter has no time for long ones."""
-    monkeypatch.setattr(encode, "RUN", 2)
+@pytest.fixture(scope="module")
+def rows() -> list[dict]:
+    """Figures of the grids, with short runs: the interpreter has no time for long ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encode, "RUN", 2)
+        return kernels.measure_grids(TINY, DEVICE)
 
 
-def test_grids_are_measured_and_agree() -> None:
-    rows = kernels.measure_grids(TINY, DEVICE)
+def test_grids_are_measured_and_agree(rows: list[dict]) -> None:
     measured = {(row["part"], row["points"], row["by"]) for row in rows}
     assert measured >= {(p, q, b) for p in ("grid", "tv") for q in ("surface", "random") for b in ("torch", "triton")}
     assert all(row["forward_ms"] > 0 and row["backward_ms"] > 0 for row in rows)
@@ -29,8 +30,8 @@ def test_grids_are_measured_and_agree() -> None:
     assert all(row["error"] < (2e-3 if row["part"] == "grid" else 1e-5) for row in rows if row["by"] == "triton")
 
 
-def test_bandwidth_is_bytes_by_time() -> None:
-    row = next(row for row in kernels.measure_grids(TINY, DEVICE) if row["part"] == "grid" and row["by"] == "triton")
+def test_bandwidth_is_bytes_by_time(rows: list[dict]) -> None:
+    row = next(row for row in rows if row["part"] == "grid" and row["by"] == "triton")
     # 24 points: 12 bytes of position, 3 levels x 2 features in half precision, 8 corners of each
     assert row["forward_gb_s"] * row["forward_ms"] * 1e6 == pytest.approx(24 * (12 + 12 + 96))
     assert row["backward_gb_s"] * row["backward_ms"] * 1e6 == pytest.approx(24 * (12 + 12 + 192))

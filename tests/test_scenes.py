@@ -309,9 +309,11 @@ def test_a_walk_stays_on_its_ellipse_and_looks_where_it_should() -> None:
 
 @pytest.fixture(scope="module")
 def layouts() -> dict[str, Scene]:
-    """The scenes with flat paint: what takes long is to mix the colours and to make noise for the textures."""
+    """The scenes with flat paint of few pixels: most of the time goes into textures."""
+    grid = textures.grid
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(textures, "noise", lambda shape, grain, seed: np.zeros(shape))
+        patch.setattr(textures, "grid", lambda size: grid(4 if isinstance(size, int) else size))
+        patch.setattr(textures, "noise", lambda shape, grain, seed: np.zeros((1, 1)))
         patch.setattr(textures, "mix", lambda first, second, weight: np.broadcast_to(first, (*weight.shape, 3)))
         return {name: make() for name, make in LAYOUTS.items()}
 

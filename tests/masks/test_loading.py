@@ -48,10 +48,10 @@ def test_a_view_may_have_more_than_255_masks() -> None:
 
 def test_encoded_masks_of_a_megapixel_take_a_hundredth_of_their_bits(tmp_path: Path) -> None:
     """40 ragged masks: 5 MB as bits; an image's file, read, stays below 100 KB, so 100 images below 10 MB."""
-    store, rng = MaskStore(tmp_path), np.random.default_rng(0)
+    store, masks = MaskStore(tmp_path), ragged_masks(np.random.default_rng(0), 40, 1000)
     keys = ["0", "1", "2"]
     for key in keys:
-        store.save(key, ragged_masks(rng, 40, 1000))
+        store.save(key, masks)
     store.load("0")
     gc.collect()
     tracemalloc.start()
