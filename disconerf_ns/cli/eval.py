@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable, write_whole
@@ -14,6 +14,14 @@ from disconerf_ns.masks.placement import Orientation
 from disconerf_ns.options import DOWNSCALE, GRANULARITY, LABEL, check_options
 from disconerf_ns.runs import manifest_of, open_run
 from disconerf_ns.scene.tree import DEFAULT
+
+if TYPE_CHECKING:
+    from nerfstudio.engine.trainer import TrainerConfig
+
+    from disconerf_ns.evaluation.scores import Comparison
+    from disconerf_ns.evaluation.truth import Truth
+    from disconerf_ns.evaluation.views import View
+    from disconerf_ns.pipeline import DiscoNerfPipeline
 
 
 @dataclass
@@ -61,62 +69,68 @@ class Eval:
 
         from rich.progress import track
 
-        from disconerf_ns.evaluation import scores as evaluation
-        from disconerf_ns.evaluation.label_files import label_files, listed_void, said_void
         from disconerf_ns.evaluation.predictions import predict_labels
-        from disconerf_ns.evaluation.provenance import machine, versions
-        from disconerf_ns.evaluation.views import masks_of, views_of
+        from disconerf_ns.evaluation.truth import Truth
+        from disconerf_ns.evaluation.views import views_of
         from disconerf_ns.masks.image_masks import resample
         from disconerf_ns.masks.label_image import write_label_image
-        from disconerf_ns.scene.edit import Edit
 
         config, pipeline, step = open_run(self.load_config, "test")
-        scored = pipeline.model.current.value.with_edit(Edit().at(self.granularity))
-        views = views_of(pipeline, self.split)
-        files, store, void = [None] * len(views), None, frozenset[int]()
+        views, truth, compared = views_of(pipeline, self.split), None, {}
         if self.ground_truth is not None:
-            files = label_files(self.ground_truth, views, self.orientation)
-            store, void = masks_of(pipeline, views, self.masks), said_void(files, self.void)
-
-        compared = {}
-        for view, file in track(list(zip(views, files)), "rendering label maps"):
+            truth = Truth.of(pipeline, views, self.ground_truth, self.masks, self.void, self.orientation)
+        for index, view in enumerate(track(views, "rendering label maps")):
             predicted = predict_labels(pipeline, view.index, self.downscale, view.split, self.granularity)
             if self.save is not None:
                 write_label_image(resample(predicted, view.height, view.width), self.save / f"{view.key}.png")
-            if file is not None:
-                true = file.read()
-                of_masks = None if store is None else evaluation.compare_masks(store, view, true, void)
-                compared[view] = evaluation.compare(predicted, true, of_masks, void)
+            if truth is not None:
+                compared[view] = truth.compare(index, view, predicted)
+
         if self.save is not None:
             print(f"eval: {len(views)} label maps are in {self.save}")
-        if self.ground_truth is None:
+        if truth is None:
             print("eval: nothing was scored; to score, name a folder of true labels with --ground-truth.")
             return
+        write_whole(path, json.dumps(self._scored(config, pipeline, step, truth, compared), indent=2))
+        print(f"eval: the scores are in {path}")
 
+    def _scored(
+        self,
+        config: TrainerConfig,
+        pipeline: DiscoNerfPipeline,
+        step: int,
+        truth: Truth,
+        compared: Mapping[View, Comparison],
+    ) -> dict[str, Any]:
+        """Print the scores; return them together with what they are scores of."""
+        from disconerf_ns.evaluation.label_files import listed_void
+        from disconerf_ns.evaluation.provenance import machine, versions
+        from disconerf_ns.evaluation.scores import report
+        from disconerf_ns.scene.edit import Edit
+
+        objects = pipeline.model.current.value.with_edit(Edit().at(self.granularity)).counted
         cut = "default cut" if self.granularity == DEFAULT else "cut"
-        print(f"eval: the {scored.counted} objects of the {cut}, at granularity {self.granularity:g}, were scored")
-        results = evaluation.report(compared)
-        print_scores(results["scores"], len(views))
+        print(f"eval: the {objects} objects of the {cut}, at granularity {self.granularity:g}, were scored")
+        results = report(compared)
+        print_scores(results["scores"], len(compared))
         run = {
             "config": str(self.load_config),
             "method": config.method_name,
             "seed": config.machine.seed,
             "iterations": step + 1,
             "slots": pipeline.model.object_field.slots,
-            "objects": scored.counted,
+            "objects": objects,
         }
         options = {
             "ground_truth": str(self.ground_truth),
-            "masks": None if store is None else str(store.root),
+            "masks": None if truth.masks is None else str(truth.masks.root),
             "granularity": self.granularity,
             "split": self.split,
-            "void": listed_void(void),
+            "void": listed_void(truth.void),
             "orientation": self.orientation,
             "downscale": self.downscale,
         }
-        content = {"run": run, "options": options, **results, "versions": versions(), "machine": machine()}
-        write_whole(path, json.dumps(content, indent=2))
-        print(f"eval: the scores are in {path}")
+        return {"run": run, "options": options, **results, "versions": versions(), "machine": machine()}
 
     def _check_options(self) -> None:
         check_options("eval", self, granularity=GRANULARITY, downscale=DOWNSCALE, void=LABEL)

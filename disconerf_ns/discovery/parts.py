@@ -6,7 +6,7 @@ inside the object can: cells of a group are merged by these masks alone, and a p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -46,34 +46,55 @@ def finest(
         The part of each cell, numbered from 0, -1 for none, and the parts of each group that has several, together with
         the parts of each part that is divided again.
     """
-    parts = groups.clone()
-    count = int(groups.max()) + 1
-    wave = list(range(count))
-    members = {group: {group} for group in wave}
+    parts, count = groups.clone(), int(groups.max()) + 1
+    wave, unions = list(range(count)), {group: {group} for group in range(count)}
     while wave:
         shown, wave = inside_groups(seen, parts, wave), []
         for whole, inside in shown.items():
-            own = (parts == whole).nonzero()[:, 0]
-            found = inner_parts(inside, own, len(parts))
-            rest = own[~torch.isin(own, torch.cat([own[:0], *found]))]
-            keeps = len(rest) >= max(LEAST_CELLS, REMAINDER * len(own))
-            if len(found) + keeps < 2 or (most is not None and count + len(found) > most):
-                continue
-            parts[rest] = whole if keeps else -1
-            fresh = list(range(count, count + len(found)))
-            for number, cells in zip(fresh, found):
-                parts[cells] = number
-            count += len(found)
-            for parent in members.values():
-                if whole in parent:
-                    parent.update(fresh)
-            members.update({number: {number} for number in fresh})
-            wave += fresh
-    used = parts[parts >= 0].unique()
-    rank = {int(number): index for index, number in enumerate(used)}
-    unions = [frozenset(rank[each] for each in of if each in rank) for of in members.values()]
-    table = torch.full((count + 1,), -1).index_copy_(0, used, torch.arange(len(used)))
-    return table[parts], [union for union in dict.fromkeys(unions) if len(union) > 1]
+            room = len(parts) if most is None else most - count
+            fresh = divide(parts, whole, inside, range(count, len(parts) + count), room)
+            for union in unions.values():
+                union.update(fresh if whole in union else ())
+            unions |= {part: {part} for part in fresh}
+            wave, count = [*wave, *fresh], count + len(fresh)
+    return numbered(parts, unions.values())
+
+
+def divide(parts: Int[Tensor, "cells"], whole: int, inside: Inside, numbers: Sequence[int], room: int) -> list[int]:
+    """Give each part that masks show of a group a number of its own, in place.
+
+    What is left of the group keeps the group's number if it is large enough for a part, and belongs to none otherwise.
+
+    Args:
+        parts: part of each cell, -1 for none.
+        whole: the group's number.
+        inside: what views show of the group.
+        numbers: numbers that are free, at least one for each cell.
+        room: maximum number of new parts.
+    Returns:
+        The numbers that were given; none if the group is one part, or if its parts are too many.
+    """
+    own = (parts == whole).nonzero()[:, 0]
+    found = inner_parts(inside, own, len(parts))
+    rest = own[~torch.isin(own, torch.cat([own[:0], *found]))]
+    keeps = len(rest) >= max(LEAST_CELLS, REMAINDER * len(own))
+    if len(found) + keeps < 2 or len(found) > room:
+        return []
+    parts[rest] = whole if keeps else -1
+    for number, cells in zip(numbers, found):
+        parts[cells] = number
+    return list(numbers[: len(found)])
+
+
+def numbered(
+    parts: Int[Tensor, "cells"], unions: Iterable[set[int]]
+) -> tuple[Int[Tensor, "cells"], list[frozenset[int]]]:
+    """Number the parts that have cells from 0, and name the unions of several by these numbers, each once."""
+    used, place = parts[parts >= 0].unique(return_inverse=True)
+    rank = {number: index for index, number in enumerate(used.tolist())}
+    renamed = (frozenset(rank[each] for each in union if each in rank) for union in unions)
+    new = torch.full_like(parts, -1).masked_scatter_(parts >= 0, place)
+    return new, [union for union in dict.fromkeys(renamed) if len(union) > 1]
 
 
 class Inside(NamedTuple):
