@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import first_calls
+import hypothesis
 import pytest
 import torch
 from filelock import FileLock
@@ -31,6 +32,8 @@ os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 if not torch.cuda.is_available():  # Triton looks at this when it is first imported, and torch imports it late
     os.environ.setdefault("TRITON_INTERPRET", "1")
 warnings.filterwarnings("ignore", category=UserWarning)
+hypothesis.settings.register_profile("without deadlines", deadline=None)  # a busy machine is no fault
+hypothesis.settings.load_profile("without deadlines")
 first_calls.check_first_calls()
 name_callers_only()
 

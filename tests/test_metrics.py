@@ -204,7 +204,7 @@ def test_ignored_pixels_count_nowhere() -> None:
 
 
 @given(seed=seeds)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_brute_force(seed: int) -> None:
     predicted, truth = random_labels(seed)
     segments = [predicted == p for p in np.unique(predicted)]
@@ -311,7 +311,7 @@ def test_a_mask_on_ignored_pixels_alone_is_no_segment() -> None:
 
 
 @given(seed=seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_brute_force_of_what_the_paper_leaves_open(seed: int) -> None:
     for predicted, truth in (smooth_labels(seed), tuple(labels[0] for labels in random_labels(seed))):
         for ignore in (None, 0):
@@ -339,7 +339,7 @@ def check_dice_and_panoptic_quality(table, segments: list[Pixels], truth: np.nda
 
 
 @given(seed=seeds, ignore=st.sampled_from([None, 0, 1]), nothing=st.sampled_from([None, 0, 2]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_dice_and_panoptic_quality_of_label_maps_by_loops(seed: int, ignore: int | None, nothing: int | None) -> None:
     for predicted, truth in (smooth_labels(seed), random_labels(seed)):
         table = labels_table(predicted, truth, ignore, nothing)
@@ -347,7 +347,7 @@ def test_dice_and_panoptic_quality_of_label_maps_by_loops(seed: int, ignore: int
 
 
 @given(seed=seeds, ignore=st.sampled_from([None, 0, 1]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_dice_and_panoptic_quality_of_overlapping_masks_by_loops(seed: int, ignore: int | None) -> None:
     masks, truth = overlapping_masks(seed)
     segments = [{pixel for pixel in np.ndindex(*truth.shape) if mask[pixel]} for mask in masks]
@@ -355,7 +355,7 @@ def test_dice_and_panoptic_quality_of_overlapping_masks_by_loops(seed: int, igno
 
 
 @given(seed=seeds)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_panoptic_quality_is_that_of_torchmetrics(seed: int) -> None:
     for predicted, truth in (smooth_labels(seed), random_labels(seed)):
         # (category, instance): all segments are of the one category, and an unknown category is void
@@ -378,7 +378,7 @@ def test_the_random_maps_and_masks_have_all_that_void_is_about() -> None:
 
 
 @given(seed=seeds)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_brute_force_on_overlapping_masks(seed: int) -> None:
     masks, truth = overlapping_masks(seed)
     table, objects = masks_table(masks, truth, ignore=0), pixel_sets(truth, 0)
@@ -395,7 +395,7 @@ def test_the_smooth_maps_of_the_brute_force_have_splits_merges_and_hits() -> Non
 
 
 @given(seed=seeds)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_best_segment_is_no_worse_than_the_matched_one(seed: int) -> None:
     for predicted, truth in (random_labels(seed), smooth_labels(seed)):
         table = labels_table(predicted, truth)
@@ -404,7 +404,7 @@ def test_the_best_segment_is_no_worse_than_the_matched_one(seed: int) -> None:
 
 
 @given(seed=seeds)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_what_is_predicted_on_ignored_pixels_matters_only_for_what_can_be_judged(seed: int) -> None:
     predicted, truth = smooth_labels(seed)
     void = truth == 1
@@ -417,7 +417,7 @@ def test_what_is_predicted_on_ignored_pixels_matters_only_for_what_can_be_judged
 
 
 @given(seed=seeds)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_perfect_is_one_whatever_lies_on_void_beside_it(seed: int) -> None:
     """Void predicted as a segment of its own, as nothing, and as more of an object, up to half of the segment."""
     generator = np.random.default_rng(seed)
@@ -433,7 +433,7 @@ def test_perfect_is_one_whatever_lies_on_void_beside_it(seed: int) -> None:
 
 
 @given(seed=seeds)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_names_of_labels_do_not_matter_and_perfect_is_one(seed: int) -> None:
     predicted, truth = random_labels(seed)
     renamed = np.random.default_rng(seed).permutation(50)[predicted]
@@ -443,7 +443,7 @@ def test_names_of_labels_do_not_matter_and_perfect_is_one(seed: int) -> None:
 
 
 @given(seed=seeds)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_disjoint_masks_score_as_the_label_map_that_they_make(seed: int) -> None:
     predicted, truth = random_labels(seed)
     masks = np.stack([predicted[0] == p for p in np.unique(predicted[0])])

@@ -43,7 +43,7 @@ def slots_of(targets: MaskTargets, view: int = 0) -> list[int]:
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_losses_and_gradients_equal_the_formulas(seed: int) -> None:
     slots, masks = random_view(seed)
     fast, slow = slots.clone().requires_grad_(), slots.clone().requires_grad_()
@@ -130,7 +130,7 @@ def test_two_masks_three_slots_by_hand() -> None:
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_order_of_masks_and_slots_does_not_matter(seed: int) -> None:
     slots, masks = random_view(seed)
     generator = torch.Generator().manual_seed(seed)

@@ -22,7 +22,7 @@ def test_quantiles_by_hand() -> None:
 
 
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_quantiles_split_the_weight_evenly(seed: int, count: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     weights = torch.rand(5, 12, generator=generator) ** 6

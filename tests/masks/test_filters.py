@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -37,7 +37,6 @@ def test_of_equal_masks_the_first_stays() -> None:
 
 
 @given(stacks, st.floats(0.1, 1))
-@settings(deadline=None)
 def test_containment_as_its_definition_reads(masks: np.ndarray, share: float) -> None:
     share = np.round(share, 2) + 1e-4
 
@@ -63,7 +62,6 @@ def test_of_duplicates_the_first_stays() -> None:
 
 
 @given(stacks, st.floats(0.1, 0.9))
-@settings(deadline=None)
 def test_duplicates_as_their_definition_reads(masks: np.ndarray, most: float) -> None:
     kept = []
     for number, mask in enumerate(masks):
@@ -80,7 +78,6 @@ def test_dilation_of_a_point_is_a_disk() -> None:
 
 
 @given(stacks, st.integers(0, 3))
-@settings(deadline=None)
 def test_dilation_reaches_every_pixel_near_the_mask(masks: np.ndarray, pixels: int) -> None:
     y, x = np.indices(masks.shape[1:])
     expected = np.zeros_like(masks)

@@ -32,7 +32,7 @@ DISJOINT = ("labels", "object_mask", "color", "panoptic")
 shapes = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9)
 stacks = st.integers(0, 4).flatmap(lambda n: shapes.flatmap(lambda shape: arrays(bool, (n, *shape))))
 label_maps = shapes.flatmap(lambda shape: arrays(np.int64, shape, elements=st.integers(0, 5)))
-anywhere = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+anywhere = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def there_and_back(tmp_path: Path, name: str, masks: ImageMasks) -> ImageMasks:

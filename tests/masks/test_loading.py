@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from scene import write_scene
@@ -28,7 +28,6 @@ from disconerf_ns.masks.store import MaskStore
     to=st.tuples(st.integers(1, 30), st.integers(1, 30)),
     seed=st.integers(0, 999),
 )
-@settings(deadline=None)
 def test_bits_are_the_sampled_pixels(count: int, size: tuple[int, int], to: tuple[int, int], seed: int) -> None:
     masks = np.random.default_rng(seed).random((count, *size)) > 0.5
     rows, columns = sampled(size[0], to[0]), sampled(size[1], to[1])

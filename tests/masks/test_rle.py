@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -25,7 +25,6 @@ def runs_of(mask: np.ndarray) -> list[int]:
 
 
 @given(masks)
-@settings(deadline=None)
 def test_round_trip(mask: np.ndarray) -> None:
     encoded = rle.encode(mask)
     assert np.array_equal(rle.decode(encoded), mask)
@@ -34,7 +33,6 @@ def test_round_trip(mask: np.ndarray) -> None:
 
 
 @given(masks)
-@settings(deadline=None)
 def test_uncompressed_runs_are_the_same_mask(mask: np.ndarray) -> None:
     encoded = rle.encode(mask)
     assert rle.run_lengths(encoded["counts"]).tolist() == runs_of(mask)

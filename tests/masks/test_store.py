@@ -53,7 +53,7 @@ def test_key_through_a_link(tmp_path: Path) -> None:
 
 
 @given(arrays(bool, array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=9)))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_saved_masks_come_back(tmp_path: Path, masks: np.ndarray) -> None:
     store = MaskStore(tmp_path)
     store.save("a/b.c", ImageMasks.from_arrays(masks))
@@ -259,7 +259,7 @@ anything = st.recursive(
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_damage_raises_anything_but_a_mask_error(tmp_path: Path, data: st.DataObject) -> None:
     """A good file with one value replaced by anything loads and decodes, or is refused."""
     content = json.loads(json.dumps({**GOOD, "looked_at": {"size": [2, 3], "counts": "222"}}))
@@ -280,7 +280,7 @@ def test_no_damage_raises_anything_but_a_mask_error(tmp_path: Path, data: st.Dat
 
 
 @given(st.binary(max_size=40))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.json").write_bytes(content)
     with pytest.raises(MaskError):
