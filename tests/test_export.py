@@ -22,6 +22,7 @@ from pycocotools.coco import COCO
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.export import usd
+from disconerf_ns.export.colors import UNSEEN
 from disconerf_ns.export.exporter import ExportOptions, export, made_mesh, mesh_facts, surrounding
 from disconerf_ns.export.frames import Capture
 from disconerf_ns.export.grid import ObjectGrid
@@ -197,6 +198,15 @@ def test_walls_surround_the_cameras() -> None:
     assert surrounding(scene, places) == {scene.objects[0].id}
 
 
+def test_what_no_camera_sees_is_marked(ball: ObjectMesh) -> None:
+    """The cameras look from above: the top is seen, the bottom is not; the manifest has the fraction of the area."""
+    height = (ball.vertices[:, 2] - CENTRE[2]) / RADIUS
+    assert ball.seen[height > 0].min() > 0.4 and (ball.seen < UNSEEN).any()
+    assert height[ball.seen < UNSEEN].max() < -0.7
+    opened = as_shape(ball.only(ball.seen >= UNSEEN)).area / as_shape(ball).area
+    assert mesh_facts(ball)["seen"] == pytest.approx(opened, abs=0.05)
+
+
 # -------------------------------------------------------------------- files
 
 
@@ -214,6 +224,8 @@ def test_meshes_are_read_back_in_the_captures_frame(ball: ObjectMesh, capture: C
     high = read.vertices[:, 1] < read.centroid[1]
     assert np.median(read.visual.vertex_colors[high, :3], 0) == pytest.approx(255 * np.array(COLOR), abs=2)
     assert (read.vertex_normals * (read.vertices - read.centroid)).sum(1).min() > 0
+    if kind == "ply":
+        assert_close(torch.from_numpy(PlyData.read(path)["vertex"]["seen"].copy()), ball.seen)
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -227,6 +239,7 @@ def test_glb_is_upright_and_in_metres(ball: ObjectMesh, capture: Capture, tmp_pa
     assert read.accessors[attributes.POSITION].min == pytest.approx(
         ball.moved(TURNED).vertices.amin(0).tolist(), abs=1e-4
     ), "the vertices are the capture's"
+    assert read.accessors[attributes._SEEN].count == len(ball.vertices)
     whole = trimesh.load(path).to_mesh()
     centre = TURNED.points(CENTRE).numpy()
     assert whole.centroid == pytest.approx(0.5 * np.array([centre[0], -centre[1], -centre[2]]), abs=0.02)
@@ -264,6 +277,7 @@ def test_points_lie_on_the_mesh(ball: ObjectMesh, tmp_path: Path) -> None:
     assert len(places) == 300 and np.linalg.norm(places, axis=1) == pytest.approx(RADIUS, abs=0.025)
     assert (places * normals).sum(1).min() > 0.8 * RADIUS
     assert np.median(rows["red"]) == pytest.approx(255 * COLOR[0], abs=3)
+    assert rows["seen"][places[:, 2] > 0].min() > 0.4 and rows["seen"].min() < 0.1
 
 
 def test_a_thumbnail_shows_the_ball_on_nothing(scene: ArrangedScene, tmp_path: Path) -> None:
@@ -286,7 +300,8 @@ def test_simplifying_keeps_a_surface_closed(ball: ObjectMesh) -> None:
 def icosphere() -> ObjectMesh:
     shape = trimesh.creation.icosphere(2)
     corners = torch.tensor(shape.vertices, dtype=torch.float32)
-    return ObjectMesh(corners, torch.tensor(shape.faces), corners, torch.tensor(COLOR).expand(len(corners), 3))
+    colors, seen = torch.tensor(COLOR).expand(len(corners), 3), corners[:, 2].clamp(min=0)
+    return ObjectMesh(corners, torch.tensor(shape.faces), corners, colors, seen)
 
 
 @pytest.mark.parametrize("pieces", [1, 3])

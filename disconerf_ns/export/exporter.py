@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from rich.progress import track
@@ -160,9 +161,10 @@ def made_mesh(scene: ArrangedScene, each: SceneObject, cameras, options: ExportO
         return colors_of(scene, each.id, points, normals, *seen(points, normals))
 
     weights, directions = seen(mesh.vertices, mesh.normals)
-    mesh = replace(mesh, colors=colors_of(scene, each.id, mesh.vertices, mesh.normals, weights, directions))
+    shown = colors_of(scene, each.id, mesh.vertices, mesh.normals, weights, directions)
+    mesh = replace(mesh, colors=shown, seen=weights[0].clamp(0, 1))
     if not options.watertight:
-        mesh = mesh.only(weights[0] >= UNSEEN)
+        mesh = mesh.only(mesh.seen >= UNSEEN)
         if len(mesh) == 0:
             raise UserError(
                 f"export: {each.label} has no surface that a training camera sees; leave out --no-watertight."
@@ -171,10 +173,12 @@ def made_mesh(scene: ArrangedScene, each: SceneObject, cameras, options: ExportO
 
 
 def mesh_facts(mesh: ObjectMesh) -> dict[str, Any]:
-    """Numbers of a mesh: of how many cubes, what it leaves out, its area in square units, whether it is closed."""
+    """Numbers of a mesh: of how many cubes, what it leaves out, its area in square units and the fraction of it that a
+    camera sees, whether it is closed."""
     import trimesh
 
     shape = as_trimesh(mesh, "", "ply")
+    seen = (mesh.seen >= UNSEEN)[mesh.faces].float().mean(-1).cpu().numpy()
     whole = trimesh.Trimesh(shape.vertices, shape.faces, process=mesh.texture is not None)
     return {
         "resolution": mesh.resolution,
@@ -182,6 +186,7 @@ def mesh_facts(mesh: ObjectMesh) -> dict[str, Any]:
         "vertices": len(mesh.vertices),
         "faces": len(mesh.faces),
         "area": float(f"{shape.area:.6g}"),
+        "seen": round(float(np.average(seen, weights=shape.area_faces)), 4),
         "watertight": bool(whole.is_watertight),
     }
 

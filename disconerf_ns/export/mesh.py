@@ -57,6 +57,8 @@ class ObjectMesh:
     """Unit vectors that point outwards."""
     colors: Float[Tensor, "vertices 3"]
     """RGB in [0, 1], as a screen shows it (sRGB)."""
+    seen: Float[Tensor, "vertices"]
+    """How well the best camera sees a vertex, in [0, 1]: the light that gets there times the cosine to the normal."""
     texture: Texture | None = None
     """What is shown in place of `colors`."""
     resolution: int = 0
@@ -71,9 +73,12 @@ class ObjectMesh:
         """The mesh without faces that have none of the kept vertices, and without vertices that have no face then."""
         faces = self.faces[kept[self.faces].any(-1)]
         used, corners = faces.unique(return_inverse=True)
-        return replace(
-            self, vertices=self.vertices[used], faces=corners, normals=self.normals[used], colors=self.colors[used]
-        )
+        return replace(self.at(used), faces=corners)
+
+    def at(self, index: Int[Tensor, "others"]) -> ObjectMesh:
+        """The mesh with these vertices in the place of its own; its faces are left as they are."""
+        names = "vertices", "normals", "colors", "seen"
+        return replace(self, **{name: getattr(self, name)[index] for name in names})
 
     def moved(self, by: Similarity) -> ObjectMesh:
         """The mesh turned, scaled and moved."""
@@ -83,7 +88,7 @@ class ObjectMesh:
 def surface(
     scene: ArrangedScene, each: SceneObject, cameras: Cameras, resolution: int, most: int
 ) -> tuple[ObjectMesh, ObjectGrid]:
-    """The closed surface of an object in scene coordinates, without colours, and the grid that it was found in.
+    """The closed surface of an object in scene coordinates, `seen` by nobody yet, and the grid that it was found in.
 
     Marching cubes find it in the grid, whose cubes are contracted where the scene is; vertices are taken back into the
     scene. Normals point against the gradient of the darkness. Cubes that are too large for thin parts, such as the legs
@@ -114,7 +119,8 @@ def surface(
     places = torch.from_numpy(vertices.astype(np.float32)).to(grid.density)
     corners = torch.from_numpy(faces.astype(np.int64)).to(places.device)
     normals, black = _normals(grid, inside, places), torch.zeros_like(places)
-    return ObjectMesh(grid.scene(places), corners, normals, black, resolution=resolution, lost=lost), grid
+    nobody = torch.zeros_like(places[:, 0])
+    return ObjectMesh(grid.scene(places), corners, normals, black, nobody, resolution=resolution, lost=lost), grid
 
 
 class _Shape(NamedTuple):

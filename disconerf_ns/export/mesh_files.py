@@ -26,7 +26,8 @@ def write_mesh(path: Path, mesh: ObjectMesh, capture: Capture, kind: MeshFormat)
 
     GLB is +y up and in metres by the glTF standard: its node turns the capture's up axis there, and scales to metres
     where it is known how long a unit is; its vertices are the capture's. PLY has vertex colours and no texture. OBJ has
-    vertex colours, or a texture in two files beside it.
+    vertex colours, or a texture in two files beside it. How well cameras see a vertex is the property `seen` in PLY and
+    the attribute `_SEEN` in GLB; OBJ cannot hold it.
 
     Args:
         path: the file without suffix.
@@ -51,7 +52,7 @@ def write_mesh(path: Path, mesh: ObjectMesh, capture: Capture, kind: MeshFormat)
 
 
 def write_points(path: Path, mesh: ObjectMesh, count: int) -> Path:
-    """Write points that lie evenly on a mesh, with its normals and colours, as PLY.
+    """Write points that lie evenly on a mesh, with its normals, colours and how well cameras see them, as PLY.
 
     Args:
         path: the file without suffix.
@@ -65,14 +66,14 @@ def write_points(path: Path, mesh: ObjectMesh, count: int) -> Path:
     normals = (mesh.normals.cpu().numpy()[corners] * shares).sum(1)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-9)
     colors = _bytes((mesh.colors.cpu().numpy()[corners] * shares).sum(1))
+    seen = (mesh.seen.cpu().numpy()[corners][..., None] * shares).sum(1)
     kinds = [
         *((name, "f4") for name in ("x", "y", "z", "nx", "ny", "nz")),
-        ("red", "u1"),
-        ("green", "u1"),
-        ("blue", "u1"),
+        *((name, "u1") for name in ("red", "green", "blue")),
+        ("seen", "f4"),
     ]
     rows = np.empty(count, kinds)
-    for (name, _), column in zip(kinds, np.concatenate([points, normals, colors], 1).T):
+    for (name, _), column in zip(kinds, np.concatenate([points, normals, colors, seen], 1).T):
         rows[name] = column
     return _written({path.with_name(f"{path.name}.ply"): ply_bytes(rows)})[0]
 
@@ -83,6 +84,7 @@ def as_trimesh(mesh: ObjectMesh, name: str, kind: MeshFormat) -> trimesh.Trimesh
         mesh.vertices.cpu().double().numpy(),
         mesh.faces.cpu().numpy(),
         vertex_normals=mesh.normals.cpu().double().numpy(),
+        vertex_attributes={"_SEEN" if kind == "glb" else "seen": mesh.seen.cpu().float().numpy()},
         process=False,
     )
     if mesh.texture is None or kind == "ply":

@@ -30,13 +30,7 @@ def textured(mesh: ObjectMesh, bake: Baker, size: int) -> ObjectMesh:
     vertices, normals = mesh.vertices.cpu().float().numpy(), mesh.normals.cpu().float().numpy()
     origin, faces, uv = xatlas.parametrize(vertices, mesh.faces.cpu().numpy().astype(np.uint32), normals)
     index = torch.from_numpy(origin.astype(np.int64)).to(mesh.faces.device)
-    split = replace(
-        mesh,
-        vertices=mesh.vertices[index],
-        normals=mesh.normals[index],
-        colors=mesh.colors[index],
-        faces=torch.from_numpy(faces.astype(np.int64)).to(mesh.faces.device),
-    )
+    split = replace(mesh.at(index), faces=torch.from_numpy(faces.astype(np.int64)).to(mesh.faces.device))
     face, weights, texels = rasterized(uv, faces.astype(np.int64), size)
     corners = split.faces[torch.from_numpy(face).to(split.faces.device)]
     shares = torch.from_numpy(weights).to(split.vertices)[..., None]
