@@ -92,6 +92,12 @@ def scene(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def small_scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scene from the same places in a quarter of the pixels, for tests that train runs of their own."""
+    return write_scene(tmp_path_factory.mktemp("data") / "balls", width=24, height=18)
+
+
+@pytest.fixture(scope="session")
 def run(shared: Path, scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A trained run that is the same every time."""
     with FileLock(shared / "run.lock"):

@@ -103,7 +103,7 @@ def test_the_tensor_is_named() -> None:
         check_finite({**good, "b": torch.tensor([1.0, NAN]), "c": torch.tensor(math.inf)}, "step 7", "begin again.")
 
 
-def test_a_broken_radiance_field_is_not_taken(run: Run, scene: Path, tmp_path: Path) -> None:
+def test_a_broken_radiance_field_is_not_taken(run: Run, small_scene: Path, tmp_path: Path) -> None:
     (checkpoint,) = (run.folder / "nerfstudio_models").iterdir()
     state = torch.load(checkpoint)
     key = next(name for name in state["pipeline"] if name.startswith("_model.field.") and "weight" in name)
@@ -112,20 +112,20 @@ def test_a_broken_radiance_field_is_not_taken(run: Run, scene: Path, tmp_path: P
     broken.parent.mkdir()
     torch.save(state, broken)
     (tmp_path / "config.yml").write_bytes(run.config.read_bytes())
-    config = tiny_config(scene, tmp_path / "out", iterations=6)
+    config = tiny_config(small_scene, tmp_path / "out", iterations=6)
     config.pipeline.radiance_field = broken
     with pytest.raises(UserError, match=rf"radiance field: .*{checkpoint.name}: .*field.* holds NaN"):
         train(config)
-    resumed = tiny_config(scene, tmp_path / "resumed", iterations=500)
+    resumed = tiny_config(small_scene, tmp_path / "resumed", iterations=500)
     resumed.load_dir = broken.parent
     with pytest.raises(UserError, match=r"The checkpoint: field\..* holds NaN or infinity; take an earlier one"):
         train(resumed)
 
 
 def test_a_run_that_learns_nan_stops_at_its_last_good_checkpoint(
-    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = tiny_config(scene, tmp_path, iterations=12)
+    config = tiny_config(small_scene, tmp_path, iterations=12)
     config.steps_per_save, config.logging.steps_per_log = 2, 1
     after, steps = DiscoNerfPipeline.after_step, []
 
@@ -146,16 +146,16 @@ def test_a_run_that_learns_nan_stops_at_its_last_good_checkpoint(
     [(1e6, 0.0, True), (1e-6, 0.0, True), (1e6, 0.0, False), (1e-6, 0.0, False), (1.0, 1e5, False)],
 )
 def test_a_capture_of_any_size_and_place_is_trained(
-    scene: Path, tmp_path: Path, scale: float, offset: float, normalized: bool
+    small_scene: Path, tmp_path: Path, scale: float, offset: float, normalized: bool
 ) -> None:
     """Also where no option of nerfstudio's dataparser moves and scales the poses to around the origin."""
-    place = shutil.copytree(scene, tmp_path / "balls")
+    place = shutil.copytree(small_scene, tmp_path / "balls")
     content = json.loads((place / "transforms.json").read_text())
     for frame in content["frames"]:
         for row in frame["transform_matrix"][:3]:
             row[3] = scale * row[3] + offset
     (place / "transforms.json").write_text(json.dumps(content))
-    config = tiny_config(place, tmp_path / "out", iterations=6)
+    config = tiny_config(place, tmp_path / "out", iterations=3)
     if not normalized:
         parser = config.pipeline.datamanager.dataparser
         parser.auto_scale_poses, parser.center_method, parser.orientation_method = False, "none", "none"

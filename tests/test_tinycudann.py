@@ -16,8 +16,8 @@ MISSING = pytest.mark.skipif(not BUILT, reason="needs tinycudann and a GPU")
 
 
 @pytest.mark.parametrize("implementation", ["torch", pytest.param("tcnn", marks=MISSING)])
-def test_a_run_trains_and_loads(scene: Path, tmp_path: Path, implementation: str) -> None:
-    config = tiny_config(scene, tmp_path, iterations=12)
+def test_a_run_trains_and_loads(small_scene: Path, tmp_path: Path, implementation: str) -> None:
+    config = tiny_config(small_scene, tmp_path, iterations=3)
     config.mixed_precision, model = True, config.pipeline.model
     model.implementation = model.object_field.implementation = implementation
     pipeline = train(config).pipeline

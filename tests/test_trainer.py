@@ -18,7 +18,7 @@ from disconerf_ns.training.captured import EAGER_STEPS, CapturedSteps, Held, Ste
 
 def trained_parameters(scene: Path, folder: Path, trainer: type[Trainer]) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
-    config = tiny_config(scene, folder, iterations=9)
+    config = tiny_config(scene, folder, iterations=6)
     config._target = trainer
     run = config.setup(local_rank=0, world_size=1)
     run.setup()
@@ -28,17 +28,17 @@ def trained_parameters(scene: Path, folder: Path, trainer: type[Trainer]) -> dic
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="atomic additions on a GPU forbid equal bits")
-def test_the_step_has_nerfstudios_values_in_both_stages(scene: Path, tmp_path: Path) -> None:
-    ours = trained_parameters(scene, tmp_path / "ours", DiscoNerfTrainer)
-    theirs = trained_parameters(scene, tmp_path / "theirs", Trainer)
+def test_the_step_has_nerfstudios_values_in_both_stages(small_scene: Path, tmp_path: Path) -> None:
+    ours = trained_parameters(small_scene, tmp_path / "ours", DiscoNerfTrainer)
+    theirs = trained_parameters(small_scene, tmp_path / "theirs", Trainer)
     for name, value in theirs.items():
         assert torch.equal(ours[name], value), name
 
 
-def test_accumulated_gradients_take_nerfstudios_step(scene: Path, tmp_path: Path, monkeypatch) -> None:
+def test_accumulated_gradients_take_nerfstudios_step(small_scene: Path, tmp_path: Path, monkeypatch) -> None:
     asked = []
     monkeypatch.setattr(Trainer, "train_iteration", lambda self, step: asked.append(step) or (torch.zeros(()), {}, {}))
-    config = tiny_config(scene, tmp_path, iterations=3)
+    config = tiny_config(small_scene, tmp_path, iterations=3)
     config.gradient_accumulation_steps = {"fields": 2}
     run = config.setup(local_rank=0, world_size=1)
     run.setup()
