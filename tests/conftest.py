@@ -74,6 +74,14 @@ def _small_trials(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr("disconerf_ns.filming.trial.SIZE", 24)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _few_rays_ahead() -> Iterator[None]:
+    """Training draws a few batches of rays together; a run of some steps uses no more."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("disconerf_ns.training.photos.RAYS_AT_ONCE", 2**12)
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for what pytest's processes make once; each works on copies of its own."""
@@ -93,8 +101,8 @@ def scene(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The scene from the same places in a quarter of the pixels, for tests that train runs of their own."""
-    return write_scene(tmp_path_factory.mktemp("data") / "balls", width=24, height=18)
+    """The scene from the same places in a ninth of the pixels, for tests that train runs of their own."""
+    return write_scene(tmp_path_factory.mktemp("data") / "balls", width=16, height=12)
 
 
 @pytest.fixture(scope="session")

@@ -126,7 +126,8 @@ def whole_run(small_scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Ob
 
 
 def test_radiance_is_frozen_bit_for_bit_in_the_object_stage(whole_run: Observed) -> None:
-    assert whole_run.trainer.pipeline.schedule.object_start == 8
+    pipeline = whole_run.trainer.pipeline
+    assert pipeline.schedule.object_start == 8 and pipeline.object_stage.explanations
     ends = [whole_run.checkpoints / f"step-{step:09d}.ckpt" for step in (7, 11)]
     before, after = (torch.load(end)["pipeline"] for end in ends)
     changed = {
