@@ -70,7 +70,7 @@ class Occupancy:
             contraction: scene positions to the unit cube and back.
             box: the object's box in scene coordinates.
             resolution: cells per axis.
-            probes: random points looked at in each cell.
+            probes: random points looked at in each cell, until one of them makes it occupied.
             threshold: least opacity of a ray across a cell that makes the cell occupied.
             grown: whether their neighbours are marked as well.
             share: the part of the density that is the object's, in [0, 1]; asked only where everything together is
@@ -86,11 +86,12 @@ class Occupancy:
         generator = torch.Generator(device=box.device).manual_seed(0)
         for _ in range(probes):
             jitter = torch.rand(cells.shape, device=box.device, generator=generator)
-            points = low + (cells + jitter) / resolution * size
+            empty = (~occupied).nonzero()[:, 0]
+            points = low + (cells[empty] + jitter[empty]) / resolution * size
             here, there = contraction.inverse(points), contraction.inverse(points + size / resolution)
             depth = density(here) * (there - here).norm(dim=-1)
-            asked = (~occupied & (1 - torch.exp(-depth) > threshold)).nonzero()[:, 0]
-            occupied[asked] = 1 - torch.exp(-depth[asked] * share(here[asked])) > threshold
+            asked = (1 - torch.exp(-depth) > threshold).nonzero()[:, 0]
+            occupied[empty[asked]] = 1 - torch.exp(-depth[asked] * share(here[asked])) > threshold
         grid = occupied.view(resolution, resolution, resolution)
         if grown:
             grid = with_neighbours(grid)
