@@ -35,8 +35,19 @@ from disconerf_ns.scene.similarity import Similarity
 SIZE = 48
 
 
-def ball_pictures(look: Look, haze: float, count: int = 4) -> list[np.ndarray]:
-    scene = hand_made(haze)
+@pytest.fixture(scope="module")
+def plain_scene() -> ArrangedScene:
+    """The scene without haze and without the wall, whose solid voxels are found once."""
+    return hand_made()
+
+
+@pytest.fixture(scope="module")
+def hazy_scene() -> ArrangedScene:
+    """The scene with haze, whose clean voxels are found once."""
+    return hand_made(haze=0.7)
+
+
+def ball_pictures(scene: ArrangedScene, look: Look, count: int = 4) -> list[np.ndarray]:
     cameras = orbit(scene, scene.objects[0], photographs(), count, SIZE).cameras
     return [Subject(scene, BALL, look).picture(cameras[number : number + 1]) for number in range(count)]
 
@@ -66,8 +77,8 @@ def test_the_fullest_frame_is_filled_as_it_should(size: tuple[float, ...], eleva
     assert float(torch.stack([high.max(), -low.min()]).max()) < 1
 
 
-def test_the_ball_fills_four_fifths_of_the_picture_from_where_photographs_were_taken() -> None:
-    scene, taken = hand_made(haze=0.5), photographs()
+def test_the_ball_fills_four_fifths_of_the_picture_from_where_photographs_were_taken(hazy_scene: ArrangedScene) -> None:
+    scene, taken = hazy_scene, photographs()
     shot = orbit(scene, scene.objects[0], taken, 6, SIZE)
     fills = []
     for number in range(6):
@@ -81,15 +92,14 @@ def test_the_ball_fills_four_fifths_of_the_picture_from_where_photographs_were_t
     assert shot.remark == "", "every view of it is near a photograph's"
 
 
-def test_how_much_of_an_orbit_nobody_saw() -> None:
+def test_how_much_of_an_orbit_nobody_saw(plain_scene: ArrangedScene) -> None:
     """Photographs from the azimuths 0 and 90 degrees; of 12 cameras, every 30 degrees, these look from beside."""
     azimuths = torch.arange(12) / 12 * 2 * math.pi
     taken = directions(torch.tensor([0.0, math.pi / 2]), 0.0) * 3
     near = {-30, 0, 30, 60, 90, 120}  # 30 degrees is not more than 30 degrees, but for rounding
     share = unseen(directions(azimuths + 1e-4, 0.0), taken, torch.zeros(3))
     assert share == pytest.approx(1 - (len(near) - 2) / 12)
-    scene = hand_made()
-    half = orbit(scene, scene.objects[0], photographs(spread=0.5), 24, 8)
+    half = orbit(plain_scene, plain_scene.objects[0], photographs(spread=0.5), 24, 8)
     assert 25 <= int(half.remark.split("%")[0]) <= 45, "180 degrees less 2 x 30 and the spacing of photographs"
 
 
@@ -100,9 +110,9 @@ def distances_to(point: torch.Tensor, camera: Cameras) -> torch.Tensor:
     return (away - (away * rays.directions).sum(-1, keepdim=True) * rays.directions).norm(dim=-1)
 
 
-def test_there_is_no_turntable_of_what_surrounds_the_photographs() -> None:
+def test_there_is_no_turntable_of_what_surrounds_the_photographs(plain_scene: ArrangedScene) -> None:
     """It was circled, at the distance of the photographs, through what stands between."""
-    scene, taken = hand_made(), photographs(distance=0.9, height=0.3)
+    scene, taken = plain_scene, photographs(distance=0.9, height=0.3)
     shot = orbit(scene, scene.find("object_01"), taken, 9, 16)
     assert "no turntable, because it surrounds them; the camera sways between photographs" in shot.remark
     positions, known = shot.cameras.camera_to_worlds[..., 3], taken.camera_to_worlds[..., 3]
@@ -111,9 +121,9 @@ def test_there_is_no_turntable_of_what_surrounds_the_photographs() -> None:
     assert positions.norm(dim=-1).max() <= 0.9 + 1e-4
 
 
-def test_what_surrounds_the_photographs_is_shown_as_they_see_it() -> None:
+def test_what_surrounds_the_photographs_is_shown_as_they_see_it(plain_scene: ArrangedScene) -> None:
     """Alone it had what no photograph shows, below other things; now these are cut out."""
-    scene, taken = hand_made(), photographs(distance=0.9, height=0.3)
+    scene, taken = plain_scene, photographs(distance=0.9, height=0.3)
     floor = scene.objects[FLOOR]
     shot = orbit(scene, floor, taken, 3, SIZE)
     assert shot.surrounds and shot.look(shadow=True) == Look(shadow=False, cut_out=True)
@@ -125,9 +135,9 @@ def test_what_surrounds_the_photographs_is_shown_as_they_see_it() -> None:
     assert surrounds(scene, floor, taken) and not surrounds(scene, scene.objects[BALL], photographs())
 
 
-def test_the_photograph_that_shows_most_of_what_surrounds_them_comes_first() -> None:
+def test_the_photograph_that_shows_most_of_what_surrounds_them_comes_first(plain_scene: ArrangedScene) -> None:
     """Of eight cameras that look at the middle of the floor, one is steeper and has the ball behind it."""
-    scene, taken = hand_made(), photographs(distance=0.9, height=0.3)
+    scene, taken = plain_scene, photographs(distance=0.9, height=0.3)
     poses = taken.camera_to_worlds.clone()
     poses[5] = torch.from_numpy(camera_pose(torch.pi, 0.7, 0.9)[:3]).float()
     taken = square(poses, 64, 1.0)
@@ -146,10 +156,9 @@ def test_a_camera_in_the_scene_stays_on_its_side_of_a_wall() -> None:
     assert float((places[1:] - places[:-1]).norm(dim=-1).max()) < 0.5 * float((places[0] - CENTRE).norm())
 
 
-def test_a_moved_object_is_filmed_where_it_stands() -> None:
-    scene = hand_made()
-    moved = scene.with_edit(scene.edit.move(BALL, Similarity(translation=(0.0, 0.0, 1.0))))
-    before, after = (orbit(each, each.objects[0], photographs(), 4, 8, among=True) for each in (scene, moved))
+def test_a_moved_object_is_filmed_where_it_stands(plain_scene: ArrangedScene) -> None:
+    moved = plain_scene.with_edit(plain_scene.edit.move(BALL, Similarity(translation=(0.0, 0.0, 1.0))))
+    before, after = (orbit(each, each.objects[0], photographs(), 4, 8, among=True) for each in (plain_scene, moved))
     way = after.cameras.camera_to_worlds[..., 3] - before.cameras.camera_to_worlds[..., 3]
     assert_close(way, torch.tensor([0.0, 0.0, 1.0]).expand(4, 3), 1e-3)
     assert after.remark == before.remark
@@ -162,9 +171,9 @@ def test_the_longest_run_on_a_circle() -> None:
     assert longest_run(torch.tensor([False])) == (0, 0)
 
 
-def test_what_cameras_see_of_a_point() -> None:
+def test_what_cameras_see_of_a_point(plain_scene: ArrangedScene) -> None:
     """The top of the ball is seen from everywhere, its lowest side from nowhere, and nothing behind a camera's back."""
-    scene, taken = hand_made(), photographs()
+    scene, taken = plain_scene, photographs()
     top, bottom = CENTRE + torch.tensor([0, 0, RADIUS]), CENTRE - torch.tensor([0, 0, RADIUS])
     seen = shares_seen(scene, taken, torch.stack([top, bottom, torch.tensor([0.0, 0.0, 9.0])]), 0.06)
     assert seen.tolist() == pytest.approx([1 / 3] * 8)
@@ -187,7 +196,7 @@ def test_a_chain_goes_from_the_best_to_its_neighbours() -> None:
     assert chain(photographs(), seen)[0] == 2 and set(chain(photographs(), seen)) == {1, 2, 3, 4}
 
 
-def test_paths_begin_and_end_at_photographs_and_have_as_many_frames_as_asked_for() -> None:
+def test_paths_begin_and_end_at_photographs_and_have_as_many_frames_as_asked_for(plain_scene: ArrangedScene) -> None:
     taken = photographs(count=3)
     between = interpolated(taken, torch.linspace(0, 1, 7), order=False)
     assert len(between) == 7 and int(between.width[0]) == 64
@@ -197,7 +206,7 @@ def test_paths_begin_and_end_at_photographs_and_have_as_many_frames_as_asked_for
     round_about = spiral(taken[:1], torch.zeros(3), 8).camera_to_worlds
     assert_close(round_about[0], taken.camera_to_worlds[0], 1e-4)
     assert (torch.linalg.cross(round_about[:, :, 2], round_about[:, :, 3]).norm(dim=-1) < 1e-4).all(), "at the origin"
-    assert "a spiral at photograph" in spiral_shot(hand_made(), hand_made().objects[0], taken, 4, 16).remark
+    assert "a spiral at photograph" in spiral_shot(plain_scene, plain_scene.objects[0], taken, 4, 16).remark
 
 
 def test_pictures_of_another_size_show_the_same() -> None:
@@ -230,12 +239,6 @@ def test_a_camera_path_of_nerfstudios_viewer(tmp_path: Path) -> None:
 UP = Similarity(translation=(0.0, 0.0, 0.6))
 
 
-@pytest.fixture(scope="module")
-def hazy_scene() -> ArrangedScene:
-    """One scene, whose clean voxels are found once."""
-    return hand_made(haze=0.7)
-
-
 @pytest.mark.parametrize("way", ["moved", "copied", "a guest"])
 def test_haze_stays_behind_where_something_is_put_elsewhere(hazy_scene: ArrangedScene, way: str) -> None:
     """Films of the ball alone were without its haze, and pictures of the edited scene had it around the moved ball."""
@@ -261,18 +264,17 @@ def test_haze_stays_behind_where_something_is_put_elsewhere(hazy_scene: Arranged
     assert_close(clean[miss < 0.8 * RADIUS], torch.tensor(RED).expand(int((miss < 0.8 * RADIUS).sum()), 3), 0.02)
 
 
-def test_haze_and_crumbs_are_gone() -> None:
+def test_haze_and_crumbs_are_gone(hazy_scene: ArrangedScene) -> None:
     """Pixels of alpha 0.03 to 0.5 were a quarter to a half of the solid area."""
 
     def haze(picture: np.ndarray) -> float:
         alpha = picture[..., 3]
         return ((alpha > 0.03) & (alpha < 0.5)).sum() / (alpha >= 0.5).sum()
 
-    before, after = (ball_pictures(Look(clean=clean), haze=0.7) for clean in (False, True))
+    before, after = (ball_pictures(hazy_scene, Look(clean=clean), 2) for clean in (False, True))
     assert min(map(haze, before)) > 0.3 and max(map(haze, after)) < 0.1
-    scene = hand_made(haze=0.7)
     aim = square(look_at(CRUMB[None] + torch.tensor([[1.0, 0.3, 0.2]]), CRUMB), SIZE, 0.5)
-    with_crumb, without = (Subject(scene, BALL, Look(clean=clean)).picture(aim)[..., 3] for clean in (False, True))
+    with_crumb, without = (Subject(hazy_scene, BALL, Look(clean=clean)).picture(aim)[..., 3] for clean in (False, True))
     assert with_crumb[22:26, 22:26].min() > 0.9 and without[18:30, 18:30].max() == 0
 
 
@@ -281,11 +283,11 @@ def test_an_alpha_between_is_put_on_a_curve() -> None:
     assert crisp(torch.tensor([0.0, HAZE, middle, BODY, 1.0])).tolist() == pytest.approx([0, 0, 0.5, 1, 1])
 
 
-def test_colours_are_straight() -> None:
+def test_colours_are_straight(plain_scene: ArrangedScene) -> None:
     """On black a half transparent pixel of red 0.9 is 0.45; multiplied twice it was 0.2 on white's border."""
     half = straight(torch.tensor([[0.45, 0.1, 0.05]]), torch.tensor([[0.5]]), clean=False)
     assert_close(half, torch.tensor([[0.9, 0.2, 0.1, 0.5]]))
-    for picture in ball_pictures(Look(), haze=0.0):
+    for picture in ball_pictures(plain_scene, Look(), 2):
         seen = picture[..., 3] > 0.02
         assert seen.any() and np.abs(picture[seen][:, :3] - RED).max() < 0.02
         near = picture[..., 3] == 0
@@ -302,9 +304,11 @@ def test_pictures_over_each_other_by_hand() -> None:
     assert bled(wide)[0, :, 0].sum() == MARGIN + 1 and bled(wide)[0, :, 3].sum() == 1
 
 
-def test_what_is_behind_opaque_samples_is_not_asked_about() -> None:
+def test_what_is_behind_opaque_samples_is_not_asked_about(
+    plain_scene: ArrangedScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The picture stays the same to half a step of 8 bits; before, a ray asked about all samples inside the ball."""
-    scene = hand_made()
+    scene = plain_scene
     camera = orbit(scene, scene.objects[0], photographs(), 1, SIZE).cameras[0:1]
     rays, within = camera.generate_rays(0).flatten(), scene.occupancy(BALL)
     asked = []
@@ -313,7 +317,7 @@ def test_what_is_behind_opaque_samples_is_not_asked_about() -> None:
         asked[-1] += len(positions)
         return HandMade.shade(scene.trained.radiance, positions, directions)
 
-    scene.trained.radiance.shade = count
+    monkeypatch.setattr(scene.trained.radiance, "shade", count)
     pictures = []
     for voxels in (None, within):
         asked.append(0)
@@ -343,9 +347,8 @@ def test_a_tall_column_hides_half_the_sky_beside_a_long_wall() -> None:
     assert float(hidden_sky(spans)[32, 30]) == pytest.approx(0.5, abs=0.08)
 
 
-def test_the_shadow_lies_below_the_object_and_is_seen_from_above_only() -> None:
-    scene = hand_made()
-    solid = scene.solid(BALL)
+def test_the_shadow_lies_below_the_object_and_is_seen_from_above_only(plain_scene: ArrangedScene) -> None:
+    solid = plain_scene.solid(BALL)
     ground = Ground.below(solid.box, solid)
     assert ground.height == pytest.approx(float(CENTRE[2]) - RADIUS, abs=0.05)
     below, beside = CENTRE * torch.tensor([1.0, 1.0, 0.0]), torch.tensor([3.0, 3.0, 0.0])
@@ -354,7 +357,7 @@ def test_the_shadow_lies_below_the_object_and_is_seen_from_above_only() -> None:
     rays = RayBundle(origins=origins, directions=torch.stack([down, down, up]), pixel_area=torch.ones(3, 1))
     dark, far, from_below = ground.alpha(rays).tolist()
     assert DARKEST >= dark > 0.5 and far == 0 and from_below == 0
-    (plain,), (shaded,) = (ball_pictures(Look(shadow=shadow), 0.0, 1) for shadow in (False, True))
+    (plain,), (shaded,) = (ball_pictures(plain_scene, Look(shadow=shadow), 1) for shadow in (False, True))
     added = shaded[..., 3] - plain[..., 3]
     assert added.min() >= 0 and added[SIZE // 2 :].sum() > 20 * max(added[: SIZE // 3].sum(), 0.1)
 
@@ -364,7 +367,7 @@ def test_the_shadow_lies_below_the_object_and_is_seen_from_above_only() -> None:
 
 def test_processes_draw_the_same_frames_in_the_same_order() -> None:
     cameras = photographs(count=5)
-    wanted = [Wanted(BALL, Look(), in_size(cameras[n : n + 1], 16)) for n in range(5)]
+    wanted = [Wanted(BALL, Look(clean=False), in_size(cameras[n : n + 1], 16)) for n in range(5)]
     paint = painter()
     frames = list(in_processes(painter, iter(wanted), 2))
     assert len(frames) == 5 and all(np.array_equal(frame, paint(each)) for frame, each in zip(frames, wanted))
