@@ -53,10 +53,6 @@ LONG = (
 trains the run for the first of them, the other tests formats and kernels, which need none."""
 
 
-FRAMING = ("test_film", "test_solid")
-"""Files that test how films frame an object."""
-
-
 def pytest_runtest_setup() -> None:
     """Check the first calls of this test too."""
     first_calls.calls.clear()
@@ -67,10 +63,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
 
 
+@pytest.fixture
+def fine_trials() -> None:
+    """For a test of how films frame an object: trial pictures keep their number of pixels."""
+
+
 @pytest.fixture(autouse=True)
 def _small_trials(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Films look for the visible part of an object in trial pictures of few pixels, except where framing is tested."""
-    if request.path.stem not in FRAMING:
+    if "fine_trials" not in request.fixturenames:
         monkeypatch.setattr("disconerf_ns.filming.trial.SIZE", 24)
 
 

@@ -47,9 +47,10 @@ def hazy_scene() -> ArrangedScene:
     return hand_made(haze=0.7)
 
 
-def ball_pictures(scene: ArrangedScene, look: Look, count: int = 4) -> list[np.ndarray]:
+def ball_pictures(scene: ArrangedScene, count: int, *looks: Look) -> list[list[np.ndarray]]:
+    """Frames of the ball's film, in each of the looks."""
     cameras = orbit(scene, scene.objects[0], photographs(), count, SIZE).cameras
-    return [Subject(scene, BALL, look).picture(cameras[number : number + 1]) for number in range(count)]
+    return [[Subject(scene, BALL, look).picture(cameras[n : n + 1]) for n in range(count)] for look in looks]
 
 
 def sides(solid: np.ndarray) -> tuple[float, float]:
@@ -77,7 +78,9 @@ def test_the_fullest_frame_is_filled_as_it_should(size: tuple[float, ...], eleva
     assert float(torch.stack([high.max(), -low.min()]).max()) < 1
 
 
-def test_the_ball_fills_four_fifths_of_the_picture_from_where_photographs_were_taken(hazy_scene: ArrangedScene) -> None:
+def test_the_ball_fills_four_fifths_of_the_picture_from_where_photographs_were_taken(
+    fine_trials: None, hazy_scene: ArrangedScene
+) -> None:
     scene, taken = hazy_scene, photographs()
     shot = orbit(scene, scene.objects[0], taken, 6, SIZE)
     fills = []
@@ -271,7 +274,7 @@ def test_haze_and_crumbs_are_gone(hazy_scene: ArrangedScene) -> None:
         alpha = picture[..., 3]
         return ((alpha > 0.03) & (alpha < 0.5)).sum() / (alpha >= 0.5).sum()
 
-    before, after = (ball_pictures(hazy_scene, Look(clean=clean), 2) for clean in (False, True))
+    before, after = ball_pictures(hazy_scene, 2, Look(clean=False), Look(clean=True))
     assert min(map(haze, before)) > 0.3 and max(map(haze, after)) < 0.1
     aim = square(look_at(CRUMB[None] + torch.tensor([[1.0, 0.3, 0.2]]), CRUMB), SIZE, 0.5)
     with_crumb, without = (Subject(hazy_scene, BALL, Look(clean=clean)).picture(aim)[..., 3] for clean in (False, True))
@@ -287,7 +290,7 @@ def test_colours_are_straight(plain_scene: ArrangedScene) -> None:
     """On black a half transparent pixel of red 0.9 is 0.45; multiplied twice it was 0.2 on white's border."""
     half = straight(torch.tensor([[0.45, 0.1, 0.05]]), torch.tensor([[0.5]]), clean=False)
     assert_close(half, torch.tensor([[0.9, 0.2, 0.1, 0.5]]))
-    for picture in ball_pictures(plain_scene, Look(), 2):
+    for picture in ball_pictures(plain_scene, 2, Look())[0]:
         seen = picture[..., 3] > 0.02
         assert seen.any() and np.abs(picture[seen][:, :3] - RED).max() < 0.02
         near = picture[..., 3] == 0
@@ -357,7 +360,7 @@ def test_the_shadow_lies_below_the_object_and_is_seen_from_above_only(plain_scen
     rays = RayBundle(origins=origins, directions=torch.stack([down, down, up]), pixel_area=torch.ones(3, 1))
     dark, far, from_below = ground.alpha(rays).tolist()
     assert DARKEST >= dark > 0.5 and far == 0 and from_below == 0
-    (plain,), (shaded,) = (ball_pictures(plain_scene, Look(shadow=shadow), 1) for shadow in (False, True))
+    (plain,), (shaded,) = ball_pictures(plain_scene, 1, Look(shadow=False), Look(shadow=True))
     added = shaded[..., 3] - plain[..., 3]
     assert added.min() >= 0 and added[SIZE // 2 :].sum() > 20 * max(added[: SIZE // 3].sum(), 0.1)
 
