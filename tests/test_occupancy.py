@@ -11,7 +11,7 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.field_components.spatial_distortions import SceneContraction
 
 from disconerf_ns.scene.contraction import Contraction
-from disconerf_ns.scene.occupancy import Occupancy, intersect_box
+from disconerf_ns.scene.occupancy import Occupancy, intersect_box, with_neighbours
 from disconerf_ns.surface.intervals import piecewise, piecewise_inverse
 
 CENTRE, RADIUS = torch.tensor([0.2, -0.1, 0.3]), 0.25
@@ -38,6 +38,29 @@ def test_the_share_is_asked_only_where_there_is_enough_of_anything() -> None:
     apart = Occupancy.build(ball, CUBE, 2 * BOX - CENTRE, share=half)
     assert torch.equal(apart.occupied, together.occupied) and 0 < apart.occupied.float().mean() < 0.5
     assert 0 < sum(asked) < every / 4
+
+
+def test_a_cell_that_is_occupied_is_not_probed_again() -> None:
+    """A full block takes one probe of each cell, empty space takes both."""
+    asked = []
+
+    def full_on_one_side(x: torch.Tensor) -> torch.Tensor:
+        asked.append(len(x))
+        return 1e4 * (x[:, 0] > CENTRE[0])
+
+    half = Occupancy.build(full_on_one_side, CUBE, BOX, resolution=8, grown=False).occupied
+    assert half[4:].all() and not half[:4].any() and asked == [8**3, 8**3 // 2]
+
+
+@pytest.mark.parametrize("reach", [1, 3, 9])
+def test_neighbours_are_all_cells_of_a_cube_around(reach: int) -> None:
+    cells = torch.rand(6, 7, 8, generator=torch.Generator().manual_seed(0)) < 0.02
+    expected, before = torch.zeros_like(cells), cells.clone()
+    for x, y, z in cells.nonzero().tolist():
+        low = [max(place - reach, 0) for place in (x, y, z)]
+        expected[low[0] : x + reach + 1, low[1] : y + reach + 1, low[2] : z + reach + 1] = True
+    assert torch.equal(with_neighbours(cells, reach), expected) and torch.equal(cells, before)
+    assert cells.any() and bool(expected.all()) == (reach == 9)
 
 
 @pytest.mark.parametrize("distort", [None, SceneContraction(order=float("inf"))], ids=["box", "unbounded"])

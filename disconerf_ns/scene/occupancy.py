@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
-from torch.nn.functional import max_pool3d
 
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.surface.intervals import Intervals, piecewise, piecewise_inverse
@@ -31,7 +30,13 @@ def intersect_box(
 
 def with_neighbours(cells: Bool[Tensor, "x y z"], reach: int = 1) -> Bool[Tensor, "x y z"]:
     """Cells, and those up to `reach` cells away along every axis."""
-    return max_pool3d(cells[None, None].float(), 2 * reach + 1, stride=1, padding=reach)[0, 0] > 0
+    for axis in range(3):
+        line, spread = cells.movedim(axis, 0), cells.clone().movedim(axis, 0)
+        for step in range(1, reach + 1):
+            spread[step:] |= line[:-step]
+            spread[:-step] |= line[step:]
+        cells = spread.movedim(0, axis)
+    return cells
 
 
 def whole(x: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
