@@ -490,7 +490,7 @@ def export(run: Run, folder: Path, *options: object) -> tuple[int, dict]:
     return code, json.loads((folder / "splats.json").read_text()) if code == 0 else {}
 
 
-FEW = ("--gaussians", 4000, "--rays", 8000)
+FEW = ("--gaussians", 2500, "--rays", 5000)
 
 
 @pytest.fixture(scope="module")
@@ -618,7 +618,7 @@ def splatfacto_run(folder: Path, splats: Splats, sh_degree: int) -> Path:
 
 def test_a_splatfacto_run_says_where_it_is(run: Run, loaded: Scene, tmp_path: Path) -> None:
     scene = loaded
-    sampled = scene.splats(gaussians=2000, rays=8000, degree=1)
+    sampled = scene.splats(gaussians=1000, rays=4000, degree=1)
     assert scene.capture.close_to(capture_frame(run.config))
     folder = splatfacto_run(tmp_path / "splatfacto", sampled.splats, sh_degree=1)
     apart = scene.splats(folder)
@@ -648,7 +648,10 @@ def test_the_newest_whole_checkpoint_of_a_splatfacto_run_is_taken(tmp_path: Path
         read_splats(config)
 
 
-def test_mistakes_get_a_sentence(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_mistakes_get_a_sentence(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(api, "EVIDENCE", 4000)
     write_ply(tmp_path / "elsewhere.ply", random_splats(500))
     (tmp_path / "empty").mkdir()
     for options, said in (
