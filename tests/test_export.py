@@ -305,11 +305,8 @@ def icosphere() -> ObjectMesh:
 
 
 @pytest.mark.parametrize("pieces", [1, 3])
-def test_usdz_has_a_mesh_and_pieces_that_collide(
-    capture: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pieces: int
-) -> None:
+def test_usdz_has_a_mesh_and_pieces_that_collide(capture: Capture, tmp_path: Path, pieces: int) -> None:
     pytest.importorskip("pxr")
-    monkeypatch.setattr(usd, "VOXELS", 10_000)
     from pxr import Usd, UsdGeom, UsdPhysics, UsdValidation
 
     path = usd.write_usdz(tmp_path / "ball", icosphere().moved(TURNED), capture, pieces)
