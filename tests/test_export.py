@@ -134,7 +134,7 @@ def table(legs: float) -> ArrangedScene:
     )
 
 
-@pytest.mark.parametrize("resolution", [12, 24, 48])
+@pytest.mark.parametrize("resolution", [12, pytest.param(24, marks=pytest.mark.slow), 48])
 def test_a_tables_legs_are_kept_whatever_the_resolution(resolution: int) -> None:
     """Cubes of a twelfth of its width are twice as wide as the legs, which then were lost in silence."""
     scene = table(300.0)
