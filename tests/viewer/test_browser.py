@@ -50,10 +50,19 @@ ROWS = "[...document.querySelectorAll('.dn-row')].filter(e => e.getBoundingClien
 """Rows of the list that are shown, as JavaScript."""
 
 
+DRAWN = thumbnails.drawn_of
+
+
 @pytest.fixture
-def address(viewer, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Where the viewer is; pictures are small."""
+def thumbnails_drawn(viewer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list shows the objects, with few pixels; the other tests' is blank."""
+    monkeypatch.setattr(thumbnails, "drawn_of", DRAWN)
     monkeypatch.setattr(thumbnails, "SIZE", 16)
+
+
+@pytest.fixture
+def address(viewer) -> str:
+    """Where the viewer is; pictures are small."""
     needs_system_package("chromium", find_chromium() is not None)
     PICTURES.mkdir(parents=True, exist_ok=True)
     viewer.control_panel._max_res.value = 96
@@ -129,7 +138,7 @@ def is_grey(page: Page, label: str) -> bool:
     return page.run(f"[...document.querySelectorAll('button')].find(e => e.textContent.trim() === {label!r}).disabled")
 
 
-def test_a_stranger_sees_at_once_what_was_found(viewer, page: Page) -> None:
+def test_a_stranger_sees_at_once_what_was_found(viewer, thumbnails_drawn, page: Page) -> None:
     """The tab Objects with a picture for each, the objects in their colours, at two sizes of the window."""
     names = [each.name for each in viewer.pipeline.model.current.value.objects]
     for width, height in ((800, 600), (1440, 900)):
