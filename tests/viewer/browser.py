@@ -175,7 +175,8 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 30):
 @contextmanager
 def open_page(url: str, profile: Path, failure: Path, width: int = 1440, height: int = 900) -> Iterator[Page]:
     """A page in a browser of its own, and a picture of what could be seen when something fails."""
-    command = [find_chromium(), *OPTIONS, f"--user-data-dir={profile}", f"--window-size={width},{height}", "about:blank"]
+    place = f"--user-data-dir={profile}", f"--window-size={width},{height}"
+    command = [find_chromium(), *OPTIONS, *place, "about:blank"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         port_file = profile / "DevToolsActivePort"

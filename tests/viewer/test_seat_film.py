@@ -12,7 +12,6 @@ from viewer_presses import chooses, presses, wait_for
 from disconerf_ns.viewer import film
 from disconerf_ns.viewer.seat import Seat
 
-
 SIZE = 48
 
 
