@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import first_calls
 import hypothesis
+import numpy as np
 import pytest
 import torch
 from filelock import FileLock
@@ -216,7 +217,16 @@ def icons() -> None:
 
 
 @pytest.fixture
-def viewer(icons: None, model: DiscoNerfModel, run: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Viewer]:
+def blank_thumbnails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list's pictures of objects are blank: drawing them takes longer than most of what is tested in a viewer."""
+    blank = np.zeros((1, 1, 4))
+    monkeypatch.setattr("disconerf_ns.viewer.thumbnails.drawn_of", lambda scene, each, photographs: blank)
+
+
+@pytest.fixture
+def viewer(
+    icons: None, blank_thumbnails: None, model: DiscoNerfModel, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Viewer]:
     """nerfstudio's viewer of the run, as `ns-viewer` opens it, with still pictures of half as many rows."""
     monkeypatch.setattr("disconerf_ns.viewer.control.CPU_RESOLUTION", 128)
     from nerfstudio.configs.base_config import ViewerConfig

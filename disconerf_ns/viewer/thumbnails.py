@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Hashable
-from threading import Condition, Lock, Thread
+from threading import Condition, Event, Thread
 from typing import NamedTuple
 
 from nerfstudio.cameras.cameras import Cameras
@@ -75,7 +75,7 @@ class Thumbnails:
         self._made: dict[ObjectId, _Made] = {}
         self._wanted: dict[ObjectId, float] = {}
         """Shares of the objects whose pictures are asked for or being made, in the order of asking."""
-        self._asked, self._drawing, self._largest = Condition(), Lock(), False
+        self._asked, self._closed, self._largest = Condition(), Event(), False
         self._thread: Thread | None = None
 
     def of(self, each: SceneObject) -> str | None:
@@ -86,10 +86,13 @@ class Thumbnails:
         return None if made is None else made.picture
 
     def close(self, seconds: float) -> None:
-        """Draw nothing more; waits for the picture that is being drawn, for some seconds at most."""
-        self.busy = lambda: True
-        if self._drawing.acquire(timeout=seconds):
-            self._drawing.release()
+        """Draw nothing more, and end the thread; waits for the picture being drawn, for some seconds at most."""
+        self._closed.set()
+        with self._asked:
+            self._asked.notify()
+            thread = self._thread
+        if thread is not None:
+            thread.join(seconds)
 
     def _want(self, each: SceneObject) -> None:
         with self._asked:
@@ -100,9 +103,10 @@ class Thumbnails:
 
     def _work(self) -> None:
         told, untold = 0.0, False
-        while True:
+        while not self._closed.is_set():
             with self._asked:
-                self._asked.wait_for(lambda: self._wanted, max(told + EVERY - time.monotonic(), 0) if untold else None)
+                pause = max(told + EVERY - time.monotonic(), 0) if untold else None
+                self._asked.wait_for(lambda: self._wanted or self._closed.is_set(), pause)
                 id = self._next()
             try:
                 if id is not None:
@@ -123,15 +127,16 @@ class Thumbnails:
         return next(reversed(self._wanted))
 
     def _make(self, id: ObjectId) -> bool:
-        """Make a picture; False if there is no such object any more."""
+        """Make a picture; False if there is no such object any more, or nobody who looks."""
         try:
-            while self.busy():
-                time.sleep(POLL)
+            while self.busy() and not self._closed.wait(POLL):
+                pass
+            if self._closed.is_set():
+                return False
             scene = showing(self.current.value, id)
             each = scene.by_id.get(id)
             if each is not None:
-                with self._drawing:
-                    picture = self._picture(scene, each)
+                picture = self._picture(scene, each)
                 self._made[id] = _Made(key_of(scene, each), time.monotonic(), picture)
             return each is not None
         finally:

@@ -27,6 +27,11 @@ ELEMENT = """(() => {{
     const shown = [...document.querySelectorAll({selector})].filter(e => e.offsetParent !== null);
     return shown.find(e => e.textContent.trim() === {text}) ?? shown.find(e => e.textContent.includes({text}));
 }})()"""
+SELDOM = """(() => {
+    const soon = window.requestAnimationFrame.bind(window);
+    window.requestAnimationFrame = draw => setTimeout(() => soon(draw), 200);
+})()"""
+"""Draws a page at most five times a second: viser draws without end, and without a GPU that takes a core."""
 FIELD = """(() => {{
     let around = [...document.querySelectorAll('label')].find(l => l.textContent.trim() === {label});
     while (around && !around.querySelector('input')) around = around.parentElement;
@@ -170,7 +175,8 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 30):
 @contextmanager
 def open_page(url: str, profile: Path, failure: Path, width: int = 1440, height: int = 900) -> Iterator[Page]:
     """A page in a browser of its own, and a picture of what could be seen when something fails."""
-    command = [find_chromium(), *OPTIONS, f"--user-data-dir={profile}", f"--window-size={width},{height}", url]
+    place = f"--user-data-dir={profile}", f"--window-size={width},{height}"
+    command = [find_chromium(), *OPTIONS, *place, "about:blank"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         port_file = profile / "DevToolsActivePort"
@@ -182,6 +188,9 @@ def open_page(url: str, profile: Path, failure: Path, width: int = 1440, height:
 
         page = Page(wait_for(address, "a page"))
         page.resize(width, height)
+        page.call("Page.enable")
+        page.call("Page.addScriptToEvaluateOnNewDocument", source=SELDOM)
+        page.call("Page.navigate", url=url)
         wait_for(page.is_loaded, "the page's content")
         try:
             yield page

@@ -440,10 +440,11 @@ def test_nothing_is_drawn_for_one_who_has_left(viewer, model, monkeypatch) -> No
     shown = LazyOutputs({})
     monkeypatch.setattr(control.pictures, "show", lambda *_: shown)
     assert model.get_outputs_for_camera(camera) is shown
-    monkeypatch.setattr(control.pictures, "_drawing", {thread})
-    monkeypatch.setattr(thread, "is_alive", lambda: True)
     thread.running = False
-    control._leave(thread.client)
+    with monkeypatch.context() as drawing:
+        drawing.setattr(control.pictures, "_drawing", {thread})
+        drawing.setattr(thread, "is_alive", lambda: True)
+        control._leave(thread.client)
     assert thread.interrupt_render_flag
     with pytest.raises(IOChangeException):
         model.get_outputs_for_camera(camera)

@@ -12,15 +12,23 @@ from viewer_presses import chooses, presses, wait_for
 from disconerf_ns.viewer import film
 from disconerf_ns.viewer.seat import Seat
 
+SIZE = 48
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Films are small, and have four frames a second."""
+    monkeypatch.setattr(film, "CHOICES", film.CHOICES | {"size": (SIZE, 256)})
+    monkeypatch.setattr(film, "RATE", 4)
+
 
 @pytest.fixture
 def downloads(seat: Seat, viewer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, bytes]:
-    """Files that the person's page was given. Films have four frames a second."""
+    """Files that the person's page was given. Films take a second."""
     downloads: dict[str, bytes] = {}
     monkeypatch.setattr(seat.client, "send_file_download", downloads.__setitem__)
     monkeypatch.setattr(viewer.pipeline, "edit_file", tmp_path / "edit.json")
-    monkeypatch.setattr(film, "RATE", 4)
-    presses(seat, seat.panel.film.size, "128")
+    presses(seat, seat.panel.film.size, str(SIZE))
     presses(seat, seat.panel.film.seconds, "1")
     return downloads
 
@@ -48,14 +56,15 @@ def test_a_film_is_a_download_in_the_edit_s_colours(seat: Seat, downloads, said,
     assert said == [f"The film is in {path}, and among your downloads."]
     assert downloads == {path.name: path.read_bytes()}
     frames = iio.imread(path)
-    assert frames.shape == (4, 128, 128, 3)
+    assert frames.shape == (4, SIZE, SIZE, 3)
     assert all(frame.min() < 200 and frame.max() > 240 for frame in frames), "an object on white, in every frame"
     dark = frames[frames.min(-1) < 100].astype(float).mean(0)
     assert dark[2] > 1.5 * dark[0] and dark[2] > 1.5 * dark[1], "in the colour that it was given"
     wait_for(lambda: usable(seat) == ["film"] and not seat.panel.film.bar.visible)
 
 
-def test_a_film_is_cancelled(seat: Seat, downloads, said, tmp_path: Path) -> None:
+def test_a_film_is_cancelled(seat: Seat, downloads, said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(film, "RATE", 24)  # many frames, so that it is not over before
     presses(seat, seat.panel.film.seconds, "8")
     chooses(seat, seat.editor.scene.objects[1].id)
     press(seat, "film")
@@ -81,4 +90,4 @@ def test_transparent_films_are_transparent(seat: Seat, downloads, said) -> None:
     wait_for(lambda: said, 60)
     (content,) = downloads.values()
     alpha = iio.imread(content, extension=".webp", index=..., mode="RGBA")[..., 3]
-    assert alpha.shape == (4, 128, 128) and np.isin([0, 255], alpha).all()
+    assert alpha.shape == (4, SIZE, SIZE) and np.isin([0, 255], alpha).all()

@@ -13,9 +13,10 @@ from tiny_run import tiny_config
 from viewer_presses import elements_of, send, visit
 
 from disconerf_ns.training.schedule import Stage
+from disconerf_ns.viewer import thumbnails
 from disconerf_ns.viewer.seat import Seat
 
-ITERATIONS = 30
+ITERATIONS = 20
 SLOW = ("fly to", "film")
 
 
@@ -40,7 +41,8 @@ def inputs_of(seat: Seat) -> list[tuple[object, tuple]]:
     return choices
 
 
-def test_nothing_raises_or_stops_the_training(scene: Path, tmp_path: Path, monkeypatch) -> None:
+def test_nothing_raises_or_stops_the_training(scene: Path, tmp_path: Path, icons: None, monkeypatch) -> None:
+    monkeypatch.setattr(thumbnails, "SIZE", 8)
     config = tiny_config(scene, tmp_path, iterations=ITERATIONS)
     config.vis, config.viewer.quit_on_train_completion = "viewer", True
     config.viewer.websocket_host = "127.0.0.1"

@@ -195,3 +195,16 @@ def test_a_training_that_lists_objects_anew_gets_new_pictures_only_after_a_pause
     watched.ask()
     watched.wait(lambda: len(drawn) == 4)
     assert drawn[3] == BALL
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_nothing_is_left_of_closed_ones(busy: bool, drawn: list[int]) -> None:
+    """The thread of a viewer that was closed while a picture was drawn looked fifty times a second for ever."""
+    watched = Watched(SCENE, lambda: busy)
+    watched.ask()
+    watched.wait(lambda: busy or len(drawn) == 3)
+    watched.close(5.0)
+    assert watched._thread is not None and not watched._thread.is_alive()
+    watched.current.replace(lambda scene: scene.with_edit(Edit().recolor(BALL, BLUE)))
+    watched.ask()
+    assert drawn.count(BALL) == (not busy)
