@@ -6,7 +6,6 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,6 +13,7 @@ import first_calls
 import pytest
 import torch
 from filelock import FileLock
+from quick import look_coarsely, unpack_icons_once
 from scene import write_scene
 from tiny_run import ITERATIONS, Run, copy_of, train_alone
 
@@ -50,8 +50,8 @@ LONG = (
 trains the run for the first of them, the other tests formats and kernels, which need none."""
 
 
-FRAMING = ("test_film", "test_solid")
-"""Files that test how films frame an object."""
+SHARP = ("test_export", "test_film", "test_solid")
+"""Files that test shapes of objects and how films frame them, not on the shared run, which keeps its voxels."""
 
 
 def pytest_runtest_setup() -> None:
@@ -65,10 +65,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _small_trials(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Films look for the visible part of an object in trial pictures of few pixels, except where framing is tested."""
-    if request.path.stem not in FRAMING:
-        monkeypatch.setattr("disconerf_ns.filming.trial.SIZE", 24)
+def _coarse_objects(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Objects are looked for in fewer voxels and in trial pictures of fewer pixels, except where shapes are tested."""
+    if request.path.stem not in SHARP:
+        look_coarsely(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -209,11 +209,8 @@ def shown(model: DiscoNerfModel, told: list[str]) -> Pictures:
 
 @pytest.fixture(scope="session")
 def icons() -> None:
-    """Unpack each of viser's icons once: it opens its archive anew for every button, which takes seconds a viewer."""
-    from viser import _gui_api, _gui_handles
-
-    cached = cache(_gui_api.svg_from_icon)
-    _gui_api.svg_from_icon = _gui_handles.svg_from_icon = cached
+    """Buttons are made quickly."""
+    unpack_icons_once()
 
 
 @pytest.fixture

@@ -155,7 +155,6 @@ def test_splats(run: Run, opened: None, monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 def test_export(run: Run, opened: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("disconerf_ns.scene.arranged.SOLID_RESOLUTION", 24)
     run_example(monkeypatch, "06_export.py", run.config, "object_01")
     assert "meshes/object_01.glb: " in capsys.readouterr().out
     assert Path("exports/meshes/object_01.glb").read_bytes()[:4] == b"glTF"

@@ -21,14 +21,6 @@ from disconerf_ns.small_json import Value
 CENTRE, RADIUS, COLOR = BALLS[1]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def coarse():
-    """Solid voxels of half the size in each axis, which are looked for in an eighth of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("disconerf_ns.scene.arranged.SOLID_RESOLUTION", 24)
-        yield
-
-
 def export(run: Run, folder: Path, *options: str) -> int:
     return main(["export", "--load-config", str(run.config), "--output-dir", str(folder), *options])
 
