@@ -66,7 +66,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _coarse_objects(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Objects are looked for in fewer voxels and in trial pictures of fewer pixels, except where shapes are tested."""
+    """Objects are looked for coarsely, except where shapes are tested."""
     if request.path.stem not in SHARP:
         look_coarsely(monkeypatch)
 

@@ -11,7 +11,7 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.field_components.spatial_distortions import SceneContraction
 
 from disconerf_ns.scene.contraction import Contraction
-from disconerf_ns.scene.occupancy import Occupancy, intersect_box
+from disconerf_ns.scene.occupancy import Occupancy, intersect_box, with_neighbours
 from disconerf_ns.surface.intervals import piecewise, piecewise_inverse
 
 CENTRE, RADIUS = torch.tensor([0.2, -0.1, 0.3]), 0.25
@@ -38,6 +38,16 @@ def test_the_share_is_asked_only_where_there_is_enough_of_anything() -> None:
     apart = Occupancy.build(ball, CUBE, 2 * BOX - CENTRE, share=half)
     assert torch.equal(apart.occupied, together.occupied) and 0 < apart.occupied.float().mean() < 0.5
     assert 0 < sum(asked) < every / 4
+
+
+@pytest.mark.parametrize("reach", [1, 2])
+def test_neighbours_are_the_cells_around_corners_among_them(reach: int) -> None:
+    cells = torch.zeros(9, 5, 1, dtype=torch.bool)
+    cells[1, 1, 0] = cells[8, 4, 0] = True
+    around = with_neighbours(cells, reach)
+    for x, y, z in torch.ones_like(cells).nonzero().tolist():
+        low, high = ([max(0, at - reach) for at in (x, y, z)], [at + reach + 1 for at in (x, y, z)])
+        assert around[x, y, z] == cells[low[0] : high[0], low[1] : high[1], low[2] : high[2]].any()
 
 
 @pytest.mark.parametrize("distort", [None, SceneContraction(order=float("inf"))], ids=["box", "unbounded"])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from disconerf_ns.rendering.rays import sample_edited
 from disconerf_ns.scene.arranged import ArrangedScene
-from disconerf_ns.scene.occupancy import intersect_box
+from disconerf_ns.scene.occupancy import intersect_box, with_neighbours
 from disconerf_ns.scene.solid import Solid
 
 POINTS = 32
@@ -21,9 +21,8 @@ SEES = 0.1
 
 def surface_of(solid: Solid, count: int = POINTS) -> Float[Tensor, "points 3"]:
     """Middles of at most `count` voxels of a solid's surface, in scene coordinates."""
-    occupied = solid.grid.occupied[None, None].float()
-    inner = -torch.nn.functional.max_pool3d(-occupied, 3, stride=1, padding=1)[0, 0] > 0
-    return drawn(solid.points[~inner[solid.grid.occupied]].cpu(), count)
+    outer = with_neighbours(~solid.grid.occupied)[solid.grid.occupied]
+    return drawn(solid.points[outer].cpu(), count)
 
 
 def drawn(points: Float[Tensor, "n 3"], count: int = POINTS) -> Float[Tensor, "points 3"]:

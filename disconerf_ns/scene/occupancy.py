@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
-from torch.nn.functional import max_pool3d
 
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.surface.intervals import Intervals, piecewise, piecewise_inverse
@@ -31,7 +30,12 @@ def intersect_box(
 
 def with_neighbours(cells: Bool[Tensor, "x y z"], reach: int = 1) -> Bool[Tensor, "x y z"]:
     """Cells, and those up to `reach` cells away along every axis."""
-    return max_pool3d(cells[None, None].float(), 2 * reach + 1, stride=1, padding=reach)[0, 0] > 0
+    for axis in (0, 1, 2) * reach:
+        grown, steps = cells.clone(), cells.shape[axis] - 1
+        grown.narrow(axis, 1, steps).logical_or_(cells.narrow(axis, 0, steps))
+        grown.narrow(axis, 0, steps).logical_or_(cells.narrow(axis, 1, steps))
+        cells = grown
+    return cells
 
 
 def whole(x: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
