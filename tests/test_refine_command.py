@@ -99,10 +99,10 @@ def test_missing_masks_come_back_in_a_new_set(
 def test_a_finished_set_needs_no_model(
     run: Run, opened: None, missing: MaskStore, oracle: Oracle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert command(run, missing, "sam") == 0
+    assert command(run, missing, "--size", "16", "sam") == 0
     monkeypatch.setattr(SamConfig, "setup", lambda _: pytest.fail("there is nothing to do"))
     monkeypatch.setattr(refine, "rendered", lambda *_: pytest.fail("there is nothing to do"))
-    assert command(run, missing, "sam") == 0
+    assert command(run, missing, "--size", "16", "sam") == 0
 
 
 def test_mistakes_are_one_sentence_before_the_run_is_opened(
