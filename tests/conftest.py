@@ -7,15 +7,15 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import first_calls
 import pytest
 import torch
 from filelock import FileLock
-from quick import look_coarsely, unpack_icons_once
+from quick import look_coarsely, taken_as_loaded, unpack_icons_once
 from scene import write_scene
-from tiny_run import ITERATIONS, Run, copy_of, train_alone
+from tiny_run import Run, copy_of, train_alone
 
 from disconerf_ns.compat.callers import name_callers_only
 
@@ -151,22 +151,10 @@ def scene_now(model: DiscoNerfModel) -> ArrangedScene:
 
 
 @pytest.fixture
-def opened(run: Run, model: DiscoNerfModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands on the run take it as it is loaded already, with the edit that lies beside it."""
-    from disconerf_ns import runs
-    from disconerf_ns.scene.edit import Edit
-
-    trained, load = model.current.value, runs.open_run
-
-    def open_run(config: Path, test_mode: Literal["test", "val", "inference"]):
-        if config != run.config:
-            return load(config, test_mode)
-        file = run.folder / "edit.json"
-        edit = Edit.load(file, model.tree) if file.exists() else Edit()
-        model.current.replace(lambda _: trained.with_edit(edit))
-        return run.trainer.config, run.trainer.pipeline, ITERATIONS - 1
-
-    monkeypatch.setattr(runs, "open_run", open_run)
+def opened_run(run: Run) -> Iterator[None]:
+    """Commands on the run take it as it is loaded already."""
+    with taken_as_loaded(run.config, run.trainer.pipeline):
+        yield
 
 
 @pytest.fixture

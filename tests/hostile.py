@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 
 import pytest
-
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "viewer")]
 from quick import look_coarsely, unpack_icons_once
 
 from disconerf_ns.compat.callers import name_callers_only
+
+sys.path.insert(0, str(Path(__file__).parent / "viewer"))
 
 UP = struct.pack("16sH14s", b"lo", 1, b"")
 SIOCSIFFLAGS = 0x8914
