@@ -6,7 +6,6 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
+from quick import COARSE, look_coarsely, taken_as_loaded, unpack_icons_once
 from scene import write_scene
 from tiny_run import Run, copy_of, train_alone
 
@@ -54,6 +54,10 @@ LONG = (
 trains the run for the first of them, the other tests formats and kernels, which need none."""
 
 
+SHARP = ("test_export", "test_film", "test_solid")
+"""Files that test shapes of objects and how films frame them, not on the shared run, which keeps its voxels."""
+
+
 def pytest_runtest_setup() -> None:
     """Check the first calls of this test too."""
     first_calls.calls.clear()
@@ -70,10 +74,12 @@ def fine_trials() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _small_trials(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Films look for the visible part of an object in trial pictures of few pixels, except where framing is tested."""
-    if "fine_trials" not in request.fixturenames:
-        monkeypatch.setattr("disconerf_ns.filming.trial.SIZE", 24)
+def _coarse_objects(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Objects are looked for coarsely, except where shapes are tested."""
+    if request.path.stem not in SHARP:
+        look_coarsely(monkeypatch)
+    elif "fine_trials" not in request.fixturenames:
+        monkeypatch.setattr("disconerf_ns.filming.trial.SIZE", COARSE["filming.trial.SIZE"])
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -170,6 +176,13 @@ def scene_now(model: DiscoNerfModel) -> ArrangedScene:
 
 
 @pytest.fixture
+def opened_run(run: Run) -> Iterator[None]:
+    """Commands on the run take it as it is loaded already."""
+    with taken_as_loaded(run.config, run.trainer.pipeline):
+        yield
+
+
+@pytest.fixture
 def halves(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every slot has two connected parts, the halves of its cells along x: the run's own objects are in one piece.
 
@@ -209,11 +222,8 @@ def shown(model: DiscoNerfModel, told: list[str]) -> Pictures:
 
 @pytest.fixture(scope="session")
 def icons() -> None:
-    """Unpack each of viser's icons once: it opens its archive anew for every button, which takes seconds a viewer."""
-    from viser import _gui_api, _gui_handles
-
-    cached = cache(_gui_api.svg_from_icon)
-    _gui_api.svg_from_icon = _gui_handles.svg_from_icon = cached
+    """Buttons are made quickly."""
+    unpack_icons_once()
 
 
 @pytest.fixture

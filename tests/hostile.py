@@ -1,6 +1,6 @@
-"""Trains, or looks at a run in every way, in the process and place that tests/test_hostile_places.py makes for it.
+"""Trains, and looks at a run in every way, in the process and place that tests/test_hostile_places.py makes for it.
 
-python tests/hostile.py look DATA RUN OUTPUT
+python tests/hostile.py DATA RUN OUTPUT
 """
 
 from __future__ import annotations
@@ -11,7 +11,12 @@ import struct
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "viewer")]
+import pytest
+from quick import look_coarsely, unpack_icons_once
+
+from disconerf_ns.compat.callers import name_callers_only
+
+sys.path.insert(0, str(Path(__file__).parent / "viewer"))
 
 UP = struct.pack("16sH14s", b"lo", 1, b"")
 SIOCSIFFLAGS = 0x8914
@@ -33,6 +38,7 @@ def train(data: str, output: str) -> None:
 
     sys.argv = ["ns-train", "disconerf-small", "--data", data, "--output-dir", output, "--timestamp", "one", *SMALL]
     train.entrypoint()
+    print("done: training")
 
 
 def look(data: str, run: str, output: str) -> None:
@@ -43,7 +49,7 @@ def look(data: str, run: str, output: str) -> None:
     assert main(["relocate", *config, "--data", data]) == 0
     for command in (
         ["objects", *config],
-        ["render", *config, "--objects", "1", "--frames", "2", "--size", "32", "--output-dir", f"{output}/films"],
+        ["render", *config, "--objects", "1", "--frames", "2", "--size", "16", "--output-dir", f"{output}/films"],
         ["export", *config, "--objects", "1", "--resolution", "16", "--what", "meshes", "masks", "--downscale", "4",
          "--output-dir", f"{output}/objects"],
     ):  # fmt: skip
@@ -78,5 +84,9 @@ def view(config: Path) -> None:
 
 if __name__ == "__main__":
     let_this_machine_talk_to_itself()
-    what, *arguments = sys.argv[1:]
-    {"train": train, "look": look}[what](*arguments)
+    name_callers_only()
+    unpack_icons_once()
+    look_coarsely(pytest.MonkeyPatch())
+    data, run, output = sys.argv[1:]
+    train(data, f"{output}/runs")
+    look(data, run, output)

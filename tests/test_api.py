@@ -34,9 +34,9 @@ def run_example(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: object) 
 
 @pytest.fixture
 def small_films(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Films of a seventh of the pixels that the examples ask for."""
+    """Films of a thirtieth of the pixels that the examples ask for."""
     film = disconerf_ns.Scene.film
-    monkeypatch.setattr(disconerf_ns.Scene, "film", lambda *about, **options: film(*about, **options | {"size": 48}))
+    monkeypatch.setattr(disconerf_ns.Scene, "film", lambda *about, **options: film(*about, **options | {"size": 24}))
 
 
 @pytest.mark.parametrize("name", disconerf_ns.__all__)
@@ -66,7 +66,7 @@ def test_masks_from_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert len(masks) > 0 and (masks.any(0) <= bright).all() and masks.any(0).sum() > 0.9 * bright.sum()
 
 
-def test_mistakes_are_one_sentence(run: Run) -> None:
+def test_mistakes_are_one_sentence(run: Run, opened_run: None) -> None:
     scene = disconerf_ns.load(run.config)
     for edit, fault in (
         (Edit().hide(99), "about object 99"),
@@ -86,7 +86,9 @@ def test_load_a_run(run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert "object_00" in (printed := capsys.readouterr().out) and "object_01_mask" in printed
 
 
-def test_render_one_object(run: Run, small_films: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_render_one_object(
+    run: Run, opened_run: None, small_films: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     run_example(monkeypatch, "02_render_one_object.py", run.config, "object_01")
     picture = np.array(Image.open("object_01.png"))
@@ -94,15 +96,15 @@ def test_render_one_object(run: Run, small_films: None, monkeypatch: pytest.Monk
     assert Path("object_01.mp4").stat().st_size > 500
 
 
-def test_film(run: Run, small_films: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_film(run: Run, opened_run: None, small_films: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     run_example(monkeypatch, "05_film.py", run.config, "object_01")
     with Image.open("object_01.gif") as gif:
-        assert (gif.n_frames, gif.size, gif.info["duration"]) == (24, (48, 48), 80)
+        assert (gif.n_frames, gif.size, gif.info["duration"]) == (24, (24, 24), 80)
     assert Path("object_01.webm").stat().st_size > 2000
 
 
-def test_edit(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_edit(run: Run, opened_run: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     try:
         run_example(monkeypatch, "03_edit.py", run.config)
@@ -113,7 +115,7 @@ def test_edit(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         (run.folder / "edit.json").unlink(missing_ok=True)
 
 
-def test_move(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_move(run: Run, opened_run: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     run_example(monkeypatch, "08_move.py", run.config, "object_02")
     moved, unseen = np.array(Image.open("moved.png")), np.array(Image.open("unseen.png"))
@@ -131,19 +133,25 @@ def test_compose(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     assert (np.abs(np.array(Image.open("composed.png")) - before).max(-1) > 30).mean() > 0.02
 
 
-def test_score(run: Run, scene: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_score(
+    run: Run, opened_run: None, scene: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     run_example(monkeypatch, "04_score.py", run.config, scene / "labels")
     rows = [line for line in capsys.readouterr().out.splitlines() if "SBD" in line]
     assert [row.split("  ")[0].strip() for row in rows] == ["2D masks", "field", "whole scene"]
     assert "IoU 100.0" in rows[0], "the masks of this scene are exact"
 
 
-def test_splats(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_splats(
+    run: Run, opened_run: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     from disconerf_ns.export.splats import Splats
     from disconerf_ns.export.splats_ply import read_ply, write_ply
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("disconerf_ns.api.EVIDENCE", 4000)
+    splats = disconerf_ns.Scene.splats
+    monkeypatch.setattr(disconerf_ns.Scene, "splats", lambda *about, **options: splats(*about, **options, rays=6000))
     run_example(monkeypatch, "07_splats.py", run.config)
     sizes = {file.stem: len(read_ply(file)) for file in tmp_path.glob("*.ply")}
     assert all(sizes[f"object_0{number}"] > 20 for number in range(4))
@@ -153,9 +161,10 @@ def test_splats(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsy
     assert f"object_01.ply: {sizes['object_01']} gaussians" in capsys.readouterr().out
 
 
-def test_export(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_export(
+    run: Run, opened_run: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("disconerf_ns.scene.arranged.SOLID_RESOLUTION", 24)
     run_example(monkeypatch, "06_export.py", run.config, "object_01")
     assert "meshes/object_01.glb: " in capsys.readouterr().out
     assert Path("exports/meshes/object_01.glb").read_bytes()[:4] == b"glTF"
@@ -171,7 +180,7 @@ def quietly(function):
     return call
 
 
-def test_examples_in_docstrings(run: Run, scene: Path, tmp_path: Path) -> None:
+def test_examples_in_docstrings(run: Run, opened_run: None, scene: Path, tmp_path: Path) -> None:
     from disconerf_ns import api
     from disconerf_ns.masks import image_masks, store
     from disconerf_ns.scene import edit, recolor, similarity
@@ -189,7 +198,7 @@ def test_examples_in_docstrings(run: Run, scene: Path, tmp_path: Path) -> None:
     assert len(entry_points) >= 10
 
 
-def test_mistakes_get_a_sentence(run: Run) -> None:
+def test_mistakes_get_a_sentence(run: Run, opened_run: None) -> None:
     scene = disconerf_ns.load(run.config)
     for mistake, sentence in (
         (lambda: scene.find(""), "there is no"),

@@ -270,7 +270,7 @@ def test_commands_as_a_user_types_them_without_ffmpeg(run: Run, tmp_path: Path, 
 
 
 def test_disconerf_objects_and_render(
-    run: Run, objects: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+    run: Run, opened_run: None, objects: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     from disconerf_ns.cli import main
 

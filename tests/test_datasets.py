@@ -42,7 +42,7 @@ def finish(config) -> None:
 
 def test_lens_distortion_keeps_masks_and_rays_together(data: Path, tmp_path: Path) -> None:
     rewrite(data, k1=0.1, k2=-0.05, p1=0.01, p2=0.0)
-    config = tiny_config(data, tmp_path / "out", iterations=8)
+    config = tiny_config(data, tmp_path / "out", iterations=3)
     config.pipeline.datamanager.view_pixels = 10**6
     trainer = config.setup(local_rank=0, world_size=1)
     trainer.setup()
@@ -63,7 +63,7 @@ def test_cameras_of_two_sizes(data: Path, tmp_path: Path) -> None:
         frame.update(w=width, h=height, fl_x=0.9 * width, fl_y=0.9 * width, cx=width / 2, cy=height / 2)
     shared = {key: value for key, value in content.items() if key not in ("w", "h", "fl_x", "fl_y", "cx", "cy")}
     (data / "transforms.json").write_text(json.dumps(shared))
-    config = tiny_config(data, tmp_path / "out", iterations=8)
+    config = tiny_config(data, tmp_path / "out", iterations=3)
     config.pipeline.datamanager.view_pixels = 24 * 32
     finish(config)
 
@@ -72,7 +72,7 @@ def test_photos_that_memory_has_no_room_for_take_turns(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(DiscoNerfDataManager, "_fits_in_bytes", lambda self: False)
-    config = tiny_config(data, tmp_path / "out", iterations=8)
+    config = tiny_config(data, tmp_path / "out", iterations=3)
     pixels = 32 * 24
     config.pipeline.datamanager.image_memory_gb = (3 * pixels * 36 + 1) / 2**30
     trainer = config.setup(local_rank=0, world_size=1)
@@ -92,7 +92,7 @@ def test_pixels_outside_nerfstudios_mask_take_part_in_no_loss(data: Path, tmp_pa
     Image.fromarray(left).save(data / "ignore" / "left.png")
     frames = json.loads((data / "transforms.json").read_text())["frames"]
     rewrite(data, frames=[{**frame, "mask_path": "ignore/left.png"} for frame in frames])
-    config = tiny_config(data, tmp_path / "out", iterations=8)
+    config = tiny_config(data, tmp_path / "out", iterations=3)
     trainer = config.setup(local_rank=0, world_size=1)
     trainer.setup()
     datamanager = trainer.pipeline.datamanager
@@ -102,7 +102,7 @@ def test_pixels_outside_nerfstudios_mask_take_part_in_no_loss(data: Path, tmp_pa
 
 
 def test_poses_that_are_learned_and_a_background_mask(data: Path, tmp_path: Path) -> None:
-    config = tiny_config(data, tmp_path / "out", iterations=8)
+    config = tiny_config(data, tmp_path / "out", iterations=3)
     config.pipeline.model.camera_optimizer = CameraOptimizerConfig(mode="SO3xR3")
     config.pipeline.model.eval_num_rays_per_chunk = 431  # leaves a chunk of one ray
     config.pipeline.datamanager.background_mask = True
@@ -112,7 +112,7 @@ def test_poses_that_are_learned_and_a_background_mask(data: Path, tmp_path: Path
 def test_no_held_out_views(data: Path, tmp_path: Path) -> None:
     names = [frame["file_path"] for frame in json.loads((data / "transforms.json").read_text())["frames"]]
     rewrite(data, train_filenames=names, val_filenames=[], test_filenames=[])
-    finish(tiny_config(data, tmp_path / "out", iterations=8))
+    finish(tiny_config(data, tmp_path / "out", iterations=3))
 
 
 def test_blender_data_with_alpha(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_blender_data_with_alpha(tmp_path: Path) -> None:
             store.save(f"{split}/r_{view}", ImageMasks.from_arrays(np.stack([labels == n for n in range(1, 5)])))
         angle = 2 * math.atan(0.5 / 0.9)
         (folder / f"transforms_{split}.json").write_text(json.dumps({"camera_angle_x": angle, "frames": frames}))
-    config = tiny_config(folder, tmp_path / "out", iterations=8)
+    config = tiny_config(folder, tmp_path / "out", iterations=3)
     config.pipeline.datamanager.dataparser = BlenderDataParserConfig(data=folder)
     config.pipeline.model.background_color = "white"
     finish(config)
@@ -151,7 +151,7 @@ def test_colmap_with_downscaled_images(data: Path, tmp_path: Path) -> None:
     colmap.write_cameras_binary({1: camera}, model / "cameras.bin")
     colmap.write_images_binary(images, model / "images.bin")
     colmap.write_points3D_binary({}, model / "points3D.bin")
-    config = tiny_config(data, tmp_path / "out", iterations=8)
+    config = tiny_config(data, tmp_path / "out", iterations=3)
     config.pipeline.datamanager.dataparser = ColmapDataParserConfig(data=data, downscale_factor=2, load_3D_points=False)
     finish(config)
 

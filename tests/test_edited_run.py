@@ -38,7 +38,9 @@ def film(path: Path) -> np.ndarray:
     return iio.imread(path).astype(float)
 
 
-def test_merged_objects_are_one_film_that_frames_them_all(run: Run, edited, ids, tmp_path: Path) -> None:
+def test_merged_objects_are_one_film_that_frames_them_all(
+    run: Run, opened_run: None, edited, ids, tmp_path: Path
+) -> None:
     """Films 00 to 03, then KeyError: 'object_04'; the box was the first member's, so the others left the picture."""
     one, other = ids[1:3]
     apart = {each.id: np.array(each.box) for each in objects_of(run.config)}
@@ -51,7 +53,9 @@ def test_merged_objects_are_one_film_that_frames_them_all(run: Run, edited, ids,
     assert names == {"object_00", "object_02", "object_03", "rest"}
 
 
-def test_parts_of_a_split_object_are_filmed(run: Run, edited, ids, halves, tmp_path: Path, capsys) -> None:
+def test_parts_of_a_split_object_are_filmed(
+    run: Run, opened_run: None, edited, ids, halves, tmp_path: Path, capsys
+) -> None:
     """There was "no object_13"."""
     edited(Edit().divide(ids[1], 2))
     part = "object_04"
@@ -61,7 +65,9 @@ def test_parts_of_a_split_object_are_filmed(run: Run, edited, ids, halves, tmp_p
     assert [path.stem for path in (tmp_path / "films").iterdir()] == [part]
 
 
-def test_a_film_has_the_name_and_colour_that_a_person_gave(run: Run, edited, ids, tmp_path: Path, capsys) -> None:
+def test_a_film_has_the_name_and_colour_that_a_person_gave(
+    run: Run, opened_run: None, edited, ids, tmp_path: Path, capsys
+) -> None:
     """A name was refused, and an object that is blue on the screen kept its own colour in its film."""
     assert render(run, tmp_path / "before", "object_01") == 0
     edited(Edit().rename(ids[1], "my ball").recolor(ids[1], (0.0, 0.0, 1.0)))
@@ -77,7 +83,7 @@ def test_a_film_has_the_name_and_colour_that_a_person_gave(run: Run, edited, ids
     assert "there is no your ball; the scene has" in (error := capsys.readouterr().err) and "(my ball)" in error
 
 
-def test_the_table_of_objects_follows_the_edit(run: Run, edited, ids, capsys) -> None:
+def test_the_table_of_objects_follows_the_edit(run: Run, opened_run: None, edited, ids, capsys) -> None:
     edited(Edit().merge([ids[1]], ids[2]).rename(ids[2], "two balls"))
     assert main(["objects", "--load-config", str(run.config)]) == 0
     table = capsys.readouterr().out.split("agree least")[0]
@@ -110,7 +116,9 @@ def test_a_config_that_is_none_is_one_sentence(run: Run, tmp_path: Path, capsys)
         assert f"{path} is not the config.yml of a run" in capsys.readouterr().err
 
 
-def test_names_of_any_kind_are_listed_and_filmed(run: Run, edited, ids, tmp_path: Path, capsys) -> None:
+def test_names_of_any_kind_are_listed_and_filmed(
+    run: Run, opened_run: None, edited, ids, tmp_path: Path, capsys
+) -> None:
     """Square brackets are markup for rich: an unmatched tag ended both commands."""
     edited(Edit().rename(ids[1], "mug [/b] [left]").hide(ids[2]))
     assert main(["objects", "--load-config", str(run.config)]) == 0

@@ -21,14 +21,6 @@ from disconerf_ns.small_json import Value
 CENTRE, RADIUS, COLOR = BALLS[1]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def coarse():
-    """Solid voxels of half the size in each axis, which are looked for in an eighth of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("disconerf_ns.scene.arranged.SOLID_RESOLUTION", 24)
-        yield
-
-
 def export(run: Run, folder: Path, *options: str) -> int:
     return main(["export", "--load-config", str(run.config), "--output-dir", str(folder), *options])
 
@@ -43,7 +35,7 @@ def nearest(run: Run) -> str:
     return min((each for each in objects_of(run.config) if each.share < 0.3), key=away).name
 
 
-def test_a_ball_is_where_it_is_in_the_dataset(run: Run, tmp_path: Path, capsys) -> None:
+def test_a_ball_is_where_it_is_in_the_dataset(run: Run, opened_run: None, tmp_path: Path, capsys) -> None:
     """The dataparser turned, moved and scaled the scene: places and sizes were in its frame, and nothing said so."""
     name, edit = nearest(run), run.folder / "edit.json"
     id = next(each.id for each in objects_of(run.config) if each.name == name)
@@ -68,7 +60,7 @@ def test_a_ball_is_where_it_is_in_the_dataset(run: Run, tmp_path: Path, capsys) 
     assert green > red + 30 and green > blue + 30
 
 
-def test_a_moved_ball_is_exported_where_it_stands(run: Run, tmp_path: Path) -> None:
+def test_a_moved_ball_is_exported_where_it_stands(run: Run, opened_run: None, tmp_path: Path) -> None:
     """Moved by a given way in the dataset's coordinates and made twice as large, and a copy farther on."""
     name, frame = nearest(run), capture_frame(run.config)
     id = next(each.id for each in objects_of(run.config) if each.name == name)

@@ -1,4 +1,4 @@
-"""Training, commands and viewer where little works: each place is made in namespaces of its own and proven hostile."""
+"""Training, commands and viewer where little works: places are made in namespaces of their own and proven hostile."""
 
 from __future__ import annotations
 
@@ -66,24 +66,17 @@ def data(scene: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("places", [pytest.param(ALL, id="all at once"), *ONE_BY_ONE])
-def test_commands_and_viewer(places: tuple[str, ...], run: Run, data: Path) -> None:
-    """Each command is run twice into the same folder."""
+def test_training_commands_and_viewer(places: tuple[str, ...], run: Run, data: Path) -> None:
+    """A run is trained with its viewer open. Each command is run twice on another one, into the same folder."""
     root = data.parent
     folder, before = shutil.copytree(run.folder, root / "my run"), sorted(data.rglob("*"))
-    said = run_in(places, data, "look", data, folder, root / "öut put")
+    said = run_in(places, data, data, folder, root / "öut put")
     done = [line for line in said.splitlines() if line.startswith("done:")]
     commands = [f"done: {name} {time}" for name in ("objects", "render", "export") for time in ("first", "second")]
-    assert done == [*commands, "done: viewer"]
+    assert done == ["done: training", *commands, "done: viewer"]
     assert sorted(data.rglob("*")) == before
-    assert {path.name for path in (root / "öut put").iterdir()} == {"films", "objects"}
+    assert {path.name for path in (root / "öut put").iterdir()} == {"films", "objects", "runs"}
     assert "küche 厨房" in json.loads((folder / "edit.json").read_text())["names"].values()
-
-
-@pytest.mark.parametrize("places", [pytest.param(ALL, id="all at once"), *ONE_BY_ONE])
-def test_training(places: tuple[str, ...], data: Path) -> None:
-    """With its viewer open."""
-    output = data.parent / "öut put"
-    run_in(places, data, "train", data, output)
-    (folder,) = output.glob("*/*/one")
-    assert (folder / "objects.json").exists()
-    assert [path.name for path in (folder / "nerfstudio_models").iterdir()] == ["step-000000011.ckpt"]
+    (trained,) = (root / "öut put/runs").glob("*/*/one")
+    assert (trained / "objects.json").exists()
+    assert [path.name for path in (trained / "nerfstudio_models").iterdir()] == ["step-000000011.ckpt"]

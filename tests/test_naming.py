@@ -54,7 +54,7 @@ def words(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def name(run: Run, tiny_clip: Path, words: Path, capsys):
+def name(run: Run, opened_run: None, tiny_clip: Path, words: Path, capsys):
     """Runs `objects name` and gives its exit code and the lines that it printed; its files are gone afterwards."""
 
     def call(*options: str) -> tuple[int, list[str]]:

@@ -100,7 +100,7 @@ def test_objects_are_merged_and_taken_apart(run: Run, change) -> None:
     assert objects_of(run.config) == before
 
 
-def test_an_object_is_split_into_its_pieces(run: Run, change, halves) -> None:
+def test_an_object_is_split_into_its_pieces(run: Run, opened_run: None, change, halves) -> None:
     count = len(objects_of(run.config))
     further = f"object_{sum(each.number is not None for each in objects_of(run.config)):02d}"
     assert change("split", "1") == (0, f"objects: object_01 is split now, into object_01 and {further}.")

@@ -99,10 +99,10 @@ def test_missing_masks_come_back_in_a_new_set(
 def test_a_finished_set_needs_no_model(
     run: Run, opened: None, missing: MaskStore, oracle: Oracle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert command(run, missing, "sam") == 0
+    assert command(run, missing, "--size", "16", "sam") == 0
     monkeypatch.setattr(SamConfig, "setup", lambda _: pytest.fail("there is nothing to do"))
     monkeypatch.setattr(refine, "rendered", lambda *_: pytest.fail("there is nothing to do"))
-    assert command(run, missing, "sam") == 0
+    assert command(run, missing, "--size", "16", "sam") == 0
 
 
 def test_mistakes_are_one_sentence_before_the_run_is_opened(
@@ -128,11 +128,11 @@ def test_objects_of_a_tree_are_seen_at_two_sizes(tree_run: Path) -> None:
     numbers = [
         {each.label_number for each in scene.with_edit(Edit().at(granularity)).objects} for granularity in (0.5, 1.0)
     ]
-    views = refine.rendered(pipeline, 48)
+    views = refine.rendered(pipeline, 24)
     assert len(views) == 14
     for coarse, fine in views:
         assert [set(np.unique(cut.labels)) <= known for cut, known in zip((coarse, fine), numbers)] == [True, True]
-        assert coarse.labels.shape == coarse.confidence.shape == (36, 48)
+        assert coarse.labels.shape == coarse.confidence.shape == (18, 24)
         differ = coarse.labels != fine.labels
         assert differ.any() and (coarse.labels[differ] > 0).mean() > 0.9, "only the pair comes apart"
 

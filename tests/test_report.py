@@ -279,7 +279,7 @@ def test_a_dot_lies_on_its_object() -> None:
     assert ring[int(9 * y), int(9 * x)]
 
 
-def test_the_command_writes_one_page_with_every_object(run: Run, tmp_path: Path, capsys) -> None:
+def test_the_command_writes_one_page_with_every_object(run: Run, opened_run: None, tmp_path: Path, capsys) -> None:
     small = ["--frames", "2", "--size", "16", "--scene-size", "48"]
     output = tmp_path / "new" / "report.html"
     assert main(["report", "--load-config", str(run.config), "--output", str(output), *small]) == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from quick import taken_as_loaded
 from tiny_run import Run
 
 from disconerf_ns import api
@@ -26,6 +27,13 @@ from disconerf_ns.scene.tree import NEVER, ObjectTree
 @pytest.fixture(scope="module")
 def loaded(tree_run: Path) -> api.Scene:
     return api.load(tree_run)
+
+
+@pytest.fixture
+def opened_run(tree_run: Path, loaded: api.Scene) -> Iterator[None]:
+    """Commands on the run take it as it is loaded already."""
+    with taken_as_loaded(tree_run, loaded.run):
+        yield
 
 
 @pytest.fixture
@@ -61,7 +69,7 @@ def test_objects_at_every_granularity(tree_run: Path) -> None:
     assert shares[pair] + shares[third] == pytest.approx(shares["object_03"])
 
 
-def test_the_list_and_the_tree(tree_run: Path, edited, capsys: pytest.CaptureFixture) -> None:
+def test_the_list_and_the_tree(tree_run: Path, opened_run: None, edited, capsys: pytest.CaptureFixture) -> None:
     assert main(["objects", "--load-config", str(tree_run), "--granularity", "0"]) == 0
     table = capsys.readouterr().out.split("agree least")[0]
     assert "object_03" in table and "rest" in table and "object_01" not in table
@@ -84,7 +92,9 @@ def test_a_granularity_that_there_is_not_is_one_sentence(
     assert f"{command[0]}: --granularity is {value}; it has to be from 0" in capsys.readouterr().err
 
 
-def test_films_of_any_cut_under_the_saved_edit(tree_run: Path, edited, tmp_path: Path, capsys) -> None:
+def test_films_of_any_cut_under_the_saved_edit(
+    tree_run: Path, opened_run: None, edited, tmp_path: Path, capsys
+) -> None:
     options = ["--load-config", str(tree_run), "--frames", "1", "--size", "8"]
     edited(Edit().at(0.0))
     assert main(["render", *options, "--output-dir", str(tmp_path / "saved")]) == 0
