@@ -178,7 +178,11 @@ class Pictures:
         if coarse is None:
             smaller = (each.picture for each in same if each.picture.shape < size)
             coarse = next((picture for picture in smaller if isinstance(picture, Frame)), None)
-        return Images(self._sharpen(client, asked, coarse, needed, drawn, selected))
+        try:
+            return Images(self._sharpen(client, asked, coarse, needed, drawn, selected))
+        finally:  # also after an interruption, as the next picture may be at hand and never become sharp by and by
+            with uninterrupted():
+                self.sharpening(client, 1.0)
 
     def _sharpen(
         self,
@@ -211,8 +215,6 @@ class Pictures:
                         self.sharpening(client, number / len(ordered))
                     seen = time.monotonic()
         kept.picture = whole = tiles.joined()
-        with uninterrupted():
-            self.sharpening(client, 1.0)
         return whole
 
 

@@ -191,6 +191,16 @@ def test_what_was_computed_before_an_interruption_is_kept(run, shown, in_tiles, 
     assert torch.equal(shown.show(client, camera, ["rgb"])["rgb"], sharp) and sampled == []
 
 
+def test_a_picture_that_is_interrupted_becomes_sharp_no_more(run, shown, in_tiles, interrupted) -> None:
+    """The panel said "sharpening 75 %" for ever where the next picture was at hand and needed no sharpening."""
+    client, seen = threading.Thread(), Seen(shown)
+    shown.show(client, camera_of(run, 12), ["rgb"])
+    interrupted(5)
+    with pytest.raises(IOChangeException):
+        shown.show(client, camera_of(run, HEIGHT), ["rgb"])
+    assert 0 < max(seen.fractions[:-1]) < 1 and seen.fractions[-1] == 1
+
+
 def test_an_edit_meanwhile_loses_no_tile(run, model, shown, in_tiles, interrupted, sampled) -> None:  # noqa: F811
     client, camera = threading.Thread(), camera_of(run, HEIGHT)
     scene = model.current.value
