@@ -176,8 +176,8 @@ def scene_now(model: DiscoNerfModel) -> ArrangedScene:
 
 
 @pytest.fixture
-def opened_run(run: Run) -> Iterator[None]:
-    """Commands on the run take it as it is loaded already."""
+def opened_run(run: Run, model: DiscoNerfModel) -> Iterator[None]:
+    """Commands on the run take it, and its model, as it is loaded already."""
     with taken_as_loaded(run.config, run.trainer.pipeline):
         yield
 

@@ -17,17 +17,18 @@ if TYPE_CHECKING:
 COARSE = {
     "facts.views.RAYS": 7_000,
     "filming.trial.SIZE": 24,
+    "pipeline.SPACE_RAYS": 7_000,
     "scene.arranged.SOLID_RESOLUTION": 32,
     "scene.clean.RESOLUTION": 32,
 }
-"""Rays of all training views that tell who sees what; pixels of a trial picture's side; voxels per axis of an object,
-which are found in an eighth of the time."""
+"""Rays of all training views that tell who sees what and which space is seen, pixels of a trial picture's side, and
+voxels per axis of an object, which are found in an eighth of the time."""
 
 
 def look_coarsely(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look for objects with fewer rays, in fewer voxels, and in trial pictures of fewer pixels."""
-    for name, side in COARSE.items():
-        monkeypatch.setattr(f"disconerf_ns.{name}", side)
+    for name, count in COARSE.items():
+        monkeypatch.setattr(f"disconerf_ns.{name}", count)
 
 
 def unpack_icons_once() -> None:
@@ -57,5 +58,7 @@ def taken_as_loaded(config: Path, pipeline: DiscoNerfPipeline) -> Iterator[None]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "open_run", open_run)
-        yield
-    model.current.replace(lambda _: before)
+        try:
+            yield
+        finally:
+            model.current.replace(lambda _: before)

@@ -63,7 +63,7 @@ def test_cameras_of_two_sizes(data: Path, tmp_path: Path) -> None:
         frame.update(w=width, h=height, fl_x=0.9 * width, fl_y=0.9 * width, cx=width / 2, cy=height / 2)
     shared = {key: value for key, value in content.items() if key not in ("w", "h", "fl_x", "fl_y", "cx", "cy")}
     (data / "transforms.json").write_text(json.dumps(shared))
-    config = tiny_config(data, tmp_path / "out", iterations=3)
+    config = tiny_config(data, tmp_path / "out", iterations=8)
     config.pipeline.datamanager.view_pixels = 24 * 32
     finish(config)
 

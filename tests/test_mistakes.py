@@ -96,7 +96,7 @@ def test_an_image_without_masks_is_legal_but_a_set_without_any_is_not(data: Path
     store = MaskStore.open(data / "masks" / "exact")
     empty = ImageMasks.from_arrays(np.zeros((0, 18, 24), bool))
     store.save("0000", empty)
-    train(tiny_config(data, tmp_path / "out", iterations=3))
+    train(tiny_config(data, tmp_path / "out", iterations=8))
     for key in store.keys():
         store.save(key, empty)
     with pytest.raises(UserError, match="holds no mask"):
