@@ -29,9 +29,9 @@ ELEMENT = """(() => {{
 }})()"""
 SELDOM = """(() => {
     const soon = window.requestAnimationFrame.bind(window);
-    window.requestAnimationFrame = draw => setTimeout(() => soon(draw), 200);
+    window.requestAnimationFrame = draw => setTimeout(() => soon(draw), 100);
 })()"""
-"""Draws a page at most five times a second: viser draws without end, and without a GPU that takes a core."""
+"""Draws a page at most ten times a second: viser draws without end, and without a GPU that takes a core."""
 FIELD = """(() => {{
     let around = [...document.querySelectorAll('label')].find(l => l.textContent.trim() === {label});
     while (around && !around.querySelector('input')) around = around.parentElement;
@@ -86,6 +86,11 @@ class Page:
         if path is not None:
             path.write_bytes(png)
         return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+    def draw(self, times: int) -> None:
+        """Wait until the page has drawn itself some times."""
+        for _ in range(times):
+            self.run("new Promise(requestAnimationFrame)")
 
     def click(self, x: float, y: float) -> None:
         """Press and release the mouse button."""

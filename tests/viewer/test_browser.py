@@ -101,8 +101,10 @@ def sizes_of(page: Page) -> dict[str, int]:
 
 
 def steady_sizes(page: Page) -> dict[str, int] | None:
-    """Pixels of each ball, where all are there and one moment is as the next."""
-    sizes, again = sizes_of(page), sizes_of(page)
+    """Pixels of each ball, where all are there and the camera, which swings to its place, is at rest."""
+    sizes = sizes_of(page)
+    page.draw(10)
+    again = sizes_of(page)
     return sizes if sizes == again and min(sizes.values()) > 1000 else None
 
 
