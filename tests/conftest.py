@@ -43,10 +43,10 @@ LONG = (
     "test_browser",
     "test_formats",
     "test_kernels",
+    "test_hostile_places",
     "test_training",
     "test_storm",
     "test_api",
-    "test_hostile_places",
     "test_commands",
     "test_control",
 )

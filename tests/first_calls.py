@@ -14,7 +14,7 @@ from types import CodeType
 import jaxtyping
 from jaxtyping import _decorator
 
-FIRST = 10
+FIRST = 3
 """Calls of a function that are checked in a test."""
 
 calls: Counter[CodeType] = Counter()

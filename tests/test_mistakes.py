@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -172,3 +173,13 @@ def test_ns_train_prints_the_sentence_and_no_traceback(
     sys.excepthook(raised.type, raised.value, raised.tb)
     (sentence,) = capsys.readouterr().err.splitlines()
     assert sentence.startswith("disconerf: data: there is no")
+
+
+@pytest.mark.slow
+def test_ns_train_as_a_user_types_it_ends_with_the_sentence_and_code_1(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).parent / "ns-train"), "disconerf-small", "--vis", "tensorboard"]
+    ended = subprocess.run(
+        [sys.executable, *command, "--data", str(tmp_path / "nowhere")], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert ended.returncode == 1 and "Traceback" not in ended.stderr
+    assert ended.stderr.strip().splitlines()[-1].startswith("disconerf: data: there is no")

@@ -138,14 +138,14 @@ def test_scaling_scaled_down_and_the_page(tmp_path: Path) -> None:
         doublings=1,
         axes=("views", "points"),
         repeats=1,
-        start=replace(TINY, views=30),
+        start=replace(TINY, views=12),
         output=tmp_path / "scaling.json",
     )
     scaling.main(trial)
     facts = json.loads(trial.output.read_text())
     assert [(row["axis"], row["value"]) for row in facts["rows"]] == [
-        ("views", 30),
-        ("views", 60),
+        ("views", 12),
+        ("views", 24),
         ("points", 2),
         ("points", 4),
     ]
