@@ -30,6 +30,7 @@ from disconerf_ns.export.splats_ply import SCALES, read_ply, write_ply
 from disconerf_ns.export.splats_ply import TURN as TURNED
 from disconerf_ns.export.splats_sampled import (
     FLATTEST,
+    MOST_OPAQUE,
     WIDTH,
     Looks,
     fit_colors,
@@ -480,6 +481,25 @@ def test_colours_are_means_or_fits() -> None:
     flat = round_splats([0.0])
     shown = replace(flat, sh=fit_colors(looks, voxel, count, 0)).colors(d[:1])
     torch.testing.assert_close(shown[0], rgb.mean(0))
+
+
+def test_gaussians_of_a_surface_leave_no_holes_and_end_with_it() -> None:
+    """A square of 12 x 12 of them: what they cover together in the middles between four, and beyond the border."""
+    side, gap = torch.arange(12.0), 0.1
+    means = gap * torch.cartesian_prod(side, side, torch.zeros(1))
+    scales, turns = shapes(means, torch.full((len(means),), gap))
+    precision = Splats(
+        means, scales, turns, torch.zeros(len(means)), torch.zeros(len(means), 1, 3)
+    ).covariances.inverse()
+
+    def covered(points: Tensor) -> Tensor:
+        offsets = points[:, None] - means
+        distance = torch.einsum("pni,nij,pnj->pn", offsets, precision, offsets)
+        return 1 - (1 - MOST_OPAQUE * torch.exp(-distance / 2)).prod(1)
+
+    inner = means.view(12, 12, 3)[2:-3, 2:-3].reshape(-1, 3)
+    assert covered(inner + torch.tensor([gap / 2, gap / 2, 0])).min() > 0.8
+    assert covered(means.view(12, 12, 3)[-1] + torch.tensor([3 * gap, 0, 0])).max() < 0.01
 
 
 # -------------------------------------------------------------------- a run
