@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
-from quick import COARSE, look_coarsely, taken_as_loaded, unpack_icons_once
+from quick import COARSE, look_coarsely, taken_as_loaded
 from scene import write_scene
 from tiny_run import Run, copy_of, train_alone
 
@@ -220,12 +220,6 @@ def shown(model: DiscoNerfModel, told: list[str]) -> Pictures:
     return Pictures(model.current, told.append)
 
 
-@pytest.fixture(scope="session")
-def icons() -> None:
-    """Buttons are made quickly."""
-    unpack_icons_once()
-
-
 @pytest.fixture
 def blank_thumbnails(monkeypatch: pytest.MonkeyPatch) -> None:
     """The list's pictures of objects are blank: drawing them takes longer than most of what is tested in a viewer."""
@@ -235,7 +229,7 @@ def blank_thumbnails(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def viewer(
-    icons: None, blank_thumbnails: None, model: DiscoNerfModel, run: Run, monkeypatch: pytest.MonkeyPatch
+    blank_thumbnails: None, model: DiscoNerfModel, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Viewer]:
     """nerfstudio's viewer of the run, as `ns-viewer` opens it, with still pictures of half as many rows."""
     monkeypatch.setattr("disconerf_ns.viewer.control.CPU_RESOLUTION", 128)

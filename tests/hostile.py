@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from quick import look_coarsely, unpack_icons_once
+from quick import look_coarsely
 
 from disconerf_ns.compat.callers import name_callers_only
 
@@ -85,7 +85,6 @@ def view(config: Path) -> None:
 if __name__ == "__main__":
     let_this_machine_talk_to_itself()
     name_callers_only()
-    unpack_icons_once()
     look_coarsely(pytest.MonkeyPatch())
     data, run, output = sys.argv[1:]
     train(data, f"{output}/runs")

@@ -1,10 +1,9 @@
-"""What makes tests quick: coarse objects, icons that are unpacked once, and runs that are loaded already."""
+"""What makes tests quick: coarse objects, and runs that are loaded already."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -29,14 +28,6 @@ def look_coarsely(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look for objects with fewer rays, in fewer voxels, and in trial pictures of fewer pixels."""
     for name, count in COARSE.items():
         monkeypatch.setattr(f"disconerf_ns.{name}", count)
-
-
-def unpack_icons_once() -> None:
-    """Unpack each of viser's icons once: it opens its archive anew for every button, which takes seconds a viewer."""
-    from viser import _gui_api, _gui_handles
-
-    cached = cache(_gui_api.svg_from_icon)
-    _gui_api.svg_from_icon = _gui_handles.svg_from_icon = cached
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from viser.infra import _infra
 
 from disconerf_ns.compat.confined import ConfinedFolder
 from disconerf_ns.compat.viser_history import forget_what_is_removed
+from disconerf_ns.compat.viser_icons import unpack_icons_once
 
 LONGEST = 1000
 """Characters of a text that a client sends, at most."""
@@ -45,6 +46,7 @@ def guard_viser() -> None:
         _infra.WebsockServer.start = _serving_its_own_files(_infra.WebsockServer.start)
         _infra.WebsockMessageHandler.atomic = _ending(_infra.WebsockMessageHandler.atomic)
         forget_what_is_removed()
+        unpack_icons_once()
         _gui_api.GuiApi._create_gui_input = _remembering_its_limits(_gui_api.GuiApi._create_gui_input)
         _gui_api.GuiApi._handle_gui_updates = _of_fitting_values(_gui_api.GuiApi._handle_gui_updates)
 

@@ -41,7 +41,7 @@ def inputs_of(seat: Seat) -> list[tuple[object, tuple]]:
     return choices
 
 
-def test_nothing_raises_or_stops_the_training(scene: Path, tmp_path: Path, icons: None, monkeypatch) -> None:
+def test_nothing_raises_or_stops_the_training(scene: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(thumbnails, "SIZE", 8)
     config = tiny_config(scene, tmp_path, iterations=ITERATIONS)
     config.vis, config.viewer.quit_on_train_completion = "viewer", True

@@ -22,6 +22,7 @@ from nerfstudio.scripts.viewer import run_viewer
 from nerfstudio.viewer import render_panel
 from nerfstudio.viewer.control_panel import ControlPanel
 from viewer_presses import CAMERA, SINCE_1, chooses, connect, elements, received, serve, uses, visit, wait_for
+from viser import _icons
 from viser import _messages as viser_messages
 from viser._messages import Message
 from viser.infra import _infra
@@ -49,6 +50,13 @@ def answer(server: viser.ViserServer, path: str) -> bytes:
     with socket.create_connection(("127.0.0.1", server.get_port()), timeout=5) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+
+def test_an_icon_is_unpacked_once(server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = server.gui.add_button("one", icon=viser.Icon.ABACUS)
+    monkeypatch.setattr(_icons, "ICONS_DIR", Path("/nowhere"))
+    other = server.gui.add_button("other", icon=viser.Icon.ABACUS)
+    one.remove(), other.remove()
 
 
 def test_a_process_that_ends_meanwhile_keeps_no_server_from_starting(server, monkeypatch: pytest.MonkeyPatch) -> None:
