@@ -1,4 +1,4 @@
-"""viser's icons, each unpacked once: viser 0.2 opens the archive of all its icons anew for every button that has one."""
+"""Unpack each of viser's icons once: viser 0.2 opens the archive of all its icons anew for every button with one."""
 
 from __future__ import annotations
 
