@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 
-from viser import _gui_api, _gui_handles
+from viser import _gui_api, _gui_handles, _icons
 
 
 def unpack_icons_once() -> None:
     """Keep every icon that a button of this process has had."""
-    if not hasattr(_gui_api.svg_from_icon, "cache_info"):  # viser 1 does so by itself
-        _gui_api.svg_from_icon = _gui_handles.svg_from_icon = cache(_gui_api.svg_from_icon)
+    if hasattr(_icons.svg_from_icon, "cache_info"):  # viser 1 does so by itself
+        return
+    kept = cache(_icons.svg_from_icon)
+    for module in (_gui_api, _gui_handles):
+        vars(module).update(svg_from_icon=kept)
