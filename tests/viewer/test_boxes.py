@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 import viser.transforms as vtf
-from viewer_presses import chooses, presses, uses, wait_for
+from viewer_presses import chooses, presses, settle, uses, wait_for
 
 from disconerf_ns.compat.viewer import SCALE
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -100,7 +100,7 @@ def test_boxes_and_flights_go_where_an_object_was_moved(seat, monkeypatch) -> No
     monkeypatch.setattr(seat, "_arrive", lambda position, look_at: goals.append(look_at))
     chooses(seat, first.id)
     seat.ask(seat.editor.change, Edit(places={first.id: (place,)}))
-    seat.editor.drain()
+    settle(seat)
     (_, (lines, _)), *_ = boxes._shown.values()
     assert np.allclose(lines.position / SCALE, goal, atol=1e-5)
     assert vtf.SO3(lines.wxyz).as_matrix() == pytest.approx(

@@ -17,7 +17,7 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.viewer.render_state_machine import RenderStateMachine
 from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO as SCALE
 from scene import BALLS
-from viewer_presses import chooses, containers, elements_of, paired, presses, uses, visit, wait_for
+from viewer_presses import chooses, containers, elements_of, paired, presses, settle, uses, visit, wait_for
 from viser import ClientHandle
 
 from disconerf_ns.compat import viewer as nerfstudio_viewer
@@ -163,14 +163,14 @@ def test_keys_do_what_tools_do_where_viser_knows_keys(seat, monkeypatch) -> None
         add_key(Gui(), tool, seat.ask)
     assert commands.keys() == {("H", None), ("H", "shift"), ("Z", "cmd/ctrl"), ("Z", "cmd/ctrl+shift")}
     commands["H", None](None)
-    seat.editor.drain()
+    settle(seat)
     assert seat.editor.edit == Edit(), "nothing is selected"
     chooses(seat, first := seat.editor.scene.objects[0].id)
     commands["H", None](None)
-    seat.editor.drain()
+    settle(seat)
     assert seat.editor.edit.hidden == {first}
     commands["Z", "cmd/ctrl"](None)
-    seat.editor.drain()
+    settle(seat)
     assert seat.editor.edit == Edit()
 
 
@@ -198,10 +198,10 @@ def test_training_cameras_that_come_later_are_hidden_too_and_each_once(viewer, s
     first.visible = True
     viewer.camera_handles = cameras = Growing(enumerate(shown))
     seat.editor.ask(lambda: None)
-    seat.editor.drain()
+    settle(seat)
     assert first.visible, "a person showed it"
     seat.editor.ask(lambda: None)
-    seat.editor.drain()
+    settle(seat)
     assert len(cameras) == len(shown) + 2 and not cameras[len(shown)].visible
 
 
@@ -239,7 +239,7 @@ def test_an_output_that_is_not_there_yet_is_told(viewer, seat, said) -> None:
     current = viewer.pipeline.model.current
     current.replace(lambda scene: scene.with_trained(replace(scene.trained, discovered=())))
     seat.editor.ask(lambda: None)
-    seat.editor.drain()
+    settle(seat)
     assert viewer.control_panel.output_render == "rgb"
     presses(seat, seat.panel.shown, "objects")
     assert said[-1].startswith("There are no objects yet")
@@ -252,7 +252,7 @@ def test_objects_are_shown_as_soon_as_they_are_found(viewer, seat) -> None:
     for trained, drawn in ((replace(found, discovered=()), "rgb"), (found, "objects_overlay")):
         current.replace(lambda scene, trained=trained: scene.with_trained(trained))
         seat.editor.ask(lambda: None)
-        seat.editor.drain()
+        settle(seat)
         assert viewer.control_panel.output_render == drawn
 
 
@@ -261,7 +261,7 @@ def test_what_is_drawn_follows_its_object_into_another(viewer, seat) -> None:
     first, second = seat.editor.scene.objects[:2]
     outputs = viewer.control_panel._output_render
     outputs.value = second.name
-    seat.editor.drain()
+    settle(seat)
     chooses(seat, first.id)
     presses(seat, seat.panel.several, True)
     chooses(seat, second.id)
@@ -330,7 +330,7 @@ def test_the_slider_shows_coarser_and_finer_objects(viewer, seat) -> None:
     first, _, *others = current.value.trained.discovered
     current.replace(paired)
     seat.ask(seat.selection.select, [5])
-    seat.editor.drain()
+    settle(seat)
     assert panel.detail.visible and panel.detail.value == 0.5 and text.content == "**3 objects**"
     assert set(panel.rows.ids) == {5, *(each.node for each in others)} and panel.rows._folders.keys() == {5}
     presses(seat, panel.detail, 0.8)
@@ -339,7 +339,7 @@ def test_the_slider_shows_coarser_and_finer_objects(viewer, seat) -> None:
     uses(seat, "undo")
     assert panel.detail.value == 0.5 and set(panel.rows.ids) == {5, *(each.node for each in others)}
     panel.rows.enter(first.node)
-    seat.editor.drain()
+    settle(seat)
     assert current.value.edit == Edit().open(5) and seat.selection.ids == (first.node,)
 
 
@@ -406,7 +406,7 @@ def test_an_edit_that_does_not_fit_is_told_and_left(viewer, seat, said) -> None:
     file = viewer.pipeline.object_control.file
     Edit(hidden=frozenset({10**6})).save(file)
     seat.ask(seat.load)
-    seat.editor.drain()
+    settle(seat)
     file.unlink()
     assert "does not have" in said[-1] and viewer.pipeline.model.current.value.edit == Edit()
 
@@ -486,7 +486,7 @@ def test_what_could_not_be_drawn_anew_is_drawn_with_the_next_change(viewer, seat
     monkeypatch.setattr(nerfstudio_viewer, "redraw", fail)
     chooses(seat, seat.editor.scene.objects[0].id)
     seat.editor.ask(lambda: None)
-    seat.editor.drain()
+    settle(seat)
     assert len(calls) == 2
 
 
@@ -523,7 +523,7 @@ def test_pictures_are_drawn_anew_only_where_they_look_different(viewer, seat, mo
     monkeypatch.setattr(nerfstudio_viewer, "redraw", lambda *_: redrawn.append(seat.selection.ids))
     first = seat.editor.scene.objects[0].id
     seat.editor.ask(lambda: None)
-    seat.editor.drain()
+    settle(seat)
     assert redrawn == []
     chooses(seat, first)
     uses(seat, "hide")

@@ -145,9 +145,17 @@ def send(handle, value, client: int | None = 0) -> None:
 
 
 def presses(seat: Seat, handle, value) -> None:
-    """The same, and the change is made."""
+    """The same, and the change is made and shown."""
     send(handle, value, seat.client.client_id)
-    seat.editor.drain()
+    settle(seat)
+
+
+def settle(seat: Seat) -> None:
+    """Make what is asked for, also meanwhile by other threads: fields keep their values while something waits."""
+    for _ in range(2):  # what another thread has begun is made after the second time
+        seat.editor.drain()
+        while seat.editor.waiting:
+            seat.editor.drain()
 
 
 def uses(seat: Seat, label: str) -> None:
