@@ -20,9 +20,10 @@ from PIL import Image
 from plyfile import PlyData
 from pycocotools.coco import COCO
 
+from disconerf_ns.cli.export import mesh_leaves_out
 from disconerf_ns.errors import UserError
 from disconerf_ns.export import usd
-from disconerf_ns.export.colors import UNSEEN
+from disconerf_ns.export.colors import UNSEEN, views_of
 from disconerf_ns.export.exporter import ExportOptions, export, made_mesh, mesh_facts, surrounding
 from disconerf_ns.export.frames import Capture
 from disconerf_ns.export.grid import ObjectGrid
@@ -205,6 +206,22 @@ def test_what_no_camera_sees_is_marked(ball: ObjectMesh) -> None:
     assert height[ball.seen < UNSEEN].max() < -0.7
     opened = as_shape(ball.only(ball.seen >= UNSEEN)).area / as_shape(ball).area
     assert mesh_facts(ball)["seen"] == pytest.approx(opened, abs=0.05)
+
+
+def test_nobody_sees_where_another_object_stood(scene: ArrangedScene, ball: ObjectMesh) -> None:
+    """Photographs looked into the space to the right alone."""
+    grid = ObjectGrid.of(scene, scene.objects[0].id, 24)
+    everywhere, _ = views_of(grid, made_cameras(), ball.vertices, ball.normals)
+    to_the_right, _ = views_of(grid, made_cameras(), ball.vertices, ball.normals, lambda x: x[:, 0] > CENTRE[0])
+    right = (ball.vertices[:, 0] - CENTRE[0]) / RADIUS
+    assert torch.equal(to_the_right[:, right > 0.2], everywhere[:, right > 0.2])
+    assert everywhere[:, right < -0.2].any() and not to_the_right[:, right < -0.2].any()
+
+
+@pytest.mark.parametrize(("title", "called"), [("", "object_07"), ("book", "book")])
+def test_a_mesh_that_lacks_something_is_named(title: str, called: str) -> None:
+    said = mesh_leaves_out({"title": title, "name": "object_07", "lost": 0.07, "resolution": 64})
+    assert said.startswith(f"export: the mesh of {called} leaves out 7% of what is solid of it; --resolution 128")
 
 
 # -------------------------------------------------------------------- files

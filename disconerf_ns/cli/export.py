@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable
@@ -115,10 +116,7 @@ class Export:
                 CONSOLE.print(f"export: {each['reason']}")
         for each in content["objects"]:
             if each.get("lost", 0) > LOST:
-                CONSOLE.print(
-                    f"export: the mesh of {each['title']} leaves out {each['lost']:.0%} of what is solid of it; "
-                    f"--resolution {2 * each['resolution']} looks for more."
-                )
+                CONSOLE.print(mesh_leaves_out(each))
         written = len(content["objects"])
         print(f"export: {written} object{'s' if written != 1 else ''}; {self.output_dir / MANIFEST} lists them.")
 
@@ -136,6 +134,14 @@ class Export:
             from disconerf_ns.export.usd import check_usd
 
             check_usd()
+
+
+def mesh_leaves_out(row: Mapping[str, Any]) -> str:
+    """What to do about a mesh that lacks some of its object, by the object's row of the manifest."""
+    return (
+        f"export: the mesh of {row['title'] or row['name']} leaves out {row['lost']:.0%} of what is solid of it; "
+        f"--resolution {2 * row['resolution']} looks for more."
+    )
 
 
 def _reason(each, hidden, around) -> str:

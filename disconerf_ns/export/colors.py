@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from nerfstudio.cameras.cameras import Cameras
 from scipy.spatial import KDTree
 from torch import Tensor
@@ -25,17 +27,24 @@ AT_ONCE = 2**17
 
 
 def views_of(
-    grid: ObjectGrid, cameras: Cameras, points: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]
+    grid: ObjectGrid,
+    cameras: Cameras,
+    points: Float[Tensor, "n 3"],
+    normals: Float[Tensor, "n 3"],
+    space: Callable[[Float[Tensor, "n 3"]], Bool[Tensor, "n"]] | None = None,
 ) -> tuple[Float[Tensor, "best n"], Float[Tensor, "best n 3"]]:
     """How well the best cameras see points of a surface, and the unit directions along which they do.
 
-    A camera sees a point as well as its light gets there, times the cosine between ray and normal.
+    A camera sees a point as well as its light gets there, times the cosine between ray and normal. Other objects keep
+    no light off, so no camera sees a point before which another object stood, as far as the space that photographs
+    looked into says.
 
     Args:
         grid: the object's density.
         cameras: the training cameras.
         points: scene positions.
         normals: unit vectors outwards.
+        space: whether photographs looked into positions, such as `SeenSpace`; everywhere by default.
     """
     before = points + OUTSIDE * grid.cube(points) * normals
     seen, directions = [], []
@@ -44,7 +53,8 @@ def views_of(
         directions.append(along)
         seen.append(light(grid, camera, before) * (-along * normals).sum(-1).clamp(min=0))
     best = torch.stack(seen).topk(min(BEST, len(seen)), dim=0)
-    return best.values, torch.stack(directions).gather(0, best.indices[..., None].expand(-1, -1, 3))
+    looked = torch.ones_like(points[:, 0]) if space is None else space(before).to(points)
+    return best.values * looked, torch.stack(directions).gather(0, best.indices[..., None].expand(-1, -1, 3))
 
 
 def colors_of(

@@ -155,7 +155,7 @@ def made_mesh(scene: ArrangedScene, each: SceneObject, cameras, options: ExportO
 
     def seen(points: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> tuple[Tensor, Tensor]:
         with scene.trained.radiance.still():
-            return seen_from(grid, cameras, points, normals)
+            return seen_from(grid, cameras, points, normals, scene.trained.seen_space)
 
     def colors(points: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         return colors_of(scene, each.id, points, normals, *seen(points, normals))
