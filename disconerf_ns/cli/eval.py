@@ -18,8 +18,7 @@ from disconerf_ns.scene.tree import DEFAULT
 if TYPE_CHECKING:
     from nerfstudio.engine.trainer import TrainerConfig
 
-    from disconerf_ns.evaluation.scores import Comparison
-    from disconerf_ns.evaluation.truth import Truth
+    from disconerf_ns.evaluation.scores import Comparison, TrueLabels
     from disconerf_ns.evaluation.views import View
     from disconerf_ns.pipeline import DiscoNerfPipeline
 
@@ -69,16 +68,18 @@ class Eval:
 
         from rich.progress import track
 
+        from disconerf_ns.evaluation.label_files import label_files, said_void
         from disconerf_ns.evaluation.predictions import predict_labels
-        from disconerf_ns.evaluation.truth import Truth
-        from disconerf_ns.evaluation.views import views_of
+        from disconerf_ns.evaluation.scores import TrueLabels
+        from disconerf_ns.evaluation.views import masks_of, views_of
         from disconerf_ns.masks.image_masks import resample
         from disconerf_ns.masks.label_image import write_label_image
 
         config, pipeline, step = open_run(self.load_config, "test")
         views, truth, compared = views_of(pipeline, self.split), None, {}
         if self.ground_truth is not None:
-            truth = Truth.of(pipeline, views, self.ground_truth, self.masks, self.void, self.orientation)
+            files = label_files(self.ground_truth, views, self.orientation)
+            truth = TrueLabels(files, masks_of(pipeline, views, self.masks), said_void(files, self.void))
         for index, view in enumerate(track(views, "rendering label maps")):
             predicted = predict_labels(pipeline, view.index, self.downscale, view.split, self.granularity)
             if self.save is not None:
@@ -99,7 +100,7 @@ class Eval:
         config: TrainerConfig,
         pipeline: DiscoNerfPipeline,
         step: int,
-        truth: Truth,
+        truth: TrueLabels,
         compared: Mapping[View, Comparison],
     ) -> dict[str, Any]:
         """Print the scores; return them together with what they are scores of."""

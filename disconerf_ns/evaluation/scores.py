@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from jaxtyping import Int
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.evaluation.label_files import label_files, listed_void, said_void, void_labels
+from disconerf_ns.evaluation.label_files import LabelFile, label_files, listed_void, said_void, void_labels
 from disconerf_ns.evaluation.metrics import (
     COUNTS,
     FRACTIONS,
@@ -80,6 +80,23 @@ def compare(
 def compare_masks(store: MaskStore, view: View, true: Int[np.ndarray, "h w"], void: Named = "auto") -> OverlapTable:
     """Overlaps of a view's 2D masks with the true labels, at these labels' size; `void` as in `compare`."""
     return masks_table(load_masks(store, view).decode(*true.shape), true, void_labels([true], void))
+
+
+class TrueLabels(NamedTuple):
+    """True labels of views, and the 2D masks that are scored beside the predictions."""
+
+    files: Sequence[LabelFile]
+    """In the order of the views."""
+    masks: MaskStore | None
+    """None scores no masks."""
+    void: frozenset[int]
+    """Labels that count nowhere."""
+
+    def compare(self, index: int, view: View, predicted: Int[np.ndarray, "h w"]) -> Comparison:
+        """Compare a prediction, and the 2D masks, of the view with this index with its true labels."""
+        true = self.files[index].read()
+        of_masks = None if self.masks is None else compare_masks(self.masks, view, true, self.void)
+        return compare(predicted, true, of_masks, self.void)
 
 
 def whole_scene(views: Sequence[Comparison], void: Named = "auto") -> OverlapTable:
@@ -198,13 +215,9 @@ def evaluate(
     """
     views = views_of(run)
     files = label_files(labels, views, orientation)
-    ignored = said_void(files, void)
-    compared = []
-    for view, file in zip(views, files):
-        true = file.read()
-        of_masks = None if masks is None else compare_masks(masks, view, true, ignored)
-        predicted = predict_labels(run, view.index, downscale, granularity=granularity)
-        compared.append(compare(predicted, true, of_masks, ignored))
+    truth = TrueLabels(files, masks, said_void(files, void))
+    predictions = (predict_labels(run, view.index, downscale, granularity=granularity) for view in views)
+    compared = [truth.compare(index, *pair) for index, pair in enumerate(zip(views, predictions))]
     return summarize(compared, metrics)
 
 
