@@ -291,16 +291,13 @@ def test_a_run_goes_on_only_with_what_it_began_with(run: Run, scene: Path, tmp_p
         resumed(data)
 
 
-def test_the_proposals_timetable_is_part_of_what_a_run_goes_on_with(run: Run) -> None:
+def test_the_proposals_timetable_is_part_of_what_a_run_goes_on_with(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its steps are counted outside of any parameter."""
     pipeline = run.trainer.pipeline
     sampler = pipeline.model.proposal_sampler
-    before = sampler._step, sampler._steps_since_update
-    try:
-        sampler._step, sampler._steps_since_update = 4321, 3
-        stored = pipeline.to_go_on()
-        sampler._step, sampler._steps_since_update = before
-        pipeline.go_on(stored)
-        assert (sampler._step, sampler._steps_since_update) == (4321, 3)
-    finally:
-        sampler._step, sampler._steps_since_update = before
+    monkeypatch.setattr(sampler, "_step", 4321)
+    monkeypatch.setattr(sampler, "_steps_since_update", 3)
+    stored = pipeline.to_go_on()
+    sampler._step = sampler._steps_since_update = 0
+    pipeline.go_on(stored)
+    assert (sampler._step, sampler._steps_since_update) == (4321, 3)

@@ -137,7 +137,7 @@ class Export:
 
 
 def mesh_leaves_out(row: Mapping[str, Any]) -> str:
-    """What to do about a mesh that lacks some of its object, by the object's row of the manifest."""
+    """Say which mesh lacks a part of its object, and which resolution finds more, by its row of the manifest."""
     return (
         f"export: the mesh of {row['title'] or row['name']} leaves out {row['lost']:.0%} of what is solid of it; "
         f"--resolution {2 * row['resolution']} looks for more."
