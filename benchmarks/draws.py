@@ -1,20 +1,30 @@
-"""The consensus over different draws of cells, with doubt and without, by the training views' true labels.
+"""The consensus over different draws of cells, by the training views' true labels.
 
-python -m benchmarks.draws --run outputs/room/disconerf-small/TIME/config.yml --data data/room
+    python -m benchmarks.draws --run outputs/room/disconerf-small/TIME/config.yml --data data/room
+
+Cells are merged with doubt and without, and in two orders: the most similar pairs first, as shipped, or in rounds, of
+which the first one merges only pairs that many views see together (MaskClustering's schedule of observers).
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from unittest import mock
 
+import torch
 import tyro
+from jaxtyping import Int
+from torch import Tensor
 
 from benchmarks.quality import true_points
 from benchmarks.runs import load
+from disconerf_ns.discovery import consensus
 from disconerf_ns.discovery.cells import observe
-from disconerf_ns.discovery.consensus import DOUBTS, agreement, collect, group
+from disconerf_ns.discovery.consensus import DOUBTS, LEAST_VIEWS, Evidence, agreement, collect, group, linkage
 from disconerf_ns.discovery.find import COARSE, draw_cells
 from disconerf_ns.evaluation.metrics import labels_table, weighted_iou
 from disconerf_ns.evaluation.provenance import machine, versions
@@ -29,12 +39,41 @@ class Draws:
     """config.yml of a disconerf run whose radiance field is used."""
     data: Path
     """Its dataset, with true labels in `labels/` and sets of masks in `masks/`."""
-    masks: tuple[str, ...] = ("mild", "middle", "heavy")
+    masks: tuple[str, ...] = ("mild", "middle", "heavy", "mixed")
     """Sets of masks."""
     draws: int = 8
     """Draws of cells."""
     results: Path = Path("benchmarks/results")
     """Folder of the figures."""
+
+
+OBSERVED = (0.95, 0.8, 0.5)
+"""Quantiles of the number of views that see two cells together, of pairs that any does: least number in each round."""
+
+
+def observed_first(evidence: Evidence, doubt: float) -> Int[Tensor, "cells"]:
+    """`linkage` in rounds: pairs of groups that many views see together, then those that fewer do, then all."""
+    together = evidence.views[evidence.views > 0]
+    sample = together[torch.randperm(len(together), generator=torch.Generator().manual_seed(0))[:1_000_000]]
+    groups = torch.arange(len(evidence.views))
+    for least in (*sample.quantile(torch.tensor(OBSERVED)).tolist(), LEAST_VIEWS):
+        with mock.patch.object(consensus, "LEAST_VIEWS", max(least, LEAST_VIEWS)):
+            groups = linkage(joined(evidence, groups), doubt)[groups].unique(return_inverse=True)[1]
+    return groups
+
+
+def joined(evidence: Evidence, groups: Int[Tensor, "cells"]) -> Evidence:
+    """Evidence about pairs of groups: the sums over pairs of their cells."""
+    count = int(groups.max()) + 1
+    rows = (torch.zeros(count, table.shape[1]).index_add_(0, groups, table) for table in evidence)
+    return Evidence(*(torch.zeros(count, count).index_add_(1, groups, part) for part in rows))
+
+
+ORDERS: dict[str, Callable[[Evidence, float], Int[Tensor, "cells"]]] = {
+    "similar first": linkage,
+    "observed first": observed_first,
+}
+"""Which pairs of groups are merged first."""
 
 
 def main(trial: Draws) -> None:
@@ -48,11 +87,13 @@ def main(trial: Draws) -> None:
             cells = draw_cells(views, draw)[:COARSE]
             seen, where = list(observe(cells, views)), cells.at(points)
             evidence = collect(seen, len(cells))
-            for doubt in DOUBTS:
-                groups = group(seen, evidence, doubt, None)
+            for (order, merge), doubt in product(ORDERS.items(), DOUBTS):
+                with mock.patch.object(consensus, "linkage", merge):
+                    groups = group(seen, evidence, doubt, None)
                 iou = weighted_iou(labels_table((groups[where] + 1).numpy(), truth.numpy(), 0, 0))
-                rows.append({"masks": masks, "draw": draw, "doubt": doubt, "objects": int(groups.max()) + 1})
-                rows[-1] |= {"agreement": round(agreement(seen, groups), 4), "iou": round(float(iou), 4)}
+                rows.append({"masks": masks, "draw": draw, "order": order, "doubt": doubt})
+                rows[-1] |= {"objects": int(groups.max()) + 1, "agreement": round(agreement(seen, groups), 4)}
+                rows[-1] |= {"iou": round(float(iou), 4)}
                 print(*rows[-1].values(), flush=True)
     facts = {"machine": machine(), "versions": versions(), "scene": trial.data.name, "rows": rows}
     write_whole(trial.results / f"draws_{trial.data.name}.json", json.dumps(facts, indent=1))

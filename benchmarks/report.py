@@ -30,7 +30,7 @@ NAMES = {
     "contrastive, authors' settings": "contrastive field, its authors' clustering",
     "true labels": "*true labels of the nearest training point*",
 }
-LEVELS = ("clean", "mild", "middle", "heavy", "mixed-mild", "mixed", "mixed-heavy", "sparse")
+LEVELS = ("clean", "mild", "middle", "heavy", "mixed-mild", "mixed", "mixed-heavy", "sparse", "sparse-heavy")
 """Sets of masks, in the order of the tables."""
 WHOLE = ("mild", "middle", "heavy")
 """Sets whose masks mean whole objects."""
@@ -223,14 +223,21 @@ def levels(rows: Rows) -> list[str]:
 
 
 def draws(rows: Rows) -> list[str]:
-    """Lines of the consensus by draws: IoU without and with doubt, and of the grouping closest to the masks."""
-    lines = ["| | all draws without doubt | all draws with doubt | largest agreement |", "|---" * 4 + "|"]
-    for scene, masks in sorted({(row["scene"], row["masks"]) for row in rows}):
-        some = by(by(rows, "scene")[scene], "masks")[masks]
-        chosen = max(some, key=lambda row: row["agreement"])
-        each = [spread([row["iou"] for row in part]) for _, part in sorted(by(some, "doubt").items())]
+    """Lines of the consensus by draws: IoU of each order and doubt, and of the grouping closest to the masks."""
+    kinds = sorted({(row["order"], row["doubt"]) for row in rows}, key=lambda kind: (kind[0] != "similar first", kind))
+    heads = [f"{order}, {'with' if doubt else 'without'} doubt" for order, doubt in kinds]
+    lines = ["| | " + " | ".join([*heads, "as shipped: largest agreement"]) + " |", "|---" * (2 + len(heads)) + "|"]
+    for scene, masks in sorted({(row["scene"], row["masks"]) for row in rows}, key=_by_level):
+        some = [row for row in rows if (row["scene"], row["masks"]) == (scene, masks)]
+        chosen = max((row for row in some if row["order"] == "similar first"), key=lambda row: row["agreement"])
+        each = [spread([row["iou"] for row in some if (row["order"], row["doubt"]) == kind]) for kind in kinds]
         lines.append("| " + " | ".join([f"{scene}, {masks}", *each, spread([chosen["iou"]])]) + " |")
     return lines
+
+
+def _by_level(kind: tuple[str, str]) -> tuple[str, int]:
+    scene, masks = kind
+    return scene, LEVELS.index(masks)
 
 
 def plot(rows: Rows, path: Path) -> None:

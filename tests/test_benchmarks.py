@@ -32,6 +32,7 @@ from benchmarks.baselines import contrastive, panoptic_lifting
 from benchmarks.scoring import METRICS, Truth, outside
 from benchmarks.variants import VARIANTS, VIEW_RATE, Variant, _matching, _widened
 from disconerf_ns.config import DiscoNerfPipelineConfig
+from disconerf_ns.discovery.consensus import Evidence, linkage
 from disconerf_ns.discovery.explanation import Explanation
 from disconerf_ns.masks.label_image import read_label_image
 from disconerf_ns.training import objective
@@ -115,7 +116,14 @@ def test_report_replaces_the_tables_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "quality_room.json").write_text(json.dumps({"rows": rows[:3]}))
     (earlier / "quality_room.json").write_text(json.dumps({"rows": rows}))
     (earlier / "longer_room.json").write_text(json.dumps({"rows": [row("scene", 0, 0.93, "mild")]}))
-    drawn = [{"masks": "mild", "draw": 0, "doubt": d, "objects": 3, "agreement": d, "iou": 0.7 + d} for d in (0.0, 0.2)]
+    drawn = [
+        {"masks": "mild", "draw": 0, "order": order, "doubt": doubt, "agreement": agreement, "iou": iou}
+        for order, doubt, agreement, iou in [
+            ("observed first", 0.0, 0.9, 0.6),
+            ("similar first", 0.0, 0.5, 0.7),
+            ("similar first", 3.0, 0.6, 0.8),
+        ]
+    ]
     (tmp_path / "draws_room.json").write_text(json.dumps({"scene": "room", "rows": drawn}))
     (tmp_path / "page.md").write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
     report.main(report.Report(tmp_path, tmp_path / "page.md"))
@@ -133,7 +141,8 @@ def test_report_replaces_the_tables_and_nothing_else(tmp_path: Path) -> None:
     assert swapped in page
     assert "| room | 85.0 |   | 99.0 |   |" in page
     assert "| mild: **as shipped** (matching by scene) | 93.0 | 93.0 | 93.0 | 4 |" in page
-    assert "| room, mild | 70.0 | 90.0 | 90.0 |" in page
+    assert "| | similar first, without doubt | similar first, with doubt | observed first, without doubt |" in page
+    assert "| room, mild | 70.0 | 80.0 | 60.0 | 80.0 |" in page
     assert (tmp_path / "quality.png").stat().st_size > 5000
 
 
@@ -286,11 +295,23 @@ def test_pictures_show_views_and_confidence(run: Run, data: Path, tmp_path: Path
     assert (tmp_path / "balls.png").stat().st_size > 5000
 
 
+def test_pairs_that_many_views_see_merge_first() -> None:
+    """Ten views say that cells 0 and 1 are alike and 1 and 2 are not; two views are surer that 0 and 2 are."""
+    views = torch.tensor([[0.0, 10.0, 2.0], [10.0, 0.0, 10.0], [2.0, 10.0, 0.0]])
+    evidence = Evidence(views * torch.tensor([[0.0, 0.6, 0.9], [0.6, 0.0, 0.0], [0.9, 0.0, 0.0]]), views)
+    similar, observed = linkage(evidence, 0.0), draws.observed_first(evidence, 0.0)
+    assert similar[0] == similar[2] != similar[1]
+    assert observed[0] == observed[1] != observed[2]
+    assert torch.equal(draws.joined(evidence, torch.tensor([0, 0, 1])).views, torch.tensor([[20.0, 12.0], [12.0, 0.0]]))
+
+
 @pytest.mark.slow
 def test_every_draw_is_grouped_with_and_without_doubt(run: Run, data: Path, tmp_path: Path) -> None:
     draws.main(draws.Draws(run.config, data, ("middle",), 2, tmp_path))
     rows = json.loads((tmp_path / "draws_balls.json").read_text())["rows"]
-    assert [(r["draw"], r["doubt"]) for r in rows] == [(0, 0.0), (0, 3.0), (1, 0.0), (1, 3.0)]
+    shipped = [r for r in rows if r["order"] == "similar first"]
+    assert [(r["draw"], r["doubt"]) for r in shipped] == [(0, 0.0), (0, 3.0), (1, 0.0), (1, 3.0)]
+    assert len(rows) == 2 * len(shipped)
     assert all(r["iou"] > 0.5 and r["agreement"] > 0.5 for r in rows)
 
 

@@ -36,8 +36,8 @@ class Arguments:
     """Paths per pixel."""
     noise: Literal["none", "mild", "middle", "heavy", "mixed-mild", "mixed", "mixed-heavy", "all"] = "middle"
     """Errors in the masks of `masks/noisy`; `mixed` levels have masks of parts beside those of whole objects. `all`
-    writes one set per level instead, named after it, and `masks/clean`; and `masks/sparse` for a scene in which some
-    objects have no mask."""
+    writes one set per level instead, named after it, and `masks/clean`; and `masks/sparse` and `masks/sparse-heavy`
+    for a scene of which some objects are meant to have no mask."""
     seed: int = 0
     """Seed of the masks' noise."""
     uncovered: tuple[str, ...] = ()
@@ -69,12 +69,12 @@ def mask_sets(noise: str, uncovered: Names = (), sparse: Names = ()) -> dict[str
     Args:
         noise: a level, or "all".
         uncovered: names of objects without a mask.
-        sparse: the same for the set `sparse` of all sets; without names there is no such set.
+        sparse: the same for those of all sets that are called sparse; without names there are none.
     """
     if noise != "all":
         return {"noisy": (noise, uncovered)}
     sets = {"clean" if level == "none" else level: (level, uncovered) for level in LEVELS | MIXED}
-    return sets | ({"sparse": ("middle", sparse)} if sparse else {})
+    return sets | ({"sparse": ("middle", sparse), "sparse-heavy": ("heavy", sparse)} if sparse else {})
 
 
 def render_views(arguments: Arguments, scene: Scene) -> None:

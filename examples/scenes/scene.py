@@ -116,7 +116,7 @@ class Scene:
     """Path of the cameras: around the scene or inside it."""
     exposure: float = 1.0
     uncovered: tuple[str, ...] = ()
-    """Names of objects that have no mask in the set `sparse`."""
+    """Names of objects that have no mask in the sets `sparse` and `sparse-heavy`."""
 
     @property
     def parts(self) -> list[tuple[int, str]]:

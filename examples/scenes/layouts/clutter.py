@@ -38,7 +38,8 @@ def clutter() -> Scene:
         AreaLight(position=(3.2, 1.8, 3.4), target=(0, 0, 0), size=2.6, radiance=(2.6, 3.0, 3.6)),
     ]
     orbit = Orbit(center=(0.0, -0.02, 0.05), radius=(2.3, 2.5), elevation=(24.0, 60.0), turns=4.0, horizontal_fov=54.0)
-    return Scene(objects, lights, ambient=(0.30, 0.33, 0.37), orbit=orbit, exposure=0.8)
+    uncovered = ("background", "desk")
+    return Scene(objects, lights, ambient=(0.30, 0.33, 0.37), orbit=orbit, exposure=0.8, uncovered=uncovered)
 
 
 def desk() -> SceneObject:

@@ -49,6 +49,7 @@ def room() -> Scene:
         ambient=(0.0, 0.0, 0.0),
         orbit=Walk(radius=(1.4, 1.05), headings=(0.0, 70.0, -50.0, 30.0, -80.0)),
         exposure=1.5,
+        uncovered=("floor", "walls"),
     )
 
 

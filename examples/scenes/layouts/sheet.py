@@ -1,4 +1,4 @@
-"""Things on a checked cloth; the masks of the set `sparse` leave out the cloth, the table and the studio."""
+"""Things on a checked cloth; the sparse sets of masks leave out the cloth, the table and the studio."""
 
 from __future__ import annotations
 

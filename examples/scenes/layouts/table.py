@@ -34,7 +34,8 @@ def table() -> Scene:
         AreaLight(position=(3.2, 1.8, 3.4), target=(0, 0, 0), size=2.6, radiance=(1.7, 2.2, 3.0)),
     ]
     orbit = Orbit(center=(0.0, -0.03, 0.06), radius=(2.15, 2.4), elevation=(21.0, 56.0), turns=3.0)
-    return Scene(objects, lights, ambient=(0.24, 0.29, 0.36), orbit=orbit, exposure=0.8)
+    uncovered = ("background", "table")
+    return Scene(objects, lights, ambient=(0.24, 0.29, 0.36), orbit=orbit, exposure=0.8, uncovered=uncovered)
 
 
 def background() -> SceneObject:
