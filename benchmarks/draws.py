@@ -22,9 +22,9 @@ from torch import Tensor
 
 from benchmarks.quality import true_points
 from benchmarks.runs import load
-from disconerf_ns.discovery import consensus
+from disconerf_ns.discovery import consensus, grouping
 from disconerf_ns.discovery.cells import observe
-from disconerf_ns.discovery.consensus import DOUBTS, LEAST_VIEWS, Evidence, agreement, collect, group, linkage
+from disconerf_ns.discovery.consensus import DOUBTS, LEAST_VIEWS, Evidence, ViewAgreement, agreement, collect, linkage
 from disconerf_ns.discovery.find import COARSE, draw_cells
 from disconerf_ns.evaluation.metrics import labels_table, weighted_iou
 from disconerf_ns.evaluation.provenance import machine, versions
@@ -88,11 +88,12 @@ def main(trial: Draws) -> None:
             seen, where = list(observe(cells, views)), cells.at(points)
             evidence = collect(seen, len(cells))
             for (order, merge), doubt in product(ORDERS.items(), DOUBTS):
-                with mock.patch.object(consensus, "linkage", merge):
-                    groups = group(seen, evidence, doubt, None)
+                with mock.patch.object(grouping, "linkage", merge):
+                    groups = grouping.group(seen, cells, evidence, doubt, None)
                 iou = weighted_iou(labels_table((groups[where] + 1).numpy(), truth.numpy(), 0, 0))
                 rows.append({"masks": masks, "draw": draw, "order": order, "doubt": doubt})
-                rows[-1] |= {"objects": int(groups.max()) + 1, "agreement": round(agreement(seen, groups), 4)}
+                agreed = agreement(ViewAgreement.of(view, groups) for view in seen)
+                rows[-1] |= {"objects": int(groups.max()) + 1, "agreement": round(agreed, 4)}
                 rows[-1] |= {"iou": round(float(iou), 4)}
                 print(*rows[-1].values(), flush=True)
     facts = {"machine": machine(), "versions": versions(), "scene": trial.data.name, "rows": rows}

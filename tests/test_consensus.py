@@ -14,6 +14,7 @@ from disconerf_ns.discovery.cells import Cells, Observation, observe, similarity
 from disconerf_ns.discovery.consensus import (
     Consensus,
     Evidence,
+    ViewAgreement,
     agreement,
     by_size,
     collect,
@@ -191,14 +192,18 @@ def test_objects_are_found_through_missing_joined_and_cut_masks() -> None:
     assert torch.equal(again.groups, consensus.groups) and torch.equal(again.points, consensus.points)
 
 
+def agreed(seen: list[Observation], groups: Tensor) -> float:
+    return agreement(ViewAgreement.of(view, groups) for view in seen)
+
+
 def test_agreement_falls_where_objects_are_joined_cut_or_missing() -> None:
     """By hand: four cells of equal size, one mask each of the first two and the last two."""
     inside = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
     seen = [Observation(torch.arange(4), torch.ones(4), inside)]
-    assert agreement(seen, torch.tensor([0, 0, 1, 1])) == pytest.approx(1.0)
-    assert agreement(seen, torch.tensor([0, 0, 0, 0])) == pytest.approx(2 * 0.5 / (2 + 1))
-    assert agreement(seen, torch.tensor([0, 0, 1, 2])) == pytest.approx(2 * 1.5 / (2 + 3))
-    assert agreement(seen, torch.tensor([0, 0, -1, -1])) == pytest.approx(2 * 1.0 / (2 + 1))
+    assert agreed(seen, torch.tensor([0, 0, 1, 1])) == pytest.approx(1.0)
+    assert agreed(seen, torch.tensor([0, 0, 0, 0])) == pytest.approx(2 * 0.5 / (2 + 1))
+    assert agreed(seen, torch.tensor([0, 0, 1, 2])) == pytest.approx(2 * 1.5 / (2 + 3))
+    assert agreed(seen, torch.tensor([0, 0, -1, -1])) == pytest.approx(2 * 1.0 / (2 + 1))
 
 
 def test_groupings_are_alike_in_the_cells_that_matched_groups_share() -> None:
@@ -227,8 +232,8 @@ def test_cells_are_drawn_again_where_doubt_makes_a_difference(
 
 def test_agreement_without_masks_or_groups_is_nothing() -> None:
     blind = Observation(torch.arange(2), torch.ones(2), torch.zeros(2, 0))
-    assert agreement([blind], torch.tensor([0, 0])) == 0.0
-    assert agreement([blind], torch.tensor([-1, -1])) == 0.0
+    assert agreed([blind], torch.tensor([0, 0])) == 0.0
+    assert agreed([blind], torch.tensor([-1, -1])) == 0.0
 
 
 def test_samples_lie_between_cells_of_one_object() -> None:

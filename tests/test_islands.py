@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from disconerf_ns.discovery.cells import Cells, Observation
+from disconerf_ns.discovery.consensus import LEAST_CELLS
+from disconerf_ns.discovery.grouping import fallen_apart
 from disconerf_ns.discovery.islands import islands, pieces, without_islands
 
 TABLE, BOX = 0, 1
@@ -100,3 +102,25 @@ def test_without_objects_there_are_no_islands() -> None:
     nobody = torch.full((72,), -1)
     assert not islands([view()], ROW, nobody).any()
     assert torch.equal(without_islands([view()], ROW, nobody, torch.tensor([-1])), nobody)
+
+
+@pytest.mark.parametrize(
+    ("seen", "groups"),
+    [
+        ([view(ONE, OTHER)] * 12, 3),  # the far side is an object of its own
+        ([view(BOTH)] * 12, 2),  # masks join the two sides
+        ([view(OTHER, hidden=NEAR), view(ONE, hidden=FAR)] * 6, 3),  # no view shows both, nor that they are one
+        ([view(OTHER, hidden=NEAR)] * 6 + [view(BOTH)] * 6, 2),  # a view that shows one side says nothing
+    ],
+)
+def test_a_group_falls_apart_where_no_mask_joins_its_pieces(seen: list[Observation], groups: int) -> None:
+    found = fallen_apart(seen, ROW, OBJECTS)
+    assert int(found.max()) + 1 == groups
+    assert bool(found[FAR].unique() == found[NEAR].unique()) == (groups == 2)
+
+
+def test_what_falls_off_a_group_is_larger_than_a_crumb() -> None:
+    few = OBJECTS.clone()
+    few[60:] = -1
+    few[60 : 60 + LEAST_CELLS - 1] = TABLE
+    assert torch.equal(fallen_apart([view(ONE, OTHER)] * 12, ROW, few), few)

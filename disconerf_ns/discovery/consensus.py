@@ -3,7 +3,7 @@
 Masks of one view are often wrong: they miss an object, cut it in two or join it with its neighbour. The errors differ
 between views, so surface cells that the masks of most views put together belong to one object. Cells are merged while
 the masks agree on average (`linkage`), groups that no mask shows are dropped (`prune`), and each cell moves to the
-group whose cells it is seen with (`reassign`).
+group whose cells it is seen with (`reassign`). `grouping.py` takes these steps in order.
 """
 
 from __future__ import annotations
@@ -80,16 +80,6 @@ class Consensus:
         group = self.groups[cell]
         group = group.masked_fill(group != self.groups[neighbour], -1)
         return torch.lerp(self.points[cell], self.points[neighbour], fraction), group
-
-
-def group(seen: Sequence[Observation], evidence: Evidence, doubt: float, most: int | None) -> Int[Tensor, "cells"]:
-    """Group of each cell, -1 for none; at most `most` groups."""
-    groups = by_size(linkage(evidence, doubt))
-    groups = prune(seen, torch.where(torch.bincount(groups)[groups] >= LEAST_CELLS, groups, -1))
-    groups = prune(seen, reassign(seen, groups))
-    if most is not None:
-        groups = torch.where(groups < most, groups, -1)
-    return reassign(seen, groups, rounds=3)
 
 
 def by_size(groups: Int[Tensor, "cells"]) -> Int[Tensor, "cells"]:
@@ -221,18 +211,28 @@ def match_groups(view: Observation, groups: Int[Tensor, "cells"], count: int) ->
     return ViewMatch(torch.from_numpy(group), alpha[mask, group], image)
 
 
-def agreement(seen: Sequence[Observation], groups: Int[Tensor, "cells"]) -> float:
+class ViewAgreement(NamedTuple):
+    """How well one view's masks and the groups that it shows agree."""
+
+    affinity: float
+    """Sum over masks matched one to one with groups."""
+    things: int
+    """Number of masks and of groups in view."""
+
+    @classmethod
+    def of(cls, view: Observation, groups: Int[Tensor, "cells"]) -> ViewAgreement:
+        """Match a view's masks with the groups of its cells."""
+        match = match_groups(view, groups, int(groups.max()) + 1)
+        return cls(float(match.affinity.sum()), view.inside.shape[1] + int((match.image.sum(0) > 0).sum()))
+
+
+def agreement(views: Iterable[ViewAgreement]) -> float:
     """Agreement of masks and groups: 2 sum alpha / (masks + groups in view), summed over all views, in [0, 1].
 
     Masks without a group and groups without a mask both lower it, so merged objects and cut objects both cost.
     """
-    count = int(groups.max()) + 1
-    total = masks_and_groups = 0.0
-    for view in seen:
-        match = match_groups(view, groups, count)
-        total += float(match.affinity.sum())
-        masks_and_groups += view.inside.shape[1] + int((match.image.sum(0) > 0).sum())
-    return 2 * total / max(masks_and_groups, 1.0)
+    affinity, things = map(sum, zip(*views))
+    return 2 * affinity / max(things, 1)
 
 
 def likeness(one: Int[Tensor, "cells"], other: Int[Tensor, "cells"]) -> float:

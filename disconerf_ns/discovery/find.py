@@ -5,8 +5,9 @@
     every cell's part or the rest -> islands (to what surrounds them)
 
 Cases near a threshold, such as whether an object merges with its neighbour, depend on the drawn cells and on the doubt.
-So several draws are grouped, each with every doubt, and the grouping that agrees most with the masks is kept. If the
-doubt makes no difference, no case is near a threshold, and that draw is the last.
+So several draws are grouped, each with every doubt. The grouping that agrees most with the masks is kept, and takes
+over what others know better (`graft.py`). If the doubt makes no difference, no case is near a threshold, and that draw
+is the last.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from operator import itemgetter
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Int
@@ -23,18 +22,19 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from rich.progress import track
 from torch import Tensor
 
-from disconerf_ns.discovery.cells import Cells, MaskedSurface, Observation, observe
+from disconerf_ns.discovery.cells import Cells, MaskedSurface, observe
 from disconerf_ns.discovery.consensus import (
     DOUBTS,
     Consensus,
-    Evidence,
+    ViewAgreement,
     agreement,
     by_size,
     collect,
-    group,
     likeness,
     reassign,
 )
+from disconerf_ns.discovery.graft import grafted
+from disconerf_ns.discovery.grouping import Grouping, group
 from disconerf_ns.discovery.islands import without_islands
 from disconerf_ns.discovery.nobody import COVERED, LEAST_REST, beyond_border, coverage, uncovered
 from disconerf_ns.discovery.parts import finest
@@ -46,24 +46,9 @@ COARSE, FINE = 4000, 30_000
 POINTS_PER_CELL = 16
 """Mean number of surface points per cell, large enough that several views see a cell."""
 DRAWS = 4
-"""Maximum number of draws of cells; each is grouped with every doubt, and the best grouping is kept."""
+"""Maximum number of draws of cells; each is grouped with every doubt."""
 CLEAR = 0.999
 """Stop drawing when at least this fraction of cells is grouped alike under every doubt."""
-
-
-class Grouping(NamedTuple):
-    """Groups of a draw of cells."""
-
-    agreement: float
-    """Agreement of masks and groups, in [0, 1]."""
-    draw: Cells
-    """The fine cells; the first COARSE of them are the coarse cells."""
-    seen: list[Observation]
-    """The coarse cells that each view sees."""
-    evidence: Evidence
-    """Evidence of all views about pairs of coarse cells."""
-    groups: Int[Tensor, "coarse"]
-    """Group of each coarse cell, -1 for none."""
 
 
 def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> Consensus:
@@ -73,14 +58,14 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
         views: surface samples and binary masks of each view, pixel by pixel.
         most: maximum number of slots, one of them for the rest; the largest objects are kept. None keeps all.
     """
-    _, draw, seen, evidence, groups = max(_groupings(views, most), key=itemgetter(0))
+    _, draw, seen, evidence, groups = grafted(list(_groupings(views, most)))
     coarse, observed = draw[: len(groups)], list(observe(draw, views))
     covered = coverage(observed, draw)
     nobody = covered <= COVERED
     rest = float(nobody.float().mean()) >= LEAST_REST
     groups = by_size(torch.where(uncovered(seen, coarse), -1, groups))
-    if most is not None and rest:
-        groups = torch.where(groups < most - 1, groups, -1)
+    if most is not None:
+        groups = torch.where(groups < most - rest, groups, -1)
     if len(groups) == 0 or int(groups.max()) < 0:
         return Consensus.of(draw.seeds[:0], groups[:0])
     parts, divided = finest(seen, groups, None if most is None else most - rest)
@@ -125,9 +110,10 @@ def _groupings(views: Sequence[MaskedSurface], most: int | None) -> Iterator[Gro
         seen = list(observe(coarse, views))
         evidence = collect(seen, len(coarse))
         with ThreadPoolExecutor(len(DOUBTS)) as threads:
-            candidates = list(threads.map(lambda doubt: group(seen, evidence, doubt, most), DOUBTS))  # noqa: B023
+            candidates = list(threads.map(lambda doubt: group(seen, coarse, evidence, doubt, most), DOUBTS))  # noqa: B023
         for candidate in candidates:
-            yield Grouping(agreement(seen, candidate), draw, seen, evidence, candidate)
+            agreed = agreement(ViewAgreement.of(view, candidate) for view in seen)
+            yield Grouping(agreed, draw, seen, evidence, candidate)
         if likeness(*candidates) >= CLEAR:
             list(draws)  # run the progress bar to its end
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
@@ -52,30 +53,60 @@ def without_islands(
 
 def islands(seen: Sequence[Observation], cells: Cells, objects: Int[Tensor, "cells"]) -> Bool[Tensor, "cells"]:
     """True for cells of islands; `objects` has the object of each cell, -1 for none. See `without_islands`."""
-    piece, of = pieces(cells, objects)
-    count, things = len(of), int(objects.max()) + 1
-    if count == 0:
-        return torch.zeros_like(objects, dtype=torch.bool)
-    size = torch.bincount(piece[piece >= 0], minlength=count)
-    body = torch.zeros(things, dtype=torch.long).scatter_reduce_(0, of, size, "amax")
+    found = pieces(cells, objects)
+    joined, able = joins(seen, found)
+    apart = (found.size < LEAST_CELLS) | (joined < LEAST_AGREEMENT * able)
+    return found.cells_of(apart & ~found.is_body)
+
+
+class Pieces(NamedTuple):
+    """The pieces that objects fall into: cells that are neighbours in space, one to the next."""
+
+    at: Int[Tensor, "cells"]
+    """The piece that each cell is in, -1 for cells without an object."""
+    of: Int[Tensor, "pieces"]
+    """The object of each piece."""
+
+    @property
+    def size(self) -> Int[Tensor, "pieces"]:
+        """Number of cells of each piece."""
+        return torch.bincount(self.at[self.at >= 0], minlength=len(self.of))
+
+    @property
+    def is_body(self) -> Bool[Tensor, "pieces"]:
+        """True for the largest piece of each object."""
+        things = int(self.of.max()) + 1 if len(self.of) else 0
+        largest = torch.zeros(things, dtype=torch.long).scatter_reduce_(0, self.of, self.size, "amax")
+        return self.size == largest[self.of]
+
+    def cells_of(self, chosen: Bool[Tensor, "pieces"]) -> Bool[Tensor, "cells"]:
+        """True for the cells of some of the pieces."""
+        return torch.cat([chosen, chosen.new_zeros(1)])[self.at]
+
+
+def joins(seen: Sequence[Observation], pieces: Pieces) -> tuple[Float[Tensor, "pieces"], Float[Tensor, "pieces"]]:
+    """Number of views in which a mask joins each piece with the rest of its object, and of views that show both.
+
+    A mask joins them if it holds most of the piece and most of what else the view shows of the object.
+    """
+    count, things = len(pieces.of), int(pieces.of.max()) + 1 if len(pieces.of) else 0
     joined, able = torch.zeros(2, count)
     for view in seen:
-        there = piece[view.cells] >= 0
-        which, weight = piece[view.cells][there], view.weight[there]
+        there = pieces.at[view.cells] >= 0
+        which, weight = pieces.at[view.cells][there], view.weight[there]
         shown = torch.zeros(count).index_add_(0, which, weight)
         held = torch.zeros(count, view.inside.shape[1]).index_add_(0, which, weight[:, None] * view.inside[there])
-        others = torch.zeros(things).index_add_(0, of, shown)[of] - shown
-        others_held = torch.zeros(things, held.shape[1]).index_add_(0, of, held)[of] - held
+        others = torch.zeros(things).index_add_(0, pieces.of, shown)[pieces.of] - shown
+        others_held = torch.zeros(things, held.shape[1]).index_add_(0, pieces.of, held)[pieces.of] - held
         both = (held > MOSTLY * shown[:, None]) & (others_held > MOSTLY * others[:, None])
         says = (shown > 0) & (others >= LEAST_POINTS)
         joined += says & both.any(1)
         able += says
-    alone = (size < body[of]) & ((size < LEAST_CELLS) | (joined < LEAST_AGREEMENT * able))
-    return (piece >= 0) & alone[piece]
+    return joined, able
 
 
-def pieces(cells: Cells, objects: Int[Tensor, "cells"]) -> tuple[Int[Tensor, "cells"], Int[Tensor, "pieces"]]:
-    """The piece of its object that each cell is in, -1 for cells without an object, and the object of each piece."""
+def pieces(cells: Cells, objects: Int[Tensor, "cells"]) -> Pieces:
+    """The pieces of objects; `objects` has the object of each cell, -1 for none."""
     known = objects >= 0
     near = cells.neighbours(NEAR)
     cell = torch.arange(len(near))[:, None].expand_as(near)
@@ -85,4 +116,4 @@ def pieces(cells: Cells, objects: Int[Tensor, "cells"]) -> tuple[Int[Tensor, "ce
     _, number = found[known].unique(return_inverse=True)
     of = torch.zeros(int(number.max()) + 1 if len(number) else 0, dtype=torch.long)
     of[number] = objects[known]
-    return torch.full_like(objects, -1).masked_scatter(known, number), of
+    return Pieces(torch.full_like(objects, -1).masked_scatter(known, number), of)

@@ -1,0 +1,79 @@
+"""One grouping of the cells: the steps from the evidence of all views to groups of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from disconerf_ns.discovery.cells import Cells, Observation
+from disconerf_ns.discovery.consensus import (
+    LEAST_AGREEMENT,
+    LEAST_CELLS,
+    Evidence,
+    by_size,
+    linkage,
+    prune,
+    reassign,
+)
+from disconerf_ns.discovery.islands import joins, pieces
+
+
+class Grouping(NamedTuple):
+    """Groups of a draw of cells."""
+
+    agreement: float
+    """Agreement of masks and groups, in [0, 1]."""
+    draw: Cells
+    """The fine cells; the first of them are the coarse cells."""
+    seen: list[Observation]
+    """The coarse cells that each view sees."""
+    evidence: Evidence
+    """Evidence of all views about pairs of coarse cells."""
+    groups: Int[Tensor, "coarse"]
+    """Group of each coarse cell, -1 for none."""
+
+    @property
+    def coarse(self) -> Cells:
+        """The cells that are grouped."""
+        return self.draw[: len(self.groups)]
+
+
+def group(
+    seen: Sequence[Observation], cells: Cells, evidence: Evidence, doubt: float, most: int | None
+) -> Int[Tensor, "cells"]:
+    """Group of each cell, -1 for none; at most `most` groups."""
+    groups = prune(seen, without_crumbs(by_size(linkage(evidence, doubt))))
+    groups = prune(seen, reassign(seen, groups))
+    groups = prune(seen, fallen_apart(seen, cells, groups))
+    if most is not None:
+        groups = torch.where(groups < most, groups, -1)
+    return reassign(seen, groups, rounds=3)
+
+
+def fallen_apart(seen: Sequence[Observation], cells: Cells, groups: Int[Tensor, "cells"]) -> Int[Tensor, "cells"]:
+    """The groups, where pieces that nothing holds together are groups of their own.
+
+    Things that hardly any view shows together can be merged by a few stray cells: a picture with the television on the
+    opposite wall. A piece of LEAST_CELLS cells or more stays with its group only if it is beside the rest of it, or if
+    masks join the two in at least half (LEAST_AGREEMENT) of the views that show both, and if there is such a view.
+
+    Args:
+        seen: the cells that each view sees, and its masks.
+        cells: cells of the surface.
+        groups: group of each cell, numbered from 0; -1 for none.
+    """
+    found = pieces(cells, groups)
+    joined, able = joins(seen, found)
+    apart = (found.size >= LEAST_CELLS) & (joined < LEAST_AGREEMENT * able.clamp(min=1))
+    alone = found.cells_of(apart & ~found.is_body)
+    return by_size(torch.where(alone, len(cells) + found.at, groups)) if alone.any() else groups
+
+
+def without_crumbs(groups: Int[Tensor, "cells"]) -> Int[Tensor, "cells"]:
+    """The groups without those of fewer than LEAST_CELLS cells."""
+    size = torch.bincount(groups[groups >= 0])
+    return torch.where(size[groups] >= LEAST_CELLS, groups, -1)

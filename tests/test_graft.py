@@ -1,0 +1,77 @@
+"""Groups of other groupings, taken over where the masks agree more with them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from disconerf_ns.discovery.cells import Cells, Observation
+from disconerf_ns.discovery.consensus import Evidence, ViewAgreement, agreement
+from disconerf_ns.discovery.graft import LEAST_GAIN, grafted, scions
+from disconerf_ns.discovery.grouping import Grouping
+
+CELLS = Cells(torch.stack([torch.linspace(0.1, 0.9, 60), torch.full((60,), 0.5), torch.full((60,), 0.5)], 1))
+TRUE = torch.arange(60) // 20
+"""A sofa, a table and a chair in a row."""
+JOINED, CUT = TRUE.clamp(max=1), torch.where(torch.arange(60) < 10, 3, TRUE)
+"""Two wrong groupings: table and chair are one, and the sofa is two."""
+
+
+def view(true: Tensor, wrong: bool = False) -> Observation:
+    """A view of all cells with a mask of each object; one with an error joins all of them."""
+    masks = torch.nn.functional.one_hot(true.clamp(max=0) if wrong else true).float()
+    return Observation(torch.arange(60), torch.ones(60), masks)
+
+
+SEEN = [view(TRUE)] * 5 + [view(TRUE, wrong=True)]
+
+
+def grouping(groups: Tensor, draw: Cells = CELLS, seen: list[Observation] = SEEN) -> Grouping:
+    evidence = Evidence(torch.zeros(0, 0), torch.zeros(0, 0))
+    return Grouping(agreed(groups, seen), draw, seen, evidence, groups)
+
+
+def agreed(groups: Tensor, seen: list[Observation] = SEEN) -> float:
+    return agreement(ViewAgreement.of(view, groups) for view in seen)
+
+
+def same(groups: Tensor, others: Tensor) -> bool:
+    """Whether two groupings differ in their numbers at most."""
+    pairs = torch.stack([groups, others], 1).unique(dim=0)
+    return len(pairs) == len(groups.unique()) == len(others.unique())
+
+
+@pytest.mark.parametrize("best", [JOINED, CUT])
+def test_what_another_grouping_knows_better_is_taken_over(best: Tensor) -> None:
+    other = JOINED if best is CUT else CUT
+    found = grafted([grouping(other)._replace(agreement=0.0), grouping(best)])
+    assert same(found.groups, TRUE)
+    assert found.agreement == agreed(TRUE) > max(agreed(JOINED), agreed(CUT))
+
+
+def test_nothing_is_taken_over_that_masks_do_not_agree_more_with() -> None:
+    assert torch.equal(grafted([grouping(TRUE), grouping(JOINED), grouping(CUT)]).groups, TRUE)
+
+
+@pytest.mark.parametrize(("gain", "known"), [(LEAST_GAIN / 2, JOINED), (2 * LEAST_GAIN, TRUE)])
+def test_a_gain_that_noise_could_make_is_none(gain: float, known: Tensor) -> None:
+    stock = grouping(JOINED)._replace(agreement=agreed(TRUE) - gain)
+    assert same(grafted([stock, grouping(TRUE)._replace(agreement=0.0)]).groups, known)
+
+
+def test_groups_of_another_draw_are_looked_up_by_place() -> None:
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
+    other = grouping(TRUE)._replace(draw=Cells(CELLS.seeds[order]), groups=TRUE[order], agreement=0.0)
+    assert same(grafted([grouping(JOINED), other]).groups, TRUE)
+
+
+def test_an_object_that_several_groupings_have_is_tried_once() -> None:
+    tried = list(scions(grouping(JOINED), [grouping(TRUE), grouping(TRUE), grouping(CUT)]))
+    assert [cells.nonzero()[:, 0].tolist() for cells in tried] == [
+        list(range(20, 40)),
+        list(range(40, 60)),
+        list(range(10, 20)),
+        list(range(10)),
+    ]
+    assert not list(scions(grouping(TRUE), [grouping(TRUE)]))
