@@ -23,6 +23,7 @@ from scipy.ndimage import binary_dilation, distance_transform_edt
 from skimage.segmentation import find_boundaries
 from torch import Tensor
 
+from benchmarks.edges import on_edges
 from benchmarks.quality import Quality, Stage, consensus_alone, maps_by_cut, show
 from benchmarks.scoring import LabelMaps, Truth, outside, read_truth, score_maps, uncovered
 from benchmarks.variants import Variant, train
@@ -127,6 +128,18 @@ def mask_borders(pipeline: DiscoNerfPipeline, index: int) -> Bool[Tensor, "pixel
     return torch.from_numpy(resample(border, *manager.view_size(index))).flatten()
 
 
+@contextmanager
+def borders_on_edges(pipeline: DiscoNerfPipeline) -> Iterator[None]:
+    """The borders of the training views' masks lie on the photographs' edges."""
+    manager = pipeline.datamanager
+    photographs = (manager.train_dataset.get_image_uint8(index) for index in range(len(manager.masks)))
+    moved = [on_edges(masks, photograph.numpy()) for masks, photograph in zip(manager.masks, photographs)]
+    with mock.patch.dict(vars(manager), masks=moved):
+        manager._kept.clear()
+        yield
+    manager._kept.clear()
+
+
 def meets_two(rays: Rays) -> Bool[Tensor, "rays"]:
     """Rays whose first and last surface points are far apart."""
     positions = SurfaceSamples(rays[0], rays[1]).positions
@@ -152,6 +165,7 @@ WAYS: dict[str, Change] = {
     "as shipped": lambda _: nullcontext(),
     "the consensus as far as a quarter of the masks": a_quarter,
     "no consensus points beside other objects": no_points_at_borders,
+    "mask borders on the photographs' edges": borders_on_edges,
     "rays that meet two surfaces teach nothing": other_rays(lambda rays, *_: taught_by(rays, ~meets_two(rays))),
     "rays that meet two surfaces teach the first": other_rays(lambda rays, *_: first_taught(rays)),
     "rays at mask borders teach nothing": other_rays(lambda rays, _, border: taught_by(rays, ~border)),

@@ -223,15 +223,14 @@ def levels(rows: Rows) -> list[str]:
 
 
 def draws(rows: Rows) -> list[str]:
-    """Lines of the consensus by draws: IoU of each order and doubt, and of the grouping closest to the masks."""
-    kinds = sorted({(row["order"], row["doubt"]) for row in rows}, key=lambda kind: (kind[0] != "similar first", kind))
-    heads = [f"{order}, {'with' if doubt else 'without'} doubt" for order, doubt in kinds]
-    lines = ["| | " + " | ".join([*heads, "as shipped: largest agreement"]) + " |", "|---" * (2 + len(heads)) + "|"]
+    """Lines of the consensus by draws: IoU of each order and doubt over all draws, and of what is made of them."""
+    kinds = list(dict.fromkeys((row["order"], row["doubt"]) for row in rows))
+    heads = [order if doubt is None else f"{order}, {'with' if doubt else 'without'} doubt" for order, doubt in kinds]
+    lines = ["| | " + " | ".join(heads) + " |", "|---" * (1 + len(heads)) + "|"]
     for scene, masks in sorted({(row["scene"], row["masks"]) for row in rows}, key=_by_level):
         some = [row for row in rows if (row["scene"], row["masks"]) == (scene, masks)]
-        chosen = max((row for row in some if row["order"] == "similar first"), key=lambda row: row["agreement"])
         each = [spread([row["iou"] for row in some if (row["order"], row["doubt"]) == kind]) for kind in kinds]
-        lines.append("| " + " | ".join([f"{scene}, {masks}", *each, spread([chosen["iou"]])]) + " |")
+        lines.append("| " + " | ".join([f"{scene}, {masks}", *each]) + " |")
     return lines
 
 
