@@ -8,7 +8,7 @@ from torch import Tensor
 
 from disconerf_ns.discovery.cells import Cells, Observation
 from disconerf_ns.discovery.consensus import Evidence, ViewAgreement, agreement
-from disconerf_ns.discovery.graft import LEAST_GAIN, grafted, scions
+from disconerf_ns.discovery.graft import LEAST_GAIN, NEARLY, grafted, scions
 from disconerf_ns.discovery.grouping import Grouping
 
 CELLS = Cells(torch.stack([torch.linspace(0.1, 0.9, 60), torch.full((60,), 0.5), torch.full((60,), 0.5)], 1))
@@ -27,13 +27,14 @@ def view(true: Tensor, wrong: bool = False) -> Observation:
 SEEN = [view(TRUE)] * 5 + [view(TRUE, wrong=True)]
 
 
-def grouping(groups: Tensor, draw: Cells = CELLS, seen: list[Observation] = SEEN) -> Grouping:
-    evidence = Evidence(torch.zeros(0, 0), torch.zeros(0, 0))
-    return Grouping(agreed(groups, seen), draw, seen, evidence, groups)
+def grouping(groups: Tensor, similarity: float = 0.0) -> Grouping:
+    """A grouping of cells that all six views see, any two of them as similar as it is said."""
+    evidence = Evidence(torch.full((60, 60), 6 * similarity), torch.full((60, 60), 6.0))
+    return Grouping(agreed(groups), CELLS, SEEN, evidence, groups)
 
 
-def agreed(groups: Tensor, seen: list[Observation] = SEEN) -> float:
-    return agreement(ViewAgreement.of(view, groups) for view in seen)
+def agreed(groups: Tensor) -> float:
+    return agreement(ViewAgreement.of(view, groups) for view in SEEN)
 
 
 def same(groups: Tensor, others: Tensor) -> bool:
@@ -75,3 +76,9 @@ def test_an_object_that_several_groupings_have_is_tried_once() -> None:
         list(range(10)),
     ]
     assert not list(scions(grouping(TRUE), [grouping(TRUE)]))
+
+
+@pytest.mark.parametrize(("similarity", "known"), [(NEARLY + 0.01, TRUE), (NEARLY - 0.01, CUT)])
+def test_groups_that_were_nearly_merged_are_tried_as_one(similarity: float, known: Tensor) -> None:
+    """Both halves of the sofa are joined; that all other pairs are as similar joins nothing against the masks."""
+    assert same(grafted([grouping(CUT, similarity)]).groups, known)
