@@ -221,7 +221,8 @@ def test_nobody_sees_where_another_object_stood(scene: ArrangedScene, ball: Obje
 @pytest.mark.parametrize(("title", "called"), [("", "object_07"), ("book", "book")])
 def test_a_mesh_that_lacks_something_is_named(title: str, called: str) -> None:
     said = mesh_leaves_out({"title": title, "name": "object_07", "lost": 0.07, "resolution": 64})
-    assert said.startswith(f"export: the mesh of {called} leaves out 7% of what is solid of it; --resolution 128")
+    assert said.startswith(f"export: the mesh of {called} leaves out 7% of what is solid of it, with 64 cubes along it")
+    assert said.endswith("--resolution 128 looks for more.")
 
 
 # -------------------------------------------------------------------- files

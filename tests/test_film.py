@@ -117,7 +117,7 @@ def test_there_is_no_turntable_of_what_surrounds_the_photographs(plain_scene: Ar
     """It was circled, at the distance of the photographs, through what stands between."""
     scene, taken = plain_scene, photographs(distance=0.9, height=0.3)
     shot = orbit(scene, scene.find("object_01"), taken, 9, 16)
-    assert "no turntable, because it surrounds them; the camera sways between photographs" in shot.remark
+    assert "no turntable, because it surrounds the photographs; the camera sways between photographs" in shot.remark
     positions, known = shot.cameras.camera_to_worlds[..., 3], taken.camera_to_worlds[..., 3]
     best = int(shot.remark.split("photographs ")[1].split(",")[0])
     assert_close(positions[0], known[best], 1e-4)
@@ -228,8 +228,11 @@ def test_a_camera_path_of_nerfstudios_viewer(tmp_path: Path) -> None:
     (tmp_path / "path.json").write_text(json.dumps(content))
     cameras, seconds = path_of_file(tmp_path / "path.json")
     assert len(cameras) == 3 and seconds == 1.5
-    shorter = in_size(cameras, 10)
-    assert (int(shorter.width[0]), int(shorter.height[0])) == (15, 10)
+    shorter = in_size(cameras, 12)
+    assert (int(shorter.width[0]), int(shorter.height[0])) == (18, 12)
+    even = in_size(cameras, 10)
+    assert (int(even.width[0]), int(even.height[0])) == (16, 10), "15 columns would lose one in a film"
+    assert int(in_size(cameras, None).width[0]) == 30
     for broken in ("", "[]", '{"camera_path": 3}', '{"render_height": 2, "render_width": 2, "camera_path": []}'):
         (tmp_path / "path.json").write_text(broken)
         with pytest.raises(UserError, match=r"path.json: not a camera path .*; save one in the tab Render"):

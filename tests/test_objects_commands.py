@@ -9,6 +9,7 @@ import pytest
 from tiny_run import Run
 
 from disconerf_ns.cli import main
+from disconerf_ns.cli.history import differences
 from disconerf_ns.runs import objects_of
 from disconerf_ns.scene.edit import Edit
 
@@ -56,7 +57,7 @@ def test_an_object_is_named_by_number_by_name_and_anew(run: Run, change) -> None
         (["hide"], "name an object, such as 3, object_03"),
         (["show"], "nothing is hidden"),
         (["show", "1"], "object_01 is not hidden"),
-        (["split", "1"], "The selection is in one piece"),
+        (["split", "1"], "in one piece; only what was merged, what has parts"),
         (["undo"], "there is nothing to undo"),
         (["redo"], "there is nothing to redo"),
     ],
@@ -126,7 +127,8 @@ def test_changes_are_taken_back_and_made_again(run: Run, change) -> None:
     for name in ("a", "b", "c"):
         change("rename", "1", name)
     assert change("undo")[0] == change("undo")[0] == 0 and titles(run.config) == {"object_01": "a"}
-    assert change("redo")[0] == 0 and titles(run.config) == {"object_01": "b"}
+    assert change("redo") == (0, "objects: the change (name of object_01 (b)) is made again.")
+    assert titles(run.config) == {"object_01": "b"}
     change("rename", "2", "x")
     assert change("redo") == (1, "disconerf: objects: there is nothing to redo.")
     for _ in range(3):
@@ -145,5 +147,14 @@ def test_what_was_saved_in_the_viewer_between_two_commands_is_not_lost(run: Run,
     change("redo")
     assert (run.folder / "edit.json").read_text() == saved
     change("hide", "1")
-    change("undo")
+    said = change("undo")[1]
+    assert said.startswith("objects: the last change (hiding of object_01 (") and said.endswith("makes it again.")
     assert (run.folder / "edit.json").read_text() == saved
+
+
+def test_what_differs_between_two_edits() -> None:
+    one = {"granularity": 0.5, "hidden": [3, 4], "names": {"1": "a", "2": "b"}, "split": {"5": 2}}
+    other = {"granularity": 0.7, "hidden": [4, 6], "names": {"1": "c", "2": "b"}, "split": {"5": 2}}
+    assert differences(one, other) == {"granularity": [], "hidden": [3, 6], "names": [1]}
+    assert differences({}, {"hidden": [2]}) == differences({"hidden": [2]}, {}) == {"hidden": [2]}
+    assert differences(one, one) == {}

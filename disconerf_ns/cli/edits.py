@@ -23,6 +23,18 @@ One = Annotated[str, tyro.conf.Positional]
 Some = Annotated[tuple[str, ...], tyro.conf.Positional]
 
 
+ENTRIES = {
+    "hidden": "hiding",
+    "opened": "opening",
+    "colors": "colour",
+    "places": "place",
+    "names": "name",
+    "merged": "merging",
+    "split": "splitting",
+}
+"""What a person calls the entries of an edit."""
+
+
 @dataclass
 class Change:
     """A change of a run's edit."""
@@ -51,6 +63,16 @@ class Change:
         History(self.load_config, tree).change(edit)
         for sentence in sentences:
             print(f"objects: {sentence}.")
+
+    def _travel(self, steps: int) -> str:
+        """Go through the history of the edit; which objects differ then, and in what, in parentheses."""
+        differs = History(self.load_config, self._opened()[1]).travel(steps)
+        known = {each.id: called(each) for each in (*objects_of(self.load_config), *other_objects_of(self.load_config))}
+        kinds = []
+        for entry, ids in differs.items():
+            names = [known[id] for id in ids if id in known]
+            kinds.append(f"{ENTRIES.get(entry, entry)}{' of ' if names else ''}{', '.join(names)}")
+        return f" ({'; '.join(kinds)})" if kinds else ""
 
     def _select(self, chosen: Sequence[SceneObject]) -> Selection:
         """Objects of the loaded run, selected."""
@@ -169,7 +191,13 @@ class Split(Change):
         _, tree = self._opened()
         chosen = self._find(self.objects)
         selection = self._select(chosen)
-        selection.split()
+        try:
+            selection.split()
+        except UserError as error:
+            raise UserError(
+                f"objects: {listed(chosen)} in one piece; only what was merged, what has parts (`disconerf objects "
+                f"--tree`), or what lies in pieces that do not touch can be split."
+            ) from error
         pieces = [selection.scene.by_id[id] for id in selection.ids]
         self._save(selection.editor.edit, tree, f"{listed(chosen)} split now, into {' and '.join(map(called, pieces))}")
 
@@ -184,8 +212,8 @@ class Undo(Change):
         Raises:
             UserError: there is nothing to undo.
         """
-        History(self.load_config, self._opened()[1]).travel(-1)
-        print("objects: the last change is taken back; `disconerf objects redo` makes it again.")
+        what = self._travel(-1)
+        print(f"objects: the last change{what} is taken back; `disconerf objects redo` makes it again.")
 
 
 @dataclass
@@ -198,8 +226,7 @@ class Redo(Change):
         Raises:
             UserError: there is nothing to redo.
         """
-        History(self.load_config, self._opened()[1]).travel(1)
-        print("objects: the change is made again.")
+        print(f"objects: the change{self._travel(1)} is made again.")
 
 
 def called(each: SceneObject) -> str:

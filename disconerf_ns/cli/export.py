@@ -139,8 +139,8 @@ class Export:
 def mesh_leaves_out(row: Mapping[str, Any]) -> str:
     """Say which mesh lacks a part of its object, and which resolution finds more, by its row of the manifest."""
     return (
-        f"export: the mesh of {row['title'] or row['name']} leaves out {row['lost']:.0%} of what is solid of it; "
-        f"--resolution {2 * row['resolution']} looks for more."
+        f"export: the mesh of {row['title'] or row['name']} leaves out {row['lost']:.0%} of what is solid of it, "
+        f"with {row['resolution']} cubes along it; --resolution {2 * row['resolution']} looks for more."
     )
 
 

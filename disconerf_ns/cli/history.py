@@ -62,8 +62,8 @@ class History:
         self._append(self._content())
         self._write()
 
-    def travel(self, steps: int) -> None:
-        """Go back or forth by a number of changes.
+    def travel(self, steps: int) -> dict[str, list[int]]:
+        """Go back or forth by a number of changes; what differs then, see `differences`.
 
         Raises:
             UserError: there is no such state.
@@ -71,12 +71,14 @@ class History:
         if not 0 <= self.now + steps < len(self.states):
             raise UserError(f"objects: there is nothing to {'undo' if steps < 0 else 'redo'}.")
         self._write()
+        left = self.states[self.now]
         self.now += steps
         if (state := self.states[self.now]) is None:
             self.edit_file.unlink(missing_ok=True)
         else:
             write_whole(self.edit_file, json.dumps(state, indent=2))
         self._write()
+        return differences(left or {}, state or {})
 
     def _content(self) -> Any:
         return json.loads(self.edit_file.read_text()) if self.edit_file.exists() else None
@@ -87,3 +89,20 @@ class History:
 
     def _write(self) -> None:
         write_whole(self.file, json.dumps({"states": self.states, "now": self.now}))
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> dict[str, list[int]]:
+    """The entries in which the contents of two edit.json differ, and the ids that differ there; none for a number."""
+    found = {}
+    for entry in [*one, *(name for name in other if name not in one)]:
+        before, after = ({} if each.get(entry) is None else each[entry] for each in (one, other))
+        if before != after:
+            found[entry] = sorted(_ids_that_differ(before, after))
+    return found
+
+
+def _ids_that_differ(before: Any, after: Any) -> set[int]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        return {int(id) for id in {**before, **after} if before.get(id) != after.get(id)}
+    listed = [set(each) for each in (before, after) if isinstance(each, (list, dict))]
+    return {int(id) for id in set.symmetric_difference(*listed)} if len(listed) == 2 else set()

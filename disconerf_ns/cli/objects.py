@@ -147,7 +147,8 @@ def listed_tree(every: Sequence[SceneObject], tree: ObjectTree, shown: set[int])
         yield f"{100 * each.share:.1f} %"
         yield f"confidence {100 * each.confidence:.0f} %"
         if tree.masks:
-            yield f"{tree.masks[each.id]} masks, support {tree.support[each.id]:.2f}"
+            masks = tree.masks[each.id]
+            yield f"{masks} mask{'s' if masks != 1 else ''}, support {tree.support[each.id]:.2f}"
         if each.id in tree.inner:
             yield f"opens at {tree.opens[each.id]:.2f}"
 

@@ -27,10 +27,14 @@ SPIRAL_RADIUS, TURNS = 0.12, 2
 
 
 def in_size(cameras: Cameras, resolution: int | None) -> Cameras:
-    """The same cameras with one size of picture: that of the first, or with `resolution` pixels on its shorter side."""
+    """The same cameras with one size of picture: that of the first, or with `resolution` pixels on its shorter side.
+
+    With a resolution both sides are even, because H.264 drops a last odd row or column.
+    """
     height, width = (int(side[0]) for side in (cameras.height, cameras.width))
-    scale = 1.0 if resolution is None else resolution / min(height, width)
-    height, width = round(height * scale), round(width * scale)
+    if resolution is not None:
+        scale = resolution / min(height, width)
+        height, width = (2 * round(side * scale / 2) for side in (height, width))
     each = height / cameras.height
     return replace(
         cameras,

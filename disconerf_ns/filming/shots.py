@@ -154,7 +154,7 @@ def orbit(
     sight, positions = Sight.of(scene, filmed, photographs), photographs.camera_to_worlds[..., 3].cpu()
     name, shown = filmed.file_name, None if among else filmed.id
     if sight.surrounds:
-        sway = _between_photographs(sight, photographs, frames, size, "it surrounds them")
+        sway = _between_photographs(sight, photographs, frames, size, "it surrounds the photographs")
         return Shot(name, shown, *sway, surrounds=True)
     elevation = elevation_of(positions[sight.seeing], sight.centre)
     place = scene.edit.places_of(filmed.id)[0] if among else Similarity()
