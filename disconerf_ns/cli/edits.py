@@ -70,7 +70,7 @@ class Change:
         known = {each.id: called(each) for each in (*objects_of(self.load_config), *other_objects_of(self.load_config))}
         kinds = []
         for entry, ids in differs.items():
-            names = [known[id] for id in ids if id in known]
+            names = [name for id, name in known.items() if id in ids]
             kinds.append(f"{ENTRIES.get(entry, entry)}{' of ' if names else ''}{', '.join(names)}")
         return f" ({'; '.join(kinds)})" if kinds else ""
 
