@@ -246,7 +246,7 @@ def plot(rows: Rows, path: Path) -> None:
     for axis, (scene, here) in zip(axes[0], sorted(scenes.items())):
         levels = [level for level in LEVELS[1:] if level in by(here, "masks")]
         masks = [by(here, "masks")[level][0]["scores"]["masks"]["IoU"] for level in levels]
-        axis.plot(range(len(levels)), [100 * m for m in masks], "--", color="0.5", label="2D masks (per view)")
+        axis.plot(range(len(levels)), [100 * m for m in masks], "--", color="0.5", label=NAMES["masks"])
         for number, (method, name) in enumerate(list(NAMES.items())[1:]):
             points = {
                 i: [100 * r["scores"]["scene"]["IoU"] for r in by(here, "masks")[level] if r["method"] == method]
@@ -261,12 +261,14 @@ def plot(rows: Rows, path: Path) -> None:
                 axis.errorbar(
                     list(points), mean, np.transpose(reach), marker="o", ms=4, color=f"C{number}", label=label, **strong
                 )
-        axis.set_xticks(range(len(levels)), levels)
+        axis.set_xticks(range(len(levels)), levels, rotation=30, ha="right")
         axis.set_title(scene)
         axis.set_xlabel("noise of the masks")
         axis.grid(alpha=0.3)
     axes[0][0].set_ylabel("scene IoU in %")
-    axes[0][-1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1))
+    every = {label: line for axis in axes[0] for line, label in zip(*axis.get_legend_handles_labels())}
+    names = [label for label in (name.replace("*", "") for name in NAMES.values()) if label in every]
+    axes[0][-1].legend([every[name] for name in names], names, fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1))
     figure.tight_layout()
     figure.savefig(path, dpi=80, bbox_inches="tight")
 
@@ -300,6 +302,10 @@ def main(report: Report) -> None:
                 text += [*sized, ""]
     if (file := report.results / "rates.json").exists():
         text += ["### Learning rates, on a scene that is not reported", "", *rates(json.loads(file.read_text())), ""]
+    found = [json.loads(file.read_text()) for file in sorted(report.results.glob("draws_*.json"))]
+    if found:
+        drawn = [{"scene": content["scene"], **row} for content in found for row in content["rows"]]
+        text += ["### The consensus by draws of cells: IoU on training views", "", *draws(drawn), ""]
     text += ["## Measured before objects had sizes", ""]
     for file in sorted((report.results / EARLIER).glob("longer_*.json")):
         longer = json.loads(file.read_text())["rows"]
@@ -309,10 +315,6 @@ def main(report: Report) -> None:
     text += ["### Ablations, middle noise", "", *ablations(learned), ""]
     text += ["### One part replaced by the truth: scene IoU, middle noise", "", *limits(earlier), ""]
     text += ["### Learned and true surface, first seed", "", *swaps(earlier), ""]
-    found = [json.loads(file.read_text()) for file in sorted(report.results.glob("draws_*.json"))]
-    if found:
-        drawn = [{"scene": content["scene"], **row} for content in found for row in content["rows"]]
-        text += ["### The consensus by draws of cells: IoU on training views", "", *draws(drawn), ""]
     page = report.page.read_text()
     before, rest = page.split(BEGIN)
     report.page.write_text("\n".join([before + BEGIN, "", *text]) + END + rest.split(END)[1])
