@@ -233,7 +233,7 @@ def test_cells_are_drawn_again_where_doubt_makes_a_difference(
 def test_agreement_without_masks_or_groups_is_nothing() -> None:
     blind = Observation(torch.arange(2), torch.ones(2), torch.zeros(2, 0))
     assert agreed([blind], torch.tensor([0, 0])) == 0.0
-    assert agreed([blind], torch.tensor([-1, -1])) == 0.0
+    assert agreed([blind], torch.tensor([-1, -1])) == agreed([], torch.tensor([-1, -1])) == 0.0
 
 
 def test_samples_lie_between_cells_of_one_object() -> None:

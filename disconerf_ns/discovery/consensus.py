@@ -231,8 +231,8 @@ def agreement(views: Iterable[ViewAgreement]) -> float:
 
     Masks without a group and groups without a mask both lower it, so merged objects and cut objects both cost.
     """
-    affinity, things = map(sum, zip(*views))
-    return 2 * affinity / max(things, 1)
+    views = list(views)
+    return 2 * sum(view.affinity for view in views) / max(sum(view.things for view in views), 1)
 
 
 def likeness(one: Int[Tensor, "cells"], other: Int[Tensor, "cells"]) -> float:
