@@ -158,3 +158,4 @@ def test_what_differs_between_two_edits() -> None:
     assert differences(one, other) == {"granularity": [], "hidden": [3, 6], "names": [1]}
     assert differences({}, {"hidden": [2]}) == differences({"hidden": [2]}, {}) == {"hidden": [2]}
     assert differences(one, one) == {}
+    assert differences({}, {"granularity": 0.5, "hidden": [], "names": {"1": "a"}}) == {"names": [1]}, "the first edit"

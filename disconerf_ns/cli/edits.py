@@ -32,7 +32,7 @@ ENTRIES = {
     "merged": "merging",
     "split": "splitting",
 }
-"""What a person calls the entries of an edit."""
+"""Words in which `undo` and `redo` name the entries of an edit."""
 
 
 @dataclass

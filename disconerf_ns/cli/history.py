@@ -94,15 +94,17 @@ class History:
 def differences(one: dict[str, Any], other: dict[str, Any]) -> dict[str, list[int]]:
     """The entries in which the contents of two edit.json differ, and the ids that differ there; none for a number."""
     found = {}
-    for entry in [*one, *(name for name in other if name not in one)]:
-        before, after = ({} if each.get(entry) is None else each[entry] for each in (one, other))
-        if before != after:
-            found[entry] = sorted(_ids_that_differ(before, after))
+    for entry in {**one, **other}:
+        before, after = (_by_id(each.get(entry)) for each in (one, other))
+        ids = sorted(int(id) for id in {**before, **after} if before.get(id) != after.get(id))
+        numbers = {each[entry] for each in (one, other) if isinstance(each.get(entry), (int, float))}
+        if ids or len(numbers) > 1:
+            found[entry] = ids
     return found
 
 
-def _ids_that_differ(before: Any, after: Any) -> set[int]:
-    if isinstance(before, dict) and isinstance(after, dict):
-        return {int(id) for id in {**before, **after} if before.get(id) != after.get(id)}
-    listed = [set(each) for each in (before, after) if isinstance(each, (list, dict))]
-    return {int(id) for id in set.symmetric_difference(*listed)} if len(listed) == 2 else set()
+def _by_id(entry: Any) -> dict[str, Any]:
+    """An entry of ids as a mapping from each of them; empty for a number."""
+    if isinstance(entry, list):
+        return dict.fromkeys(map(str, entry), True)
+    return entry if isinstance(entry, dict) else {}

@@ -12,7 +12,7 @@ is the last.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ from disconerf_ns.discovery.consensus import (
     reassign,
 )
 from disconerf_ns.discovery.graft import grafted
-from disconerf_ns.discovery.grouping import Grouping, group
+from disconerf_ns.discovery.grouping import GroupedCells, Grouping, group
 from disconerf_ns.discovery.islands import without_islands
 from disconerf_ns.discovery.nobody import COVERED, LEAST_REST, beyond_border, coverage, uncovered
 from disconerf_ns.discovery.parts import finest
@@ -58,7 +58,7 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
         views: surface samples and binary masks of each view, pixel by pixel.
         most: maximum number of slots, one of them for the rest; the largest objects are kept. None keeps all.
     """
-    _, draw, seen, evidence, groups = grafted(list(_groupings(views, most)))
+    _, draw, seen, evidence, groups = grafted(*best_of(_groupings(views, most)))
     coarse, observed = draw[: len(groups)], list(observe(draw, views))
     covered = coverage(observed, draw)
     nobody = covered <= COVERED
@@ -78,6 +78,18 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
     if tree.rest is not None:
         known &= ~beyond_border(covered, draw, fine, tree.rest)
     return replace(Consensus.of(draw.seeds[known], fine[known]), tree=tree)
+
+
+def best_of(groupings: Iterable[Grouping]) -> tuple[Grouping, list[GroupedCells]]:
+    """The grouping that agrees most with the masks, and the groups of all; no other one's evidence stays in memory."""
+    best, every = None, []
+    for each in groupings:
+        every.append(each.grouped)
+        if best is None or each.agreement > best.agreement:
+            best = each
+    if best is None:
+        raise ValueError("there is no grouping")
+    return best, every
 
 
 def owners(tree: ObjectTree) -> Int[Tensor, "slots"]:

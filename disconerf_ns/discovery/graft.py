@@ -1,4 +1,4 @@
-"""What the best grouping of cells lacks, taken over where the masks agree more with it.
+"""Mend the best grouping of cells where the masks agree more with a change.
 
 No draw of cells is right about every object: one joins a table with a chair, another one cuts the sofa. The grouping
 that agrees most with the masks is the stock. Groups that only another grouping has are grafted onto it one at a time,
@@ -16,37 +16,42 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from disconerf_ns.discovery.consensus import LEAST_CELLS, LEAST_VIEWS, ViewAgreement, agreement, by_size
-from disconerf_ns.discovery.grouping import Grouping, without_crumbs
+from disconerf_ns.discovery.grouping import GroupedCells, Grouping, without_crumbs
+from disconerf_ns.discovery.unions import agreements
 
 ALIKE = 0.6
-"""IoU of two groups, in cells, from which on they are the same object."""
+"""Minimum IoU, in cells, of two groups that are the same object."""
 LEAST_GAIN = 5e-4
 """Minimum gain of agreement for which a group is taken over; errors of a few masks can make a smaller one."""
 NEARLY = 0.4
-"""Mean similarity of two groups from which on they were nearly merged; LEAST_AGREEMENT merges them."""
+"""Minimum mean similarity of two groups that are tried as one; from LEAST_AGREEMENT on they are merged anyway."""
 
 
-def grafted(groupings: Sequence[Grouping]) -> Grouping:
-    """The grouping that agrees most with the masks, where they agree still more with it after these changes."""
-    stock, *others = sorted(groupings, key=lambda each: -each.agreement)
-    agreements = [ViewAgreement.of(view, stock.groups) for view in stock.seen]
+def grafted(stock: Grouping, others: Sequence[GroupedCells]) -> Grouping:
+    """The grouping after every change with which the masks agree more.
+
+    Args:
+        stock: the grouping that agrees most with the masks.
+        others: further groupings; the stock itself may be among them.
+    """
+    matched = [ViewAgreement.of(view, stock.groups) for view in stock.seen]
     for cells in chain(scions(stock, others), nearly_merged(stock)):
         groups = by_size(without_crumbs(torch.where(cells, len(cells), stock.groups)))
         changed = cells | ((groups < 0) & (stock.groups >= 0))
         trial = [
             ViewAgreement.of(view, groups) if changed[view.cells].any() else before
-            for view, before in zip(stock.seen, agreements)
+            for view, before in zip(stock.seen, matched)
         ]
         if (found := agreement(trial)) >= stock.agreement + LEAST_GAIN:
-            stock, agreements = stock._replace(agreement=found, groups=groups), trial
+            stock, matched = stock._replace(agreement=found, groups=groups), trial
     return stock
 
 
-def scions(stock: Grouping, others: Sequence[Grouping]) -> Iterator[Bool[Tensor, "coarse"]]:
-    """The coarse cells of the groups that only other groupings have, each object once, as the first one has it."""
+def scions(stock: Grouping, others: Sequence[GroupedCells]) -> Iterator[Bool[Tensor, "coarse"]]:
+    """The coarse cells of the groups that only other groupings have, each object once, as the best of them has it."""
     known = members(stock.groups)
-    for other in others:
-        for cells in members(other.groups[other.coarse.at(stock.coarse.seeds)]):
+    for other in sorted(others, key=lambda each: -each.agreement):
+        for cells in members(other.groups[other.cells.at(stock.coarse.seeds)]):
             shared = (known & cells).sum(1)
             if cells.sum() >= LEAST_CELLS and (shared < ALIKE * (known | cells).sum(1)).all():
                 known = torch.cat([known, cells[None]])
@@ -56,7 +61,7 @@ def scions(stock: Grouping, others: Sequence[Grouping]) -> Iterator[Bool[Tensor,
 def nearly_merged(stock: Grouping) -> Iterator[Bool[Tensor, "coarse"]]:
     """The coarse cells of each pair of groups whose mean similarity is at least NEARLY."""
     member = members(stock.groups)
-    similar, views = (member.float() @ table @ member.float().T for table in stock.evidence)
+    similar, views = agreements(stock.evidence, stock.groups, len(member))
     near = (similar >= NEARLY * views) & (views >= LEAST_VIEWS)
     for one, other in near.triu(1).nonzero():
         yield member[one] | member[other]

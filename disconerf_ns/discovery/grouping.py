@@ -22,8 +22,18 @@ from disconerf_ns.discovery.consensus import (
 from disconerf_ns.discovery.islands import joins, pieces
 
 
+class GroupedCells(NamedTuple):
+    """Groups of cells without the evidence for them, which takes much memory."""
+
+    agreement: float
+    """Agreement of masks and groups, in [0, 1]."""
+    cells: Cells
+    groups: Int[Tensor, "coarse"]
+    """Group of each cell, -1 for none."""
+
+
 class Grouping(NamedTuple):
-    """Groups of a draw of cells."""
+    """Groups of a draw of cells, and the evidence for them."""
 
     agreement: float
     """Agreement of masks and groups, in [0, 1]."""
@@ -40,6 +50,11 @@ class Grouping(NamedTuple):
     def coarse(self) -> Cells:
         """The cells that are grouped."""
         return self.draw[: len(self.groups)]
+
+    @property
+    def grouped(self) -> GroupedCells:
+        """The groups alone."""
+        return GroupedCells(self.agreement, self.coarse, self.groups)
 
 
 def group(
@@ -74,6 +89,6 @@ def fallen_apart(seen: Sequence[Observation], cells: Cells, groups: Int[Tensor, 
 
 
 def without_crumbs(groups: Int[Tensor, "cells"]) -> Int[Tensor, "cells"]:
-    """The groups without those of fewer than LEAST_CELLS cells."""
+    """Drop groups of fewer than LEAST_CELLS cells; their cells get -1."""
     size = torch.bincount(groups[groups >= 0])
     return torch.where(size[groups] >= LEAST_CELLS, groups, -1)

@@ -27,7 +27,7 @@ SPIRAL_RADIUS, TURNS = 0.12, 2
 
 
 def in_size(cameras: Cameras, resolution: int | None) -> Cameras:
-    """The same cameras with one size of picture: that of the first, or with `resolution` pixels on its shorter side.
+    """Give all cameras pictures of one size: the first camera's, or one whose shorter side has `resolution` pixels.
 
     With a resolution both sides are even, because H.264 drops a last odd row or column.
     """
