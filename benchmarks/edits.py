@@ -224,7 +224,13 @@ class Composed(Arguments):
                     right.append((true == ours)[anywhere].mean())
             true, ours = (np.stack(part) for part in zip(*pictures, strict=True))
             rows.append(
-                {"object": name, "IoU": round(iou(true, ours), 4), "right order": mean(right), "views": len(right)}
+                {
+                    "object": name,
+                    "at": self.at[number],
+                    "IoU": round(iou(true, ours), 4),
+                    "right order": mean(right),
+                    "views": len(right),
+                }
             )
         self.save("composed", rows)
 

@@ -14,7 +14,7 @@ from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from disconerf_ns.export.splats import Splats
+from disconerf_ns.gaussians.splats import Splats
 
 BLUR = 0.3
 """Variance in square pixels that is added to every ellipse, as all splat viewers do."""

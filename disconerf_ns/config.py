@@ -12,9 +12,11 @@ from pkgutil import resolve_name
 from typing import Any, Literal, cast
 
 import torch
+from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
 from nerfstudio.configs.base_config import MachineConfig
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManagerConfig
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
+from nerfstudio.models.base_model import ModelConfig
 from nerfstudio.models.nerfacto import NerfactoModelConfig
 from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
 
@@ -111,10 +113,9 @@ class DiscoNerfDataManagerConfig(VanillaDataManagerConfig):
 
 
 @dataclass
-class DiscoNerfModelConfig(NerfactoModelConfig):
-    """nerfacto with an object field on top of it."""
+class ObjectModelConfig(ModelConfig):
+    """An object field over a scene that does not change, and how objects are shown."""
 
-    _target: type = field(default=Deferred(lambda: resolve_name("disconerf_ns.model:DiscoNerfModel")), repr=False)
     slots: int | Literal["auto"] = "auto"
     """Number of object slots, at least 1. "auto" gives one slot to each object that the masks of all views agree on;
     with matching "view" it takes twice the largest number of masks in one training view."""
@@ -122,13 +123,6 @@ class DiscoNerfModelConfig(NerfactoModelConfig):
     """Architecture of the object field."""
     surface_points: int = 2
     """Number of surface points per ray in training, at equal steps of the rendering weights' cumulative sum."""
-    frozen_samples: tuple[int, ...] = (96, 48, 48)
-    """Largest number of samples per ray, for each proposal network and then for the field, where the radiance field is
-    not trained: for the surface and for pictures. On the fields that were measured, training's numbers 256 96 48 are
-    no more exact (docs/performance.md)."""
-    half_precision: bool = True
-    """On a GPU, evaluate the radiance field in half precision for the surface and for pictures, as mixed precision does
-    in training."""
     rendered_points: int = 8
     """Number of surface points per ray of a rendered image. An image needs more points than training, which averages
     fuzzy surfaces over many views."""
@@ -147,13 +141,6 @@ class DiscoNerfModelConfig(NerfactoModelConfig):
     """Number of random points per iteration in the consensus loss."""
     tv_cells: int = 8192
     """Number of random hash grid cells per level whose vertices enter the total variation (Eq. 7) of one iteration."""
-    use_gradient_scaling: bool = True
-    """Multiply the gradients of samples nearer than 1 (in units of the normalised scene) by their squared distance to
-    the camera, which prevents fog in front of the cameras."""
-    floater_mult: float = 1e-4
-    """Weight of the floater loss: the L1 norm of densities at random points, in the radiance stage (DiscoNeRF, 7.2)."""
-    floater_points: int = 4096
-    """Number of random points per iteration in the floater loss."""
     extraction: Literal["hard", "soft"] = "hard"
     """Factor on the density when an object is rendered alone: "hard" is 1 where the object's slot has the largest
     probability and 0 elsewhere, "soft" is the slot's probability."""
@@ -166,19 +153,55 @@ class DiscoNerfModelConfig(NerfactoModelConfig):
 
 
 @dataclass
+class DiscoNerfModelConfig(ObjectModelConfig, NerfactoModelConfig):
+    """nerfacto with an object field on top of it."""
+
+    _target: type = field(default=Deferred(lambda: resolve_name("disconerf_ns.model:DiscoNerfModel")), repr=False)
+    frozen_samples: tuple[int, ...] = (96, 48, 48)
+    """Largest number of samples per ray, for each proposal network and then for the field, where the radiance field is
+    not trained: for the surface and for pictures. On the fields that were measured, training's numbers 256 96 48 are
+    no more exact (docs/performance.md)."""
+    half_precision: bool = True
+    """On a GPU, evaluate the radiance field in half precision for the surface and for pictures, as mixed precision does
+    in training."""
+    use_gradient_scaling: bool = True
+    """Multiply the gradients of samples nearer than 1 (in units of the normalised scene) by their squared distance to
+    the camera, which prevents fog in front of the cameras."""
+    floater_mult: float = 1e-4
+    """Weight of the floater loss: the L1 norm of densities at random points, in the radiance stage (DiscoNeRF, 7.2)."""
+    floater_points: int = 4096
+    """Number of random points per iteration in the floater loss."""
+
+
+@dataclass
+class SplatSceneModelConfig(ObjectModelConfig):
+    """The gaussians of a splatfacto run with an object field on top of them."""
+
+    _target: type = field(
+        default=Deferred(lambda: resolve_name("disconerf_ns.splat_model:SplatSceneModel")), repr=False
+    )
+    enable_collider: bool = False
+    """Rays are sampled between distances of the gaussians' own."""
+    camera_optimizer: CameraOptimizerConfig = field(default_factory=lambda: CameraOptimizerConfig(mode="off"))
+    """How the run adjusted its cameras."""
+    background: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """RGB in [0, 1] of light that passes all gaussians."""
+
+
+@dataclass
 class DiscoNerfPipelineConfig(VanillaPipelineConfig):
     """The two stages of a run: the radiance field, then the object field."""
 
     _target: type = field(default=Deferred(lambda: resolve_name("disconerf_ns.pipeline:DiscoNerfPipeline")), repr=False)
     datamanager: DiscoNerfDataManagerConfig = field(default_factory=DiscoNerfDataManagerConfig)
     """Rays, views and masks."""
-    model: DiscoNerfModelConfig = field(default_factory=DiscoNerfModelConfig)
+    model: ObjectModelConfig = field(default_factory=DiscoNerfModelConfig)
     """Radiance field and object field."""
     object_iterations: int = 2000
     """Maximum number of iterations of the object stage; a short run spends a third of --max-num-iterations on it."""
     radiance_field: Path | None = None
-    """config.yml or checkpoint of a trained nerfacto or disconerf run, whose radiance field is used instead of training
-    one."""
+    """config.yml or checkpoint of a trained nerfacto, disconerf or splatfacto run, whose radiance field or gaussians
+    are used instead of training a radiance field."""
     object_warmup: int = 20
     """Number of iterations over which the object field's learning rate rises from 0 to its full value."""
     object_decay: float = 0.005
@@ -261,18 +284,18 @@ def check_training_options(config: TrainerConfig) -> None:
         "pipeline.model.",
         slots=SLOTS,
         surface_points=PER_RAY,
-        frozen_samples=PER_RAY,
         rendered_points=PER_RAY,
         false_positive_mult=WEIGHT,
         tv_mult=WEIGHT,
         consensus_mult=WEIGHT,
         consensus_batch=COUNT,
         tv_cells=COUNT,
-        floater_mult=WEIGHT,
-        floater_points=COUNT,
         object_samples=PER_RAY,
         min_confidence=FRACTION,
     )
+    if isinstance(model, DiscoNerfModelConfig):
+        own = {"frozen_samples": PER_RAY, "floater_mult": WEIGHT, "floater_points": COUNT}
+        check_options("ns-train", model, "pipeline.model.", **own)
     check_options(
         "ns-train",
         model.object_field,

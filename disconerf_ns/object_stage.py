@@ -21,7 +21,7 @@ from disconerf_ns.discovery.find import agreed_on, find_consensus
 from disconerf_ns.discovery.objects import discover
 from disconerf_ns.errors import UserError
 from disconerf_ns.masks.masked_view import MaskedView, pack
-from disconerf_ns.model import DiscoNerfModel
+from disconerf_ns.object_model import ObjectModel
 from disconerf_ns.rendering.rays import in_chunks, render_surface
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import DiscoveredObject, SceneObject
@@ -60,7 +60,7 @@ class ObjectStage:
         datamanager: the views and their masks.
     """
 
-    def __init__(self, config: DiscoNerfPipelineConfig, model: DiscoNerfModel, datamanager: DiscoNerfDataManager):
+    def __init__(self, config: DiscoNerfPipelineConfig, model: ObjectModel, datamanager: DiscoNerfDataManager):
         self.config, self.model, self.datamanager = config, model, datamanager
         self.devices = datamanager.devices
         self.surfaces: list[SurfaceSamples] = []

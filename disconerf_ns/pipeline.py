@@ -29,14 +29,15 @@ from disconerf_ns.errors import UserError, cause
 from disconerf_ns.evaluation.predictions import training_rays
 from disconerf_ns.evaluation.scores import object_metrics
 from disconerf_ns.evaluation.views import capture_of
-from disconerf_ns.kernels.choice import tinycudann_works
 from disconerf_ns.model import DiscoNerfModel
+from disconerf_ns.object_model import ObjectModel
 from disconerf_ns.object_stage import ObjectStage
+from disconerf_ns.radiance_transfer import check_scene, radiance_source
 from disconerf_ns.scene.edit import EDIT, Edit
 from disconerf_ns.scene.objects import save_manifest
+from disconerf_ns.taken_scene import adopted, take_over
 from disconerf_ns.training.batch import ObjectBatch
 from disconerf_ns.training.captured import CapturedSteps, Held
-from disconerf_ns.training.radiance_transfer import adopt_architecture, check_scene, load_radiance, radiance_source
 from disconerf_ns.training.schedule import Resumed, Schedule, Stage, plan_stages
 from disconerf_ns.training.step import Losses, Metrics, TrainingStep
 from disconerf_ns.viewer.control import ObjectControl
@@ -80,12 +81,10 @@ class DiscoNerfPipeline(VanillaPipeline):
             relocate(*opened)
             listen_here()
             self.edit_file = opened[1].parent / EDIT
-        if config.model.implementation == "tcnn" and not tinycudann_works():
-            config.model.implementation = "torch"  # so does nerfstudio, but then our kernels stay out too
         source = None
         if config.radiance_field is not None and test_mode == "val":
             source = radiance_source(config.radiance_field)
-            adopt_architecture(source, config.model)
+            config.model = adopted(source, config.model)
         kwargs["world_size"] = 1  # of more, nerfstudio would wrap the model
         super().__init__(config, cast("str", device), test_mode, **kwargs)  # nerfstudio too passes a torch.device
         self.devices = self.datamanager.devices
@@ -107,14 +106,18 @@ class DiscoNerfPipeline(VanillaPipeline):
         self.model.look_from(lambda: training_rays(self, SPACE_RAYS))
         if source is not None:
             check_scene(source, self.datamanager)
-            load_radiance(source, self.model)
-            CONSOLE.log(f"radiance field: taken from {source.checkpoint}")
+            CONSOLE.log(f"radiance field: {take_over(source, self.model)}")
         self.devices.equalize(self.model)
 
     @property
-    def model(self) -> DiscoNerfModel:
+    def model(self) -> ObjectModel:
         """The model."""
-        return cast("DiscoNerfModel", super().model)
+        return cast("ObjectModel", super().model)
+
+    @property
+    def _learned(self) -> DiscoNerfModel:
+        """The model in the radiance stage, which only a scene that is learned here has."""
+        return cast("DiscoNerfModel", self.model)
 
     @property
     def datamanager(self) -> DiscoNerfDataManager:
@@ -135,7 +138,9 @@ class DiscoNerfPipeline(VanillaPipeline):
             self.object_control.enter_step(step)
             writer.GLOBAL_BUFFER["max_iter"] = self.schedule.total
             self._enter(self.schedule.stage(step))
-            self.model.coarse_to_fine.open_levels = self.config.first_levels + step // self.config.level_iterations
+            if self.stage is Stage.RADIANCE:
+                levels = self.config.first_levels + step // self.config.level_iterations
+                self._learned.coarse_to_fine.open_levels = levels
             for name, optimizer in trainer.optimizers.optimizers.items():
                 for group in optimizer.param_groups:
                     group["lr"] = trainer.config.optimizers[name]["optimizer"].lr * self._decay(name, step)
@@ -269,7 +274,6 @@ class DiscoNerfPipeline(VanillaPipeline):
             self.captured.forget()
         self.model.freeze_radiance(stage is Stage.OBJECTS)
         if stage is Stage.OBJECTS:
-            self.model.proposal_sampler.set_anneal(1.0)
             with self.may_be_left():
                 if not self.object_stage.surfaces:
                     self.object_control.say(SAMPLING)
@@ -282,11 +286,11 @@ class DiscoNerfPipeline(VanillaPipeline):
 
     def to_go_on(self) -> dict[str, Any]:
         """State for a checkpoint, besides parameters and optimizers, with which `go_on` continues the run exactly."""
-        sampler, explanations = self.model.proposal_sampler, self.object_stage.explanations
+        explanations = self.object_stage.explanations
         return {
             **self.datamanager.to_go_on(),
+            **self.model.to_go_on(),
             "devices": self.devices.count,
-            "proposals": (sampler._step, sampler._steps_since_update),
             "explanations": None
             if explanations is None
             else [(each.sets.bool(), each.affinity) for each in explanations],
@@ -297,8 +301,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         if not self.draws_on(stored):
             return
         self.datamanager.go_on(stored)
-        sampler = self.model.proposal_sampler
-        sampler._step, sampler._steps_since_update = stored["proposals"]
+        self.model.go_on(stored)
         if stored["masks_identity"] != self.datamanager.store.identity():
             CONSOLE.log("masks: another set than before; they are matched anew with the objects of the run")
         elif stored["explanations"] is not None:
@@ -349,7 +352,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         """Keep a step's metrics, and do what a CUDA graph leaves out: hold back levels, add up gradients."""
         self.settled = metrics
         if self._captures and self.stage is Stage.RADIANCE:
-            self.model.coarse_to_fine.hold_back()
+            self._learned.coarse_to_fine.hold_back()
         self.devices.add_gradients(self.model.parameters(), self._share)
 
     @property
@@ -360,7 +363,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         return len(self.datamanager.views) / len(self.datamanager.train_dataset)
 
     def _radiance_step(self, step: int) -> TrainingStep:
-        model = self.model
+        model = self._learned
         model.begin_radiance_step()
         rays, batch = self.datamanager.next_train(step)
         kind = None

@@ -19,7 +19,7 @@ from disconerf_ns.scene.tree import ObjectTree
 if TYPE_CHECKING:
     from nerfstudio.engine.trainer import TrainerConfig
 
-    from disconerf_ns.export.splats import Splats
+    from disconerf_ns.gaussians.splats import Splats
     from disconerf_ns.pipeline import DiscoNerfPipeline
     from disconerf_ns.scene.connected_parts import ConnectedParts
 
@@ -211,7 +211,7 @@ def read_splats(path: Path) -> tuple[Splats, Similarity | None]:
         UserError: there is no such file or run, or it has no gaussians that can be read.
     """
     from disconerf_ns.export.splats_ply import read_ply
-    from disconerf_ns.export.splats_run import read_run
+    from disconerf_ns.gaussians.run import read_run
 
     config = path / "config.yml" if path.is_dir() else path
     if config.suffix != ".yml":

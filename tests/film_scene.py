@@ -27,7 +27,7 @@ WALL_AT = -0.5
 class HandMade:
     """A radiance field of those things; 128 even samples along each ray."""
 
-    last_sample_is_background = fused = False
+    background, fused = torch.ones(3), False
     device = torch.device("cpu")
     contraction = Contraction(torch.tensor([[-4.0] * 3, [4.0] * 3]), None)
 

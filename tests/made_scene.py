@@ -28,7 +28,7 @@ class MadeRadiance:
     contraction: Contraction
     device = torch.device("cpu")
     fused = False
-    last_sample_is_background = False
+    background = torch.ones(3)
 
     def still(self):
         return torch.no_grad()

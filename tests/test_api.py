@@ -145,8 +145,8 @@ def test_score(
 def test_splats(
     run: Run, opened_run: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    from disconerf_ns.export.splats import Splats
     from disconerf_ns.export.splats_ply import read_ply, write_ply
+    from disconerf_ns.gaussians.splats import Splats
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("disconerf_ns.api.EVIDENCE", 4000)

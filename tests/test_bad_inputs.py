@@ -27,9 +27,9 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.export.splats_ply import read_ply
 from disconerf_ns.filming.paths import path_of_file
 from disconerf_ns.masks.store import MaskStore
+from disconerf_ns.radiance_transfer import load_radiance, radiance_source
 from disconerf_ns.runs import capture_frame, config_of, edit_of, load_pipeline
 from disconerf_ns.scene.objects import load_manifest
-from disconerf_ns.training.radiance_transfer import load_radiance, radiance_source
 
 
 class Reader(NamedTuple):

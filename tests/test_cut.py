@@ -39,7 +39,7 @@ CUTS = {COARSE: (3, 4, SET), DEFAULT: (2, 3, 4, CUP), FINE: (0, 1, 2, 3, 4)}
 class Smoke:
     """A radiance field that is equally dense everywhere in a cube of side 2."""
 
-    last_sample_is_background = fused = False
+    background, fused = torch.ones(3), False
     device = torch.device("cpu")
     contraction = Contraction(torch.tensor([[-1.0] * 3, [1.0] * 3]), None)
 

@@ -22,8 +22,6 @@ from disconerf_ns.api import Scene
 from disconerf_ns.cli import main
 from disconerf_ns.errors import UserError
 from disconerf_ns.export import splats_sampled
-from disconerf_ns.export.spherical_harmonics import basis, turned
-from disconerf_ns.export.splats import PROBES, Splats
 from disconerf_ns.export.splats_apart import NOBODY, SURE, OwnedSplats, owners_of, take_apart, without_crumbs
 from disconerf_ns.export.splats_frame import SUPERSPLAT, decide, fit
 from disconerf_ns.export.splats_ply import SCALES, read_ply, write_ply
@@ -39,6 +37,8 @@ from disconerf_ns.export.splats_sampled import (
     shapes,
     thinned,
 )
+from disconerf_ns.gaussians.spherical_harmonics import basis, turned
+from disconerf_ns.gaussians.splats import PROBES, Splats
 from disconerf_ns.runs import capture_frame, read_splats
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.contraction import Contraction

@@ -12,8 +12,8 @@ from nerfstudio.configs.method_configs import method_configs
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.method import disconerf, disconerf_small
+from disconerf_ns.radiance_transfer import radiance_source
 from disconerf_ns.runs import config_of, load_pipeline
-from disconerf_ns.training.radiance_transfer import radiance_source
 from disconerf_ns.training.stored_config import LARGEST, read_config
 
 HOSTILE = {

@@ -14,8 +14,10 @@ from benchmarks.structure import import_graph, in_circles
 ROOT = Path(disconerf_ns.__file__).parent
 ORDER = (
     "errors", "consoles", "options", "files", "small_json", "palette", "masks", "kernels", "field", "optimizer",
-    "surface", "scene", "discovery", "training", "compat", "config", "rendering", "filming", "evaluation", "export",
-    "facts", "report", "viewer", "datamanager", "model", "object_stage", "pipeline", "trainer", "method", "runs",
+    "surface", "scene", "discovery", "training", "compat", "gaussians", "config",
+    "radiance_transfer", "rendering", "filming", "evaluation", "export",
+    "facts", "report", "viewer", "datamanager", "object_model", "model",
+    "splat_model", "taken_scene", "object_stage", "pipeline", "trainer", "method", "runs",
     "composition", "api", "cli",
 )  # fmt: skip
 """Rooms and the modules beside them, from the lowest to the highest; each imports itself and lower ones."""
@@ -23,6 +25,7 @@ SAVED = (
     "disconerf_ns.config:DiscoNerfMachineConfig",
     "disconerf_ns.config:DiscoNerfDataManagerConfig",
     "disconerf_ns.config:DiscoNerfModelConfig",
+    "disconerf_ns.config:SplatSceneModelConfig",
     "disconerf_ns.config:DiscoNerfPipelineConfig",
     "disconerf_ns.config:DiscoNerfTrainerConfig",
     "disconerf_ns.field:ObjectFieldConfig",
@@ -30,6 +33,7 @@ SAVED = (
     "disconerf_ns.pipeline:DiscoNerfPipeline",
     "disconerf_ns.datamanager:DiscoNerfDataManager",
     "disconerf_ns.model:DiscoNerfModel",
+    "disconerf_ns.splat_model:SplatSceneModel",
     "disconerf_ns.trainer:DiscoNerfTrainer",
 )
 """Classes that config.yml files of finished runs name."""

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.models.nerfacto import NerfactoModel
+from nerfstudio.utils.colors import get_color
 from torch import Tensor
 
 from disconerf_ns.compat.density_field import density_along, evaluate, fused_density
@@ -39,7 +40,14 @@ class NerfactoRadiance:
         most: Sequence[int] = (),
     ):
         self._model, self.still, self._half, self.most = model, still, half, most
-        self.last_sample_is_background = model.config.background_color == "last_sample"
+
+    @property
+    def background(self) -> Float[Tensor, "3"] | None:
+        """RGB in [0, 1] of light that passes every sample; None if the last one is it."""
+        color = self._model.config.background_color
+        if color == "last_sample":
+            return None
+        return torch.zeros(3, device=self.device) if color == "random" else get_color(color).to(self.device)
 
     @property
     def contraction(self) -> Contraction:

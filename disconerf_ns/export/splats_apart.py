@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from disconerf_ns.export.splats import Splats
+from disconerf_ns.gaussians.splats import Splats
 from disconerf_ns.rendering.frame import OWNED
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId

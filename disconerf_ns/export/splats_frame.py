@@ -16,7 +16,7 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.export.splats import Splats
+from disconerf_ns.gaussians.splats import Splats
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.similarity import Similarity
 

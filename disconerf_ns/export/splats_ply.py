@@ -16,9 +16,9 @@ from torch import Tensor
 
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.export.ply import NotPly, ply_bytes, read_header, read_vertices
-from disconerf_ns.export.spherical_harmonics import C0, LARGEST_DEGREE, bases
-from disconerf_ns.export.splats import Splats
 from disconerf_ns.files import write_whole
+from disconerf_ns.gaussians.spherical_harmonics import C0, LARGEST_DEGREE, bases
+from disconerf_ns.gaussians.splats import Splats
 
 POSITION, NORMAL = ("x", "y", "z"), ("nx", "ny", "nz")
 FLAT = tuple(f"f_dc_{k}" for k in range(3))

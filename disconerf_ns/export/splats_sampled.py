@@ -12,9 +12,9 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.export.spherical_harmonics import bases, basis
-from disconerf_ns.export.splats import Splats
 from disconerf_ns.export.splats_apart import NEIGHBOURS, OwnedSplats, without_crumbs
+from disconerf_ns.gaussians.spherical_harmonics import bases, basis
+from disconerf_ns.gaussians.splats import Splats
 from disconerf_ns.rendering.rays import object_samples
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.contraction import Contraction

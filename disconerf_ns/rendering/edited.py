@@ -106,10 +106,12 @@ class EditedRays:
     """Samples of each of the scene's placements."""
 
     def rgb(self) -> Float[Tensor, "rays 3"]:
-        """The picture in the edit's colours; where all is taken away, a plain background."""
+        """The picture in the edit's colours; where all is taken away, the scene's background or a plain one."""
         scene, samples = self.scene, self.samples
         colors = scene.table.tint(samples.rgb, self.ids)
-        beyond = self._beyond * colors[:, -1] + (1 - self._beyond) * scene.options.background
+        background = scene.trained.radiance.background
+        plain = scene.options.background if background is None else background
+        beyond = self._beyond * colors[:, -1] + (1 - self._beyond) * plain
         return self._seen(
             colors,
             lambda each, met: each.scene.table.tint(met.rgb, met.rays.new_full(met.density.shape, each.id)),
@@ -151,7 +153,7 @@ class EditedRays:
     def _beyond(self) -> Float[Tensor, "rays 1"]:
         """How much of what shines from beyond all samples is there: the last sample's object, or nothing."""
         there = weigh(self.scene.table.density[:, None], self.ids[:, -1])
-        return there if self.scene.trained.radiance.last_sample_is_background else torch.zeros_like(there)
+        return there if self.scene.trained.radiance.background is None else torch.zeros_like(there)
 
     @lazy
     def _depth(self) -> Float[Tensor, "rays samples"]:

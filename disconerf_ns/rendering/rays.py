@@ -51,7 +51,7 @@ def with_background(radiance: RadianceField, weights: Float[Tensor, "rays sample
 
     Light that passes every sample has the colour of the last one in nerfacto's default, and so its object too.
     """
-    if not radiance.last_sample_is_background:
+    if radiance.background is not None:
         return weights
     left = (1 - weights.sum(-1, keepdim=True)).clamp(min=0)
     return torch.cat([weights[:, :-1], weights[:, -1:] + left], -1)

@@ -22,8 +22,10 @@ Factor = Callable[[Float[Tensor, "*n 3"]], Float[Tensor, "*n 1"]]
 class RadianceField(Protocol):
     """Densities, colours and samples of a radiance field that does not change while it is looked at."""
 
-    last_sample_is_background: bool
-    """Whether light that passes every sample of a ray has the colour of the last one (nerfacto's default)."""
+    @property
+    def background(self) -> Float[Tensor, "3"] | None:
+        """RGB in [0, 1] of light that passes every sample of a ray; None if the last one is it (nerfacto's default)."""
+        ...
 
     @property
     def contraction(self) -> Contraction:

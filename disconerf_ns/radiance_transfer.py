@@ -1,4 +1,4 @@
-"""Transfer of the radiance field of another run: its architecture, its scene frame and its weights."""
+"""Another run whose scene is taken: where it is, its frame; of nerfacto, also its architecture and its weights."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import torch
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager
 from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.models.nerfacto import NerfactoModel, NerfactoModelConfig
+from nerfstudio.models.splatfacto import SplatfactoModelConfig
 from torch import Tensor
 
+from disconerf_ns.config import SplatSceneModelConfig
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.training.checkpoint_files import checkpoints_in, fault_in, newest_whole
 from disconerf_ns.training.finite import check_finite
@@ -20,14 +22,15 @@ from disconerf_ns.training.stored_config import read_config
 
 PARTS = ("field.", "proposal_networks.", "camera_optimizer.")
 """Prefixes of the nerfacto parameters that make up the radiance field."""
-
+SCENES = (NerfactoModelConfig, SplatfactoModelConfig, SplatSceneModelConfig)
+"""Models whose scene can be taken."""
 KEPT = {"_target", "eval_num_rays_per_chunk", "prompt", "loss_coefficients"}
 """Model settings that the new run keeps instead of taking them from the source."""
 
 
 @dataclass
 class RadianceSource:
-    """A trained run whose radiance field is taken."""
+    """A trained run whose radiance field, or whose gaussians, are taken."""
 
     config: TrainerConfig
     """Options of the run."""
@@ -41,9 +44,11 @@ def radiance_source(path: Path) -> RadianceSource:
     """Find a run by its config.yml, its folder or a checkpoint; without a checkpoint, the newest one is taken.
 
     Raises:
-        UserError: the path does not exist, is not a run of nerfacto, or has no checkpoint.
+        UserError: the path does not exist, is a run of another method, or has no checkpoint.
     """
-    option = "Pass the config.yml or a checkpoint of a trained nerfacto run with --pipeline.radiance-field."
+    option = (
+        "Pass the config.yml or a checkpoint of a trained nerfacto or splatfacto run with --pipeline.radiance-field."
+    )
     if not path.exists():
         raise UserError(f"radiance field: there is no {path}. {option}")
     config_path = {".yml": path, ".ckpt": path.parent.parent / "config.yml"}.get(path.suffix, path / "config.yml")
@@ -53,8 +58,8 @@ def radiance_source(path: Path) -> RadianceSource:
         config = read_config(config_path)
     except (OSError, ValueError) as error:
         raise UserError(f"radiance field: {config_path} cannot be read ({reason(error)}). {option}") from error
-    if not isinstance(config, TrainerConfig) or not isinstance(config.pipeline.model, NerfactoModelConfig):
-        raise UserError(f"radiance field: {config_path} is not a run of nerfacto. {option}")
+    if not isinstance(config, TrainerConfig) or not isinstance(config.pipeline.model, SCENES):
+        raise UserError(f"radiance field: {config_path} is not a run of nerfacto or splatfacto. {option}")
     folder = config_path.parent / config.relative_model_dir
     if path.suffix == ".ckpt":
         checkpoint, fault = path, fault_in(path)

@@ -8,14 +8,17 @@ from pickle import UnpicklingError
 import torch
 from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.models.splatfacto import SplatfactoModelConfig
+from torch import Tensor
 
 from disconerf_ns.compat.checkpoints import allow_numpy_scalars
 from disconerf_ns.errors import UserError, reason
-from disconerf_ns.export.spherical_harmonics import C0
-from disconerf_ns.export.splats import Splats
+from disconerf_ns.gaussians.spherical_harmonics import C0
+from disconerf_ns.gaussians.splats import Splats
 from disconerf_ns.training.checkpoint_files import newest_whole
 
 PARAMETERS = ("means", "scales", "quats", "opacities", "features_dc", "features_rest")
+UNREADABLE = (OSError, RuntimeError, KeyError, TypeError, EOFError, ValueError, IndexError, UnpicklingError)
+"""What reading a file raises that is no checkpoint of gaussians."""
 
 
 def read_run(config: TrainerConfig, config_path: Path) -> Splats:
@@ -37,19 +40,39 @@ def read_run(config: TrainerConfig, config_path: Path) -> Splats:
             "splatfacto run or a PLY file with --splats, or leave it out to sample splats from the radiance field."
         )
     checkpoint = newest_whole(config_path.parent / config.relative_model_dir, "--splats")
-    allow_numpy_scalars()
     try:
-        state = torch.load(checkpoint, map_location="cpu")["pipeline"]
-        state = {key.removeprefix("_model.").removeprefix("module."): value for key, value in state.items()}
-        old = "gauss_params.means" not in state
-        means, scales, quats, opacities, flat, rest = (
-            state[name if old else f"gauss_params.{name}"].float() for name in PARAMETERS
-        )
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError, ValueError, UnpicklingError) as error:
+        return gaussians_in(state_in(checkpoint), model.sh_degree)
+    except UNREADABLE as error:
         raise UserError(
             f"splats: {checkpoint} cannot be read as gaussians ({reason(error)}); delete it to take an earlier "
             "checkpoint, or pass the run's exported PLY file with --splats."
         ) from error
-    if model.sh_degree == 0:  # splatfacto then learns colours before a sigmoid
+
+
+def state_in(checkpoint: Path) -> dict[str, Tensor]:
+    """The tensors of a run's model, by their names in it.
+
+    Raises:
+        OSError, RuntimeError, KeyError, TypeError, EOFError, ValueError, UnpicklingError: it is no checkpoint.
+    """
+    allow_numpy_scalars()
+    state = torch.load(checkpoint, map_location="cpu")["pipeline"]
+    return {key.removeprefix("_model.").removeprefix("module."): value for key, value in state.items()}
+
+
+def gaussians_in(state: dict[str, Tensor], degree: int) -> Splats:
+    """The gaussians among the tensors of a splatfacto model, in its scene coordinates.
+
+    Args:
+        state: the tensors by name, of any of nerfstudio's versions.
+        degree: the run's `sh_degree`; with 0, splatfacto learns colours before a sigmoid.
+    Raises:
+        KeyError, ValueError: they are of another model.
+    """
+    old = "gauss_params.means" not in state
+    means, scales, quats, opacities, flat, rest = (
+        state[name if old else f"gauss_params.{name}"].float() for name in PARAMETERS
+    )
+    if degree == 0:
         flat, rest = (flat.sigmoid() - 0.5) / C0, rest[:, :0]
     return Splats(means, scales, quats, opacities[:, 0], torch.cat([flat[:, None], rest], 1))

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from torch.nn.functional import normalize, pad, softplus
 
-from disconerf_ns.export.spherical_harmonics import basis, degree_of, turned
+from disconerf_ns.gaussians.spherical_harmonics import basis, degree_of, turned
 from disconerf_ns.scene.similarity import Similarity
 
 PROBES = 16

@@ -1,0 +1,133 @@
+"""3D gaussians as a radiance field: sampled along rays, looked up at points, conditioned by an edit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.rays import RayBundle
+from torch import Tensor
+
+from disconerf_ns.compat.proposals import propose
+from disconerf_ns.gaussians.density import Clouds, thickened
+from disconerf_ns.gaussians.splats import Splats
+from disconerf_ns.gaussians.touched import TouchedVoxels
+from disconerf_ns.scene.contraction import Contraction
+from disconerf_ns.scene.lazy import lazy
+from disconerf_ns.scene.radiance import Factor
+from disconerf_ns.surface.intervals import PIECEWISE, Intervals
+
+RESOLUTION = 256
+"""Voxels along an axis of contracted space."""
+FLOOR, COARSE_FLOOR = 0.1, 0.35
+"""Smallest standard deviation of a gaussian, as a fraction of the voxel around it: of the field itself, and of the
+grid that says where to sample."""
+
+PASSING = 0.85
+"""Fraction of light that passes a voxel at least, where the grid says where to sample: a ray may miss what is in it."""
+NEAR, FAR = 0.05, 1000.0
+"""Distances between which rays are sampled, as in nerfacto."""
+LONGEST = 0.1
+"""Longest edge of a voxel that counts for this, as a fraction of the distance from the scene's middle."""
+POINTS_AT_ONCE = 2**18
+
+
+@dataclass(frozen=True, eq=False)
+class SplatRadiance:
+    """A radiance field of gaussians."""
+
+    splats: Splats
+    """The gaussians, in scene coordinates; those with a value that is not finite are not there."""
+    contraction: Contraction
+    """Scene positions to the unit cube in which the object field lives."""
+    background: Float[Tensor, "3"]
+    """RGB of light that passes all gaussians."""
+    still: Callable[[], AbstractContextManager[None]]
+    """Context in which the field may be evaluated."""
+    counts: Sequence[int] = (256, 96, 48)
+    """Samples of a ray: spread evenly, by the grid, and by the grid once more."""
+    fused: bool = False
+
+    @property
+    def device(self) -> torch.device:
+        """Device that holds the gaussians."""
+        return self.splats.means.device
+
+    @lazy
+    def clouds(self) -> Clouds:
+        """The gaussians as clouds, with a floor on their standard deviations."""
+        drawn = thickened(self.splats, FLOOR * self._voxel)
+        return Clouds.of(drawn, TouchedVoxels.of(drawn, self.contraction, RESOLUTION), self.contraction)
+
+    @lazy
+    def grid(self) -> Float[Tensor, "voxels"]:
+        """Density in the middle of each voxel, with thicker gaussians; no more than lets `PASSING` light through."""
+        touched = self.clouds.touched
+        coarse = Clouds.of(thickened(self.splats, COARSE_FLOOR * self._voxel), touched, self.contraction)
+        density = torch.zeros(RESOLUTION**3, device=self.device)
+        for some in touched.occupied.split(POINTS_AT_ONCE):
+            centres = touched.centres(some)
+            most = -math.log(PASSING) * RESOLUTION / self.contraction.stretch(centres)
+            density[some] = coarse.density(self.contraction.inverse(centres)).minimum(most)
+        return density
+
+    @property
+    def _voxel(self) -> Float[Tensor, "n"]:
+        """Edge of the voxel around each gaussian, in scene units; voxels far out are long, and are held shorter."""
+        means = self.splats.means
+        edge = self.contraction.stretch(self.contraction(means)) / RESOLUTION
+        return edge.minimum(LONGEST * means.abs().amax(-1).clamp(min=1))
+
+    # ---------------------------------------------------------------- what a radiance field can say
+
+    def density(self, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
+        """Density at scene positions."""
+        return self.clouds.density(positions.reshape(-1, 3)).view(positions.shape[:-1])
+
+    def shade(
+        self, positions: Float[Tensor, "*n 3"], directions: Float[Tensor, "*#n 3"]
+    ) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n 3"]]:
+        """Density at scene positions, and colour there as seen along unit directions."""
+        along = directions.expand_as(positions).reshape(-1, 3)
+        density, rgb = self.clouds.shade(positions.reshape(-1, 3), along)
+        return density.view(positions.shape[:-1]), rgb.view(positions.shape)
+
+    def sample(self, rays: RayBundle, factor: Factor | None = None) -> Intervals:
+        """Samples along flat rays, where the grid has density; `factor` conditions it as well."""
+
+        def coarse(samples: Intervals) -> Float[Tensor, "rays samples"]:
+            positions = samples.positions
+            density = self.grid[self.clouds.touched.index(self.contraction(positions))]
+            return density if factor is None else density * factor(positions)[..., 0]
+
+        near = torch.full_like(rays.origins[:, :1], NEAR) if rays.nears is None else rays.nears
+        far = torch.full_like(near, FAR) if rays.fars is None else rays.fars
+        bounded = replace(rays, nears=near, fars=far)
+        return propose(bounded, [coarse] * (len(self.counts) - 1), self.counts, PIECEWISE)
+
+    def densities(self, samples: Intervals) -> Float[Tensor, "rays samples"]:
+        """Density of samples."""
+        return self.density(samples.positions)
+
+    def images(
+        self, samples: Intervals, weights: Float[Tensor, "rays samples"], rgb: Float[Tensor, "rays samples 3"]
+    ) -> dict[str, Float[Tensor, "rays _"]]:
+        """The images `rgb`, `accumulation`, `depth` and `expected_depth` of rendering weights and colours."""
+        accumulation, middles = weights.sum(-1, keepdim=True), samples.middles.nan_to_num(FAR, FAR)
+        expected = (weights * middles).sum(-1, keepdim=True) / (accumulation + 1e-10)
+        light = torch.einsum("rs,rsc->rc", weights, rgb) + (1 - accumulation) * self.background
+        return {
+            "rgb": light.clamp(0, 1),
+            "accumulation": accumulation,
+            "depth": self.depth(samples, weights),
+            "expected_depth": expected.clamp(middles.min(), middles.max()),
+        }
+
+    def depth(self, samples: Intervals, weights: Float[Tensor, "rays samples"]) -> Float[Tensor, "rays 1"]:
+        """Distance along each ray at which half of its weight is reached."""
+        before = (weights.cumsum(-1) < 0.5).sum(-1, keepdim=True)
+        return samples.middles.nan_to_num(FAR, FAR).gather(-1, before.clamp(max=weights.shape[-1] - 1))

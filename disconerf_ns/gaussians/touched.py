@@ -1,0 +1,129 @@
+"""Which gaussians touch each voxel of contracted space, so that a point asks only those around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from disconerf_ns.gaussians.splats import Splats
+from disconerf_ns.scene.contraction import Contraction
+
+REACH = 3.0
+"""Standard deviations from which on a gaussian is nothing."""
+PAIRS_AT_ONCE = 2**22
+"""Gaussians and voxels that are compared together."""
+CHILDREN = torch.tensor([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], dtype=torch.int16)
+"""Where the eight halves of a voxel are, in voxels of half the edge."""
+
+
+@dataclass(frozen=True, eq=False)
+class TouchedVoxels:
+    """The gaussians of each voxel of the contracted unit cube, one voxel's after the other's."""
+
+    resolution: int
+    """Voxels along an axis."""
+    first: Int[Tensor, "voxels_and_one"]
+    """Where the gaussians of each voxel begin among all."""
+    gaussian: Int[Tensor, "entries"]
+    """Row of the gaussian."""
+
+    @classmethod
+    def of(cls, splats: Splats, contraction: Contraction, resolution: int) -> TouchedVoxels:
+        """Halve the cube again and again, and keep with each half the gaussians that may touch it.
+
+        Args:
+            splats: finite gaussians, in scene coordinates.
+            contraction: scene positions to the unit cube.
+            resolution: voxels along an axis, a power of two.
+        """
+        device, edge = splats.means.device, 1.0
+        gaussian = torch.arange(len(splats), device=device, dtype=torch.int32)
+        voxel = torch.zeros(len(splats), 3, device=device, dtype=torch.int16)
+        children, ellipsoids = CHILDREN.to(device), Ellipsoids.of(splats, contraction)
+        while edge > 1 / resolution:
+            edge, parts = edge / 2, []
+            for some, where in zip(gaussian.split(PAIRS_AT_ONCE // 8), voxel.split(PAIRS_AT_ONCE // 8)):
+                of_half, halves = some.repeat_interleave(8), (2 * where[:, None] + children).flatten(0, 1)
+                for touch in (ellipsoids.box_touches, ellipsoids.touch):
+                    kept = touch(of_half, halves, edge).nonzero()[:, 0]
+                    of_half, halves = of_half[kept], halves[kept]
+                parts.append((of_half, halves))
+            gaussian, voxel = (torch.cat(column) for column in zip(*parts))
+        index = flat_index(voxel, resolution)
+        order = index.argsort(stable=True)
+        counts = torch.bincount(index, minlength=resolution**3)
+        first = torch.zeros(resolution**3 + 1, dtype=torch.int32, device=device)
+        first[1:] = counts.cumsum(0)
+        return cls(resolution, first, gaussian[order])
+
+    @property
+    def occupied(self) -> Int[Tensor, "some"]:
+        """Flat indices of the voxels that a gaussian touches."""
+        return self.first.diff().nonzero()[:, 0]
+
+    def centres(self, index: Int[Tensor, "some"]) -> Float[Tensor, "some 3"]:
+        """Contracted positions of the centres of voxels."""
+        n = self.resolution
+        return (torch.stack([index // (n * n), index // n % n, index % n], -1) + 0.5) / n
+
+    def index(self, contracted: Float[Tensor, "n 3"]) -> Int[Tensor, "n"]:
+        """Flat index of the voxel of each contracted position in [0, 1]^3."""
+        return flat_index((contracted * self.resolution).long().clamp_(0, self.resolution - 1), self.resolution)
+
+    def count(self, index: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
+        """Number of gaussians that touch each voxel."""
+        return (self.first[index + 1] - self.first[index]).long()
+
+    def pairs(self, index: Int[Tensor, "n"], count: Int[Tensor, "n"]) -> tuple[Int[Tensor, "p"], Int[Tensor, "p"]]:
+        """Every row of `index` with every gaussian of that voxel, in the order of the rows: row and gaussian."""
+        row = torch.arange(len(index), device=index.device).repeat_interleave(count)
+        before = count.cumsum(0) - count
+        entry = torch.arange(len(row), device=index.device) + (self.first[index] - before)[row]
+        return row, self.gaussian[entry].long()
+
+
+def flat_index(voxel: Int[Tensor, "n 3"], resolution: int) -> Int[Tensor, "n"]:
+    """Index of voxels among all, z fastest."""
+    x, y, z = voxel.long().unbind(-1)
+    return (x * resolution + y) * resolution + z
+
+
+@dataclass(frozen=True, eq=False)
+class Ellipsoids:
+    """The surfaces at `REACH` standard deviations of gaussians, and voxels that they may reach into."""
+
+    contraction: Contraction
+    means: Float[Tensor, "n 3"]
+    axes: Float[Tensor, "n 3 3"]
+    radii: Float[Tensor, "n 3"]
+    boxes: Float[Tensor, "n 2 3"]
+    """Boxes around them in contracted space."""
+
+    @classmethod
+    def of(cls, splats: Splats, contraction: Contraction) -> Ellipsoids:
+        """The ellipsoids of gaussians."""
+        axes, radii = splats.axes, REACH * splats.scales
+        half = (axes * radii[:, None]).norm(dim=-1)
+        boxes = contraction.around(splats.means - half, splats.means + half)
+        return cls(contraction, splats.means, axes, radii, boxes)
+
+    def box_touches(self, rows: Int[Tensor, "p"], voxel: Int[Tensor, "p 3"], edge: float) -> Bool[Tensor, "p"]:
+        """Whether the boxes of ellipsoids, by row, overlap voxels of an edge."""
+        low, high = self.boxes[rows.long()].unbind(1)
+        return ((voxel + 1) * edge > low).all(-1) & (voxel * edge < high).all(-1)
+
+    def touch(self, rows: Int[Tensor, "p"], voxel: Int[Tensor, "p 3"], edge: float) -> Bool[Tensor, "p"]:
+        """Whether ellipsoids, by row, reach into spheres around voxels; their axes grow by the sphere's radius.
+
+        A sphere has the size of the voxel where space is stretched most, in its corner that lies farthest out.
+        """
+        rows, low = rows.long(), voxel * edge
+        middle = low + edge / 2
+        outermost = torch.where(middle > 0.5, low + edge, low)
+        radius = edge * 3**0.5 / 2 * self.contraction.stretch(outermost)
+        steps = self.contraction.inverse(middle) - self.means[rows]
+        local = torch.einsum("pk,pkj->pj", steps, self.axes[rows])
+        return (local / (self.radii[rows] + radius[:, None])).square().sum(-1) <= 1
