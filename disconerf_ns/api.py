@@ -26,6 +26,7 @@ from disconerf_ns.export.splats_sampled import look_at_all, sample_splats
 from disconerf_ns.filming.frames import film
 from disconerf_ns.filming.shots import orbit
 from disconerf_ns.filming.writers import FORMATS, write_film
+from disconerf_ns.gaussians.radiance import SplatRadiance
 from disconerf_ns.masks.numbers import Named
 from disconerf_ns.masks.placement import Orientation
 from disconerf_ns.masks.store import MaskStore
@@ -207,6 +208,14 @@ class Scene:
         """Flat rays of each training view, about `most` of all, through pixels that teach the radiance field."""
         return training_rays(self.run, most)
 
+    @property
+    def own_splats(self) -> GivenSplats | None:
+        """The gaussians that the scene is made of, as its splatfacto run has them; None if it is a radiance field."""
+        radiance = self.arranged.trained.radiance
+        if not isinstance(radiance, SplatRadiance):
+            return None
+        return GivenSplats(radiance.splats.to("cpu"), Similarity(), "scene, whose own they are")
+
     def given_splats(self, path: Path | str, frame: FrameOfSplats = "auto") -> GivenSplats:
         """Gaussians of the same capture, and where they are in the scene.
 
@@ -245,8 +254,8 @@ class Scene:
         """Gaussians in the capture's coordinates, and the object that each belongs to; `.of(object.id)` selects.
 
         Args:
-            given: a PLY file or a splatfacto run of the same capture, which is taken apart; None samples gaussians from
-                the radiance field's surface.
+            given: a PLY file or a splatfacto run of the same capture, which is taken apart; None takes the scene's own,
+                or else samples gaussians from the radiance field's surface.
             frame: as in `given_splats`.
             straddling: what becomes of given gaussians on a border: kept whole, dropped, or split.
             gaussians: most gaussians that are sampled.
@@ -260,10 +269,10 @@ class Scene:
         >>> len(splats.of(scene.objects[1].id)) > 0
         True
         """
-        if given is None:
+        found = self.own_splats if given is None else self.given_splats(given, frame)
+        if found is None:
             looks = look_at_all(self.arranged, self.training_rays(rays), self.objects)
             return sample_splats(self.arranged, looks, gaussians, degree).placed(self.capture)
-        found = self.given_splats(given, frame)
         apart = take_apart(self.arranged, found.splats, straddling, found.to_scene)
         return apart.placed(self.capture @ found.to_scene)
 

@@ -129,7 +129,7 @@ def tree_run(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     The default cut shows the floor, the pair, a ball and the rest, which no mask covers; the coarsest shows the set,
     the finest each ball.
     """
-    from disconerf_ns.model import OBJECTS, TREE
+    from disconerf_ns.object_model import OBJECTS, TREE
     from disconerf_ns.scene.objects import save_manifest
     from disconerf_ns.scene.tree import ObjectTree
 

@@ -233,7 +233,7 @@ def check_devices(folder: Path) -> None:
 
 def find_again(pipeline: DiscoNerfPipeline) -> dict[str, Tensor]:
     """What one device finds that the masks agree on, on the surface of a trained run."""
-    from disconerf_ns.model import CONSENSUS
+    from disconerf_ns.object_model import CONSENSUS
 
     pipeline.model.consensus_points = torch.zeros(0, 3)
     pipeline.object_stage.surfaces = pipeline.object_stage.sample_surfaces(pipeline.folder)

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from splat_files import write_splatfacto_run
 from tiny_run import Run
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -613,27 +614,7 @@ def test_a_file_is_taken_apart_in_any_frame(
 
 def splatfacto_run(folder: Path, splats: Splats, sh_degree: int) -> Path:
     """The files of a splatfacto run whose scene is that of the capture turned and scaled by TURN's inverse."""
-    import yaml
-    from nerfstudio.configs.method_configs import method_configs
-
-    config = method_configs["splatfacto"]
-    config.pipeline.model.sh_degree = sh_degree
-    (folder / "nerfstudio_models").mkdir(parents=True)
-    (folder / "config.yml").write_text(yaml.dump(config))
-    to_scene = TURN.inverse()
-    matrix = to_scene.matrix[:3].float() / to_scene.scale
-    (folder / "dataparser_transforms.json").write_text(
-        json.dumps({"transform": matrix.tolist(), "scale": to_scene.scale})
-    )
-    mine = splats.placed(to_scene)
-    flat = mine.sh[:, 0] if sh_degree else (mine.sh[:, 0] * 0.28209479177387814 + 0.5).clamp(0.01, 0.99).logit()
-    columns = {
-        "means": mine.means, "scales": mine.log_scales, "quats": mine.quaternions, "features_dc": flat,
-        "features_rest": mine.sh[:, 1:], "opacities": mine.opacity_logits[:, None],
-    }  # fmt: skip
-    state = {f"_model.gauss_params.{name}": value for name, value in columns.items()}
-    torch.save({"pipeline": state, "step": 9}, folder / "nerfstudio_models" / "step-000000009.ckpt")
-    return folder
+    return write_splatfacto_run(folder, splats, sh_degree, TURN.inverse())
 
 
 def test_a_splatfacto_run_says_where_it_is(run: Run, loaded: Scene, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from disconerf_ns.runs import EditedRun
 if TYPE_CHECKING:
     from disconerf_ns.api import Scene
     from disconerf_ns.export.splats_apart import OwnedSplats
+    from disconerf_ns.export.splats_frame import GivenSplats
     from disconerf_ns.scene.similarity import Similarity
 
 SCENE = "scene.ply"
@@ -31,7 +32,7 @@ class ExportSplats:
     sampled, scene.ply has them all."""
     splats: Path | None = None
     """Gaussians of the same capture that are taken apart: a PLY file, or config.yml or folder of a splatfacto run.
-    Without it, gaussians are sampled from the surface of the run's radiance field."""
+    Without it, a scene of gaussians is taken apart itself, and of a radiance field's surface gaussians are sampled."""
     objects: tuple[str, ...] = ()
     """Names of the objects that get a file, such as object_03 or a name given in the viewer; by default all objects.
     All other gaussians, if there are any, are in rest.ply."""
@@ -46,8 +47,8 @@ class ExportSplats:
     """Coordinates of a given PLY file: "scene" as nerfstudio trains, which ns-export writes; "capture" as the camera
     poses in the data. "auto" looks in which of them the gaussians lie on the scene's surface."""
     frame: Literal["same", "scene", "capture"] = "same"
-    """Coordinates of the written files. "same" keeps those of the given gaussians; sampled gaussians are
-    written in the capture's."""
+    """Coordinates of the written files. "same" keeps those of the given gaussians, and of a scene's own; sampled
+    gaussians are written in the capture's."""
     supersplat: bool = False
     """Turn what is written by 180 degrees about z, which SuperSplat turns back when it opens it."""
     gaussians: int = 200_000
@@ -80,7 +81,8 @@ class ExportSplats:
         pipeline = edited.load("test")
         scene = Scene(pipeline, pipeline.model.current.value)
         objects = [scene.find(name) for name in chosen] or scene.objects
-        owned, to_capture, said = self._given(scene, self.splats) if self.splats is not None else self._sampled(scene)
+        given = scene.own_splats if self.splats is None else scene.given_splats(self.splats, self.splats_frame)
+        owned, to_capture, said = self._sampled(scene) if given is None else self._apart(scene, given)
         owned = owned.standing(scene.edit.places, to_capture.inverse() @ scene.capture)
         if self.supersplat:
             owned, to_capture = owned.placed(SUPERSPLAT), to_capture @ SUPERSPLAT.inverse()
@@ -88,11 +90,11 @@ class ExportSplats:
             "frame": said,
             "supersplat": self.supersplat,
             "source": None if self.splats is None else str(self.splats),
-            "straddling": None if self.splats is None else self.straddling,
+            "straddling": None if given is None else self.straddling,
         }
         named = [each for each in objects if each.number is not None]
         written = write_splats(self.output_dir, owned, named, to_capture, facts)
-        if self.splats is None:
+        if given is None:
             write_ply(self.output_dir / SCENE, owned.splats)
         table = Table("object", "gaussians", "file")
         for each in written:
@@ -121,11 +123,10 @@ class ExportSplats:
             return sampled, scene.capture, "scene"
         return sampled.placed(scene.capture), Similarity(), "capture"
 
-    def _given(self, scene: Scene, path: Path) -> tuple[OwnedSplats, Similarity, str]:
+    def _apart(self, scene: Scene, given: GivenSplats) -> tuple[OwnedSplats, Similarity, str]:
         from disconerf_ns.export.splats_apart import take_apart
         from disconerf_ns.scene.similarity import Similarity
 
-        given = scene.given_splats(path, self.splats_frame)
         print(f"splats: {len(given.splats):,} gaussians, in the frame {given.said}")
         if broken := int((~given.splats.finite).sum()):
             print(f"splats: {broken:,} of them have a value that is not finite; they are left out")

@@ -23,7 +23,7 @@ from disconerf_ns.surface.intervals import PIECEWISE, UNIFORM, Intervals, Spacin
 from disconerf_ns.surface.samples import weight_quantiles
 
 PADDING = 0.01
-"""Weight that is added to every sample, so that a proposal network's mistake hides nothing (as in nerfstudio)."""
+"""Weight that is added to every sample where proposal networks say where to sample (as in nerfstudio)."""
 DensityAlong = Callable[[Intervals], Float[Tensor, "rays samples"]]
 """Density in the middle of each sample."""
 
@@ -40,7 +40,12 @@ def spacing_of(model: NerfactoModel) -> Spacing:
 
 
 def propose(
-    rays: RayBundle, densities: Sequence[DensityAlong], counts: Sequence[int], spacing: Spacing, anneal: float = 1.0
+    rays: RayBundle,
+    densities: Sequence[DensityAlong],
+    counts: Sequence[int],
+    spacing: Spacing,
+    anneal: float = 1.0,
+    padding: float = PADDING,
 ) -> Intervals:
     """Samples of equal weight: spread evenly at first, then by the weights that one density after the other gives them.
 
@@ -50,13 +55,14 @@ def propose(
         counts: samples for each of them, and after the last one.
         spacing: in which samples are spread, and move linearly within a sample.
         anneal: exponent of the weights in (0, 1], which spreads samples early in training.
+        padding: weight that is added to every sample, so that a density's mistake hides nothing.
     """
     near, far = (spacing.of(cast("Tensor", distance)) for distance in (rays.nears, rays.fars))
     again = resample_by_triton if anneal == 1 and near.is_cuda and gpu_runs_triton() else resample
     steps = torch.linspace(0, 1, counts[0] + 1, dtype=near.dtype, device=near.device).expand(len(rays), -1)
     samples = Intervals(rays.origins, rays.directions, spacing.inverse(torch.lerp(near, far, steps)))
     for density, count in zip(densities, counts[1:], strict=True):
-        edges, steps = again(density(samples), samples, steps, near, far, count + 1, spacing, anneal)
+        edges, steps = again(density(samples), samples, steps, near, far, count + 1, spacing, anneal, padding)
         samples = replace(samples, edges=edges)
     return samples
 
@@ -70,6 +76,7 @@ def resample(
     count: int,
     spacing: Spacing,
     anneal: float,
+    padding: float = PADDING,
 ) -> tuple[Float[Tensor, "rays count"], Float[Tensor, "rays count"]]:
     """Edges between samples of equal weight, as distances and as steps.
 
@@ -81,10 +88,11 @@ def resample(
         count: edges that are wanted.
         spacing: of the rays.
         anneal: exponent of the weights in (0, 1].
+        padding: weight that is added to every sample.
     """
     weights = samples.weights(density)
     weights = weights if anneal == 1 else weights**anneal
-    steps = weight_quantiles(weights, steps, count, spread=PADDING * weights.shape[-1])
+    steps = weight_quantiles(weights, steps, count, spread=padding * weights.shape[-1])
     return spacing.inverse(torch.lerp(near, far, steps)), steps
 
 
@@ -97,9 +105,10 @@ def resample_by_triton(
     count: int,
     spacing: Spacing,
     anneal: float,
+    padding: float = PADDING,
 ) -> tuple[Float[Tensor, "rays count"], Float[Tensor, "rays count"]]:
     """`resample` in one launch, with an exponent of 1."""
     from disconerf_ns.kernels import resample_triton
 
-    spread, edges = PADDING * density.shape[-1], samples.edges
+    spread, edges = padding * density.shape[-1], samples.edges
     return resample_triton.resample(density, edges, steps, near, far, count, spread, spacing is PIECEWISE)

@@ -99,6 +99,10 @@ class Splats:
         """Some of the gaussians, by a mask or by indices."""
         return Splats(*(column[which] for column in self.columns))
 
+    def to(self, device: torch.device | str) -> Splats:
+        """The gaussians on another device."""
+        return Splats(*(column.to(device) for column in self.columns))
+
     @property
     def columns(self) -> tuple[Tensor, ...]:
         """The parameters in the order of the fields."""

@@ -64,14 +64,9 @@ class TouchedVoxels:
         """Flat indices of the voxels that a gaussian touches."""
         return self.first.diff().nonzero()[:, 0]
 
-    def centres(self, index: Int[Tensor, "some"]) -> Float[Tensor, "some 3"]:
-        """Contracted positions of the centres of voxels."""
-        n = self.resolution
-        return (torch.stack([index // (n * n), index // n % n, index % n], -1) + 0.5) / n
-
-    def index(self, contracted: Float[Tensor, "n 3"]) -> Int[Tensor, "n"]:
+    def index(self, contracted: Float[Tensor, "*n 3"]) -> Int[Tensor, "*n"]:
         """Flat index of the voxel of each contracted position in [0, 1]^3."""
-        return flat_index((contracted * self.resolution).long().clamp_(0, self.resolution - 1), self.resolution)
+        return voxel_index(contracted, self.resolution)
 
     def count(self, index: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
         """Number of gaussians that touch each voxel."""
@@ -85,7 +80,18 @@ class TouchedVoxels:
         return row, self.gaussian[entry].long()
 
 
-def flat_index(voxel: Int[Tensor, "n 3"], resolution: int) -> Int[Tensor, "n"]:
+def voxel_index(contracted: Float[Tensor, "*n 3"], resolution: int) -> Int[Tensor, "*n"]:
+    """Flat index of the voxel of each contracted position in [0, 1]^3."""
+    return flat_index((contracted * resolution).long().clamp_(0, resolution - 1), resolution)
+
+
+def voxel_centres(index: Int[Tensor, "n"], resolution: int) -> Float[Tensor, "n 3"]:
+    """Contracted positions of the centres of voxels, by flat index."""
+    x, y, z = index // resolution**2, index // resolution % resolution, index % resolution
+    return (torch.stack([x, y, z], -1) + 0.5) / resolution
+
+
+def flat_index(voxel: Int[Tensor, "*n 3"], resolution: int) -> Int[Tensor, "*n"]:
     """Index of voxels among all, z fastest."""
     x, y, z = voxel.long().unbind(-1)
     return (x * resolution + y) * resolution + z
