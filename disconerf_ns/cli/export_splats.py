@@ -67,7 +67,7 @@ class ExportSplats:
         self._check_options()
         check_writable(self.output_dir, "name another folder with --output-dir.")
         edited = EditedRun(self.load_config, self.granularity, self.edit)
-        chosen = edited.names(self.objects)
+        chosen = edited.find(self.objects)
 
         from rich.console import Console
         from rich.table import Table
@@ -79,7 +79,7 @@ class ExportSplats:
 
         pipeline = edited.load("test")
         scene = Scene(pipeline, pipeline.model.current.value)
-        objects = [scene.find(name) for name in chosen] or scene.objects
+        objects = [scene.find(each.name) for each in chosen] or scene.objects
         owned, to_capture, said = self._given(scene, self.splats) if self.splats is not None else self._sampled(scene)
         owned = owned.standing(scene.edit.places, to_capture.inverse() @ scene.capture)
         if self.supersplat:

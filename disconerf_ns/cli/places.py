@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from disconerf_ns.cli.edits import Change, One, Some, called, listed
+from disconerf_ns.cli.edits import Change, One, Some, listed
 from disconerf_ns.errors import UserError
 from disconerf_ns.options import ANY, FRACTION, Range, check_options
 from disconerf_ns.runs import capture_frame
+from disconerf_ns.scene.objects import called
 
 if TYPE_CHECKING:
     from disconerf_ns.scene.edit import Edit

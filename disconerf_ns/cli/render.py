@@ -91,7 +91,7 @@ class Render:
         """
         self._check()
         edited = EditedRun(self.load_config, self.granularity, self.edit)
-        chosen = edited.names(self.objects)
+        chosen = edited.find(self.objects)
         check_writable(self.output_dir, "choose another --output-dir.")
 
         from disconerf_ns.filming.backdrop import color_behind, parse_backdrop
@@ -107,7 +107,7 @@ class Render:
 
         pipeline = edited.load()
         scene = pipeline.model.current.value.with_options(clean=self.clean)
-        objects = [scene.find(name) for name in chosen] or list(scene.objects)
+        objects = [scene.find(each.name) for each in chosen] or list(scene.objects)
         shots = self._shots(scene, objects, pipeline.datamanager.train_dataset.cameras, path, length)
         tiles = (
             Tiles(objects, max((len(shot.cameras) for shot in shots), default=0))
