@@ -20,6 +20,7 @@ from PIL import Image
 from tiny_run import Run
 
 from disconerf_ns.cli import main
+from disconerf_ns.cli.report import Report
 from disconerf_ns.errors import UserError
 from disconerf_ns.facts.measure import Extent, Measured
 from disconerf_ns.facts.neighbours import Neighbour
@@ -290,6 +291,17 @@ def test_the_command_writes_one_page_with_every_object(run: Run, opened_run: Non
     cards = [attributes["id"] for tag, attributes in found.all if attributes.get("class") == "card"]
     assert cards == [each.name for each in run.trainer.pipeline.model.current.value.objects]
     assert sum(tag == "canvas" for tag, _ in found.all) >= 3 and "14 photographs" in found.text
+
+
+@pytest.mark.parametrize(
+    ("gpu", "given", "expected"),
+    [(True, {}, (24, 240)), (False, {}, (16, 160)), (False, {"size": 300}, (16, 300)), (True, {"frames": 9}, (9, 240))],
+)
+def test_turntables_are_smaller_without_a_gpu(monkeypatch: pytest.MonkeyPatch, capsys, gpu: bool, given, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert Report(Path("config.yml"), **given)._turntables() == expected
+    said = "report: without a GPU a frame takes long, so turntables have 16 frames of 160 pixels unless --frames"
+    assert capsys.readouterr().out.startswith("" if gpu else said)
 
 
 @pytest.mark.parametrize(

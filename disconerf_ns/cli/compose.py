@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
+from disconerf_ns.consoles import track
 from disconerf_ns.files import check_writable
 from disconerf_ns.options import FRAMES, PORT, RATE, SIDE, check_options
 
@@ -87,8 +88,6 @@ class Compose:
         return interpolated(cameras, torch.linspace(0, 1, self.frames), order=True)
 
     def _render(self, composed: Composed, path: Cameras | None) -> None:
-        from rich.progress import track
-
         from disconerf_ns.filming.backdrop import WHITE
         from disconerf_ns.filming.layers import layers_of, save_legend
         from disconerf_ns.filming.matte import in_bytes, on_color

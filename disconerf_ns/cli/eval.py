@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from disconerf_ns.consoles import track
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable, write_whole
 from disconerf_ns.masks.placement import Orientation
@@ -65,8 +66,6 @@ class Eval:
             check_writable(path, "name another place for the scores with --output.")
         if self.save is not None:
             check_writable(self.save, "name another place for the label maps with --save.")
-
-        from rich.progress import track
 
         from disconerf_ns.evaluation.label_files import label_files, said_void
         from disconerf_ns.evaluation.predictions import predict_labels

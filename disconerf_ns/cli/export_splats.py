@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from disconerf_ns.consoles import track
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable
 from disconerf_ns.options import COUNT, GRANULARITY, Range, check_options
@@ -109,8 +110,6 @@ class ExportSplats:
             )
 
     def _sampled(self, scene: Scene) -> tuple[OwnedSplats, Similarity, str]:
-        from rich.progress import track
-
         from disconerf_ns.export.splats_sampled import look_at_all, sample_splats
         from disconerf_ns.scene.similarity import Similarity
 

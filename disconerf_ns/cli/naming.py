@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from disconerf_ns.consoles import progress
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
 from disconerf_ns.options import COUNT, FRACTION, GRANULARITY, check_options
@@ -117,7 +118,6 @@ class Name:
         words: Sequence[str],
     ) -> dict[ObjectId, GivenName]:
         """The name of each object that a word fits."""
-        from disconerf_ns.cli.measured import progress
         from disconerf_ns.facts.naming import GivenName, best_word, numbered
 
         views = {each.id: [sight.view for sight in measured[each.id].best_views[: self.views]] for each in todo}
@@ -140,7 +140,6 @@ def _crops(
     run: DiscoNerfPipeline, scene: ArrangedScene, views: Mapping[ObjectId, Sequence[str]]
 ) -> dict[ObjectId, list[np.ndarray]]:
     """Crops of the photographs around each object; each photograph is read, and its view rendered, once."""
-    from disconerf_ns.cli.measured import progress
     from disconerf_ns.facts.crops import crop_around
     from disconerf_ns.facts.views import photographs, training_frame
     from disconerf_ns.masks.images import read_image

@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Float
-from rich.progress import track
 from torch import Tensor
 
+from disconerf_ns.consoles import track
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of, views_of
 from disconerf_ns.export.colors import UNSEEN, colors_of
