@@ -35,8 +35,8 @@ class Eval:
     masks: Path | None = None
     """Folder of 2D masks to score beside the field; by default the masks of the run, if they cover the views."""
     save: Path | None = None
-    """Folder for the predicted label maps, 16-bit PNGs named after the images; 0 is no object or the rest, 1 is
-    object_00."""
+    """Folder for the predicted label maps, 16-bit PNGs named after the images, in the images' size whatever --downscale
+    is; 0 is no object or the rest, 1 is object_00."""
     output: Path | None = None
     """JSON file of the scores; by default eval_objects.json beside config.yml."""
     granularity: float = DEFAULT
@@ -50,7 +50,8 @@ class Eval:
     """Picture that labels were drawn on, where a photograph has an EXIF orientation: "upright" as most programs show
     it, or "stored" as its pixels are. "auto" decides by sizes, or else by edges of the photographs."""
     downscale: int = 1
-    """Render at 1 / downscale of the images' size; at least 1."""
+    """Render and score the field at 1 / downscale of the images' size; at least 1. Saved label maps are enlarged to the
+    images' size."""
 
     def __call__(self) -> None:
         """Render the label map of every view, then save it, score it, or both.
@@ -87,7 +88,8 @@ class Eval:
                 compared[view] = truth.compare(index, view, predicted)
 
         if self.save is not None:
-            print(f"eval: {len(views)} label maps are in {self.save}")
+            enlarged = f", enlarged from 1/{self.downscale} of it" if self.downscale > 1 else ""
+            print(f"eval: {len(views)} label maps, in the images' size{enlarged}, are in {self.save}")
         if truth is None:
             print("eval: nothing was scored; to score, name a folder of true labels with --ground-truth.")
             return
