@@ -82,6 +82,8 @@ def test_the_masks_of_the_run_stand_beside_the_field(finished, scene: Path) -> N
     exact = {**ones, "splits": 0.0, "merges": 0.0}
     assert scores["scores"]["masks"] == pytest.approx(exact)
     assert scores["options"]["masks"] == str(scene / "masks" / "exact")
+    assert "ground truth: the number 0 means no object (" in printed
+    assert "% of the pixels, which no score counts); if it is an object, pass --void None." in printed
     assert "2 label maps, in the images' size, are in " in printed
     for text in ("2D masks, per view", "field, per view", "field, whole scene", "IoU (best)", "PQ", "splits", "merges"):
         assert text in printed

@@ -44,8 +44,8 @@ class Eval:
     split: Literal["test", "train", "all"] = "test"
     """Views to evaluate; "test" are the held-out views."""
     void: tuple[int, ...] | Literal["auto"] | None = "auto"
-    """True labels of unlabelled pixels, which no score counts, such as `0 255`; None if every label is an object. By
-    default negative labels are void, or else 0 is, and 255 that stands apart from the others is a border and void."""
+    """True labels that mean no object, such as `0 255`: no score counts their pixels. None if every label is an object.
+    By default they are the negative labels, or 0 where there are none, and 255 if it stands apart from the others."""
     orientation: Orientation = "auto"
     """Picture that labels were drawn on, where a photograph has an EXIF orientation: "upright" as most programs show
     it, or "stored" as its pixels are. "auto" decides by sizes, or else by edges of the photographs."""
