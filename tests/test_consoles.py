@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from nerfstudio.field_components import activations
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from disconerf_ns.cli import entrypoint
 from disconerf_ns.cli.eval import print_scores
@@ -114,6 +119,18 @@ def test_a_log_file_gets_a_line_for_every_tenth_and_a_terminal_a_bar(
         advance("[red] ball")
     said = capsys.readouterr().err
     assert "naming [red] ball" in said and "1/1" in said and " of " not in said
+
+
+def test_commands_hide_what_nerfstudio_and_torch_say_of_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list of objects came after 40 lines about names and indices that today's torch has otherwise."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.resetwarnings()
+        assert run(monkeypatch, "--help") == 0
+        importlib.reload(activations)
+        assert torch.eye(2)[[torch.tensor(0)]].sum() == 1
+        DataLoader([], num_workers=10_000)
+        warnings.warn("something to know", stacklevel=1)
+    assert [str(each.message) for each in said] == ["something to know"]
 
 
 def test_tables_and_nerfstudio_s_commands(console: Callable[[], Printed]) -> None:
