@@ -7,6 +7,7 @@ import random
 import re
 import struct
 import sys
+import tempfile
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -317,6 +318,16 @@ def test_turntables_are_smaller_without_a_gpu(monkeypatch: pytest.MonkeyPatch, c
 def test_options_are_checked_first(run: Run, options: list[str], sentence: str, capsys) -> None:
     assert main(["report", "--load-config", str(run.config), *options]) == 1
     assert sentence in capsys.readouterr().err
+
+
+def test_a_browser_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_system_package("chromium", find_chromium() is not None)
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        monkeypatch.setenv("TMPDIR", folder)
+        with open_page("about:blank", tmp_path / "profile", tmp_path / "failure.png"):
+            assert any(Path(folder).glob("**/*"))
+        assert list(Path(folder).iterdir()) == []
 
 
 @pytest.fixture(scope="module")
