@@ -6,17 +6,20 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.runs import capture_frame, load_pipeline
 from disconerf_ns.scene.arranged import ArrangedScene, Guest
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.similarity import LARGEST, Similarity, vector
 from disconerf_ns.small_json import Value, small_json
+
+if TYPE_CHECKING:
+    from disconerf_ns.pipeline import DiscoNerfPipeline
 
 ENTRIES = ("run", "object", "name", "place", "at", "turn", "scale")
 """Entries of an object in a composition's file."""

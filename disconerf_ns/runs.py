@@ -12,7 +12,7 @@ from disconerf_ns.scene.arrangement import all_objects, arrange
 from disconerf_ns.scene.cut import said_of_shown, shown_nodes
 from disconerf_ns.scene.edit import EDIT, Edit
 from disconerf_ns.scene.frame_file import FRAME, read_frame
-from disconerf_ns.scene.objects import SceneObject, find_object, load_manifest
+from disconerf_ns.scene.objects import Manifest, SceneObject, find_object, load_manifest
 from disconerf_ns.scene.similarity import Similarity, scene_to_capture
 from disconerf_ns.scene.tree import ObjectTree
 
@@ -126,8 +126,7 @@ def objects_of(config: Path, granularity: float | None = None, file: Path | None
     Raises:
         UserError: the run has no objects, or its files cannot be read.
     """
-    discovered, tree = load_manifest(manifest_of(config))
-    edit = edit_of(config, tree, granularity, file)
+    (discovered, tree), edit = _small_files(config, granularity, file)
     if edit.split:
         return load_pipeline(config).model.current.value.with_edit(edit).objects
 
@@ -140,11 +139,18 @@ def objects_of(config: Path, granularity: float | None = None, file: Path | None
 def other_objects_of(
     config: Path, granularity: float | None = None, file: Path | None = None
 ) -> tuple[SceneObject, ...]:
-    """A run's objects that another granularity shows, from its small files; arguments as in `objects_of`."""
-    discovered, tree = load_manifest(manifest_of(config))
-    edit = edit_of(config, tree, granularity, file)
-    nodes = shown_nodes(edit, tree)
-    return tuple(each for each in all_objects(discovered, tree, edit) if each.id not in nodes)
+    """A run's objects that another granularity shows, and those that are merged into others, from its small files.
+
+    Arguments as in `objects_of`.
+    """
+    (discovered, tree), edit = _small_files(config, granularity, file)
+    shown = set(shown_nodes(edit, tree)) - edit.merged.keys()
+    return tuple(each for each in all_objects(discovered, tree, edit) if each.id not in shown)
+
+
+def _small_files(config: Path, granularity: float | None, file: Path | None) -> tuple[Manifest, Edit]:
+    manifest = load_manifest(manifest_of(config))
+    return manifest, edit_of(config, manifest.tree, granularity, file)
 
 
 @dataclass(frozen=True)
@@ -158,16 +164,18 @@ class EditedRun:
     edit: Path | None = None
     """Another file of an edit than the run's own."""
 
-    def names(self, wanted: Sequence[str]) -> list[str]:
-        """Output names of objects, each once, from the run's small files.
+    def find(self, wanted: Sequence[str]) -> list[SceneObject]:
+        """Objects, each once, from the run's small files.
 
         Args:
             wanted: output names, numbers, or names that a person gave.
         Raises:
             UserError: there is no such object, or the run's files cannot be read.
         """
-        shown, others = (of(self.config, self.granularity, self.edit) for of in (objects_of, other_objects_of))
-        return list(dict.fromkeys(find_object(shown, name, others).name for name in wanted))
+        said = self.config, self.granularity, self.edit
+        shown, others, merged = objects_of(*said), other_objects_of(*said), _small_files(*said)[1].merged
+        found = (find_object(shown, name, others, merged) for name in wanted)
+        return list({each.id: each for each in found}.values())
 
     def load(self, test_mode: Literal["test", "val", "inference"] = "inference") -> DiscoNerfPipeline:
         """The run's pipeline; its current scene is under the edit.

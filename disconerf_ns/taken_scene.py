@@ -17,7 +17,7 @@ from disconerf_ns.gaussians.splats import Splats
 from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.object_model import ObjectModel
 from disconerf_ns.radiance_transfer import RadianceSource, adopt_architecture, load_radiance
-from disconerf_ns.splat_model import SplatSceneModel
+from disconerf_ns.splat_model import GAUSSIANS, SplatSceneModel
 
 SPLATS = (SplatfactoModelConfig, SplatSceneModelConfig)
 """Models of gaussians: splatfacto's, and ours of an earlier run."""

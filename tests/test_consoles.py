@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from nerfstudio.field_components import activations
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from disconerf_ns.cli import entrypoint
 from disconerf_ns.cli.eval import print_scores
 from disconerf_ns.compat.process import prepare_process
+from disconerf_ns.consoles import progress, track
 from disconerf_ns.evaluation.metrics import COUNTS, FRACTIONS
 
 Printed = Callable[[], str]
@@ -96,6 +102,35 @@ def test_a_file_system_that_cannot_spell_a_name(
     monkeypatch.setattr("disconerf_ns.cli.masks.find_images", lambda *_: "a/grün".encode("ascii"))
     assert run(monkeypatch, "masks", "--data", data, "graph") == 1
     assert "disconerf: this system's encoding ascii has no " in printed() and "set PYTHONUTF8=1" in printed()
+
+
+def test_a_log_file_gets_a_line_for_every_tenth_and_a_terminal_a_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    assert list(track(range(30), "filming")) == list(range(30))
+    assert capsys.readouterr().err.splitlines() == [f"filming: {done} of 30" for done in range(3, 31, 3)]
+    with progress("naming", 3) as advance:
+        for name in ("cup", "[red] ball", ""):
+            advance(name)
+    assert capsys.readouterr() == ("", "naming: 1 of 3\nnaming: 2 of 3\nnaming: 3 of 3\n")
+    assert list(track(iter(()), "nothing")) == [] and capsys.readouterr().err == ""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with progress("naming", 1) as advance:
+        advance("[red] ball")
+    said = capsys.readouterr().err
+    assert "naming [red] ball" in said and "1/1" in said and " of " not in said
+
+
+def test_commands_hide_what_nerfstudio_and_torch_say_of_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list of objects came after 40 lines about names and indices that today's torch has otherwise."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.resetwarnings()
+        assert run(monkeypatch, "--help") == 0
+        importlib.reload(activations)
+        assert torch.eye(2)[[torch.tensor(0)]].sum() == 1
+        DataLoader([], num_workers=10_000)
+        warnings.warn("something to know", stacklevel=1)
+    assert [str(each.message) for each in said] == ["something to know"]
 
 
 def test_tables_and_nerfstudio_s_commands(console: Callable[[], Printed]) -> None:

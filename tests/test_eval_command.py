@@ -82,6 +82,9 @@ def test_the_masks_of_the_run_stand_beside_the_field(finished, scene: Path) -> N
     exact = {**ones, "splits": 0.0, "merges": 0.0}
     assert scores["scores"]["masks"] == pytest.approx(exact)
     assert scores["options"]["masks"] == str(scene / "masks" / "exact")
+    assert "ground truth: the number 0 means no object (" in printed
+    assert "% of the pixels, which no score counts); if it is an object, pass --void None." in printed
+    assert "2 label maps, in the images' size, are in " in printed
     for text in ("2D masks, per view", "field, per view", "field, whole scene", "IoU (best)", "PQ", "splits", "merges"):
         assert text in printed
     assert f"{100 * scores['scores']['views']['IoU']:.1f}" in printed
@@ -101,7 +104,9 @@ def test_label_maps_alone_at_the_images_size_from_a_coarser_rendering(
 ) -> None:
     config = ["--load-config", str(run.config)]
     assert main(["eval", *config, "--save", str(tmp_path), "--split", "all", "--downscale", "4"]) == 0
-    assert "nothing was scored" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"16 label maps, in the images' size, enlarged from 1/4 of it, are in {tmp_path}" in said
+    assert "nothing was scored" in said
     assert len(list(tmp_path.iterdir())) == 16 and not (run.folder / "eval_objects.json").exists()
     labels = read(tmp_path, "0000")
     assert labels.shape == (36, 48) and (labels == np.kron(labels[2::4, 2::4], np.ones((4, 4), int))).all()

@@ -58,7 +58,7 @@ def test_void_is_judged_for_all_label_images_and_said(tmp_path: Path, capsys: py
     for file, content in zip(files, (labels, true)):
         Image.fromarray(content.astype(np.uint8)).save(file.path)
     assert listed_void(said_void(files, "auto")) == [0, 255]
-    assert "ground truth: 255 is a border" in capsys.readouterr().out
+    assert "ground truth: the number 255 stands apart from the others, so it marks borders" in capsys.readouterr().out
     assert listed_void(said_void(files, 0)) == [0]
     assert "ground truth: 255 is an object, since --void does not name it" in capsys.readouterr().out
     assert listed_void(said_void(files, None)) == []
@@ -233,7 +233,7 @@ def test_a_view_of_nothing_does_not_lower_the_mean() -> None:
     full, void = np.array([[1, 1, 2, 2]]), np.zeros((1, 4), int)
     scores = evaluation.summarize([evaluation.compare(full, full), evaluation.compare(full, void)])
     assert scores.views["IoU"] == scores.scene["IoU"] == 1.0 and scores.masks == {}
-    with pytest.raises(UserError, match=r"no evaluated view has another label than 0.*--void"):
+    with pytest.raises(UserError, match=r"all pixels of the .* views have the label 0, which means no object.*--void"):
         evaluation.summarize([evaluation.compare(full, void)])
     assert evaluation.summarize([evaluation.compare(full, void, void=None)], void=None).views["IoU"] == 0.5
 

@@ -167,6 +167,14 @@ def test_placed_objects_are_moved(ball: ObjectMesh) -> None:
     assert as_shape(moved).volume == pytest.approx(as_shape(ball).volume * 2.5**3, rel=1e-4)
 
 
+def test_the_manifest_has_the_volume_that_a_closed_mesh_encloses(scene: ArrangedScene, ball: ObjectMesh) -> None:
+    """In the capture's units, 2.5 of which are one of the scene's; of a mesh without its underside there is none."""
+    assert mesh_facts(ball.moved(TURNED))["mesh_volume"] == pytest.approx(as_shape(ball).volume * 2.5**3, rel=1e-4)
+    assert mesh_facts(ball.only(ball.seen >= UNSEEN))["mesh_volume"] is None
+    textured = made_mesh(scene, scene.objects[0], made_cameras(), replace(OPTIONS, texture=64))
+    assert mesh_facts(textured)["mesh_volume"] == pytest.approx(as_shape(ball).volume, rel=1e-4)
+
+
 # -------------------------------------------------------------------- facts and frames
 
 

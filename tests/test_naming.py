@@ -190,6 +190,7 @@ def test_nothing_to_name_is_one_sentence(run: Run, name) -> None:
         (["--least-score", "1.5"], "--least-score is 1.5; it has to be from 0 to 1"),
         (["--sentence", "a photo"], "has to have one {} for the word"),
         (["--granularity", "2"], "--granularity is 2.0"),
+        (["--objects", "99", "--checkpoint", "./no/model"], "there is no 99; the scene has object_00"),
     ],
 )
 def test_options_are_checked_first(name, options: list[str], sentence: str) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from tiny_run import Run
 
+from disconerf_ns import load
 from disconerf_ns.cli import main
 from disconerf_ns.cli.history import differences
+from disconerf_ns.errors import UserError
 from disconerf_ns.runs import objects_of
 from disconerf_ns.scene.edit import Edit
 
@@ -94,6 +97,16 @@ def test_objects_are_merged_and_taken_apart(run: Run, change) -> None:
     sentence = "objects: object_02 (pair) and object_01 are one object now, object_02 (pair)."
     assert change("merge", "pair", "1") == (0, sentence)
     assert [each.name for each in objects_of(run.config)] == [each.name for each in before if each.number != 1]
+    inside = "objects: object_01 is merged into object_02 (pair); name that one, or split it first."
+    for words in (["hide", "object_01"], ["rename", "object_01", "mug"]):
+        assert change(*words) == (1, f"disconerf: {inside}")
+    with pytest.raises(UserError, match=re.escape(inside)):
+        load(run.config).find("object_01")
+    assert change("undo") == (
+        0,
+        "objects: the last change (merging of object_01) is taken back; `disconerf objects redo` makes it again.",
+    )
+    assert change("redo") == (0, "objects: the change (merging of object_01) is made again.")
     assert change("split", "pair") == (
         0,
         "objects: object_02 (pair) is split now, into object_02 (pair) and object_01.",

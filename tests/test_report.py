@@ -7,6 +7,7 @@ import random
 import re
 import struct
 import sys
+import tempfile
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +21,7 @@ from PIL import Image
 from tiny_run import Run
 
 from disconerf_ns.cli import main
+from disconerf_ns.cli.report import Report
 from disconerf_ns.errors import UserError
 from disconerf_ns.facts.measure import Extent, Measured
 from disconerf_ns.facts.neighbours import Neighbour
@@ -293,6 +295,17 @@ def test_the_command_writes_one_page_with_every_object(run: Run, opened_run: Non
 
 
 @pytest.mark.parametrize(
+    ("gpu", "given", "expected"),
+    [(True, {}, (24, 240)), (False, {}, (16, 160)), (False, {"size": 300}, (16, 300)), (True, {"frames": 9}, (9, 240))],
+)
+def test_turntables_are_smaller_without_a_gpu(monkeypatch: pytest.MonkeyPatch, capsys, gpu: bool, given, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert Report(Path("config.yml"), **given)._turntables() == expected
+    said = "report: without a GPU a frame takes long, so turntables have 16 frames of 160 pixels unless --frames"
+    assert capsys.readouterr().out.startswith("" if gpu else said)
+
+
+@pytest.mark.parametrize(
     ("options", "sentence"),
     [
         (["--frames", "0"], "--frames is 0; it has to be from 1 to 100,000"),
@@ -305,6 +318,16 @@ def test_the_command_writes_one_page_with_every_object(run: Run, opened_run: Non
 def test_options_are_checked_first(run: Run, options: list[str], sentence: str, capsys) -> None:
     assert main(["report", "--load-config", str(run.config), *options]) == 1
     assert sentence in capsys.readouterr().err
+
+
+def test_a_browser_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_system_package("chromium", find_chromium() is not None)
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        monkeypatch.setenv("TMPDIR", folder)
+        with open_page("about:blank", tmp_path / "profile", tmp_path / "failure.png"):
+            assert any(Path(folder).glob("**/*"))
+        assert list(Path(folder).iterdir()) == []
 
 
 @pytest.fixture(scope="module")

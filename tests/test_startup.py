@@ -141,5 +141,22 @@ def test_looking_for_checkpoints_imports_no_trainer() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
 
+def test_broken_small_files_are_refused_before_a_run_is_loaded(tmp_path: Path) -> None:
+    """`disconerf compose` took 17 seconds to say that a comma is missing: it imported what trains first."""
+    (tmp_path / "config.yml").touch()
+    for name, text in (("no", '{"scene": 1 2}'), ("film", '{"scene": "config.yml"}'), ("path", "{")):
+        (tmp_path / f"{name}.json").write_text(text)
+    code = """
+import sys
+from disconerf_ns.cli import main
+print(main(["compose", "no.json"]), main(["compose", "film.json", "--camera-path", "path.json"]))
+print("disconerf_ns.pipeline" in sys.modules)
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert ended.stdout.split() == ["1", "1", "False"], ended.stderr
+    assert "no.json: not a composition" in ended.stderr and "path.json: not a camera path" in ended.stderr
+
+
 def test_checkpoints_are_looked_for_where_nerfstudio_puts_them() -> None:
     assert disconerf_small.config.relative_model_dir == Path(FOLDER)

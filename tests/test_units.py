@@ -16,7 +16,7 @@ from disconerf_ns.discovery.objects import discover, robust_box, without_strays
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import ABANDONED, sweep, write_new, write_whole
 from disconerf_ns.rendering.lazy_outputs import LazyOutputs
-from disconerf_ns.scene.arrangement import arrange
+from disconerf_ns.scene.arrangement import all_objects, arrange
 from disconerf_ns.scene.connected_parts import ConnectedParts
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.edit import Edit
@@ -292,6 +292,18 @@ def test_objects_are_found_by_either_name() -> None:
     twins = arrange(DISCOVERED, flat(5), edit.rename(2, "mug"), no_parts)
     with pytest.raises(UserError, match="object_01 and object_02 are both called mug"):
         find_object(twins, "mug")
+
+
+def test_an_object_that_was_merged_is_told_with_what_it_is_part_of() -> None:
+    apart = Edit().rename(2, "teapot").rename(4, "lid")
+    edit = apart.merge([4], 2)
+    shown, every = arrange(DISCOVERED, flat(5), edit, no_parts), all_objects(DISCOVERED, flat(5), edit)
+    lid, teapot = (next(each for each in every if each.id == id) for id in (4, 2))
+    for name in (lid.name, str(lid.number), "lid"):
+        with pytest.raises(UserError, match=rf"{name} is merged into {teapot.name} \(teapot\); name that"):
+            find_object(shown, name, [lid], edit.merged)
+    with pytest.raises(UserError, match="lid is no object at this granularity"):
+        find_object(shown, "lid", [lid])
 
 
 @pytest.mark.parametrize("title", ["a/b", "..", "x" * 5000, "mug ü", ""])

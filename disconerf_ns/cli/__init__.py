@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
+from disconerf_ns.compat.quiet import hide_warnings
 from disconerf_ns.consoles import escape_what_cannot_be_shown
 from disconerf_ns.errors import UserError
 
@@ -51,6 +52,7 @@ COMMANDS = {
 def entrypoint() -> None:
     """Run `disconerf` with the arguments of the command line."""
     escape_what_cannot_be_shown()
+    hide_warnings()
     sys.exit(main(sys.argv[1:]))
 
 

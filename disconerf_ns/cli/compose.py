@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
+from disconerf_ns.consoles import track
 from disconerf_ns.files import check_writable
 from disconerf_ns.options import FRAMES, PORT, RATE, SIDE, check_options
 
@@ -59,34 +60,40 @@ class Compose:
 
         from disconerf_ns.composition import Composition, compose
 
-        composed = compose(Composition.load(self.file), clean=self.clean)
+        composition, path = Composition.load(self.file), self._path_of_file()
+        composed = compose(composition, clean=self.clean)
         if self.viewer:
             self._show(composed)
         else:
-            self._render(composed)
+            self._render(composed, path)
 
-    def _cameras(self, composed: Composed) -> Cameras:
+    def _path_of_file(self) -> Cameras | None:
+        if self.camera_path is None:
+            return None
+
+        from disconerf_ns.filming.paths import path_of_file
+
+        return path_of_file(self.camera_path)[0]
+
+    def _cameras(self, composed: Composed, path: Cameras | None) -> Cameras:
         import torch
 
-        from disconerf_ns.filming.paths import evenly, in_size, interpolated, path_of_file
+        from disconerf_ns.filming.paths import evenly, in_size, interpolated
 
-        photographs = composed.pipeline.datamanager.train_dataset.cameras.to("cpu")
-        if self.camera_path is not None:
-            return in_size(evenly(path_of_file(self.camera_path)[0], self.frames), self.resolution)
-        cameras = in_size(photographs, self.resolution)
+        if path is not None:
+            return in_size(evenly(path, self.frames), self.resolution)
+        cameras = in_size(composed.pipeline.datamanager.train_dataset.cameras.to("cpu"), self.resolution)
         if self.path == "training":
             return evenly(cameras, self.frames)
         return interpolated(cameras, torch.linspace(0, 1, self.frames), order=True)
 
-    def _render(self, composed: Composed) -> None:
-        from rich.progress import track
-
+    def _render(self, composed: Composed, path: Cameras | None) -> None:
         from disconerf_ns.filming.backdrop import WHITE
         from disconerf_ns.filming.layers import layers_of, save_legend
         from disconerf_ns.filming.matte import in_bytes, on_color
         from disconerf_ns.filming.writers import FORMATS, Alpha, film_file
 
-        cameras, formats = self._cameras(composed), {name: FORMATS[name] for name in self.format}
+        cameras, formats = self._cameras(composed, path), {name: FORMATS[name] for name in self.format}
         if self.layers:
             save_legend(composed.scene, composed.names, self.output_dir / "labels.json")
         with ExitStack() as films:

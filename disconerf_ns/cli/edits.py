@@ -11,9 +11,9 @@ import tyro
 
 from disconerf_ns.cli.history import History
 from disconerf_ns.errors import UserError
-from disconerf_ns.runs import edit_of, load_pipeline, manifest_of, objects_of, other_objects_of
+from disconerf_ns.runs import EditedRun, edit_of, load_pipeline, manifest_of, objects_of, other_objects_of
 from disconerf_ns.scene.edit import Edit, name_fault
-from disconerf_ns.scene.objects import SceneObject, called_alike, find_object, load_manifest
+from disconerf_ns.scene.objects import SceneObject, called, called_alike, find_object, load_manifest
 from disconerf_ns.scene.tree import ObjectTree
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ class Change:
         Raises:
             UserError: there is no such object, or they are too few.
         """
-        shown, others = objects_of(self.load_config), other_objects_of(self.load_config)
-        found = list({each.id: each for each in (find_object(shown, name, others) for name in names)}.values())
+        found = EditedRun(self.load_config).find(names)
         if len(found) < least:
             some = "an object" if least == 1 else f"{least} different objects or more"
             raise UserError(f"objects: name {some}, such as 3, object_03 or a name that a person gave.")
@@ -101,7 +100,8 @@ class Rename(Change):
         """
         edit, tree = self._opened()
         every = [*objects_of(self.load_config), *other_objects_of(self.load_config)]
-        each, name = find_object(every, self.object), self.name.strip()
+        apart = [each for each in every if each.id not in edit.merged]
+        each, name = find_object(apart, self.object, every, edit.merged), self.name.strip()
         if name and (fault := name_fault(name)):
             raise UserError(f"objects: {fault}; give another name.")
         if other := called_alike(every, each.id, name):
@@ -227,11 +227,6 @@ class Redo(Change):
             UserError: there is nothing to redo.
         """
         print(f"objects: the change{self._travel(1)} is made again.")
-
-
-def called(each: SceneObject) -> str:
-    """An object's output name, and the name that a person gave it."""
-    return f"{each.name} ({each.title})" if each.title else each.name
 
 
 def listed(objects: Sequence[SceneObject]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from disconerf_ns.consoles import track
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable, write_whole
 from disconerf_ns.masks.placement import Orientation
@@ -34,8 +35,8 @@ class Eval:
     masks: Path | None = None
     """Folder of 2D masks to score beside the field; by default the masks of the run, if they cover the views."""
     save: Path | None = None
-    """Folder for the predicted label maps, 16-bit PNGs named after the images; 0 is no object or the rest, 1 is
-    object_00."""
+    """Folder for the predicted label maps, 16-bit PNGs named after the images, in the images' size whatever --downscale
+    is; 0 is no object or the rest, 1 is object_00."""
     output: Path | None = None
     """JSON file of the scores; by default eval_objects.json beside config.yml."""
     granularity: float = DEFAULT
@@ -43,13 +44,14 @@ class Eval:
     split: Literal["test", "train", "all"] = "test"
     """Views to evaluate; "test" are the held-out views."""
     void: tuple[int, ...] | Literal["auto"] | None = "auto"
-    """True labels of unlabelled pixels, which no score counts, such as `0 255`; None if every label is an object. By
-    default negative labels are void, or else 0 is, and 255 that stands apart from the others is a border and void."""
+    """True labels that mean no object, such as `0 255`: no score counts their pixels. None if every label is an object.
+    By default they are the negative labels, or 0 where there are none, and 255 if it stands apart from the others."""
     orientation: Orientation = "auto"
     """Picture that labels were drawn on, where a photograph has an EXIF orientation: "upright" as most programs show
     it, or "stored" as its pixels are. "auto" decides by sizes, or else by edges of the photographs."""
     downscale: int = 1
-    """Render at 1 / downscale of the images' size; at least 1."""
+    """Render and score the field at 1 / downscale of the images' size; at least 1. Saved label maps are enlarged to the
+    images' size."""
 
     def __call__(self) -> None:
         """Render the label map of every view, then save it, score it, or both.
@@ -65,8 +67,6 @@ class Eval:
             check_writable(path, "name another place for the scores with --output.")
         if self.save is not None:
             check_writable(self.save, "name another place for the label maps with --save.")
-
-        from rich.progress import track
 
         from disconerf_ns.evaluation.label_files import label_files, said_void
         from disconerf_ns.evaluation.predictions import predict_labels
@@ -88,7 +88,8 @@ class Eval:
                 compared[view] = truth.compare(index, view, predicted)
 
         if self.save is not None:
-            print(f"eval: {len(views)} label maps are in {self.save}")
+            enlarged = f", enlarged from 1/{self.downscale} of it" if self.downscale > 1 else ""
+            print(f"eval: {len(views)} label maps, in the images' size{enlarged}, are in {self.save}")
         if truth is None:
             print("eval: nothing was scored; to score, name a folder of true labels with --ground-truth.")
             return

@@ -86,14 +86,14 @@ class Export:
 
         capture = Capture(capture_frame(self.load_config), self.metres_per_unit)
         edited = EditedRun(self.load_config, self.granularity, self.edit)
-        chosen, run = edited.names(self.objects), edited.load()
+        chosen, run = edited.find(self.objects), edited.load()
         scene = run.model.current.value
         left_out = {}
         if not chosen:
             around = surrounding(scene, dataset_of(run, "train").cameras.camera_to_worlds[:, :, 3].cpu())
             reasons = {each.name: _reason(each, scene.edit.hidden, around) for each in scene.objects}
             left_out = {name: why for name, why in reasons.items() if why}
-        objects = [scene.find(name) for name in chosen] or [each for each in scene.objects if each.name not in left_out]
+        objects = [scene.find(each.name) for each in chosen or scene.objects if each.name not in left_out]
         if not objects:
             raise UserError("export: no object is left; name those to export with --objects.")
         if left_out:

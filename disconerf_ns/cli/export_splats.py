@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from disconerf_ns.consoles import track
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable
 from disconerf_ns.options import COUNT, GRANULARITY, Range, check_options
@@ -68,7 +69,7 @@ class ExportSplats:
         self._check_options()
         check_writable(self.output_dir, "name another folder with --output-dir.")
         edited = EditedRun(self.load_config, self.granularity, self.edit)
-        chosen = edited.names(self.objects)
+        chosen = edited.find(self.objects)
 
         from rich.console import Console
         from rich.table import Table
@@ -80,7 +81,7 @@ class ExportSplats:
 
         pipeline = edited.load("test")
         scene = Scene(pipeline, pipeline.model.current.value)
-        objects = [scene.find(name) for name in chosen] or scene.objects
+        objects = [scene.find(each.name) for each in chosen] or scene.objects
         given = scene.own_splats if self.splats is None else scene.given_splats(self.splats, self.splats_frame)
         owned, to_capture, said = self._sampled(scene) if given is None else self._apart(scene, given)
         owned = owned.standing(scene.edit.places, to_capture.inverse() @ scene.capture)
@@ -111,8 +112,6 @@ class ExportSplats:
             )
 
     def _sampled(self, scene: Scene) -> tuple[OwnedSplats, Similarity, str]:
-        from rich.progress import track
-
         from disconerf_ns.export.splats_sampled import look_at_all, sample_splats
         from disconerf_ns.scene.similarity import Similarity
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from disconerf_ns.consoles import progress
 from disconerf_ns.runs import EditedRun, edit_of, manifest_of, objects_of
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import ObjectId, SceneObject, load_manifest
@@ -82,15 +83,3 @@ def measure_and_keep(
         except OSError as error:
             print(f"objects: {kept.path} cannot be written ({error.strerror}); it is measured anew next time.")
     return measured
-
-
-@contextmanager
-def progress(what: str, total: int) -> Iterator:
-    """A progress bar on stderr; yields a function to call after each step."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)

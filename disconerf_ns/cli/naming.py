@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from disconerf_ns.consoles import progress
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
 from disconerf_ns.options import COUNT, FRACTION, GRANULARITY, check_options
@@ -70,16 +71,17 @@ class Name:
         from disconerf_ns.facts.naming import read_words
 
         words, tree = read_words(self.vocabulary), load_manifest(manifest_of(self.load_config)).tree
-        earlier = given_names(self.load_config)
+        edited, earlier = EditedRun(self.load_config, self.granularity), given_names(self.load_config)
+        chosen = edited.find(self.objects)
 
         from disconerf_ns.cli.history import History
         from disconerf_ns.cli.measured import kept_of, measure_and_keep
         from disconerf_ns.facts.image_text import ImageTextModel
 
-        run = EditedRun(self.load_config, self.granularity).load()
+        run = edited.load()
         model = ImageTextModel(self.checkpoint, run.device)
         scene = run.model.current.value
-        todo = self._to_name(scene, earlier)
+        todo = self._to_name([scene.find(each.name) for each in chosen] or scene.objects, earlier)
         measured = measure_and_keep(run, scene, kept_of(self.load_config))
         found = self._look(run, scene, model, todo, measured, words)
         if found:
@@ -93,13 +95,12 @@ class Name:
             said = f"is called {given.name} now, score {given.score:.2f}" if given else "gets no name: no word fits"
             print(f"objects: {each.name} {said}.")
 
-    def _to_name(self, scene: ArrangedScene, earlier: Mapping[ObjectId, GivenName]) -> list[SceneObject]:
-        """The objects to name: without a name, or with one that a model gave, or all with `overwrite`.
+    def _to_name(self, chosen: Sequence[SceneObject], earlier: Mapping[ObjectId, GivenName]) -> list[SceneObject]:
+        """The chosen objects that have no name, or one that a model gave, or all with `overwrite`; never the rest.
 
         Raises:
             UserError: there is none.
         """
-        chosen = [scene.find(name) for name in dict.fromkeys(self.objects)] or scene.objects
         numbered = [each for each in chosen if each.number is not None]
         by_model = {id: given.name for id, given in earlier.items()}
         todo = [each for each in numbered if self.overwrite or not each.title or by_model.get(each.id) == each.title]
@@ -117,7 +118,6 @@ class Name:
         words: Sequence[str],
     ) -> dict[ObjectId, GivenName]:
         """The name of each object that a word fits."""
-        from disconerf_ns.cli.measured import progress
         from disconerf_ns.facts.naming import GivenName, best_word, numbered
 
         views = {each.id: [sight.view for sight in measured[each.id].best_views[: self.views]] for each in todo}
@@ -140,7 +140,6 @@ def _crops(
     run: DiscoNerfPipeline, scene: ArrangedScene, views: Mapping[ObjectId, Sequence[str]]
 ) -> dict[ObjectId, list[np.ndarray]]:
     """Crops of the photographs around each object; each photograph is read, and its view rendered, once."""
-    from disconerf_ns.cli.measured import progress
     from disconerf_ns.facts.crops import crop_around
     from disconerf_ns.facts.views import photographs, training_frame
     from disconerf_ns.masks.images import read_image

@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from disconerf_ns.cli.edits import Change, One, Some, called, listed
+from disconerf_ns.cli.edits import Change, One, Some, listed
 from disconerf_ns.errors import UserError
 from disconerf_ns.options import ANY, FRACTION, Range, check_options
 from disconerf_ns.runs import capture_frame
+from disconerf_ns.scene.objects import called
 
 if TYPE_CHECKING:
     from disconerf_ns.scene.edit import Edit
@@ -37,10 +38,10 @@ class Move(Change):
             UserError: there is no such object, nothing would move, or a number cannot be.
         """
         check_options("objects", self, by=ANY, turn=ANY, scale=Range(1e-6, 1e6))
-        if (*self.by, self.turn, self.scale) == (0.0, 0.0, 0.0, 0.0, 1.0):
-            raise UserError("objects: nothing would move; pass --by X Y Z, --turn DEGREES or --scale FACTOR.")
         edit, tree = self._opened()
         chosen = self._find(self.objects)
+        if (*self.by, self.turn, self.scale) == (0.0, 0.0, 0.0, 0.0, 1.0):
+            raise UserError("objects: nothing would move; pass --by X Y Z, --turn DEGREES or --scale FACTOR.")
         for each in chosen:
             edit = self._moved(edit, each, self._step(edit, each))
         self._save(edit, tree, f"{listed(chosen)} {self._done}")
@@ -120,6 +121,9 @@ class Recolor(Change):
 
         from disconerf_ns.scene.recolor import Channels, Hue
 
+        check_options("objects", self, tint=FRACTION, hue=ANY)
+        edit, tree = self._opened()
+        (each,) = self._find([self.object])
         wanted = [
             self.tint,
             None if self.hue is None else Hue(self.hue),
@@ -129,9 +133,6 @@ class Recolor(Change):
         wishes = [wish for wish in wanted if wish is not None]
         if len(wishes) != 1:
             raise UserError("objects: pass one of --tint R G B, --hue DEGREES, --channels ORDER and --own.")
-        check_options("objects", self, tint=FRACTION, hue=ANY)
-        edit, tree = self._opened()
-        (each,) = self._find([self.object])
         if self.own:
             others = {id: recolor for id, recolor in edit.colors.items() if id != each.id}
             self._save(replace(edit, colors=others), tree, f"{called(each)} has its own colours again")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import tyro
 
+from disconerf_ns.consoles import progress, track
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable
 from disconerf_ns.options import FRAMES, GRANULARITY, PROCESSES, RATE, SIDE, Range, check_options
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import UInt8
     from nerfstudio.cameras.cameras import Cameras
-    from rich.progress import Progress
 
     from disconerf_ns.filming.frames import Painter
     from disconerf_ns.filming.shots import Shot
@@ -91,7 +91,7 @@ class Render:
         """
         self._check()
         edited = EditedRun(self.load_config, self.granularity, self.edit)
-        chosen = edited.names(self.objects)
+        chosen = edited.find(self.objects)
         check_writable(self.output_dir, "choose another --output-dir.")
 
         from disconerf_ns.filming.backdrop import color_behind, parse_backdrop
@@ -107,7 +107,7 @@ class Render:
 
         pipeline = edited.load()
         scene = pipeline.model.current.value.with_options(clean=self.clean)
-        objects = [scene.find(name) for name in chosen] or list(scene.objects)
+        objects = [scene.find(each.name) for each in chosen] or list(scene.objects)
         shots = self._shots(scene, objects, pipeline.datamanager.train_dataset.cameras, path, length)
         tiles = (
             Tiles(objects, max((len(shot.cameras) for shot in shots), default=0))
@@ -115,9 +115,8 @@ class Render:
             else None
         )
         frames = self._frames(scene, shots)
-        with _progress() as progress:
-            bar = progress.add_task("filming", total=sum(len(shot.cameras) for shot in shots))
-            done = lambda shot: progress.update(bar, advance=1, description=f"filming {shot.name}")  # noqa: E731
+        with progress("filming", sum(len(shot.cameras) for shot in shots)) as advance:
+            done = lambda shot: advance(shot.name)  # noqa: E731
             written = produce(shots, frames, self.output_dir, formats, length.fps, tiles, done)
         if tiles is not None and self.contact_sheet:
             write_sheet(tiles, self.output_dir / "contact_sheet.png")
@@ -183,7 +182,6 @@ class Render:
     ) -> list[Shot]:
         """The films' cameras; what is to be known of each is printed."""
         import torch
-        from rich.progress import track
 
         from disconerf_ns.filming.paths import evenly, in_size, interpolated
         from disconerf_ns.filming.shots import Shot, orbit, spiral_shot, surrounds
@@ -202,7 +200,7 @@ class Render:
             )
         make = orbit if self.path == "orbit" else spiral_shot
         size = length.resolution or length.default.resolution
-        looked_at = track(objects, "looking at every object", disable=len(objects) == 1, transient=True)
+        looked_at = track(objects, "looking at every object")
         shots = [make(scene, each, photographs, frames, size, among) for each in looked_at]
         for each, shot in zip(objects, shots):
             if shot.remark:
@@ -244,11 +242,3 @@ def _painter(config: Path, edit: Edit, clean: bool) -> Painter:
     from disconerf_ns.filming.frames import Painter
 
     return Painter(load_pipeline(config).model.current.value.with_edit(edit).with_options(clean=clean))
-
-
-def _progress() -> Progress:
-    """A bar with the remaining time over all frames."""
-    from rich import progress
-
-    columns = (progress.TextColumn("{task.description}", markup=False), progress.BarColumn())
-    return progress.Progress(*columns, progress.MofNCompleteColumn(), progress.TimeRemainingColumn())

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from disconerf_ns.consoles import progress
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable, write_whole
 from disconerf_ns.options import FRAMES, GRANULARITY, SIDE, check_options
@@ -18,6 +19,18 @@ if TYPE_CHECKING:
 
     from disconerf_ns.pipeline import DiscoNerfPipeline
     from disconerf_ns.scene.arranged import ArrangedScene
+
+
+class Turntables(NamedTuple):
+    """The films of objects on a page."""
+
+    frames: int
+    """Frames of each."""
+    size: int
+    """Side of a frame in pixels."""
+
+
+ON_GPU, ON_CPU = Turntables(24, 240), Turntables(16, 160)
 
 
 @dataclass
@@ -38,10 +51,10 @@ class Report:
     """Heading of the page; by default the name of the data's folder."""
     granularity: float | None = None
     """How fine objects are, from 0, the coarsest, to 1; by default as saved in the viewer, or else 0.5."""
-    frames: int = 24
-    """Frames of each turntable, which takes 4 seconds."""
-    size: int = 240
-    """Side of the turntables in pixels."""
+    frames: int | None = None
+    """Frames of each turntable, which takes 4 seconds; by default 24 on a GPU and 16 on a CPU."""
+    size: int | None = None
+    """Side of the turntables in pixels; by default 240 on a GPU and 160 on a CPU."""
     scene_size: int = 960
     """Longer side of the scene's picture in pixels."""
 
@@ -59,21 +72,21 @@ class Report:
         check_writable(self.output, "name another place with --output.")
         tree, frame = load_manifest(manifest_of(self.load_config)).tree, capture_frame(self.load_config)
 
-        from disconerf_ns.cli.measured import kept_of, measure_and_keep, progress
+        from disconerf_ns.cli.measured import kept_of, measure_and_keep
         from disconerf_ns.report.contents import Options, cards, files_of, overview
         from disconerf_ns.report.page import page, tree_of
 
+        turn = self._turntables()
         run = EditedRun(self.load_config, self.granularity).load()
         scene = run.model.current.value
         if not scene.objects:
             raise UserError("report: this run has discovered no object yet; train it further.")
         measured = measure_and_keep(run, scene, kept_of(self.load_config))
         files = {} if self.export_dir is None else files_of(scene.objects, self.export_dir)
-        options = Options(self.frames, self.size, self.scene_size)
         with progress("picturing the scene and its objects", 1 + len(scene.objects)) as advance:
             seen = overview(run, scene, measured, self.scene_size)
             advance()
-            made = cards(run, scene, measured, files, frame.inverse(), options, advance)
+            made = cards(run, scene, measured, files, frame.inverse(), Options(*turn, self.scene_size), advance)
         config = config_of(self.load_config)
         views = len(run.datamanager.train_dataset)
         text = page(
@@ -88,6 +101,19 @@ class Report:
         )
         write_whole(self.output, text)
         print(f"report: {self.output} ({len(text.encode()) / 1e6:.1f} MB, {len(made)} objects)")
+
+    def _turntables(self) -> Turntables:
+        """How long and how large the turntables are: what was said, or the defaults of this machine."""
+        import torch
+
+        gpu = torch.cuda.is_available()
+        default = ON_GPU if gpu else ON_CPU
+        if not gpu and None in (self.frames, self.size):
+            print(
+                f"report: without a GPU a frame takes long, so turntables have {default.frames} frames of "
+                f"{default.size} pixels unless --frames and --size say more."
+            )
+        return Turntables(self.frames or default.frames, self.size or default.size)
 
 
 def run_facts(run: DiscoNerfPipeline, config: TrainerConfig, scene: ArrangedScene) -> dict[str, str]:

@@ -144,7 +144,7 @@ def said_void(files: Sequence[LabelFile], void: Named) -> frozenset[int]:
         UserError: a file cannot be used.
     """
     named, pixels = void_of(void), census(file.read() for file in files)
-    for sentence in explain(named, judge(pixels), pixels):
+    for sentence in explain(named, judge(pixels), pixels, counted="which no score counts"):
         print(f"ground truth: {sentence}")
     return meaning_of(named, judge(pixels)).void
 

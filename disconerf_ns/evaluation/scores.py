@@ -128,10 +128,10 @@ def summarize(views: Sequence[Comparison], metrics: Metrics = METRICS, void: Nam
 
     shown = [view for view in views if len(view.field.objects)]
     if not shown:
-        ignored = ", ".join(map(str, listed_void(_ignored(views, void))))
+        ignored = " or ".join(map(str, listed_void(_ignored(views, void))))
         raise UserError(
-            f"ground truth: no evaluated view has another label than {ignored}, which counts nowhere; name the label "
-            "of unlabelled pixels with --void, or --void None if there are none."
+            f"ground truth: all pixels of the evaluated views have the label {ignored}, which means no object, so "
+            "nothing can be scored; name the labels that mean no object with --void, or --void None if there are none."
         )
     of_masks = [view.masks for view in shown if view.masks is not None]
     return Scores(
@@ -264,6 +264,7 @@ def object_metrics(run: EvaluatedRun) -> Iterator[dict[str, float]]:
         CONSOLE.log(f"objects are not scored (`disconerf eval` has options for it): {error}")
         return
     if listed_void(ignored) != [0]:
-        CONSOLE.log(f"objects are scored where the true label is not one of {listed_void(ignored)}")
+        listed = ", ".join(map(str, listed_void(ignored)))
+        CONSOLE.log(f"true labels that mean no object, whose pixels no score counts: {listed or 'none'}")
     scores.update({f"object_{name}": value for name, value in scored.views.items()})
     scores.update({f"scene_{name}": value for name, value in scored.scene.items()})

@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Float
-from rich.progress import track
 from torch import Tensor
 
+from disconerf_ns.consoles import track
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of, views_of
 from disconerf_ns.export.colors import UNSEEN, colors_of
@@ -174,7 +174,7 @@ def made_mesh(scene: ArrangedScene, each: SceneObject, cameras, options: ExportO
 
 def mesh_facts(mesh: ObjectMesh) -> dict[str, Any]:
     """Numbers of a mesh: of how many cubes, what it leaves out, its area in square units and the fraction of it that a
-    camera sees, whether it is closed."""
+    camera sees, whether it is closed, and the volume in cubic units that it then encloses, else None."""
     import trimesh
 
     shape = as_trimesh(mesh, "", "ply")
@@ -188,6 +188,7 @@ def mesh_facts(mesh: ObjectMesh) -> dict[str, Any]:
         "area": float(f"{shape.area:.6g}"),
         "seen": round(float(np.average(seen, weights=shape.area_faces)), 4),
         "watertight": bool(whole.is_watertight),
+        "mesh_volume": float(f"{whole.volume:.6g}") if whole.is_watertight else None,
     }
 
 

@@ -104,13 +104,16 @@ def meaning_of(void: Void, judged: Meaning) -> Meaning:
     return Meaning(void - border, border)
 
 
-def explain(void: Void, judged: Meaning, pixels: Census, spell: Callable[[int], str] = str) -> list[str]:
+def explain(
+    void: Void, judged: Meaning, pixels: Census, spell: Callable[[int], str] = str, counted: str = ""
+) -> list[str]:
     """Sentences that say how the numbers of a set are read, and what to pass if they mean something else.
 
     Args:
         void: numbers that a person named, or None.
         judged: what the numbers tell.
         spell: text of a number.
+        counted: what becomes of pixels that belong to no object, such as "which no score counts".
     """
     seen = {number: count for number, count in pixels.items() if number != TRANSPARENT}
     if not seen:
@@ -120,30 +123,34 @@ def explain(void: Void, judged: Meaning, pixels: Census, spell: Callable[[int], 
     nothing, border = sorted(judged.nothing & seen.keys()), sorted(judged.border)
     said = []
     if nothing and nothing[0] < 0:
-        also = f", so 0 is an object; if 0 is nothing too, pass {_option(*nothing, 0, *border)}" if 0 in seen else ""
-        said.append(f"negative numbers ({_listed(nothing, spell)}) are nothing ({_share(nothing, pixels)}){also}.")
+        also = f", so 0 is an object; if 0 means none too, pass {_option(*nothing, 0, *border)}" if 0 in seen else ""
+        share = _share(nothing, pixels, counted)
+        said.append(f"negative numbers ({_listed(nothing, spell)}) mean no object ({share}){also}.")
     elif nothing:
-        said.append(f"{spell(0)} is nothing ({_share(nothing, pixels)}); if it is an object, pass {_option(*border)}.")
+        share = _share(nothing, pixels, counted)
+        said.append(f"the number {spell(0)} means no object ({share}); if it is an object, pass {_option(*border)}.")
     elif TRANSPARENT in pixels:
-        said.append(f"transparent pixels are nothing ({_share([TRANSPARENT], pixels)}), and every number is an object.")
+        share = _share([TRANSPARENT], pixels, counted)
+        said.append(f"transparent pixels belong to no object ({share}), and every number is an object.")
     else:
         most = max(seen.keys() - judged.border, key=lambda number: seen[number], default=0)
         said.append(
-            f"{spell(0)} is in none of the files, so no pixel is nothing and every {'other ' * bool(border)}number is "
-            f"an object; if {spell(most)}, the most frequent ({_share([most], pixels)}), is nothing, pass "
+            f"the number {spell(0)} is in none of the files, so every {'other ' * bool(border)}number is an object; if "
+            f"{spell(most)}, the most frequent ({_share([most], pixels)}), means no object, pass "
             f"{_option(most, *border)}."
         )
     if border:
         is_cream = border[0] == CREAM
-        reason = "it is PASCAL VOC's colour of borders" if is_cream else "it stands apart from the other numbers"
+        reason = "is PASCAL VOC's colour of borders" if is_cream else "stands apart from the others"
+        share = _share(border, pixels, counted or "which are not looked at")
         said.append(
-            f"{spell(border[0])} is a border that is no object and is not looked at ({_share(border, pixels)}), since "
-            f"{reason}; if it is an object, pass {_option(*nothing)}."
+            f"the number {spell(border[0])} {reason}, so it marks borders, or pixels that nobody labelled ({share}); "
+            f"if it is an object, pass {_option(*nothing)}."
         )
     elif (last := max(seen)) in BORDERS and len(seen.keys() - judged.nothing) > 1:
         said.append(
-            f"{spell(last)} is an object, since it does not stand apart from the other numbers; if it is a border, "
-            f"pass {_option(*nothing, last)}."
+            f"the number {spell(last)} is an object, since it does not stand apart from the others; if it means "
+            f"borders, pass {_option(*nothing, last)}."
         )
     return said
 
@@ -167,6 +174,6 @@ def _listed(numbers: list[int], spell: Callable[[int], str]) -> str:
     return ", ".join(map(spell, numbers[:4])) + (", ..." if len(numbers) > 4 else "")
 
 
-def _share(numbers: list[int], pixels: Census) -> str:
+def _share(numbers: list[int], pixels: Census, counted: str = "") -> str:
     share = sum(pixels[number] for number in numbers) / sum(pixels.values())
-    return f"{100 * share:.2g}% of the pixels"
+    return f"{100 * share:.2g}% of the pixels" + (f", {counted}" if counted else "")

@@ -161,7 +161,8 @@ class ArrangedScene:
         Raises:
             UserError: no object, or more than one, has that name.
         """
-        return find_object(self.objects, name, [each for each in self.all_objects if each.id not in self.nodes])
+        others = [each for each in self.all_objects if each.id not in self.by_id]
+        return find_object(self.objects, name, others, self.merged)
 
     def shown_for(self, id: int) -> tuple[ObjectId, ...]:
         """The objects that show what an id stands for: itself, its parts in the tree, or the whole that it is in.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, NewType
@@ -100,26 +100,44 @@ class SceneObject:
         return f"{self.name}_{title}" if title else self.name
 
 
-def find_object(objects: Sequence[SceneObject], name: str, others: Sequence[SceneObject] = ()) -> SceneObject:
+def called(each: SceneObject) -> str:
+    """An object's output name, and the name that a person gave it."""
+    return f"{each.name} ({each.title})" if each.title else each.name
+
+
+def find_object(
+    objects: Sequence[SceneObject], name: str, others: Sequence[SceneObject] = (), merged: Mapping[int, int] = {}
+) -> SceneObject:
     """The object of an output name, of a name that a person gave, or of a number.
 
     Args:
         objects: the objects that are shown.
         name: `object_03`, `3` or `teapot`.
-        others: objects that another granularity shows.
+        others: objects that are not shown: another granularity shows them, or they are merged into others.
+        merged: the object that another one is part of, by id.
     Raises:
         UserError: no object, or more than one, has that name.
     """
     found = next(filter(None, _by_name(objects, name)), [])
     if len(found) == 1:
         return found[0]
-    if not found and any(_by_name(others, name)):
-        raise UserError(f"objects: {name} is no object at this granularity; choose a finer or a coarser one.")
     if not found:
-        known = ", ".join(each.name + (f" ({each.title})" if each.title else "") for each in objects)
-        raise UserError(f"objects: there is no {name or '(no name)'}; the scene has {known or 'no objects yet'}.")
+        raise UserError(f"objects: {_why_none(objects, name, others, merged)}.")
     several = " and ".join(each.name for each in found)
     raise UserError(f"objects: {several} are both called {name}; use the output name of one of them.")
+
+
+def _why_none(
+    objects: Sequence[SceneObject], name: str, others: Sequence[SceneObject], merged: Mapping[int, int]
+) -> str:
+    """Why no object that is shown has a name, and what to name in its place."""
+    elsewhere = next(filter(None, _by_name(others, name)), [])
+    into = {merged[each.id] for each in elsewhere if each.id in merged}
+    if wholes := [each for each in objects if each.id in into]:
+        return f"{name} is merged into {called(wholes[0])}; name that one, or split it first"
+    if elsewhere:
+        return f"{name} is no object at this granularity; choose a finer or a coarser one"
+    return f"there is no {name or '(no name)'}; the scene has {', '.join(map(called, objects)) or 'no objects yet'}"
 
 
 def _by_name(objects: Sequence[SceneObject], name: str) -> tuple[list[SceneObject], ...]:

@@ -53,7 +53,7 @@ def test_a_negative_number_is_nothing_and_then_0_is_an_object(
     found = read_set(tmp_path)
     assert columns(found["a/1"]) == [[2, 3], [4, 5]] and columns(found["a/2"]) == [[0, 1], [2, 3], [4, 5]]
     said = capsys.readouterr().out
-    assert "masks: negative numbers (-1) are nothing (17% of the pixels), so 0 is an object; if 0 is" in said
+    assert "masks: negative numbers (-1) mean no object (17% of the pixels), so 0 is an object; if 0" in said
     assert "pass --void -1 0." in said
     assert columns(read_set(tmp_path, frozenset({-1, 0}))["a/1"]) == [[4, 5]]
 
@@ -72,7 +72,13 @@ def test_255_beside_small_numbers_is_a_border_that_is_not_looked_at(
     assert columns(found) == [[1, 2], [4, 5]]
     assert found.decode_looked_at()[0].tolist() == [True, True, True, False, True, True]
     said = capsys.readouterr().out
-    assert f"masks: {border} is a border" in said and "if it is an object, pass --void 0." in said
+    assert (
+        f"masks: the number {border} stands apart from the others, so it marks borders, or pixels that nobody" in said
+    )
+    assert (
+        "labelled (17% of the pixels, which are not looked at);" in said
+        and "if it is an object, pass --void 0." in said
+    )
     assert columns(read_set(tmp_path, frozenset({0}))["a/1"]) == [[1, 2], [4, 5], [3]]
     assert f"{border} is an object, since --void does not name it; --void 0 {border} would." in capsys.readouterr().out
     assert read_set(tmp_path, frozenset({0, border})) == {"a/1": found}
@@ -103,7 +109,7 @@ def test_it_is_said_that_255_may_be_a_border(
     """255 beside 0 alone is the one object of a binary mask."""
     saved(tmp_path / "l/1.png", row(*values))
     read_set(tmp_path)
-    sentence = "255 is an object, since it does not stand apart from the other numbers; if it is a border, pass --void"
+    sentence = "255 is an object, since it does not stand apart from the others; if it means borders, pass --void"
     assert (f"{sentence} 0 255." in capsys.readouterr().out) == said
 
 
@@ -117,14 +123,15 @@ def test_a_number_is_the_same_in_all_images(tmp_path: Path) -> None:
 def test_what_is_not_known_is_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     saved(tmp_path / "l/1.png", row(0, 0, 1, 1, 2, 2))
     assert columns(read_set(tmp_path)["a/1"]) == [[2, 3], [4, 5]]
-    assert "masks: 0 is nothing (33% of the pixels); if it is an object, pass --void None." in capsys.readouterr().out
+    said = "masks: the number 0 means no object (33% of the pixels); if it is an object, pass --void None."
+    assert said in capsys.readouterr().out
     assert columns(read_set(tmp_path, frozenset())["a/1"]) == [[0, 1], [2, 3], [4, 5]]
     assert columns(read_set(tmp_path, frozenset({2, 7}))["a/1"]) == [[0, 1], [2, 3]]
     assert "--void names 7, which occurs in none of the files." in capsys.readouterr().out
     saved(tmp_path / "l/1.png", row(4, 4, 4, 1, 2, 2))
     assert columns(read_set(tmp_path)["a/1"]) == [[3], [4, 5], [0, 1, 2]]
-    assert "0 is in none of the files, so no pixel is nothing" in (said := capsys.readouterr().out)
-    assert "if 4, the most frequent (50% of the pixels), is nothing, pass --void 4." in said
+    assert "the number 0 is in none of the files, so every number is an object" in (said := capsys.readouterr().out)
+    assert "if 4, the most frequent (50% of the pixels), means no object, pass --void 4." in said
 
 
 def test_void_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -163,12 +170,12 @@ def test_vocs_border_in_colours(tmp_path: Path, capsys: pytest.CaptureFixture) -
     found = read_set(tmp_path)["a/1"]
     assert columns(found) == [[1, 2], [4, 5]] and not found.decode_looked_at()[0, 3]
     said = capsys.readouterr().out
-    assert "(the colour 224, 224, 192) is a border" in said and "since it is PASCAL VOC's colour of borders" in said
+    assert "(the colour 224, 224, 192) is PASCAL VOC's colour of borders, so it marks borders" in said
     saved(tmp_path / "l/1.png", palette[row(1, 1, 1, 2, 3, 3)])
     read_set(tmp_path)
     said = capsys.readouterr().out
     assert "0 (the colour 0, 0, 0) is in none of the files" in said
-    assert "if 128 (the colour 128, 0, 0), the most frequent (50% of the pixels), is nothing" in said
+    assert "if 128 (the colour 128, 0, 0), the most frequent (50% of the pixels), means no object" in said
 
 
 def test_transparent_pixels_are_said_to_be_nothing(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -176,8 +183,8 @@ def test_transparent_pixels_are_said_to_be_nothing(tmp_path: Path, capsys: pytes
     saved(tmp_path / "l/1.png", colors[row(0, 1, 1, 2, 2, 2)])
     assert columns(read_set(tmp_path)["a/1"]) == [[1, 2], [3, 4, 5]]
     said = capsys.readouterr().out
-    assert "transparent pixels are nothing (17% of the pixels), and every number is an object" in said
-    assert "no pixel is nothing" not in said
+    assert "transparent pixels belong to no object (17% of the pixels), and every number is an object" in said
+    assert "in none of the files" not in said
 
 
 # -------------------------------------------------------------------- invented numbers

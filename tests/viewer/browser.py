@@ -6,6 +6,7 @@ import base64
 import io
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -13,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from PIL import Image
@@ -178,12 +180,22 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 30):
 
 
 @contextmanager
+def browser(*options: str) -> Iterator[None]:
+    """A browser of its own; its folders for temporary files, which it leaves behind, are removed with their own."""
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # not a long path: a socket is in there
+        command, environment = [find_chromium(), *OPTIONS, *options, "about:blank"], os.environ | {"TMPDIR": folder}
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+@contextmanager
 def open_page(url: str, profile: Path, failure: Path, width: int = 1440, height: int = 900) -> Iterator[Page]:
     """A page in a browser of its own, and a picture of what could be seen when something fails."""
-    place = f"--user-data-dir={profile}", f"--window-size={width},{height}"
-    command = [find_chromium(), *OPTIONS, *place, "about:blank"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
+    with browser(f"--user-data-dir={profile}", f"--window-size={width},{height}"):
         port_file = profile / "DevToolsActivePort"
         port = wait_for(lambda: port_file.exists() and port_file.read_text().split("\n")[0], "the browser")
 
@@ -202,6 +214,3 @@ def open_page(url: str, profile: Path, failure: Path, width: int = 1440, height:
         except BaseException:
             page.picture(failure)
             raise
-    finally:
-        process.terminate()
-        process.wait(10)
