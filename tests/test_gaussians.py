@@ -11,6 +11,7 @@ import torch
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.field_components.spatial_distortions import SceneContraction
+from splat_shapes import sphere, wall
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -197,25 +198,13 @@ def camera(width: int = 64, height: int = 48) -> Cameras:
     return Cameras(pose, fx=70.0, fy=70.0, cx=width / 2, cy=height / 2, width=width, height=height)[0]
 
 
-def ball(count: int = 3000, radius: float = 0.5) -> Splats:
-    """Flat opaque gaussians on a sphere, coloured by height, over a floor behind it."""
-    turn = torch.arange(count) * math.pi * (3 - math.sqrt(5))
-    z = 1 - 2 * (torch.arange(count) + 0.5) / count
-    normal = torch.stack([(1 - z * z).sqrt() * turn.cos(), (1 - z * z).sqrt() * turn.sin(), z], -1)
-    half = normalize(normal + torch.tensor([0.0, 0.0, 1.0]), dim=-1)  # a half turn about it takes z to the normal
-    quaternions = torch.cat([torch.zeros(count, 1), half], 1)
-    scales = torch.tensor([0.02, 0.02, 0.001]).log().expand(count, 3)
-    sh = (torch.stack([z, -z, 0 * z], -1) * 0.4)[:, None] / C0
-    sphere = Splats(radius * normal, scales, quaternions, torch.full((count,), 4.0), sh)
-    x, y = (each.flatten() for each in torch.meshgrid(*[torch.linspace(-1.5, 1.5, 60)] * 2, indexing="ij"))
-    wall = Splats(
-        torch.stack([x, y, torch.full_like(x, -0.9)], -1),
-        torch.tensor([0.03, 0.03, 0.001]).log().expand(len(x), 3),
-        torch.eye(1, 4).expand(len(x), 4),
-        torch.full((len(x),), 4.0),
-        torch.full((len(x), 1, 3), 0.2 / C0),
-    )
-    return Splats.cat([sphere, wall])
+def ball() -> Splats:
+    """A yellow ball before a grey wall."""
+
+    def grey(x: Tensor, _: Tensor) -> Tensor:
+        return torch.full((len(x), 3), 0.7)
+
+    return Splats.cat([sphere((0.0, 0.0, 0.0), 0.5, (0.9, 0.7, 0.1), 3000), wall(1.5, -0.9, 0.05, grey)])
 
 
 @pytest.fixture

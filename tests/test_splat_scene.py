@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from splat_files import write_splatfacto_run
+from splat_shapes import balls_as_splats
 from tiny_run import Run, tiny_config, train
 
+from benchmarks.splat_scene import write_splatfacto_run
 from disconerf_ns import api
 from disconerf_ns.cli import main
 from disconerf_ns.errors import UserError
@@ -35,18 +36,18 @@ def _few_voxels():
 
 
 @pytest.fixture(scope="module")
-def sampled(run: Run) -> Splats:
-    """Gaussians of the shared run's scene, in the capture's coordinates."""
-    return api.load(run.config).splats(gaussians=20_000, rays=20_000, degree=1).splats
+def splats() -> Splats:
+    """Gaussians of the scene, in the capture's coordinates."""
+    return balls_as_splats()
 
 
 @pytest.fixture(scope="module")
-def splatfacto(run: Run, sampled: Splats, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A splatfacto run of these gaussians, two of which are not finite."""
-    means = torch.cat([sampled.means, sampled.means[:2] * float("nan")])
-    others = [torch.cat([column, column[:2]]) for column in sampled.columns[1:]]
+def splatfacto(run: Run, splats: Splats, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A splatfacto run of these gaussians, and of two that are not finite."""
+    means = torch.cat([splats.means, splats.means[:2] * float("nan")])
+    others = [torch.cat([column, column[:2]]) for column in splats.columns[1:]]
     folder = tmp_path_factory.mktemp("splatfacto") / "run"
-    return write_splatfacto_run(folder, Splats(means, *others), 1, capture_frame(run.config).inverse())
+    return write_splatfacto_run(folder, Splats(means, *others), 0, capture_frame(run.config).inverse())
 
 
 def config_over(splatfacto: Path, scene: Path, outputs: Path, iterations: int = ITERATIONS):
@@ -71,11 +72,11 @@ def loaded(over_splats: Run) -> api.Scene:
 # -------------------------------------------------------------------- training
 
 
-def test_the_scene_is_the_run_s_and_only_the_object_field_learns(over_splats: Run, sampled: Splats) -> None:
+def test_the_scene_is_the_run_s_and_only_the_object_field_learns(over_splats: Run, splats: Splats) -> None:
     model = over_splats.trainer.pipeline.model
     assert isinstance(model, SplatSceneModel) and model.config.background == BEHIND_SPLATS
     to_scene = capture_frame(over_splats.config).inverse()
-    torch.testing.assert_close(model.splats.means, sampled.placed(to_scene).means, rtol=0, atol=1e-5)
+    torch.testing.assert_close(model.splats.means, splats.placed(to_scene).means, rtol=0, atol=1e-5)
     assert over_splats.trainer.optimizers.optimizers.keys() == {"object_field"}
     assert int(over_splats.trainer.pipeline.object_start) == 0
 
@@ -86,7 +87,7 @@ def test_what_was_left_out_is_said(splatfacto: Path, over_splats: Run) -> None:
 
 
 def test_objects_are_found_as_in_the_radiance_field(run: Run, over_splats: Run, scene: Path) -> None:
-    """Three balls and the floor; their labels agree with the truth nearly as those of the sampled field do."""
+    """Three balls and the floor; their labels agree with the truth nearly as those of the splats field do."""
     found = {}
     for each in (run, over_splats):
         main(["eval", "--load-config", str(each.config), "--ground-truth", str(scene / "labels")])
@@ -129,7 +130,7 @@ def test_removed_and_moved_objects(loaded: api.Scene) -> None:
     shown = loaded.render("label", camera)[..., 0] == ball.label_number
     removed = loaded.edited(Edit().hide(ball.id))
     changed = (removed.render("edited", camera) - loaded.render("edited", camera)).abs().sum(-1) > 0.1
-    assert (changed & shown).sum() > 0.7 * shown.sum()
+    assert (changed & shown).sum() > 0.4 * shown.sum()  # its lower side, which no photograph shows, is the floor's
     elsewhere = ~torch.nn.functional.max_pool2d(shown.float()[None], 5, 1, 2)[0].bool()
     assert (changed & elsewhere).float().mean() < 0.02
 
@@ -145,16 +146,16 @@ def test_the_scene_s_background_stays_under_an_edit(loaded: api.Scene) -> None:
     )
 
 
-def test_export_splats_takes_the_scene_s_own_apart(over_splats: Run, sampled: Splats, tmp_path: Path, capsys) -> None:
+def test_export_splats_takes_the_scene_s_own_apart(over_splats: Run, splats: Splats, tmp_path: Path, capsys) -> None:
     from disconerf_ns.export.splats_ply import read_ply
 
     main(["export", "splats", "--load-config", str(over_splats.config), "--output-dir", str(tmp_path)])
     manifest = json.loads((tmp_path / "splats.json").read_text())
     assert manifest["source"] is None and manifest["straddling"] == "keep" and not (tmp_path / "scene.ply").exists()
     parts = [read_ply(tmp_path / row["file"]) for row in manifest["objects"]]
-    assert sum(map(len, parts)) == len(sampled) and len(parts) >= 4
+    assert sum(map(len, parts)) == len(splats) and len(parts) >= 4
     means = Splats.cat(parts).means
-    wanted = sampled.placed(capture_frame(over_splats.config).inverse()).means
+    wanted = splats.placed(capture_frame(over_splats.config).inverse()).means
     torch.testing.assert_close(means.sort(0).values, wanted.sort(0).values, rtol=0, atol=1e-4)
 
 
@@ -173,9 +174,9 @@ def test_a_mesh_of_an_object_of_gaussians(over_splats: Run, tmp_path: Path) -> N
 # -------------------------------------------------------------------- mistakes
 
 
-def test_gaussians_in_another_frame_are_refused(sampled: Splats, scene: Path, tmp_path: Path, run: Run) -> None:
+def test_gaussians_in_another_frame_are_refused(splats: Splats, scene: Path, tmp_path: Path, run: Run) -> None:
     elsewhere = replace(capture_frame(run.config).inverse(), scale=3.0)
-    folder = write_splatfacto_run(tmp_path / "run", sampled, 1, elsewhere)
+    folder = write_splatfacto_run(tmp_path / "run", splats, 0, elsewhere)
     with pytest.raises(UserError, match="puts the scene into another frame"):
         train(config_over(folder, scene, tmp_path / "outputs"))
 
@@ -189,15 +190,15 @@ def test_checkpoints_without_gaussians_are_refused(splatfacto: Path, over_splats
         take_over(radiance_source(folder), model)
 
 
-def test_gaussians_none_of_which_is_finite_are_refused(sampled: Splats, over_splats: Run, tmp_path: Path) -> None:
-    broken = replace(sampled, means=sampled.means * float("nan"))
-    folder = write_splatfacto_run(tmp_path / "run", broken, 1, capture_frame(over_splats.config).inverse())
+def test_gaussians_none_of_which_is_finite_are_refused(splats: Splats, over_splats: Run, tmp_path: Path) -> None:
+    broken = replace(splats, means=splats.means * float("nan"))
+    folder = write_splatfacto_run(tmp_path / "run", broken, 0, capture_frame(over_splats.config).inverse())
     with pytest.raises(UserError, match="has no gaussian whose values are all finite; name an earlier"):
         take_over(radiance_source(folder), over_splats.trainer.pipeline.model)
 
 
-def test_options_of_the_objects_and_the_background_are_kept(sampled: Splats, over_splats: Run, tmp_path: Path) -> None:
-    folder = write_splatfacto_run(tmp_path / "run", sampled, 1, capture_frame(over_splats.config).inverse(), "white")
+def test_options_of_the_objects_and_the_background_are_kept(splats: Splats, over_splats: Run, tmp_path: Path) -> None:
+    folder = write_splatfacto_run(tmp_path / "run", splats, 0, capture_frame(over_splats.config).inverse(), "white")
     config = tiny_config(tmp_path, tmp_path).pipeline.model
     config.tv_mult, config.eval_num_rays_per_chunk = 0.7, 123
     taken = adopted(radiance_source(folder), config)

@@ -11,13 +11,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from splat_files import write_splatfacto_run
 from tiny_run import Run
 from torch import Tensor
 from torch.nn.functional import normalize
 
 import disconerf_ns
 from benchmarks.rasterizer import project, rasterize
+from benchmarks.splat_scene import write_splatfacto_run
 from disconerf_ns import api
 from disconerf_ns.api import Scene
 from disconerf_ns.cli import main
