@@ -3,9 +3,9 @@
     python -m benchmarks.splat_scene --run outputs/table/disconerf-small/TIME/config.yml --data data/table
 
 The gaussians are written as a splatfacto run; `ns-train --pipeline.radiance-field` takes it, and `disconerf eval`
-scores both runs on the held-out views. Pictures of the gaussians as a radiance field are compared with the same gaussians
-drawn by benchmarks/rasterizer.py. Sampled gaussians are no trained ones: where the field is fuzzy they leave holes, which
-no object fills.
+scores both runs on the held-out views. Pictures of the gaussians as a radiance field are compared with the same
+gaussians drawn by benchmarks/rasterizer.py. Sampled gaussians are no trained ones: where the field is fuzzy they leave
+holes, which no object fills.
 """
 
 from __future__ import annotations
