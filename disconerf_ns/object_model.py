@@ -55,6 +55,7 @@ class ObjectModel(Model):
     """
 
     config: ObjectModelConfig
+    camera_optimizer: Any
     renderer_rgb: Any
     psnr: Any
     ssim: Any

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from nerfstudio.field_components.spatial_distortions import SceneContraction
 from nerfstudio.model_components.renderers import RGBRenderer
 from pytorch_msssim import SSIM
+from torch import Tensor
 from torchmetrics.image import PeakSignalNoiseRatio, lpip
 
 from disconerf_ns.compat.lpips import without_download
@@ -23,6 +25,9 @@ class SplatSceneModel(ObjectModel):
     """Gaussians that were trained elsewhere, and an object field that their surface teaches."""
 
     config: SplatSceneModelConfig
+    box: Float[Tensor, "2 3"]
+    """The scene's box."""
+    gaussian_means: Float[Tensor, "n 3"]
     of_any_size = (*ObjectModel.of_any_size, *(f"gaussian_{name}" for name in GAUSSIANS))
 
     def populate_modules(self) -> None:

@@ -62,7 +62,7 @@ def take_over(source: RadianceSource, model: ObjectModel) -> str:
         return f"taken from {source.checkpoint}"
     try:
         state = state_in(source.checkpoint)
-        splats = splats_in(state, source.config.pipeline.model)
+        splats = splats_in(state, cast("SplatfactoModelConfig | SplatSceneModelConfig", source.config.pipeline.model))
     except UNREADABLE as error:
         raise UserError(
             f"radiance field: {source.checkpoint} cannot be read as gaussians ({reason(error)}); name another "
