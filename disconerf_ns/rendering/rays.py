@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import reduce
 from typing import NamedTuple
 
@@ -33,6 +34,8 @@ EVEN_STEPS = 128
 """Points along a ray at which the field itself is asked where to sample."""
 OCCUPANCY_STEPS = 64
 """Points along an object's box at which its occupancy is looked up."""
+WIDE = 8.0
+"""Longest edge of an object's box, in scene units, from which on its voxels do not tell where its surface is."""
 
 
 def in_chunks(
@@ -262,7 +265,7 @@ def object_samples(
     """
     radiance, voxels = scene.trained.radiance, scene.occupancy(id) if within is None else within
     count = scene.options.object_samples
-    hit, samples = voxels.ray_samples(rays, steps=OCCUPANCY_STEPS, count=count)
+    hit, samples = samples_within(scene, rays, id, voxels, count)
     density, rgb = torch.zeros_like(samples.middles), samples.middles.new_zeros(*samples.middles.shape, 3)
     worth, lengths = visible(radiance, samples), samples.edges.diff(dim=-1)
     stops = (count,) if within is None else (count // 4, count // 2, count)
@@ -280,6 +283,26 @@ def object_samples(
             density[ray, sample] = dense * own
             rgb[ray, sample] = shaded
     return hit, samples, density, rgb
+
+
+def samples_within(
+    scene: ArrangedScene, rays: RayBundle, id: ObjectId, voxels: Occupancy, count: int
+) -> tuple[Int[Tensor, "hit"], Intervals]:
+    """Indices of the flat rays that pass voxels of an object, and `count` samples on each.
+
+    Samples divide the part of a ray in the voxels evenly. Voxels of what surrounds a scene, such as walls, are larger
+    than its surface is thick; there, samples have equal weights by the object's density at `EVEN_STEPS` points.
+    """
+    if max(high - low for low, high in zip(*scene.by_id[id].box)) < WIDE:
+        return voxels.ray_samples(rays, steps=OCCUPANCY_STEPS, count=count)
+    enter, leave = intersect_box(rays.origins, rays.directions, voxels.box)
+    hit = (enter < leave).nonzero()[:, 0]
+    near, far = piecewise(enter[hit, None]), piecewise(leave[hit, None])
+    steps = torch.linspace(0, 1, EVEN_STEPS + 1, device=near.device)
+    even = Intervals(rays.origins[hit], rays.directions[hit], piecewise_inverse(torch.lerp(near, far, steps)))
+    own = belonging(scene.owners(even.positions), id)
+    weights = even.weights(scene.trained.radiance.densities(even) * own)
+    return hit, replace(even, edges=weight_quantiles(weights, even.edges, count + 1, spread=0.01))
 
 
 def render_object(
