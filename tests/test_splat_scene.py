@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -84,6 +85,15 @@ def test_the_scene_is_the_run_s_and_only_the_object_field_learns(over_splats: Ru
 def test_what_was_left_out_is_said(splatfacto: Path, over_splats: Run) -> None:
     said = take_over(radiance_source(splatfacto), over_splats.trainer.pipeline.model)
     assert "gaussians taken from" in said and "without 2 that are not finite" in said
+
+
+def test_held_out_rays_are_compared_while_it_trains(over_splats: Run) -> None:
+    """nerfstudio adds up these losses at every 500th step, and ended where there were none."""
+    trainer = over_splats.trainer
+    rays, losses, metrics = trainer.pipeline.get_eval_loss_dict(0)
+    assert losses.keys() == {"rgb_loss"} and metrics.keys() == {"psnr"}
+    assert 0 < float(losses["rgb_loss"]) < 0.3 and rays["rgb"].shape[-1] == 3
+    assert float(metrics["psnr"]) == pytest.approx(-10 * math.log10(float(losses["rgb_loss"])), abs=1e-3)
 
 
 def test_objects_are_found_as_in_the_radiance_field(run: Run, over_splats: Run, scene: Path) -> None:
