@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks.rasterizer import rasterize
-from disconerf_ns.gaussians import density, radiance
+from disconerf_ns.gaussians import density, radiance, touched
 from disconerf_ns.gaussians.density import Clouds, peaks, thickened
 from disconerf_ns.gaussians.radiance import SplatRadiance
 from disconerf_ns.gaussians.spherical_harmonics import C0
@@ -121,6 +121,23 @@ def test_a_voxel_lists_few_gaussians() -> None:
     volume = (2 * REACH * 0.01 + math.sqrt(3) * edge) ** 3 / edge**3
     assert len(touched.gaussian) < 200 * volume
     assert (touched.first.diff() >= 0).all() and int(touched.first[-1]) == len(touched.gaussian)
+
+
+def test_voxels_are_larger_where_large_gaussians_would_be_in_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gaussian over the whole scene is in millions of small voxels; thousands of them filled all memory."""
+    huge = replace(random_splats(40), log_scales=torch.full((40, 3), 30.0))
+    monkeypatch.setattr(touched, "MOST_ENTRIES", 40 * 16**3)
+    found = TouchedVoxels.of(Splats.cat([huge, random_splats(degree=2)]), CONTRACTED, 64)
+    assert found.resolution == 8 and len(found.gaussian) <= 40 * 16**3
+    assert (found.first.diff() >= 40).all() and torch.equal(found.occupied(16), torch.arange(16**3))
+
+
+def test_a_scene_in_larger_voxels_looks_the_same(fewer_voxels: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    fine = marched(field(ball()), camera(32, 24))["accumulation"]
+    monkeypatch.setattr(touched, "MOST_ENTRIES", 60_000)
+    coarse = field(ball())
+    assert coarse.clouds.touched.resolution < 128
+    assert (marched(coarse, camera(32, 24))["accumulation"] - fine).abs().max() < 0.02
 
 
 # -------------------------------------------------------------------- density and colour
