@@ -205,6 +205,14 @@ def test_a_thicker_gaussian_is_as_opaque_seen_from_the_front() -> None:
     assert float(samples.weights(field(thick).densities(samples)).sum()) == pytest.approx(0.7, abs=0.01)
 
 
+def test_a_gaussian_whose_width_vanishes_has_finite_density() -> None:
+    """Where two of three standard deviations were 0 in single precision, everything in their voxels was NaN."""
+    mean = torch.tensor([[0.001, 0.002, 0.003]])
+    needle = replace(flat(0.7), means=mean, log_scales=torch.tensor([[-2.0, -110.0, -90.0]]))
+    found = field(Splats.cat([needle, flat(0.5)])).density(torch.cat([mean, mean + 0.001]))
+    assert (found.isfinite() & (found > 0)).all()
+
+
 # -------------------------------------------------------------------- pictures
 
 
