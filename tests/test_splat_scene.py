@@ -115,6 +115,15 @@ def test_a_run_over_gaussians_goes_on(over_splats: Run, splatfacto: Path, scene:
     assert trainer._start_step == ITERATIONS
 
 
+def test_going_on_without_the_gaussians_says_how(over_splats: Run, scene: Path, tmp_path: Path) -> None:
+    config = tiny_config(scene, tmp_path, ITERATIONS + 5)
+    config.load_dir = over_splats.folder / "nerfstudio_models"
+    with pytest.raises(UserError, match="a run over gaussians goes on with --pipeline.radiance-field and its own"):
+        train(config)
+    config.pipeline.radiance_field = over_splats.config
+    assert train(config)._start_step == ITERATIONS
+
+
 def test_a_run_over_gaussians_is_taken_over_in_turn(over_splats: Run, scene: Path, tmp_path: Path) -> None:
     config = config_over(over_splats.config, scene, tmp_path, 3)
     trainer = train(config)
