@@ -28,6 +28,8 @@ class SplatSceneModel(ObjectModel):
     """Gaussians that were trained elsewhere, and an object field that their surface teaches."""
 
     config: SplatSceneModelConfig
+    box: Float[Tensor, "2 3"]
+    """The scene's box."""
     of_any_size = (*ObjectModel.of_any_size, *(f"gaussian_{name}" for name in GAUSSIANS))
 
     def populate_modules(self) -> None:
