@@ -329,7 +329,8 @@ class ObjectModel(Model):
             raise UserError(
                 f"The checkpoint does not fit the model: {len(missing)} values are missing ({', '.join(missing[:3])}), "
                 f"{len(result.unexpected_keys)} are unknown ({', '.join(result.unexpected_keys[:3])}). "
-                "A run of nerfacto is taken up by `ns-train disconerf --pipeline.radiance-field`, a run with "
+                "A run of nerfacto is taken up by `ns-train disconerf --pipeline.radiance-field`, a run over gaussians "
+                "goes on with --pipeline.radiance-field and its own config.yml or the splatfacto run's, and a run with "
                 "tinycudann needs tinycudann."
             )
         self._renew()

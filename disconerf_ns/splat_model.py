@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from nerfstudio.field_components.spatial_distortions import SceneContraction
@@ -16,6 +18,7 @@ from disconerf_ns.gaussians.radiance import SplatRadiance
 from disconerf_ns.gaussians.splats import Splats
 from disconerf_ns.object_model import ObjectModel
 from disconerf_ns.scene.contraction import Contraction
+from disconerf_ns.training.object_outputs import ObjectOutputs
 
 GAUSSIANS = ("means", "log_scales", "quaternions", "opacity_logits", "sh")
 """Columns of the gaussians, in the order of `Splats`; the buffer of each is called `gaussian_...`."""
@@ -70,3 +73,19 @@ class SplatSceneModel(ObjectModel):
     def get_param_groups(self) -> dict[str, list[torch.nn.Parameter]]:
         """`object_field`; nothing else learns."""
         return {"object_field": list(self.object_field.parameters())}
+
+    def get_metrics_dict(self, outputs: Any, batch: dict) -> dict[str, Tensor]:
+        """Metrics of the object field; of held-out rays, PSNR."""
+        if isinstance(outputs, ObjectOutputs):
+            return super().get_metrics_dict(outputs, batch)
+        return {"psnr": -10 * self._squared_error(outputs, batch).log10()}
+
+    def get_loss_dict(self, outputs: Any, batch: dict, metrics_dict: dict | None = None) -> dict[str, Tensor]:
+        """Losses of the object field; of held-out rays, the mean squared error of their colours."""
+        if isinstance(outputs, ObjectOutputs):
+            return super().get_loss_dict(outputs, batch, metrics_dict)
+        return {"rgb_loss": self._squared_error(outputs, batch)}
+
+    def _squared_error(self, outputs: Any, batch: dict) -> Float[Tensor, ""]:
+        truth = self.renderer_rgb.blend_background(batch["image"].to(self.device))
+        return (outputs["rgb"].to(self.device) - truth).square().mean()

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks.rasterizer import rasterize
-from disconerf_ns.gaussians import density, radiance
+from disconerf_ns.gaussians import density, radiance, touched
 from disconerf_ns.gaussians.density import Clouds, peaks, thickened
 from disconerf_ns.gaussians.radiance import SplatRadiance
 from disconerf_ns.gaussians.spherical_harmonics import C0
@@ -123,6 +123,23 @@ def test_a_voxel_lists_few_gaussians() -> None:
     assert (touched.first.diff() >= 0).all() and int(touched.first[-1]) == len(touched.gaussian)
 
 
+def test_voxels_are_larger_where_large_gaussians_would_be_in_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gaussian over the whole scene is in millions of small voxels; thousands of them filled all memory."""
+    huge = replace(random_splats(40), log_scales=torch.full((40, 3), 30.0))
+    monkeypatch.setattr(touched, "MOST_ENTRIES", 40 * 16**3)
+    found = TouchedVoxels.of(Splats.cat([huge, random_splats(degree=2)]), CONTRACTED, 64)
+    assert found.resolution == 8 and len(found.gaussian) <= 40 * 16**3
+    assert (found.first.diff() >= 40).all() and torch.equal(found.occupied(16), torch.arange(16**3))
+
+
+def test_a_scene_in_larger_voxels_looks_the_same(fewer_voxels: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    fine = marched(field(ball()), camera(32, 24))["accumulation"]
+    monkeypatch.setattr(touched, "MOST_ENTRIES", 60_000)
+    coarse = field(ball())
+    assert coarse.clouds.touched.resolution < 128
+    assert (marched(coarse, camera(32, 24))["accumulation"] - fine).abs().max() < 0.02
+
+
 # -------------------------------------------------------------------- density and colour
 
 
@@ -186,6 +203,14 @@ def test_a_thicker_gaussian_is_as_opaque_seen_from_the_front() -> None:
     torch.testing.assert_close(thick.scales, torch.tensor([[0.4, 0.4, 0.02]]), rtol=1e-4, atol=0)
     samples = along_z()
     assert float(samples.weights(field(thick).densities(samples)).sum()) == pytest.approx(0.7, abs=0.01)
+
+
+def test_a_gaussian_whose_width_vanishes_has_finite_density() -> None:
+    """Where two of three standard deviations were 0 in single precision, everything in their voxels was NaN."""
+    mean = torch.tensor([[0.001, 0.002, 0.003]])
+    needle = replace(flat(0.7), means=mean, log_scales=torch.tensor([[-2.0, -110.0, -90.0]]))
+    found = field(Splats.cat([needle, flat(0.5)])).density(torch.cat([mean, mean + 0.001]))
+    assert (found.isfinite() & (found > 0)).all()
 
 
 # -------------------------------------------------------------------- pictures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +87,15 @@ def test_what_was_left_out_is_said(splatfacto: Path, over_splats: Run) -> None:
     assert "gaussians taken from" in said and "without 2 that are not finite" in said
 
 
+def test_held_out_rays_are_compared_while_it_trains(over_splats: Run) -> None:
+    """nerfstudio adds up these losses at every 500th step, and ended where there were none."""
+    trainer = over_splats.trainer
+    rays, losses, metrics = trainer.pipeline.get_eval_loss_dict(0)
+    assert losses.keys() == {"rgb_loss"} and metrics.keys() == {"psnr"}
+    assert 0 < float(losses["rgb_loss"]) < 0.3 and rays["rgb"].shape[-1] == 3
+    assert float(metrics["psnr"]) == pytest.approx(-10 * math.log10(float(losses["rgb_loss"])), abs=1e-3)
+
+
 def test_objects_are_found_as_in_the_radiance_field(run: Run, over_splats: Run, scene: Path) -> None:
     """Three balls and the floor; their labels agree with the truth nearly as those of the splats field do."""
     found = {}
@@ -103,6 +113,15 @@ def test_a_run_over_gaussians_goes_on(over_splats: Run, splatfacto: Path, scene:
     before, after = over_splats.trainer.pipeline.model.splats, trainer.pipeline.model.splats
     assert all(torch.equal(a, b) for a, b in zip(before.columns, after.columns))
     assert trainer._start_step == ITERATIONS
+
+
+def test_going_on_without_the_gaussians_says_how(over_splats: Run, scene: Path, tmp_path: Path) -> None:
+    config = tiny_config(scene, tmp_path, ITERATIONS + 5)
+    config.load_dir = over_splats.folder / "nerfstudio_models"
+    with pytest.raises(UserError, match="a run over gaussians goes on with --pipeline.radiance-field and its own"):
+        train(config)
+    config.pipeline.radiance_field = over_splats.config
+    assert train(config)._start_step == ITERATIONS
 
 
 def test_a_run_over_gaussians_is_taken_over_in_turn(over_splats: Run, scene: Path, tmp_path: Path) -> None:

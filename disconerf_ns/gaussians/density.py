@@ -31,15 +31,18 @@ MOST_OPAQUE = 0.999
 """Opacity above which all gaussians are alike, as rasterizers hold it."""
 PAIRS_AT_ONCE = 2**23
 """Points and gaussians whose densities are in memory together."""
+THINNEST = 1e-3
+"""Smallest standard deviation along other axes, as a fraction of the floor: of one that vanishes, densities are NaN."""
 FAINT = 0.02
 """Fraction of the strongest gaussian's density at a point below which another one does not colour it."""
 
 
 def thickened(splats: Splats, floor: Float[Tensor, "n"]) -> Splats:
-    """Gaussians whose smallest standard deviation s is sqrt(s^2 + floor^2), in scene units."""
+    """Gaussians whose smallest standard deviation s is sqrt(s^2 + floor^2), in scene units; none of the others is 0."""
     smallest, axis = splats.log_scales.min(-1, keepdim=True)
     thicker = torch.logaddexp(2 * smallest, 2 * floor.log()[:, None]) / 2
-    return replace(splats, log_scales=splats.log_scales.scatter(-1, axis, thicker))
+    held = splats.log_scales.maximum((THINNEST * floor).log()[:, None])
+    return replace(splats, log_scales=held.scatter(-1, axis, thicker))
 
 
 def peaks(splats: Splats) -> Float[Tensor, "n"]:

@@ -75,7 +75,7 @@ class SplatRadiance:
         touched = self.clouds.touched
         coarse = Clouds.of(thickened(self.splats, COARSE_FLOOR * self._voxel), touched, self.contraction)
         density = torch.zeros(RESOLUTION**3, device=self.device)
-        for some in touched.occupied.split(POINTS_AT_ONCE):
+        for some in touched.occupied(RESOLUTION).split(POINTS_AT_ONCE):
             density[some] = coarse.density(self.contraction.inverse(voxel_centres(some, RESOLUTION)))
         return density.minimum(self._most(RESOLUTION))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from disconerf_ns.gaussians.splats import Splats
 from disconerf_ns.scene.contraction import Contraction
@@ -15,6 +16,8 @@ REACH = 3.0
 """Standard deviations from which on a gaussian is nothing."""
 PAIRS_AT_ONCE = 2**22
 """Gaussians and voxels that are compared together."""
+MOST_ENTRIES = 2**28
+"""Gaussians of all voxels together at most, which take 10 GiB while they are found, and 1 GiB afterwards."""
 CHILDREN = torch.tensor([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], dtype=torch.int16)
 """Where the eight halves of a voxel are, in voxels of half the edge."""
 
@@ -24,7 +27,7 @@ class TouchedVoxels:
     """The gaussians of each voxel of the contracted unit cube, one voxel's after the other's."""
 
     resolution: int
-    """Voxels along an axis."""
+    """Voxels along an axis, a power of two."""
     first: Int[Tensor, "voxels_and_one"]
     """Where the gaussians of each voxel begin among all."""
     gaussian: Int[Tensor, "entries"]
@@ -34,35 +37,30 @@ class TouchedVoxels:
     def of(cls, splats: Splats, contraction: Contraction, resolution: int) -> TouchedVoxels:
         """Halve the cube again and again, and keep with each half the gaussians that may touch it.
 
+        Large gaussians touch millions of voxels: halving ends before there are more than `MOST_ENTRIES` entries.
+
         Args:
             splats: finite gaussians, in scene coordinates.
             contraction: scene positions to the unit cube.
-            resolution: voxels along an axis, a power of two.
+            resolution: voxels along an axis at most, a power of two.
         """
-        device, edge = splats.means.device, 1.0
+        device, reached = splats.means.device, 1
         gaussian = torch.arange(len(splats), device=device, dtype=torch.int32)
         voxel = torch.zeros(len(splats), 3, device=device, dtype=torch.int16)
-        children, ellipsoids = CHILDREN.to(device), Ellipsoids.of(splats, contraction)
-        while edge > 1 / resolution:
-            edge, parts = edge / 2, []
-            for some, where in zip(gaussian.split(PAIRS_AT_ONCE // 8), voxel.split(PAIRS_AT_ONCE // 8)):
-                of_half, halves = some.repeat_interleave(8), (2 * where[:, None] + children).flatten(0, 1)
-                for touch in (ellipsoids.box_touches, ellipsoids.touch):
-                    kept = touch(of_half, halves, edge).nonzero()[:, 0]
-                    of_half, halves = of_half[kept], halves[kept]
-                parts.append((of_half, halves))
-            gaussian, voxel = (torch.cat(column) for column in zip(*parts))
-        index = flat_index(voxel, resolution)
-        order = index.argsort(stable=True)
-        counts = torch.bincount(index, minlength=resolution**3)
-        first = torch.zeros(resolution**3 + 1, dtype=torch.int32, device=device)
+        ellipsoids = Ellipsoids.of(splats, contraction)
+        while reached < resolution and (halved := _halved(ellipsoids, gaussian, voxel, 2 * reached)) is not None:
+            (gaussian, voxel), reached = halved, 2 * reached
+        index = flat_index(voxel, reached).int()
+        del voxel, ellipsoids
+        counts = torch.bincount(index, minlength=reached**3)
+        first = torch.zeros(reached**3 + 1, dtype=torch.int32, device=device)
         first[1:] = counts.cumsum(0)
-        return cls(resolution, first, gaussian[order])
+        return cls(reached, first, gaussian[index.argsort(stable=True)])
 
-    @property
-    def occupied(self) -> Int[Tensor, "some"]:
-        """Flat indices of the voxels that a gaussian touches."""
-        return self.first.diff().nonzero()[:, 0]
+    def occupied(self, resolution: int) -> Int[Tensor, "some"]:
+        """Flat indices of the voxels, `resolution` along an axis, in those that a gaussian touches."""
+        touched = (self.first.diff() > 0).float().view(1, 1, *[self.resolution] * 3)
+        return interpolate(touched, (resolution,) * 3).flatten().nonzero()[:, 0]
 
     def index(self, contracted: Float[Tensor, "*n 3"]) -> Int[Tensor, "*n"]:
         """Flat index of the voxel of each contracted position in [0, 1]^3."""
@@ -80,6 +78,22 @@ class TouchedVoxels:
         return row, self.gaussian[entry].long()
 
 
+def _halved(ellipsoids: Ellipsoids, gaussian: Tensor, voxel: Tensor, resolution: int) -> tuple[Tensor, Tensor] | None:
+    """Gaussians and the halves of their voxels that they may touch; None if these are more than `MOST_ENTRIES`."""
+    parts, entries, children = [], 0, CHILDREN.to(voxel.device)
+    for some, where in zip(gaussian.split(PAIRS_AT_ONCE // 8), voxel.split(PAIRS_AT_ONCE // 8)):
+        of_half, halves = some.repeat_interleave(8), (2 * where[:, None] + children).flatten(0, 1)
+        for touch in (ellipsoids.box_touches, ellipsoids.touch):
+            kept = touch(of_half, halves, 1 / resolution).nonzero()[:, 0]
+            of_half, halves = of_half[kept], halves[kept]
+        parts.append((of_half, halves))
+        entries += len(of_half)
+        if entries > MOST_ENTRIES:
+            return None
+    of_half, halves = (torch.cat(column) for column in zip(*parts))
+    return of_half, halves
+
+
 def voxel_index(contracted: Float[Tensor, "*n 3"], resolution: int) -> Int[Tensor, "*n"]:
     """Flat index of the voxel of each contracted position in [0, 1]^3."""
     return flat_index((contracted * resolution).long().clamp_(0, resolution - 1), resolution)
@@ -93,8 +107,8 @@ def voxel_centres(index: Int[Tensor, "n"], resolution: int) -> Float[Tensor, "n 
 
 def flat_index(voxel: Int[Tensor, "*n 3"], resolution: int) -> Int[Tensor, "*n"]:
     """Index of voxels among all, z fastest."""
-    x, y, z = voxel.long().unbind(-1)
-    return (x * resolution + y) * resolution + z
+    x, y, z = voxel.unbind(-1)
+    return (x.long() * resolution + y) * resolution + z
 
 
 @dataclass(frozen=True, eq=False)
