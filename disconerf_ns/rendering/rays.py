@@ -291,18 +291,22 @@ def samples_within(
     """Indices of the flat rays that pass voxels of an object, and `count` samples on each.
 
     Samples divide the part of a ray in the voxels evenly. Voxels of what surrounds a scene, such as walls, are larger
-    than its surface is thick; there, samples have equal weights by the object's density at `EVEN_STEPS` points.
+    than its surface is thick; there, samples have equal weights by the object's density at `EVEN_STEPS` points, which
+    find what is hidden too, and at the samples of the whole scene, which lie close together on what is seen.
     """
     if max(high - low for low, high in zip(*scene.by_id[id].box)) < WIDE:
         return voxels.ray_samples(rays, steps=OCCUPANCY_STEPS, count=count)
     enter, leave = intersect_box(rays.origins, rays.directions, voxels.box)
     hit = (enter < leave).nonzero()[:, 0]
-    near, far = piecewise(enter[hit, None]), piecewise(leave[hit, None])
+    near, far = enter[hit, None], leave[hit, None]
     steps = torch.linspace(0, 1, EVEN_STEPS + 1, device=near.device)
-    even = Intervals(rays.origins[hit], rays.directions[hit], piecewise_inverse(torch.lerp(near, far, steps)))
-    own = belonging(scene.owners(even.positions), id)
-    weights = even.weights(scene.trained.radiance.densities(even) * own)
-    return hit, replace(even, edges=weight_quantiles(weights, even.edges, count + 1, spread=0.01))
+    even = piecewise_inverse(torch.lerp(piecewise(near), piecewise(far), steps))
+    of_scene = scene.trained.radiance.sample(rays[hit])
+    edges = torch.cat([even, of_scene.edges.clamp(near, far)], -1).sort(-1).values
+    asked = replace(of_scene, edges=edges)
+    own = belonging(scene.owners(asked.positions), id)
+    weights = asked.weights(scene.trained.radiance.densities(asked) * own)
+    return hit, replace(asked, edges=weight_quantiles(weights, edges, count + 1, spread=0.01))
 
 
 def render_object(
