@@ -13,8 +13,6 @@ from torch import Tensor
 
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.scene.radiance import RadianceField
-from examples.scenes.layouts import LAYOUTS
-from examples.scenes.render import Renderer, choose_variant
 
 BEYOND = 100.0
 """Distance, in the scene's units, of what rays that meet nothing are said to meet."""
@@ -24,6 +22,9 @@ class TrueScene:
     """A made scene, seen in the coordinates that nerfstudio gave to its dataset."""
 
     def __init__(self, layout: str, pipeline: DiscoNerfPipeline):
+        from examples.scenes.layouts import LAYOUTS
+        from examples.scenes.render import Renderer, choose_variant
+
         choose_variant()
         self.renderer = Renderer(LAYOUTS[layout]())
         parsed = pipeline.datamanager.train_dataparser_outputs
@@ -58,7 +59,7 @@ def true_surfaces(layout: str, pipeline: DiscoNerfPipeline) -> Iterator[None]:
         return {"points": points, "surface_opacity": opacity}, None
 
     with (
-        mock.patch("disconerf_ns.pipeline.render_surface", render_surface),
+        mock.patch("disconerf_ns.object_stage.render_surface", render_surface),
         mock.patch("disconerf_ns.rendering.rays.render_scene", render_scene),
     ):
         yield

@@ -51,15 +51,15 @@ class Report:
 
 
 EARLIER = "before_tree"
-"""Folder of figures from before discovery kept a tree; their ablations have not been run again."""
+"""Folder of figures from before discovery kept a tree: a longer radiance field, and variants of matching by view."""
 
 
 Rows = list[dict]
 
 
-def read_rows(folder: Path) -> Rows:
-    """Rows of all scenes."""
-    return [row for file in sorted(folder.glob("quality_*.json")) for row in json.loads(file.read_text())["rows"]]
+def read_rows(folder: Path, kind: str = "quality") -> Rows:
+    """Rows of all scenes, from the files of a kind."""
+    return [row for file in sorted(folder.glob(f"{kind}_*.json")) for row in json.loads(file.read_text())["rows"]]
 
 
 def spread(values: list[float]) -> str:
@@ -161,15 +161,14 @@ def rates(content: dict) -> list[str]:
     return lines
 
 
-def ablations(rows: Rows, level: str = "middle") -> list[str]:
-    """Lines of all variants, scene by scene, with one level of noise."""
-    here = [row for row in rows if row["masks"] == level]
+def ablations(rows: Rows, matching: str, level: str = "middle") -> list[str]:
+    """Lines of all variants of a matching, "scene" or "view", scene by scene, with one level of noise."""
+    here = [row for row in rows if row["masks"] == level and row["method"].split(",")[0] == matching]
     scenes = sorted(by(here, "scene"))
     methods = by(here, "method")
-    names = sorted(name for name in methods if name.split(",")[0] in ("scene", "view"))
     cells = [f"{scene} {metric}" for scene in scenes for metric in ("IoU", "SBD", "scene IoU", "objects")]
     lines = ["| matching by | " + " | ".join(cells) + " |", "|---" * (1 + len(cells)) + "|"]
-    for name in names:
+    for name in sorted(methods):
         found = by(methods[name], "scene")
         cells = [cell for scene in scenes for cell in brief(found.get(scene, []))]
         lines.append("| " + " | ".join([name, *cells]) + " |")
@@ -306,15 +305,19 @@ def main(report: Report) -> None:
     if found:
         drawn = [{"scene": content["scene"], **row} for content in found for row in content["rows"]]
         text += ["### The consensus by draws of cells: IoU on training views", "", *draws(drawn), ""]
+    first = [row for row in rows if row["seed"] == 0 and row["scene"] != "sheet"]
+    if variants := read_rows(report.results, "ablations"):
+        text += ["### Ablations, middle noise, first seed", "", *ablations([*first, *variants], "scene"), ""]
+    if truths := read_rows(report.results, "truths"):
+        text += ["### One part replaced by the truth: scene IoU, middle noise", "", *limits([*first, *truths]), ""]
+        text += ["### Learned and true surface, first seed", "", *swaps([*first, *truths]), ""]
     text += ["## Measured before objects had sizes", ""]
     for file in sorted((report.results / EARLIER).glob("longer_*.json")):
         longer = json.loads(file.read_text())["rows"]
         text += [f"### {longer[0]['scene']}, radiance field trained twice as long", "", *levels(longer), ""]
     earlier = read_rows(report.results / EARLIER)
     learned = [row for row in earlier if row["surface"] == "learned"]
-    text += ["### Ablations, middle noise", "", *ablations(learned), ""]
-    text += ["### One part replaced by the truth: scene IoU, middle noise", "", *limits(earlier), ""]
-    text += ["### Learned and true surface, first seed", "", *swaps(earlier), ""]
+    text += ["### Variants of matching by view, middle noise", "", *ablations(learned, "view"), ""]
     page = report.page.read_text()
     before, rest = page.split(BEGIN)
     report.page.write_text("\n".join([before + BEGIN, "", *text]) + END + rest.split(END)[1])

@@ -13,10 +13,12 @@ import torch
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from tiny_run import Run
+from torch import Tensor
 
 from benchmarks import (
     borders,
     draws,
+    exact,
     object_rays,
     performance,
     pictures,
@@ -35,6 +37,7 @@ from benchmarks.variants import VARIANTS, VIEW_RATE, Variant, _matching, _widene
 from disconerf_ns.config import DiscoNerfPipelineConfig
 from disconerf_ns.discovery.consensus import Evidence, linkage
 from disconerf_ns.discovery.explanation import Explanation
+from disconerf_ns.evaluation.predictions import predict_labels
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.label_image import read_label_image
 from disconerf_ns.training import objective
@@ -116,7 +119,9 @@ def test_report_replaces_the_tables_and_nothing_else(tmp_path: Path) -> None:
     earlier = tmp_path / report.EARLIER
     earlier.mkdir()
     (tmp_path / "quality_room.json").write_text(json.dumps({"rows": rows[:3]}))
-    (earlier / "quality_room.json").write_text(json.dumps({"rows": rows}))
+    (earlier / "quality_room.json").write_text(json.dumps({"rows": rows[:4]}))
+    (tmp_path / "ablations_room.json").write_text(json.dumps({"rows": [row("scene, no vicinity", 0, 0.65)]}))
+    (tmp_path / "truths_room.json").write_text(json.dumps({"rows": rows[4:]}))
     (earlier / "longer_room.json").write_text(json.dumps({"rows": [row("scene", 0, 0.93, "mild")]}))
     drawn = [
         {"masks": "mild", "draw": draw, "order": order, "doubt": doubt, "iou": iou}
@@ -142,7 +147,8 @@ def test_report_replaces_the_tables_and_nothing_else(tmp_path: Path) -> None:
     assert "| view, usual start | 60.0 | 60.0 | 60.0 | 4 |" in page
     swapped = "| room, middle: **as shipped** (matching by scene) | 90.0 | 90.0 | 90.0 | 4 | 99.0 | 99.0 | 99.0 | 4 |"
     assert swapped in page
-    assert "| room | 85.0 |   | 99.0 |   |" in page
+    assert "| room | 90.0 |   | 99.0 |   |" in page
+    assert "| scene, no vicinity | 65.0 | 65.0 | 65.0 | 4 |" in page
     assert "| mild: **as shipped** (matching by scene) | 93.0 | 93.0 | 93.0 | 4 |" in page
     assert "| | similar first, without doubt | similar first, with doubt | as shipped |" in page
     assert "| room, mild | 65.0 (60.0 to 70.0) | 80.0 | 90.0 |" in page
@@ -440,3 +446,24 @@ def test_the_page_has_the_stacks_that_were_tried() -> None:
     rows = json.loads((root / stacks.Options().output).read_text())
     page = (root / stacks.Options().page).read_text()
     assert list(rows) == list(stacks.STACKS) and "\n".join(stacks.table(rows)) in page
+
+
+def test_training_and_labels_see_the_true_surface(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The patched function had moved, so that no row with the true surface could be measured."""
+    pipeline = run.trainer.pipeline
+    point = torch.tensor([0.1, -0.2, 0.3])
+
+    class OnePoint:
+        def __init__(self, layout: str, pipeline: object):
+            pass
+
+        def meet(self, rays: RayBundle) -> tuple[Tensor, Tensor]:
+            return point.expand(len(rays), 3), torch.ones(len(rays), dtype=torch.bool)
+
+    monkeypatch.setattr(exact, "TrueScene", OnePoint)
+    with exact.true_surfaces("table", pipeline):
+        sampled = pipeline.object_stage.sample_surface(0)
+        labels = predict_labels(pipeline, 0)
+    contracted = pipeline.model.current.value.trained.contraction(point)
+    assert (sampled.positions - contracted).abs().max() < 1e-4 and sampled.solid.all()
+    assert len(np.unique(labels)) == 1
