@@ -44,13 +44,17 @@ class Numeric(NamedTuple):
 
 
 def numeric(group: type, own: bool = False) -> Iterator[Numeric]:
-    """Numeric options of a dataclass; only those that it does not inherit, if so."""
+    """Numeric options of a dataclass; only those that it does not inherit from another package, if so."""
     hints = typing.get_type_hints(group, include_extras=True)
+    ours = {name for kind in group.__mro__ if is_ours(kind) for name in inspect.get_annotations(kind)}
     for option in fields(group):
-        if (not own or option.name in inspect.get_annotations(group)) and (
-            found := numbers_of(hints[option.name])
-        ) is not None:
+        if (not own or option.name in ours) and (found := numbers_of(hints[option.name])) is not None:
             yield Numeric(option.name, *found)
+
+
+def is_ours(kind: type) -> bool:
+    """Whether a class is of this package."""
+    return kind.__module__.startswith("disconerf_ns")
 
 
 def numbers_of(hint: Any) -> tuple[type, int] | None:
@@ -99,7 +103,7 @@ def groups(config: Any, path: str = "") -> Iterator[tuple[Any, str]]:
     yield config, path
     for each in fields(config):
         inner = getattr(config, each.name)
-        if is_dataclass(inner) and type(inner).__module__.startswith("disconerf_ns"):
+        if is_dataclass(inner) and is_ours(type(inner)):
             yield from groups(inner, f"{path}{each.name}.")
 
 

@@ -13,7 +13,7 @@ from benchmarks.surface import images, moved
 from disconerf_ns.compat.nerfacto import NerfactoRadiance
 from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.rendering import rays as tracing
-from disconerf_ns.rendering.rays import OCCUPANCY_STEPS, render_object
+from disconerf_ns.rendering.rays import render_object, samples_within
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.objects import ObjectId
@@ -36,7 +36,7 @@ def render_everywhere(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Eq. 1 with the densities of one object: colour on white, and opacity."""
     rgb, accumulation = torch.ones_like(rays.origins), torch.zeros_like(rays.origins[:, :1])
-    hit, samples = scene.occupancy(id).ray_samples(rays, OCCUPANCY_STEPS, scene.options.object_samples)
+    hit, samples = samples_within(scene, rays, id, scene.occupancy(id), scene.options.object_samples)
     outputs = model.field(nerfstudio_samples(rays[hit], samples))
     own = belonging(scene.owners(samples.positions), id)[..., None]
     weights = samples.weights((outputs[FieldHeadNames.DENSITY] * own)[..., 0])[..., None]
