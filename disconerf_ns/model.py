@@ -95,7 +95,7 @@ class DiscoNerfModel(ObjectModel, NerfactoModel):
         return self.field.average_init_density * torch.exp(raw.clamp(max=15))
 
     def get_metrics_dict(self, outputs: Any, batch: dict) -> dict[str, Tensor]:
-        """nerfacto's metrics, or those of the object field."""
+        """Metrics of nerfacto in the radiance stage, and of the object field in its own."""
         if isinstance(outputs, RadianceOutputs):
             return radiance_metrics(self, outputs, batch["image"].to(self.device))
         return super().get_metrics_dict(outputs, batch)

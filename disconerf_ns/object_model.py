@@ -49,7 +49,7 @@ Presenter = Callable[[Cameras, OrientedBox | None], LazyOutputs | None]
 
 
 class ObjectModel(Model):
-    """What a scene that does not change and an object field are together; a subclass says what the scene is made of.
+    """An object field over a frozen scene; a subclass says what the scene is made of.
 
     A subclass has nerfstudio's `renderer_rgb`, `camera_optimizer`, `psnr`, `ssim` and `lpips`.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager
@@ -13,6 +12,7 @@ from nerfstudio.models.nerfacto import NerfactoModel, NerfactoModelConfig
 from nerfstudio.models.splatfacto import SplatfactoModelConfig
 from torch import Tensor
 
+from disconerf_ns.compat.checkpoints import UNREADABLE, state_in
 from disconerf_ns.config import SplatSceneModelConfig
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.training.checkpoint_files import checkpoints_in, fault_in, newest_whole
@@ -99,16 +99,12 @@ def load_radiance(source: RadianceSource, model: NerfactoModel) -> None:
         UserError: the checkpoint cannot be read or does not fit the model.
     """
     try:
-        content = torch.load(source.checkpoint, map_location="cpu")
-        state = content.get("pipeline") if isinstance(content, dict) else None
-        if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-            raise ValueError("it has no table of tensors `pipeline`")
-    except (OSError, RuntimeError, LookupError, TypeError, EOFError, ValueError, UnpicklingError) as error:
+        state = state_in(source.checkpoint)
+    except UNREADABLE as error:
         raise UserError(
             f"radiance field: {source.checkpoint} cannot be read ({reason(error)}); name "
             "another checkpoint with --pipeline.radiance-field."
         ) from error
-    state = {str(key).removeprefix("_model.").removeprefix("module."): value for key, value in state.items()}
     wanted = {key: value for key, value in model.state_dict().items() if key.startswith(PARTS)}
     misfits = [key for key, value in wanted.items() if key not in state or _shape(state[key]) != _shape(value)]
     if misfits:

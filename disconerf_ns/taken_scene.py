@@ -10,9 +10,10 @@ from nerfstudio.models.splatfacto import SplatfactoModelConfig
 from nerfstudio.utils.colors import get_color
 from torch import Tensor
 
+from disconerf_ns.compat.checkpoints import UNREADABLE, state_in
 from disconerf_ns.config import DiscoNerfModelConfig, ObjectModelConfig, SplatSceneModelConfig
 from disconerf_ns.errors import UserError, reason
-from disconerf_ns.gaussians.run import UNREADABLE, gaussians_in, state_in
+from disconerf_ns.gaussians.run import gaussians_in
 from disconerf_ns.gaussians.splats import Splats
 from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.object_model import ObjectModel
@@ -74,15 +75,7 @@ def take_over(source: RadianceSource, model: ObjectModel) -> str:
             f"radiance field: {source.checkpoint} has no gaussian whose values are all finite; name an earlier "
             "checkpoint of the run, or train again."
         )
-    poses = dict(model.named_parameters()).get(POSES)
-    if poses is not None:
-        if POSES not in state or state[POSES].shape != poses.shape:
-            raise UserError(
-                f"radiance field: {source.checkpoint} does not have the poses of {len(poses)} photographs; train on "
-                "the same images with the same split."
-            )
-        with torch.no_grad():
-            poses.copy_(state[POSES])
+    _take_poses(state, model, source)
     model.take(finite)
     left_out = f", without {len(splats) - len(finite):,} that are not finite" if len(finite) < len(splats) else ""
     return f"{len(finite):,} gaussians taken from {source.checkpoint}{left_out}"
@@ -93,3 +86,21 @@ def splats_in(state: dict[str, Tensor], scene: SplatfactoModelConfig | SplatScen
     if isinstance(scene, SplatSceneModelConfig):
         return Splats(*(state[f"gaussian_{name}"] for name in GAUSSIANS))
     return gaussians_in(state, scene.sh_degree)
+
+
+def _take_poses(state: dict[str, Tensor], model: SplatSceneModel, source: RadianceSource) -> None:
+    """Copy the camera poses that a run adjusted; one without a camera optimizer has none.
+
+    Raises:
+        UserError: the run had other photographs.
+    """
+    poses = dict(model.named_parameters()).get(POSES)
+    if poses is None:
+        return
+    if POSES not in state or state[POSES].shape != poses.shape:
+        raise UserError(
+            f"radiance field: {source.checkpoint} does not have the poses of {len(poses)} photographs; train on "
+            "the same images with the same split."
+        )
+    with torch.no_grad():
+        poses.copy_(state[POSES])

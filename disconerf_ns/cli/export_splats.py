@@ -48,8 +48,8 @@ class ExportSplats:
     """Coordinates of a given PLY file: "scene" as nerfstudio trains, which ns-export writes; "capture" as the camera
     poses in the data. "auto" looks in which of them the gaussians lie on the scene's surface."""
     frame: Literal["same", "scene", "capture"] = "same"
-    """Coordinates of the written files. "same" keeps those of the given gaussians, and of a scene's own; sampled
-    gaussians are written in the capture's."""
+    """Coordinates of the written files. "same" keeps those of gaussians that were given, or are the scene's own; those
+    that are sampled are written in the capture's."""
     supersplat: bool = False
     """Turn what is written by 180 degrees about z, which SuperSplat turns back when it opens it."""
     gaussians: int = 200_000

@@ -18,7 +18,7 @@ from disconerf_ns.compat.density_field import density_along, evaluate, fused_den
 from disconerf_ns.compat.nerfacto_colors import colors
 from disconerf_ns.compat.proposals import DensityAlong, networks_of, propose, spacing_of
 from disconerf_ns.scene.contraction import Contraction
-from disconerf_ns.scene.radiance import Factor
+from disconerf_ns.scene.radiance import Factor, distance_images, median_distance
 from disconerf_ns.surface.intervals import Intervals
 
 
@@ -105,19 +105,12 @@ class NerfactoRadiance:
         self, samples: Intervals, weights: Float[Tensor, "rays samples"], rgb: Float[Tensor, "rays samples 3"]
     ) -> dict[str, Float[Tensor, "rays _"]]:
         """nerfacto's own images of rendering weights and colours."""
-        accumulation, middles = weights.sum(-1, keepdim=True), self._distances(samples)
-        expected = (weights * middles).sum(-1, keepdim=True) / (accumulation + 1e-10)
-        return {
-            "rgb": self._model.renderer_rgb(rgb=rgb, weights=weights[..., None]).clamp(0, 1),
-            "accumulation": accumulation,
-            "depth": self.depth(samples, weights),
-            "expected_depth": expected.clamp(middles.min(), middles.max()),
-        }
+        color = self._model.renderer_rgb(rgb=rgb, weights=weights[..., None]).clamp(0, 1)
+        return {"rgb": color, **distance_images(self._distances(samples), weights)}
 
     def depth(self, samples: Intervals, weights: Float[Tensor, "rays samples"]) -> Float[Tensor, "rays 1"]:
         """Distance along each ray at which half of its weight is reached."""
-        before = (weights.cumsum(-1) < 0.5).sum(-1, keepdim=True)
-        return self._distances(samples).gather(-1, before.clamp(max=weights.shape[-1] - 1))
+        return median_distance(self._distances(samples), weights)
 
     def _distances(self, samples: Intervals) -> Float[Tensor, "rays samples"]:
         """Middles of samples; the far plane on a ray that misses a crop box, whose samples lie nowhere."""

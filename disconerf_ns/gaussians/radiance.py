@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 from torch.nn.functional import avg_pool3d
@@ -20,7 +20,7 @@ from disconerf_ns.gaussians.splats import Splats
 from disconerf_ns.gaussians.touched import TouchedVoxels, voxel_centres, voxel_index
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.lazy import lazy
-from disconerf_ns.scene.radiance import Factor
+from disconerf_ns.scene.radiance import Factor, distance_images, median_distance
 from disconerf_ns.surface.intervals import PIECEWISE, Intervals
 
 RESOLUTION = 256
@@ -76,19 +76,19 @@ class SplatRadiance:
         coarse = Clouds.of(thickened(self.splats, COARSE_FLOOR * self._voxel), touched, self.contraction)
         density = torch.zeros(RESOLUTION**3, device=self.device)
         for some in touched.occupied(RESOLUTION).split(POINTS_AT_ONCE):
-            density[some] = coarse.density(self.contraction.inverse(voxel_centres(some, RESOLUTION)))
-        return density.minimum(self._most(RESOLUTION))
+            centres = self.contraction.inverse(voxel_centres(some, RESOLUTION))
+            density[some] = coarse.density(centres).minimum(self._most(some, RESOLUTION))
+        return density
 
     @lazy
     def pooled(self) -> Float[Tensor, "blocks"]:
         """Mean of `grid` in blocks of `POOLED` voxels along each axis, which steps of a whole ray do not leap over."""
         mean = avg_pool3d(self.grid.view(1, 1, *[RESOLUTION] * 3), POOLED).flatten()
-        return mean.minimum(self._most(RESOLUTION // POOLED))
+        return mean.minimum(self._most(torch.arange(len(mean), device=self.device), RESOLUTION // POOLED))
 
-    def _most(self, resolution: int) -> Float[Tensor, "voxels"]:
-        """Density that lets `PASSING` light through each voxel, along an axis."""
-        centres = voxel_centres(torch.arange(resolution**3, device=self.device), resolution)
-        return -math.log(PASSING) * resolution / self.contraction.stretch(centres)
+    def _most(self, index: Int[Tensor, "some"], resolution: int) -> Float[Tensor, "some"]:
+        """Density that lets `PASSING` light through voxels, by flat index, along an axis."""
+        return -math.log(PASSING) * resolution / self.contraction.stretch(voxel_centres(index, resolution))
 
     @property
     def _voxel(self) -> Float[Tensor, "n"]:
@@ -134,17 +134,10 @@ class SplatRadiance:
         self, samples: Intervals, weights: Float[Tensor, "rays samples"], rgb: Float[Tensor, "rays samples 3"]
     ) -> dict[str, Float[Tensor, "rays _"]]:
         """The images `rgb`, `accumulation`, `depth` and `expected_depth` of rendering weights and colours."""
-        accumulation, middles = weights.sum(-1, keepdim=True), samples.middles.nan_to_num(FAR, FAR)
-        expected = (weights * middles).sum(-1, keepdim=True) / (accumulation + 1e-10)
-        light = torch.einsum("rs,rsc->rc", weights, rgb) + (1 - accumulation) * self.background
-        return {
-            "rgb": light.clamp(0, 1),
-            "accumulation": accumulation,
-            "depth": self.depth(samples, weights),
-            "expected_depth": expected.clamp(middles.min(), middles.max()),
-        }
+        images = distance_images(samples.middles.nan_to_num(FAR, FAR), weights)
+        light = torch.einsum("rs,rsc->rc", weights, rgb) + (1 - images["accumulation"]) * self.background
+        return {"rgb": light.clamp(0, 1), **images}
 
     def depth(self, samples: Intervals, weights: Float[Tensor, "rays samples"]) -> Float[Tensor, "rays 1"]:
         """Distance along each ray at which half of its weight is reached."""
-        before = (weights.cumsum(-1) < 0.5).sum(-1, keepdim=True)
-        return samples.middles.nan_to_num(FAR, FAR).gather(-1, before.clamp(max=weights.shape[-1] - 1))
+        return median_distance(samples.middles.nan_to_num(FAR, FAR), weights)

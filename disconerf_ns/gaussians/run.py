@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.models.splatfacto import SplatfactoModelConfig
 from torch import Tensor
 
-from disconerf_ns.compat.checkpoints import allow_numpy_scalars
+from disconerf_ns.compat.checkpoints import UNREADABLE, state_in
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.gaussians.spherical_harmonics import C0
 from disconerf_ns.gaussians.splats import Splats
 from disconerf_ns.training.checkpoint_files import newest_whole
 
 PARAMETERS = ("means", "scales", "quats", "opacities", "features_dc", "features_rest")
-UNREADABLE = (OSError, RuntimeError, KeyError, TypeError, EOFError, ValueError, IndexError, UnpicklingError)
-"""What reading a file raises that is no checkpoint of gaussians."""
 
 
 def read_run(config: TrainerConfig, config_path: Path) -> Splats:
@@ -47,17 +44,6 @@ def read_run(config: TrainerConfig, config_path: Path) -> Splats:
             f"splats: {checkpoint} cannot be read as gaussians ({reason(error)}); delete it to take an earlier "
             "checkpoint, or pass the run's exported PLY file with --splats."
         ) from error
-
-
-def state_in(checkpoint: Path) -> dict[str, Tensor]:
-    """The tensors of a run's model, by their names in it.
-
-    Raises:
-        OSError, RuntimeError, KeyError, TypeError, EOFError, ValueError, UnpicklingError: it is no checkpoint.
-    """
-    allow_numpy_scalars()
-    state = torch.load(checkpoint, map_location="cpu")["pipeline"]
-    return {key.removeprefix("_model.").removeprefix("module."): value for key, value in state.items()}
 
 
 def gaussians_in(state: dict[str, Tensor], degree: int) -> Splats:

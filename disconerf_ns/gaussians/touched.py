@@ -10,16 +10,16 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from disconerf_ns.gaussians.splats import Splats
-from disconerf_ns.scene.contraction import Contraction
+from disconerf_ns.scene.contraction import Contraction, voxel_of
 
 REACH = 3.0
-"""Standard deviations from which on a gaussian is nothing."""
+"""Number of standard deviations beyond which a gaussian is cut off."""
 PAIRS_AT_ONCE = 2**22
 """Gaussians and voxels that are compared together."""
 MOST_ENTRIES = 2**28
 """Gaussians of all voxels together at most, which take 10 GiB while they are found, and 1 GiB afterwards."""
 CHILDREN = torch.tensor([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], dtype=torch.int16)
-"""Where the eight halves of a voxel are, in voxels of half the edge."""
+"""Offsets of the eight voxels of half the edge that make up a voxel, in such voxels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class TouchedVoxels:
     resolution: int
     """Voxels along an axis, a power of two."""
     first: Int[Tensor, "voxels_and_one"]
-    """Where the gaussians of each voxel begin among all."""
+    """Index in `gaussian` of the first entry of each voxel; the last value is the number of entries."""
     gaussian: Int[Tensor, "entries"]
     """Row of the gaussian."""
 
@@ -96,7 +96,7 @@ def _halved(ellipsoids: Ellipsoids, gaussian: Tensor, voxel: Tensor, resolution:
 
 def voxel_index(contracted: Float[Tensor, "*n 3"], resolution: int) -> Int[Tensor, "*n"]:
     """Flat index of the voxel of each contracted position in [0, 1]^3."""
-    return flat_index((contracted * resolution).long().clamp_(0, resolution - 1), resolution)
+    return flat_index(voxel_of(contracted, resolution), resolution)
 
 
 def voxel_centres(index: Int[Tensor, "n"], resolution: int) -> Float[Tensor, "n 3"]:

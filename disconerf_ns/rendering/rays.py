@@ -35,7 +35,7 @@ EVEN_STEPS = 128
 OCCUPANCY_STEPS = 64
 """Points along an object's box at which its occupancy is looked up."""
 WIDE = 8.0
-"""Longest edge of an object's box, in scene units, from which on its voxels do not tell where its surface is."""
+"""Boxes whose longest edge is at least this, in scene units, have voxels too large to tell where a surface is."""
 
 
 def in_chunks(
@@ -182,11 +182,17 @@ def _lost(scene: ArrangedScene, samples: ColoredSamples, ids: Shaped[Tensor, "..
     return lost
 
 
+def even_edges(near: Float[Tensor, "rays 1"], far: Float[Tensor, "rays 1"]) -> Float[Tensor, "rays edges"]:
+    """Distances from near to far that divide rays into `EVEN_STEPS` parts, even in the spacing of nerfacto."""
+    near, far = piecewise(near), piecewise(far)
+    steps = torch.linspace(0, 1, EVEN_STEPS + 1, device=near.device)
+    return piecewise_inverse(near + (far - near) * steps)
+
+
 def evenly_refined(scene: ArrangedScene, first: ColoredSamples) -> Intervals:
     """As many samples, by the densities of the field itself under the edit, looked at in even steps along the rays."""
-    near, far = piecewise(first.edges[:, :1]), piecewise(torch.full_like(first.edges[:, :1], FAR))
-    steps = torch.linspace(0, 1, EVEN_STEPS + 1, device=near.device)
-    even = Intervals(first.origins, first.directions, piecewise_inverse(near + (far - near) * steps))
+    near = first.edges[:, :1]
+    even = Intervals(first.origins, first.directions, even_edges(near, torch.full_like(near, FAR)))
     kept = weigh(scene.table.density[:, None], scene.owners(even.positions))[..., 0]
     weights = even.weights(scene.trained.radiance.densities(even) * kept)
     edges = weight_quantiles(weights, even.edges, first.edges.shape[1], spread=0.01)
@@ -299,10 +305,8 @@ def samples_within(
     enter, leave = intersect_box(rays.origins, rays.directions, voxels.box)
     hit = (enter < leave).nonzero()[:, 0]
     near, far = enter[hit, None], leave[hit, None]
-    steps = torch.linspace(0, 1, EVEN_STEPS + 1, device=near.device)
-    even = piecewise_inverse(torch.lerp(piecewise(near), piecewise(far), steps))
     of_scene = scene.trained.radiance.sample(rays[hit])
-    edges = torch.cat([even, of_scene.edges.clamp(near, far)], -1).sort(-1).values
+    edges = torch.cat([even_edges(near, far), of_scene.edges.clamp(near, far)], -1).sort(-1).values
     asked = replace(of_scene, edges=edges)
     own = belonging(scene.owners(asked.positions), id)
     weights = asked.weights(scene.trained.radiance.densities(asked) * own)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from nerfstudio.field_components.spatial_distortions import SceneContraction
 from torch import Tensor
 
@@ -76,3 +76,8 @@ class Contraction:
 def has_maximum_norm(distort: object) -> bool:
     """Whether a contraction is nerfstudio's with the maximum norm, as nerfacto's is."""
     return isinstance(distort, SceneContraction) and distort.order == float("inf")
+
+
+def voxel_of(contracted: Float[Tensor, "*n 3"], resolution: int) -> Int[Tensor, "*n 3"]:
+    """Voxel of each contracted position in [0, 1]^3, of `resolution` along an axis."""
+    return (contracted * resolution).long().clamp(0, resolution - 1)

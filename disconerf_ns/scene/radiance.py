@@ -73,3 +73,24 @@ class RadianceField(Protocol):
     def depth(self, samples: Intervals, weights: Float[Tensor, "rays samples"]) -> Float[Tensor, "rays 1"]:
         """Distance along each ray at which half of its weight is reached."""
         ...
+
+
+def median_distance(
+    distances: Float[Tensor, "rays samples"], weights: Float[Tensor, "rays samples"]
+) -> Float[Tensor, "rays 1"]:
+    """Distance along each ray at which half of its weight is reached; of the last sample where less is."""
+    before = (weights.cumsum(-1) < 0.5).sum(-1, keepdim=True)
+    return distances.gather(-1, before.clamp(max=weights.shape[-1] - 1))
+
+
+def distance_images(
+    distances: Float[Tensor, "rays samples"], weights: Float[Tensor, "rays samples"]
+) -> dict[str, Float[Tensor, "rays 1"]]:
+    """The images `accumulation`, `depth` (the median) and `expected_depth` (the mean), as in nerfacto."""
+    accumulation = weights.sum(-1, keepdim=True)
+    expected = (weights * distances).sum(-1, keepdim=True) / (accumulation + 1e-10)
+    return {
+        "accumulation": accumulation,
+        "depth": median_distance(distances, weights),
+        "expected_depth": expected.clamp(distances.min(), distances.max()),
+    }

@@ -11,7 +11,7 @@ from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 from torch.nn.functional import max_pool3d
 
-from disconerf_ns.scene.contraction import Contraction
+from disconerf_ns.scene.contraction import Contraction, voxel_of
 from disconerf_ns.scene.occupancy import FARTHEST, with_neighbours
 from disconerf_ns.surface.intervals import piecewise, piecewise_inverse
 
@@ -73,4 +73,4 @@ class SeenSpace:
 
 
 def _voxels(contracted: Float[Tensor, "*n 3"], side: int) -> tuple[Tensor, ...]:
-    return (contracted * side).long().clamp(0, side - 1).unbind(-1)
+    return voxel_of(contracted, side).unbind(-1)

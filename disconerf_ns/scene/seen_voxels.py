@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from disconerf_ns.scene.contraction import voxel_of
 from disconerf_ns.scene.nearest import filled
 
 RESOLUTION = 128
@@ -37,7 +38,7 @@ class SeenVoxels:
             resolution: voxels per axis.
         """
         steps = torch.cartesian_prod(*[torch.arange(-1, 2)] * 3)
-        around = (_voxel(points.cpu(), resolution)[:, None] + steps).clamp(0, resolution - 1)
+        around = (voxel_of(points.cpu(), resolution)[:, None] + steps).clamp(0, resolution - 1)
         x, y, z = around.flatten(0, 1).unbind(-1)
         voxels, row = ((x * resolution + y) * resolution + z).unique(return_inverse=True)
         seen = torch.zeros(len(voxels), slots, dtype=torch.bool)
@@ -49,8 +50,4 @@ class SeenVoxels:
 
     def __call__(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n slots"]:
         """Slots that contracted positions may belong to; at least one for each."""
-        return self.seen[self.place[_voxel(positions, len(self.place)).unbind(-1)]]
-
-
-def _voxel(positions: Float[Tensor, "n 3"], resolution: int) -> Int[Tensor, "n 3"]:
-    return (positions * resolution).long().clamp(0, resolution - 1)
+        return self.seen[self.place[voxel_of(positions, len(self.place)).unbind(-1)]]
