@@ -26,6 +26,7 @@ from scipy.optimize import linear_sum_assignment
 from disconerf_ns import Scene, load
 from disconerf_ns.composition import Composition, compose
 from disconerf_ns.evaluation.provenance import machine, versions
+from disconerf_ns.filming.frames import alone
 from disconerf_ns.filming.layers import first_of_guests, layers_of
 from disconerf_ns.runs import capture_frame
 from disconerf_ns.scene.edit import Edit
@@ -111,7 +112,10 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 
 @dataclass
 class Alone(Arguments):
-    """Each object alone, everything in front of it taken away: IoU of its mask with the amodal truth."""
+    """Each object alone, everything in front of it taken away: IoU of its mask with the amodal truth.
+
+    `amodal IoU` is of `object_NN_mask`, the radiance field's own; `completed` of what `disconerf render` shows.
+    """
 
     def __call__(self) -> None:
         held, rows = Held.of(self), []
@@ -120,14 +124,16 @@ class Alone(Arguments):
             if label == BACKGROUND:
                 continue
             only = Renderer(replace(held.truth, objects=[thing]))
-            true, ours, visible = [], [], []
+            true, ours, whole, visible = [], [], [], []
+            body = held.scene.arranged.clean(found[label].id) if label in found else None
             for pose, camera, labels in zip(held.poses, held.cameras(), held.labels, strict=True):
                 truth = only.labels(held.camera, pose)[0] > 0
-                mask = np.zeros_like(truth)
+                mask = filled = np.zeros_like(truth)
                 if label in found:
                     mask = held.scene.render(f"{found[label].name}_mask", camera)[..., 0].numpy() > 0.5
-                true.append(truth), ours.append(mask), visible.append(labels == label)
-            truth, mask, seen = (np.stack(part) for part in (true, ours, visible))
+                    filled = alone(held.scene.arranged, found[label].id, camera, body)[..., 3] > 0.5
+                true.append(truth), ours.append(mask), whole.append(filled), visible.append(labels == label)
+            truth, mask, filled, seen = (np.stack(part) for part in (true, ours, whole, visible))
             name = found[label].name if label in found else "-"
             hidden = 1 - (seen & truth).sum() / max(truth.sum(), 1)
             rows.append(
@@ -135,10 +141,11 @@ class Alone(Arguments):
                     "object": thing.name,
                     "found": name,
                     "amodal IoU": round(iou(truth, mask), 4),
+                    "completed": round(iou(truth, filled), 4),
                     "hidden": round(hidden, 4),
                 }
             )
-        rows.append({"object": "mean", "found": "", **means(rows, "amodal IoU", "hidden")})
+        rows.append({"object": "mean", "found": "", **means(rows, "amodal IoU", "completed", "hidden")})
         self.save("alone", rows)
 
 

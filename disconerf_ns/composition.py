@@ -124,19 +124,19 @@ class Composed:
 
 
 def compose(
-    composition: Composition, load: Callable[[Path], DiscoNerfPipeline] = load_pipeline, clean: bool = True
+    composition: Composition, load: Callable[[Path], DiscoNerfPipeline] = load_pipeline, **options: bool
 ) -> Composed:
     """Load all runs of a composition, each once, and put its objects into their places.
 
     Args:
         composition: what its file says.
         load: gives the pipeline of a config.yml.
-        clean: whether objects leave the haze and the crumbs around them behind.
+        options: fields of `SceneOptions`, such as whether objects are `clean`, and `complete`.
     Raises:
         UserError: a run cannot be loaded, or has no such object, or one that nothing of is solid.
     """
     runs = {run: load(run) for run in dict.fromkeys((composition.scene, *(each.run for each in composition.things)))}
-    scenes = {run: pipeline.model.current.value.with_options(clean=clean) for run, pipeline in runs.items()}
+    scenes = {run: pipeline.model.current.value.with_options(**options) for run, pipeline in runs.items()}
     pipeline = runs[composition.scene]
     host, pipeline.edit_file = scenes[composition.scene], composition.edit_file
     if composition.edit_file.exists():

@@ -148,6 +148,9 @@ class ObjectModelConfig(ModelConfig):
     """Number of samples on the segment of a ray that an object occupies, when the object is rendered alone."""
     object_background: Literal["white", "black"] = "white"
     """Background colour of an object that is rendered alone."""
+    complete: bool = True
+    """Where objects are removed or moved, and no photograph looked, go on with what is left as its seen surface does;
+    otherwise show what the radiance field has there."""
     min_confidence: float = 0.0
     """Confidence in [0, 1] below which a pixel is shown as belonging to no object."""
 

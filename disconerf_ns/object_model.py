@@ -211,6 +211,7 @@ class ObjectModel(Model):
         return SceneOptions(
             extraction=config.extraction,
             min_confidence=config.min_confidence,
+            complete=config.complete,
             background=BACKGROUNDS[config.object_background],
             surface_points=config.rendered_points,
             object_samples=config.object_samples,

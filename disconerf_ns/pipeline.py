@@ -51,8 +51,8 @@ TestMode = Literal["test", "val", "inference"]
 REPORT_EVERY = 8
 """Steps between two reports to the viewer, whose numbers make a step wait for the GPU."""
 SAMPLING = "**Sampling the frozen surface** of the training views, then the objects begin"
-SPACE_RAYS = 2**16
-"""Rays of all training views that tell which space photographs looked into."""
+SPACE_RAYS = 2**17
+"""Rays of all training views that tell where surfaces are and which space photographs looked into."""
 
 
 @contextmanager

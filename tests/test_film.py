@@ -29,6 +29,7 @@ from disconerf_ns.filming.sight import in_sight, shares_clear, shares_seen
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.rays import SEEN, render_object
 from disconerf_ns.scene.arranged import ArrangedScene, Guest
+from disconerf_ns.scene.clean import Body
 from disconerf_ns.scene.edit import HERE, Edit
 from disconerf_ns.scene.similarity import Similarity
 
@@ -316,7 +317,7 @@ def test_what_is_behind_opaque_samples_is_not_asked_about(
     """The picture stays the same to half a step of 8 bits; before, a ray asked about all samples inside the ball."""
     scene = plain_scene
     camera = orbit(scene, scene.objects[0], photographs(), 1, SIZE).cameras[0:1]
-    rays, within = camera.generate_rays(0).flatten(), scene.occupancy(BALL)
+    rays, body = camera.generate_rays(0).flatten(), Body(scene.occupancy(BALL))
     asked = []
 
     def count(positions: torch.Tensor, directions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -325,9 +326,9 @@ def test_what_is_behind_opaque_samples_is_not_asked_about(
 
     monkeypatch.setattr(scene.trained.radiance, "shade", count)
     pictures = []
-    for voxels in (None, within):
+    for looked_at in (None, body):
         asked.append(0)
-        pictures.append(render_object(scene, rays, BALL, voxels))
+        pictures.append(render_object(scene, rays, BALL, looked_at))
     for name in ("rgb", "accumulation"):
         assert float((pictures[0][name] - pictures[1][name]).abs().max()) < SEEN
     assert asked[1] < 0.7 * asked[0]

@@ -23,6 +23,7 @@ from disconerf_ns.scene.edit import HERE, Edit
 from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.recolor import Channels, Hue
 from disconerf_ns.scene.seen_space import SeenSpace
+from disconerf_ns.scene.sight import Sight
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.tree import ObjectTree
 
@@ -189,14 +190,11 @@ def test_places_that_cannot_be(tmp_path: Path, places, said: str) -> None:
 
 def test_space_up_to_a_wall_is_seen_and_behind_it_is_not() -> None:
     """Rays from (-1, y, z) along x end at a wall at x = 0."""
-    from nerfstudio.cameras.rays import RayBundle
-
     contraction = Contraction(torch.tensor([[-2.0] * 3, [2.0] * 3]), None)
     y, z = torch.meshgrid(torch.linspace(-0.5, 0.5, 80), torch.linspace(-0.5, 0.5, 80), indexing="ij")
     origins = torch.stack([torch.full_like(y, -1), y, z], -1).view(-1, 3)
-    unit = torch.ones(len(origins), 1)
-    rays = RayBundle(origins, torch.tensor([1.0, 0, 0]).expand_as(origins), unit)
-    space = SeenSpace.of([rays[:3000], rays[3000:]], lambda some: torch.ones(len(some)), contraction)
+    sight = Sight(origins, torch.tensor([1.0, 0, 0]).expand_as(origins), torch.ones(len(origins)))
+    space = SeenSpace.of(sight, contraction)
     x = torch.linspace(-0.95, 0.95, 20)
     line = torch.stack([x, torch.zeros_like(x), torch.zeros_like(x)], -1)
     assert space(line).tolist() == (x < 0.03).tolist()

@@ -41,6 +41,9 @@ class Compose:
     """Frames per second."""
     clean: bool = True
     """Leave behind the haze and the crumbs that surround objects in their own scenes."""
+    complete: bool = True
+    """Where no photograph looked, go on with an object as its seen surface does; otherwise show what the radiance field
+    has there."""
     layers: bool = False
     """Also write for each frame whose each pixel is, and how far: labels/NNNN.png, depth/NNNN.npy and labels.json."""
     viewer: bool = False
@@ -61,7 +64,7 @@ class Compose:
         from disconerf_ns.composition import Composition, compose
 
         composition, path = Composition.load(self.file), self._path_of_file()
-        composed = compose(composition, clean=self.clean)
+        composed = compose(composition, clean=self.clean, complete=self.complete)
         if self.viewer:
             self._show(composed)
         else:

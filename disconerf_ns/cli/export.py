@@ -48,6 +48,9 @@ class Export:
     """Triangles of a mesh, at most; 0 keeps all."""
     watertight: bool = True
     """Close surfaces where no training camera sees them, such as undersides; otherwise they are left open."""
+    complete: bool = True
+    """Where no photograph looked, go on with an object as its seen surface does; otherwise take what the radiance field
+    has there."""
     texture: int = 0
     """Height and width in pixels of a baked texture of GLB and OBJ; 0 gives colours to the vertices instead."""
     points: int = 50_000
@@ -87,7 +90,7 @@ class Export:
         capture = Capture(capture_frame(self.load_config), self.metres_per_unit)
         edited = EditedRun(self.load_config, self.granularity, self.edit)
         chosen, run = edited.find(self.objects), edited.load()
-        scene = run.model.current.value
+        scene = run.model.current.value.with_options(complete=self.complete)
         left_out = {}
         if not chosen:
             around = surrounding(scene, dataset_of(run, "train").cameras.camera_to_worlds[:, :, 3].cpu())

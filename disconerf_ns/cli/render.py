@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from disconerf_ns.filming.frames import Painter
     from disconerf_ns.filming.shots import Shot
-    from disconerf_ns.scene.arranged import ArrangedScene
+    from disconerf_ns.scene.arranged import ArrangedScene, SceneOptions
     from disconerf_ns.scene.edit import Edit
     from disconerf_ns.scene.objects import SceneObject
 
@@ -68,6 +68,9 @@ class Render:
     clean: bool = True
     """Take away haze, crumbs and what is less than half opaque at the borders; in the edited scene, haze and crumbs of
     what was moved or copied."""
+    complete: bool = True
+    """Where no photograph looked, go on with an object as its seen surface does; otherwise show what the radiance field
+    has there."""
     resolution: Annotated[int | None, tyro.conf.arg(aliases=["--size"])] = None
     """Pixels of a frame's shorter side; by default 512 on a GPU and 256 on a CPU, or what --camera-path says."""
     frames: int | None = None
@@ -106,7 +109,7 @@ class Render:
         length = self._length(len(path) / seconds if path is not None and seconds else None)
 
         pipeline = edited.load()
-        scene = pipeline.model.current.value.with_options(clean=self.clean)
+        scene = pipeline.model.current.value.with_options(clean=self.clean, complete=self.complete)
         objects = [scene.find(each.name) for each in chosen] or list(scene.objects)
         shots = self._shots(scene, objects, pipeline.datamanager.train_dataset.cameras, path, length)
         tiles = (
@@ -221,7 +224,7 @@ class Render:
         )
         devices = self.devices or max(torch.cuda.device_count(), 1)
         if devices > 1:
-            return in_processes(partial(_painter, self.load_config, scene.edit, self.clean), wanted, devices)
+            return in_processes(partial(_painter, self.load_config, scene.edit, scene.options), wanted, devices)
         return map(Painter(scene), wanted)
 
 
@@ -237,8 +240,8 @@ class Length(NamedTuple):
     """The machine's."""
 
 
-def _painter(config: Path, edit: Edit, clean: bool) -> Painter:
+def _painter(config: Path, edit: Edit, options: SceneOptions) -> Painter:
     """Load a run in another process, which draws frames of it under an edit."""
     from disconerf_ns.filming.frames import Painter
 
-    return Painter(load_pipeline(config).model.current.value.with_edit(edit).with_options(clean=clean))
+    return Painter(load_pipeline(config).model.current.value.with_edit(edit).with_options(**vars(options)))

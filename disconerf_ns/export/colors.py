@@ -57,6 +57,13 @@ def views_of(
     return best.values * looked, torch.stack(directions).gather(0, best.indices[..., None].expand(-1, -1, 3))
 
 
+def looked_at(scene: ArrangedScene, id: ObjectId, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
+    """Whether photographs looked into scene positions around an object; yes, where it is not known."""
+    space, completion = scene.trained.seen_space, scene.completion(id)
+    looked = torch.ones_like(positions[:, 0], dtype=torch.bool) if space is None else space(positions)
+    return looked if completion is None else looked & (completion.at(positions).hidden < 0.5)
+
+
 def colors_of(
     scene: ArrangedScene,
     id: ObjectId,
@@ -67,7 +74,8 @@ def colors_of(
 ) -> Float[Tensor, "n 3"]:
     """RGB in [0, 1] of points of an object, as the edit colours it: a mean over the cameras that see them best.
 
-    A point that no camera sees has the colour of the nearest one that is seen: the field knows none there.
+    A point that no camera sees has the colour that is completed there, or else that of the nearest one that is seen:
+    the field knows none there.
 
     Args:
         scene: the scene.
@@ -91,4 +99,7 @@ def colors_of(
     if unseen.any() and not unseen.all():
         _, nearest = KDTree(points[~unseen].cpu().numpy()).query(points[unseen].cpu().numpy())
         rgb[unseen] = rgb[~unseen][torch.from_numpy(nearest).to(rgb.device)]
+    if (completion := scene.completion(id)) is not None:
+        there = completion.at(points - completion.side * normals)
+        rgb = torch.where((unseen & (there.density > 0))[:, None], there.rgb, rgb)
     return scene.table.tint(rgb, torch.full((len(points),), id, device=points.device)).clamp(0, 1)

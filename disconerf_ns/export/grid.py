@@ -13,7 +13,6 @@ from torch.nn.functional import grid_sample
 
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.contraction import Contraction
-from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.occupancy import Occupancy, with_neighbours
 from disconerf_ns.scene.solid import with_enclosed
@@ -51,7 +50,8 @@ class ObjectGrid:
             id: the object; something of it is solid.
             resolution: cubes along the longest side of what is solid.
         """
-        filled, radiance = _filled(scene.solid(id).grid), scene.trained.radiance
+        filled, radiance = _filled(scene.whole(id).grid), scene.trained.radiance
+        matter = scene.matter(id).completed(scene.completion(id))
         around = replace(filled, occupied=with_neighbours(filled.occupied, REACH))
         cells = around.occupied.nonzero()
         cell = around.size / len(around.occupied)
@@ -61,7 +61,7 @@ class ObjectGrid:
         density = torch.zeros(shape, device=low.device)
         nowhere = torch.zeros_like(density, dtype=torch.bool)
         grid = cls(low - MARGIN * step, step, radiance.contraction, density, nowhere)
-        reach = REACH * float(cell.amax()) / step * grid.cube(scene.solid(id).points)
+        reach = REACH * float(cell.amax()) / step * grid.cube(scene.whole(id).points)
         corners = torch.cartesian_prod(*(torch.arange(n, device=low.device) for n in shape))
         with radiance.still():
             for some in corners.split(AT_ONCE):
@@ -69,8 +69,8 @@ class ObjectGrid:
                 there = around.holds(positions)
                 if there.any():
                     x, y, z = some[there].unbind(-1)
-                    own = belonging(scene.owners(positions[there]), id)
-                    density[x, y, z] = radiance.density(positions[there]) * own
+                    own = matter.share(positions[there])
+                    density[x, y, z] = matter.everything(positions[there]) * own
                     grid.near[x, y, z] = (own > 0.5) & (
                         filled.holds(positions[there]) | (density[x, y, z] * reach > -math.log1p(-HAZE))
                     )

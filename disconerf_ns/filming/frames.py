@@ -20,8 +20,8 @@ from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import unmixed
 from disconerf_ns.rendering.rays import object_images, visible_images
 from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.clean import Body
 from disconerf_ns.scene.objects import ObjectId
-from disconerf_ns.scene.occupancy import Occupancy
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class Subject:
 
     def __init__(self, scene: ArrangedScene, id: ObjectId, look: Look = Look()):
         self.scene, self.id, self.look = scene, id, look
-        self.within: Occupancy | None = scene.clean(id) if look.clean and not look.cut_out else None
-        box = scene.solid(id).box if look.shadow else None
-        self.ground = None if box is None else Ground.below(box, scene.solid(id))
+        self.body: Body | None = scene.clean(id) if look.clean and not look.cut_out else None
+        box = scene.whole(id).box if look.shadow else None
+        self.ground = None if box is None else Ground.below(box, scene.whole(id))
 
     def picture(self, camera: Cameras) -> Picture:
         """The object as one camera sees it: straight RGB and alpha.
@@ -60,7 +60,7 @@ class Subject:
         """
         if self.look.cut_out:
             return bled(cut_out(self.scene, self.id, camera, self.look.clean))
-        picture = bled(alone(self.scene, self.id, camera, self.within, self.look.clean))
+        picture = bled(alone(self.scene, self.id, camera, self.body, self.look.clean))
         if self.ground is None:
             return picture
         rays = camera.to(self.scene.trained.radiance.device).generate_rays(0, keep_shape=True)
@@ -69,15 +69,15 @@ class Subject:
         return over(picture, shadow)
 
 
-def alone(scene: ArrangedScene, id: ObjectId, camera: Cameras, within: Occupancy | None, clean: bool = True) -> Picture:
+def alone(scene: ArrangedScene, id: ObjectId, camera: Cameras, body: Body | None, clean: bool = True) -> Picture:
     """An object as one camera, n = 1, sees it: straight RGB and alpha, black where it is not.
 
     Args:
-        within: the voxels that are looked at; by default all in which the object absorbs light.
+        body: the object as it is looked at; by default all that the radiance field has of it.
         clean: whether faint alpha is taken away.
     """
     on_black = scene.with_options(background=0.0)
-    return _picture(scene, camera, lambda rays: object_images(on_black, rays, id, within), clean)
+    return _picture(scene, camera, lambda rays: object_images(on_black, rays, id, body), clean)
 
 
 def cut_out(scene: ArrangedScene, id: ObjectId, camera: Cameras, clean: bool = True) -> Picture:

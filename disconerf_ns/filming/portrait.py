@@ -20,6 +20,7 @@ from disconerf_ns.filming.shots import within_ball
 from disconerf_ns.filming.sight import drawn, shares_seen
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.clean import Body
 from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.occupancy import Occupancy
 from disconerf_ns.scene.solid import Solid, without_crumbs
@@ -36,17 +37,17 @@ LOOKED_AT, COARSE = 8, 16
 """Photographs in which a piece of what surrounds them is looked for, and the side, in pixels, of pictures of them."""
 
 
-def portrait(scene: ArrangedScene, each: SceneObject, within: Occupancy, photographs: Cameras, size: int) -> Picture:
+def portrait(scene: ArrangedScene, each: SceneObject, body: Body, photographs: Cameras, size: int) -> Picture:
     """An object alone, as the edit colours it, from where the photograph was taken that sees most of it from near.
 
     Args:
-        within: the voxels that are looked at: those that it occupies, or, quite without haze, `ArrangedScene.clean`.
+        body: the object: all of its voxels, or, quite without haze, `ArrangedScene.clean`.
         photographs: the training cameras.
         size: height and width in pixels.
     Raises:
         UserError: nothing of it can be seen.
     """
-    points, voxel = middles(within)
+    points, voxel = middles(body.voxels)
     if len(points) == 0:
         raise UserError(f"{each.label} has no picture, because nothing of it is solid.")
     cameras = spread(photographs, CAMERAS)
@@ -54,10 +55,10 @@ def portrait(scene: ArrangedScene, each: SceneObject, within: Occupancy, photogr
     seen = shares_seen(scene, cameras, drawn(points, POINTS), 2 * voxel)
     near = (places - points.mean(0)).norm(dim=-1).clamp(min=voxel) ** -2
     aim = aimed(places[int(((seen + 1e-3) * near).argmax())], hull(points), FIRST)
-    body = without_specks(alone(scene, each.id, aim, within)[..., 3] > BODY)
-    if not body.any():
+    opaque = without_specks(alone(scene, each.id, aim, body)[..., 3] > BODY)
+    if not opaque.any():
         raise UserError(f"{each.label} has no picture, because it is nowhere opaque.")
-    picture = alone(scene, each.id, cropped(aim, *around(body), size), within)
+    picture = alone(scene, each.id, cropped(aim, *around(opaque), size), body)
     picture[..., 3] *= without_specks(picture[..., 3] > FAINT)
     return bled(picture)
 

@@ -232,8 +232,8 @@ class Frame:
         if self.remembers_owners:
             return see(EditedRays(self.scene, *self.strategy.edited(self), self.placed()))
         together = TOGETHER if see in TOGETHER else (see,)
-        edit, background = self.scene.edit, self.scene.options.background
-        looks = tuple(edit.colors.items()), self.scene.guests, background
+        edit, options = self.scene.edit, self.scene.options
+        looks = tuple(edit.colors.items()), self.scene.guests, options.background, options.complete
         key = self.scene.ownership, edit.absent, self.placements_key, looks
 
         def compute() -> list[Tensor]:
@@ -261,7 +261,10 @@ class Frame:
     def placements_key(self) -> tuple[Hashable, ...]:
         """What the samples of each placement depend on."""
         placed = self.scene.placements
-        return tuple((each.scene.ownership, each.scene.options.clean, each.id, each.place) for each in placed)
+        return tuple(
+            (each.scene.ownership, each.scene.options.clean, each.scene.options.complete, each.id, each.place)
+            for each in placed
+        )
 
     def alone(self, id: ObjectId) -> dict[str, Tensor]:
         """One object on a plain background: `rgb` in the edit's colour, `accumulation` and `depth`."""
@@ -317,14 +320,15 @@ class Frame:
         """
         hidden = self.scene.table.density < 1
         key, settled = self._kept.get("edited", (None, None))
-        known = isinstance(key, _Settled) and key.ownership == self.scene.ownership
+        shown = self.scene.ownership, self.scene.revealed.ids
+        known = isinstance(key, _Settled) and (key.ownership, key.revealed) == shown
         owned = settled if known and hidden[list(key.hidden)].all() else unedited()
         return owned, seen(owned, hidden).nonzero()[:, 0]
 
     def settle(self, owned: OwnedSamples) -> OwnedSamples:
         """Keep what the rays meet under the edit, as a start for further edits."""
         hidden = (self.scene.table.density < 1).nonzero()[:, 0]
-        self._kept["edited"] = _Settled(self.scene.ownership, tuple(hidden.tolist())), owned
+        self._kept["edited"] = _Settled(self.scene.ownership, self.scene.revealed.ids, tuple(hidden.tolist())), owned
         return owned
 
     def resample(self, rays: Int[Tensor, "some"]) -> OwnedSamples:
@@ -357,6 +361,8 @@ class _Settled(NamedTuple):
     """The key of samples that rays meet under an edit."""
 
     ownership: Hashable
+    revealed: frozenset[ObjectId]
+    """Objects whose completions count."""
     hidden: tuple[int, ...]
     """Ids that are hidden, at least in part."""
 

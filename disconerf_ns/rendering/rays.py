@@ -13,6 +13,7 @@ from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
 from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.clean import Body
 from disconerf_ns.scene.edit_table import belonging, weigh
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.occupancy import Occupancy, intersect_box
@@ -30,12 +31,12 @@ BEHIND = 8
 """Points behind a ray's samples at which it is looked whether something is left there."""
 OWNED = 1e-5
 """Probability, summed over the objects that may own a point, below which it is nobody's."""
+ALONG = 64
+"""Points along a ray, in the box of an object that is gone, at which it is looked for what is completed there."""
 EVEN_STEPS = 128
 """Points along a ray at which the field itself is asked where to sample."""
 OCCUPANCY_STEPS = 64
 """Points along an object's box at which its occupancy is looked up."""
-WIDE = 8.0
-"""Boxes whose longest edge is at least this, in scene units, have voxels too large to tell where a surface is."""
 
 
 def in_chunks(
@@ -149,7 +150,7 @@ def sample_edited(scene: ArrangedScene, rays: RayBundle) -> tuple[ColoredSamples
 def _sample_edited(scene: ArrangedScene, rays: RayBundle) -> tuple[ColoredSamples, Shaped[Tensor, "..."]]:
     """Densities of the proposal networks are scaled too, so that an occluded object is found by the sampler."""
     sampled, ids = _colored(scene, scene.trained.radiance.sample(rays, kept_density(scene)))
-    lost = _lost(scene, sampled, ids).nonzero()[:, 0]
+    lost = (_lost(scene, sampled, ids) | _meets_completed(scene, rays)).nonzero()[:, 0]
     if len(lost) > 0:
         fresh, fresh_ids = _colored(scene, evenly_refined(scene, sampled.at(lost)))
         sampled, ids = sampled.replaced(lost, fresh), ids.index_copy(0, lost, fresh_ids)
@@ -160,8 +161,9 @@ def _colored(scene: ArrangedScene, samples: Intervals) -> tuple[ColoredSamples, 
     positions = samples.positions
     density, rgb = scene.trained.radiance.shade(positions, samples.directions[:, None])
     ids = scene.owners(positions)
-    weights = samples.weights(density * weigh(scene.table.density[:, None], ids)[..., 0])
-    return ColoredSamples(weights, rgb, samples.origins, samples.directions, samples.edges), ids
+    density = density * weigh(scene.table.density[:, None], ids)[..., 0]
+    density, rgb, ids = scene.revealed(positions, density, rgb, ids)
+    return ColoredSamples(samples.weights(density), rgb, samples.origins, samples.directions, samples.edges), ids
 
 
 def _lost(scene: ArrangedScene, samples: ColoredSamples, ids: Shaped[Tensor, "..."]) -> Bool[Tensor, "rays"]:
@@ -182,6 +184,19 @@ def _lost(scene: ArrangedScene, samples: ColoredSamples, ids: Shaped[Tensor, "..
     return lost
 
 
+def _meets_completed(scene: ArrangedScene, rays: RayBundle) -> Bool[Tensor, "rays"]:
+    """Rays that meet something completed where an object is gone: the proposal networks know nothing of it."""
+    met = torch.zeros_like(rays.origins[:, 0], dtype=torch.bool)
+    steps = (torch.arange(ALONG, device=met.device) + 0.5) / ALONG
+    for box in scene.revealed.boxes:
+        enter, leave = intersect_box(rays.origins, rays.directions, box)
+        through = (enter < leave).nonzero()[:, 0]
+        distances = enter[through, None] + (leave - enter)[through, None] * steps
+        points = rays.origins[through, None] + rays.directions[through, None] * distances[..., None]
+        met[through] |= scene.revealed.fills(points).any(-1)
+    return met
+
+
 def even_edges(near: Float[Tensor, "rays 1"], far: Float[Tensor, "rays 1"]) -> Float[Tensor, "rays edges"]:
     """Distances from near to far that divide rays into `EVEN_STEPS` parts, even in the spacing of nerfacto."""
     near, far = piecewise(near), piecewise(far)
@@ -193,8 +208,10 @@ def evenly_refined(scene: ArrangedScene, first: ColoredSamples) -> Intervals:
     """As many samples, by the densities of the field itself under the edit, looked at in even steps along the rays."""
     near = first.edges[:, :1]
     even = Intervals(first.origins, first.directions, even_edges(near, torch.full_like(near, FAR)))
-    kept = weigh(scene.table.density[:, None], scene.owners(even.positions))[..., 0]
-    weights = even.weights(scene.trained.radiance.densities(even) * kept)
+    ids = scene.owners(even.positions)
+    density = scene.trained.radiance.densities(even) * weigh(scene.table.density[:, None], ids)[..., 0]
+    density, _, _ = scene.revealed(even.positions, density, torch.zeros_like(even.positions), ids)
+    weights = even.weights(density)
     edges = weight_quantiles(weights, even.edges, first.edges.shape[1], spread=0.01)
     edges[:, 0], edges[:, -1] = even.edges[:, 0], even.edges[:, -1]
     return Intervals(first.origins, first.directions, edges)
@@ -203,8 +220,13 @@ def evenly_refined(scene: ArrangedScene, first: ColoredSamples) -> Intervals:
 def passes_something(scene: ArrangedScene, rays: RayBundle) -> Bool[Tensor, "rays"]:
     """Rays through the box of an object whose density is not scaled by 0; all, if something is left without box."""
     left = scene.boxes(scene.table.density > 0)
-    met = torch.full((len(rays),), left is None, device=rays.origins.device)
-    for box in left if left is not None else ():
+    return torch.ones_like(rays.origins[:, 0], dtype=torch.bool) if left is None else meets_any(left, rays)
+
+
+def meets_any(boxes: Float[Tensor, "boxes 2 3"], rays: RayBundle) -> Bool[Tensor, "rays"]:
+    """Rays through any of some boxes."""
+    met = torch.zeros_like(rays.origins[:, 0], dtype=torch.bool)
+    for box in boxes:
         enter, leave = intersect_box(rays.origins, rays.directions, box)
         met |= enter < leave
     return met
@@ -261,34 +283,46 @@ def visible(radiance: RadianceField, samples: Intervals) -> Bool[Tensor, "rays s
 
 
 def object_samples(
-    scene: ArrangedScene, rays: RayBundle, id: ObjectId, within: Occupancy | None = None
+    scene: ArrangedScene, rays: RayBundle, id: ObjectId, body: Body | None = None
 ) -> tuple[Int[Tensor, "hit"], Intervals, Float[Tensor, "hit samples"], Float[Tensor, "hit samples 3"]]:
     """Indices of the flat rays that pass an object's voxels, their samples, and its density and own colour there.
 
     Args:
-        within: the voxels that are looked at, from front to back: what lies behind samples that let less than SEEN of
-            the light through is not. By default all voxels in which the object absorbs light, to the last sample.
+        body: the object as it is looked at, from front to back: what lies behind samples that let less than SEEN of
+            the light through is not. By default all voxels in which the radiance field has it, to the last sample.
     """
-    radiance, voxels = scene.trained.radiance, scene.occupancy(id) if within is None else within
+    radiance, shown = scene.trained.radiance, body or Body(scene.occupancy(id))
     count = scene.options.object_samples
-    hit, samples = samples_within(scene, rays, id, voxels, count)
+    hit, samples = samples_within(scene, rays, id, shown.voxels, count)
     density, rgb = torch.zeros_like(samples.middles), samples.middles.new_zeros(*samples.middles.shape, 3)
     worth, lengths = visible(radiance, samples), samples.edges.diff(dim=-1)
-    stops = (count,) if within is None else (count // 4, count // 2, count)
+    if shown.completion is not None:
+        worth |= (shown.completion.at(samples.positions.flatten(0, 1)).density > 0).view_as(worth)
+    stops = (count,) if body is None else (count // 4, count // 2, count)
     for first, last in zip((0, *stops), stops):
         through = (-(density * lengths).sum(-1)).exp() > SEEN
         ray, sample = (worth[:, first:last] & through[:, None]).nonzero(as_tuple=True)
         sample = sample + first
-        if len(ray) > 0:  # the networks are asked where the object is, not all along its part of the ray
-            positions = samples.positions[ray, sample]
-            own = belonging(scene.owners(positions), id)
-            mine = own.nonzero()[:, 0]
-            ray, sample, positions, own = ray[mine], sample[mine], positions[mine], own[mine]
         if len(ray) > 0:
-            dense, shaded = radiance.shade(positions, samples.directions[ray])
-            density[ray, sample] = dense * own
-            rgb[ray, sample] = shaded
+            positions = samples.positions[ray, sample]
+            dense, shaded = own_light(scene, id, positions, samples.directions[ray])
+            if shown.completion is not None:
+                there = shown.completion.at(positions)
+                dense, shaded = there.after(dense * (1 - there.hidden), shaded)
+            density[ray, sample], rgb[ray, sample] = dense, shaded
     return hit, samples, density, rgb
+
+
+def own_light(
+    scene: ArrangedScene, id: ObjectId, positions: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"]
+) -> tuple[Float[Tensor, "n"], Float[Tensor, "n 3"]]:
+    """Density and colour of an object in the radiance field; the networks are asked only where it is."""
+    share = belonging(scene.owners(positions), id)
+    density, rgb, mine = torch.zeros_like(share), torch.zeros_like(positions), share.nonzero()[:, 0]
+    if len(mine) > 0:
+        dense, rgb[mine] = scene.trained.radiance.shade(positions[mine], directions[mine])
+        density[mine] = dense * share[mine]
+    return density, rgb
 
 
 def samples_within(
@@ -300,7 +334,7 @@ def samples_within(
     than its surface is thick; there, samples have equal weights by the object's density at `EVEN_STEPS` points, which
     find what is hidden too, and at the samples of the whole scene, which lie close together on what is seen.
     """
-    if max(high - low for low, high in zip(*scene.by_id[id].box)) < WIDE:
+    if not scene.is_wide(id):
         return voxels.ray_samples(rays, steps=OCCUPANCY_STEPS, count=count)
     enter, leave = intersect_box(rays.origins, rays.directions, voxels.box)
     hit = (enter < leave).nonzero()[:, 0]
@@ -313,13 +347,11 @@ def samples_within(
     return hit, replace(asked, edges=weight_quantiles(weights, edges, count + 1, spread=0.01))
 
 
-def render_object(
-    scene: ArrangedScene, rays: RayBundle, id: ObjectId, within: Occupancy | None = None
-) -> dict[str, Tensor]:
+def render_object(scene: ArrangedScene, rays: RayBundle, id: ObjectId, body: Body | None = None) -> dict[str, Tensor]:
     """One object alone along flat rays, where it was photographed, in the edit's colour on a plain background.
 
     Args:
-        within: the voxels that are looked at; by default all in which the object absorbs light.
+        body: the object as it is looked at; by default all that the radiance field has of it.
     """
     background = scene.options.background
     images = {
@@ -327,7 +359,7 @@ def render_object(
         "accumulation": torch.zeros(len(rays), 1, device=rays.origins.device),
         "depth": torch.zeros(len(rays), 1, device=rays.origins.device),
     }
-    hit, samples, density, rgb = object_samples(scene, rays, id, within)
+    hit, samples, density, rgb = object_samples(scene, rays, id, body)
     weights = samples.weights(density)
     accumulation = weights.sum(-1, keepdim=True).clamp(0, 1)
     colors = scene.table.tint(rgb, torch.full_like(weights, id, dtype=torch.long))
@@ -355,11 +387,9 @@ def render_visible(scene: ArrangedScene, rays: RayBundle, id: ObjectId) -> dict[
     return {"rgb": rgb, "accumulation": accumulation}
 
 
-def object_images(
-    scene: ArrangedScene, rays: RayBundle, id: ObjectId, within: Occupancy | None = None
-) -> dict[str, Tensor]:
+def object_images(scene: ArrangedScene, rays: RayBundle, id: ObjectId, body: Body | None = None) -> dict[str, Tensor]:
     """`render_object` for any number of rays; the field is free for others between two chunks of them."""
-    return _free_between_chunks(scene, rays, lambda some: render_object(scene, some, id, within))
+    return _free_between_chunks(scene, rays, lambda some: render_object(scene, some, id, body))
 
 
 def visible_images(scene: ArrangedScene, rays: RayBundle, id: ObjectId) -> dict[str, Tensor]:

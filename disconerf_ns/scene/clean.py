@@ -1,15 +1,16 @@
-"""The voxels of an object without the haze around it and without crumbs: in space, so that all pictures agree."""
+"""An object without the haze around it and without crumbs: in space, so that all pictures agree."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
+from disconerf_ns.scene.completion import Completion
+from disconerf_ns.scene.matter import Matter
 from disconerf_ns.scene.occupancy import Occupancy, with_neighbours
 from disconerf_ns.scene.solid import Solid, pieces_of, without_crumbs
 
@@ -23,25 +24,32 @@ AROUND = 0.05
 """Width of the space around the solid that is looked at, as a fraction of the solid's diagonal."""
 
 
-AtPositions = Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n"]]
-"""A number at scene positions."""
+@dataclass(frozen=True)
+class Body:
+    """An object as it is looked at alone."""
+
+    voxels: Occupancy
+    """Where it is looked for."""
+    completion: Completion | None = None
+    """What is shown of it where no photograph looked; by default what the radiance field has there."""
 
 
-def clean_voxels(density: AtPositions, share: AtPositions, solid: Solid) -> Occupancy:
+def clean_voxels(matter: Matter, solid: Solid) -> Occupancy:
     """The voxels in which an object is seen without haze and crumbs, and those next to them.
 
     As edges are found in pictures (hysteresis, Canny 1986): voxels that are more than faint are kept if they hang
     together with solid ones, across gaps of up to two voxels; crumbs beside them are not.
 
     Args:
-        density: the density of everything at scene positions.
-        share: the part of it that is the object's, in [0, 1].
+        matter: the object.
         solid: its solid voxels, at least one.
     """
     low, high = solid.points.amin(0), solid.points.amax(0)
     margin = AROUND * (high - low).norm() + solid.volumes.max() ** (1 / 3)
     box = torch.stack([low - margin, high + margin])
-    grid = Occupancy.build(density, solid.grid.contraction, box, RESOLUTION, PROBES, FAINT, grown=False, share=share)
+    contraction = solid.grid.contraction
+    options = {"threshold": FAINT, "grown": False, "share": matter.share}
+    grid = Occupancy.build(matter.everything, contraction, box, RESOLUTION, PROBES, **options)
     middles = Solid(replace(grid, occupied=torch.ones_like(grid.occupied))).points
     solid_cells = solid.grid.holds(middles).view(grid.occupied.shape)
     cells = with_neighbours(without_crumbs(grid.occupied | solid_cells, CRUMB))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
-from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 from torch.nn.functional import max_pool3d
 
 from disconerf_ns.scene.contraction import Contraction, voxel_of
 from disconerf_ns.scene.occupancy import FARTHEST, with_neighbours
+from disconerf_ns.scene.sight import Sight
 from disconerf_ns.surface.intervals import piecewise, piecewise_inverse
 
 SIDE = 256
@@ -21,6 +20,8 @@ COARSER = 4
 """Side of a voxel where space is contracted, as a multiple: rays are far apart there."""
 STEPS = 160
 """Points along a ray at which voxels are marked."""
+RAYS_AT_ONCE = 2**13
+"""Rays whose points are in memory together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,27 +34,21 @@ class SeenSpace:
     contraction: Contraction
 
     @classmethod
-    def of(
-        cls,
-        rays: Iterable[RayBundle],
-        reach: Callable[[RayBundle], Float[Tensor, "rays"]],
-        contraction: Contraction,
-        side: int = SIDE,
-    ) -> SeenSpace:
+    def of(cls, sight: Sight, contraction: Contraction, side: int = SIDE) -> SeenSpace:
         """Follow rays of the training views up to the surface.
 
         Args:
-            rays: flat rays, some at a time.
-            reach: distance along each ray at which its surface is.
+            sight: the rays.
             contraction: scene positions to the unit cube.
             side: voxels per axis, a multiple of `COARSER`.
         """
         seen = torch.zeros(side**3, dtype=torch.bool, device=contraction.box.device)
-        for some in rays:
-            far = piecewise(reach(some).clamp(max=FARTHEST))
-            fraction = torch.linspace(0, 1, STEPS, device=far.device)
+        fraction = torch.linspace(0, 1, STEPS, device=seen.device)
+        for some in torch.arange(len(sight)).split(RAYS_AT_ONCE):
+            rays = sight[some]
+            far = piecewise(rays.distances.clamp(max=FARTHEST))
             distances = piecewise_inverse(far[:, None] * fraction)
-            points = some.origins[:, None] + some.directions[:, None] * distances[..., None]
+            points = rays.origins[:, None] + rays.directions[:, None] * distances[..., None]
             x, y, z = _voxels(contraction(points.flatten(0, 1)), side)
             seen[(x * side + y) * side + z] = True
         voxels = seen.view(side, side, side)

@@ -16,6 +16,7 @@ from disconerf_ns.scene.objects import DiscoveredObject
 from disconerf_ns.scene.radiance import RadianceField
 from disconerf_ns.scene.seen_space import SeenSpace
 from disconerf_ns.scene.seen_voxels import SeenVoxels
+from disconerf_ns.scene.sight import Sight
 from disconerf_ns.scene.tree import ObjectTree
 
 
@@ -60,12 +61,17 @@ class TrainedScene:
         return SeenVoxels.of(self.agreed_points, self.agreed_slots, self.slots)
 
     @lazy
-    def seen_space(self) -> SeenSpace | None:
-        """Space that the training views saw into; None where they are not known."""
+    def sight(self) -> Sight | None:
+        """Where rays of the training views end; None where the views are not known."""
         if self.training_rays is None:
             return None
         with self.radiance.still():
-            return SeenSpace.of(self.training_rays(), self._reach, self.contraction)
+            return Sight.of(self.training_rays(), self._reach)
+
+    @lazy
+    def seen_space(self) -> SeenSpace | None:
+        """Space that the training views saw into; None where they are not known."""
+        return None if self.sight is None else SeenSpace.of(self.sight, self.contraction)
 
     def _reach(self, rays: RayBundle) -> Float[Tensor, "rays"]:
         samples = self.radiance.sample(rays)

@@ -15,6 +15,7 @@ from disconerf_ns.filming.matte import Picture
 from disconerf_ns.filming.portrait import piece, portrait, surrounds
 from disconerf_ns.report.pictures import still
 from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.clean import Body
 from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import Box, ObjectId, SceneObject
@@ -177,4 +178,4 @@ def drawn_of(scene: ArrangedScene, each: SceneObject, photographs: Cameras) -> P
     within = scene.occupancy(each.id)
     if each.number is None or surrounds(within, photographs):
         return piece(scene, each, photographs, SIZE)
-    return portrait(scene, each, within, photographs, SIZE)
+    return portrait(scene, each, Body(within), photographs, SIZE)

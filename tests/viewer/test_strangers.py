@@ -204,6 +204,9 @@ def test_a_new_client_is_not_told_of_what_is_no_more(server: viser.ViserServer) 
         before.send(msgspec.msgpack.encode(CAMERA))
         field = gui.add_slider("Kept", 0, 9, 1, 1)
         scene.add_icosphere("/gone 1 is another", 1.0, (0, 0, 0))
+        seen = b""
+        while b"Kept" not in seen:
+            seen += received(before, 5)
         for number in range(40):
             slider = gui.add_slider(f"Gone {number}", 0, 9, 1, 1)
             slider.value = 3
@@ -213,7 +216,6 @@ def test_a_new_client_is_not_told_of_what_is_no_more(server: viser.ViserServer) 
                 scene.add_icosphere(f"/gone {number}/below", 1.0, (0, 0, 0))
             node.remove()
         field.value = 7
-        seen = b""
         while seen.count(b"RemoveSceneNodeMessage") < 40:
             seen += received(before, 5)
         assert seen.count(b"GuiRemoveMessage") >= 40, "who is there hears of all"

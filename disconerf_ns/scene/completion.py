@@ -1,0 +1,216 @@
+"""Amodal completion: what no photograph saw of an object, guessed from the surface that they saw.
+
+The density of a radiance field is arbitrary where no photograph looked: under a thing that stands on a table, between
+two books, inside of everything. When what hides such a place is taken away, it shows bits of all neighbours. Here, it
+is emptied, and belongs to the object as far as it lies both
+
+- inside of the smooth closed surface through the object's seen points (Kazhdan and Hoppe, *Screened Poisson Surface
+  Reconstruction*, 2013), which goes on as the seen surface does, and
+- inside of their convex hull, because that surface bulges where nothing holds it.
+
+Colours are means of the seen ones, weighted by 1 / distance^3 (Shepard 1968).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from scipy.spatial import ConvexHull, KDTree, QhullError
+from torch import Tensor
+from torch.nn.functional import grid_sample
+
+from disconerf_ns.scene.occupancy import intersect_box, with_neighbours
+from disconerf_ns.scene.sight import Sight
+
+VOXELS, LONGEST = 64**3, 192
+"""Voxels of an object, about, and along its longest side, at most."""
+APART = 1.3
+"""Smallest side of a voxel, as a multiple of the mean distance of seen points: rays then pass all of seen space."""
+SHELL = 2
+"""Voxels around what rays passed that count as seen."""
+LEAST = 100
+"""Seen points of an object, at least; fewer tell nothing of its shape."""
+DEPTH = 6
+"""Depth of the octree in which the surface is found."""
+NEIGHBOURS, OUTLYING = 16, 2.0
+"""Points that tell a normal, and the standard deviations of their mean distance from which on a point is an outlier."""
+SLACK = 0.5
+"""Voxels around the convex hull that count to it."""
+OPAQUE = 6.0
+"""Optical depth of a completed voxel."""
+COLORED = 1024
+"""Seen points whose colours are looked at, at most."""
+AT_ONCE = 2**13
+"""Rays, or voxels, that are looked at together."""
+
+Colors = Callable[[Float[Tensor, "n 3"], Float[Tensor, "n 3"]], Float[Tensor, "n 3"]]
+"""RGB at scene positions as seen along unit directions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Completion:
+    """Voxels over an object's box in the scene: which are hidden from the photographs, and which of those it fills."""
+
+    low: Float[Tensor, "3"]
+    """Lower corner in scene coordinates."""
+    side: float
+    """Side of a voxel in scene units."""
+    values: Float[Tensor, "5 x y z"]
+    """Of each voxel whether it is hidden, whether it is completed, and the colour of completed ones; 0 or 1, RGB."""
+
+    @classmethod
+    def of(cls, sight: Sight, own: Sight, box: Float[Tensor, "2 3"], colors: Colors) -> Completion | None:
+        """Complete an object.
+
+        Args:
+            sight: what the photographs show.
+            own: the rays of it that end on the object.
+            box: the object's box in scene coordinates.
+            colors: of the radiance field.
+        Returns:
+            None where too little of the object was seen, or where what was seen lies in one plane.
+        """
+        low, high = box
+        points = own.points
+        own = own[((points >= low) & (points <= high)).all(-1)]
+        if len(own) < LEAST:
+            return None
+        cloud = own.points.cpu().double().numpy()
+        apart = float(KDTree(cloud).query(cloud, k=2)[0][:, 1].mean())
+        size = (high - low).double()
+        side = max(float(size.prod() / VOXELS) ** (1 / 3), float(size.max()) / LONGEST, APART * apart)
+        shape = [int(n) for n in ((high - low) / side).ceil().clamp(min=1)]
+        seen, free = passed(sight, low, side, shape)
+        hidden = ~with_neighbours(seen, SHELL)
+        filled = with_neighbours(hidden, SHELL) & ~free
+        cells = filled.nonzero()
+        centres = low + (cells + 0.5) * side
+        try:
+            cells = cells[inside_of(own, centres, side)]
+        except QhullError:
+            return None
+        values = torch.zeros(5, *shape, device=low.device)
+        values[0] = hidden
+        x, y, z = cells.unbind(-1)
+        values[1, x, y, z] = 1
+        values[2:, x, y, z] = mean_color(own, low + (cells + 0.5) * side, colors).T
+        return cls(low, side, values)
+
+    @property
+    def box(self) -> Float[Tensor, "2 3"]:
+        """The box of the voxels in scene coordinates."""
+        shape = torch.tensor(self.values.shape[1:], device=self.low.device)
+        return torch.stack([self.low, self.low + shape * self.side])
+
+    def at(self, positions: Float[Tensor, "n 3"]) -> Completed:
+        """What is completed at scene positions, trilinear between the voxels."""
+        if len(positions) == 0:
+            return Completed(positions[:, 0], positions[:, 0], positions)
+        shape = torch.tensor(self.values.shape[1:], device=self.low.device)
+        unit = (2 * (positions - self.low) / self.side / shape - 1).flip(-1)
+        values = grid_sample(self.values[None], unit.view(1, 1, 1, -1, 3), align_corners=False)[0, :, 0, 0]
+        hidden, filled = values[:2]
+        return Completed(hidden, filled * OPAQUE / self.side, (values[2:] / filled.clamp(min=1e-6)).clamp(max=1).T)
+
+
+class Completed(NamedTuple):
+    """What a completion says of positions."""
+
+    hidden: Float[Tensor, "n"]
+    """Whether no photograph looked there, in [0, 1]."""
+    density: Float[Tensor, "n"]
+    """Density of what is completed, per scene unit."""
+    rgb: Float[Tensor, "n 3"]
+    """Its colour."""
+
+    def after(
+        self, density: Float[Tensor, "n"], rgb: Float[Tensor, "n 3"]
+    ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n 3"]]:
+        """Densities, and colours weighted by them, together with what is completed."""
+        total = density + self.density
+        part = (self.density / total.clamp(min=1e-9))[:, None]
+        return total, (1 - part) * rgb + part * self.rgb
+
+
+def passed(
+    sight: Sight, low: Float[Tensor, "3"], side: float, shape: list[int]
+) -> tuple[Bool[Tensor, "x y z"], Bool[Tensor, "x y z"]]:
+    """Voxels that rays pass up to their surface and a voxel behind it, and those before the surface.
+
+    Args:
+        sight: the rays.
+        low: the voxels' lower corner.
+        side: side of a voxel.
+        shape: voxels along each axis.
+    """
+    size = torch.tensor(shape, device=low.device)
+    enter, leave = intersect_box(sight.origins, sight.directions, torch.stack([low, low + size * side]))
+    leave = leave.minimum(sight.distances + side)
+    seen, free = torch.zeros(2, *shape, dtype=torch.bool, device=low.device)
+    for some in (enter < leave).nonzero()[:, 0].split(AT_ONCE):
+        longest = float((leave[some] - enter[some]).max())
+        distances = enter[some, None] + torch.arange(0, longest + side, side, device=low.device)
+        places = sight.origins[some, None] + sight.directions[some, None] * distances[..., None]
+        cells = ((places - low) / side).floor().long()
+        met = ((cells >= 0) & (cells < size)).all(-1) & (distances < leave[some, None])
+        before = met & (distances < sight.distances[some, None] - side)
+        seen[cells[met].unbind(-1)] = True
+        free[cells[before].unbind(-1)] = True
+    return seen, free
+
+
+def inside_of(own: Sight, positions: Float[Tensor, "n 3"], side: float) -> Bool[Tensor, "n"]:
+    """Positions inside of the smooth closed surface through seen points, and of their convex hull.
+
+    Args:
+        own: rays that end on the object.
+        positions: scene positions.
+        side: side of a voxel; finer detail does not count.
+    Raises:
+        QhullError: the points lie in one plane.
+    """
+    import open3d as o3d
+
+    cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(own.points.cpu().double().numpy()))
+    cloud.normals = o3d.utility.Vector3dVector(own.directions.cpu().double().numpy())
+    with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
+        cloud, _ = cloud.voxel_down_sample(side / 2).remove_statistical_outlier(NEIGHBOURS, OUTLYING)
+        planes = ConvexHull(np.asarray(cloud.points)).equations
+        along = np.asarray(cloud.normals).copy()
+        cloud.estimate_normals(o3d.geometry.KDTreeSearchParamKNN(NEIGHBOURS))
+        normals = np.asarray(cloud.normals)
+        normals[(normals * along).sum(-1) > 0] *= -1
+        mesh, _ = o3d.geometry.TriangleMesh.create_from_point_cloud_poisson(cloud, depth=DEPTH, n_threads=1)
+        surface = o3d.t.geometry.RaycastingScene(nthreads=1)
+        surface.add_triangles(o3d.t.geometry.TriangleMesh.from_legacy(mesh))
+    places = positions.cpu().double().numpy()
+    inside = np.zeros(len(places), bool)
+    for start in range(0, len(places), AT_ONCE):
+        some = places[start : start + AT_ONCE]
+        beyond = (some @ planes[:, :3].T + planes[:, 3]).max(-1)
+        within = surface.compute_occupancy(some.astype(np.float32), nthreads=1, nsamples=3).numpy() > 0.5
+        inside[start : start + AT_ONCE] = within & (beyond < SLACK * side)
+    return torch.from_numpy(inside).to(positions.device)
+
+
+def mean_color(own: Sight, positions: Float[Tensor, "n 3"], colors: Colors) -> Float[Tensor, "n 3"]:
+    """Mean colour of seen points, weighted by 1 / distance^3.
+
+    Args:
+        own: rays that end on the object.
+        positions: scene positions.
+        colors: of the radiance field.
+    """
+    chosen = torch.randperm(len(own), generator=torch.Generator().manual_seed(0))[:COLORED].to(positions.device)
+    points = own.points[chosen]
+    rgb = colors(points, own.directions[chosen]).clamp(0, 1)
+    parts = [positions[:0]]
+    for some in positions.split(AT_ONCE):
+        weights = torch.cdist(some, points).clamp(min=1e-6) ** -3
+        parts.append(weights @ rgb / weights.sum(-1, keepdim=True))
+    return torch.cat(parts)

@@ -1,0 +1,45 @@
+"""What the photographs show: the surface points at which rays of the training views end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.rays import RayBundle
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """Rays of the training views, and how far each of them is seen along."""
+
+    origins: Float[Tensor, "rays 3"]
+    directions: Float[Tensor, "rays 3"]
+    """Unit vectors."""
+    distances: Float[Tensor, "rays"]
+    """Distance to the surface, in scene units."""
+
+    @classmethod
+    def of(cls, views: Iterable[RayBundle], reach: Callable[[RayBundle], Float[Tensor, "rays"]]) -> Sight:
+        """Follow rays to the surface.
+
+        Args:
+            views: flat rays, some at a time.
+            reach: distance along each ray at which its surface is.
+        """
+        parts = [(rays.origins, rays.directions, reach(rays)) for rays in views]
+        return cls(*(torch.cat(column) for column in zip(*parts)))
+
+    @property
+    def points(self) -> Float[Tensor, "rays 3"]:
+        """The surface points."""
+        return self.origins + self.directions * self.distances[:, None]
+
+    def __len__(self) -> int:
+        return len(self.distances)
+
+    def __getitem__(self, rays: Tensor) -> Sight:
+        """Some of the rays, by index or by a mask."""
+        return Sight(self.origins[rays], self.directions[rays], self.distances[rays])

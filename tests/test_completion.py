@@ -1,0 +1,272 @@
+"""What no photograph saw is completed: a ball lies on a slab, and below it the radiance field has junk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from nerfstudio.cameras.rays import RayBundle
+from scene import camera_pose
+from torch import Tensor
+
+from disconerf_ns.export.exporter import ExportOptions, made_mesh, mesh_facts
+from disconerf_ns.filming.frames import alone
+from disconerf_ns.rendering.frame import Frame
+from disconerf_ns.rendering.rays import render_object
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.completion import Completion, inside_of, mean_color, passed
+from disconerf_ns.scene.contraction import Contraction
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.objects import DiscoveredObject, ObjectId
+from disconerf_ns.scene.sight import Sight
+from disconerf_ns.scene.trained import TrainedScene
+from disconerf_ns.scene.tree import ObjectTree
+from disconerf_ns.surface.intervals import Intervals
+
+RADIUS, BALL = 0.2, torch.tensor([0.0, 0.0, 0.15])
+SLAB, BALL_ID, POST = ObjectId(0), ObjectId(1), ObjectId(2)
+BROWN, RED, BLUE, JUNK = (torch.tensor(c) for c in ((0.6, 0.4, 0.2), (0.9, 0.1, 0.1), (0.1, 0.2, 0.9), (0.0, 1.0, 0.0)))
+
+
+def in_ball(x: Tensor) -> Tensor:
+    return (x - BALL).norm(dim=-1) < RADIUS
+
+
+def in_slab(x: Tensor) -> Tensor:
+    return (x[..., :2].abs().amax(-1) < 0.5) & (x[..., 2].abs() < 0.1)
+
+
+def in_post(x: Tensor) -> Tensor:
+    return ((x[..., :2] - torch.tensor([0.35, 0.35])).abs().amax(-1) < 0.06) & (x[..., 2] > 0.05) & (x[..., 2] < 0.35)
+
+
+@dataclass
+class Standing:
+    """A slab, a ball that is sunk into it and a post; in the slab below them the field has a pit with green junk."""
+
+    contraction: Contraction
+    device = torch.device("cpu")
+    fused = False
+    background = torch.ones(3)
+
+    def still(self):
+        return torch.no_grad()
+
+    def density(self, positions: Tensor) -> Tensor:
+        below = (positions[..., :2].norm(dim=-1) < 0.17) & in_slab(positions) & ~in_ball(positions)
+        junk = below & ((positions * 20).floor().sum(-1) % 2 == 0)
+        shell = in_ball(positions) & ((positions - BALL).norm(dim=-1) > RADIUS - 0.05)
+        return 200.0 * (shell | (in_slab(positions) & ~below) | in_post(positions) | junk).float()
+
+    def shade(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        below = (positions[..., :2].norm(dim=-1) < 0.17) & (positions[..., 2] < 0.1) & ~in_ball(positions)
+        color = torch.where(in_ball(positions)[..., None], RED, torch.where(below[..., None], JUNK, BROWN))
+        return self.density(positions), torch.where(in_post(positions)[..., None], BLUE, color)
+
+    def sample(self, rays, factor=None) -> Intervals:
+        return Intervals(rays.origins, rays.directions, torch.linspace(0.5, 3.5, 257).expand(len(rays), -1))
+
+    def densities(self, samples: Intervals) -> Tensor:
+        return self.density(samples.positions)
+
+    def images(self, samples: Intervals, weights: Tensor, rgb: Tensor) -> dict[str, Tensor]:
+        opacity = weights.sum(-1, keepdim=True)
+        depth = self.depth(samples, weights)
+        color = (weights[..., None] * rgb).sum(-2) + 1 - opacity
+        return {"rgb": color, "accumulation": opacity, "depth": depth, "expected_depth": depth}
+
+    def depth(self, samples: Intervals, weights: Tensor) -> Tensor:
+        before = (weights.cumsum(-1) < 0.5).sum(-1, keepdim=True).clamp(max=weights.shape[-1] - 1)
+        return samples.middles.gather(-1, before)
+
+
+def cameras(views: int, size: int, height: float = 0.35):
+    """Cameras that look down at the slab from all around."""
+    from nerfstudio.cameras.cameras import Cameras
+
+    poses = [camera_pose(2 * np.pi * view / views, height + 0.3 * (view % 3), 2.0) for view in range(views)]
+    matrices = torch.tensor(np.stack(poses)[:, :3], dtype=torch.float32)
+    return Cameras(matrices, fx=1.4 * size, fy=1.4 * size, cx=size / 2, cy=size / 2, width=size, height=size)
+
+
+def rays_of(size: int = 32) -> Iterator[RayBundle]:
+    views = cameras(12, size)
+    for view in range(len(views)):
+        yield views.generate_rays(view, keep_shape=True).flatten()
+
+
+@pytest.fixture(scope="module")
+def scene() -> ArrangedScene:
+    contraction = Contraction(torch.tensor([[-1.0] * 3, [1.0] * 3]), None)
+
+    def field(contracted: Tensor) -> Tensor:
+        positions = contraction.inverse(contracted)
+        ball = in_ball(positions) & (positions[..., 2] > 0.05)
+        return torch.stack([~ball & ~in_post(positions), ball, in_post(positions)], -1).float().clamp(0.01, 0.98)
+
+    objects = (
+        DiscoveredObject(0, 0.5, 0.9, 8, ((-0.55, -0.55, -0.15), (0.55, 0.55, 0.15))),
+        DiscoveredObject(1, 0.3, 0.9, 8, ((-0.25, -0.25, -0.1), (0.25, 0.25, 0.4))),
+        DiscoveredObject(2, 0.1, 0.9, 8, ((0.27, 0.27, 0.05), (0.45, 0.45, 0.4))),
+    )
+    trained = TrainedScene(Standing(contraction), field, ObjectTree.flat(3), objects, training_rays=rays_of)
+    return ArrangedScene(trained)
+
+
+@pytest.fixture(scope="module")
+def slab(scene: ArrangedScene) -> Completion:
+    completion = scene.completion(SLAB)
+    assert completion is not None
+    return completion
+
+
+def grid(low: tuple[float, float, float], high: tuple[float, float, float], count: int = 8) -> Tensor:
+    return torch.cartesian_prod(*(torch.linspace(a, b, count) for a, b in zip(low, high)))
+
+
+def test_what_a_ball_hides_of_a_slab_is_the_slab(slab: Completion) -> None:
+    """Where the ball touches it, the slab is solid, with its own colour; above, it is not."""
+    there = slab.at(grid((-0.07, -0.07, 0.0), (0.07, 0.07, 0.07)))
+    assert (there.hidden > 0.99).float().mean() > 0.95
+    assert (there.density * slab.side > 1).float().mean() > 0.9
+    assert (there.rgb[there.density > 0] - BROWN).abs().max() < 0.1
+    above = slab.at(grid((-0.07, -0.07, 0.13), (0.07, 0.07, 0.14)))
+    assert (above.hidden > 0.99).all() and (above.density == 0).all()
+
+
+def test_what_photographs_saw_stays_as_it_is(slab: Completion) -> None:
+    top = grid((-0.45, -0.45, 0.1), (-0.25, 0.2, 0.14))
+    there = slab.at(top)
+    assert (there.hidden == 0).all() and (there.density[top[:, 2] > 0.12] == 0).all()
+    outside = slab.at(torch.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 0.9]]))
+    assert (outside.hidden == 0).all() and (outside.density == 0).all()
+
+
+def test_rays_pass_the_voxels_that_a_fine_walk_along_them_visits() -> None:
+    generator = torch.Generator().manual_seed(0)
+    origins = torch.randn(50, 3, generator=generator) * 0.2 + torch.tensor([0.0, 0.0, 2.0])
+    directions = torch.nn.functional.normalize(torch.randn(50, 3, generator=generator) * 0.2 - origins, dim=-1)
+    sight = Sight(origins, directions, torch.rand(50, generator=generator) + 1.5)
+    low, side, shape = torch.tensor([-0.4, -0.4, -0.4]), 0.1, [8, 8, 8]
+    seen, free = passed(sight, low, side, shape)
+    visited = torch.zeros(2, 8, 8, 8, dtype=torch.bool)
+    for origin, direction, distance in zip(origins, directions, sight.distances):
+        for step in torch.arange(0, float(distance) + side, side / 50):
+            cell = ((origin + step * direction - low) / side).floor().long()
+            if ((cell >= 0) & (cell < 8)).all():
+                visited[0][tuple(cell)] = True
+                visited[1][tuple(cell)] |= bool(step < distance - side)
+    assert seen.any() and not (seen & ~visited[0]).any() and not (free & ~visited[1]).any()
+    near = torch.nn.functional.max_pool3d(seen[None, None].float(), 3, 1, 1)[0, 0] > 0
+    assert not (visited[0] & ~near).any(), "what is visited is a voxel away from what is marked, at most"
+
+
+def ball_points(count: int = 2000, above: float = -0.1) -> Sight:
+    """Rays that end on the part of a unit ball above a height."""
+    points = torch.nn.functional.normalize(torch.randn(count, 3, generator=torch.Generator().manual_seed(1)), dim=-1)
+    points = points[points[:, 2] > above]
+    return Sight(2 * points, -points, torch.ones(len(points)))
+
+
+def test_inside_of_a_cap_lies_between_its_points_and_the_plane_under_them() -> None:
+    positions = grid((-1.1, -1.1, -1.1), (1.1, 1.1, 1.1), 23)
+    inside, radius = inside_of(ball_points(), positions, 0.05), positions.norm(dim=-1)
+    sure = (radius < 0.9) & (positions[:, 2] > 0.0)
+    assert inside[sure].float().mean() > 0.98
+    assert not inside[(radius > 1.1) | (positions[:, 2] < -0.25)].any()
+
+
+def test_colours_are_means_weighted_by_the_cube_of_the_distance() -> None:
+    own, positions = ball_points(60), grid((-0.5, -0.5, 0.0), (0.5, 0.5, 0.5), 3)
+    colors = lambda points, along: (points + 1) / 2  # noqa: E731
+    found = mean_color(own, positions, colors)
+    for position, color in zip(positions, found):
+        weights = [1 / float((point - position).norm()) ** 3 for point in own.points]
+        mean = sum(w * (point + 1) / 2 for w, point in zip(weights, own.points)) / sum(weights)
+        torch.testing.assert_close(color, mean, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("flat", [0.0, 1.0])
+def test_points_in_a_plane_and_a_few_points_complete_nothing(flat: float) -> None:
+    own, squeezed = ball_points(400 if flat else 40), torch.tensor([1.0, 1.0, 1 - flat])
+    own = replace(own, origins=own.origins * squeezed, directions=own.directions * squeezed)
+    box = torch.tensor([[-1.5] * 3, [1.5] * 3])
+    assert Completion.of(own, own, box, lambda points, along: torch.zeros_like(points)) is None
+
+
+def seen_from_above(scene: ArrangedScene, keep: bool = False, size: int = 32) -> Frame:
+    rays = cameras(1, size, height=0.6).generate_rays(0, keep_shape=True)
+    return Frame(scene, rays.flatten(), (size, size), keep)
+
+
+def pit(scene: ArrangedScene, picture: Callable[[Frame], Tensor]) -> Tensor:
+    """The pixels, (n, c), at which the slab's top below the ball is seen once the ball is gone."""
+    frame = seen_from_above(scene)
+    rays = frame.rays
+    there = rays.origins + rays.directions * ((0.1 - rays.origins[:, 2:]) / rays.directions[:, 2:])
+    return picture(frame)[there[:, :2].norm(dim=-1) < 0.1]
+
+
+def test_a_ball_that_is_removed_leaves_the_slab_and_no_junk(scene: ArrangedScene) -> None:
+    without = scene.with_edit(Edit().hide(BALL_ID))
+    assert (pit(without, Frame.edited) - BROWN).abs().max() < 0.1
+    assert (pit(without, Frame.edited_ids) == SLAB).all()
+    assert (pit(without, Frame.unseen) > 0.9).all(), "what is completed is still marked as unseen"
+    raw = without.with_options(complete=False)
+    assert (pit(raw, Frame.edited) - BROWN).abs().amax(-1).median() > 0.2
+
+
+@pytest.mark.parametrize("extraction", ["hard", "soft"])
+def test_completions_take_the_colours_of_the_edit(scene: ArrangedScene, extraction: str) -> None:
+    grey = Edit().hide(BALL_ID).recolor(SLAB, (0.5, 0.5, 0.5))
+    shown = pit(scene.with_options(extraction=extraction).with_edit(grey), Frame.edited)
+    assert (shown.amax(-1) - shown.amin(-1)).max() < 0.05
+
+
+def test_the_way_to_an_edit_makes_no_difference(scene: ArrangedScene) -> None:
+    frame = seen_from_above(scene, keep=True)
+    one = scene.with_edit(Edit().hide(BALL_ID))
+    both = one.with_edit(one.edit.hide(POST))
+    first = frame.under(one)
+    first.edited()
+    torch.testing.assert_close(first.under(both).edited(), frame.under(both).edited())
+    apart = (frame.under(both).edited() - seen_from_above(both).edited()).abs().amax(-1)
+    assert (apart > 2 / 255).float().mean() < 0.01
+
+
+def test_what_is_not_beside_what_is_gone_is_not_completed(scene: ArrangedScene) -> None:
+    assert scene.revealed.ids == set()
+    assert scene.with_edit(Edit().hide(POST)).revealed.ids == {POST, SLAB}
+
+
+def test_an_object_alone_is_completed_and_its_output_is_not(scene: ArrangedScene) -> None:
+    """`object_00` is Eq. 1 with the radiance field's own density; films and exports show the completed slab."""
+    camera = cameras(1, 32, height=0.6)[0:1]
+    for complete in (True, False):
+        shown = scene.with_options(complete=complete)
+        picture = torch.from_numpy(alone(shown, SLAB, camera, shown.clean(SLAB))).view(-1, 4)
+        rays = seen_from_above(scene).rays
+        there = rays.origins + rays.directions * ((0.1 - rays.origins[:, 2:]) / rays.directions[:, 2:])
+        center = picture[there[:, :2].norm(dim=-1) < 0.1]
+        plain = (center[:, 3] > 0.9) & ((center[:, :3] - BROWN).abs().amax(-1) < 0.1)
+        assert plain.float().mean() > 0.9 if complete else plain.float().mean() < 0.5
+    raw = [render_object(scene.with_options(complete=on), rays, SLAB)["rgb"] for on in (True, False)]
+    assert torch.equal(*raw)
+
+
+def test_a_mesh_has_no_pit_and_says_what_nobody_saw(scene: ArrangedScene) -> None:
+    views, options = cameras(12, 40), ExportOptions(resolution=48, faces=0)
+
+    def below(shown: ArrangedScene) -> tuple[Tensor, float]:
+        mesh = made_mesh(shown, shown.by_id[SLAB], views, options)
+        top = (mesh.vertices[:, :2].norm(dim=-1) < 0.1) & (mesh.vertices[:, 2] > -0.08)
+        assert (mesh.seen[top] < 0.05).all()
+        assert ((mesh.colors[top] - BROWN).abs().amax(-1) < 0.1).float().mean() > 0.9
+        return mesh.vertices[top, 2], mesh_facts(mesh)["mesh_volume"]
+
+    heights, volume = below(scene)
+    assert (heights - 0.1).abs().max() < 0.05
+    assert volume == pytest.approx(0.2, rel=0.15)
