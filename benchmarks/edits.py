@@ -125,7 +125,7 @@ class Alone(Arguments):
                 continue
             only = Renderer(replace(held.truth, objects=[thing]))
             true, ours, whole, visible = [], [], [], []
-            body = held.scene.arranged.clean(found[label].id) if label in found else None
+            body = held.scene.arranged.bodies.clean(found[label].id) if label in found else None
             for pose, camera, labels in zip(held.poses, held.cameras(), held.labels, strict=True):
                 truth = only.labels(held.camera, pose)[0] > 0
                 mask = filled = np.zeros_like(truth)

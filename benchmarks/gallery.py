@@ -40,14 +40,14 @@ def strip(pictures: dict[str, np.ndarray], path: Path, columns: int) -> None:
 
 def largest_standing(scene: Scene) -> list[str]:
     """Output names of the objects that stand on something, the tallest first."""
-    heights = {each.name: scene.arranged.solid(each.id).box for each in scene.objects[2:]}
+    heights = {each.name: scene.arranged.bodies.solid(each.id).box for each in scene.objects[2:]}
     return sorted((name for name, box in heights.items() if box), key=lambda name: -heights[name].size[2])
 
 
 def edits(scene: Scene) -> dict[str, np.ndarray]:
     """One view under several edits of its tallest object."""
     thing = scene.find(largest_standing(scene)[0])
-    middle, size = scene.arranged.solid(thing.id).centre, scene.arranged.solid(thing.id).box.size
+    middle, size = scene.arranged.bodies.solid(thing.id).centre, scene.arranged.bodies.solid(thing.id).box.size
     turned = Similarity.about(middle, (0.38, 0.0, 0.0, 0.925), 1.0, (0.25, -0.55, 0.0))
     beside = Similarity.about(middle, scale=0.6, move=(0.25, -0.55, -0.2 * size[2]))
     camera = scene.cameras("test")[1:2]

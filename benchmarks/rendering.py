@@ -104,7 +104,7 @@ def main(trial: Rendering) -> None:
     )
     with timed() as building:
         for each in scene.objects[: trial.objects]:
-            scene.occupancy(each.id)
+            scene.bodies.occupancy(each.id)
     draw = images(model, rays, trial.objects)
     seconds, covered = {name: [] for name in draw}, {}
     for turn in range(trial.turns + gpu):  # on a GPU the first turn compiles kernels

@@ -12,7 +12,7 @@ from disconerf_ns import Edit, Hue, Similarity, load
 
 scene = load(sys.argv[1])
 thing = scene.find(sys.argv[2])
-middle = scene.arranged.solid(thing.id).centre
+middle = scene.arranged.bodies.solid(thing.id).centre
 quarter = (math.cos(math.pi / 4), 0.0, 0.0, math.sin(math.pi / 4))  # a quaternion: a quarter turn about the vertical
 turned = Similarity.about(middle, turn=quarter, move=(0.1, 0.2, 0.0))
 small = Similarity.about(middle, scale=0.5, move=(0.0, -0.2, 0.2))

@@ -198,7 +198,7 @@ def halves(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         return ConnectedParts(grid, part, (1 - share, share))
 
     monkeypatch.setattr(ConnectedParts, "of", of)
-    found = request.getfixturevalue("model").current.value._computed.parts if "model" in request.fixturenames else {}
+    found = request.getfixturevalue("model").current.value._parts if "model" in request.fixturenames else {}
     others = dict(found)
     found.clear()
     yield

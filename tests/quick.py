@@ -17,7 +17,7 @@ COARSE = {
     "facts.views.RAYS": 7_000,
     "filming.trial.SIZE": 24,
     "pipeline.SPACE_RAYS": 7_000,
-    "scene.arranged.SOLID_RESOLUTION": 32,
+    "scene.bodies.SOLID_RESOLUTION": 32,
     "scene.clean.RESOLUTION": 32,
 }
 """Rays of all training views that tell who sees what and which space is seen, pixels of a trial picture's side, and

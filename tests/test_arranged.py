@@ -26,10 +26,10 @@ def test_a_scene_does_not_change(scene_now: ArrangedScene) -> None:
 
 def test_colours_and_names_leave_what_takes_long_as_it_is(scene_now: ArrangedScene, monkeypatch) -> None:
     id = scene_now.objects[1].id
-    occupancy, parts = scene_now.occupancy(id), scene_now.parts(id)
+    occupancy, parts = scene_now.bodies.occupancy(id), scene_now.parts(id)
     painted = scene_now.with_edit(Edit().recolor(id, (1.0, 0.0, 0.0)).rename(id, "ball").hide(scene_now.objects[0].id))
-    assert painted.occupancy(id) is occupancy and painted.parts(id) is parts
-    assert painted.with_options(min_confidence=0.5).occupancy(id) is occupancy
+    assert painted.bodies.occupancy(id) is occupancy and painted.parts(id) is parts
+    assert painted.with_options(min_confidence=0.5).bodies.occupancy(id) is occupancy
 
 
 def test_objects_are_arranged_anew_only_where_they_look_different(scene_now: ArrangedScene) -> None:
@@ -49,26 +49,26 @@ def test_objects_are_arranged_anew_only_where_they_look_different(scene_now: Arr
 
 def test_merging_and_splitting_change_who_owns_and_nothing_of_the_parts(scene_now: ArrangedScene) -> None:
     one, other = (each.id for each in scene_now.objects[1:3])
-    occupancy, parts = scene_now.occupancy(one), scene_now.parts(one)
+    occupancy, parts = scene_now.bodies.occupancy(one), scene_now.parts(one)
     for edit in (Edit().merge([other], one), Edit().divide(one, 2)):
         changed = scene_now.with_edit(edit)
         assert changed.ownership != scene_now.ownership
-        assert changed.occupancy(one) is not occupancy and changed.parts(one) is parts
+        assert changed.bodies.occupancy(one) is not occupancy and changed.parts(one) is parts
     soft = scene_now.with_options(extraction="soft")
     assert soft.ownership != scene_now.ownership and soft.parts(one) is not parts
-    assert scene_now.occupancy(one) is occupancy
+    assert scene_now.bodies.occupancy(one) is occupancy
 
 
 def test_a_merged_object_is_made_of_all_its_slots(scene_now: ArrangedScene, halves) -> None:
     one, other, third = (each.id for each in scene_now.objects[:3])
     merged = scene_now.with_edit(Edit().merge([other], one)).by_id[one]
     assert merged.slots == {one, other} and merged.whole
-    scene_now._computed.parts.clear()
+    scene_now._parts.clear()
     divided = scene_now.with_edit(Edit().divide(third, 2))
     pieces = [each for each in divided.objects if each.slots == {third}]
     assert len(pieces) == 2 and not any(piece.whole for piece in pieces)
     assert [piece.id for piece in pieces] == [third, scene_now.trained.slots]
-    scene_now._computed.parts.clear()
+    scene_now._parts.clear()
 
 
 def test_training_on_keeps_the_edit(scene_now: ArrangedScene, run: Run) -> None:
@@ -112,7 +112,7 @@ def test_an_edit_of_objects_that_are_gone_changes_nothing(scene_now: ArrangedSce
 def test_threads_that_draw_different_scenes_do_not_wait_for_each_other(scene_now, run: Run, monkeypatch) -> None:
     """One computes a split's parts and waits for the networks; the other one has them, and reads its own objects."""
     split, plain = (scene_now.with_edit(edit) for edit in (Edit().divide(scene_now.objects[0].id, 2), Edit().hide(0)))
-    split.__dict__["_computed"].parts.clear()
+    split.__dict__["_parts"].clear()
     waits, parts = threading.Event(), ArrangedScene.parts
     monkeypatch.setattr(ArrangedScene, "parts", lambda scene, slot: waits.set() or parts(scene, slot))
     with run.trainer.pipeline.model.still():

@@ -118,7 +118,7 @@ def scene() -> ArrangedScene:
 
 @pytest.fixture(scope="module")
 def slab(scene: ArrangedScene) -> Completion:
-    completion = scene.completion(SLAB)
+    completion = scene.bodies.completion(SLAB)
     assert completion is not None
     return completion
 
@@ -247,7 +247,7 @@ def test_an_object_alone_is_completed_and_its_output_is_not(scene: ArrangedScene
     camera = cameras(1, 32, height=0.6)[0:1]
     for complete in (True, False):
         shown = scene.with_options(complete=complete)
-        picture = torch.from_numpy(alone(shown, SLAB, camera, shown.clean(SLAB))).view(-1, 4)
+        picture = torch.from_numpy(alone(shown, SLAB, camera, shown.bodies.clean(SLAB))).view(-1, 4)
         rays = seen_from_above(scene).rays
         there = rays.origins + rays.directions * ((0.1 - rays.origins[:, 2:]) / rays.directions[:, 2:])
         center = picture[there[:, :2].norm(dim=-1) < 0.1]

@@ -52,7 +52,7 @@ def test_an_object_stands_where_the_file_says(run: Run, write, loaded, model) ->
     at = [0.1, 0.2, 1.0]
     composed = compose(Composition.load(write(objects=[{**entry, "at": at, "turn": 30, "scale": 2}])), loaded)
     (guest,) = composed.scene.guests
-    box = guest.scene.solid(guest.id).box
+    box = guest.scene.bodies.solid(guest.id).box
     frame = capture_frame(run.config)
     underside = torch.tensor(box.centre) - torch.tensor([0, 0, box.size[2] / 2])
     assert_close(frame.points(guest.place.points(underside)), torch.tensor(at), 1e-4)
@@ -67,13 +67,13 @@ def test_a_place_is_said_in_the_captures_coordinates(run: Run, write, loaded, mo
     place = Similarity(translation=(0.0, 0.0, 0.8))
     scene = model.current.value
     frame = capture_frame(run.config)
-    centres = {each.name: frame.points(torch.tensor(scene.solid(each.id).centre)) for each in scene.objects}
+    centres = {each.name: frame.points(torch.tensor(scene.bodies.solid(each.id).centre)) for each in scene.objects}
     name = min(centres, key=lambda name: float((centres[name] - torch.tensor(BALLS[0][0])).norm()))
     composed = compose(
         Composition.load(write(objects=[{"run": str(run.config), "object": name, "place": place.as_json()}])), loaded
     )
     (guest,) = composed.scene.guests
-    there = frame.points(guest.place.points(torch.tensor(guest.scene.solid(guest.id).centre)))
+    there = frame.points(guest.place.points(torch.tensor(guest.scene.bodies.solid(guest.id).centre)))
     assert (there - torch.tensor(BALLS[0][0]) - torch.tensor([0.0, 0.0, 0.8])).norm() < 0.1
 
 

@@ -199,12 +199,12 @@ def test_an_isolated_object_is_alone_at_every_cut(scene: ArrangedScene) -> None:
 
 
 def test_results_are_taken_over_where_the_cut_is_the_same(scene: ArrangedScene) -> None:
-    occupancy = scene.occupancy(3)
+    occupancy = scene.bodies.occupancy(3)
     same = scene.with_edit(Edit().at(0.6).recolor(CUP, RED))
-    assert same.ownership == scene.ownership and same.occupancy(3) is occupancy
+    assert same.ownership == scene.ownership and same.bodies.occupancy(3) is occupancy
     for other in (Edit().at(FINE), Edit().open(CUP), Edit().recolor(0, RED)):
         changed = scene.with_edit(other)
-        assert changed.ownership != scene.ownership and changed._computed.occupancies == {}
+        assert changed.ownership != scene.ownership and changed.bodies is not scene.bodies
 
 
 @given(

@@ -149,7 +149,7 @@ def test_a_tables_legs_are_kept_whatever_the_resolution(resolution: int) -> None
 
 def test_what_a_mesh_leaves_out_is_a_fraction_of_the_solid(scene: ArrangedScene) -> None:
     """Of a solid ball cut through its middle one half is left out, less the voxel beside the cut."""
-    solid = scene.solid(scene.objects[0].id)
+    solid = scene.bodies.solid(scene.objects[0].id)
     grid = ObjectGrid.of(scene, scene.objects[0].id, 40)
     everywhere = np.ones(grid.density.shape, np.float32)
     assert lost_of(solid, grid, everywhere) == 0 and lost_of(solid, grid, 0 * everywhere) == 1

@@ -317,7 +317,7 @@ def test_what_is_behind_opaque_samples_is_not_asked_about(
     """The picture stays the same to half a step of 8 bits; before, a ray asked about all samples inside the ball."""
     scene = plain_scene
     camera = orbit(scene, scene.objects[0], photographs(), 1, SIZE).cameras[0:1]
-    rays, body = camera.generate_rays(0).flatten(), Body(scene.occupancy(BALL))
+    rays, body = camera.generate_rays(0).flatten(), Body(scene.bodies.occupancy(BALL))
     asked = []
 
     def count(positions: torch.Tensor, directions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -355,7 +355,7 @@ def test_a_tall_column_hides_half_the_sky_beside_a_long_wall() -> None:
 
 
 def test_the_shadow_lies_below_the_object_and_is_seen_from_above_only(plain_scene: ArrangedScene) -> None:
-    solid = plain_scene.solid(BALL)
+    solid = plain_scene.bodies.solid(BALL)
     ground = Ground.below(solid.box, solid)
     assert ground.height == pytest.approx(float(CENTRE[2]) - RADIUS, abs=0.05)
     below, beside = CENTRE * torch.tensor([1.0, 1.0, 0.0]), torch.tensor([3.0, 3.0, 0.0])

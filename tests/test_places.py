@@ -62,8 +62,9 @@ def only(scene: ArrangedScene, edit: Edit, id: int) -> ArrangedScene:
 def test_a_moved_object_looks_as_it_did_to_a_camera_that_moved_along(scene_now, frame_of, ball, keep, clean) -> None:
     """Moving an object and its camera together changes nothing: pictures equal, distances times the scale."""
     scene_now = scene_now.with_options(clean=clean)
-    moved = Similarity.about(scene_now.solid(ball.id).centre, TURN, 1.5, (0.2, -0.1, 0.1))
-    here = render_object(scene_now, frame_of(scene_now).rays, ball.id, scene_now.clean(ball.id) if clean else None)
+    moved = Similarity.about(scene_now.bodies.solid(ball.id).centre, TURN, 1.5, (0.2, -0.1, 0.1))
+    body = scene_now.bodies.clean(ball.id) if clean else None
+    here = render_object(scene_now, frame_of(scene_now).rays, ball.id, body)
     there = frame_of(only(scene_now, Edit().move(ball.id, moved), ball.id), keep, seen_from=moved)
     solid = here["accumulation"][:, 0] > 0.99
     assert solid.sum() > 20
@@ -91,7 +92,7 @@ def test_what_was_behind_a_moved_object_appears(scene_now, frame_of, ball) -> No
 def test_an_object_behind_another_one_is_hidden(scene_now, frame_of, ball, run: Run) -> None:
     """Pushed away from the camera through the floor, the object is not seen; pulled towards it, it is."""
     camera = run.trainer.pipeline.datamanager.eval_dataset.cameras[0]
-    away = torch.tensor(scene_now.solid(ball.id).centre) - camera.camera_to_worlds[:, 3].cpu()
+    away = torch.tensor(scene_now.bodies.solid(ball.id).centre) - camera.camera_to_worlds[:, 3].cpu()
     seen = []
     for share in (1.0, -0.4):
         x, y, z = (share * away).tolist()

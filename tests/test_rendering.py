@@ -36,7 +36,7 @@ def render_everywhere(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Eq. 1 with the densities of one object: colour on white, and opacity."""
     rgb, accumulation = torch.ones_like(rays.origins), torch.zeros_like(rays.origins[:, :1])
-    hit, samples = samples_within(scene, rays, id, scene.occupancy(id), scene.options.object_samples)
+    hit, samples = samples_within(scene, rays, id, scene.bodies.occupancy(id), scene.options.object_samples)
     outputs = model.field(nerfstudio_samples(rays[hit], samples))
     own = belonging(scene.owners(samples.positions), id)[..., None]
     weights = samples.weights((outputs[FieldHeadNames.DENSITY] * own)[..., 0])[..., None]
@@ -71,7 +71,7 @@ def test_samples_that_nobody_sees_are_left_out_where_densities_come_in_one_launc
     scene_now, rays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     id, asked, owners = scene_now.objects[0].id, [], ArrangedScene.owners
-    scene_now.occupancy(id)
+    scene_now.bodies.occupancy(id)
     monkeypatch.setattr(ArrangedScene, "owners", lambda scene, x: asked.append(x.numel() // 3) or owners(scene, x))
     expected = render_object(scene_now, rays, id)
     monkeypatch.setattr(NerfactoRadiance, "fused", True)
@@ -86,7 +86,7 @@ def test_samples_that_nobody_sees_are_left_out_where_densities_come_in_one_launc
 @torch.no_grad()
 def test_an_object_that_owns_nothing_is_the_background(scene_now, rays, monkeypatch: pytest.MonkeyPatch) -> None:
     id = scene_now.objects[0].id
-    scene_now.occupancy(id)
+    scene_now.bodies.occupancy(id)
     monkeypatch.setattr(ArrangedScene, "owners", lambda _, x: torch.full_like(x[..., 0], id + 1, dtype=torch.long))
     images = render_object(scene_now, rays, id)
     assert (images["rgb"] == 1).all() and (images["accumulation"] == 0).all()

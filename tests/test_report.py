@@ -217,7 +217,7 @@ def test_a_mesh_of_solid_voxels_lies_on_the_ball_and_has_its_colour(run: Run, sc
     positions = run.trainer.pipeline.datamanager.train_dataset.cameras.camera_to_worlds[..., 3]
     ball = scene_now.objects[1]
     mesh = solid_mesh(scene_now, ball, positions)
-    solid = scene_now.solid(ball.id)
+    solid = scene_now.bodies.solid(ball.id)
     assert mesh is not None
     surface = trimesh.Trimesh(mesh.vertices, mesh.triangles)
     assert surface.volume == pytest.approx(solid.volume, rel=0.1)

@@ -59,7 +59,7 @@ def views_of(
 
 def looked_at(scene: ArrangedScene, id: ObjectId, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
     """Whether photographs looked into scene positions around an object; yes, where it is not known."""
-    space, completion = scene.trained.seen_space, scene.completion(id)
+    space, completion = scene.trained.seen_space, scene.bodies.completion(id)
     looked = torch.ones_like(positions[:, 0], dtype=torch.bool) if space is None else space(positions)
     return looked if completion is None else looked & (completion.at(positions).hidden < 0.5)
 
@@ -99,7 +99,7 @@ def colors_of(
     if unseen.any() and not unseen.all():
         _, nearest = KDTree(points[~unseen].cpu().numpy()).query(points[unseen].cpu().numpy())
         rgb[unseen] = rgb[~unseen][torch.from_numpy(nearest).to(rgb.device)]
-    if (completion := scene.completion(id)) is not None:
+    if (completion := scene.bodies.completion(id)) is not None:
         there = completion.at(points - completion.side * normals)
         rgb = torch.where((unseen & (there.density > 0))[:, None], there.rgb, rgb)
     return scene.table.tint(rgb, torch.full((len(points),), id, device=points.device)).clamp(0, 1)

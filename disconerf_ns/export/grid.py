@@ -50,8 +50,8 @@ class ObjectGrid:
             id: the object; something of it is solid.
             resolution: cubes along the longest side of what is solid.
         """
-        filled, radiance = _filled(scene.whole(id).grid), scene.trained.radiance
-        matter = scene.matter(id).completed(scene.completion(id))
+        filled, radiance = _filled(scene.bodies.whole(id).grid), scene.trained.radiance
+        matter = scene.bodies.matter(id).completed(scene.bodies.completion(id))
         around = replace(filled, occupied=with_neighbours(filled.occupied, REACH))
         cells = around.occupied.nonzero()
         cell = around.size / len(around.occupied)
@@ -61,7 +61,7 @@ class ObjectGrid:
         density = torch.zeros(shape, device=low.device)
         nowhere = torch.zeros_like(density, dtype=torch.bool)
         grid = cls(low - MARGIN * step, step, radiance.contraction, density, nowhere)
-        reach = REACH * float(cell.amax()) / step * grid.cube(scene.whole(id).points)
+        reach = REACH * float(cell.amax()) / step * grid.cube(scene.bodies.whole(id).points)
         corners = torch.cartesian_prod(*(torch.arange(n, device=low.device) for n in shape))
         with radiance.still():
             for some in corners.split(AT_ONCE):

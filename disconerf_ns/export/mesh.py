@@ -105,7 +105,7 @@ def surface(
     """
     from skimage.measure import marching_cubes
 
-    solid = scene.whole(each.id)
+    solid = scene.bodies.whole(each.id)
     if len(solid) == 0:
         raise UserError(f"export: {each.label} has no surface: nothing of it is solid; it is haze.")
     grid, inside, lost = _shape(scene, each, cameras, resolution)
@@ -140,7 +140,7 @@ def _shape(scene: ArrangedScene, each: SceneObject, cameras: Cameras, resolution
     own = grid.near.float().cpu().numpy()
     inside = np.minimum(ndimage.gaussian_filter(dark, GRAIN), ndimage.gaussian_filter(own, BORDER))
     inside = _without_crumbs(inside)
-    return _Shape(grid, inside, lost_of(scene.whole(each.id), grid, inside))
+    return _Shape(grid, inside, lost_of(scene.bodies.whole(each.id), grid, inside))
 
 
 def lost_of(solid: Solid, grid: ObjectGrid, inside: Float[np.ndarray, "x y z"]) -> float:

@@ -24,5 +24,5 @@ def write_thumbnail(path: Path, scene: ArrangedScene, each: SceneObject, cameras
     Raises:
         UserError: nothing of it can be seen.
     """
-    write_png(path, in_bytes(portrait(scene, each, scene.clean(each.id), cameras, size)))
+    write_png(path, in_bytes(portrait(scene, each, scene.bodies.clean(each.id), cameras, size)))
     return path

@@ -89,7 +89,7 @@ def measure(
     """
     solids = {}
     for each in scene.objects:
-        solids[each.id] = scene.solid(each.id)
+        solids[each.id] = scene.bodies.solid(each.id)
         advance()
     cameras = dataset_of(run, "train").cameras
     sights: list[dict[ObjectId, Sight]] = []

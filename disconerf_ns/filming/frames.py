@@ -48,9 +48,9 @@ class Subject:
 
     def __init__(self, scene: ArrangedScene, id: ObjectId, look: Look = Look()):
         self.scene, self.id, self.look = scene, id, look
-        self.body: Body | None = scene.clean(id) if look.clean and not look.cut_out else None
-        box = scene.whole(id).box if look.shadow else None
-        self.ground = None if box is None else Ground.below(box, scene.whole(id))
+        self.body: Body | None = scene.bodies.clean(id) if look.clean and not look.cut_out else None
+        box = scene.bodies.whole(id).box if look.shadow else None
+        self.ground = None if box is None else Ground.below(box, scene.bodies.whole(id))
 
     def picture(self, camera: Cameras) -> Picture:
         """The object as one camera sees it: straight RGB and alpha.

@@ -70,7 +70,7 @@ class Sight:
     @classmethod
     def of(cls, scene: ArrangedScene, filmed: SceneObject, photographs: Cameras) -> Sight:
         """Look for an object in the photographs."""
-        solid, positions = scene.whole(filmed.id), photographs.camera_to_worlds[..., 3].cpu()
+        solid, positions = scene.bodies.whole(filmed.id), photographs.camera_to_worlds[..., 3].cpu()
         corners, there = extent(scene, filmed), len(solid) > 0
         voxel = float(solid.volumes.median()) ** (1 / 3) if there else 0.0
         points = surface_of(solid) if there else corners[:0]
@@ -79,7 +79,7 @@ class Sight:
         if not there:
             return cls(points, corners, torch.zeros(len(photographs)), voxel, surrounds=False)
         elevation = elevation_of(positions, corners.mean(0))
-        visible = visible_points(scene, filmed.id, scene.clean(filmed.id), corners, elevation)
+        visible = visible_points(scene, filmed.id, scene.bodies.clean(filmed.id), corners, elevation)
         if len(visible) > 0:
             points, corners = drawn(visible), hull(visible)
         return cls(points, corners, shares_seen(scene, photographs, points, 2 * voxel), voxel, surrounds=False)
@@ -114,7 +114,7 @@ def shares_shown(scene: ArrangedScene, id: ObjectId, photographs: Cameras) -> Fl
 
 def extent(scene: ArrangedScene, filmed: SceneObject) -> Float[Tensor, "corners 3"]:
     """Corners of the convex hull of an object's solid voxels; of its box where nothing of it is solid."""
-    solid = scene.whole(filmed.id)
+    solid = scene.bodies.whole(filmed.id)
     return hull(solid.points) if len(solid) > 0 else torch.cartesian_prod(*torch.tensor(filmed.box).T)
 
 

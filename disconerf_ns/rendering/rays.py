@@ -291,7 +291,7 @@ def object_samples(
         body: the object as it is looked at, from front to back: what lies behind samples that let less than SEEN of
             the light through is not. By default all voxels in which the radiance field has it, to the last sample.
     """
-    radiance, shown = scene.trained.radiance, body or Body(scene.occupancy(id))
+    radiance, shown = scene.trained.radiance, body or Body(scene.bodies.occupancy(id))
     count = scene.options.object_samples
     hit, samples = samples_within(scene, rays, id, shown.voxels, count)
     density, rgb = torch.zeros_like(samples.middles), samples.middles.new_zeros(*samples.middles.shape, 3)
@@ -334,7 +334,7 @@ def samples_within(
     than its surface is thick; there, samples have equal weights by the object's density at `EVEN_STEPS` points, which
     find what is hidden too, and at the samples of the whole scene, which lie close together on what is seen.
     """
-    if not scene.is_wide(id):
+    if not scene.bodies.is_wide(id):
         return voxels.ray_samples(rays, steps=OCCUPANCY_STEPS, count=count)
     enter, leave = intersect_box(rays.origins, rays.directions, voxels.box)
     hit = (enter < leave).nonzero()[:, 0]

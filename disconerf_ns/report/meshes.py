@@ -97,7 +97,7 @@ def solid_mesh(
         each: one of its objects.
         photographed_from: positions of the training cameras in scene coordinates.
     """
-    grid = scene.solid(each.id).grid
+    grid = scene.bodies.solid(each.id).grid
     smooth = ndimage.gaussian_filter(np.pad(grid.occupied.cpu().numpy().astype(np.float32), 2), SMOOTH)
     if smooth.max() <= 0.5:
         return None

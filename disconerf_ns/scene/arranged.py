@@ -4,35 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from disconerf_ns.scene.arrangement import all_objects, arrange
-from disconerf_ns.scene.clean import Body, clean_voxels
-from disconerf_ns.scene.completion import Completion
+from disconerf_ns.scene.bodies import Bodies
 from disconerf_ns.scene.connected_parts import ConnectedParts
 from disconerf_ns.scene.cut import said_of_shown, shown_nodes
 from disconerf_ns.scene.edit import HERE, Edit
 from disconerf_ns.scene.edit_table import EditTable, belonging
 from disconerf_ns.scene.lazy import lazy
-from disconerf_ns.scene.matter import AtPositions, Matter
 from disconerf_ns.scene.objects import ObjectId, SceneObject, find_object
 from disconerf_ns.scene.occupancy import Occupancy
 from disconerf_ns.scene.ownership import Ownership
 from disconerf_ns.scene.revealed import Revealed
 from disconerf_ns.scene.similarity import Similarity
-from disconerf_ns.scene.solid import OPAQUE, Solid
 from disconerf_ns.scene.trained import TrainedScene
 
-SOLID_RESOLUTION = 64
-"""Voxels per axis of an object's box in which it is looked for solid ones."""
 LISTS = "objects", "all_objects", "by_id"
 """Values that are the same whatever is hidden and wherever objects stand."""
-WIDE = 8.0
-"""Longest edge of a box, in scene units, from which on an object counts as what surrounds the scene."""
 POINTS_AT_ONCE = 2**18
 """Most points whose slot probabilities are in memory together."""
 
@@ -79,19 +72,6 @@ class Placement(NamedTuple):
     """Id under which pictures know it: its own, or one above all ids of the scene for a guest."""
 
 
-@dataclass
-class _Computed:
-    """Results that take time, kept for values that share them."""
-
-    parts: dict[int, ConnectedParts] = field(default_factory=dict)
-    occupancies: dict[ObjectId, Occupancy] = field(default_factory=dict)
-    solids: dict[ObjectId, Solid] = field(default_factory=dict)
-    completions: dict[ObjectId, Completion | None] = field(default_factory=dict)
-    wholes: dict[ObjectId, Solid] = field(default_factory=dict)
-    clean: dict[ObjectId, Body] = field(default_factory=dict)
-    seen_owners: Int[Tensor, "rays"] | None = None
-
-
 @dataclass(frozen=True, eq=False)
 class ArrangedScene:
     """A trained scene, an edit of it, and how it is looked at. It never changes: `with_edit` makes another one."""
@@ -102,18 +82,23 @@ class ArrangedScene:
     options: SceneOptions = SceneOptions()
     guests: tuple[Guest, ...] = ()
     """Objects of other scenes that stand in this one."""
-    _computed: _Computed = field(default_factory=_Computed, repr=False)
+    _bodies: Bodies | None = field(default=None, repr=False)
+    _parts: dict[int, ConnectedParts] = field(default_factory=dict, repr=False)
 
     # ---------------------------------------------------------------- other values
 
     def __post_init__(self):
         object.__setattr__(self, "edit", said_of_shown(self.edit, self.trained.tree))
+        object.__setattr__(self, "_bodies", self._bodies or self._new_bodies())
+
+    def _new_bodies(self) -> Bodies:
+        return Bodies(self.trained, self.owners, lambda id: self.by_id[id].box, self.options.complete)
 
     def with_edit(self, edit: Edit) -> ArrangedScene:
         """The same scene under another edit; results that the edit leaves as they were are taken over."""
-        other = replace(self, edit=edit, _computed=self._computed)
+        other = replace(self, edit=edit)
         if other.structure != self.structure:
-            other = replace(other, _computed=_Computed(parts=self._computed.parts))
+            other = replace(other, _bodies=None)
         elif (other.edit.names, other.edit.colors) == (self.edit.names, self.edit.colors):
             vars(other).update({name: vars(self)[name] for name in LISTS if name in vars(self)})
         return other
@@ -122,11 +107,11 @@ class ArrangedScene:
         """The same scene looked at in another way; `changes` are fields of `SceneOptions`."""
         options = replace(self.options, **changes)
         same = (options.extraction, options.complete) == (self.options.extraction, self.options.complete)
-        return replace(self, options=options, _computed=self._computed if same else _Computed())
+        return replace(self, options=options) if same else replace(self, options=options, _bodies=None, _parts={})
 
     def with_trained(self, trained: TrainedScene) -> ArrangedScene:
         """The same edit and options of a scene that was trained further."""
-        return replace(self, trained=trained, _computed=_Computed())
+        return replace(self, trained=trained, _bodies=None, _parts={})
 
     @property
     def structure(self) -> Hashable:
@@ -266,117 +251,30 @@ class ArrangedScene:
             probabilities[:, id] = 0
         return probabilities
 
-    def occupancy(self, id: ObjectId) -> Occupancy:
-        """The voxels in which an object absorbs light, where it was photographed."""
-        kept = self._computed.occupancies
-        if id not in kept:
-            matter, radiance = self.matter(id), self.trained.radiance
-            with radiance.still():
-                kept[id] = Occupancy.build(matter.everything, radiance.contraction, self._box(id), share=matter.share)
-        return kept[id]
-
-    def solid(self, id: ObjectId) -> Solid:
-        """The voxels in which an object is solid in the radiance field."""
-        kept = self._computed.solids
-        if id not in kept:
-            kept[id] = self._solid(id, self.matter(id))
-        return kept[id]
-
-    def whole(self, id: ObjectId) -> Solid:
-        """The voxels in which an object is solid, completed where no photograph looked."""
-        kept = self._computed.wholes
-        if id not in kept:
-            completion = self.completion(id)
-            kept[id] = self.solid(id) if completion is None else self._solid(id, self.matter(id).completed(completion))
-        return kept[id]
-
-    def clean(self, id: ObjectId) -> Body:
-        """An object without haze and crumbs, completed where no photograph looked; all of it, if nothing is solid."""
-        kept, whole = self._computed.clean, self.whole(id)
-        if len(whole) == 0:
-            return Body(self.occupancy(id))
-        if id not in kept:
-            completion = self.completion(id)
-            with self.trained.radiance.still():
-                kept[id] = Body(clean_voxels(self.matter(id).completed(completion), whole), completion)
-        return kept[id]
-
-    def completion(self, id: ObjectId) -> Completion | None:
-        """What is completed of an object; None of the rest, of what surrounds the scene, and where too little is known.
-
-        It is made once, in half a second; the first one takes some seconds on a CPU.
-        """
-        kept, sight = self._computed.completions, self.trained.sight
-        if not self.options.complete or sight is None or self.is_rest[id] or self.is_wide(id):
-            return None
-        if id not in kept:
-            radiance = self.trained.radiance
-            with radiance.still():
-                own = sight[self._seen_owners() == id]
-                colors = lambda x, along: radiance.shade(x, along)[1]  # noqa: E731
-                kept[id] = Completion.of(sight, own, self._box(id), colors)
-        return kept[id]
+    @property
+    def bodies(self) -> Bodies:
+        """The objects in voxels, where they were photographed."""
+        return cast("Bodies", self._bodies)
 
     @lazy
     def revealed(self) -> Revealed:
         """What comes to light where objects are gone."""
-        absent = {id for id in self.edit.absent if id in self.by_id}
-        boxes = {each.id: torch.tensor(each.box) for each in self.objects}
-        beside = {id for id in boxes.keys() - absent if any(_overlap(boxes[id], boxes[gone]) for gone in absent)}
-        known = {id: self.completion(id) for id in sorted(absent | beside)}
-        there = {id: completion for id, completion in known.items() if completion is not None}
-        gone = {id: completion for id, completion in there.items() if id in absent}
-        empty = torch.zeros(0, 2, 3, device=self.trained.radiance.device)
-        return Revealed(
-            {id: completion for id, completion in there.items() if id in beside},
-            gone,
-            torch.stack([completion.box for completion in gone.values()]) if gone else empty,
-        )
-
-    def _seen_owners(self) -> Int[Tensor, "rays"]:
-        """The objects at which rays of the training views end."""
-        kept, sight = self._computed, self.trained.sight
-        if kept.seen_owners is None and sight is not None:
-            kept.seen_owners = self.with_options(extraction="hard").owners(sight.points)
-        return kept.seen_owners
-
-    def is_wide(self, id: ObjectId) -> bool:
-        """Whether an object's box is so large that it counts as what surrounds the scene."""
-        return max(high - low for low, high in zip(*self.by_id[id].box)) >= WIDE
-
-    def matter(self, id: ObjectId) -> Matter:
-        """An object in the radiance field, where it was photographed."""
-        return Matter(self.trained.radiance.density, self.share_of(id))
-
-    def share_of(self, id: ObjectId) -> AtPositions:
-        """The part of the density at scene positions, in [0, 1], that is an object's, where it was photographed."""
-        return lambda x: belonging(self.owners(x), id)
-
-    def _box(self, id: ObjectId) -> Float[Tensor, "2 3"]:
-        return torch.tensor(self.by_id[id].box, device=self.trained.radiance.device)
-
-    def _solid(self, id: ObjectId, matter: Matter) -> Solid:
-        radiance = self.trained.radiance
-        options = {"threshold": OPAQUE, "grown": False, "share": matter.share}
-        with radiance.still():
-            return Solid.of(
-                Occupancy.build(matter.everything, radiance.contraction, self._box(id), SOLID_RESOLUTION, **options)
-            )
+        boxes = {each.id: each.box for each in self.objects}
+        return Revealed.of(self.bodies, boxes, boxes.keys() & self.edit.absent)
 
     def parts(self, node: int) -> ConnectedParts:
         """The connected parts of a node, whether it is split or shown or not."""
-        kept = self._computed.parts
-        if node not in kept:
+        if node not in self._parts:
             tree, radiance = self.trained.tree, self.trained.radiance
             around = Ownership.of(self.trained, tree.cut(opened=tree.ancestors(node), closed=[node]))
             column = around.nodes.index(node)
             share = lambda x: belonging(self._owners(x, around), column)  # noqa: E731
             box = torch.tensor(self.trained.by_node[node].box, device=radiance.device)
             with radiance.still():
-                kept[node] = ConnectedParts.of(
+                self._parts[node] = ConnectedParts.of(
                     Occupancy.build(radiance.density, radiance.contraction, box, share=share)
                 )
-        return kept[node]
+        return self._parts[node]
 
     def _owners(self, positions: Float[Tensor, "*n 3"], of: Callable[[Tensor], Tensor]) -> Shaped[Tensor, "..."]:
         def own(points: Tensor) -> Tensor:
@@ -387,8 +285,3 @@ class ArrangedScene:
 
         owners = torch.cat([own(points) for points in positions.reshape(-1, 3).split(POINTS_AT_ONCE)])
         return owners.view(*positions.shape[:-1], *owners.shape[1:])
-
-
-def _overlap(a: Float[Tensor, "2 3"], b: Float[Tensor, "2 3"]) -> bool:
-    """Whether two boxes have a point in common."""
-    return bool((a[0] <= b[1]).all() and (b[0] <= a[1]).all())

@@ -193,7 +193,8 @@ def inside_of(own: Sight, positions: Float[Tensor, "n 3"], side: float) -> Bool[
     for start in range(0, len(places), AT_ONCE):
         some = places[start : start + AT_ONCE]
         beyond = (some @ planes[:, :3].T + planes[:, 3]).max(-1)
-        within = surface.compute_occupancy(some.astype(np.float32), nthreads=1, nsamples=3).numpy() > 0.5
+        queries = o3d.core.Tensor.from_numpy(some.astype(np.float32))
+        within = surface.compute_occupancy(queries, nthreads=1, nsamples=3).numpy() > 0.5
         inside[start : start + AT_ONCE] = within & (beyond < SLACK * side)
     return torch.from_numpy(inside).to(positions.device)
 

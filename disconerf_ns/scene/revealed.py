@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from disconerf_ns.scene.bodies import Bodies
 from disconerf_ns.scene.completion import Completed, Completion
-from disconerf_ns.scene.objects import ObjectId
+from disconerf_ns.scene.objects import Box, ObjectId
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +22,26 @@ class Revealed:
     gone: Mapping[ObjectId, Completion]
     boxes: Float[Tensor, "gone 2 3"]
     """Boxes of what is gone, in scene coordinates."""
+
+    @classmethod
+    def of(cls, bodies: Bodies, boxes: Mapping[ObjectId, Box], absent: Collection[ObjectId]) -> Revealed:
+        """What comes to light where some objects are absent: of them, and of those whose boxes meet theirs.
+
+        Args:
+            bodies: the objects in voxels.
+            boxes: boxes of all objects in scene coordinates.
+            absent: the objects that are gone.
+        """
+        beside = {id for id, box in boxes.items() if any(overlap(box, boxes[each]) for each in absent)}
+        known = ((id, bodies.completion(id)) for id in sorted(beside))
+        there = {id: completion for id, completion in known if completion is not None}
+        gone = {id: completion for id, completion in there.items() if id in absent}
+        empty = torch.zeros(0, 2, 3, device=bodies.trained.radiance.device)
+        return cls(
+            {id: completion for id, completion in there.items() if id not in absent},
+            gone,
+            torch.stack([completion.box for completion in gone.values()]) if gone else empty,
+        )
 
     @property
     def ids(self) -> frozenset[ObjectId]:
@@ -89,3 +110,8 @@ def _with(
     ids = ids.clone()
     ids[ruled] = owner
     return density.index_copy(0, over, total), rgb.index_copy(0, over, mixed), ids
+
+
+def overlap(a: Box, b: Box) -> bool:
+    """Whether two boxes have a point in common."""
+    return all(max(low) <= min(high) for low, high in zip(zip(a[0], b[0]), zip(a[1], b[1])))

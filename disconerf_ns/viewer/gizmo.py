@@ -47,7 +47,7 @@ class Gizmo:
         place = scene.edit.places_of(id)[-1]
         if id != self.id or self._handle is None:
             self._remove()
-            box = scene.solid(id).box
+            box = scene.bodies.solid(id).box
             if box is None:
                 return None
             self.id, self.centre = id, box.centre

@@ -105,7 +105,7 @@ class Selection:
     def resize(self, scale: float) -> None:
         """Scale the object that was selected first, or its newest copy, about its middle, to a multiple of its size."""
         id = self.there()[0]
-        last, box = self.editor.edit.places_of(id)[-1], self.scene.solid(id).box
+        last, box = self.editor.edit.places_of(id)[-1], self.scene.bodies.solid(id).box
         if box is None:
             raise UserError("Nothing of the selected object is solid, so it has no middle to be scaled about.")
         now, by = torch.tensor(box.centre), scale / last.scale

@@ -175,7 +175,7 @@ def drawn_of(scene: ArrangedScene, each: SceneObject, photographs: Cameras) -> P
     Raises:
         UserError: nothing of it can be seen.
     """
-    within = scene.occupancy(each.id)
+    within = scene.bodies.occupancy(each.id)
     if each.number is None or surrounds(within, photographs):
         return piece(scene, each, photographs, SIZE)
     return portrait(scene, each, Body(within), photographs, SIZE)

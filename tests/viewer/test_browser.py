@@ -260,7 +260,7 @@ def test_an_object_is_moved_by_its_handles(viewer, page: Page) -> None:
     wait_for(lambda: seat.panel.gizmo.id == red, "the handles")
     camera, before = seat.client.camera, np.median(places(page, "red", "handles"), axis=0)
     middle = SCALE * np.array(seat.panel.gizmo.centre)
-    tip = middle + np.array([0, 0, 0.9 * REACH * SCALE * max(current.value.solid(red).box.size)])
+    tip = middle + np.array([0, 0, 0.9 * REACH * SCALE * max(current.value.bodies.solid(red).box.size)])
     start, end = (on_page(page, camera, point) for point in (tip, tip + SCALE * np.array([0, 0, UP])))
     page.drag(tuple(start.tolist()), tuple(end.tolist()))
     wait_for(lambda: current.value.edit != Edit(), "the edit")

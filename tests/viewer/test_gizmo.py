@@ -33,7 +33,7 @@ def drag(gizmo, position, wxyz=(1.0, 0.0, 0.0, 0.0)) -> None:
 def test_handles_move_and_turn_the_object(seat, ball, said) -> None:
     editor, gizmo = seat.editor, seat.panel.gizmo
     uses(seat, "move")
-    centre = seat.editor.scene.solid(ball.id).box.centre
+    centre = seat.editor.scene.bodies.solid(ball.id).box.centre
     assert gizmo.id == ball.id and np.allclose(gizmo._handle.position, SCALE * np.array(centre), atol=1e-4)
     half = math.sqrt(0.5)
     drag(gizmo, SCALE * np.add(centre, (0.1, 0.0, 0.2)), (half, 0.0, 0.0, half))
@@ -60,7 +60,7 @@ def test_copies_stand_beside_and_the_newest_has_the_handles(seat, ball) -> None:
     places = seat.editor.edit.places[ball.id]
     width = ball.box[1][0] - ball.box[0][0]
     assert [place.translation[0] for place in places] == pytest.approx([0, 1.2 * width, 2.4 * width], abs=1e-5)
-    centre = seat.editor.scene.solid(ball.id).box.centre
+    centre = seat.editor.scene.bodies.solid(ball.id).box.centre
     assert seat.panel.gizmo._handle.position[0] == pytest.approx(SCALE * (centre[0] + 2.4 * width), abs=1e-3)
 
 
@@ -73,7 +73,7 @@ def test_numbers_move_and_turn_the_object(seat, ball) -> None:
     panel = seat.panel
     assert not panel.middle.visible and not panel.turns.visible
     uses(seat, "move")
-    centre = seat.editor.scene.solid(ball.id).box.centre
+    centre = seat.editor.scene.bodies.solid(ball.id).box.centre
     assert panel.middle.visible and panel.middle.value == pytest.approx(centre, abs=1e-3)
     presses(seat, panel.middle, tuple(round(x + 0.1, 3) for x in centre))
     presses(seat, panel.turns, (0.0, 0.0, 90.0))
