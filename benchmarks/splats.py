@@ -5,7 +5,7 @@
 `sampled` are gaussians sampled from the radiance field. `taken apart` are the same gaussians in one file, without
 labels and in the capture's coordinates, which the object field takes apart again. Both are drawn at the photographs'
 size by benchmarks/rasterizer.py. IoU is that of what is at least half opaque with
-- `mask`: the field's own picture of the object alone, `object_NN_mask`, at least half opaque;
+- `mask`: the picture of the object alone that `disconerf render` draws, at least half opaque;
 - `truth`: true visible pixels of the instance that the object shows, where all gaussians are drawn together; beside it
   is the same of the field's own labels, since what was discovered may be a part, or more than one instance.
 Objects are listed by name; those of fewer than LEAST pixels in a view, and whatever surrounds the scene, count nowhere.
@@ -23,7 +23,7 @@ from statistics import mean
 import numpy as np
 import torch
 import tyro
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor
 
@@ -36,6 +36,7 @@ from disconerf_ns.export.splats_apart import OwnedSplats, take_apart
 from disconerf_ns.export.splats_ply import write_ply
 from disconerf_ns.export.splats_sampled import look_at_all, sample_splats
 from disconerf_ns.files import write_whole
+from disconerf_ns.filming.frames import alone
 from disconerf_ns.masks.label_image import read_label_image
 from disconerf_ns.scene.objects import SceneObject
 
@@ -113,7 +114,7 @@ class SplatsBenchmark:
         cameras, views = scene.cameras("test"), views_of(scene.run)
         truths = [read_label_image(label_path(self.data / "labels", views[view].key)) for view in chosen]
         masks = [
-            {each.id: scene.render(f"{each.name}_mask", cameras[int(view)])[..., 0] > 0.5 for each in objects}
+            {each.id: shown_alone(scene, each, cameras[int(view) : int(view) + 1]) > 0.5 for each in objects}
             for view in chosen
         ]
         shown = [{kind: visible(owned, cameras[int(view)]) for kind, owned in kinds.items()} for view in chosen]
@@ -166,6 +167,11 @@ def visible(owned: OwnedSplats, camera) -> Int[Tensor, "h w"]:
     kinds, column = owned.id.unique(return_inverse=True)
     seen = composite(owned.splats, camera, torch.nn.functional.one_hot(column, len(kinds)).float())
     return torch.where(seen.sum(-1) > 0.5, kinds[seen.argmax(-1)], -1)
+
+
+def shown_alone(scene: Scene, each: SceneObject, camera) -> Float[Tensor, "h w"]:
+    """An object's alpha in the picture of it alone that `disconerf render` draws."""
+    return torch.from_numpy(alone(scene.arranged, each.id, camera, scene.arranged.bodies.clean(each.id))[..., 3])
 
 
 def iou(one: Bool[Tensor, "h w"], other: Bool[Tensor, "h w"]) -> float:

@@ -162,7 +162,7 @@ def _guest(composition: Composition, thing: Thing, scene: ArrangedScene) -> Gues
     own, host = capture_frame(thing.run), capture_frame(composition.scene)
     if thing.place is not None:
         return Guest(scene, found.id, host.inverse() @ thing.place @ own)
-    box = scene.bodies.solid(found.id).box
+    box = scene.bodies.whole(found.id).box
     if box is None or thing.at is None:
         raise UserError(
             f"{composition.file}: nothing of {thing.object} is solid; give it a place in the place of an at."

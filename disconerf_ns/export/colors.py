@@ -57,13 +57,6 @@ def views_of(
     return best.values * looked, torch.stack(directions).gather(0, best.indices[..., None].expand(-1, -1, 3))
 
 
-def looked_at(scene: ArrangedScene, id: ObjectId, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
-    """Whether photographs looked into scene positions around an object; yes, where it is not known."""
-    space, completion = scene.trained.seen_space, scene.bodies.completion(id)
-    looked = torch.ones_like(positions[:, 0], dtype=torch.bool) if space is None else space(positions)
-    return looked if completion is None else looked & (completion.at(positions).hidden < 0.5)
-
-
 def colors_of(
     scene: ArrangedScene,
     id: ObjectId,

@@ -141,11 +141,13 @@ class EditedRays:
 
     def unseen(self) -> Float[Tensor, "rays 1"]:
         """Fraction of the light that comes from where no photograph looked, in [0, 1]."""
-        unseen = _unseen(self.scene, self.samples.positions)
+        positions = self.samples.positions
+        looked = self.scene.trained.looked_into(positions) & (self.scene.revealed.hidden(positions) < 0.5)
+        unseen = (~looked)[..., None].float()
         beyond = self._beyond * unseen[:, -1]
         return self._seen(
             unseen,
-            lambda each, met: _unseen(each.scene, met.samples.positions),
+            lambda each, met: (~each.scene.bodies.looked_into(met.samples.positions, each.id))[..., None].float(),
             lambda medium, rays: (medium.image() + medium.left[:, None] * beyond[rays]).clamp(0, 1),
         )
 
@@ -190,10 +192,3 @@ def _median(medium: Medium, rays: Tensor) -> Tensor:
     before = (medium.weights.cumsum(-1) < 0.5).sum(-1, keepdim=True)
     middles = (medium.edges[:, 1:] + medium.edges[:, :-1]) / 2
     return middles.gather(-1, before.clamp(max=middles.shape[-1] - 1))
-
-
-def _unseen(scene: ArrangedScene, positions: Float[Tensor, "rays samples 3"]) -> Float[Tensor, "rays samples 1"]:
-    """1 in space that no photograph looked into; 0 everywhere if it is not known where they looked."""
-    space = scene.trained.seen_space
-    seen = torch.ones_like(positions[..., 0], dtype=torch.bool) if space is None else space(positions)
-    return (~seen).float()[..., None]

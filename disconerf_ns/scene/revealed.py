@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from disconerf_ns.scene.bodies import Bodies
@@ -57,8 +58,6 @@ class Revealed:
     ) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n 3"], Shaped[Tensor, "..."]]:
         """Density, colour and owners of scene positions, completed.
 
-        A position is hidden if all completions over it say so: the voxels of a large object are coarse.
-
         Args:
             positions: scene positions.
             density: of what is left there.
@@ -69,18 +68,26 @@ class Revealed:
             return density, rgb, ids
         points, shape = positions.reshape(-1, 3), density.shape
         density, rgb, ids = density.flatten(), rgb.reshape(-1, 3), ids.reshape(len(points), *ids.shape[len(shape) :])
-        hidden, found = torch.full_like(density, torch.inf), []
+        found = list(self._over(points))
+        density = density * (1 - _hidden(points, found))
+        for each in found:
+            if each.id in self.left:
+                density, rgb, ids = each.onto(density, rgb, ids)
+        return density.view(shape), rgb.view(*shape, 3), ids.view(*shape, *ids.shape[1:])
+
+    def hidden(self, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
+        """Whether no photograph looked into scene positions, in [0, 1]; 0 where no completion is.
+
+        All completions over a position have to say so: the voxels of a large object are coarse.
+        """
+        points = positions.reshape(-1, 3)
+        return _hidden(points, self._over(points)).view(positions.shape[:-1])
+
+    def _over(self, points: Float[Tensor, "n 3"]) -> Iterator[_Found]:
         for id, completion in (*self.gone.items(), *self.left.items()):
             low, high = completion.box
-            over = ((points >= low) & (points <= high)).all(-1).nonzero()[:, 0]
-            there = completion.at(points[over])
-            hidden[over] = hidden[over].minimum(there.hidden)
-            if id in self.left:
-                found.append((id, over, there))
-        density = density * (1 - torch.where(hidden.isinf(), 0.0, hidden))
-        for id, over, there in found:
-            density, rgb, ids = _with(id, over, there, density, rgb, ids)
-        return density.view(shape), rgb.view(*shape, 3), ids.view(*shape, *ids.shape[1:])
+            index = ((points >= low) & (points <= high)).all(-1).nonzero()[:, 0]
+            yield _Found(id, index, completion.at(points[index]))
 
     def fills(self, positions: Float[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:
         """Whether something is completed at scene positions."""
@@ -91,25 +98,31 @@ class Revealed:
         return there.view(positions.shape[:-1])
 
 
-def _with(
-    id: int,
-    over: Shaped[Tensor, "some"],
-    there: Completed,
-    density: Float[Tensor, "n"],
-    rgb: Float[Tensor, "n 3"],
-    ids: Shaped[Tensor, "..."],
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Density, colour and owners together with what is completed of one object at some positions, by index."""
-    ruled = over[there.density > density[over]]
-    total, mixed = there.after(density[over], rgb[over])
-    owner = (
-        torch.zeros_like(ids[:1]).index_fill(1, torch.tensor([id], device=ids.device), 1.0)
-        if ids.is_floating_point()
-        else id
-    )
-    ids = ids.clone()
-    ids[ruled] = owner
-    return density.index_copy(0, over, total), rgb.index_copy(0, over, mixed), ids
+class _Found(NamedTuple):
+    """What is completed of one object at some of many positions."""
+
+    id: ObjectId
+    index: Int[Tensor, "some"]
+    there: Completed
+
+    def onto(
+        self, density: Float[Tensor, "n"], rgb: Float[Tensor, "n 3"], ids: Shaped[Tensor, "..."]
+    ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n 3"], Shaped[Tensor, "..."]]:
+        """Density, colour and owners of all positions together with it; it owns what it makes more than half of."""
+        before = density[self.index]
+        total, mixed = self.there.after(before, rgb[self.index])
+        owned, owner = self.index[self.there.density > before], torch.full_like(ids[:1], self.id)
+        if ids.is_floating_point():
+            owner = torch.nn.functional.one_hot(torch.tensor([self.id]), ids.shape[1]).to(ids)
+        ids = ids.index_copy(0, owned, owner.expand(len(owned), *owner.shape[1:]))
+        return density.index_copy(0, self.index, total), rgb.index_copy(0, self.index, mixed), ids
+
+
+def _hidden(points: Float[Tensor, "n 3"], found: Iterable[_Found]) -> Float[Tensor, "n"]:
+    hidden = torch.full_like(points[:, 0], torch.inf)
+    for each in found:
+        hidden[each.index] = hidden[each.index].minimum(each.there.hidden)
+    return torch.where(hidden.isinf(), 0.0, hidden)
 
 
 def overlap(a: Box, b: Box) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
@@ -72,6 +72,12 @@ class TrainedScene:
     def seen_space(self) -> SeenSpace | None:
         """Space that the training views saw into; None where they are not known."""
         return None if self.sight is None else SeenSpace.of(self.sight, self.contraction)
+
+    def looked_into(self, positions: Float[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:
+        """Whether the training views look into scene positions; yes, where they are not known."""
+        if self.seen_space is None:
+            return torch.ones_like(positions[..., 0], dtype=torch.bool)
+        return self.seen_space(positions)
 
     def _reach(self, rays: RayBundle) -> Float[Tensor, "rays"]:
         samples = self.radiance.sample(rays)
