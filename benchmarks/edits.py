@@ -29,6 +29,7 @@ from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.filming.frames import alone
 from disconerf_ns.filming.layers import first_of_guests, layers_of
 from disconerf_ns.runs import capture_frame
+from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.similarity import Similarity
@@ -94,6 +95,13 @@ class Held:
         every = self.scene.cameras("test")
         return (every[view : view + 1] for view in range(len(self.poses)))
 
+    def alone(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Label and amodal masks (views, height, width) of each true object, but of what surrounds the scene."""
+        for label, thing in enumerate(track(self.truth.objects, "objects alone"), 1):
+            if label != BACKGROUND:
+                only = Renderer(replace(self.truth, objects=[thing]))
+                yield label, np.stack([only.labels(self.camera, pose)[0] > 0 for pose in self.poses])
+
     def matched(self) -> dict[int, SceneObject]:
         """The found object of each true label, matched one to one by IoU over all views."""
         found = {each.label_number: each for each in self.scene.objects if each.number is not None}
@@ -103,6 +111,12 @@ class Held:
         table = np.array([[iou(true == value, ours == number) for number in numbers] for value in values])
         pairs = zip(*linear_sum_assignment(-table), strict=True)
         return {values[i]: found[numbers[j]] for i, j in pairs if table[i, j] > 0}
+
+
+def shown_alone(held: Held, scene: ArrangedScene, thing: SceneObject) -> np.ndarray:
+    """Masks (views, height, width) of an object alone in all held-out views, as `disconerf render` draws it."""
+    body = scene.bodies.clean(thing.id)
+    return np.stack([alone(scene, thing.id, camera, body)[..., 3] > 0.5 for camera in held.cameras()])
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
@@ -120,29 +134,19 @@ class Alone(Arguments):
     def __call__(self) -> None:
         held, rows = Held.of(self), []
         found = held.matched()
-        for label, thing in enumerate(track(held.truth.objects, "objects alone"), 1):
-            if label == BACKGROUND:
-                continue
-            only = Renderer(replace(held.truth, objects=[thing]))
-            true, ours, whole, visible = [], [], [], []
-            body = held.scene.arranged.bodies.clean(found[label].id) if label in found else None
-            for pose, camera, labels in zip(held.poses, held.cameras(), held.labels, strict=True):
-                truth = only.labels(held.camera, pose)[0] > 0
-                mask = filled = np.zeros_like(truth)
-                if label in found:
-                    mask = held.scene.render(f"{found[label].name}_mask", camera)[..., 0].numpy() > 0.5
-                    filled = alone(held.scene.arranged, found[label].id, camera, body)[..., 3] > 0.5
-                true.append(truth), ours.append(mask), whole.append(filled), visible.append(labels == label)
-            truth, mask, filled, seen = (np.stack(part) for part in (true, ours, whole, visible))
-            name = found[label].name if label in found else "-"
-            hidden = 1 - (seen & truth).sum() / max(truth.sum(), 1)
+        for label, truth in held.alone():
+            seen, thing = np.stack(held.labels) == label, found.get(label)
+            field = own = np.zeros_like(truth)
+            if thing is not None:
+                field = np.stack([held.scene.render(f"{thing.name}_mask", c)[..., 0].numpy() for c in held.cameras()])
+                own = shown_alone(held, held.scene.arranged, thing)
             rows.append(
                 {
-                    "object": thing.name,
-                    "found": name,
-                    "amodal IoU": round(iou(truth, mask), 4),
-                    "completed": round(iou(truth, filled), 4),
-                    "hidden": round(hidden, 4),
+                    "object": held.truth.objects[label - 1].name,
+                    "found": thing.name if thing is not None else "-",
+                    "amodal IoU": round(iou(truth, field > 0.5), 4),
+                    "completed": round(iou(truth, own), 4),
+                    "hidden": round(1 - (seen & truth).sum() / max(truth.sum(), 1), 4),
                 }
             )
         rows.append({"object": "mean", "found": "", **means(rows, "amodal IoU", "completed", "hidden")})

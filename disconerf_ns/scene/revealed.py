@@ -26,22 +26,29 @@ class Revealed:
 
     @classmethod
     def of(cls, bodies: Bodies, boxes: Mapping[ObjectId, Box], absent: Collection[ObjectId]) -> Revealed:
-        """What comes to light where some objects are absent: of them, and of those whose boxes meet theirs.
+        """What comes to light where some objects are absent: of what is left beside them, and of them where that is.
 
         Args:
             bodies: the objects in voxels.
             boxes: boxes of all objects in scene coordinates.
             absent: the objects that are gone.
         """
-        beside = {id for id, box in boxes.items() if any(overlap(box, boxes[each]) for each in absent)}
-        known = ((id, bodies.completion(id)) for id in sorted(beside))
-        there = {id: completion for id, completion in known if completion is not None}
-        gone = {id: completion for id, completion in there.items() if id in absent}
+        small = {id: box for id, box in boxes.items() if not bodies.is_wide(id)}
+        meet = [
+            (one, other)
+            for one in small.keys() - absent
+            for other in small.keys() & absent
+            if overlap(small[one], small[other])
+        ]
+        left, gone = (
+            ({id: bodies.completion(id) for id in sorted(set(side))} for side in zip(*meet)) if meet else ({}, {})
+        )
+        known = {id: completion for id, completion in gone.items() if completion is not None}
         empty = torch.zeros(0, 2, 3, device=bodies.trained.radiance.device)
         return cls(
-            {id: completion for id, completion in there.items() if id not in absent},
-            gone,
-            torch.stack([completion.box for completion in gone.values()]) if gone else empty,
+            {id: completion for id, completion in left.items() if completion is not None},
+            known,
+            torch.stack([completion.box for completion in known.values()]) if known else empty,
         )
 
     @property

@@ -1,0 +1,63 @@
+"""Objects alone, beside the amodal truth, with objects completed in other ways than the default one.
+
+    python -m benchmarks.completions --run RUN --data DATA --layout table
+
+This needs the extra `scenes`. Rows are variants: mean IoU over objects and held-out views, and objects of at least 0.9.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+import tyro
+
+from benchmarks.edits import Arguments, Held, iou, mean, shown_alone
+from disconerf_ns.evaluation.provenance import machine, versions
+from disconerf_ns.scene import completion
+
+VARIANTS: dict[str, dict[str, float]] = {
+    "default": {},
+    "no hull": {"SLACK": 1e9},
+    "hull and 2.5 voxels": {"SLACK": 2.5},
+    "hull and 1 voxel": {"SLACK": 1.0},
+    "octree of depth 7": {"DEPTH": 7},
+    "one voxel around rays": {"SHELL": 1},
+}
+"""Constants of `disconerf_ns.scene.completion` that differ from the default."""
+
+
+@dataclass
+class Completions(Arguments):
+    """Compare ways of completing."""
+
+    def __call__(self) -> None:
+        """Score all variants, and the radiance field as it is."""
+        held = Held.of(self)
+        found, truths = held.matched(), dict(held.alone())
+        trained, rows = held.scene.arranged.trained, []
+        for name, constants in {"the field": {}, **VARIANTS}.items():
+            scene = held.scene.arranged.with_trained(trained).with_options(complete=name != "the field")
+            with patch.multiple(completion, **{"SLACK": completion.SLACK, **constants}):
+                scores = {
+                    held.truth.objects[label - 1].name: iou(truth, shown_alone(held, scene, found[label]))
+                    for label, truth in truths.items()
+                    if label in found
+                }
+            rows.append(
+                {
+                    "variant": name,
+                    "mean IoU": mean(list(scores.values())),
+                    "at 0.9": sum(x >= 0.9 for x in scores.values()),
+                }
+            )
+            print(json.dumps(rows[-1]), flush=True)
+        path = self.output or Path(f"benchmarks/results/completions_{self.layout}.json")
+        about = {"layout": self.layout, "views": self.views, "machine": machine(), "versions": versions()}
+        path.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    tyro.cli(Completions)()

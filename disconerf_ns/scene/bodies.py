@@ -1,0 +1,126 @@
+"""The objects of a scene in voxels: where each absorbs light, where it is solid, and how it is looked at alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor
+
+from disconerf_ns.scene.clean import Body, clean_voxels
+from disconerf_ns.scene.completion import Completion
+from disconerf_ns.scene.edit_table import belonging
+from disconerf_ns.scene.lazy import lazy
+from disconerf_ns.scene.matter import Matter
+from disconerf_ns.scene.objects import Box, ObjectId
+from disconerf_ns.scene.occupancy import Occupancy
+from disconerf_ns.scene.solid import OPAQUE, Solid
+from disconerf_ns.scene.trained import TrainedScene
+
+SOLID_RESOLUTION = 64
+"""Voxels per axis of an object's box in which it is looked for solid ones."""
+WIDE = 8.0
+"""Longest edge of a box, in scene units, from which on an object counts as what surrounds the scene."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bodies:
+    """Objects where they were photographed; each result is found once, for all values of a scene that share it."""
+
+    trained: TrainedScene
+    owners: Callable[[Float[Tensor, "n 3"]], Shaped[Tensor, "..."]]
+    """The owners of scene positions, as `weigh` takes them."""
+    box_of: Callable[[ObjectId], Box]
+    """Box of each object in scene coordinates."""
+    complete: bool
+    """Whether objects are completed where no photograph looked."""
+    _occupancies: dict[ObjectId, Occupancy] = field(default_factory=dict, repr=False)
+    _solids: dict[ObjectId, Solid] = field(default_factory=dict, repr=False)
+    _completions: dict[ObjectId, Completion | None] = field(default_factory=dict, repr=False)
+    _wholes: dict[ObjectId, Solid] = field(default_factory=dict, repr=False)
+    _clean: dict[ObjectId, Body] = field(default_factory=dict, repr=False)
+
+    def occupancy(self, id: ObjectId) -> Occupancy:
+        """The voxels in which an object absorbs light."""
+        if id not in self._occupancies:
+            matter, radiance = self.matter(id), self.trained.radiance
+            with radiance.still():
+                self._occupancies[id] = Occupancy.build(
+                    matter.everything, radiance.contraction, self._box(id), share=matter.share
+                )
+        return self._occupancies[id]
+
+    def solid(self, id: ObjectId) -> Solid:
+        """The voxels in which an object is solid in the radiance field."""
+        if id not in self._solids:
+            self._solids[id] = self._solid(id, self.matter(id))
+        return self._solids[id]
+
+    def whole(self, id: ObjectId) -> Solid:
+        """The voxels in which an object is solid, completed where no photograph looked."""
+        completion = self.completion(id)
+        if completion is None:
+            return self.solid(id)
+        if id not in self._wholes:
+            self._wholes[id] = self._solid(id, self.matter(id).completed(completion))
+        return self._wholes[id]
+
+    def clean(self, id: ObjectId) -> Body:
+        """An object without haze and crumbs, completed where no photograph looked; all of it, if nothing is solid."""
+        whole = self.whole(id)
+        if len(whole) == 0:
+            return Body(self.occupancy(id))
+        if id not in self._clean:
+            completion = self.completion(id)
+            with self.trained.radiance.still():
+                self._clean[id] = Body(clean_voxels(self.matter(id).completed(completion), whole), completion)
+        return self._clean[id]
+
+    def completion(self, id: ObjectId) -> Completion | None:
+        """What is completed of an object; None of the rest, of what surrounds the scene, and where too little is known.
+
+        It is made once, in half a second; the first one takes some seconds on a CPU.
+        """
+        sight = self.trained.sight
+        if not self.complete or sight is None or id == self.trained.tree.rest or self.is_wide(id):
+            return None
+        if id not in self._completions:
+            with self.trained.radiance.still():
+                own = belonging(self._seen_owners, id) > 0.5
+                self._completions[id] = Completion.of(sight, sight[own], self._box(id), self._colors)
+        return self._completions[id]
+
+    def looked_into(self, positions: Float[Tensor, "*n 3"], id: ObjectId) -> Bool[Tensor, "*n"]:
+        """Whether photographs looked into scene positions in and around an object; yes, where that is not known."""
+        completion, looked = self.completion(id), self.trained.looked_into(positions)
+        if completion is None:
+            return looked
+        hidden = completion.at(positions.reshape(-1, 3)).hidden
+        return looked & (hidden < 0.5).view(looked.shape)
+
+    def is_wide(self, id: ObjectId) -> bool:
+        """Whether an object's box is so large that it counts as what surrounds the scene."""
+        return max(high - low for low, high in zip(*self.box_of(id))) >= WIDE
+
+    def matter(self, id: ObjectId) -> Matter:
+        """An object in the radiance field."""
+        return Matter(self.trained.radiance.density, lambda x: belonging(self.owners(x), id))
+
+    @lazy
+    def _seen_owners(self) -> Shaped[Tensor, "..."]:
+        """The owners of the points at which rays of the training views end."""
+        sight = self.trained.sight
+        return self.owners(torch.zeros(0, 3) if sight is None else sight.points)
+
+    def _colors(self, positions: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+        return self.trained.radiance.shade(positions, directions)[1]
+
+    def _box(self, id: ObjectId) -> Float[Tensor, "2 3"]:
+        return torch.tensor(self.box_of(id), device=self.trained.radiance.device)
+
+    def _solid(self, id: ObjectId, matter: Matter) -> Solid:
+        contraction, options = self.trained.contraction, {"threshold": OPAQUE, "grown": False, "share": matter.share}
+        with self.trained.radiance.still():
+            return Solid.of(Occupancy.build(matter.everything, contraction, self._box(id), SOLID_RESOLUTION, **options))
