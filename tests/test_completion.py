@@ -149,12 +149,13 @@ def test_rays_pass_the_voxels_that_a_fine_walk_along_them_visits() -> None:
     generator = torch.Generator().manual_seed(0)
     origins = torch.randn(50, 3, generator=generator) * 0.2 + torch.tensor([0.0, 0.0, 2.0])
     directions = torch.nn.functional.normalize(torch.randn(50, 3, generator=generator) * 0.2 - origins, dim=-1)
-    sight = Sight(origins, directions, torch.rand(50, generator=generator) + 1.5)
+    distances = torch.rand(50, generator=generator) + 1.5
+    sight = Sight(origins, directions, distances, distances + 0.05)
     low, side, shape = torch.tensor([-0.4, -0.4, -0.4]), 0.1, [8, 8, 8]
     seen, free = passed(sight, low, side, shape)
     visited = torch.zeros(2, 8, 8, 8, dtype=torch.bool)
-    for origin, direction, distance in zip(origins, directions, sight.distances):
-        for step in torch.arange(0, float(distance) + side, side / 50):
+    for origin, direction, distance in zip(origins, directions, distances):
+        for step in torch.arange(0, float(distance) + 0.05 + side, side / 50):
             cell = ((origin + step * direction - low) / side).floor().long()
             if ((cell >= 0) & (cell < 8)).all():
                 visited[0][tuple(cell)] = True
@@ -168,7 +169,7 @@ def ball_points(count: int = 2000, above: float = -0.1) -> Sight:
     """Rays that end on the part of a unit ball above a height."""
     points = torch.nn.functional.normalize(torch.randn(count, 3, generator=torch.Generator().manual_seed(1)), dim=-1)
     points = points[points[:, 2] > above]
-    return Sight(2 * points, -points, torch.ones(len(points)))
+    return Sight(2 * points, -points, torch.ones(len(points)), torch.ones(len(points)))
 
 
 def test_inside_of_a_cap_lies_between_its_points_and_the_plane_under_them() -> None:

@@ -194,7 +194,9 @@ def test_space_up_to_a_wall_is_seen_and_behind_it_is_not() -> None:
     contraction = Contraction(torch.tensor([[-2.0] * 3, [2.0] * 3]), None)
     y, z = torch.meshgrid(torch.linspace(-0.5, 0.5, 80), torch.linspace(-0.5, 0.5, 80), indexing="ij")
     origins = torch.stack([torch.full_like(y, -1), y, z], -1).view(-1, 3)
-    sight = Sight(origins, torch.tensor([1.0, 0, 0]).expand_as(origins), torch.ones(len(origins)))
+    sight = Sight(
+        origins, torch.tensor([1.0, 0, 0]).expand_as(origins), torch.ones(len(origins)), torch.ones(len(origins))
+    )
     space = SeenSpace.of(sight, contraction)
     x = torch.linspace(-0.95, 0.95, 20)
     line = torch.stack([x, torch.zeros_like(x), torch.zeros_like(x)], -1)

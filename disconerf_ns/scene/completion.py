@@ -140,7 +140,7 @@ class Completed(NamedTuple):
 def passed(
     sight: Sight, low: Float[Tensor, "3"], side: float, shape: list[int]
 ) -> tuple[Bool[Tensor, "x y z"], Bool[Tensor, "x y z"]]:
-    """Voxels that rays pass up to their surface and a voxel behind it, and those before the surface.
+    """Voxels that rays pass to their ends and a voxel beyond, and those before the surface.
 
     Args:
         sight: the rays.
@@ -150,7 +150,7 @@ def passed(
     """
     size = torch.tensor(shape, device=low.device)
     enter, leave = intersect_box(sight.origins, sight.directions, torch.stack([low, low + size * side]))
-    leave = leave.minimum(sight.distances + side)
+    leave = leave.minimum(sight.ends + side)
     seen, free = torch.zeros(2, *shape, dtype=torch.bool, device=low.device)
     for some in (enter < leave).nonzero()[:, 0].split(AT_ONCE):
         longest = float((leave[some] - enter[some]).max())

@@ -79,7 +79,14 @@ def median_distance(
     distances: Float[Tensor, "rays samples"], weights: Float[Tensor, "rays samples"]
 ) -> Float[Tensor, "rays 1"]:
     """Distance along each ray at which half of its weight is reached; of the last sample where less is."""
-    before = (weights.cumsum(-1) < 0.5).sum(-1, keepdim=True)
+    return distance_of(distances, weights, 0.5)
+
+
+def distance_of(
+    distances: Float[Tensor, "rays samples"], weights: Float[Tensor, "rays samples"], reached: float
+) -> Float[Tensor, "rays 1"]:
+    """Distance along each ray at which its weights sum to `reached`; of the last sample where they do nowhere."""
+    before = (weights.cumsum(-1) < reached).sum(-1, keepdim=True)
     return distances.gather(-1, before.clamp(max=weights.shape[-1] - 1))
 
 

@@ -19,17 +19,23 @@ class Sight:
     directions: Float[Tensor, "rays 3"]
     """Unit vectors."""
     distances: Float[Tensor, "rays"]
-    """Distance to the surface, in scene units."""
+    """Distance to the surface, where half of the light is lost, in scene units."""
+    ends: Float[Tensor, "rays"]
+    """Distance at which most of the light is lost."""
 
     @classmethod
-    def of(cls, views: Iterable[RayBundle], reach: Callable[[RayBundle], Float[Tensor, "rays"]]) -> Sight:
-        """Follow rays to the surface.
+    def of(
+        cls,
+        views: Iterable[RayBundle],
+        reach: Callable[[RayBundle], tuple[Float[Tensor, "rays"], Float[Tensor, "rays"]]],
+    ) -> Sight:
+        """Follow rays to the surface and into it.
 
         Args:
             views: flat rays, some at a time.
-            reach: distance along each ray at which its surface is.
+            reach: distances along each ray at which its surface is, and at which it ends.
         """
-        parts = [(rays.origins, rays.directions, reach(rays)) for rays in views]
+        parts = [(rays.origins, rays.directions, *reach(rays)) for rays in views]
         return cls(*(torch.cat(column) for column in zip(*parts)))
 
     @property
@@ -42,4 +48,4 @@ class Sight:
 
     def __getitem__(self, rays: Tensor) -> Sight:
         """Some of the rays, by index or by a mask."""
-        return Sight(self.origins[rays], self.directions[rays], self.distances[rays])
+        return Sight(self.origins[rays], self.directions[rays], self.distances[rays], self.ends[rays])

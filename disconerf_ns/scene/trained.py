@@ -13,11 +13,14 @@ from torch import Tensor
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.objects import DiscoveredObject
-from disconerf_ns.scene.radiance import RadianceField
+from disconerf_ns.scene.radiance import RadianceField, distance_of
 from disconerf_ns.scene.seen_space import SeenSpace
 from disconerf_ns.scene.seen_voxels import SeenVoxels
 from disconerf_ns.scene.sight import Sight
 from disconerf_ns.scene.tree import ObjectTree
+
+LAST = 0.75
+"""Fraction of a ray's light that is lost where the ray counts as ended."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +82,11 @@ class TrainedScene:
             return torch.ones_like(positions[..., 0], dtype=torch.bool)
         return self.seen_space(positions)
 
-    def _reach(self, rays: RayBundle) -> Float[Tensor, "rays"]:
+    def _reach(self, rays: RayBundle) -> tuple[Float[Tensor, "rays"], Float[Tensor, "rays"]]:
         samples = self.radiance.sample(rays)
-        return self.radiance.depth(samples, samples.weights(self.radiance.densities(samples)))[:, 0]
+        weights = samples.weights(self.radiance.densities(samples))
+        shares = weights / weights.sum(-1, keepdim=True).clamp(min=1e-6)
+        return self.radiance.depth(samples, weights)[:, 0], distance_of(samples.middles, shares, LAST)[:, 0]
 
     def agreed_on(self, slots: frozenset[int]) -> Float[Tensor, "points 3"] | None:
         """Contracted points that the masks agree belong to some slots; None where masks are matched view by view."""
