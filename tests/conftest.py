@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from disconerf_ns.model import DiscoNerfModel
     from disconerf_ns.scene.arranged import ArrangedScene
+    from disconerf_ns.scene.completion import Completion
+    from disconerf_ns.scene.objects import ObjectId
     from disconerf_ns.viewer.pictures import Pictures
     from disconerf_ns.viewer.seat import Seat
 
@@ -173,6 +175,21 @@ def model(run: Run) -> Iterator[DiscoNerfModel]:
 def scene_now(model: DiscoNerfModel) -> ArrangedScene:
     """The trained scene as it is without an edit."""
     return model.current.value
+
+
+@pytest.fixture
+def completing(monkeypatch: pytest.MonkeyPatch) -> set[bool]:
+    """Whether the scenes complete that are asked for a completion during the test."""
+    from disconerf_ns.scene.bodies import Bodies
+
+    asked, ask = set(), Bodies.completion
+
+    def record(bodies: Bodies, id: ObjectId) -> Completion | None:
+        asked.add(bodies.complete)
+        return ask(bodies, id)
+
+    monkeypatch.setattr(Bodies, "completion", record)
+    return asked
 
 
 @pytest.fixture

@@ -77,3 +77,12 @@ def test_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture)
     assert main(["compose", str(tmp_path / "none.json"), "--output-dir", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err
     assert "none.json; name the JSON file of a composition" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(("options", "complete"), [((), True), (("--no-complete",), False)])
+def test_what_no_photograph_saw_is_completed_or_not(
+    arrangement: Path, tmp_path: Path, completing, options, complete
+) -> None:
+    command = ["compose", str(arrangement), "--output-dir", str(tmp_path / "out"), "--frames", "1", "--format", "png"]
+    assert main([*command, "--path", "training", *options]) == 0
+    assert completing == {complete}

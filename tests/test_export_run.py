@@ -94,3 +94,12 @@ def test_a_moved_ball_is_exported_where_it_stands(run: Run, opened_run: None, tm
 def test_mistakes_are_one_sentence(run: Run, tmp_path: Path, options: list[str], sentence: str, capsys) -> None:
     assert export(run, tmp_path / "out", *options) == 1
     assert sentence in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("options", "complete"), [((), True), (("--no-complete",), False)])
+def test_what_no_photograph_saw_is_completed_or_not(
+    run: Run, opened_run: None, tmp_path: Path, completing, options, complete
+) -> None:
+    files = "--objects", "1", "--what", "meshes", "--formats", "ply", "--resolution", "12"
+    assert export(run, tmp_path, *files, *options) == 0
+    assert completing == {complete}

@@ -136,3 +136,10 @@ def test_mistakes_are_told_before_anything_is_loaded(
     assert render(run, tmp_path, *options) == 1
     assert sentence in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("options", "complete"), [((), True), (("--no-complete",), False)])
+def test_what_no_photograph_saw_is_completed_or_not(run: Run, tmp_path: Path, completing, options, complete) -> None:
+    film = "--objects", "1", "--frames", "1", "--resolution", "16", "--format", "png"
+    assert render(run, tmp_path, *film, *options) == 0
+    assert completing == {complete}
