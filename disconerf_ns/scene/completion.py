@@ -108,13 +108,14 @@ class Completion:
         return torch.stack([self.low, self.low + shape * self.side])
 
     def at(self, positions: Float[Tensor, "n 3"]) -> Completed:
-        """What is completed at scene positions, trilinear between the voxels."""
+        """What is completed at scene positions, trilinear between the voxels; nothing outside of them."""
         if len(positions) == 0:
             return Completed(positions[:, 0], positions[:, 0], positions)
         shape = torch.tensor(self.values.shape[1:], device=self.low.device)
         unit = (2 * (positions - self.low) / self.side / shape - 1).flip(-1)
-        values = grid_sample(self.values[None], unit.view(1, 1, 1, -1, 3), align_corners=False)[0, :, 0, 0]
-        hidden, filled = values[:2]
+        places, within = unit.view(1, 1, 1, -1, 3), (unit.abs() <= 1).all(-1)
+        values = grid_sample(self.values[None], places, padding_mode="border", align_corners=False)[0, :, 0, 0]
+        hidden, filled = values[:2] * within
         return Completed(hidden, filled * OPAQUE / self.side, (values[2:] / filled.clamp(min=1e-6)).clamp(max=1).T)
 
 

@@ -66,10 +66,7 @@ class TrainedScene:
     @lazy
     def sight(self) -> Sight | None:
         """Where rays of the training views end; None where the views are not known."""
-        if self.training_rays is None:
-            return None
-        with self.radiance.still():
-            return Sight.of(self.training_rays(), self._reach)
+        return None if self.training_rays is None else Sight.of(self.training_rays(), self._reach)
 
     @lazy
     def seen_space(self) -> SeenSpace | None:
@@ -83,8 +80,9 @@ class TrainedScene:
         return self.seen_space(positions)
 
     def _reach(self, rays: RayBundle) -> tuple[Float[Tensor, "rays"], Float[Tensor, "rays"]]:
-        samples = self.radiance.sample(rays)
-        weights = samples.weights(self.radiance.densities(samples))
+        with self.radiance.still():
+            samples = self.radiance.sample(rays)
+            weights = samples.weights(self.radiance.densities(samples))
         shares = weights / weights.sum(-1, keepdim=True).clamp(min=1e-6)
         return self.radiance.depth(samples, weights)[:, 0], distance_of(samples.middles, shares, LAST)[:, 0]
 
