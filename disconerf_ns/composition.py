@@ -124,19 +124,25 @@ class Composed:
 
 
 def compose(
-    composition: Composition, load: Callable[[Path], DiscoNerfPipeline] = load_pipeline, **options: bool
+    composition: Composition,
+    load: Callable[[Path], DiscoNerfPipeline] = load_pipeline,
+    clean: bool = True,
+    complete: bool = True,
 ) -> Composed:
     """Load all runs of a composition, each once, and put its objects into their places.
 
     Args:
         composition: what its file says.
         load: gives the pipeline of a config.yml.
-        options: fields of `SceneOptions`, such as whether objects are `clean`, and `complete`.
+        clean: whether objects leave the haze and the crumbs around them behind.
+        complete: whether objects go on where no photograph looked, if their run's options say so too.
     Raises:
         UserError: a run cannot be loaded, or has no such object, or one that nothing of is solid.
     """
     runs = {run: load(run) for run in dict.fromkeys((composition.scene, *(each.run for each in composition.things)))}
-    scenes = {run: pipeline.model.current.value.with_options(**options) for run, pipeline in runs.items()}
+    scenes = {run: pipeline.model.current.value.with_options(clean=clean) for run, pipeline in runs.items()}
+    if not complete:
+        scenes = {run: scene.with_options(complete=False) for run, scene in scenes.items()}
     pipeline = runs[composition.scene]
     host, pipeline.edit_file = scenes[composition.scene], composition.edit_file
     if composition.edit_file.exists():

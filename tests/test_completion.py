@@ -15,13 +15,17 @@ from torch import Tensor
 from disconerf_ns.export.exporter import ExportOptions, made_mesh, mesh_facts
 from disconerf_ns.filming.frames import alone
 from disconerf_ns.rendering.frame import Frame
-from disconerf_ns.rendering.rays import render_object
+from disconerf_ns.rendering.preview import Preview
+from disconerf_ns.rendering.rays import _meets_completed, render_object
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.completion import Completion, inside_of, mean_color, passed
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import DiscoveredObject, ObjectId
-from disconerf_ns.scene.sight import Sight
+from disconerf_ns.scene.recolor import Channels
+from disconerf_ns.scene.revealed import Revealed
+from disconerf_ns.scene.seen_rays import SeenRays
+from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.trained import TrainedScene
 from disconerf_ns.scene.tree import ObjectTree
 from disconerf_ns.surface.intervals import Intervals
@@ -151,7 +155,7 @@ def test_rays_pass_the_voxels_that_a_fine_walk_along_them_visits() -> None:
     origins = torch.randn(50, 3, generator=generator) * 0.2 + torch.tensor([0.0, 0.0, 2.0])
     directions = torch.nn.functional.normalize(torch.randn(50, 3, generator=generator) * 0.2 - origins, dim=-1)
     distances = torch.rand(50, generator=generator) + 1.5
-    sight = Sight(origins, directions, distances, distances + 0.05)
+    sight = SeenRays(origins, directions, distances, distances + 0.05)
     low, side, shape = torch.tensor([-0.4, -0.4, -0.4]), 0.1, [8, 8, 8]
     seen, free = passed(sight, low, side, shape)
     visited = torch.zeros(2, 8, 8, 8, dtype=torch.bool)
@@ -166,11 +170,11 @@ def test_rays_pass_the_voxels_that_a_fine_walk_along_them_visits() -> None:
     assert not (visited[0] & ~near).any(), "what is visited is a voxel away from what is marked, at most"
 
 
-def ball_points(count: int = 2000, above: float = -0.1) -> Sight:
+def ball_points(count: int = 2000, above: float = -0.1) -> SeenRays:
     """Rays that end on the part of a unit ball above a height."""
     points = torch.nn.functional.normalize(torch.randn(count, 3, generator=torch.Generator().manual_seed(1)), dim=-1)
     points = points[points[:, 2] > above]
-    return Sight(2 * points, -points, torch.ones(len(points)), torch.ones(len(points)))
+    return SeenRays(2 * points, -points, torch.ones(len(points)), torch.ones(len(points)))
 
 
 def test_inside_of_a_cap_lies_between_its_points_and_the_plane_under_them() -> None:
@@ -223,9 +227,9 @@ def test_a_ball_that_is_removed_leaves_the_slab_and_no_junk(scene: ArrangedScene
 
 @pytest.mark.parametrize("extraction", ["hard", "soft"])
 def test_completions_take_the_colours_of_the_edit(scene: ArrangedScene, extraction: str) -> None:
-    grey = Edit().hide(BALL_ID).recolor(SLAB, (0.5, 0.5, 0.5))
-    shown = pit(scene.with_options(extraction=extraction).with_edit(grey), Frame.edited)
-    assert (shown.amax(-1) - shown.amin(-1)).max() < 0.05
+    blue = Edit().hide(BALL_ID).recolor(SLAB, Channels("bgr"))
+    shown = pit(scene.with_options(extraction=extraction).with_edit(blue), Frame.edited)
+    assert (shown - BROWN.flip(0)).abs().max() < 0.1
 
 
 def test_the_way_to_an_edit_makes_no_difference(scene: ArrangedScene) -> None:
@@ -237,6 +241,51 @@ def test_the_way_to_an_edit_makes_no_difference(scene: ArrangedScene) -> None:
     torch.testing.assert_close(first.under(both).edited(), frame.under(both).edited())
     apart = (frame.under(both).edited() - seen_from_above(both).edited()).abs().amax(-1)
     assert (apart > 2 / 255).float().mean() < 0.01
+
+
+def test_samples_of_an_edit_are_the_start_of_the_next_one(scene: ArrangedScene) -> None:
+    frame = seen_from_above(scene, keep=True)
+    one = scene.with_edit(Edit().hide(BALL_ID).hide(POST))
+    again = one.with_edit(one.edit.recolor(SLAB, Channels("bgr")))
+    first = frame.under(one)
+    first.edited()
+    asked = []
+    kept, again_kept = first.under(again), frame.under(again)
+    kept.resample = lambda rays: asked.append(rays)  # type: ignore[assignment]
+    torch.testing.assert_close(kept.edited(), again_kept.edited())
+    assert not asked
+
+
+def test_what_others_own_is_not_emptied(scene: ArrangedScene) -> None:
+    """A wall that surrounds the scene is never completed, so what no photograph saw of it stays."""
+    wide = replace(scene.trained.discovered[0], box=((-9.0, -9.0, -0.15), (9.0, 9.0, 0.15)))
+    trained = replace(scene.trained, discovered=(wide, *scene.trained.discovered[1:]))
+    without = scene.with_trained(trained).with_edit(Edit().hide(BALL_ID))
+    points = grid((-0.45, -0.45, -0.05), (0.45, 0.45, 0.05))
+    density, rgb = torch.ones(len(points)), torch.zeros(len(points), 3)
+    assert without.revealed.ids == set() and without.bodies.completion(SLAB) is None
+    beside = without.with_edit(without.edit.hide(POST))
+    revealed = Revealed({}, {BALL_ID: scene.bodies.completion(BALL_ID)}, torch.zeros(0, 2, 3))  # type: ignore[dict-item]
+    for shown in (without.revealed, beside.revealed, revealed):
+        assert torch.equal(shown(points, density, rgb, torch.full((len(points),), SLAB))[0], density)
+
+
+def test_nothing_is_completed_beyond_a_crop_box(scene: ArrangedScene) -> None:
+    frame = seen_from_above(scene.with_edit(Edit().hide(BALL_ID)))
+    frame.rays.nears, frame.rays.fars = (torch.full((len(frame.rays), 1), d) for d in (0.5, 1.0))
+    assert not _meets_completed(frame.scene, frame.rays).any()
+
+
+def test_a_preview_does_not_wait_for_completions(scene: ArrangedScene) -> None:
+    fresh = scene.with_trained(scene.trained).with_edit(Edit().hide(BALL_ID))
+    assert not fresh.reveals_at_once and scene.with_edit(fresh.edit).reveals_at_once
+    frame = seen_from_above(fresh, keep=True)
+    quick = frame.previewed(Preview(most=50)).edited()
+    assert not fresh.reveals_at_once, "nothing was completed for it"
+    assert (quick - frame.edited()).abs().mean() < 0.1 and fresh.reveals_at_once
+    moved = scene.with_trained(scene.trained).with_edit(Edit().copy(BALL_ID, Similarity(translation=(0.0, -0.3, 0.0))))
+    seen_from_above(moved, keep=True).previewed(Preview(most=50)).edited()
+    assert not moved.bodies.at_hand(BALL_ID)
 
 
 def test_what_is_not_beside_what_is_gone_is_not_completed(scene: ArrangedScene) -> None:

@@ -52,7 +52,7 @@ def test_an_object_stands_where_the_file_says(run: Run, write, loaded, model) ->
     at = [0.1, 0.2, 1.0]
     composed = compose(Composition.load(write(objects=[{**entry, "at": at, "turn": 30, "scale": 2}])), loaded)
     (guest,) = composed.scene.guests
-    box = guest.scene.bodies.solid(guest.id).box
+    box = guest.scene.bodies.whole(guest.id).box
     frame = capture_frame(run.config)
     underside = torch.tensor(box.centre) - torch.tensor([0, 0, box.size[2] / 2])
     assert_close(frame.points(guest.place.points(underside)), torch.tensor(at), 1e-4)

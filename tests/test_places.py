@@ -22,8 +22,8 @@ from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.edit import HERE, Edit
 from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.recolor import Channels, Hue
+from disconerf_ns.scene.seen_rays import SeenRays
 from disconerf_ns.scene.seen_space import SeenSpace
-from disconerf_ns.scene.sight import Sight
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.tree import ObjectTree
 
@@ -63,7 +63,7 @@ def test_a_moved_object_looks_as_it_did_to_a_camera_that_moved_along(scene_now, 
     """Moving an object and its camera together changes nothing: pictures equal, distances times the scale."""
     scene_now = scene_now.with_options(clean=clean)
     moved = Similarity.about(scene_now.bodies.solid(ball.id).centre, TURN, 1.5, (0.2, -0.1, 0.1))
-    body = scene_now.bodies.clean(ball.id) if clean else None
+    body = scene_now.bodies.clean(ball.id) if clean else scene_now.bodies.hazy(ball.id)
     here = render_object(scene_now, frame_of(scene_now).rays, ball.id, body)
     there = frame_of(only(scene_now, Edit().move(ball.id, moved), ball.id), keep, seen_from=moved)
     solid = here["accumulation"][:, 0] > 0.99
@@ -194,7 +194,7 @@ def test_space_up_to_a_wall_is_seen_and_behind_it_is_not() -> None:
     contraction = Contraction(torch.tensor([[-2.0] * 3, [2.0] * 3]), None)
     y, z = torch.meshgrid(torch.linspace(-0.5, 0.5, 80), torch.linspace(-0.5, 0.5, 80), indexing="ij")
     origins = torch.stack([torch.full_like(y, -1), y, z], -1).view(-1, 3)
-    sight = Sight(
+    sight = SeenRays(
         origins, torch.tensor([1.0, 0, 0]).expand_as(origins), torch.ones(len(origins)), torch.ones(len(origins))
     )
     space = SeenSpace.of(sight, contraction)

@@ -58,6 +58,9 @@ class ExportSplats:
     """Degree of the spherical harmonics of sampled gaussians, from 0, the same colour from all sides, to 3."""
     rays: int = 1_000_000
     """Rays of the training views, about, from which gaussians are sampled."""
+    complete: bool = True
+    """Where no photograph looked, sample what goes on as an object's seen surface does; otherwise what the radiance
+    field has there."""
 
     def __call__(self) -> None:
         """Sample or read the gaussians, say whose each is, and write them.
@@ -80,7 +83,8 @@ class ExportSplats:
         from disconerf_ns.export.splats_ply import write_ply
 
         pipeline = edited.load("test")
-        scene = Scene(pipeline, pipeline.model.current.value)
+        arranged = pipeline.model.current.value
+        scene = Scene(pipeline, arranged if self.complete else arranged.with_options(complete=False))
         objects = [scene.find(each.name) for each in chosen] or scene.objects
         given = scene.own_splats if self.splats is None else scene.given_splats(self.splats, self.splats_frame)
         owned, to_capture, said = self._sampled(scene) if given is None else self._apart(scene, given)

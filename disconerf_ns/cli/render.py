@@ -109,7 +109,9 @@ class Render:
         length = self._length(len(path) / seconds if path is not None and seconds else None)
 
         pipeline = edited.load()
-        scene = pipeline.model.current.value.with_options(clean=self.clean, complete=self.complete)
+        scene = pipeline.model.current.value.with_options(clean=self.clean)
+        if not self.complete:
+            scene = scene.with_options(complete=False)
         objects = [scene.find(each.name) for each in chosen] or list(scene.objects)
         shots = self._shots(scene, objects, pipeline.datamanager.train_dataset.cameras, path, length)
         tiles = (

@@ -25,7 +25,7 @@ def manifest_row(scene: ArrangedScene, each: SceneObject, frame: Similarity) -> 
         `centre`, `size` (length, width, height) and `axes` (their unit directions, as rows); these three are None
         where nothing of it is solid.
     """
-    solid = scene.bodies.solid(each.id)
+    solid = scene.bodies.whole(each.id)
     box, there = solid.box, len(solid) > 0
     return {
         "id": int(each.id),

@@ -76,7 +76,7 @@ def look(scene: ArrangedScene, rays: RayBundle) -> Looks:
 
 def look_behind(scene: ArrangedScene, rays: RayBundle, each: SceneObject) -> Looks:
     """Where flat rays meet the surface of an object that is alone in the scene, so also behind other objects."""
-    _, samples, density, rgb = object_samples(scene, rays, each.id, scene.bodies.clean(each.id))
+    _, samples, density, rgb = object_samples(scene, rays, each.id, scene.bodies.hazy(each.id))
     seen = _seen(scene.trained.contraction, samples, density, rgb, THICKNESS)
     return Looks(*seen, torch.full_like(seen[3], each.id, dtype=torch.long))
 

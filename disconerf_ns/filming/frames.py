@@ -48,7 +48,9 @@ class Subject:
 
     def __init__(self, scene: ArrangedScene, id: ObjectId, look: Look = Look()):
         self.scene, self.id, self.look = scene, id, look
-        self.body: Body | None = scene.bodies.clean(id) if look.clean and not look.cut_out else None
+        self.body: Body | None = None
+        if not look.cut_out:
+            self.body = scene.bodies.clean(id) if look.clean else scene.bodies.hazy(id)
         box = scene.bodies.whole(id).box if look.shadow else None
         self.ground = None if box is None else Ground.below(box, scene.bodies.whole(id))
 

@@ -41,7 +41,7 @@ def portrait(scene: ArrangedScene, each: SceneObject, body: Body, photographs: C
     """An object alone, as the edit colours it, from where the photograph was taken that sees most of it from near.
 
     Args:
-        body: the object: all of its voxels, or, quite without haze, `ArrangedScene.clean`.
+        body: the object: all of its voxels, or, quite without haze, `Bodies.clean`.
         photographs: the training cameras.
         size: height and width in pixels.
     Raises:

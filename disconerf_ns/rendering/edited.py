@@ -84,7 +84,8 @@ def meets(each: Placement, rays: RayBundle) -> Bool[Tensor, "rays"]:
 def place(each: Placement, rays: RayBundle) -> PlacedSamples:
     """Samples that flat rays meet of an object where it is shown, without the haze that surrounds it elsewhere."""
     size, device = each.scene.options.rays_at_once, each.scene.trained.radiance.device
-    body = each.scene.bodies.clean(each.id) if each.scene.options.clean else None
+    bodies = each.scene.bodies
+    body = bodies.clean(each.id) if each.scene.options.clean else bodies.hazy(each.id)
     parts = []
     for start in range(0, max(len(rays), 1), size):
         back = moved_back(each, rays[start : start + size].to(device))

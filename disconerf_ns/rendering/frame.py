@@ -348,7 +348,9 @@ class Frame:
         """Rays that the networks have to be asked about before the edited scene can be drawn."""
         if not self.scene.repaints:
             return 0
-        if not self.knows_owners or not all(map(self.has_placed, range(len(self.scene.placements)))):
+        if not self.knows_owners or not self.scene.reveals_at_once:
+            return len(self.rays)
+        if not all(map(self.has_placed, range(len(self.scene.placements)))):
             return len(self.rays)
         return len(self.start(self.unedited)[1])
 

@@ -39,8 +39,11 @@ class Preview:
         """About what the rays meet of a placement: rays of a block share the samples of one."""
         if frame.has_placed(number):
             return Exact().place(frame, number)
-        compute = lambda: self._place(frame, frame.scene.placements[number])  # noqa: E731
-        return frame.once(f"placed preview {number}", frame.placements_key[number], compute)
+        each = frame.scene.placements[number]
+        known = each.scene.bodies.at_hand(each.id)
+        shown = each if known else each._replace(scene=each.scene.with_options(complete=False))
+        key = frame.placements_key[number], known
+        return frame.once(f"placed preview {number}", key, lambda: self._place(frame, shown))
 
     def _place(self, frame: Frame, each: Placement) -> PlacedSamples:
         device = each.scene.trained.radiance.device
@@ -54,8 +57,10 @@ class Preview:
         return placed.at(hit[block[shared]])._replace(rays=met[shared])
 
     def edited(self, frame: Frame) -> OwnedSamples:
-        """About what the rays meet under the edit."""
-        return frame.once("preview", frame.scene, lambda: self._edited(frame))
+        """About what the rays meet under the edit; not completed where that would take time."""
+        known = frame.scene.reveals_at_once
+        shown = frame if known else frame.under(frame.scene.with_options(complete=False))
+        return frame.once("preview", (frame.scene, known), lambda: self._edited(shown))
 
     def _edited(self, frame: Frame) -> OwnedSamples:
         (samples, ids), affected = frame.start(lambda: self._unedited(frame))

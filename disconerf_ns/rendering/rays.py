@@ -152,7 +152,7 @@ def _sample_edited(scene: ArrangedScene, rays: RayBundle) -> tuple[ColoredSample
     sampled, ids = _colored(scene, scene.trained.radiance.sample(rays, kept_density(scene)))
     lost = (_lost(scene, sampled, ids) | _meets_completed(scene, rays)).nonzero()[:, 0]
     if len(lost) > 0:
-        fresh, fresh_ids = _colored(scene, evenly_refined(scene, sampled.at(lost)))
+        fresh, fresh_ids = _colored(scene, evenly_refined(scene, sampled.at(lost), _fars(rays)[lost]))
         sampled, ids = sampled.replaced(lost, fresh), ids.index_copy(0, lost, fresh_ids)
     return sampled, ids
 
@@ -190,7 +190,10 @@ def _meets_completed(scene: ArrangedScene, rays: RayBundle) -> Bool[Tensor, "ray
     steps = (torch.arange(ALONG, device=met.device) + 0.5) / ALONG
     for box in scene.revealed.boxes:
         enter, leave = intersect_box(rays.origins, rays.directions, box)
-        through = (enter < leave).nonzero()[:, 0]
+        if rays.nears is not None:
+            enter = enter.maximum(rays.nears[:, 0])
+        leave = leave.minimum(_fars(rays)[:, 0])
+        through = ((enter < leave) & ~met).nonzero()[:, 0]
         distances = enter[through, None] + (leave - enter)[through, None] * steps
         points = rays.origins[through, None] + rays.directions[through, None] * distances[..., None]
         met[through] |= scene.revealed.fills(points).any(-1)
@@ -204,10 +207,20 @@ def even_edges(near: Float[Tensor, "rays 1"], far: Float[Tensor, "rays 1"]) -> F
     return piecewise_inverse(near + (far - near) * steps)
 
 
-def evenly_refined(scene: ArrangedScene, first: ColoredSamples) -> Intervals:
-    """As many samples, by the densities of the field itself under the edit, looked at in even steps along the rays."""
+def _fars(rays: RayBundle) -> Float[Tensor, "rays 1"]:
+    farthest = torch.full_like(rays.origins[:, :1], FAR)
+    return farthest if rays.fars is None else farthest.minimum(rays.fars)
+
+
+def evenly_refined(scene: ArrangedScene, first: ColoredSamples, far: Float[Tensor, "rays 1"]) -> Intervals:
+    """As many samples, by the densities of the field itself under the edit, up to a distance.
+
+    Densities are looked at in even steps along the rays, and where the first samples are.
+    """
     near = first.edges[:, :1]
-    even = Intervals(first.origins, first.directions, even_edges(near, torch.full_like(near, FAR)))
+    far = far.maximum(near)
+    edges = torch.cat([even_edges(near, far), first.edges.clamp(near, far)], -1).sort(-1).values
+    even = Intervals(first.origins, first.directions, edges)
     ids = scene.owners(even.positions)
     density = scene.trained.radiance.densities(even) * weigh(scene.table.density[:, None], ids)[..., 0]
     density, _, _ = scene.revealed(even.positions, density, torch.zeros_like(even.positions), ids)

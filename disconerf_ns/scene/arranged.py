@@ -20,7 +20,7 @@ from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.objects import ObjectId, SceneObject, find_object
 from disconerf_ns.scene.occupancy import Occupancy
 from disconerf_ns.scene.ownership import Ownership
-from disconerf_ns.scene.revealed import Revealed
+from disconerf_ns.scene.revealed import Revealed, beside
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.trained import TrainedScene
 
@@ -261,6 +261,13 @@ class ArrangedScene:
         """What comes to light where objects are gone."""
         boxes = {each.id: each.box for each in self.objects}
         return Revealed.of(self.bodies, boxes, boxes.keys() & self.edit.absent)
+
+    @property
+    def reveals_at_once(self) -> bool:
+        """Whether what comes to light is known already, or known to be nothing."""
+        boxes = {each.id: each.box for each in self.objects}
+        left, gone = beside(self.bodies, boxes, boxes.keys() & self.edit.absent)
+        return all(self.bodies.at_hand(id) for id in (*left, *gone))
 
     def parts(self, node: int) -> ConnectedParts:
         """The connected parts of a node, whether it is split or shown or not."""

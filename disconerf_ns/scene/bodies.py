@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -16,6 +17,7 @@ from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.matter import Matter
 from disconerf_ns.scene.objects import Box, ObjectId
 from disconerf_ns.scene.occupancy import Occupancy
+from disconerf_ns.scene.seen_rays import SeenRays
 from disconerf_ns.scene.solid import OPAQUE, Solid
 from disconerf_ns.scene.trained import TrainedScene
 
@@ -41,6 +43,7 @@ class Bodies:
     _completions: dict[ObjectId, Completion | None] = field(default_factory=dict, repr=False)
     _wholes: dict[ObjectId, Solid] = field(default_factory=dict, repr=False)
     _clean: dict[ObjectId, Body] = field(default_factory=dict, repr=False)
+    _hazy: dict[ObjectId, Body] = field(default_factory=dict, repr=False)
 
     def occupancy(self, id: ObjectId) -> Occupancy:
         """The voxels in which an object absorbs light."""
@@ -78,19 +81,40 @@ class Bodies:
                 self._clean[id] = Body(clean_voxels(self.matter(id).completed(completion), whole), completion)
         return self._clean[id]
 
+    def hazy(self, id: ObjectId) -> Body:
+        """An object with haze and crumbs, completed where no photograph looked."""
+        completion = self.completion(id)
+        if completion is None:
+            return Body(self.occupancy(id))
+        if id not in self._hazy:
+            matter = self.matter(id).completed(completion)
+            with self.trained.radiance.still():
+                voxels = Occupancy.build(matter.everything, self.trained.contraction, self._box(id), share=matter.share)
+            self._hazy[id] = Body(voxels, completion)
+        return self._hazy[id]
+
     def completion(self, id: ObjectId) -> Completion | None:
         """What is completed of an object; None of the rest, of what surrounds the scene, and where too little is known.
 
         It is made once, in half a second; the first one takes some seconds on a CPU.
         """
-        sight = self.trained.sight
-        if not self.complete or sight is None or id == self.trained.tree.rest or self.is_wide(id):
+        if not self.completes(id):
             return None
         if id not in self._completions:
+            rays = cast("SeenRays", self.trained.seen_rays)
             with self.trained.radiance.still():
                 own = belonging(self._seen_owners, id) > 0.5
-                self._completions[id] = Completion.of(sight, sight[own], self._box(id), self._colors)
+                self._completions[id] = Completion.of(rays, rays[own], self._box(id), self._colors)
         return self._completions[id]
+
+    def completes(self, id: ObjectId) -> bool:
+        """Whether it is tried to complete an object, which takes time."""
+        known = self.complete and self.trained.training_rays is not None
+        return known and id != self.trained.tree.rest and not self.is_wide(id)
+
+    def at_hand(self, id: ObjectId) -> bool:
+        """Whether a completion takes no time any more."""
+        return id in self._completions or not self.completes(id)
 
     def looked_into(self, positions: Float[Tensor, "*n 3"], id: ObjectId) -> Bool[Tensor, "*n"]:
         """Whether photographs looked into scene positions in and around an object; yes, where that is not known."""
@@ -111,8 +135,7 @@ class Bodies:
     @lazy
     def _seen_owners(self) -> Shaped[Tensor, "..."]:
         """The owners of the points at which rays of the training views end."""
-        sight = self.trained.sight
-        return self.owners(torch.zeros(0, 3) if sight is None else sight.points)
+        return self.owners(cast("SeenRays", self.trained.seen_rays).points)
 
     def _colors(self, positions: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         return self.trained.radiance.shade(positions, directions)[1]

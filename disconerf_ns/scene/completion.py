@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from disconerf_ns.scene.occupancy import intersect_box, with_neighbours
-from disconerf_ns.scene.sight import Sight
+from disconerf_ns.scene.seen_rays import SeenRays
 
 VOXELS, LONGEST = 64**3, 192
 """Voxels of an object, about, and along its longest side, at most."""
@@ -64,7 +64,7 @@ class Completion:
     """Of each voxel whether it is hidden, whether it is completed, and the colour of completed ones; 0 or 1, RGB."""
 
     @classmethod
-    def of(cls, sight: Sight, own: Sight, box: Float[Tensor, "2 3"], colors: Colors) -> Completion | None:
+    def of(cls, sight: SeenRays, own: SeenRays, box: Float[Tensor, "2 3"], colors: Colors) -> Completion | None:
         """Complete an object.
 
         Args:
@@ -92,7 +92,7 @@ class Completion:
         centres = low + (cells + 0.5) * side
         try:
             cells = cells[inside_of(own, centres, side)]
-        except QhullError:
+        except (QhullError, RuntimeError, ValueError):  # what scipy and open3d raise of such points
             return None
         values = torch.zeros(5, *shape, device=low.device)
         values[0] = hidden
@@ -139,7 +139,7 @@ class Completed(NamedTuple):
 
 
 def passed(
-    sight: Sight, low: Float[Tensor, "3"], side: float, shape: list[int]
+    sight: SeenRays, low: Float[Tensor, "3"], side: float, shape: list[int]
 ) -> tuple[Bool[Tensor, "x y z"], Bool[Tensor, "x y z"]]:
     """Voxels that rays pass to their ends and a voxel beyond, and those before the surface.
 
@@ -165,7 +165,7 @@ def passed(
     return seen, free
 
 
-def inside_of(own: Sight, positions: Float[Tensor, "n 3"], side: float) -> Bool[Tensor, "n"]:
+def inside_of(own: SeenRays, positions: Float[Tensor, "n 3"], side: float) -> Bool[Tensor, "n"]:
     """Positions inside of the smooth closed surface through seen points, and of their convex hull.
 
     Args:
@@ -200,7 +200,7 @@ def inside_of(own: Sight, positions: Float[Tensor, "n 3"], side: float) -> Bool[
     return torch.from_numpy(inside).to(positions.device)
 
 
-def mean_color(own: Sight, positions: Float[Tensor, "n 3"], colors: Colors) -> Float[Tensor, "n 3"]:
+def mean_color(own: SeenRays, positions: Float[Tensor, "n 3"], colors: Colors) -> Float[Tensor, "n 3"]:
     """Mean colour of seen points, weighted by 1 / distance^3.
 
     Args:

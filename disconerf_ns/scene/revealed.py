@@ -26,29 +26,20 @@ class Revealed:
 
     @classmethod
     def of(cls, bodies: Bodies, boxes: Mapping[ObjectId, Box], absent: Collection[ObjectId]) -> Revealed:
-        """What comes to light where some objects are absent: of what is left beside them, and of them where that is.
+        """Complete the objects that stay and whose boxes meet those of absent ones; and these, to know what they hide.
 
         Args:
             bodies: the objects in voxels.
             boxes: boxes of all objects in scene coordinates.
             absent: the objects that are gone.
         """
-        small = {id: box for id, box in boxes.items() if not bodies.is_wide(id)}
-        meet = [
-            (one, other)
-            for one in small.keys() - absent
-            for other in small.keys() & absent
-            if overlap(small[one], small[other])
-        ]
-        left, gone = (
-            ({id: bodies.completion(id) for id in sorted(set(side))} for side in zip(*meet)) if meet else ({}, {})
-        )
-        known = {id: completion for id, completion in gone.items() if completion is not None}
-        empty = torch.zeros(0, 2, 3, device=bodies.trained.radiance.device)
+        left, gone = beside(bodies, boxes, absent)
+        known = {id: completion for id in (*left, *gone) if (completion := bodies.completion(id)) is not None}
+        hiding = torch.tensor([boxes[id] for id in gone], device=bodies.trained.radiance.device).view(-1, 2, 3)
         return cls(
-            {id: completion for id, completion in left.items() if completion is not None},
-            known,
-            torch.stack([completion.box for completion in known.values()]) if known else empty,
+            {id: known[id] for id in left if id in known},
+            {id: known[id] for id in gone if id in known},
+            hiding,
         )
 
     @property
@@ -63,7 +54,7 @@ class Revealed:
         rgb: Float[Tensor, "*n 3"],
         ids: Shaped[Tensor, "..."],
     ) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n 3"], Shaped[Tensor, "..."]]:
-        """Density, colour and owners of scene positions, completed.
+        """Density, colour and owners of scene positions, completed; what others own stays as it is.
 
         Args:
             positions: scene positions.
@@ -76,7 +67,9 @@ class Revealed:
         points, shape = positions.reshape(-1, 3), density.shape
         density, rgb, ids = density.flatten(), rgb.reshape(-1, 3), ids.reshape(len(points), *ids.shape[len(shape) :])
         found = list(self._over(points))
-        density = density * (1 - _hidden(points, found))
+        completed = torch.tensor(sorted(self.ids), device=ids.device)
+        own = ids[:, completed].sum(-1) if ids.is_floating_point() else torch.isin(ids, completed)
+        density = density * (1 - own * _hidden(points, found))
         for each in found:
             if each.id in self.left:
                 density, rgb, ids = each.onto(density, rgb, ids)
@@ -101,7 +94,9 @@ class Revealed:
         points = positions.reshape(-1, 3)
         there = torch.zeros_like(points[:, 0], dtype=torch.bool)
         for completion in self.left.values():
-            there |= completion.at(points).density > 0
+            low, high = completion.box
+            over = ((points >= low) & (points <= high)).all(-1).nonzero()[:, 0]
+            there[over] |= completion.at(points[over]).density > 0
         return there.view(positions.shape[:-1])
 
 
@@ -135,3 +130,13 @@ def _hidden(points: Float[Tensor, "n 3"], found: Iterable[_Found]) -> Float[Tens
 def overlap(a: Box, b: Box) -> bool:
     """Whether two boxes have a point in common."""
     return all(max(low) <= min(high) for low, high in zip(zip(a[0], b[0]), zip(a[1], b[1])))
+
+
+def beside(
+    bodies: Bodies, boxes: Mapping[ObjectId, Box], absent: Collection[ObjectId]
+) -> tuple[list[ObjectId], list[ObjectId]]:
+    """The objects that stay and the absent ones whose boxes meet, without those that surround the scene."""
+    small = {id: box for id, box in boxes.items() if not bodies.is_wide(id)}
+    pairs = [(one, other) for one in small.keys() - absent for other in small.keys() & absent]
+    meet = [(one, other) for one, other in pairs if overlap(small[one], small[other])]
+    return sorted({one for one, _ in meet}), sorted({other for _, other in meet})

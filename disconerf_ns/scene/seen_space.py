@@ -11,7 +11,7 @@ from torch.nn.functional import max_pool3d
 
 from disconerf_ns.scene.contraction import Contraction, voxel_of
 from disconerf_ns.scene.occupancy import FARTHEST, with_neighbours
-from disconerf_ns.scene.sight import Sight
+from disconerf_ns.scene.seen_rays import SeenRays
 from disconerf_ns.surface.intervals import piecewise, piecewise_inverse
 
 SIDE = 256
@@ -34,7 +34,7 @@ class SeenSpace:
     contraction: Contraction
 
     @classmethod
-    def of(cls, sight: Sight, contraction: Contraction, side: int = SIDE) -> SeenSpace:
+    def of(cls, sight: SeenRays, contraction: Contraction, side: int = SIDE) -> SeenSpace:
         """Follow rays of the training views up to the surface.
 
         Args:

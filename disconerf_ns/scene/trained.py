@@ -14,9 +14,9 @@ from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.objects import DiscoveredObject
 from disconerf_ns.scene.radiance import RadianceField, distance_of
+from disconerf_ns.scene.seen_rays import SeenRays
 from disconerf_ns.scene.seen_space import SeenSpace
 from disconerf_ns.scene.seen_voxels import SeenVoxels
-from disconerf_ns.scene.sight import Sight
 from disconerf_ns.scene.tree import ObjectTree
 
 LAST = 0.75
@@ -64,14 +64,14 @@ class TrainedScene:
         return SeenVoxels.of(self.agreed_points, self.agreed_slots, self.slots)
 
     @lazy
-    def sight(self) -> Sight | None:
+    def seen_rays(self) -> SeenRays | None:
         """Where rays of the training views end; None where the views are not known."""
-        return None if self.training_rays is None else Sight.of(self.training_rays(), self._reach)
+        return None if self.training_rays is None else SeenRays.of(self.training_rays(), self._reach)
 
     @lazy
     def seen_space(self) -> SeenSpace | None:
         """Space that the training views saw into; None where they are not known."""
-        return None if self.sight is None else SeenSpace.of(self.sight, self.contraction)
+        return None if self.seen_rays is None else SeenSpace.of(self.seen_rays, self.contraction)
 
     def looked_into(self, positions: Float[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:
         """Whether the training views look into scene positions; yes, where they are not known."""

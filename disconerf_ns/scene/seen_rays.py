@@ -10,9 +10,12 @@ from jaxtyping import Float
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
+AT_ONCE = 2**13
+"""Rays that are followed together."""
+
 
 @dataclass(frozen=True, eq=False)
-class Sight:
+class SeenRays:
     """Rays of the training views, and how far each of them is seen along."""
 
     origins: Float[Tensor, "rays 3"]
@@ -28,14 +31,15 @@ class Sight:
         cls,
         views: Iterable[RayBundle],
         reach: Callable[[RayBundle], tuple[Float[Tensor, "rays"], Float[Tensor, "rays"]]],
-    ) -> Sight:
+    ) -> SeenRays:
         """Follow rays to the surface and into it.
 
         Args:
             views: flat rays, some at a time.
             reach: distances along each ray at which its surface is, and at which it ends.
         """
-        parts = [(rays.origins, rays.directions, *reach(rays)) for rays in views]
+        some = (rays[start : start + AT_ONCE] for rays in views for start in range(0, len(rays), AT_ONCE))
+        parts = [(rays.origins, rays.directions, *reach(rays)) for rays in some]
         return cls(*(torch.cat(column) for column in zip(*parts)))
 
     @property
@@ -46,6 +50,6 @@ class Sight:
     def __len__(self) -> int:
         return len(self.distances)
 
-    def __getitem__(self, rays: Tensor) -> Sight:
+    def __getitem__(self, rays: Tensor) -> SeenRays:
         """Some of the rays, by index or by a mask."""
-        return Sight(self.origins[rays], self.directions[rays], self.distances[rays], self.ends[rays])
+        return SeenRays(self.origins[rays], self.directions[rays], self.distances[rays], self.ends[rays])
