@@ -121,8 +121,8 @@ class Bodies:
         completion, looked = self.completion(id), self.trained.looked_into(positions)
         if completion is None:
             return looked
-        hidden = completion.at(positions.reshape(-1, 3)).hidden
-        return looked & (hidden < 0.5).view(looked.shape)
+        there = completion.at(positions.reshape(-1, 3))
+        return looked & (there.hidden.maximum(there.filled) < 0.5).view(looked.shape)
 
     def is_wide(self, id: ObjectId) -> bool:
         """Whether an object's box is so large that it counts as what surrounds the scene."""

@@ -85,9 +85,9 @@ class Completion:
         size = (high - low).double()
         side = max(float(size.prod() / VOXELS) ** (1 / 3), float(size.max()) / LONGEST, APART * apart)
         shape = [int(n) for n in ((high - low) / side).ceil().clamp(min=1)]
-        seen, free = passed(sight, low, side, shape)
+        seen = passed(sight, low, side, shape)
         hidden = ~with_neighbours(seen, SHELL)
-        filled = with_neighbours(hidden, SHELL) & ~free
+        filled = with_neighbours(hidden, SHELL) & ~seen
         cells = filled.nonzero()
         centres = low + (cells + 0.5) * side
         try:
@@ -110,13 +110,15 @@ class Completion:
     def at(self, positions: Float[Tensor, "n 3"]) -> Completed:
         """What is completed at scene positions, trilinear between the voxels; nothing outside of them."""
         if len(positions) == 0:
-            return Completed(positions[:, 0], positions[:, 0], positions)
+            return Completed(*positions.unbind(-1), positions)
         shape = torch.tensor(self.values.shape[1:], device=self.low.device)
         unit = (2 * (positions - self.low) / self.side / shape - 1).flip(-1)
         places, within = unit.view(1, 1, 1, -1, 3), (unit.abs() <= 1).all(-1)
         values = grid_sample(self.values[None], places, padding_mode="border", align_corners=False)[0, :, 0, 0]
         hidden, filled = values[:2] * within
-        return Completed(hidden, filled * OPAQUE / self.side, (values[2:] / filled.clamp(min=1e-6)).clamp(max=1).T)
+        return Completed(
+            hidden, filled, filled * OPAQUE / self.side, (values[2:] / filled.clamp(min=1e-6)).clamp(max=1).T
+        )
 
 
 class Completed(NamedTuple):
@@ -124,8 +126,10 @@ class Completed(NamedTuple):
 
     hidden: Float[Tensor, "n"]
     """Whether no photograph looked there, in [0, 1]."""
+    filled: Float[Tensor, "n"]
+    """Whether something is completed there, in [0, 1]."""
     density: Float[Tensor, "n"]
-    """Density of what is completed, per scene unit."""
+    """Its density, per scene unit."""
     rgb: Float[Tensor, "n 3"]
     """Its colour."""
 
@@ -138,10 +142,8 @@ class Completed(NamedTuple):
         return total, (1 - part) * rgb + part * self.rgb
 
 
-def passed(
-    sight: SeenRays, low: Float[Tensor, "3"], side: float, shape: list[int]
-) -> tuple[Bool[Tensor, "x y z"], Bool[Tensor, "x y z"]]:
-    """Voxels that rays pass to their ends and a voxel beyond, and those before the surface.
+def passed(sight: SeenRays, low: Float[Tensor, "3"], side: float, shape: list[int]) -> Bool[Tensor, "x y z"]:
+    """Voxels that rays pass to their ends and a voxel beyond.
 
     Args:
         sight: the rays.
@@ -152,17 +154,15 @@ def passed(
     size = torch.tensor(shape, device=low.device)
     enter, leave = intersect_box(sight.origins, sight.directions, torch.stack([low, low + size * side]))
     leave = leave.minimum(sight.ends + side)
-    seen, free = torch.zeros(2, *shape, dtype=torch.bool, device=low.device)
+    seen = torch.zeros(shape, dtype=torch.bool, device=low.device)
     for some in (enter < leave).nonzero()[:, 0].split(AT_ONCE):
         longest = float((leave[some] - enter[some]).max())
         distances = enter[some, None] + torch.arange(0, longest + side, side, device=low.device)
         places = sight.origins[some, None] + sight.directions[some, None] * distances[..., None]
         cells = ((places - low) / side).floor().long()
         met = ((cells >= 0) & (cells < size)).all(-1) & (distances < leave[some, None])
-        before = met & (distances < sight.distances[some, None] - side)
         seen[cells[met].unbind(-1)] = True
-        free[cells[before].unbind(-1)] = True
-    return seen, free
+    return seen
 
 
 def inside_of(own: SeenRays, positions: Float[Tensor, "n 3"], side: float) -> Bool[Tensor, "n"]:

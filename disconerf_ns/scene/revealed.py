@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -78,10 +78,11 @@ class Revealed:
     def hidden(self, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
         """Whether no photograph looked into scene positions, in [0, 1]; 0 where no completion is.
 
-        All completions over a position have to say so: the voxels of a large object are coarse.
+        All completions over a position have to say so, because the voxels of a large object are coarse. What is
+        completed is hidden.
         """
         points = positions.reshape(-1, 3)
-        return _hidden(points, self._over(points)).view(positions.shape[:-1])
+        return _hidden(points, list(self._over(points))).view(positions.shape[:-1])
 
     def _over(self, points: Float[Tensor, "n 3"]) -> Iterator[_Found]:
         for id, completion in (*self.gone.items(), *self.left.items()):
@@ -120,11 +121,14 @@ class _Found(NamedTuple):
         return density.index_copy(0, self.index, total), rgb.index_copy(0, self.index, mixed), ids
 
 
-def _hidden(points: Float[Tensor, "n 3"], found: Iterable[_Found]) -> Float[Tensor, "n"]:
+def _hidden(points: Float[Tensor, "n 3"], found: Sequence[_Found]) -> Float[Tensor, "n"]:
     hidden = torch.full_like(points[:, 0], torch.inf)
     for each in found:
         hidden[each.index] = hidden[each.index].minimum(each.there.hidden)
-    return torch.where(hidden.isinf(), 0.0, hidden)
+    hidden = torch.where(hidden.isinf(), 0.0, hidden)
+    for each in found:
+        hidden[each.index] = hidden[each.index].maximum(each.there.filled)
+    return hidden
 
 
 def overlap(a: Box, b: Box) -> bool:
