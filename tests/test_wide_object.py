@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def walls() -> ArrangedScene:
     contraction = Contraction(torch.tensor([[-1.0] * 3, [1.0] * 3]), SceneContraction(order=float("inf")))
     far = DiscoveredObject(0, 0.9, 0.9, 8, ((-REACH,) * 3, (REACH,) * 3))
     trained = TrainedScene(Walls(contraction), lambda x: torch.ones(len(x), 1), ObjectTree.flat(1), (far,))
-    return replace(made_scene(), trained=trained)
+    return made_scene().with_trained(trained)
 
 
 @pytest.mark.parametrize("view", range(4))
