@@ -110,7 +110,8 @@ class Completion:
     def at(self, positions: Float[Tensor, "n 3"]) -> Completed:
         """What is completed at scene positions, trilinear between the voxels; nothing outside of them."""
         if len(positions) == 0:
-            return Completed(*positions.unbind(-1), positions)
+            nothing = positions[:, 0]
+            return Completed(nothing, nothing, nothing, positions)
         shape = torch.tensor(self.values.shape[1:], device=self.low.device)
         unit = (2 * (positions - self.low) / self.side / shape - 1).flip(-1)
         places, within = unit.view(1, 1, 1, -1, 3), (unit.abs() <= 1).all(-1)
