@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from made_scene import MadeRadiance
 from nerfstudio.cameras.rays import RayBundle
 from scene import camera_pose
 from torch import Tensor
@@ -48,16 +49,8 @@ def in_post(x: Tensor) -> Tensor:
 
 
 @dataclass
-class Standing:
+class Standing(MadeRadiance):
     """A slab, a ball that is sunk into it and a post; in the slab below them the field has a pit with green junk."""
-
-    contraction: Contraction
-    device = torch.device("cpu")
-    fused = False
-    background = torch.ones(3)
-
-    def still(self):
-        return torch.no_grad()
 
     def density(self, positions: Tensor) -> Tensor:
         below = (positions[..., :2].norm(dim=-1) < 0.17) & in_slab(positions) & ~in_ball(positions)
@@ -72,19 +65,6 @@ class Standing:
 
     def sample(self, rays, factor=None) -> Intervals:
         return Intervals(rays.origins, rays.directions, torch.linspace(0.5, 3.5, 257).expand(len(rays), -1))
-
-    def densities(self, samples: Intervals) -> Tensor:
-        return self.density(samples.positions)
-
-    def images(self, samples: Intervals, weights: Tensor, rgb: Tensor) -> dict[str, Tensor]:
-        opacity = weights.sum(-1, keepdim=True)
-        depth = self.depth(samples, weights)
-        color = (weights[..., None] * rgb).sum(-2) + 1 - opacity
-        return {"rgb": color, "accumulation": opacity, "depth": depth, "expected_depth": depth}
-
-    def depth(self, samples: Intervals, weights: Tensor) -> Tensor:
-        before = (weights.cumsum(-1) < 0.5).sum(-1, keepdim=True).clamp(max=weights.shape[-1] - 1)
-        return samples.middles.gather(-1, before)
 
 
 def cameras(views: int, size: int, height: float = 0.35):
