@@ -149,8 +149,8 @@ class ObjectModelConfig(ModelConfig):
     object_background: Literal["white", "black"] = "white"
     """Background colour of an object that is rendered alone."""
     complete: bool = True
-    """Where objects are removed or moved, and no photograph looked, go on with what is left as its seen surface does;
-    otherwise show what the radiance field has there."""
+    """Complete objects where others are removed or moved away and no photograph looked, by continuing their seen
+    surface; otherwise show what the radiance field made up there."""
     min_confidence: float = 0.0
     """Confidence in [0, 1] below which a pixel is shown as belonging to no object."""
 

@@ -42,8 +42,8 @@ class Compose:
     clean: bool = True
     """Leave behind the haze and the crumbs that surround objects in their own scenes."""
     complete: bool = True
-    """Where no photograph looked, go on with an object as its seen surface does; otherwise show what the radiance field
-    has there."""
+    """Complete objects where no photograph looked, by continuing their seen surface; otherwise show what the radiance
+    field made up there."""
     layers: bool = False
     """Also write for each frame whose each pixel is, and how far: labels/NNNN.png, depth/NNNN.npy and labels.json."""
     viewer: bool = False

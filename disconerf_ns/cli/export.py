@@ -49,8 +49,8 @@ class Export:
     watertight: bool = True
     """Close surfaces where no training camera sees them, such as undersides; otherwise they are left open."""
     complete: bool = True
-    """Where no photograph looked, go on with an object as its seen surface does; otherwise take what the radiance field
-    has there."""
+    """Complete objects where no photograph looked, by continuing their seen surface; otherwise take what the radiance
+    field made up there."""
     texture: int = 0
     """Height and width in pixels of a baked texture of GLB and OBJ; 0 gives colours to the vertices instead."""
     points: int = 50_000

@@ -48,8 +48,8 @@ class ExportSplats:
     """Coordinates of a given PLY file: "scene" as nerfstudio trains, which ns-export writes; "capture" as the camera
     poses in the data. "auto" looks in which of them the gaussians lie on the scene's surface."""
     frame: Literal["same", "scene", "capture"] = "same"
-    """Coordinates of the written files. "same" keeps those of gaussians that were given, or are the scene's own; those
-    that are sampled are written in the capture's."""
+    """Coordinates of the written files. "same" keeps the frame of given gaussians, or of those that the scene is made
+    of; sampled gaussians are then written in the capture's frame."""
     supersplat: bool = False
     """Turn what is written by 180 degrees about z, which SuperSplat turns back when it opens it."""
     gaussians: int = 200_000
@@ -59,8 +59,8 @@ class ExportSplats:
     rays: int = 1_000_000
     """Rays of the training views, about, from which gaussians are sampled."""
     complete: bool = True
-    """Where no photograph looked, sample what goes on as an object's seen surface does; otherwise what the radiance
-    field has there."""
+    """Complete objects where no photograph looked, by continuing their seen surface; otherwise sample what the radiance
+    field made up there."""
 
     def __call__(self) -> None:
         """Sample or read the gaussians, say whose each is, and write them.

@@ -69,8 +69,8 @@ class Render:
     """Take away haze, crumbs and what is less than half opaque at the borders; in the edited scene, haze and crumbs of
     what was moved or copied."""
     complete: bool = True
-    """Where no photograph looked, go on with an object as its seen surface does; otherwise show what the radiance field
-    has there."""
+    """Complete objects where no photograph looked, by continuing their seen surface; otherwise show what the radiance
+    field made up there."""
     resolution: Annotated[int | None, tyro.conf.arg(aliases=["--size"])] = None
     """Pixels of a frame's shorter side; by default 512 on a GPU and 256 on a CPU, or what --camera-path says."""
     frames: int | None = None

@@ -233,13 +233,8 @@ def evenly_refined(scene: ArrangedScene, first: ColoredSamples, far: Float[Tenso
 def passes_something(scene: ArrangedScene, rays: RayBundle) -> Bool[Tensor, "rays"]:
     """Rays through the box of an object whose density is not scaled by 0; all, if something is left without box."""
     left = scene.boxes(scene.table.density > 0)
-    return torch.ones_like(rays.origins[:, 0], dtype=torch.bool) if left is None else meets_any(left, rays)
-
-
-def meets_any(boxes: Float[Tensor, "boxes 2 3"], rays: RayBundle) -> Bool[Tensor, "rays"]:
-    """Rays through any of some boxes."""
-    met = torch.zeros_like(rays.origins[:, 0], dtype=torch.bool)
-    for box in boxes:
+    met = torch.full((len(rays),), left is None, device=rays.origins.device)
+    for box in left if left is not None else ():
         enter, leave = intersect_box(rays.origins, rays.directions, box)
         met |= enter < leave
     return met

@@ -49,7 +49,7 @@ class SceneOptions:
     clean: bool = True
     """Whether objects leave haze and crumbs behind where they are moved, copied or put into another scene."""
     complete: bool = True
-    """Whether places that no photograph saw show the surface that goes on from what they saw, if they come to light."""
+    """Whether objects are completed where no photograph looked; otherwise the radiance field shows what it made up."""
 
 
 class Guest(NamedTuple):
@@ -259,15 +259,16 @@ class ArrangedScene:
     @lazy
     def revealed(self) -> Revealed:
         """What comes to light where objects are gone."""
-        boxes = {each.id: each.box for each in self.objects}
-        return Revealed.of(self.bodies, boxes, boxes.keys() & self.edit.absent)
+        return Revealed.of(self.bodies, *self._beside_gone)
 
     @property
     def reveals_at_once(self) -> bool:
         """Whether what comes to light is known already, or known to be nothing."""
-        boxes = {each.id: each.box for each in self.objects}
-        left, gone = beside(self.bodies, boxes, boxes.keys() & self.edit.absent)
-        return all(self.bodies.at_hand(id) for id in (*left, *gone))
+        return all(self.bodies.at_hand(id) for ids in self._beside_gone for id in ids)
+
+    @lazy
+    def _beside_gone(self) -> tuple[list[ObjectId], list[ObjectId]]:
+        return beside(self.bodies, self.by_id, self.by_id.keys() & self.edit.absent)
 
     def parts(self, node: int) -> ConnectedParts:
         """The connected parts of a node, whether it is split or shown or not."""

@@ -24,7 +24,7 @@ from disconerf_ns.scene.trained import TrainedScene
 SOLID_RESOLUTION = 64
 """Voxels per axis of an object's box in which it is looked for solid ones."""
 WIDE = 8.0
-"""Longest edge of a box, in scene units, from which on an object counts as what surrounds the scene."""
+"""An object whose box is at least this long, in scene units, counts as what surrounds the scene."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +48,7 @@ class Bodies:
     def occupancy(self, id: ObjectId) -> Occupancy:
         """The voxels in which an object absorbs light."""
         if id not in self._occupancies:
-            matter, radiance = self.matter(id), self.trained.radiance
-            with radiance.still():
-                self._occupancies[id] = Occupancy.build(
-                    matter.everything, radiance.contraction, self._box(id), share=matter.share
-                )
+            self._occupancies[id] = self._voxels(id, self.matter(id))
         return self._occupancies[id]
 
     def solid(self, id: ObjectId) -> Solid:
@@ -87,16 +83,13 @@ class Bodies:
         if completion is None:
             return Body(self.occupancy(id))
         if id not in self._hazy:
-            matter = self.matter(id).completed(completion)
-            with self.trained.radiance.still():
-                voxels = Occupancy.build(matter.everything, self.trained.contraction, self._box(id), share=matter.share)
-            self._hazy[id] = Body(voxels, completion)
+            self._hazy[id] = Body(self._voxels(id, self.matter(id).completed(completion)), completion)
         return self._hazy[id]
 
     def completion(self, id: ObjectId) -> Completion | None:
-        """What is completed of an object; None of the rest, of what surrounds the scene, and where too little is known.
+        """The completion of an object; None for the rest, for what surrounds the scene, and where too little was seen.
 
-        It is made once, in half a second; the first one takes some seconds on a CPU.
+        Each is made once, in half a second. The first one also follows the training rays, some seconds on a CPU.
         """
         if not self.completes(id):
             return None
@@ -108,12 +101,12 @@ class Bodies:
         return self._completions[id]
 
     def completes(self, id: ObjectId) -> bool:
-        """Whether it is tried to complete an object, which takes time."""
+        """Whether the scene tries to complete an object."""
         known = self.complete and self.trained.training_rays is not None
         return known and id != self.trained.tree.rest and not self.is_wide(id)
 
     def at_hand(self, id: ObjectId) -> bool:
-        """Whether a completion takes no time any more."""
+        """Whether an object's completion is known already, so that asking for it takes no time."""
         return id in self._completions or not self.completes(id)
 
     def looked_into(self, positions: Float[Tensor, "*n 3"], id: ObjectId) -> Bool[Tensor, "*n"]:
@@ -144,6 +137,9 @@ class Bodies:
         return torch.tensor(self.box_of(id), device=self.trained.radiance.device)
 
     def _solid(self, id: ObjectId, matter: Matter) -> Solid:
-        contraction, options = self.trained.contraction, {"threshold": OPAQUE, "grown": False, "share": matter.share}
+        return Solid.of(self._voxels(id, matter, resolution=SOLID_RESOLUTION, threshold=OPAQUE, grown=False))
+
+    def _voxels(self, id: ObjectId, matter: Matter, **options) -> Occupancy:
         with self.trained.radiance.still():
-            return Solid.of(Occupancy.build(matter.everything, contraction, self._box(id), SOLID_RESOLUTION, **options))
+            box, contraction = self._box(id), self.trained.contraction
+            return Occupancy.build(matter.everything, contraction, box, share=matter.share, **options)

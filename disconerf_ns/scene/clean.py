@@ -29,9 +29,9 @@ class Body:
     """An object as it is looked at alone."""
 
     voxels: Occupancy
-    """Where it is looked for."""
+    """Voxels in which rays look for it."""
     completion: Completion | None = None
-    """What is shown of it where no photograph looked; by default what the radiance field has there."""
+    """Replaces what the radiance field has where no photograph looked; None keeps the field."""
 
 
 def clean_voxels(matter: Matter, solid: Solid) -> Occupancy:

@@ -38,7 +38,8 @@ LEAST = 100
 DEPTH = 6
 """Depth of the octree in which the surface is found."""
 NEIGHBOURS, OUTLYING = 16, 2.0
-"""Points that tell a normal, and the standard deviations of their mean distance from which on a point is an outlier."""
+"""Neighbouring points that tell a normal. A point is an outlier if it lies this many standard deviations farther from
+them than points do in the mean."""
 SLACK = 0.5
 """Voxels around the convex hull that count to it."""
 OPAQUE = 6.0
@@ -64,12 +65,12 @@ class Completion:
     """Of each voxel whether it is hidden, whether it is completed, and the colour of completed ones; 0 or 1, RGB."""
 
     @classmethod
-    def of(cls, sight: SeenRays, own: SeenRays, box: Float[Tensor, "2 3"], colors: Colors) -> Completion | None:
+    def of(cls, rays: SeenRays, own: SeenRays, box: Float[Tensor, "2 3"], colors: Colors) -> Completion | None:
         """Complete an object.
 
         Args:
-            sight: what the photographs show.
-            own: the rays of it that end on the object.
+            rays: of the training views.
+            own: those of them that end on the object.
             box: the object's box in scene coordinates.
             colors: of the radiance field.
         Returns:
@@ -85,7 +86,7 @@ class Completion:
         size = (high - low).double()
         side = max(float(size.prod() / VOXELS) ** (1 / 3), float(size.max()) / LONGEST, APART * apart)
         shape = [int(n) for n in ((high - low) / side).ceil().clamp(min=1)]
-        seen = passed(sight, low, side, shape)
+        seen = passed(rays, low, side, shape)
         hidden = ~with_neighbours(seen, SHELL)
         filled = with_neighbours(hidden, SHELL) & ~seen
         cells = filled.nonzero()
@@ -143,23 +144,23 @@ class Completed(NamedTuple):
         return total, (1 - part) * rgb + part * self.rgb
 
 
-def passed(sight: SeenRays, low: Float[Tensor, "3"], side: float, shape: list[int]) -> Bool[Tensor, "x y z"]:
+def passed(rays: SeenRays, low: Float[Tensor, "3"], side: float, shape: list[int]) -> Bool[Tensor, "x y z"]:
     """Voxels that rays pass to their ends and a voxel beyond.
 
     Args:
-        sight: the rays.
+        rays: the rays.
         low: the voxels' lower corner.
         side: side of a voxel.
         shape: voxels along each axis.
     """
     size = torch.tensor(shape, device=low.device)
-    enter, leave = intersect_box(sight.origins, sight.directions, torch.stack([low, low + size * side]))
-    leave = leave.minimum(sight.ends + side)
+    enter, leave = intersect_box(rays.origins, rays.directions, torch.stack([low, low + size * side]))
+    leave = leave.minimum(rays.ends + side)
     seen = torch.zeros(shape, dtype=torch.bool, device=low.device)
     for some in (enter < leave).nonzero()[:, 0].split(AT_ONCE):
         longest = float((leave[some] - enter[some]).max())
         distances = enter[some, None] + torch.arange(0, longest + side, side, device=low.device)
-        places = sight.origins[some, None] + sight.directions[some, None] * distances[..., None]
+        places = rays.origins[some, None] + rays.directions[some, None] * distances[..., None]
         cells = ((places - low) / side).floor().long()
         met = ((cells >= 0) & (cells < size)).all(-1) & (distances < leave[some, None])
         seen[cells[met].unbind(-1)] = True

@@ -1,8 +1,8 @@
-"""What comes to light where objects are gone: what is completed there, and nothing that the field made up."""
+"""What appears where objects are gone: completions of what stays, and nothing that the radiance field made up."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,23 +19,23 @@ from disconerf_ns.scene.objects import Box, ObjectId
 class Revealed:
     """Completions of objects that are gone, and of those that are left beside them."""
 
-    left: Mapping[ObjectId, Completion]
-    gone: Mapping[ObjectId, Completion]
+    left: dict[ObjectId, Completion]
+    gone: dict[ObjectId, Completion]
     boxes: Float[Tensor, "gone 2 3"]
     """Boxes of what is gone, in scene coordinates."""
 
     @classmethod
-    def of(cls, bodies: Bodies, boxes: Mapping[ObjectId, Box], absent: Collection[ObjectId]) -> Revealed:
-        """Complete the objects that stay and whose boxes meet those of absent ones; and these, to know what they hide.
+    def of(cls, bodies: Bodies, left: Iterable[ObjectId], gone: Iterable[ObjectId]) -> Revealed:
+        """Complete objects that stay, and those that are gone, to know what they hide.
 
         Args:
             bodies: the objects in voxels.
-            boxes: boxes of all objects in scene coordinates.
-            absent: the objects that are gone.
+            left: objects that stay.
+            gone: absent objects beside them.
         """
-        left, gone = beside(bodies, boxes, absent)
         known = {id: completion for id in (*left, *gone) if (completion := bodies.completion(id)) is not None}
-        hiding = torch.tensor([boxes[id] for id in gone], device=bodies.trained.radiance.device).view(-1, 2, 3)
+        boxes = [bodies.box_of(id) for id in gone]
+        hiding = torch.tensor(boxes, device=bodies.trained.radiance.device).view(-1, 2, 3)
         return cls(
             {id: known[id] for id in left if id in known},
             {id: known[id] for id in gone if id in known},
@@ -66,7 +66,7 @@ class Revealed:
             return density, rgb, ids
         points, shape = positions.reshape(-1, 3), density.shape
         density, rgb, ids = density.flatten(), rgb.reshape(-1, 3), ids.reshape(len(points), *ids.shape[len(shape) :])
-        found = list(self._over(points))
+        found = self._over(points, self.gone | self.left)
         completed = torch.tensor(sorted(self.ids), device=ids.device)
         own = ids[:, completed].sum(-1) if ids.is_floating_point() else torch.isin(ids, completed)
         density = density * (1 - own * _hidden(points, found))
@@ -82,23 +82,23 @@ class Revealed:
         completed is hidden.
         """
         points = positions.reshape(-1, 3)
-        return _hidden(points, list(self._over(points))).view(positions.shape[:-1])
-
-    def _over(self, points: Float[Tensor, "n 3"]) -> Iterator[_Found]:
-        for id, completion in (*self.gone.items(), *self.left.items()):
-            low, high = completion.box
-            index = ((points >= low) & (points <= high)).all(-1).nonzero()[:, 0]
-            yield _Found(id, index, completion.at(points[index]))
+        return _hidden(points, self._over(points, self.gone | self.left)).view(positions.shape[:-1])
 
     def fills(self, positions: Float[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:
         """Whether something is completed at scene positions."""
         points = positions.reshape(-1, 3)
         there = torch.zeros_like(points[:, 0], dtype=torch.bool)
-        for completion in self.left.values():
-            low, high = completion.box
-            over = ((points >= low) & (points <= high)).all(-1).nonzero()[:, 0]
-            there[over] |= completion.at(points[over]).density > 0
+        for each in self._over(points, self.left):
+            there[each.index] |= each.there.filled > 0
         return there.view(positions.shape[:-1])
+
+    def _over(self, points: Float[Tensor, "n 3"], completions: Mapping[ObjectId, Completion]) -> list[_Found]:
+        found = []
+        for id, completion in completions.items():
+            low, high = completion.box
+            index = ((points >= low) & (points <= high)).all(-1).nonzero()[:, 0]
+            found.append(_Found(id, index, completion.at(points[index])))
+        return found
 
 
 class _Found(NamedTuple):
@@ -137,10 +137,10 @@ def overlap(a: Box, b: Box) -> bool:
 
 
 def beside(
-    bodies: Bodies, boxes: Mapping[ObjectId, Box], absent: Collection[ObjectId]
+    bodies: Bodies, ids: Iterable[ObjectId], absent: Collection[ObjectId]
 ) -> tuple[list[ObjectId], list[ObjectId]]:
     """The objects that stay and the absent ones whose boxes meet, without those that surround the scene."""
-    small = {id: box for id, box in boxes.items() if not bodies.is_wide(id)}
+    small = {id: bodies.box_of(id) for id in ids if not bodies.is_wide(id)}
     pairs = [(one, other) for one in small.keys() - absent for other in small.keys() & absent]
     meet = [(one, other) for one, other in pairs if overlap(small[one], small[other])]
     return sorted({one for one, _ in meet}), sorted({other for _, other in meet})
