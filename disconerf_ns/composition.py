@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.runs import capture_frame, load_pipeline
+from disconerf_ns.runs import EditedRun, capture_frame, load_pipeline
 from disconerf_ns.scene.arranged import ArrangedScene, Guest
 from disconerf_ns.scene.edit import Edit
-from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.similarity import LARGEST, Similarity, vector
 from disconerf_ns.small_json import Value, small_json
 
@@ -139,6 +138,7 @@ def compose(
     Raises:
         UserError: a run cannot be loaded, or has no such object, or one that nothing of is solid.
     """
+    _check_names(composition)
     runs = {run: load(run) for run in dict.fromkeys((composition.scene, *(each.run for each in composition.things)))}
     scenes = {run: pipeline.model.current.value.with_options(clean=clean) for run, pipeline in runs.items()}
     if not complete:
@@ -148,7 +148,7 @@ def compose(
     if composition.edit_file.exists():
         host = host.with_edit(Edit.load(composition.edit_file, host.trained.tree))
     elif composition.keep is not None:
-        kept = [_found(composition, host, name).id for name in composition.keep]
+        kept = [host.find(name).id for name in composition.keep]
         host = host.with_edit(host.edit.isolate(kept, host.ids_in_use))
     guests = [_guest(composition, thing, scenes[thing.run]) for thing in composition.things]
     scene = replace(host, guests=tuple(guests))
@@ -156,15 +156,19 @@ def compose(
     return Composed(composition, pipeline, scene, tuple(thing.name for thing in composition.things))
 
 
-def _found(composition: Composition, scene: ArrangedScene, name: str) -> SceneObject:
-    try:
-        return scene.find(name)
-    except UserError as error:
-        raise UserError(f"{composition.file}: {error}") from error
+def _check_names(composition: Composition) -> None:
+    """Refuse names of objects that a run does not have, before any run is loaded."""
+    kept = () if composition.edit_file.exists() else composition.keep or ()
+    named = [*((composition.scene, name) for name in kept), *((each.run, each.object) for each in composition.things)]
+    for run, name in named:
+        try:
+            EditedRun(run).find([name])
+        except UserError as error:
+            raise UserError(f"{composition.file}: {error}") from error
 
 
 def _guest(composition: Composition, thing: Thing, scene: ArrangedScene) -> Guest:
-    found = _found(composition, scene, thing.object)
+    found = scene.find(thing.object)
     own, host = capture_frame(thing.run), capture_frame(composition.scene)
     if thing.place is not None:
         return Guest(scene, found.id, host.inverse() @ thing.place @ own)

@@ -231,6 +231,7 @@ OPTIONS = (
     "eval",
     "eval --save maps --downscale 0",
     "eval --save maps --granularity -1",
+    "eval --ground-truth nowhere",
     "masks refine --size 3 sam",
     "masks refine --shown 2 sam",
     "masks refine --workers 0 sam",

@@ -137,6 +137,10 @@ def test_an_object_that_a_run_does_not_have(run: Run, write, loaded) -> None:
     file = write(objects=[{"run": str(run.config), "object": "teapot", "at": [0, 0, 0]}])
     with pytest.raises(UserError, match="scene.json: objects: there is no teapot; the scene has object_00"):
         compose(Composition.load(file), loaded)
+    file = write(keep=["teapot"])
+    with pytest.raises(UserError, match="scene.json: objects: there is no teapot; the scene has object_00"):
+        compose(Composition.load(file), loaded)
+    assert loaded.asked == [], "names are looked up before a run is loaded"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"scene": NaN}', "[" * 10_000])

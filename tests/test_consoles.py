@@ -69,6 +69,15 @@ def test_masks_of_names_with_other_letters(
     assert "2 views, 0 of them without any mask" in printed()
 
 
+def test_commands_of_masks_say_in_a_log_file_how_far_they_are(
+    data: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(monkeypatch, "masks", "--data", data, "graph") == 0
+    assert run(monkeypatch, "masks", "show", "--data", data) == 0
+    said = capsys.readouterr().err
+    assert "masks: 2 of 2\n" in said and "drawing sheets: 2 of 2\n" in said
+
+
 @pytest.mark.parametrize("command", ["masks", "masks convert", "eval"])
 def test_help(command: str, console: Callable[[], Printed], monkeypatch: pytest.MonkeyPatch) -> None:
     printed = console()

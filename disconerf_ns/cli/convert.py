@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from disconerf_ns import __version__
-from disconerf_ns.cli.making import ELSEWHERE, progress_bar, writing
+from disconerf_ns.cli.making import ELSEWHERE, writing
+from disconerf_ns.consoles import progress
 from disconerf_ns.errors import MaskError, UserError
 from disconerf_ns.files import check_writable, regular
 from disconerf_ns.masks.formats import FORMATS, TARGETS, format_of, recognise
@@ -82,7 +83,7 @@ class Convert:
         print(f"masks: {self.source} is {name}, {FORMATS[name]}.")
         placement = self._placement(contents.loaders, images)
         tally = Tally(left_out=+contents.left_out)
-        with progress_bar(len(contents.loaders)) as advance:
+        with progress("converting", len(contents.loaders)) as advance:
             lost = self._write(name, target, images, load_all(contents.loaders, images, placement, tally, advance))
         if not tally.views:
             raise UserError(f"masks: nothing was read, all {len(tally.broken)} images failed: {in_short(tally.broken)}")

@@ -62,13 +62,16 @@ class Eval:
         """
         self._check_options()
         manifest_of(self.load_config)
+
+        from disconerf_ns.evaluation.label_files import check_label_folder, label_files, said_void
+
         path = self.output or self.load_config.parent / "eval_objects.json"
         if self.ground_truth is not None:
+            check_label_folder(self.ground_truth)
             check_writable(path, "name another place for the scores with --output.")
         if self.save is not None:
             check_writable(self.save, "name another place for the label maps with --save.")
 
-        from disconerf_ns.evaluation.label_files import label_files, said_void
         from disconerf_ns.evaluation.predictions import predict_labels
         from disconerf_ns.evaluation.scores import TrueLabels
         from disconerf_ns.evaluation.views import masks_of, views_of

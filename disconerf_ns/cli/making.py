@@ -1,4 +1,4 @@
-"""Commands that make masks: their workers, the progress bar, and Ctrl-C, which lets the current image finish."""
+"""Commands that make masks: their workers, and Ctrl-C, which lets the current image finish."""
 
 from __future__ import annotations
 
@@ -11,17 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
-
+from disconerf_ns.consoles import progress
 from disconerf_ns.errors import UserError, cause
 from disconerf_ns.files import check_writable, sweep
 from disconerf_ns.masks.crew import Job, crew
@@ -79,7 +69,7 @@ def make_masks(proposer: Any, jobs: Sequence[Job], store: MaskStore, manifest: d
         print(f"masks: parameters chosen for this scene: {chosen}")
     broken, done = [], 0
     make = crew(work.workers, work.ray)
-    with progress_bar(len(jobs)) as advance, finish_before_interrupt() as interrupted:
+    with progress("masks", len(jobs)) as advance, finish_before_interrupt() as interrupted:
         for outcome in make(replace(proposer, **decided), store.root, jobs, interrupted, begin):
             done += 1
             advance()
@@ -106,26 +96,6 @@ def writing(place: Path) -> Iterator[None]:
             f"masks: {place} cannot be written ({cause(error)}); files that are there are whole. Make room, "
             "or name another place with --output."
         ) from error
-
-
-class Rate(ProgressColumn):
-    """Progress column: images per second, or seconds per image."""
-
-    def render(self, task: Task) -> Text:
-        """Text of the column; empty until the speed is known."""
-        speed = task.finished_speed or task.speed
-        if not speed:
-            return Text("")
-        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each", style="progress.data.speed")
-
-
-@contextmanager
-def progress_bar(total: int) -> Iterator:
-    """Progress bar with the remaining time; yields a function to call after each image."""
-    columns = (TextColumn("masks"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    with Progress(*columns) as progress:
-        task = progress.add_task("masks", total=total)
-        yield lambda: progress.advance(task)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from disconerf_ns import __version__
-from disconerf_ns.cli.making import ELSEWHERE, Work, make_masks, progress_bar
+from disconerf_ns.cli.making import ELSEWHERE, Work, make_masks
+from disconerf_ns.consoles import track
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable
 from disconerf_ns.masks.freshness import changed
@@ -174,15 +175,13 @@ def rendered(run: DiscoNerfPipeline, size: int) -> list[tuple[Seen, ...]]:
 
     cameras, views = run.datamanager.train_dataset.cameras, []
     finest = () if run.model.current.value.trained.tree.is_flat else (1.0,)
-    with progress_bar(len(cameras)) as advance:
-        for index in range(len(cameras)):
-            longest = max(int(cameras.height[index]), int(cameras.width[index]))
-            frame, cuts = frame_of_view(run, index, max(round(longest / size), 1), "train"), []
-            frame.images()
-            for granularity in (DEFAULT, *finest):
-                cut = frame.under(frame.scene.with_edit(Edit().at(granularity)))
-                images = (cut.image(values)[..., 0].cpu() for values in (label_numbers(cut), cut.labels().confidence))
-                cuts.append(Seen(*(image.numpy() for image in images)))
-            views.append(tuple(cuts))
-            advance()
+    for index in track(range(len(cameras)), "rendering objects"):
+        longest = max(int(cameras.height[index]), int(cameras.width[index]))
+        frame, cuts = frame_of_view(run, index, max(round(longest / size), 1), "train"), []
+        frame.images()
+        for granularity in (DEFAULT, *finest):
+            cut = frame.under(frame.scene.with_edit(Edit().at(granularity)))
+            images = (cut.image(values)[..., 0].cpu() for values in (label_numbers(cut), cut.labels().confidence))
+            cuts.append(Seen(*(image.numpy() for image in images)))
+        views.append(tuple(cuts))
     return views

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from disconerf_ns.cli.making import progress_bar
+from disconerf_ns.consoles import progress
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable, write_whole
 from disconerf_ns.masks.images import find_images, read_image
@@ -73,7 +73,7 @@ class Show:
         for old in folder.glob("sheet_*.jpg"):
             old.unlink()
         pages, unread = [shown[start : start + self.per_sheet] for start in range(0, len(shown), self.per_sheet)], []
-        with progress_bar(len(shown)) as advance:
+        with progress("drawing sheets", len(shown)) as advance:
             for number, page in enumerate(pages, 1):
                 tiles = []
                 for i in page:

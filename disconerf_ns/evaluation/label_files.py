@@ -52,6 +52,16 @@ def label_path(folder: Path, key: str) -> Path:
     raise UserError(f"ground truth: there is no {folder / f'{key}.png'}; one label image per evaluated view is needed.")
 
 
+def check_label_folder(folder: Path) -> None:
+    """Refuse a folder of true labels that does not exist.
+
+    Raises:
+        UserError: it does not.
+    """
+    if not folder.is_dir():
+        raise UserError(f"ground truth: there is no folder {folder}; it should hold one label image per view.")
+
+
 def label_files(folder: Path, views: Sequence[View], orientation: Orientation = "auto") -> list[LabelFile]:
     """The files of the views' true labels; where photographs have an EXIF orientation, what is decided is printed.
 
@@ -61,8 +71,7 @@ def label_files(folder: Path, views: Sequence[View], orientation: Orientation = 
         UserError: one is not there, serves two views, is not a label image, or has another shape than its view, or it
             is not clear which picture they were drawn on.
     """
-    if not folder.is_dir():
-        raise UserError(f"ground truth: there is no folder {folder}; it should hold one label image per view.")
+    check_label_folder(folder)
     paths = [label_path(folder, view.key) for view in views]
     sizes = []
     for view, path in zip(views, paths):
