@@ -140,9 +140,12 @@ def compose(
     """
     _check_names(composition)
     runs = {run: load(run) for run in dict.fromkeys((composition.scene, *(each.run for each in composition.things)))}
-    scenes = {run: pipeline.model.current.value.with_options(clean=clean) for run, pipeline in runs.items()}
-    if not complete:
-        scenes = {run: scene.with_options(complete=False) for run, scene in scenes.items()}
+    scenes = {
+        run: (scene := pipeline.model.current.value).with_options(
+            clean=clean, complete=complete and scene.options.complete
+        )
+        for run, pipeline in runs.items()
+    }
     pipeline = runs[composition.scene]
     host, pipeline.edit_file = scenes[composition.scene], composition.edit_file
     if composition.edit_file.exists():

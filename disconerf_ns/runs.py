@@ -163,6 +163,8 @@ class EditedRun:
     """How fine objects are, in [0, 1]; None for what the edit says."""
     edit: Path | None = None
     """Another file of an edit than the run's own."""
+    complete: bool = True
+    """Whether objects are completed where no photograph looked, if the run's options say so too."""
 
     def find(self, wanted: Sequence[str]) -> list[SceneObject]:
         """Objects, each once, from the run's small files.
@@ -178,7 +180,7 @@ class EditedRun:
         return list({each.id: each for each in found}.values())
 
     def load(self, test_mode: Literal["test", "val", "inference"] = "inference") -> DiscoNerfPipeline:
-        """The run's pipeline; its current scene is under the edit.
+        """The run's pipeline; its current scene is under the edit, and completed or not.
 
         Raises:
             UserError: the run cannot be loaded, or the file is not an edit of it.
@@ -186,7 +188,9 @@ class EditedRun:
         pipeline = load_pipeline(self.config, test_mode)
         tree = pipeline.model.current.value.trained.tree
         edit = edit_of(self.config, tree, self.granularity, self.edit)
-        pipeline.model.current.replace(lambda scene: scene.with_edit(edit))
+        pipeline.model.current.replace(
+            lambda scene: scene.with_edit(edit).with_options(complete=self.complete and scene.options.complete)
+        )
         return pipeline
 
 

@@ -88,11 +88,9 @@ class Export:
         from disconerf_ns.export.mesh import LOST
 
         capture = Capture(capture_frame(self.load_config), self.metres_per_unit)
-        edited = EditedRun(self.load_config, self.granularity, self.edit)
+        edited = EditedRun(self.load_config, self.granularity, self.edit, self.complete)
         chosen, run = edited.find(self.objects), edited.load()
         scene = run.model.current.value
-        if not self.complete:
-            scene = scene.with_options(complete=False)
         left_out = {}
         if not chosen:
             around = surrounding(scene, dataset_of(run, "train").cameras.camera_to_worlds[:, :, 3].cpu())

@@ -71,7 +71,7 @@ class ExportSplats:
         """
         self._check_options()
         check_writable(self.output_dir, "name another folder with --output-dir.")
-        edited = EditedRun(self.load_config, self.granularity, self.edit)
+        edited = EditedRun(self.load_config, self.granularity, self.edit, self.complete)
         chosen = edited.find(self.objects)
 
         from rich.console import Console
@@ -83,8 +83,7 @@ class ExportSplats:
         from disconerf_ns.export.splats_ply import write_ply
 
         pipeline = edited.load("test")
-        arranged = pipeline.model.current.value
-        scene = Scene(pipeline, arranged if self.complete else arranged.with_options(complete=False))
+        scene = Scene(pipeline, pipeline.model.current.value)
         objects = [scene.find(each.name) for each in chosen] or scene.objects
         given = scene.own_splats if self.splats is None else scene.given_splats(self.splats, self.splats_frame)
         owned, to_capture, said = self._sampled(scene) if given is None else self._apart(scene, given)

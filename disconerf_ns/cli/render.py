@@ -93,7 +93,7 @@ class Render:
             UserError: the run has no objects, no object of a given name, or an option is out of range.
         """
         self._check()
-        edited = EditedRun(self.load_config, self.granularity, self.edit)
+        edited = EditedRun(self.load_config, self.granularity, self.edit, self.complete)
         chosen = edited.find(self.objects)
         check_writable(self.output_dir, "choose another --output-dir.")
 
@@ -110,8 +110,6 @@ class Render:
 
         pipeline = edited.load()
         scene = pipeline.model.current.value.with_options(clean=self.clean)
-        if not self.complete:
-            scene = scene.with_options(complete=False)
         objects = [scene.find(each.name) for each in chosen] or list(scene.objects)
         shots = self._shots(scene, objects, pipeline.datamanager.train_dataset.cameras, path, length)
         tiles = (
