@@ -14,7 +14,8 @@ from typing import Any
 from disconerf_ns.consoles import progress
 from disconerf_ns.errors import UserError, cause
 from disconerf_ns.files import check_writable, sweep
-from disconerf_ns.masks.crew import Job, crew
+from disconerf_ns.masks.crew import crew
+from disconerf_ns.masks.making import Job
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.options import PROCESSES, check_options
 

@@ -11,9 +11,9 @@ import tyro
 from disconerf_ns import __version__
 from disconerf_ns.cli.making import Work, make_masks
 from disconerf_ns.errors import UserError
-from disconerf_ns.masks.crew import Job
 from disconerf_ns.masks.freshness import changed
 from disconerf_ns.masks.images import find_images, misread
+from disconerf_ns.masks.making import Job
 from disconerf_ns.masks.proposers import PROPOSERS, config_class
 from disconerf_ns.masks.proposers.graph import GraphConfig
 from disconerf_ns.masks.proposers.sam import SamConfig

@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from disconerf_ns.masks import filters
-from disconerf_ns.masks.crew import Job
 from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.making import Job
 from disconerf_ns.masks.prompts import Prompt, at_size, ious
 from disconerf_ns.masks.proposers.recipe import Answers
 

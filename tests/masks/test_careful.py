@@ -11,8 +11,8 @@ from PIL import Image
 
 from disconerf_ns import cli
 from disconerf_ns.errors import MaskError
-from disconerf_ns.masks.crew import Displaced, Job, Maker
 from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.making import Displaced, Job, Maker
 from disconerf_ns.masks.report import measure
 from disconerf_ns.masks.store import MaskStore
 

@@ -21,11 +21,12 @@ from PIL import Image
 
 from disconerf_ns.cli import main
 from disconerf_ns.errors import UserError
-from disconerf_ns.masks import crew as crew_module
-from disconerf_ns.masks import store
-from disconerf_ns.masks.crew import FULL, TRIES, Done, Job, crew
+from disconerf_ns.masks import making, processes, store
+from disconerf_ns.masks.crew import crew
+from disconerf_ns.masks.dispatch import TRIES
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.images import read_image
+from disconerf_ns.masks.making import FULL, Done, Job
 from disconerf_ns.masks.store import MaskStore
 
 
@@ -160,7 +161,7 @@ def test_a_full_disk_stops_at_once(
     """All later images were computed and thrown away."""
     jobs_of(tmp_path, [0] * 6)
     seen = []
-    monkeypatch.setattr(crew_module, "read_image", lambda path: seen.append(path) or read_image(path))
+    monkeypatch.setattr(making, "read_image", lambda path: seen.append(path) or read_image(path))
     command = ["masks", "--data", str(tmp_path), "graph"]
     with monkeypatch.context() as patch:
         no_room(fault, patch, after=2)
@@ -204,7 +205,7 @@ def test_a_worker_ends_silently_with_its_parent(tmp_path: Path, capfd: pytest.Ca
                 threading.Thread(target=lambda pipe: (pipe.recv(), pipe.recv(), pipe.close()), args=(ours,)).start()
         handler = signal.getsignal(signal.SIGINT)
         try:
-            crew_module._serve(theirs, Fragile(tmp_path / "notes"), tmp_path / "masks", None)
+            processes._serve(theirs, Fragile(tmp_path / "notes"), tmp_path / "masks", None)
         finally:
             signal.signal(signal.SIGINT, handler)
     assert capfd.readouterr() == ("", "")
