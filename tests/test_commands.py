@@ -67,12 +67,13 @@ def test_every_output_goes_through_nerfstudios_colormap(pipeline) -> None:
 
 
 def test_nothing_is_computed_before_it_is_read(pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    from disconerf_ns.rendering import alone
     from disconerf_ns.rendering import rays as tracing
 
     calls = []
-    for name in ("render_scene", "render_object"):
-        original = getattr(tracing, name)
-        monkeypatch.setattr(tracing, name, lambda *a, _n=name, _f=original: calls.append(_n) or _f(*a))
+    for module, name in ((tracing, "render_scene"), (alone, "render_object")):
+        original = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, _n=name, _f=original: calls.append(_n) or _f(*a))
     outputs = pipeline.model.get_outputs_for_camera(pipeline.datamanager.eval_dataset.cameras[0:1].to(pipeline.device))
     assert "object_00" in outputs and len(list(outputs.keys())) > 7 and not calls
     outputs["object_00"], outputs["object_00_mask"]

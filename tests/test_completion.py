@@ -15,9 +15,10 @@ from torch import Tensor
 
 from disconerf_ns.export.exporter import ExportOptions, made_mesh, mesh_facts
 from disconerf_ns.filming.frames import alone
+from disconerf_ns.rendering.alone import render_object
 from disconerf_ns.rendering.frame import Frame
+from disconerf_ns.rendering.left import _meets_completed
 from disconerf_ns.rendering.preview import Preview
-from disconerf_ns.rendering.rays import _meets_completed, render_object
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.completion import Completion, inside_of, mean_color, passed
 from disconerf_ns.scene.contraction import Contraction

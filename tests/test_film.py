@@ -26,8 +26,9 @@ from disconerf_ns.filming.orbit import FILL, directions, elevation_of, framed, h
 from disconerf_ns.filming.paths import chain, evenly, in_size, interpolated, path_of_file, spiral, to_and_fro
 from disconerf_ns.filming.shots import longest_run, orbit, shares_shown, spiral_shot, surrounds, unseen
 from disconerf_ns.filming.sight import in_sight, shares_clear, shares_seen
+from disconerf_ns.rendering.alone import render_object
 from disconerf_ns.rendering.frame import Frame
-from disconerf_ns.rendering.rays import SEEN, render_object
+from disconerf_ns.rendering.rays import SEEN
 from disconerf_ns.scene.arranged import ArrangedScene, Guest
 from disconerf_ns.scene.clean import Body
 from disconerf_ns.scene.edit import HERE, Edit

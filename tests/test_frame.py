@@ -9,7 +9,7 @@ import torch
 from helpers import assert_close
 from tiny_run import Run
 
-from disconerf_ns.rendering import rays as tracing
+from disconerf_ns.rendering import left
 from disconerf_ns.rendering.edited import EditedRays
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import frame_outputs, output_table
@@ -95,10 +95,8 @@ def test_hiding_samples_the_rays_that_met_the_object(
 ) -> None:
     kept = frame_of(scene_now, True)
     sampled = []
-    original = tracing.sample_edited
-    monkeypatch.setattr(
-        tracing, "sample_edited", lambda scene, rays: sampled.append(len(rays)) or original(scene, rays)
-    )
+    original = left.sample_edited
+    monkeypatch.setattr(left, "sample_edited", lambda scene, rays: sampled.append(len(rays)) or original(scene, rays))
 
     def check(edit: Edit) -> int:
         nonlocal kept
@@ -210,10 +208,10 @@ def test_rays_that_pass_by_what_is_left_need_no_network(
     alone = Edit().isolate([smallest.id], range(scene_now.ids))
     scene = scene_now.with_options(extraction=extraction).with_edit(alone)
     asked = []
-    sample = tracing._sample_edited
-    monkeypatch.setattr(tracing, "_sample_edited", lambda scene, rays: asked.append(len(rays)) or sample(scene, rays))
+    sample = left._sample_edited
+    monkeypatch.setattr(left, "_sample_edited", lambda scene, rays: asked.append(len(rays)) or sample(scene, rays))
     few = frame_of(scene).edited()
-    monkeypatch.setattr(tracing, "passes_something", lambda scene, rays: torch.ones(len(rays), dtype=torch.bool))
+    monkeypatch.setattr(left, "passes_something", lambda scene, rays: torch.ones(len(rays), dtype=torch.bool))
     every = frame_of(scene).edited()
     assert asked[0] < 0.5 * asked[1]
     assert (few - every).abs().mean() < 0.01
@@ -238,7 +236,7 @@ def test_the_object_field_is_asked_only_where_boxes_leave_it_open(
     everywhere = scene.table.density[ids_of]
     asked, owners = [], ArrangedScene.owners
     monkeypatch.setattr(ArrangedScene, "owners", lambda scene, x: asked.append(len(x)) or owners(scene, x))
-    kept = tracing.kept_density(scene)(samples.positions)[..., 0]
+    kept = left.kept_density(scene)(samples.positions)[..., 0]
     box = torch.zeros(scene.ids, 2, 3, device=samples.positions.device)
     for each in scene.objects:
         box[each.id] = torch.tensor(each.box).to(box)
@@ -255,7 +253,7 @@ def test_points_in_boxes_are_those_of_a_comparison_of_each_with_each(count: int)
     boxes = torch.stack([low, low + 0.5], 1)
     points[0], points[1] = torch.nan, torch.inf
     expected = [any(bool(((a <= x) & (x <= b)).all()) for a, b in boxes) for x in points]
-    assert tracing.inside(points, boxes).tolist() == expected and any(expected) == (count > 0)
+    assert left.inside(points, boxes).tolist() == expected and any(expected) == (count > 0)
 
 
 def test_rays_beside_a_crop_box_show_no_object(scene_now: ArrangedScene, run: Run) -> None:

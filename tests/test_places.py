@@ -13,10 +13,10 @@ from helpers import assert_close
 from tiny_run import Run
 
 from disconerf_ns.errors import UserError
+from disconerf_ns.rendering.alone import render_object
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import output_table
 from disconerf_ns.rendering.preview import Preview
-from disconerf_ns.rendering.rays import render_object
 from disconerf_ns.scene.arranged import ArrangedScene, Guest
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.edit import HERE, Edit
@@ -103,12 +103,13 @@ def test_an_object_behind_another_one_is_hidden(scene_now, frame_of, ball, run: 
 
 def test_places_are_mixed_anew_without_looking_at_the_scene_again(scene_now, frame_of, ball, monkeypatch) -> None:
     """A drag asks the networks about the object alone."""
+    from disconerf_ns.rendering import left
     from disconerf_ns.rendering import rays as tracing
 
     kept = frame_of(scene_now.with_edit(Edit().move(ball.id, UP)), keep=True)
     kept.edited()
     monkeypatch.setattr(tracing, "render_scene", None)
-    monkeypatch.setattr(tracing, "sample_edited", None)
+    monkeypatch.setattr(left, "sample_edited", None)
     further = scene_now.with_edit(Edit().move(ball.id, Similarity(translation=(0.1, 0.0, 0.3))))
     assert (kept.under(further).edited() - kept.edited()).abs().max() > 0.1
     painted = kept.scene.with_edit(kept.scene.edit.recolor(ball.id, Channels("brg")))

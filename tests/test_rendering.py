@@ -12,8 +12,8 @@ from tiny_run import Run
 from benchmarks.surface import images, moved
 from disconerf_ns.compat.nerfacto import NerfactoRadiance
 from disconerf_ns.model import DiscoNerfModel
-from disconerf_ns.rendering import rays as tracing
-from disconerf_ns.rendering.rays import render_object, samples_within
+from disconerf_ns.rendering import alone
+from disconerf_ns.rendering.alone import render_object, samples_within
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.objects import ObjectId
@@ -75,8 +75,8 @@ def test_samples_that_nobody_sees_are_left_out_where_densities_come_in_one_launc
     monkeypatch.setattr(ArrangedScene, "owners", lambda scene, x: asked.append(x.numel() // 3) or owners(scene, x))
     expected = render_object(scene_now, rays, id)
     monkeypatch.setattr(NerfactoRadiance, "fused", True)
-    for seen in (tracing.SEEN, 0.2):
-        monkeypatch.setattr(tracing, "SEEN", seen)
+    for seen in (alone.SEEN, 0.2):
+        monkeypatch.setattr(alone, "SEEN", seen)
         images = render_object(scene_now, rays, id)
         for name in ("rgb", "accumulation"):
             assert (images[name] - expected[name]).abs().max() < seen

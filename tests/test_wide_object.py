@@ -11,7 +11,7 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.field_components.spatial_distortions import SceneContraction
 from torch import Tensor
 
-from disconerf_ns.rendering.rays import render_object
+from disconerf_ns.rendering.alone import render_object
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.objects import DiscoveredObject, ObjectId

@@ -15,7 +15,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.export.splats_apart import NEIGHBOURS, OwnedSplats, without_crumbs
 from disconerf_ns.gaussians.spherical_harmonics import bases, basis
 from disconerf_ns.gaussians.splats import Splats
-from disconerf_ns.rendering.rays import object_samples
+from disconerf_ns.rendering.alone import object_samples
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.objects import SceneObject

@@ -16,9 +16,9 @@ from torch import Tensor
 from disconerf_ns.filming.clean import crisp
 from disconerf_ns.filming.ground import Ground
 from disconerf_ns.filming.matte import Picture, bled, in_bytes, on_color, over
+from disconerf_ns.rendering.alone import object_images, visible_images
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import unmixed
-from disconerf_ns.rendering.rays import object_images, visible_images
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.clean import Body
 from disconerf_ns.scene.objects import ObjectId

@@ -8,7 +8,7 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
-from disconerf_ns.rendering.rays import sample_edited
+from disconerf_ns.rendering.left import sample_edited
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.occupancy import intersect_box, with_neighbours
 from disconerf_ns.scene.solid import Solid

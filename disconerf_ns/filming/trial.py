@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from disconerf_ns.filming.orbit import directions, framed, hull, look_at, square
-from disconerf_ns.rendering.rays import object_images
+from disconerf_ns.rendering.alone import object_images
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.clean import Body
 from disconerf_ns.scene.objects import ObjectId

@@ -11,8 +11,9 @@ from jaxtyping import Bool, Float, Int, Shaped
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
+from disconerf_ns.rendering.alone import object_samples
 from disconerf_ns.rendering.media import Medium, Part, optical_depth, seen_through
-from disconerf_ns.rendering.rays import ColoredSamples, object_samples
+from disconerf_ns.rendering.rays import ColoredSamples
 from disconerf_ns.scene.arranged import ArrangedScene, Placement
 from disconerf_ns.scene.edit_table import weigh
 from disconerf_ns.scene.lazy import lazy

@@ -18,10 +18,12 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import OrientedBox
 from torch import Tensor
 
+from disconerf_ns.rendering import alone, left
 from disconerf_ns.rendering import rays as tracing
 from disconerf_ns.rendering.edited import EditedRays, PlacedSamples, place
+from disconerf_ns.rendering.left import OWNED
 from disconerf_ns.rendering.parts import select_rays, together
-from disconerf_ns.rendering.rays import OWNED, SEEN, ColoredSamples
+from disconerf_ns.rendering.rays import SEEN, ColoredSamples
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.surface.samples import SOLID, render_slots
@@ -247,7 +249,7 @@ class Frame:
 
     def _edited(self, rays: RayBundle) -> EditedRays:
         placed = tuple(place(each, rays) for each in self.scene.placements)
-        return EditedRays(self.scene, *tracing.sample_edited(self.scene, rays), placed)
+        return EditedRays(self.scene, *left.sample_edited(self.scene, rays), placed)
 
     def placed(self) -> tuple[PlacedSamples, ...]:
         """What the rays meet of each object that stands somewhere else."""
@@ -272,7 +274,7 @@ class Frame:
         return self.once(
             f"alone {id}",
             self._alone_key(id),
-            lambda: _joined(self.chunks(lambda rays: tracing.render_object(scene, rays, id))),
+            lambda: _joined(self.chunks(lambda rays: alone.render_object(scene, rays, id))),
         )
 
     def has_alone(self, id: ObjectId) -> bool:
@@ -335,7 +337,7 @@ class Frame:
         """Samples that some rays, by index, meet under the edit, and their owners."""
         with self.scene.trained.radiance.still():
             chosen = self.rays[rays.to(self.rays.origins.device)].to(self.scene.trained.radiance.device)
-            return OwnedSamples(*tracing.sample_edited(self.scene, chosen))
+            return OwnedSamples(*left.sample_edited(self.scene, chosen))
 
     # ---------------------------------------------------------------- how much there is to do
 

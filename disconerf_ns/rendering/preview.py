@@ -11,7 +11,7 @@ from torch import Tensor
 
 from disconerf_ns.rendering.edited import PlacedSamples, meets, place
 from disconerf_ns.rendering.frame import Exact, Frame, Labels, OwnedSamples, label_pixels
-from disconerf_ns.rendering.rays import passes_something
+from disconerf_ns.rendering.left import passes_something
 from disconerf_ns.scene.arranged import Placement
 
 

@@ -1,0 +1,171 @@
+"""What an edit leaves where it was photographed, along rays (Eq. 1 with the densities of some objects)."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import torch
+from jaxtyping import Bool, Float, Shaped
+from nerfstudio.cameras.rays import RayBundle
+from torch import Tensor
+
+from disconerf_ns.rendering.rays import ColoredSamples, even_edges
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.edit_table import weigh
+from disconerf_ns.scene.occupancy import intersect_box
+from disconerf_ns.scene.radiance import Factor
+from disconerf_ns.surface.intervals import Intervals, piecewise, piecewise_inverse
+from disconerf_ns.surface.samples import weight_quantiles
+
+LOST = 0.02
+"""Fraction of a ray's light that may pass all samples before the ray is sampled again."""
+FAR = 1e3
+"""Distance at which only what surrounds the scene is left; nerfacto's far plane."""
+BEHIND = 8
+"""Points behind a ray's samples at which it is looked whether something is left there."""
+OWNED = 1e-5
+"""Probability, summed over the objects that may own a point, below which it is nobody's."""
+ALONG = 64
+"""Points along a ray, in the box of an object that is gone, at which it is looked for what is completed there."""
+
+
+def sample_edited(scene: ArrangedScene, rays: RayBundle) -> tuple[ColoredSamples, Shaped[Tensor, "..."]]:
+    """Samples that flat rays meet under the scene's edit, and their owners.
+
+    The networks are not asked about rays that pass by the boxes of all objects that are left: they meet nothing.
+    """
+    met = passes_something(scene, rays)
+    asked = met.clone()
+    asked[:1] = True  # at least one, whose samples tell how many there are
+    passing, size = rays[asked], scene.options.rays_at_once
+    parts = [_sample_edited(scene, passing[i : i + size]) for i in range(0, len(passing), size)]
+    sampled, owned = ColoredSamples.cat([part for part, _ in parts]), torch.cat([ids for _, ids in parts])
+    samples = ColoredSamples(*(part.new_zeros(len(rays), *part.shape[1:]) for part in sampled))
+    for whole, part in zip(samples, sampled):
+        whole[met] = part[met[asked]]
+    nobody = 0 if owned.is_floating_point() else int(scene.table.density.argmin())
+    ids = owned.new_full((len(rays), *owned.shape[1:]), nobody)
+    ids[met] = owned[met[asked]]
+    return samples, ids
+
+
+def _sample_edited(scene: ArrangedScene, rays: RayBundle) -> tuple[ColoredSamples, Shaped[Tensor, "..."]]:
+    """Densities of the proposal networks are scaled too, so that an occluded object is found by the sampler."""
+    sampled, ids = _colored(scene, scene.trained.radiance.sample(rays, kept_density(scene)))
+    lost = (_lost(scene, sampled, ids) | _meets_completed(scene, rays)).nonzero()[:, 0]
+    if len(lost) > 0:
+        fresh, fresh_ids = _colored(scene, evenly_refined(scene, sampled.at(lost), _fars(rays)[lost]))
+        sampled, ids = sampled.replaced(lost, fresh), ids.index_copy(0, lost, fresh_ids)
+    return sampled, ids
+
+
+def _colored(scene: ArrangedScene, samples: Intervals) -> tuple[ColoredSamples, Shaped[Tensor, "..."]]:
+    positions = samples.positions
+    density, rgb = scene.trained.radiance.shade(positions, samples.directions[:, None])
+    ids = scene.owners(positions)
+    density = density * weigh(scene.table.density[:, None], ids)[..., 0]
+    density, rgb, ids = scene.revealed(positions, density, rgb, ids)
+    return ColoredSamples(samples.weights(density), rgb, samples.origins, samples.directions, samples.edges), ids
+
+
+def _lost(scene: ArrangedScene, samples: ColoredSamples, ids: Shaped[Tensor, "..."]) -> Bool[Tensor, "rays"]:
+    """Rays whose samples end inside of what is removed, and let light through although something behind is left.
+
+    The proposal networks never learned what is behind an object, so they may spend all samples where it was.
+    """
+    kept = weigh(scene.table.density[:, None], ids[:, -1])[:, 0]
+    candidates = ((samples.weights.sum(-1) < 1 - LOST) & (kept < 0.5)).nonzero()[:, 0]
+    steps = torch.linspace(0, 1, BEHIND + 1, device=kept.device)[1:]
+    near = piecewise(samples.edges[candidates, -1:])
+    distances = piecewise_inverse(near + (piecewise(torch.full_like(near, FAR)) - near) * steps)
+    behind = samples.origins[candidates, None] + samples.directions[candidates, None] * distances[..., None]
+    owned = scene.probabilities(scene.trained.contraction(behind.flatten(0, 1)))
+    left = (owned * scene.table.density).sum(-1) > OWNED
+    lost = torch.zeros_like(kept, dtype=torch.bool)
+    lost[candidates] = left.view(-1, BEHIND).any(-1)
+    return lost
+
+
+def _meets_completed(scene: ArrangedScene, rays: RayBundle) -> Bool[Tensor, "rays"]:
+    """Rays that meet something completed where an object is gone: the proposal networks know nothing of it."""
+    met = torch.zeros_like(rays.origins[:, 0], dtype=torch.bool)
+    steps = (torch.arange(ALONG, device=met.device) + 0.5) / ALONG
+    for box in scene.revealed.boxes:
+        enter, leave = intersect_box(rays.origins, rays.directions, box)
+        if rays.nears is not None:
+            enter = enter.maximum(rays.nears[:, 0])
+        leave = leave.minimum(_fars(rays)[:, 0])
+        through = ((enter < leave) & ~met).nonzero()[:, 0]
+        distances = enter[through, None] + (leave - enter)[through, None] * steps
+        points = rays.origins[through, None] + rays.directions[through, None] * distances[..., None]
+        met[through] |= scene.revealed.fills(points).any(-1)
+    return met
+
+
+def _fars(rays: RayBundle) -> Float[Tensor, "rays 1"]:
+    farthest = torch.full_like(rays.origins[:, :1], FAR)
+    return farthest if rays.fars is None else farthest.minimum(rays.fars)
+
+
+def evenly_refined(scene: ArrangedScene, first: ColoredSamples, far: Float[Tensor, "rays 1"]) -> Intervals:
+    """As many samples, by the densities of the field itself under the edit, up to a distance.
+
+    Densities are looked at in even steps along the rays, and where the first samples are.
+    """
+    near = first.edges[:, :1]
+    far = far.maximum(near)
+    edges = torch.cat([even_edges(near, far), first.edges.clamp(near, far)], -1).sort(-1).values
+    even = Intervals(first.origins, first.directions, edges)
+    ids = scene.owners(even.positions)
+    density = scene.trained.radiance.densities(even) * weigh(scene.table.density[:, None], ids)[..., 0]
+    density, _, _ = scene.revealed(even.positions, density, torch.zeros_like(even.positions), ids)
+    weights = even.weights(density)
+    edges = weight_quantiles(weights, even.edges, first.edges.shape[1], spread=0.01)
+    edges[:, 0], edges[:, -1] = even.edges[:, 0], even.edges[:, -1]
+    return Intervals(first.origins, first.directions, edges)
+
+
+def passes_something(scene: ArrangedScene, rays: RayBundle) -> Bool[Tensor, "rays"]:
+    """Rays through the box of an object whose density is not scaled by 0; all, if something is left without box."""
+    left = scene.boxes(scene.table.density > 0)
+    met = torch.full((len(rays),), left is None, device=rays.origins.device)
+    for box in left if left is not None else ():
+        enter, leave = intersect_box(rays.origins, rays.directions, box)
+        met |= enter < leave
+    return met
+
+
+def kept_density(scene: ArrangedScene) -> Factor:
+    """By how much the density at scene positions is scaled under the edit.
+
+    An object owns next to nothing outside of its box, so the object field is asked only where something that is removed
+    and something that is left may be. That is good enough for where to sample, and not for what is drawn.
+    """
+    density = scene.table.density
+    hidden, left = scene.boxes(density <= 0), scene.boxes(density > 0)
+
+    def ask(x: Tensor) -> Tensor:
+        return weigh(density[:, None], scene.owners(x))
+
+    def kept(x: Tensor) -> Tensor:
+        points = x.reshape(-1, 3)
+        scale = torch.ones(len(points), 1, device=x.device)
+        unsure = torch.arange(len(points), device=x.device)
+        if hidden is not None:
+            unsure = inside(points, hidden).nonzero()[:, 0]
+        if left is not None:
+            scale[unsure] = 0
+            unsure = unsure[inside(points[unsure], left)]
+        scale[unsure] = ask(points[unsure])
+        return scale.view(*x.shape[:-1], 1)
+
+    return kept if scene.options.extraction == "hard" else ask
+
+
+def inside(points: Float[Tensor, "n 3"], boxes: Float[Tensor, "boxes 2 3"]) -> Bool[Tensor, "n"]:
+    """Whether points lie in any of some boxes; one axis at a time, because a CPU compares long rows fastest."""
+    axes, within = points.T.contiguous(), torch.zeros(len(points), dtype=torch.bool, device=points.device)
+    for low, high in boxes:
+        of_axes = ((low[k] <= axis).logical_and_(axis <= high[k]) for k, axis in enumerate(axes))
+        within |= reduce(torch.Tensor.logical_and_, of_axes)
+    return within
