@@ -167,7 +167,7 @@ class EditedRun:
     """Whether objects are completed where no photograph looked, if the run's options say so too."""
 
     def find(self, wanted: Sequence[str]) -> list[SceneObject]:
-        """Objects, each once, from the run's small files.
+        """Objects, each once, from the run's small files; the run itself is loaded only if the edit splits an object.
 
         Args:
             wanted: output names, numbers, or names that a person gave.
@@ -175,9 +175,13 @@ class EditedRun:
             UserError: there is no such object, or the run's files cannot be read.
         """
         said = self.config, self.granularity, self.edit
-        shown, others, merged = objects_of(*said), other_objects_of(*said), _small_files(*said)[1].merged
-        found = (find_object(shown, name, others, merged) for name in wanted)
-        return list({each.id: each for each in found}.values())
+        edit = _small_files(*said)[1]
+        if edit.split:
+            find = self.load().model.current.value.find
+        else:
+            shown, others = objects_of(*said), other_objects_of(*said)
+            find = lambda name: find_object(shown, name, others, edit.merged)  # noqa: E731
+        return list({each.id: each for each in map(find, wanted)}.values())
 
     def load(self, test_mode: Literal["test", "val", "inference"] = "inference") -> DiscoNerfPipeline:
         """The run's pipeline; its current scene is under the edit, and completed or not.

@@ -119,6 +119,10 @@ def test_an_object_is_split_into_its_pieces(run: Run, opened_run: None, change, 
     further = f"object_{sum(each.number is not None for each in objects_of(run.config)):02d}"
     assert change("split", "1") == (0, f"objects: object_01 is split now, into object_01 and {further}.")
     assert len(objects_of(run.config)) == count + 1
+    assert change("merge", "2", further)[0] == 0
+    inside = f"objects: {further} is merged into object_02; name that one, or split it first."
+    for words in (["hide", further], ["move", further, "--by", "1", "0", "0"]):
+        assert change(*words) == (1, f"disconerf: {inside}")
 
 
 def test_a_whole_of_the_tree_is_split_into_its_parts_and_merged_again(tree_run: Path, capsys) -> None:

@@ -156,8 +156,9 @@ class ArrangedScene:
         Raises:
             UserError: no object, or more than one, has that name.
         """
-        others = [each for each in self.all_objects if each.id not in self.by_id]
-        return find_object(self.objects, name, others, self.merged)
+        apart = self.with_edit(replace(self.edit, merged={})).objects  # with the pieces that were merged into others
+        others = {each.id: each for each in (*self.all_objects, *apart) if each.id not in self.by_id}
+        return find_object(self.objects, name, list(others.values()), self.merged)
 
     def shown_for(self, id: int) -> tuple[ObjectId, ...]:
         """The objects that show what an id stands for: itself, its parts in the tree, or the whole that it is in.
