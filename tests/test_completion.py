@@ -33,6 +33,8 @@ from disconerf_ns.scene.tree import ObjectTree
 from disconerf_ns.surface.intervals import Intervals
 
 RADIUS, BALL = 0.2, torch.tensor([0.0, 0.0, 0.15])
+STAIN = 0.03
+"""Width of the ring around the ball in which the slab has the ball's colour."""
 SLAB, BALL_ID, POST = ObjectId(0), ObjectId(1), ObjectId(2)
 BROWN, RED, BLUE, JUNK = (torch.tensor(c) for c in ((0.6, 0.4, 0.2), (0.9, 0.1, 0.1), (0.1, 0.2, 0.9), (0.0, 1.0, 0.0)))
 
@@ -62,6 +64,8 @@ class Standing(MadeRadiance):
     def shade(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         below = (positions[..., :2].norm(dim=-1) < 0.17) & (positions[..., 2] < 0.1) & ~in_ball(positions)
         color = torch.where(in_ball(positions)[..., None], RED, torch.where(below[..., None], JUNK, BROWN))
+        stained = (positions - BALL).norm(dim=-1) < RADIUS + STAIN
+        color = torch.where((stained & in_slab(positions) & ~below & ~in_ball(positions))[..., None], RED, color)
         return self.density(positions), torch.where(in_post(positions)[..., None], BLUE, color)
 
     def sample(self, rays, factor=None) -> Intervals:
@@ -179,7 +183,10 @@ def test_points_in_a_plane_and_a_few_points_complete_nothing(flat: float) -> Non
     own, squeezed = ball_points(400 if flat else 40), torch.tensor([1.0, 1.0, 1 - flat])
     own = replace(own, origins=own.origins * squeezed, directions=own.directions * squeezed)
     box = torch.tensor([[-1.5] * 3, [1.5] * 3])
-    assert Completion.of(own, own, box, lambda points, along: torch.zeros_like(points)) is None
+    assert (
+        Completion.of(own, torch.ones(len(own), dtype=torch.bool), box, lambda points, along: torch.zeros_like(points))
+        is None
+    )
 
 
 def seen_from_above(scene: ArrangedScene, keep: bool = False, size: int = 32) -> Frame:
@@ -202,6 +209,42 @@ def test_a_ball_that_is_removed_leaves_the_slab_and_no_junk(scene: ArrangedScene
     assert (pit(without, Frame.unseen) > 0.9).all(), "what is completed is still marked as unseen"
     raw = without.with_options(complete=False)
     assert (pit(raw, Frame.edited) - BROWN).abs().amax(-1).median() > 0.2
+
+
+@pytest.mark.parametrize("extraction", ["hard", "soft"])
+@pytest.mark.parametrize("keep", [False, True])
+def test_what_is_left_around_a_ball_that_is_gone_has_no_colour_of_it(
+    scene: ArrangedScene, extraction: str, keep: bool
+) -> None:
+    """The radiance field paints a red ring around the ball, also where the ball hides nothing of it."""
+
+    def ring(shown: ArrangedScene) -> Tensor:
+        frame = seen_from_above(shown.with_options(extraction=extraction), keep, size=64)
+        rays = frame.rays
+        there = rays.origins + rays.directions * ((0.1 - rays.origins[:, 2:]) / rays.directions[:, 2:])
+        apart = (there - BALL).norm(dim=-1)
+        nearer = (there - rays.origins[:1])[:, :2].norm(dim=-1) < rays.origins[0, :2].norm()
+        chosen = (apart > RADIUS + 0.005) & (apart < RADIUS + STAIN - 0.005) & nearer
+        assert chosen.sum() > 10
+        return frame.edited()[chosen]
+
+    hidden = Edit().hide(BALL_ID)
+    for untouched in (scene, scene.with_options(complete=False).with_edit(hidden)):
+        assert ((ring(untouched) - RED).abs().amax(-1) < 0.1).float().mean() > 0.7
+    assert ((ring(scene.with_edit(hidden)) - BROWN).abs().amax(-1) < 0.1).float().mean() > 0.9
+    blue = hidden.recolor(SLAB, Channels("bgr"))
+    assert ((ring(scene.with_edit(blue)) - BROWN.flip(0)).abs().amax(-1) < 0.1).float().mean() > 0.9
+
+
+def test_colours_are_replaced_only_around_what_is_gone(scene: ArrangedScene) -> None:
+    revealed = scene.with_edit(Edit().hide(BALL_ID)).revealed
+    points = grid((-0.5, -0.5, 0.07), (0.5, 0.5, 0.1), 40)
+    points = points[~in_ball(points)]
+    owners, black = torch.full((len(points),), SLAB), torch.zeros(len(points), 3)
+    changed = (revealed.recolored(points, black, owners) > 0).any(-1)
+    apart = (points - BALL).norm(dim=-1) - RADIUS
+    assert changed[apart < STAIN].float().mean() > 0.9 and not changed[apart > 0.2].any()
+    assert torch.equal(revealed.recolored(points, black, torch.full_like(owners, POST)), black), "others keep theirs"
 
 
 @pytest.mark.parametrize("extraction", ["hard", "soft"])

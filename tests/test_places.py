@@ -17,6 +17,7 @@ from disconerf_ns.rendering.alone import render_object
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import output_table
 from disconerf_ns.rendering.preview import Preview
+from disconerf_ns.rendering.rays import SEEN
 from disconerf_ns.scene.arranged import ArrangedScene, Guest
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.edit import HERE, Edit
@@ -60,7 +61,7 @@ def only(scene: ArrangedScene, edit: Edit, id: int) -> ArrangedScene:
 @pytest.mark.parametrize("clean", [False, True])
 @pytest.mark.parametrize("keep", [False, True])
 def test_a_moved_object_looks_as_it_did_to_a_camera_that_moved_along(scene_now, frame_of, ball, keep, clean) -> None:
-    """Moving an object and its camera together changes nothing: pictures equal, distances times the scale."""
+    """Moving an object and its camera together changes nothing that can be seen; distances are times the scale."""
     scene_now = scene_now.with_options(clean=clean)
     moved = Similarity.about(scene_now.bodies.solid(ball.id).centre, TURN, 1.5, (0.2, -0.1, 0.1))
     body = scene_now.bodies.clean(ball.id) if clean else scene_now.bodies.hazy(ball.id)
@@ -68,8 +69,8 @@ def test_a_moved_object_looks_as_it_did_to_a_camera_that_moved_along(scene_now, 
     there = frame_of(only(scene_now, Edit().move(ball.id, moved), ball.id), keep, seen_from=moved)
     solid = here["accumulation"][:, 0] > 0.99
     assert solid.sum() > 20
-    assert_close(there.edited(), here["rgb"], 1e-3)
-    assert_close(there.edited_opacity(), here["accumulation"], 1e-3)
+    assert_close(there.edited(), here["rgb"], SEEN)
+    assert_close(there.edited_opacity(), here["accumulation"], SEEN)
     assert_close(there.edited_depth()[solid], 1.5 * here["depth"][solid], 1e-2)
     assert (there.edited_ids()[solid] == ball.id).all()
 
@@ -208,7 +209,7 @@ def test_space_up_to_a_wall_is_seen_and_behind_it_is_not() -> None:
 def test_what_comes_to_light_under_the_floor_is_unseen(scene_now, frame_of) -> None:
     """Without the floor a look from below shows what no photograph saw; photographs show what was seen."""
     assert scene_now.trained.seen_space is not None
-    assert frame_of(scene_now).unseen().mean() < 0.1
+    above = frame_of(scene_now).unseen()
     below = Similarity(rotation=(0.0, 1.0, 0.0, 0.0), translation=(0.0, 0.0, 0.1))
-    assert frame_of(scene_now, seen_from=below).unseen().mean() > 0.3
+    assert above.median() < 0.1 and frame_of(scene_now, seen_from=below).unseen().mean() > max(0.3, 2 * above.mean())
     assert "unseen" in output_table(scene_now)

@@ -61,6 +61,10 @@ class Strategy(Protocol):
         """The object that each ray sees."""
         ...
 
+    def shown(self, scene: ArrangedScene) -> ArrangedScene:
+        """The scene as its edit is shown."""
+        ...
+
     def edited(self, frame: Frame) -> OwnedSamples:
         """Samples that the rays of a frame that keeps samples meet under the edit, of what was not moved."""
         ...
@@ -232,7 +236,8 @@ class Frame:
     def _of_edited(self, see: Callable[[EditedRays], Tensor]) -> Tensor:
         """What is seen of the edited rays: from samples that are kept, or else together with all that comes with it."""
         if self.remembers_owners:
-            return see(EditedRays(self.scene, *self.strategy.edited(self), self.placed()))
+            shown = self.strategy.shown(self.scene)
+            return see(EditedRays(shown, *self.strategy.edited(self), self.placed()))
         together = TOGETHER if see in TOGETHER else (see,)
         edit, options = self.scene.edit, self.scene.options
         looks = tuple(edit.colors.items()), self.scene.guests, options.background, options.complete
@@ -382,6 +387,10 @@ class Exact:
             return label_pixels(frame.scene, images["points"], images["surface_opacity"])
 
         return frame.once("labels", frame.labels_key, compute)
+
+    def shown(self, scene: ArrangedScene) -> ArrangedScene:
+        """The scene itself."""
+        return scene
 
     def place(self, frame: Frame, number: int) -> PlacedSamples:
         """Samples of all rays."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from disconerf_ns.rendering.edited import PlacedSamples, meets, place
 from disconerf_ns.rendering.frame import Exact, Frame, Labels, OwnedSamples, label_pixels
 from disconerf_ns.rendering.left import passes_something
-from disconerf_ns.scene.arranged import Placement
+from disconerf_ns.scene.arranged import ArrangedScene, Placement
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,14 @@ class Preview:
         shared = (hit[block] >= 0).nonzero()[:, 0]
         return placed.at(hit[block[shared]])._replace(rays=met[shared])
 
+    def shown(self, scene: ArrangedScene) -> ArrangedScene:
+        """The scene, not completed where that would take time."""
+        return scene if scene.reveals_at_once else scene.with_options(complete=False)
+
     def edited(self, frame: Frame) -> OwnedSamples:
-        """About what the rays meet under the edit; not completed where that would take time."""
-        known = frame.scene.reveals_at_once
-        shown = frame if known else frame.under(frame.scene.with_options(complete=False))
-        return frame.once("preview", (frame.scene, known), lambda: self._edited(shown))
+        """About what the rays meet under the edit."""
+        key = frame.scene, frame.scene.reveals_at_once
+        return frame.once("preview", key, lambda: self._edited(frame.under(self.shown(frame.scene))))
 
     def _edited(self, frame: Frame) -> OwnedSamples:
         (samples, ids), affected = frame.start(lambda: self._unedited(frame))

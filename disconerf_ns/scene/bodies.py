@@ -97,7 +97,7 @@ class Bodies:
             rays = cast("SeenRays", self.trained.seen_rays)
             with self.trained.radiance.still():
                 own = belonging(self._seen_owners, id) > 0.5
-                self._completions[id] = Completion.of(rays, rays[own], self._box(id), self._colors)
+                self._completions[id] = Completion.of(rays, own, self._box(id), self._colors)
         return self._completions[id]
 
     def completes(self, id: ObjectId) -> bool:

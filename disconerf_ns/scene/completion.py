@@ -8,7 +8,9 @@ is emptied, and belongs to the object as far as it lies both
   Reconstruction*, 2013), which goes on as the seen surface does, and
 - inside of their convex hull, because that surface bulges where nothing holds it.
 
-Colours are means of the seen ones, weighted by 1 / distance^3 (Shepard 1968).
+Colours are means of the seen ones, weighted by 1 / distance^3 (Shepard 1968). Beside another thing, an object's own
+colours are mixed with those of that thing and its shadow, so seen points there do not count. Once the thing is gone,
+what is left around it takes these means too.
 """
 
 from __future__ import annotations
@@ -42,6 +44,10 @@ NEIGHBOURS, OUTLYING = 16, 2.0
 them than points do in the mean."""
 SLACK = 0.5
 """Voxels around the convex hull that count to it."""
+AROUND = 5
+"""Voxels around an object in which it spoils the colours of its neighbours."""
+FREE = 7
+"""Voxels between other objects and seen points whose colours count."""
 OPAQUE = 6.0
 """Optical depth of a completed voxel."""
 COLORED = 1024
@@ -55,51 +61,55 @@ Colors = Callable[[Float[Tensor, "n 3"], Float[Tensor, "n 3"]], Float[Tensor, "n
 
 @dataclass(frozen=True, eq=False)
 class Completion:
-    """Voxels over an object's box in the scene: which are hidden from the photographs, and which of those it fills."""
+    """Voxels over and around an object's box in the scene: what no photograph saw of it, and its colours."""
 
     low: Float[Tensor, "3"]
     """Lower corner in scene coordinates."""
     side: float
     """Side of a voxel in scene units."""
-    values: Float[Tensor, "5 x y z"]
-    """Of each voxel whether it is hidden, whether it is completed, and the colour of completed ones; 0 or 1, RGB."""
+    values: Float[Tensor, "7 x y z"]
+    """Of each voxel, 0 or 1, whether it is hidden, completed, has a colour, and is in or around the object; its RGB."""
 
     @classmethod
-    def of(cls, rays: SeenRays, own: SeenRays, box: Float[Tensor, "2 3"], colors: Colors) -> Completion | None:
+    def of(
+        cls, rays: SeenRays, own: Bool[Tensor, "rays"], box: Float[Tensor, "2 3"], colors: Colors
+    ) -> Completion | None:
         """Complete an object.
 
         Args:
             rays: of the training views.
-            own: those of them that end on the object.
+            own: whether each of them ends on the object.
             box: the object's box in scene coordinates.
             colors: of the radiance field.
         Returns:
             None where too little of the object was seen, or where what was seen lies in one plane.
         """
         low, high = box
-        points = own.points
-        own = own[((points >= low) & (points <= high)).all(-1)]
-        if len(own) < LEAST:
+        inside = ((rays.points >= low) & (rays.points <= high)).all(-1)
+        mine, others = rays[own & inside], rays[~own]
+        if len(mine) < LEAST:
             return None
-        cloud = own.points.cpu().double().numpy()
+        cloud = mine.points.cpu().double().numpy()
         apart = float(KDTree(cloud).query(cloud, k=2)[0][:, 1].mean())
         size = (high - low).double()
         side = max(float(size.prod() / VOXELS) ** (1 / 3), float(size.max()) / LONGEST, APART * apart)
-        shape = [int(n) for n in ((high - low) / side).ceil().clamp(min=1)]
+        low, high = low - AROUND * side, high + AROUND * side
+        shape = [int(n) for n in ((high - low) / side).ceil()]
         seen = passed(rays, low, side, shape)
         hidden = ~with_neighbours(seen, SHELL)
-        filled = with_neighbours(hidden, SHELL) & ~seen
-        cells = filled.nonzero()
-        centres = low + (cells + 0.5) * side
+        completed = with_neighbours(hidden, SHELL) & ~seen
         try:
-            cells = cells[inside_of(own, centres, side)]
+            completed[completed.clone()] = inside_of(mine, low + (completed.nonzero() + 0.5) * side, side)
         except (QhullError, RuntimeError, ValueError):  # what scipy and open3d raise of such points
             return None
-        values = torch.zeros(5, *shape, device=low.device)
-        values[0] = hidden
-        x, y, z = cells.unbind(-1)
-        values[1, x, y, z] = 1
-        values[2:, x, y, z] = mean_color(own, low + (cells + 0.5) * side, colors).T
+        surface, crowded = (voxels_of(each.points, low, side, shape) for each in (mine, others))
+        free = mine[~with_neighbours(crowded, FREE)[((mine.points - low) / side).long().unbind(-1)]]
+        colored = completed | (with_neighbours(crowded, AROUND) & with_neighbours(surface, AROUND))
+        values = torch.zeros(7, *shape, device=low.device)
+        values[0], values[1], values[2] = hidden, completed, colored
+        values[3] = with_neighbours(surface | completed, AROUND)
+        middles = low + (colored.nonzero() + 0.5) * side
+        values[4:, colored] = mean_color(free if len(free) >= LEAST else mine, middles, colors).T
         return cls(low, side, values)
 
     @property
@@ -112,15 +122,14 @@ class Completion:
         """What is completed at scene positions, trilinear between the voxels; nothing outside of them."""
         if len(positions) == 0:
             nothing = positions[:, 0]
-            return Completed(nothing, nothing, nothing, positions)
+            return Completed(nothing, nothing, nothing, positions, nothing, nothing)
         shape = torch.tensor(self.values.shape[1:], device=self.low.device)
         unit = (2 * (positions - self.low) / self.side / shape - 1).flip(-1)
         places, within = unit.view(1, 1, 1, -1, 3), (unit.abs() <= 1).all(-1)
         values = grid_sample(self.values[None], places, padding_mode="border", align_corners=False)[0, :, 0, 0]
-        hidden, filled = values[:2] * within
-        return Completed(
-            hidden, filled, filled * OPAQUE / self.side, (values[2:] / filled.clamp(min=1e-6)).clamp(max=1).T
-        )
+        hidden, filled, colored, around = values[:4] * within
+        rgb = (values[4:] / colored.clamp(min=1e-6)).clamp(max=1).T
+        return Completed(hidden, filled, filled * OPAQUE / self.side, rgb, colored, around)
 
 
 class Completed(NamedTuple):
@@ -133,7 +142,11 @@ class Completed(NamedTuple):
     density: Float[Tensor, "n"]
     """Its density, per scene unit."""
     rgb: Float[Tensor, "n 3"]
-    """Its colour."""
+    """Its colour there, and beside other objects."""
+    colored: Float[Tensor, "n"]
+    """Whether that colour is known, in [0, 1]."""
+    around: Float[Tensor, "n"]
+    """Whether the object is at most `AROUND` voxels away, in [0, 1]."""
 
     def after(
         self, density: Float[Tensor, "n"], rgb: Float[Tensor, "n 3"]
@@ -165,6 +178,17 @@ def passed(rays: SeenRays, low: Float[Tensor, "3"], side: float, shape: list[int
         met = ((cells >= 0) & (cells < size)).all(-1) & (distances < leave[some, None])
         seen[cells[met].unbind(-1)] = True
     return seen
+
+
+def voxels_of(
+    points: Float[Tensor, "n 3"], low: Float[Tensor, "3"], side: float, shape: list[int]
+) -> Bool[Tensor, "x y z"]:
+    """Voxels that hold points; arguments as in `passed`."""
+    cells = ((points - low) / side).floor().long()
+    held = torch.zeros(shape, dtype=torch.bool, device=low.device)
+    there = ((cells >= 0) & (cells < torch.tensor(shape, device=low.device))).all(-1)
+    held[cells[there].unbind(-1)] = True
+    return held
 
 
 def inside_of(own: SeenRays, positions: Float[Tensor, "n 3"], side: float) -> Bool[Tensor, "n"]:

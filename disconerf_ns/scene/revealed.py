@@ -12,6 +12,7 @@ from torch import Tensor
 
 from disconerf_ns.scene.bodies import Bodies
 from disconerf_ns.scene.completion import Completed, Completion
+from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.objects import Box, ObjectId
 
 
@@ -22,7 +23,7 @@ class Revealed:
     left: dict[ObjectId, Completion]
     gone: dict[ObjectId, Completion]
     boxes: Float[Tensor, "gone 2 3"]
-    """Boxes of what is gone, in scene coordinates."""
+    """Boxes around what is gone, in scene coordinates."""
 
     @classmethod
     def of(cls, bodies: Bodies, left: Iterable[ObjectId], gone: Iterable[ObjectId]) -> Revealed:
@@ -34,8 +35,9 @@ class Revealed:
             gone: absent objects beside them.
         """
         known = {id: completion for id in (*left, *gone) if (completion := bodies.completion(id)) is not None}
-        boxes = [bodies.box_of(id) for id in gone]
-        hiding = torch.tensor(boxes, device=bodies.trained.radiance.device).view(-1, 2, 3)
+        device = bodies.trained.radiance.device
+        boxes = [known[id].box if id in known else torch.tensor(bodies.box_of(id), device=device) for id in gone]
+        hiding = torch.stack(boxes) if boxes else torch.zeros(0, 2, 3, device=device)
         return cls(
             {id: known[id] for id in left if id in known},
             {id: known[id] for id in gone if id in known},
@@ -74,6 +76,27 @@ class Revealed:
             if each.id in self.left:
                 density, rgb, ids = each.onto(density, rgb, ids)
         return density.view(shape), rgb.view(*shape, 3), ids.view(*shape, *ids.shape[1:])
+
+    def recolored(
+        self, positions: Float[Tensor, "n 3"], rgb: Float[Tensor, "n 3"], ids: Shaped[Tensor, "..."]
+    ) -> Float[Tensor, "n 3"]:
+        """Colours of what is left: around what is gone, those that its surface has elsewhere.
+
+        Args:
+            positions: scene positions.
+            rgb: colours in the radiance field.
+            ids: owners, as `weigh` takes them.
+        """
+        around = torch.zeros_like(positions[:, 0])
+        for each in self._over(positions, self.gone):
+            around[each.index] = around[each.index].maximum(each.there.around)
+        near = around.nonzero()[:, 0]
+        rgb = rgb.clone()
+        for each in self._over(positions[near], self.left):
+            index = near[each.index]
+            part = (around[index] * each.there.colored * belonging(ids[index], each.id))[:, None]
+            rgb[index] = (1 - part) * rgb[index] + part * each.there.rgb
+        return rgb
 
     def hidden(self, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
         """Whether no photograph looked into scene positions, in [0, 1]; 0 where no completion is.
