@@ -62,6 +62,7 @@ def test_what_comes_to_light_is_the_exact_picture_where_all_rays_are_sampled(fra
     scene, counts = frame.images()["rgb"], frame.labels().id.clamp(min=0).bincount()
     id = int(counts.masked_fill(counts < 100, 10**6).argmin())
     edited = frame.under(scene_now.with_edit(Edit().hide(id)))
+    assert edited.scene.revealed is not None and edited.scene.reveals_at_once, "the preview knows what is completed"
     preview = edited.previewed(Preview(most=10**6)).edited()
     samples, owners = edited.unedited()
     hidden = (samples.weights * (owners == id)).sum(-1) / samples.weights.sum(-1)
