@@ -13,7 +13,7 @@ from torch import Tensor
 
 from disconerf_ns.rendering.alone import object_samples
 from disconerf_ns.rendering.media import Medium, Part, optical_depth, seen_through
-from disconerf_ns.rendering.rays import SEEN, ColoredSamples
+from disconerf_ns.rendering.rays import ColoredSamples
 from disconerf_ns.scene.arranged import ArrangedScene, Placement
 from disconerf_ns.scene.edit_table import weigh
 from disconerf_ns.scene.lazy import lazy
@@ -101,7 +101,7 @@ class EditedRays:
 
     scene: ArrangedScene
     samples: ColoredSamples
-    """What is left where it was photographed."""
+    """What is left where it was photographed, in its own colours."""
     ids: Shaped[Tensor, "..."]
     """Owners of these samples, as `weigh` takes them."""
     placed: tuple[PlacedSamples, ...] = ()
@@ -109,8 +109,8 @@ class EditedRays:
 
     def rgb(self) -> Float[Tensor, "rays 3"]:
         """The picture in the edit's colours; where all is taken away, the scene's background or a plain one."""
-        scene = self.scene
-        colors = scene.table.tint(self._colors, self.ids)
+        scene, samples = self.scene, self.samples
+        colors = scene.table.tint(samples.rgb, self.ids)
         background = scene.trained.radiance.background
         plain = scene.options.background if background is None else background
         beyond = self._beyond * colors[:, -1] + (1 - self._beyond) * plain
@@ -152,16 +152,6 @@ class EditedRays:
             lambda each, met: (~each.scene.bodies.looked_into(met.samples.positions, each.id))[..., None].float(),
             lambda medium, rays: (medium.image() + medium.left[:, None] * beyond[rays]).clamp(0, 1),
         )
-
-    @property
-    def _colors(self) -> Float[Tensor, "rays samples 3"]:
-        """The samples' colours without those of what is gone beside them, where that can be seen."""
-        samples, revealed = self.samples, self.scene.revealed
-        if not revealed.gone:
-            return samples.rgb
-        seen, rgb = samples.weights > SEEN / samples.weights.shape[-1], samples.rgb.clone()
-        rgb[seen] = revealed.recolored(samples.positions[seen], rgb[seen], self.ids[seen])
-        return rgb
 
     @lazy
     def _beyond(self) -> Float[Tensor, "rays 1"]:

@@ -236,8 +236,7 @@ class Frame:
     def _of_edited(self, see: Callable[[EditedRays], Tensor]) -> Tensor:
         """What is seen of the edited rays: from samples that are kept, or else together with all that comes with it."""
         if self.remembers_owners:
-            shown = self.strategy.shown(self.scene)
-            return see(EditedRays(shown, *self.strategy.edited(self), self.placed()))
+            return see(self._remembered())
         together = TOGETHER if see in TOGETHER else (see,)
         edit, options = self.scene.edit, self.scene.options
         looks = tuple(edit.colors.items()), self.scene.guests, options.background, options.complete
@@ -248,13 +247,24 @@ class Frame:
 
         return self.once(f"edited {together}", key, compute)[together.index(see)]
 
+    def _remembered(self) -> EditedRays:
+        """The edited rays, from samples that are kept."""
+        shown, (samples, ids) = self.strategy.shown(self.scene), self.strategy.edited(self)
+        if shown.revealed.gone:
+            key = self.strategy, shown.ownership, shown.edit.absent, shown.revealed.ids
+            colors = self.once("own colours", key, lambda: left.own_colors(shown, samples, ids))
+            samples = samples._replace(rgb=colors)
+        return EditedRays(shown, samples, ids, self.placed())
+
     def _see(self, rays: RayBundle, together: Sequence[Callable[[EditedRays], Tensor]]) -> list[Tensor]:
         edited = self._edited(rays)
         return [see(edited) for see in together]
 
     def _edited(self, rays: RayBundle) -> EditedRays:
         placed = tuple(place(each, rays) for each in self.scene.placements)
-        return EditedRays(self.scene, *left.sample_edited(self.scene, rays), placed)
+        samples, ids = left.sample_edited(self.scene, rays)
+        samples = samples._replace(rgb=left.own_colors(self.scene, samples, ids))
+        return EditedRays(self.scene, samples, ids, placed)
 
     def placed(self) -> tuple[PlacedSamples, ...]:
         """What the rays meet of each object that stands somewhere else."""

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Shaped
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
-from disconerf_ns.rendering.rays import ColoredSamples, even_edges
+from disconerf_ns.rendering.rays import SEEN, ColoredSamples, even_edges
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit_table import weigh
 from disconerf_ns.scene.occupancy import intersect_box
@@ -47,6 +47,15 @@ def sample_edited(scene: ArrangedScene, rays: RayBundle) -> tuple[ColoredSamples
     ids = owned.new_full((len(rays), *owned.shape[1:]), nobody)
     ids[met] = owned[met[asked]]
     return samples, ids
+
+
+def own_colors(
+    scene: ArrangedScene, samples: ColoredSamples, ids: Shaped[Tensor, "..."]
+) -> Float[Tensor, "rays samples 3"]:
+    """Colours of samples without those of what is gone beside them, where that can be seen."""
+    seen, rgb = samples.weights > SEEN / samples.weights.shape[-1], samples.rgb.clone()
+    rgb[seen] = scene.revealed.recolored(samples.positions[seen], rgb[seen], ids[seen])
+    return rgb
 
 
 def _sample_edited(scene: ArrangedScene, rays: RayBundle) -> tuple[ColoredSamples, Shaped[Tensor, "..."]]:

@@ -87,6 +87,8 @@ class Revealed:
             rgb: colours in the radiance field.
             ids: owners, as `weigh` takes them.
         """
+        if not self.gone:
+            return rgb
         around = torch.zeros_like(positions[:, 0])
         for each in self._over(positions, self.gone):
             around[each.index] = around[each.index].maximum(each.there.around)
