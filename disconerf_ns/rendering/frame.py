@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Hashable, MutableMapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -386,6 +387,7 @@ class _Settled(NamedTuple):
     """Ids that are hidden, at least in part."""
 
 
+@dataclass(frozen=True)
 class Exact:
     """Objects are looked up at all surface points, edits on all rays that they change."""
 
