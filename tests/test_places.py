@@ -34,10 +34,11 @@ TURN = math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5)
 
 @pytest.fixture
 def frame_of(run: Run):
-    """Makes the frame of a held-out view, moved as a similarity says."""
+    """Makes the frame of a held-out view, or of one of another dataset, moved as a similarity says."""
 
-    def make(scene: ArrangedScene, keep: bool = False, seen_from: Similarity = HERE) -> Frame:
-        camera = run.trainer.pipeline.datamanager.eval_dataset.cameras[0:1].to(scene.trained.radiance.device)
+    def make(scene: ArrangedScene, keep: bool = False, seen_from: Similarity = HERE, of: str = "eval_dataset") -> Frame:
+        dataset = getattr(run.trainer.pipeline.datamanager, of)
+        camera = dataset.cameras[0:1].to(scene.trained.radiance.device)
         rays = camera.generate_rays(0, keep_shape=True)
         flat = rays.flatten()
         flat.origins, flat.directions = seen_from.points(flat.origins), seen_from.directions(flat.directions)
@@ -61,7 +62,10 @@ def only(scene: ArrangedScene, edit: Edit, id: int) -> ArrangedScene:
 @pytest.mark.parametrize("clean", [False, True])
 @pytest.mark.parametrize("keep", [False, True])
 def test_a_moved_object_looks_as_it_did_to_a_camera_that_moved_along(scene_now, frame_of, ball, keep, clean) -> None:
-    """Moving an object and its camera together changes nothing that can be seen; distances are times the scale."""
+    """Moving an object and its camera together changes nothing: pictures equal, distances times the scale.
+
+    Rounding may put a step of one ray to the other side of a voxel's border, which shifts the samples of that ray.
+    """
     scene_now = scene_now.with_options(clean=clean)
     moved = Similarity.about(scene_now.bodies.solid(ball.id).centre, TURN, 1.5, (0.2, -0.1, 0.1))
     body = scene_now.bodies.clean(ball.id) if clean else scene_now.bodies.hazy(ball.id)
@@ -69,8 +73,8 @@ def test_a_moved_object_looks_as_it_did_to_a_camera_that_moved_along(scene_now, 
     there = frame_of(only(scene_now, Edit().move(ball.id, moved), ball.id), keep, seen_from=moved)
     solid = here["accumulation"][:, 0] > 0.99
     assert solid.sum() > 20
-    assert_close(there.edited(), here["rgb"], SEEN)
-    assert_close(there.edited_opacity(), here["accumulation"], SEEN)
+    apart = torch.cat([there.edited() - here["rgb"], there.edited_opacity() - here["accumulation"]], -1).abs().amax(-1)
+    assert (apart > 1e-3).sum() <= 1 and apart.max() < SEEN
     assert_close(there.edited_depth()[solid], 1.5 * here["depth"][solid], 1e-2)
     assert (there.edited_ids()[solid] == ball.id).all()
 
@@ -209,7 +213,8 @@ def test_space_up_to_a_wall_is_seen_and_behind_it_is_not() -> None:
 def test_what_comes_to_light_under_the_floor_is_unseen(scene_now, frame_of) -> None:
     """Without the floor a look from below shows what no photograph saw; photographs show what was seen."""
     assert scene_now.trained.seen_space is not None
-    above = frame_of(scene_now).unseen()
+    photograph = frame_of(scene_now, of="train_dataset")
+    assert photograph.unseen().mean() < 0.1
     below = Similarity(rotation=(0.0, 1.0, 0.0, 0.0), translation=(0.0, 0.0, 0.1))
-    assert above.median() < 0.1 and frame_of(scene_now, seen_from=below).unseen().mean() > max(0.3, 2 * above.mean())
+    assert frame_of(scene_now, seen_from=below).unseen().mean() > 0.3
     assert "unseen" in output_table(scene_now)

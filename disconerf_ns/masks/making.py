@@ -32,7 +32,7 @@ class Job:
         return proposer(image)
 
     def facts(self) -> dict[str, Any]:
-        """Facts that are stored with the masks, beside those of the image's file."""
+        """Facts to store with the masks, in addition to those of the image's file."""
         return {}
 
 

@@ -101,7 +101,7 @@ class EditedRays:
 
     scene: ArrangedScene
     samples: ColoredSamples
-    """What is left where it was photographed, in its own colours."""
+    """Samples of the objects that stay where they were photographed, without colours of what is gone."""
     ids: Shaped[Tensor, "..."]
     """Owners of these samples, as `weigh` takes them."""
     placed: tuple[PlacedSamples, ...] = ()

@@ -1,4 +1,4 @@
-"""What an edit leaves where it was photographed, along rays (Eq. 1 with the densities of some objects)."""
+"""Samples along rays of the objects that an edit leaves in place (Eq. 1 with the densities of these objects alone)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,12 @@ def sample_edited(scene: ArrangedScene, rays: RayBundle) -> tuple[ColoredSamples
 def own_colors(
     scene: ArrangedScene, samples: ColoredSamples, ids: Shaped[Tensor, "..."]
 ) -> Float[Tensor, "rays samples 3"]:
-    """Colours of samples without those of what is gone beside them, where that can be seen."""
+    """Colours of the samples: around an object that is gone, those of the surface that is left; elsewhere, the field's.
+
+    Samples that are too faint to be seen keep the field's everywhere.
+    """
+    if not scene.revealed.gone:
+        return samples.rgb
     seen, rgb = samples.weights > SEEN / samples.weights.shape[-1], samples.rgb.clone()
     rgb[seen] = scene.revealed.recolored(samples.positions[seen], rgb[seen], ids[seen])
     return rgb

@@ -97,9 +97,10 @@ class Completion:
         shape = [int(n) for n in ((high - low) / side).ceil()]
         seen = passed(rays, low, side, shape)
         hidden = ~with_neighbours(seen, SHELL)
-        completed = with_neighbours(hidden, SHELL) & ~seen
+        asked = with_neighbours(hidden, SHELL) & ~seen
+        completed = torch.zeros_like(asked)
         try:
-            completed[completed.clone()] = inside_of(mine, low + (completed.nonzero() + 0.5) * side, side)
+            completed[asked] = inside_of(mine, low + (asked.nonzero() + 0.5) * side, side)
         except (QhullError, RuntimeError, ValueError):  # what scipy and open3d raise of such points
             return None
         surface, crowded = (voxels_of(each.points, low, side, shape) for each in (mine, others))
@@ -174,9 +175,7 @@ def passed(rays: SeenRays, low: Float[Tensor, "3"], side: float, shape: list[int
         longest = float((leave[some] - enter[some]).max())
         distances = enter[some, None] + torch.arange(0, longest + side, side, device=low.device)
         places = rays.origins[some, None] + rays.directions[some, None] * distances[..., None]
-        cells = ((places - low) / side).floor().long()
-        met = ((cells >= 0) & (cells < size)).all(-1) & (distances < leave[some, None])
-        seen[cells[met].unbind(-1)] = True
+        seen |= voxels_of(places[distances < leave[some, None]], low, side, shape)
     return seen
 
 

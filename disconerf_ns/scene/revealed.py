@@ -1,4 +1,4 @@
-"""What appears where objects are gone: completions of what stays, and nothing that the radiance field made up."""
+"""What appears where objects are gone: the completed surfaces of the objects that stay, in their own colours."""
 
 from __future__ import annotations
 
@@ -87,8 +87,6 @@ class Revealed:
             rgb: colours in the radiance field.
             ids: owners, as `weigh` takes them.
         """
-        if not self.gone:
-            return rgb
         around = torch.zeros_like(positions[:, 0])
         for each in self._over(positions, self.gone):
             around[each.index] = around[each.index].maximum(each.there.around)

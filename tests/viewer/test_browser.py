@@ -340,7 +340,7 @@ def test_200_objects_are_usable(tmp_path: Path) -> None:
 
         address = f"http://127.0.0.1:{server.get_port()}/"
         with open_page(address, tmp_path / "profile", PICTURES / "failure.png", *WINDOW) as page:
-            wait_for(lambda: page.run(f"{ROWS}.length") == 200, "200 rows", 90)
+            wait_for(lambda: page.run(f"{ROWS}.length") == 200, "200 rows")
             for name in ("object_03", "object_150"):
                 page.press(name)
                 start = time.monotonic()
