@@ -14,6 +14,7 @@ from scene import camera_pose
 from torch import Tensor
 
 from disconerf_ns.export.exporter import ExportOptions, made_mesh, mesh_facts
+from disconerf_ns.export.splats_sampled import look_behind
 from disconerf_ns.filming.frames import alone
 from disconerf_ns.rendering.alone import render_object
 from disconerf_ns.rendering.frame import Frame
@@ -49,6 +50,12 @@ def in_slab(x: Tensor) -> Tensor:
 
 def in_post(x: Tensor) -> Tensor:
     return ((x[..., :2] - torch.tensor([0.35, 0.35])).abs().amax(-1) < 0.06) & (x[..., 2] > 0.05) & (x[..., 2] < 0.35)
+
+
+def stained(positions: Tensor) -> Tensor:
+    """Where the ball's colour is on the slab's top, with a little room."""
+    apart = (positions - BALL).norm(dim=-1)
+    return (apart > RADIUS + 0.005) & (apart < RADIUS + STAIN - 0.005)
 
 
 @dataclass
@@ -222,9 +229,8 @@ def test_what_is_left_around_a_ball_that_is_gone_has_no_colour_of_it(
         frame = seen_from_above(shown.with_options(extraction=extraction), keep, size=64)
         rays = frame.rays
         there = rays.origins + rays.directions * ((0.1 - rays.origins[:, 2:]) / rays.directions[:, 2:])
-        apart = (there - BALL).norm(dim=-1)
         nearer = (there - rays.origins[:1])[:, :2].norm(dim=-1) < rays.origins[0, :2].norm()
-        chosen = (apart > RADIUS + 0.005) & (apart < RADIUS + STAIN - 0.005) & nearer
+        chosen = stained(there) & nearer
         assert chosen.sum() > 10
         return frame.edited()[chosen]
 
@@ -328,6 +334,26 @@ def test_an_object_alone_is_completed_and_its_output_is_not(scene: ArrangedScene
         assert plain.float().mean() > 0.9 if complete else plain.float().mean() < 0.5
     raw = [render_object(scene.with_options(complete=on), rays, SLAB)["rgb"] for on in (True, False)]
     assert torch.equal(*raw)
+
+
+def test_an_object_alone_has_no_colour_of_what_stands_on_it(scene: ArrangedScene) -> None:
+    camera, rays = cameras(1, 64, height=0.6)[0:1], seen_from_above(scene, size=64).rays
+    ring = stained(rays.origins + rays.directions * ((0.1 - rays.origins[:, 2:]) / rays.directions[:, 2:]))
+    assert ring.sum() > 20
+    for complete in (True, False):
+        shown = scene.with_options(complete=complete)
+        picture = torch.from_numpy(alone(shown, SLAB, camera, shown.bodies.clean(SLAB))).view(-1, 4)
+        brown = ((picture[ring, :3] - BROWN).abs().amax(-1) < 0.1).float().mean()
+        assert brown > 0.9 if complete else brown < 0.5
+
+
+def test_a_mesh_and_splats_have_no_colour_of_what_stands_on_them(scene: ArrangedScene) -> None:
+    mesh = made_mesh(scene, scene.by_id[SLAB], cameras(12, 40), ExportOptions(resolution=64, faces=0))
+    looks = look_behind(scene, seen_from_above(scene, size=64).rays, scene.by_id[SLAB])
+    for positions, colors in ((mesh.vertices, mesh.colors), (looks.positions, looks.rgb)):
+        ring = stained(positions) & (positions[:, 2] > 0.05)
+        assert ring.sum() > 20
+        assert ((colors[ring] - BROWN).abs().amax(-1) < 0.1).float().mean() > 0.9
 
 
 def test_a_mesh_has_no_pit_and_says_what_nobody_saw(scene: ArrangedScene) -> None:

@@ -67,8 +67,8 @@ def colors_of(
 ) -> Float[Tensor, "n 3"]:
     """RGB in [0, 1] of points of an object, as the edit colours it: a mean over the cameras that see them best.
 
-    A point that no camera sees has the colour that is completed there, or else that of the nearest one that is seen:
-    the field knows none there.
+    A point that no camera sees has the colour of the nearest one that is seen, because the field knows none there. Where
+    the object is completed, and beside others, it has the colour of its completion.
 
     Args:
         scene: the scene.
@@ -93,6 +93,5 @@ def colors_of(
         _, nearest = KDTree(points[~unseen].cpu().numpy()).query(points[unseen].cpu().numpy())
         rgb[unseen] = rgb[~unseen][torch.from_numpy(nearest).to(rgb.device)]
     if (completion := scene.bodies.completion(id)) is not None:
-        there = completion.at(points - completion.side * normals)
-        rgb = torch.where((unseen & (there.density > 0))[:, None], there.rgb, rgb)
+        rgb = completion.at(points - completion.side * normals).over(rgb)
     return scene.table.tint(rgb, torch.full((len(points),), id, device=points.device)).clamp(0, 1)

@@ -9,8 +9,8 @@ is emptied, and belongs to the object as far as it lies both
 - inside of their convex hull, because that surface bulges where nothing holds it.
 
 Colours are means of the seen ones, weighted by 1 / distance^3 (Shepard 1968). Beside another thing, an object's own
-colours are mixed with those of that thing and its shadow, so seen points there do not count. Once the thing is gone,
-what is left around it takes these means too.
+colours are mixed with those of that thing and its shadow, so seen points there do not count. Once the thing is gone, or
+the object is shown without it, the surface beside it takes these means too.
 """
 
 from __future__ import annotations
@@ -156,6 +156,16 @@ class Completed(NamedTuple):
         total = density + self.density
         part = (self.density / total.clamp(min=1e-9))[:, None]
         return total, (1 - part) * rgb + part * self.rgb
+
+    def over(self, rgb: Float[Tensor, "n 3"], share: Float[Tensor, "n"] | float = 1.0) -> Float[Tensor, "n 3"]:
+        """Colours, in their place those that the object's surface has elsewhere, where these are known.
+
+        Args:
+            rgb: colours in the radiance field.
+            share: of each position that is the object's, in [0, 1].
+        """
+        part = (share * self.colored)[:, None]
+        return (1 - part) * rgb + part * self.rgb
 
 
 def passed(rays: SeenRays, low: Float[Tensor, "3"], side: float, shape: list[int]) -> Bool[Tensor, "x y z"]:

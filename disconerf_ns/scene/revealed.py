@@ -94,8 +94,7 @@ class Revealed:
         rgb = rgb.clone()
         for each in self._over(positions[near], self.left):
             index = near[each.index]
-            part = (around[index] * each.there.colored * belonging(ids[index], each.id))[:, None]
-            rgb[index] = (1 - part) * rgb[index] + part * each.there.rgb
+            rgb[index] = each.there.over(rgb[index], around[index] * belonging(ids[index], each.id))
         return rgb
 
     def hidden(self, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
