@@ -23,7 +23,7 @@ from nerfstudio.utils.eval_utils import eval_setup
 from scene import camera_pose
 from tiny_run import Run
 
-from disconerf_ns.rendering.frame import label_pixels
+from disconerf_ns.rendering.labels import label_pixels
 from disconerf_ns.runs import objects_of
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.ownership import Ownership

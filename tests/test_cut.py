@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from test_tree import trees
 
 from disconerf_ns.discovery.objects import discover
-from disconerf_ns.rendering.frame import label_pixels
+from disconerf_ns.rendering.labels import label_pixels
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.current import CurrentScene

@@ -67,8 +67,8 @@ def colors_of(
 ) -> Float[Tensor, "n 3"]:
     """RGB in [0, 1] of points of an object, as the edit colours it: a mean over the cameras that see them best.
 
-    A point that no camera sees has the colour of the nearest one that is seen, because the field knows none there. Where
-    the object is completed, and beside others, it has the colour of its completion.
+    A point that no camera sees has the colour of the nearest one that is seen, because the field knows none there.
+    Where the object is completed, and beside others, it has the colour of its completion.
 
     Args:
         scene: the scene.

@@ -15,7 +15,7 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from disconerf_ns.gaussians.splats import Splats
-from disconerf_ns.rendering.frame import OWNED
+from disconerf_ns.rendering.labels import OWNED
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.similarity import Similarity

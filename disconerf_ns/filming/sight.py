@@ -108,7 +108,7 @@ def hidden(
             directions = (end - start) / distance.clamp(min=1e-9)
             rays = RayBundle(origins=start, directions=directions, pixel_area=torch.ones_like(distance))
             if edited and scene.edit.repaints:
-                samples, _ = sample_edited(scene, rays)
+                samples = sample_edited(scene, rays).samples
                 weights, depth = samples.weights, (samples.positions - start[:, None]).norm(dim=-1)
             else:
                 intervals = radiance.sample(rays)

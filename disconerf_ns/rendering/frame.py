@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import OrientedBox
@@ -22,12 +22,12 @@ from torch import Tensor
 from disconerf_ns.rendering import alone, left
 from disconerf_ns.rendering import rays as tracing
 from disconerf_ns.rendering.edited import EditedRays, PlacedSamples, place
-from disconerf_ns.rendering.left import OWNED
+from disconerf_ns.rendering.labels import Labels, label_pixels
+from disconerf_ns.rendering.left import OwnedSamples
 from disconerf_ns.rendering.parts import select_rays, together
-from disconerf_ns.rendering.rays import SEEN, ColoredSamples
+from disconerf_ns.rendering.rays import ColoredSamples
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId
-from disconerf_ns.surface.samples import SOLID, render_slots
 
 HIDDEN = (0.1, 0.1, 0.1)
 """Colour of hidden objects where objects are drawn in their colours."""
@@ -35,23 +35,6 @@ HIDDEN = (0.1, 0.1, 0.1)
 
 TOGETHER = EditedRays.rgb, EditedRays.depth, EditedRays.opacity, EditedRays.visible_ids
 """What is seen of edited rays from the same samples, without any network."""
-
-
-class Labels(NamedTuple):
-    """Per ray the object that is seen."""
-
-    id: Int[Tensor, "rays"]
-    """Id of the object with the largest O; -1 where there is no surface."""
-    confidence: Float[Tensor, "rays"]
-    """This O as a fraction of all who may own the ray, times the opacity; 0 at the rest, and about 0 if nobody may."""
-    opacity: Float[Tensor, "rays"]
-
-
-class OwnedSamples(NamedTuple):
-    """Samples that rays met, and their owners."""
-
-    samples: ColoredSamples
-    ids: Int[Tensor, "rays samples"]
 
 
 @runtime_checkable
@@ -250,12 +233,12 @@ class Frame:
 
     def _remembered(self) -> EditedRays:
         """The edited rays, from samples that are kept."""
-        shown, (samples, ids) = self.strategy.shown(self.scene), self.strategy.edited(self)
+        shown, owned = self.strategy.shown(self.scene), self.strategy.edited(self)
+        colors = owned.samples.rgb
         if shown.revealed.gone:
             key = self.strategy, shown.ownership, shown.edit.absent, shown.revealed.ids
-            colors = self.once("own colours", key, lambda: left.own_colors(shown, samples, ids))
-            samples = samples._replace(rgb=colors)
-        return EditedRays(shown, samples, ids, self.placed())
+            colors = self.once("own colours", key, lambda: left.own_colors(shown, owned))
+        return EditedRays(shown, owned.samples._replace(rgb=colors), owned.ids, self.placed())
 
     def _see(self, rays: RayBundle, together: Sequence[Callable[[EditedRays], Tensor]]) -> list[Tensor]:
         edited = self._edited(rays)
@@ -263,9 +246,9 @@ class Frame:
 
     def _edited(self, rays: RayBundle) -> EditedRays:
         placed = tuple(place(each, rays) for each in self.scene.placements)
-        samples, ids = left.sample_edited(self.scene, rays)
-        samples = samples._replace(rgb=left.own_colors(self.scene, samples, ids))
-        return EditedRays(self.scene, samples, ids, placed)
+        owned = left.sample_edited(self.scene, rays)
+        samples = owned.samples._replace(rgb=left.own_colors(self.scene, owned))
+        return EditedRays(self.scene, samples, owned.ids, placed)
 
     def placed(self) -> tuple[PlacedSamples, ...]:
         """What the rays meet of each object that stands somewhere else."""
@@ -341,7 +324,7 @@ class Frame:
         shown = self.scene.ownership, self.scene.revealed.ids
         known = isinstance(key, _Settled) and (key.ownership, key.revealed) == shown
         owned = settled if known and hidden[list(key.hidden)].all() else unedited()
-        return owned, seen(owned, hidden).nonzero()[:, 0]
+        return owned, owned.seen(hidden).nonzero()[:, 0]
 
     def settle(self, owned: OwnedSamples) -> OwnedSamples:
         """Keep what the rays meet under the edit, as a start for further edits."""
@@ -353,7 +336,7 @@ class Frame:
         """Samples that some rays, by index, meet under the edit, and their owners."""
         with self.scene.trained.radiance.still():
             chosen = self.rays[rays.to(self.rays.origins.device)].to(self.scene.trained.radiance.device)
-            return OwnedSamples(*left.sample_edited(self.scene, chosen))
+            return left.sample_edited(self.scene, chosen)
 
     # ---------------------------------------------------------------- how much there is to do
 
@@ -411,39 +394,10 @@ class Exact:
 
     def edited(self, frame: Frame) -> OwnedSamples:
         """Samples that the rays meet under the edit; rays that met something hidden are sampled again."""
-        (samples, ids), affected = frame.start(frame.unedited)
+        owned, affected = frame.start(frame.unedited)
         if len(affected) > 0:
-            fresh, fresh_ids = frame.resample(affected)
-            samples, ids = samples.replaced(affected, fresh), ids.index_copy(0, affected, fresh_ids)
-        return frame.settle(OwnedSamples(samples, ids))
-
-
-def seen(owned: OwnedSamples, hidden: Bool[Tensor, "ids"]) -> Bool[Tensor, "rays"]:
-    """Rays in which objects are seen."""
-    return (owned.samples.weights * hidden[owned.ids]).sum(-1) > SEEN
-
-
-def label_pixels(
-    scene: ArrangedScene, points: Float[Tensor, "rays points 3"], opacity: Float[Tensor, "rays"]
-) -> Labels:
-    """The object that each ray sees. Rays whose points are not finite miss the scene and see none.
-
-    Args:
-        points: contracted surface points of each ray, of equal weight.
-        opacity: accumulation of the rays.
-    """
-    chunk, device, parts = scene.options.rays_at_once, scene.trained.radiance.device, []
-    for of_rays, solid in zip(points.split(chunk), opacity.split(chunk)):
-        of_rays, solid = of_rays.to(device), solid.to(device)
-        finite = of_rays.isfinite().all(-1).all(-1)
-        solid = torch.where(finite, solid, 0.0)
-        of_rays = torch.where(finite[:, None, None], of_rays, 0.5)
-        image = render_slots(scene.probabilities(of_rays.flatten(0, 1)), solid)
-        largest, id = image.max(-1)
-        confidence = (largest / image.sum(-1).clamp(min=OWNED) * solid).clamp(0, 1)
-        confidence = torch.where(scene.is_rest[id], 0.0, confidence)
-        parts.append(Labels(torch.where(solid > SOLID, id, -1), confidence, solid))
-    return Labels(*(torch.cat(column) for column in zip(*parts)))
+            owned = owned.replaced(affected, frame.resample(affected))
+        return frame.settle(owned)
 
 
 def _joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import reduce
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
+from disconerf_ns.rendering.labels import OWNED
 from disconerf_ns.rendering.rays import SEEN, ColoredSamples, even_edges
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit_table import weigh
@@ -23,13 +25,31 @@ FAR = 1e3
 """Distance at which only what surrounds the scene is left; nerfacto's far plane."""
 BEHIND = 8
 """Points behind a ray's samples at which it is looked whether something is left there."""
-OWNED = 1e-5
-"""Probability, summed over the objects that may own a point, below which it is nobody's."""
 ALONG = 64
 """Points along a ray, in the box of an object that is gone, at which it is looked for what is completed there."""
 
 
-def sample_edited(scene: ArrangedScene, rays: RayBundle) -> tuple[ColoredSamples, Shaped[Tensor, "..."]]:
+class OwnedSamples(NamedTuple):
+    """Samples that rays met, and their owners."""
+
+    samples: ColoredSamples
+    ids: Shaped[Tensor, "..."]
+    """Owners of the samples, as `weigh` takes them."""
+
+    def seen(self, chosen: Bool[Tensor, "ids"]) -> Bool[Tensor, "rays"]:
+        """Rays in which some of the objects are seen; owners are certain."""
+        return (self.samples.weights * chosen[self.ids]).sum(-1) > SEEN
+
+    def replaced(self, rays: Int[Tensor, "some"], fresh: OwnedSamples) -> OwnedSamples:
+        """The same with other samples on some rays, given by index."""
+        return OwnedSamples(self.samples.replaced(rays, fresh.samples), self.ids.index_copy(0, rays, fresh.ids))
+
+    def at(self, rays: Int[Tensor, "some"]) -> OwnedSamples:
+        """The samples of some rays, by index."""
+        return OwnedSamples(self.samples.at(rays), self.ids[rays])
+
+
+def sample_edited(scene: ArrangedScene, rays: RayBundle) -> OwnedSamples:
     """Samples that flat rays meet under the scene's edit, and their owners.
 
     The networks are not asked about rays that pass by the boxes of all objects that are left: they meet nothing.
@@ -39,23 +59,22 @@ def sample_edited(scene: ArrangedScene, rays: RayBundle) -> tuple[ColoredSamples
     asked[:1] = True  # at least one, whose samples tell how many there are
     passing, size = rays[asked], scene.options.rays_at_once
     parts = [_sample_edited(scene, passing[i : i + size]) for i in range(0, len(passing), size)]
-    sampled, owned = ColoredSamples.cat([part for part, _ in parts]), torch.cat([ids for _, ids in parts])
+    sampled, owned = ColoredSamples.cat([part.samples for part in parts]), torch.cat([part.ids for part in parts])
     samples = ColoredSamples(*(part.new_zeros(len(rays), *part.shape[1:]) for part in sampled))
     for whole, part in zip(samples, sampled):
         whole[met] = part[met[asked]]
     nobody = 0 if owned.is_floating_point() else int(scene.table.density.argmin())
     ids = owned.new_full((len(rays), *owned.shape[1:]), nobody)
     ids[met] = owned[met[asked]]
-    return samples, ids
+    return OwnedSamples(samples, ids)
 
 
-def own_colors(
-    scene: ArrangedScene, samples: ColoredSamples, ids: Shaped[Tensor, "..."]
-) -> Float[Tensor, "rays samples 3"]:
+def own_colors(scene: ArrangedScene, owned: OwnedSamples) -> Float[Tensor, "rays samples 3"]:
     """Colours of the samples: around an object that is gone, those of the surface that is left; elsewhere, the field's.
 
     Samples that are too faint to be seen keep the field's everywhere.
     """
+    samples, ids = owned
     if not scene.revealed.gone:
         return samples.rgb
     seen, rgb = samples.weights > SEEN / samples.weights.shape[-1], samples.rgb.clone()
@@ -63,38 +82,39 @@ def own_colors(
     return rgb
 
 
-def _sample_edited(scene: ArrangedScene, rays: RayBundle) -> tuple[ColoredSamples, Shaped[Tensor, "..."]]:
+def _sample_edited(scene: ArrangedScene, rays: RayBundle) -> OwnedSamples:
     """Densities of the proposal networks are scaled too, so that an occluded object is found by the sampler."""
-    sampled, ids = _colored(scene, scene.trained.radiance.sample(rays, kept_density(scene)))
-    lost = (_lost(scene, sampled, ids) | _meets_completed(scene, rays)).nonzero()[:, 0]
-    if len(lost) > 0:
-        fresh, fresh_ids = _colored(scene, evenly_refined(scene, sampled.at(lost), _fars(rays)[lost]))
-        sampled, ids = sampled.replaced(lost, fresh), ids.index_copy(0, lost, fresh_ids)
-    return sampled, ids
+    first = _owned(scene, scene.trained.radiance.sample(rays, kept_density(scene)))
+    lost = (_lost(scene, first) | _meets_completed(scene, rays)).nonzero()[:, 0]
+    if len(lost) == 0:
+        return first
+    return first.replaced(lost, _owned(scene, evenly_refined(scene, first.samples.at(lost), _fars(rays)[lost])))
 
 
-def _colored(scene: ArrangedScene, samples: Intervals) -> tuple[ColoredSamples, Shaped[Tensor, "..."]]:
+def _owned(scene: ArrangedScene, samples: Intervals) -> OwnedSamples:
     positions = samples.positions
     density, rgb = scene.trained.radiance.shade(positions, samples.directions[:, None])
     ids = scene.owners(positions)
     density = density * weigh(scene.table.density[:, None], ids)[..., 0]
     density, rgb, ids = scene.revealed(positions, density, rgb, ids)
-    return ColoredSamples(samples.weights(density), rgb, samples.origins, samples.directions, samples.edges), ids
+    weights = samples.weights(density)
+    return OwnedSamples(ColoredSamples(weights, rgb, samples.origins, samples.directions, samples.edges), ids)
 
 
-def _lost(scene: ArrangedScene, samples: ColoredSamples, ids: Shaped[Tensor, "..."]) -> Bool[Tensor, "rays"]:
+def _lost(scene: ArrangedScene, owned: OwnedSamples) -> Bool[Tensor, "rays"]:
     """Rays whose samples end inside of what is removed, and let light through although something behind is left.
 
     The proposal networks never learned what is behind an object, so they may spend all samples where it was.
     """
+    samples, ids = owned
     kept = weigh(scene.table.density[:, None], ids[:, -1])[:, 0]
     candidates = ((samples.weights.sum(-1) < 1 - LOST) & (kept < 0.5)).nonzero()[:, 0]
     steps = torch.linspace(0, 1, BEHIND + 1, device=kept.device)[1:]
     near = piecewise(samples.edges[candidates, -1:])
     distances = piecewise_inverse(near + (piecewise(torch.full_like(near, FAR)) - near) * steps)
     behind = samples.origins[candidates, None] + samples.directions[candidates, None] * distances[..., None]
-    owned = scene.probabilities(scene.trained.contraction(behind.flatten(0, 1)))
-    left = (owned * scene.table.density).sum(-1) > OWNED
+    probabilities = scene.probabilities(scene.trained.contraction(behind.flatten(0, 1)))
+    left = (probabilities * scene.table.density).sum(-1) > OWNED
     lost = torch.zeros_like(kept, dtype=torch.bool)
     lost[candidates] = left.view(-1, BEHIND).any(-1)
     return lost

@@ -10,8 +10,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 from disconerf_ns.rendering.edited import PlacedSamples, meets, place
-from disconerf_ns.rendering.frame import Exact, Frame, Labels, OwnedSamples, label_pixels
-from disconerf_ns.rendering.left import passes_something
+from disconerf_ns.rendering.frame import Exact, Frame
+from disconerf_ns.rendering.labels import Labels, label_pixels
+from disconerf_ns.rendering.left import OwnedSamples, passes_something
 from disconerf_ns.scene.arranged import ArrangedScene, Placement
 
 
@@ -70,16 +71,15 @@ class Preview:
         hidden = frame.scene.table.density < 1
         before, left = samples.weights.sum(-1), samples.weights * ~hidden[ids]
         after = left.sum(-1)
-        samples = samples._replace(weights=left * (before / after.clamp(min=1e-6))[:, None])
+        owned = OwnedSamples(samples._replace(weights=left * (before / after.clamp(min=1e-6))[:, None]), ids)
         revealed = affected[after[affected] < before[affected] / 2]
         if len(revealed) == 0:
-            return OwnedSamples(samples, ids)
+            return owned
         rays = frame.rays[revealed.to(frame.rays.origins.device)].to(hidden.device)
         met = passes_something(frame.scene, rays)
         side = math.ceil(math.sqrt(int(met.sum()) / self.most)) or 1
         block, first = blocks(revealed, frame.shape[1], side)
-        fresh, fresh_ids = frame.resample(revealed[first])
-        return OwnedSamples(samples.replaced(revealed, fresh.at(block)), ids.index_copy(0, revealed, fresh_ids[block]))
+        return owned.replaced(revealed, frame.resample(revealed[first]).at(block))
 
     def _unedited(self, frame: Frame) -> OwnedSamples:
         if frame.knows_owners:
