@@ -8,6 +8,7 @@ This needs the extra `scenes`. Rows are variants: mean IoU over objects and held
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -16,17 +17,16 @@ import tyro
 
 from benchmarks.edits import Arguments, Held, iou, mean, shown_alone
 from disconerf_ns.evaluation.provenance import machine, versions
-from disconerf_ns.scene import completion
 
 VARIANTS: dict[str, dict[str, float]] = {
     "default": {},
-    "no hull": {"SLACK": 1e9},
-    "hull and 2.5 voxels": {"SLACK": 2.5},
-    "hull and 1 voxel": {"SLACK": 1.0},
-    "octree of depth 7": {"DEPTH": 7},
-    "one voxel around rays": {"SHELL": 1},
+    "no hull": {"completed_shape.SLACK": 1e9},
+    "hull and 2.5 voxels": {"completed_shape.SLACK": 2.5},
+    "hull and 1 voxel": {"completed_shape.SLACK": 1.0},
+    "octree of depth 7": {"completed_shape.DEPTH": 7},
+    "one voxel around rays": {"completion.SHELL": 1},
 }
-"""Constants of `disconerf_ns.scene.completion` that differ from the default."""
+"""Constants of modules in `disconerf_ns.scene` that differ from the default."""
 
 
 @dataclass
@@ -36,13 +36,15 @@ class Completions(Arguments):
     def __call__(self) -> None:
         """Score all variants, and the radiance field as it is."""
         held = Held.of(self)
-        found, truths = held.matched(), dict(held.alone())
+        found, truths = held.matched(), {label: masks for label, _, masks in held.alone()}
         trained, rows = held.scene.arranged.trained, []
         for name, constants in {"the field": {}, **VARIANTS}.items():
             scene = held.scene.arranged.with_trained(trained).with_options(complete=name != "the field")
-            with patch.multiple(completion, **{"SLACK": completion.SLACK, **constants}):
+            with ExitStack() as changed:
+                for constant, value in constants.items():
+                    changed.enter_context(patch(f"disconerf_ns.scene.{constant}", value))
                 scores = {
-                    held.truth.objects[label - 1].name: iou(truth, shown_alone(held, scene, found[label]))
+                    held.truth.objects[label - 1].name: iou(truth, shown_alone(held, scene, found[label])[..., 3] > 0.5)
                     for label, truth in truths.items()
                     if label in found
                 }

@@ -1,6 +1,7 @@
 """Objects taken out of a scene and put into another one, beside a path-traced truth of the same arrangement.
 
 python -m benchmarks.edits alone --run RUN --data DATA --layout table        objects alone: amodal masks
+python -m benchmarks.edits colors --run RUN --data DATA --layout table       objects alone: their colours
 python -m benchmarks.edits removed --run RUN --data DATA --layout table      objects removed: what is left of them
 python -m benchmarks.edits composed --run RUN --data DATA --layout room --guest-run RUN --guest-layout table ...
 
@@ -42,6 +43,8 @@ from examples.scenes.scene import SceneObject as TrueObject
 
 BACKGROUND = 1
 """Label of what surrounds a scene, which is no object to be taken out."""
+CHANGED = 2 / 255
+"""Difference of two colours, in [0, 1], from which on they count as different."""
 
 
 @dataclass
@@ -95,12 +98,12 @@ class Held:
         every = self.scene.cameras("test")
         return (every[view : view + 1] for view in range(len(self.poses)))
 
-    def alone(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Label and amodal masks (views, height, width) of each true object, but of what surrounds the scene."""
+    def alone(self) -> Iterator[tuple[int, Renderer, np.ndarray]]:
+        """Label, scene and amodal masks (views, height, width) of each true object alone; not of what surrounds all."""
         for label, thing in enumerate(track(self.truth.objects, "objects alone"), 1):
             if label != BACKGROUND:
                 only = Renderer(replace(self.truth, objects=[thing]))
-                yield label, np.stack([only.labels(self.camera, pose)[0] > 0 for pose in self.poses])
+                yield label, only, np.stack([only.labels(self.camera, pose)[0] > 0 for pose in self.poses])
 
     def matched(self) -> dict[int, SceneObject]:
         """The found object of each true label, matched one to one by IoU over all views."""
@@ -114,9 +117,9 @@ class Held:
 
 
 def shown_alone(held: Held, scene: ArrangedScene, thing: SceneObject) -> np.ndarray:
-    """Masks (views, height, width) of an object alone in all held-out views, as `disconerf render` draws it."""
+    """An object alone in all held-out views (views, height, width, RGBA), as `disconerf render` draws it."""
     body = scene.bodies.clean(thing.id)
-    return np.stack([alone(scene, thing.id, camera, body)[..., 3] > 0.5 for camera in held.cameras()])
+    return np.stack([alone(scene, thing.id, camera, body) for camera in held.cameras()])
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
@@ -134,12 +137,12 @@ class Alone(Arguments):
     def __call__(self) -> None:
         held, rows = Held.of(self), []
         found = held.matched()
-        for label, truth in held.alone():
+        for label, _, truth in held.alone():
             seen, thing = np.stack(held.labels) == label, found.get(label)
             field = own = np.zeros_like(truth)
             if thing is not None:
                 field = np.stack([held.scene.render(f"{thing.name}_mask", c)[..., 0].numpy() for c in held.cameras()])
-                own = shown_alone(held, held.scene.arranged, thing)
+                own = shown_alone(held, held.scene.arranged, thing)[..., 3] > 0.5
             rows.append(
                 {
                     "object": held.truth.objects[label - 1].name,
@@ -151,6 +154,42 @@ class Alone(Arguments):
             )
         rows.append({"object": "mean", "found": "", **means(rows, "amodal IoU", "completed", "hidden")})
         self.save("alone", rows)
+
+
+@dataclass
+class Colors(Arguments):
+    """Each object alone: mean difference between its colours, in [0, 1], and those of a path-traced picture.
+
+    In the truth light comes through where other things stood, and they cast no shadow; the field knows neither, so no
+    way gets to 0. A pixel counts if it is the object's in the truth and in both pictures: as the radiance field has it,
+    and completed. Completion changes the colours of some of them; `beside` is about these alone.
+    """
+
+    def __call__(self) -> None:
+        held, rows = Held.of(self), []
+        found, completed = held.matched(), held.scene.arranged
+        plain = completed.with_options(complete=False)
+        for label, only, truth in held.alone():
+            if label not in found:
+                continue
+            photos = np.stack([only.photo(held.camera, pose, self.samples) for pose in held.poses]) / 255.0
+            pictures = [shown_alone(held, scene, found[label]) for scene in (plain, completed)]
+            both = truth & (pictures[0][..., 3] > 0.5) & (pictures[1][..., 3] > 0.5)
+            changed = both & (np.abs(pictures[0] - pictures[1])[..., :3].max(-1) > CHANGED)
+            field, own = (np.abs(picture[..., :3] - photos).mean(-1) for picture in pictures)
+            rows.append(
+                {
+                    "object": held.truth.objects[label - 1].name,
+                    "the field": mean(field[both]),
+                    "completed": mean(own[both]),
+                    "changed": mean(changed[both]),
+                    "the field beside": mean(field[changed]),
+                    "completed beside": mean(own[changed]),
+                }
+            )
+        columns = "the field", "completed", "changed", "the field beside", "completed beside"
+        rows.append({"object": "mean", **means(rows, *columns)})
+        self.save("colors", rows)
 
 
 @dataclass
@@ -262,13 +301,13 @@ def moved(thing: TrueObject, place: Similarity) -> TrueObject:
     return replace(thing, parts=parts)
 
 
-def mean(values: Sequence[float]) -> float:
-    return round(float(np.mean(values)), 4) if values else float("nan")
+def mean(values: Sequence[float] | np.ndarray) -> float | None:
+    return round(float(np.mean(values)), 4) if len(values) else None
 
 
-def means(rows: list[dict], *columns: str) -> dict[str, float]:
-    return {column: mean([row[column] for row in rows]) for column in columns}
+def means(rows: list[dict], *columns: str) -> dict[str, float | None]:
+    return {column: mean([row[column] for row in rows if row[column] is not None]) for column in columns}
 
 
 if __name__ == "__main__":
-    tyro.extras.subcommand_cli_from_dict({"alone": Alone, "removed": Removed, "composed": Composed})()
+    tyro.extras.subcommand_cli_from_dict({"alone": Alone, "colors": Colors, "removed": Removed, "composed": Composed})()

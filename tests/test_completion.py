@@ -21,7 +21,9 @@ from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.left import _meets_completed
 from disconerf_ns.rendering.preview import Preview
 from disconerf_ns.scene.arranged import ArrangedScene
-from disconerf_ns.scene.completion import Completion, inside_of, mean_color, passed
+from disconerf_ns.scene.completed_colors import familiar, mean_color
+from disconerf_ns.scene.completed_shape import inside_of, passed
+from disconerf_ns.scene.completion import Completion
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import DiscoveredObject, ObjectId
@@ -177,12 +179,19 @@ def test_inside_of_a_cap_lies_between_its_points_and_the_plane_under_them() -> N
 
 def test_colours_are_means_weighted_by_the_cube_of_the_distance() -> None:
     own, positions = ball_points(60), grid((-0.5, -0.5, 0.0), (0.5, 0.5, 0.5), 3)
-    colors = lambda points, along: (points + 1) / 2  # noqa: E731
-    found = mean_color(own, positions, colors)
+    found = mean_color(own.points, (own.points + 1) / 2, positions)
     for position, color in zip(positions, found):
         weights = [1 / float((point - position).norm()) ** 3 for point in own.points]
         mean = sum(w * (point + 1) / 2 for w, point in zip(weights, own.points)) / sum(weights)
         torch.testing.assert_close(color, mean, atol=1e-4, rtol=0)
+
+
+def test_a_colour_is_familiar_if_the_object_has_it_more_than_here_and_there() -> None:
+    generator = torch.Generator().manual_seed(2)
+    own = torch.cat([BROWN.repeat(900, 1), BLUE.repeat(90, 1), JUNK.repeat(10, 1)])
+    own = (own + 0.01 * torch.randn(own.shape, generator=generator))[torch.randperm(1000, generator=generator)]
+    asked = torch.stack([BROWN, BLUE, JUNK, RED, 0.4 * BROWN])
+    assert familiar(asked, own).tolist() == [True, True, False, False, False]
 
 
 @pytest.mark.parametrize("flat", [0.0, 1.0])

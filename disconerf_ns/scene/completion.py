@@ -10,7 +10,8 @@ is emptied, and belongs to the object as far as it lies both
 
 Colours are means of the seen ones, weighted by 1 / distance^3 (Shepard 1968). Beside another thing, an object's own
 colours are mixed with those of that thing and its shadow, so seen points there do not count. Once the thing is gone, or
-the object is shown without it, the surface beside it takes these means too.
+the object is shown without it, the surface beside it takes these means too where its colour is strange: one that the
+object hardly has elsewhere.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from scipy.spatial import ConvexHull, KDTree, QhullError
+from scipy.spatial import KDTree, QhullError
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from disconerf_ns.scene.occupancy import intersect_box, with_neighbours
+from disconerf_ns.scene.completed_colors import familiar, mean_color
+from disconerf_ns.scene.completed_shape import inside_of, passed, voxels_of
+from disconerf_ns.scene.occupancy import with_neighbours
 from disconerf_ns.scene.seen_rays import SeenRays
 
 VOXELS, LONGEST = 64**3, 192
@@ -37,24 +39,14 @@ SHELL = 2
 """Voxels around what rays passed that count as seen."""
 LEAST = 100
 """Seen points of an object, at least; fewer tell nothing of its shape."""
-DEPTH = 6
-"""Depth of the octree in which the surface is found."""
-NEIGHBOURS, OUTLYING = 16, 2.0
-"""Neighbouring points that tell a normal. A point is an outlier if it lies this many standard deviations farther from
-them than points do in the mean."""
-SLACK = 0.5
-"""Voxels around the convex hull that count to it."""
 AROUND = 5
-"""Voxels around an object in which it spoils the colours of its neighbours."""
+"""Voxels around an object in which it may spoil the colours of its neighbours."""
 FREE = 7
-"""Voxels between other objects and seen points whose colours count."""
+"""Voxels between other objects and seen points whose colours are surely the object's own."""
+NEAREST, PARTLY = 8, 0.25
+"""Seen points that say of a voxel whether its colour is strange; wholly, if at least the fraction PARTLY of them is."""
 OPAQUE = 6.0
 """Optical depth of a completed voxel."""
-COLORED = 1024
-"""Seen points whose colours are looked at, at most."""
-AT_ONCE = 2**13
-"""Rays, or voxels, that are looked at together."""
-
 Colors = Callable[[Float[Tensor, "n 3"], Float[Tensor, "n 3"]], Float[Tensor, "n 3"]]
 """RGB at scene positions as seen along unit directions."""
 
@@ -68,7 +60,8 @@ class Completion:
     side: float
     """Side of a voxel in scene units."""
     values: Float[Tensor, "7 x y z"]
-    """Of each voxel, 0 or 1, whether it is hidden, completed, has a colour, and is in or around the object; its RGB."""
+    """Of each voxel, in [0, 1], whether it is hidden, completed, takes a colour, and is in or around the object; this
+    colour's RGB times whether it is taken."""
 
     @classmethod
     def of(
@@ -104,13 +97,21 @@ class Completion:
         except (QhullError, RuntimeError, ValueError):  # what scipy and open3d raise of such points
             return None
         surface, crowded = (voxels_of(each.points, low, side, shape) for each in (mine, others))
-        free = mine[~with_neighbours(crowded, FREE)[((mine.points - low) / side).long().unbind(-1)]]
-        colored = completed | (with_neighbours(crowded, AROUND) & with_neighbours(surface, AROUND))
+        rgb = colors(mine.points, mine.directions).clamp(0, 1)
+        free = ~with_neighbours(crowded, FREE)[((mine.points - low) / side).long().unbind(-1)]
+        free = free if free.sum() >= LEAST else torch.ones_like(free)
+        strange = ~free & ~familiar(rgb, rgb[free])
+        beside = with_neighbours(crowded, AROUND) & with_neighbours(surface, AROUND) & ~completed
+        nearest = KDTree(cloud).query((low + (beside.nonzero() + 0.5) * side).cpu().numpy(), NEAREST)[1]
+        part = strange.float()[torch.from_numpy(nearest).to(low.device)].mean(-1)
+        colored = completed.float()
+        colored[beside] = (part / PARTLY).clamp(max=1)
         values = torch.zeros(7, *shape, device=low.device)
         values[0], values[1], values[2] = hidden, completed, colored
         values[3] = with_neighbours(surface | completed, AROUND)
-        middles = low + (colored.nonzero() + 0.5) * side
-        values[4:, colored] = mean_color(free if len(free) >= LEAST else mine, middles, colors).T
+        for voxels, known in ((completed, free), ((colored > 0) & ~completed, ~strange)):
+            middles = low + (voxels.nonzero() + 0.5) * side
+            values[4:, voxels] = mean_color(mine.points[known], rgb[known], middles).T * colored[voxels]
         return cls(low, side, values)
 
     @property
@@ -166,88 +167,3 @@ class Completed(NamedTuple):
         """
         part = (share * self.colored)[:, None]
         return (1 - part) * rgb + part * self.rgb
-
-
-def passed(rays: SeenRays, low: Float[Tensor, "3"], side: float, shape: list[int]) -> Bool[Tensor, "x y z"]:
-    """Voxels that rays pass to their ends and a voxel beyond.
-
-    Args:
-        rays: the rays.
-        low: the voxels' lower corner.
-        side: side of a voxel.
-        shape: voxels along each axis.
-    """
-    size = torch.tensor(shape, device=low.device)
-    enter, leave = intersect_box(rays.origins, rays.directions, torch.stack([low, low + size * side]))
-    leave = leave.minimum(rays.ends + side)
-    seen = torch.zeros(shape, dtype=torch.bool, device=low.device)
-    for some in (enter < leave).nonzero()[:, 0].split(AT_ONCE):
-        longest = float((leave[some] - enter[some]).max())
-        distances = enter[some, None] + torch.arange(0, longest + side, side, device=low.device)
-        places = rays.origins[some, None] + rays.directions[some, None] * distances[..., None]
-        seen |= voxels_of(places[distances < leave[some, None]], low, side, shape)
-    return seen
-
-
-def voxels_of(
-    points: Float[Tensor, "n 3"], low: Float[Tensor, "3"], side: float, shape: list[int]
-) -> Bool[Tensor, "x y z"]:
-    """Voxels that hold points; arguments as in `passed`."""
-    cells = ((points - low) / side).floor().long()
-    held = torch.zeros(shape, dtype=torch.bool, device=low.device)
-    there = ((cells >= 0) & (cells < torch.tensor(shape, device=low.device))).all(-1)
-    held[cells[there].unbind(-1)] = True
-    return held
-
-
-def inside_of(own: SeenRays, positions: Float[Tensor, "n 3"], side: float) -> Bool[Tensor, "n"]:
-    """Positions inside of the smooth closed surface through seen points, and of their convex hull.
-
-    Args:
-        own: rays that end on the object.
-        positions: scene positions.
-        side: side of a voxel; finer detail does not count.
-    Raises:
-        QhullError: the points lie in one plane.
-    """
-    import open3d as o3d
-
-    cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(own.points.cpu().double().numpy()))
-    cloud.normals = o3d.utility.Vector3dVector(own.directions.cpu().double().numpy())
-    with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
-        cloud, _ = cloud.voxel_down_sample(side / 2).remove_statistical_outlier(NEIGHBOURS, OUTLYING)
-        planes = ConvexHull(np.asarray(cloud.points)).equations
-        along = np.asarray(cloud.normals).copy()
-        cloud.estimate_normals(o3d.geometry.KDTreeSearchParamKNN(NEIGHBOURS))
-        normals = np.asarray(cloud.normals)
-        normals[(normals * along).sum(-1) > 0] *= -1
-        mesh, _ = o3d.geometry.TriangleMesh.create_from_point_cloud_poisson(cloud, depth=DEPTH, n_threads=1)
-        surface = o3d.t.geometry.RaycastingScene(nthreads=1)
-        surface.add_triangles(o3d.t.geometry.TriangleMesh.from_legacy(mesh))
-    places = positions.cpu().double().numpy()
-    inside = np.zeros(len(places), bool)
-    for start in range(0, len(places), AT_ONCE):
-        some = places[start : start + AT_ONCE]
-        beyond = (some @ planes[:, :3].T + planes[:, 3]).max(-1)
-        queries = o3d.core.Tensor.from_numpy(some.astype(np.float32))
-        within = surface.compute_occupancy(queries, nthreads=1, nsamples=3).numpy() > 0.5
-        inside[start : start + AT_ONCE] = within & (beyond < SLACK * side)
-    return torch.from_numpy(inside).to(positions.device)
-
-
-def mean_color(own: SeenRays, positions: Float[Tensor, "n 3"], colors: Colors) -> Float[Tensor, "n 3"]:
-    """Mean colour of seen points, weighted by 1 / distance^3.
-
-    Args:
-        own: rays that end on the object.
-        positions: scene positions.
-        colors: of the radiance field.
-    """
-    chosen = torch.randperm(len(own), generator=torch.Generator().manual_seed(0))[:COLORED].to(positions.device)
-    points = own.points[chosen]
-    rgb = colors(points, own.directions[chosen]).clamp(0, 1)
-    parts = [positions[:0]]
-    for some in positions.split(AT_ONCE):
-        weights = torch.cdist(some, points).clamp(min=1e-6) ** -3
-        parts.append(weights @ rgb / weights.sum(-1, keepdim=True))
-    return torch.cat(parts)
