@@ -2,7 +2,8 @@
 
     python -m benchmarks.completions --run RUN --data DATA --layout table
 
-This needs the extra `scenes`. Rows are variants: mean IoU over objects and held-out views, and objects of at least 0.9.
+This needs the extra `scenes`. Rows are variants: mean IoU over objects and held-out views, objects of at least 0.9, and
+the mean difference of colours, in [0, 1], from those of path-traced pictures of each object alone.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
+import numpy as np
 import tyro
 
 from benchmarks.edits import Arguments, Held, iou, mean, shown_alone
@@ -25,6 +27,8 @@ VARIANTS: dict[str, dict[str, float]] = {
     "hull and 1 voxel": {"completed_shape.SLACK": 1.0},
     "octree of depth 7": {"completed_shape.DEPTH": 7},
     "one voxel around rays": {"completion.SHELL": 1},
+    "no colours replaced beside others": {"completed_colors.ALIKE": 2.0},
+    "all colours replaced beside others": {"completed_colors.COMMON": 1.0},
 }
 """Constants of modules in `disconerf_ns.scene` that differ from the default."""
 
@@ -36,23 +40,29 @@ class Completions(Arguments):
     def __call__(self) -> None:
         """Score all variants, and the radiance field as it is."""
         held = Held.of(self)
-        found, truths = held.matched(), {label: masks for label, _, masks in held.alone()}
+        found = held.matched()
+        truths = {
+            label: (held.photos(only, self.samples), masks) for label, only, masks in held.alone() if label in found
+        }
         trained, rows = held.scene.arranged.trained, []
         for name, constants in {"the field": {}, **VARIANTS}.items():
             scene = held.scene.arranged.with_trained(trained).with_options(complete=name != "the field")
             with ExitStack() as changed:
                 for constant, value in constants.items():
                     changed.enter_context(patch(f"disconerf_ns.scene.{constant}", value))
-                scores = {
-                    held.truth.objects[label - 1].name: iou(truth, shown_alone(held, scene, found[label])[..., 3] > 0.5)
-                    for label, truth in truths.items()
-                    if label in found
-                }
+                pictures = {label: shown_alone(held, scene, found[label]) for label in truths}
+            shown = {label: picture[..., 3] > 0.5 for label, picture in pictures.items()}
+            scores = [iou(truths[label][1], mask) for label, mask in shown.items()]
+            apart = [
+                np.abs(pictures[label][..., :3] - photos)[masks & shown[label]].mean()
+                for label, (photos, masks) in truths.items()
+            ]
             rows.append(
                 {
                     "variant": name,
-                    "mean IoU": mean(list(scores.values())),
-                    "at 0.9": sum(x >= 0.9 for x in scores.values()),
+                    "mean IoU": mean(scores),
+                    "at 0.9": sum(x >= 0.9 for x in scores),
+                    "colours": mean(apart),
                 }
             )
             print(json.dumps(rows[-1]), flush=True)

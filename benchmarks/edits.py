@@ -105,6 +105,10 @@ class Held:
                 only = Renderer(replace(self.truth, objects=[thing]))
                 yield label, only, np.stack([only.labels(self.camera, pose)[0] > 0 for pose in self.poses])
 
+    def photos(self, of: Renderer, samples: int) -> np.ndarray:
+        """Path-traced pictures of a scene (views, height, width, RGB in [0, 1])."""
+        return np.stack([of.photo(self.camera, pose, samples) for pose in self.poses]) / 255.0
+
     def matched(self) -> dict[int, SceneObject]:
         """The found object of each true label, matched one to one by IoU over all views."""
         found = {each.label_number: each for each in self.scene.objects if each.number is not None}
@@ -172,7 +176,7 @@ class Colors(Arguments):
         for label, only, truth in held.alone():
             if label not in found:
                 continue
-            photos = np.stack([only.photo(held.camera, pose, self.samples) for pose in held.poses]) / 255.0
+            photos = held.photos(only, self.samples)
             pictures = [shown_alone(held, scene, found[label]) for scene in (plain, completed)]
             both = truth & (pictures[0][..., 3] > 0.5) & (pictures[1][..., 3] > 0.5)
             changed = both & (np.abs(pictures[0] - pictures[1])[..., :3].max(-1) > CHANGED)
