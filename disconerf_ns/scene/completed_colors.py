@@ -6,12 +6,15 @@ import math
 
 import torch
 from jaxtyping import Bool, Float
+from scipy.spatial import KDTree
 from torch import Tensor
 
 DRAWN = 1024
 """Seen points whose colours are looked at, at most."""
 ALIKE, COMMON = 0.08, 0.02
 """An object has a colour if at least the fraction COMMON of its colours are at most ALIKE away in RGB."""
+NEAREST, PARTLY = 8, 0.25
+"""Seen points that say how strange the colour at a position is: wholly, if at least the fraction PARTLY of them is."""
 AT_ONCE = 2**13
 """Colours, or positions, that are looked at together."""
 
@@ -26,6 +29,21 @@ def familiar(rgb: Float[Tensor, "n 3"], own: Float[Tensor, "points 3"]) -> Bool[
     palette = own[drawn(own)]
     count = math.ceil(COMMON * len(palette))
     return torch.cat([torch.cdist(some, palette).kthvalue(count).values <= ALIKE for some in rgb.split(AT_ONCE)])
+
+
+def strangeness(
+    points: Float[Tensor, "points 3"], strange: Bool[Tensor, "points"], positions: Float[Tensor, "n 3"]
+) -> Float[Tensor, "n"]:
+    """How strange the colours at positions are, in [0, 1], by the seen points nearest to them.
+
+    Args:
+        points: seen points of the object, at least NEAREST.
+        strange: whether each of them has a colour that is strange to the object.
+        positions: where that is asked for.
+    """
+    _, nearest = KDTree(points.cpu().numpy()).query(positions.cpu().numpy(), NEAREST)
+    part = strange.float()[torch.from_numpy(nearest).to(strange.device)].mean(-1)
+    return (part / PARTLY).clamp(max=1)
 
 
 def mean_color(

@@ -26,7 +26,7 @@ from scipy.spatial import KDTree, QhullError
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from disconerf_ns.scene.completed_colors import familiar, mean_color
+from disconerf_ns.scene.completed_colors import familiar, mean_color, strangeness
 from disconerf_ns.scene.completed_shape import inside_of, passed, voxels_of
 from disconerf_ns.scene.occupancy import with_neighbours
 from disconerf_ns.scene.seen_rays import SeenRays
@@ -43,10 +43,9 @@ AROUND = 5
 """Voxels around an object in which it may spoil the colours of its neighbours."""
 FREE = 7
 """Voxels between other objects and seen points whose colours are surely the object's own."""
-NEAREST, PARTLY = 8, 0.25
-"""Seen points that say of a voxel whether its colour is strange; wholly, if at least the fraction PARTLY of them is."""
 OPAQUE = 6.0
 """Optical depth of a completed voxel."""
+
 Colors = Callable[[Float[Tensor, "n 3"], Float[Tensor, "n 3"]], Float[Tensor, "n 3"]]
 """RGB at scene positions as seen along unit directions."""
 
@@ -91,9 +90,10 @@ class Completion:
         seen = passed(rays, low, side, shape)
         hidden = ~with_neighbours(seen, SHELL)
         asked = with_neighbours(hidden, SHELL) & ~seen
+        middles = lambda voxels: low + (voxels.nonzero() + 0.5) * side  # noqa: E731
         completed = torch.zeros_like(asked)
         try:
-            completed[asked] = inside_of(mine, low + (asked.nonzero() + 0.5) * side, side)
+            completed[asked] = inside_of(mine, middles(asked), side)
         except (QhullError, RuntimeError, ValueError):  # what scipy and open3d raise of such points
             return None
         surface, crowded = (voxels_of(each.points, low, side, shape) for each in (mine, others))
@@ -102,16 +102,13 @@ class Completion:
         free = free if free.sum() >= LEAST else torch.ones_like(free)
         strange = ~free & ~familiar(rgb, rgb[free])
         beside = with_neighbours(crowded, AROUND) & with_neighbours(surface, AROUND) & ~completed
-        nearest = KDTree(cloud).query((low + (beside.nonzero() + 0.5) * side).cpu().numpy(), NEAREST)[1]
-        part = strange.float()[torch.from_numpy(nearest).to(low.device)].mean(-1)
         colored = completed.float()
-        colored[beside] = (part / PARTLY).clamp(max=1)
+        colored[beside] = strangeness(mine.points, strange, middles(beside))
         values = torch.zeros(7, *shape, device=low.device)
         values[0], values[1], values[2] = hidden, completed, colored
         values[3] = with_neighbours(surface | completed, AROUND)
         for voxels, known in ((completed, free), ((colored > 0) & ~completed, ~strange)):
-            middles = low + (voxels.nonzero() + 0.5) * side
-            values[4:, voxels] = mean_color(mine.points[known], rgb[known], middles).T * colored[voxels]
+            values[4:, voxels] = mean_color(mine.points[known], rgb[known], middles(voxels)).T * colored[voxels]
         return cls(low, side, values)
 
     @property
