@@ -10,8 +10,8 @@ is emptied, and belongs to the object as far as it lies both
 
 Colours are means of the seen ones, weighted by 1 / distance^3 (Shepard 1968). Beside another thing, an object's own
 colours are mixed with those of that thing and its shadow, so seen points there do not count. Once the thing is gone, or
-the object is shown without it, the surface beside it takes these means too where its colour is strange: one that the
-object hardly has elsewhere.
+the object is shown without it, the surface beside it takes a mean as well where its colour is strange: one that the
+object hardly has elsewhere. All points whose colour is not strange count in that mean.
 """
 
 from __future__ import annotations
