@@ -32,7 +32,7 @@ class Job:
         return proposer(image)
 
     def facts(self) -> dict[str, Any]:
-        """Facts to store with the masks, in addition to those of the image's file."""
+        """Facts about the making, which are stored with the masks; those about the image's file are stored anyway."""
         return {}
 
 

@@ -70,9 +70,10 @@ def sample_edited(scene: ArrangedScene, rays: RayBundle) -> OwnedSamples:
 
 
 def own_colors(scene: ArrangedScene, owned: OwnedSamples) -> Float[Tensor, "rays samples 3"]:
-    """Colours of the samples: around an object that is gone, those of the surface that is left; elsewhere, the field's.
+    """Colours of the samples, without those of objects that are gone.
 
-    Samples that are too faint to be seen keep the field's everywhere.
+    A sample has the radiance field's colour. Beside an object that is gone, that colour may be a mix of both objects,
+    so a strange one gives way to the completion's. Samples that are too faint to be seen keep the field's everywhere.
     """
     samples, ids = owned
     if not scene.revealed.gone:

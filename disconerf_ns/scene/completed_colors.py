@@ -31,9 +31,7 @@ def familiar(rgb: Float[Tensor, "n 3"], own: Float[Tensor, "points 3"]) -> Bool[
     return torch.cat([torch.cdist(some, palette).kthvalue(count).values <= ALIKE for some in rgb.split(AT_ONCE)])
 
 
-def strangeness(
-    points: Float[Tensor, "points 3"], strange: Bool[Tensor, "points"], positions: Float[Tensor, "n 3"]
-) -> Float[Tensor, "n"]:
+def strangeness(points: KDTree, strange: Bool[Tensor, "points"], positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
     """How strange the colours at positions are, in [0, 1], by the seen points nearest to them.
 
     Args:
@@ -41,7 +39,7 @@ def strangeness(
         strange: whether each of them has a colour that is strange to the object.
         positions: where that is asked for.
     """
-    _, nearest = KDTree(points.cpu().numpy()).query(positions.cpu().numpy(), NEAREST)
+    _, nearest = points.query(positions.cpu().numpy(), NEAREST)
     part = strange.float()[torch.from_numpy(nearest).to(strange.device)].mean(-1)
     return (part / PARTLY).clamp(max=1)
 

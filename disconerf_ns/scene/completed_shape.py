@@ -1,4 +1,4 @@
-"""Where an object may be that no photograph saw: hidden voxels, inside of the surface through its seen points."""
+"""The shape of an object where no photograph saw it, bounded by rays and by the surface through its seen points."""
 
 from __future__ import annotations
 

@@ -82,7 +82,8 @@ class Completion:
         if len(mine) < LEAST:
             return None
         cloud = mine.points.cpu().double().numpy()
-        apart = float(KDTree(cloud).query(cloud, k=2)[0][:, 1].mean())
+        tree = KDTree(cloud)
+        apart = float(tree.query(cloud, k=2)[0][:, 1].mean())
         size = (high - low).double()
         side = max(float(size.prod() / VOXELS) ** (1 / 3), float(size.max()) / LONGEST, APART * apart)
         low, high = low - AROUND * side, high + AROUND * side
@@ -103,7 +104,7 @@ class Completion:
         strange = ~free & ~familiar(rgb, rgb[free])
         beside = with_neighbours(crowded, AROUND) & with_neighbours(surface, AROUND) & ~completed
         colored = completed.float()
-        colored[beside] = strangeness(mine.points, strange, middles(beside))
+        colored[beside] = strangeness(tree, strange, middles(beside))
         values = torch.zeros(7, *shape, device=low.device)
         values[0], values[1], values[2] = hidden, completed, colored
         values[3] = with_neighbours(surface | completed, AROUND)
@@ -141,9 +142,9 @@ class Completed(NamedTuple):
     density: Float[Tensor, "n"]
     """Its density, per scene unit."""
     rgb: Float[Tensor, "n 3"]
-    """Its colour there, and beside other objects."""
+    """Its colour there, and the one that strange colours give way to."""
     colored: Float[Tensor, "n"]
-    """Whether that colour is known, in [0, 1]."""
+    """How far the field's colour gives way to it, in [0, 1]."""
     around: Float[Tensor, "n"]
     """Whether the object is at most `AROUND` voxels away, in [0, 1]."""
 
@@ -152,15 +153,13 @@ class Completed(NamedTuple):
     ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n 3"]]:
         """Densities, and colours weighted by them, together with what is completed."""
         total = density + self.density
-        part = (self.density / total.clamp(min=1e-9))[:, None]
-        return total, (1 - part) * rgb + part * self.rgb
+        return total, rgb.lerp(self.rgb, (self.density / total.clamp(min=1e-9))[:, None])
 
     def over(self, rgb: Float[Tensor, "n 3"], share: Float[Tensor, "n"] | float = 1.0) -> Float[Tensor, "n 3"]:
-        """Colours, in their place those that the object's surface has elsewhere, where these are known.
+        """Colours of the field; those that are strange to the object give way to this one.
 
         Args:
             rgb: colours in the radiance field.
             share: of each position that is the object's, in [0, 1].
         """
-        part = (share * self.colored)[:, None]
-        return (1 - part) * rgb + part * self.rgb
+        return rgb.lerp(self.rgb, (share * self.colored)[:, None])

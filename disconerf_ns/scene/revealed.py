@@ -1,4 +1,4 @@
-"""What appears where objects are gone: the completed surfaces of the objects that stay, in their own colours."""
+"""Objects beside removed ones: what those hid of them is completed, in the colours of their own."""
 
 from __future__ import annotations
 
