@@ -22,11 +22,13 @@ from disconerf_ns.evaluation.provenance import machine, versions
 
 VARIANTS: dict[str, dict[str, float]] = {
     "default": {},
-    "no hull": {"completed_shape.SLACK": 1e9},
-    "hull and 2.5 voxels": {"completed_shape.SLACK": 2.5},
-    "hull and 1 voxel": {"completed_shape.SLACK": 1.0},
-    "octree of depth 7": {"completed_shape.DEPTH": 7},
+    "no hull": {"closed_surface.SLACK": 1e9},
+    "hull and 2.5 voxels": {"closed_surface.SLACK": 2.5},
+    "hull and 1 voxel": {"closed_surface.SLACK": 1.0},
+    "octree of depth 7": {"closed_surface.DEPTH": 7},
     "one voxel around rays": {"completion.SHELL": 1},
+    "others' surfaces left aside": {"completion.COARSER": 0.0},
+    "coarse surfaces of others too": {"completion.COARSER": 1e9},
     "no colours replaced beside others": {"completed_colors.ALIKE": 2.0},
     "all colours replaced beside others": {"completed_colors.COMMON": 1.0},
 }

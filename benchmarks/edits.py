@@ -1,6 +1,7 @@
 """Objects taken out of a scene and put into another one, beside a path-traced truth of the same arrangement.
 
 python -m benchmarks.edits alone --run RUN --data DATA --layout table        objects alone: amodal masks
+python -m benchmarks.edits turned --run RUN --data DATA --layout table       objects alone, from all around
 python -m benchmarks.edits colors --run RUN --data DATA --layout table       objects alone: their colours
 python -m benchmarks.edits removed --run RUN --data DATA --layout table      objects removed: what is left of them
 python -m benchmarks.edits composed --run RUN --data DATA --layout room --guest-run RUN --guest-layout table ...
@@ -29,6 +30,7 @@ from disconerf_ns.composition import Composition, compose
 from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.filming.frames import alone
 from disconerf_ns.filming.layers import first_of_guests, layers_of
+from disconerf_ns.filming.shots import orbit
 from disconerf_ns.runs import capture_frame
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
@@ -158,6 +160,53 @@ class Alone(Arguments):
             )
         rows.append({"object": "mean", "found": "", **means(rows, "amodal IoU", "completed", "hidden")})
         self.save("alone", rows)
+
+
+@dataclass
+class Turned(Arguments):
+    """Each object alone, in a turn around it as `disconerf render` films it: IoU of its mask with the amodal truth.
+
+    Held-out views look from where photographs were taken. A turn also looks from between things that stand side by
+    side, where photographs hardly did.
+    """
+
+    frames: int = 8
+    """Pictures of a turn."""
+    size: int = 96
+    """Their side in pixels."""
+
+    def __call__(self) -> None:
+        held, rows = Held.of(self), []
+        found, completed, frame = held.matched(), held.scene.arranged, capture_frame(self.run)
+        plain, photographs = completed.with_options(complete=False), held.scene.cameras()
+        for label, only, _ in held.alone():
+            if label not in found:
+                continue
+            thing = found[label]
+            cameras = orbit(completed, thing, photographs, self.frames, self.size).cameras
+            lens = Pinhole(self.size, self.size, float(cameras.fx[0]))
+            poses = (in_capture(pose, frame) for pose in cameras.camera_to_worlds)
+            truth = np.stack([only.labels(lens, pose)[0] > 0 for pose in poses])
+            row: dict = {"object": held.truth.objects[label - 1].name, "found": thing.name}
+            for name, scene in ("the field", plain), ("completed", completed):
+                body = scene.bodies.clean(thing.id)
+                each = (cameras[view : view + 1] for view in range(self.frames))
+                shown = np.stack([alone(scene, thing.id, camera, body)[..., 3] > 0.5 for camera in each])
+                row[name], row[f"{name}: beyond"] = round(iou(truth, shown), 4), share(shown & ~truth, truth)
+            rows.append(row)
+        rows.append({"object": "mean", "found": "", **means(rows, *list(rows[0])[2:])})
+        self.save("turned", rows)
+
+
+def in_capture(pose: torch.Tensor, frame: Similarity) -> np.ndarray:
+    """A camera's pose (3, 4) in scene coordinates as one (4, 4) in the capture's."""
+    axes, position = frame.directions(pose[:, :3].T.double()).T, frame.points(pose[:, 3].double())
+    return np.concatenate([torch.cat([axes, position[:, None]], 1).numpy(), [[0, 0, 0, 1]]])
+
+
+def share(part: np.ndarray, of: np.ndarray) -> float:
+    """Pixels of a mask as a fraction of another one's."""
+    return round(float(part.sum() / max(of.sum(), 1)), 4)
 
 
 @dataclass
@@ -314,4 +363,6 @@ def means(rows: list[dict], *columns: str) -> dict[str, float | None]:
 
 
 if __name__ == "__main__":
-    tyro.extras.subcommand_cli_from_dict({"alone": Alone, "colors": Colors, "removed": Removed, "composed": Composed})()
+    tyro.extras.subcommand_cli_from_dict(
+        {"alone": Alone, "turned": Turned, "colors": Colors, "removed": Removed, "composed": Composed}
+    )()

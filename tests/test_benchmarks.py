@@ -12,6 +12,7 @@ import pytest
 import torch
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
+from scene import camera_pose
 from tiny_run import Run
 from torch import Tensor
 
@@ -19,6 +20,7 @@ from benchmarks import (
     borders,
     draws,
     exact,
+    geometry,
     object_rays,
     performance,
     pictures,
@@ -40,6 +42,7 @@ from disconerf_ns.discovery.explanation import Explanation
 from disconerf_ns.evaluation.predictions import predict_labels
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.label_image import read_label_image
+from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.training import objective
 from disconerf_ns.training.objective import PendingMatching
 
@@ -467,3 +470,44 @@ def test_training_and_labels_see_the_true_surface(run: Run, monkeypatch: pytest.
     contracted = pipeline.model.current.value.trained.contraction(point)
     assert (sampled.positions - contracted).abs().max() < 1e-4 and sampled.solid.all()
     assert len(np.unique(labels)) == 1
+
+
+def test_differences_to_the_true_surface_are_fractions_of_its_distance(run: Run) -> None:
+    """A surface that is truly twice as far away: what was found d times too far away is now (d + 1) / 2 - 1."""
+    pipeline = run.trainer.pipeline
+
+    def apart(distance: float) -> Tensor:
+        ends = lambda rays: (rays.origins + distance * rays.directions, torch.arange(len(rays)) % 2 == 0)  # noqa: E731
+        return torch.cat(list(geometry.errors(pipeline, SimpleNamespace(meet=ends))))  # type: ignore[arg-type]
+
+    near, far = apart(1.0), apart(2.0)
+    cameras = pipeline.datamanager.eval_dataset.cameras
+    rays = sum(-(-int(c.height) // geometry.STRIDE) * -(-int(c.width) // geometry.STRIDE) for c in cameras)
+    assert near.shape[1] == geometry.SHARES and abs(len(near) - rays / 2) <= len(cameras)
+    assert (near > -1).all() and near.std() > 0
+    torch.testing.assert_close(far, (near + 1) / 2 - 1, atol=1e-4, rtol=1e-4)
+
+
+def test_a_setting_is_changed_to_a_value_of_its_type() -> None:
+    config = geometry.config_of("disconerf-small", Path("data"), Path("outputs"))
+    geometry.change(config, "model.distortion_loss_mult=0")
+    geometry.change(config, "model.num_nerf_samples_per_ray=32")
+    geometry.change(config, "model.use_gradient_scaling=False")
+    model = config.pipeline.model
+    values = model.distortion_loss_mult, model.num_nerf_samples_per_ray, model.use_gradient_scaling
+    assert values == (0.0, 32, False) and [type(value) for value in values] == [float, int, bool]
+
+
+def test_a_camera_of_the_scene_sees_the_same_in_the_capture() -> None:
+    pytest.importorskip("mitsuba")
+    pytest.importorskip("pyoidn")
+    from benchmarks.edits import in_capture
+
+    frame = Similarity(1.5, (0.8, 0.0, 0.6, 0.0), (0.3, -0.2, 0.5))
+    pose = torch.from_numpy(camera_pose(0.7, 0.4, 2.0)[:3]).float()
+    point = torch.tensor([0.1, -0.2, -1.5])
+    seen = pose[:, :3] @ point + pose[:, 3]
+    expected = frame.points(seen.double()).numpy()
+    found = in_capture(pose, frame) @ np.append(frame.scale * point.numpy(), 1.0)
+    np.testing.assert_allclose(found[:3], expected, atol=1e-5)
+    assert found[3] == 1

@@ -21,18 +21,20 @@ from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.left import _meets_completed
 from disconerf_ns.rendering.preview import Preview
 from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.closed_surface import ClosedSurface
 from disconerf_ns.scene.completed_colors import familiar, mean_color
-from disconerf_ns.scene.completed_shape import inside_of, passed
 from disconerf_ns.scene.completion import Completion
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import DiscoveredObject, ObjectId
+from disconerf_ns.scene.occupancy import intersect_box
 from disconerf_ns.scene.recolor import Channels
 from disconerf_ns.scene.revealed import Revealed
 from disconerf_ns.scene.seen_rays import SeenRays
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.trained import TrainedScene
 from disconerf_ns.scene.tree import ObjectTree
+from disconerf_ns.scene.voxels import Voxels
 from disconerf_ns.surface.intervals import Intervals
 
 RADIUS, BALL = 0.2, torch.tensor([0.0, 0.0, 0.15])
@@ -150,8 +152,8 @@ def test_rays_pass_the_voxels_that_a_fine_walk_along_them_visits() -> None:
     directions = torch.nn.functional.normalize(torch.randn(50, 3, generator=generator) * 0.2 - origins, dim=-1)
     distances = torch.rand(50, generator=generator) + 1.5
     sight = SeenRays(origins, directions, distances, distances + 0.05)
-    low, side, shape = torch.tensor([-0.4, -0.4, -0.4]), 0.1, [8, 8, 8]
-    seen, visited = passed(sight, low, side, shape), torch.zeros(8, 8, 8, dtype=torch.bool)
+    low, side, shape = torch.tensor([-0.4, -0.4, -0.4]), 0.1, (8, 8, 8)
+    seen, visited = Voxels(low, side, shape).passed(sight), torch.zeros(8, 8, 8, dtype=torch.bool)
     for origin, direction, distance in zip(origins, directions, distances):
         for step in torch.arange(0, float(distance) + 0.05 + side, side / 50):
             cell = ((origin + step * direction - low) / side).floor().long()
@@ -171,10 +173,28 @@ def ball_points(count: int = 2000, above: float = -0.1) -> SeenRays:
 
 def test_inside_of_a_cap_lies_between_its_points_and_the_plane_under_them() -> None:
     positions = grid((-1.1, -1.1, -1.1), (1.1, 1.1, 1.1), 23)
-    inside, radius = inside_of(ball_points(), positions, 0.05), positions.norm(dim=-1)
+    surface = ClosedSurface.through(ball_points(), torch.tensor([[-1.0] * 3, [1.0] * 3]))
+    assert surface is not None
+    inside, radius = surface.holds(positions), positions.norm(dim=-1)
     sure = (radius < 0.9) & (positions[:, 2] > 0.0)
     assert inside[sure].float().mean() > 0.98
     assert not inside[(radius > 1.1) | (positions[:, 2] < -0.25)].any()
+
+
+def test_what_is_inside_of_another_object_and_not_of_its_own_is_lost() -> None:
+    """Two unit balls overlap; only in the other one, away from its own surface, a place is not the object's."""
+    box, shift = torch.tensor([[-1.1] * 3, [1.1] * 3]), torch.tensor([1.6, 0.0, 0.0])
+    own, other = ball_points(above=-1.1), ball_points(above=-1.1)
+    other = replace(other, origins=other.origins + shift)
+    surfaces = [ClosedSurface.through(own, box), ClosedSurface.through(other, box + shift)]
+    assert surfaces[0] is not None and surfaces[1] is not None
+    gray = lambda points, along: torch.full_like(points, 0.5)  # noqa: E731
+    found = Completion.of(surfaces[0], box, own, other, surfaces[1:], gray)
+    positions = grid((-1.1, -0.4, -0.4), (1.3, 0.4, 0.4), 25)
+    lost, radius = found.at(positions).lost, positions.norm(dim=-1)
+    in_other = (positions - shift).norm(dim=-1) < 0.9
+    assert (lost[in_other & (radius > 1 + 3 * found.side) & (radius < 1 + 4 * found.side)] > 0.9).all()
+    assert (lost[radius < 0.95] == 0).all() and (lost[(positions - shift).norm(dim=-1) > 1.1] == 0).all()
 
 
 def test_colours_are_means_weighted_by_the_cube_of_the_distance() -> None:
@@ -199,10 +219,7 @@ def test_points_in_a_plane_and_a_few_points_complete_nothing(flat: float) -> Non
     own, squeezed = ball_points(400 if flat else 40), torch.tensor([1.0, 1.0, 1 - flat])
     own = replace(own, origins=own.origins * squeezed, directions=own.directions * squeezed)
     box = torch.tensor([[-1.5] * 3, [1.5] * 3])
-    assert (
-        Completion.of(own, torch.ones(len(own), dtype=torch.bool), box, lambda points, along: torch.zeros_like(points))
-        is None
-    )
+    assert ClosedSurface.through(own, box) is None
 
 
 def seen_from_above(scene: ArrangedScene, keep: bool = False, size: int = 32) -> Frame:
@@ -343,6 +360,38 @@ def test_an_object_alone_is_completed_and_its_output_is_not(scene: ArrangedScene
         assert plain.float().mean() > 0.9 if complete else plain.float().mean() < 0.5
     raw = [render_object(scene.with_options(complete=on), rays, SLAB)["rgb"] for on in (True, False)]
     assert torch.equal(*raw)
+
+
+@pytest.fixture(scope="module")
+def mixed_up(scene: ArrangedScene) -> ArrangedScene:
+    """The same, but right below the ball's surface the field says that it is the slab, some way up from the slab."""
+
+    def field(contracted: Tensor) -> Tensor:
+        right, x = scene.trained.object_field(contracted), scene.trained.contraction.inverse(contracted)
+        below = (x[..., 2:] < 0.16) & ((x - BALL).norm(dim=-1, keepdim=True) < RADIUS - 0.01)
+        ball = right[..., 1:2] * ~below
+        return torch.cat([right[..., :1] + right[..., 1:2] - ball, ball, right[..., 2:]], -1)
+
+    return scene.with_trained(replace(scene.trained, object_field=field))
+
+
+def pixels_over_the_slab(opacity: Tensor, rays: RayBundle) -> int:
+    """Opaque pixels of rays that pass the slab at a distance of a voxel or more."""
+    slab = torch.tensor([[-0.52, -0.52, -0.12], [0.52, 0.52, 0.12]])
+    enter, leave = intersect_box(rays.origins, rays.directions, slab)
+    return int(((opacity > 0.5) & (enter > leave)).sum())
+
+
+def test_neither_a_slab_alone_nor_one_without_its_ball_sticks_out_into_the_ball(mixed_up: ArrangedScene) -> None:
+    camera = cameras(1, 128, height=0.0)[0:1]
+    rays, stuck = camera.generate_rays(0, keep_shape=True).flatten(), []
+    for complete in (True, False):
+        shown = mixed_up.with_options(complete=complete)
+        picture = torch.from_numpy(alone(shown, SLAB, camera, shown.bodies.clean(SLAB))).view(-1, 4)
+        edited = Frame(shown.with_edit(Edit().hide(BALL_ID).hide(POST)), rays, (128, 128)).edited_opacity()
+        stuck.append([pixels_over_the_slab(opacity, rays) for opacity in (picture[:, 3], edited[:, 0])])
+    for completed, field in zip(*stuck):
+        assert field > 10 and completed < 0.1 * field
 
 
 def test_an_object_alone_has_no_colour_of_what_stands_on_it(scene: ArrangedScene) -> None:

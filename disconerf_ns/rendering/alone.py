@@ -61,7 +61,7 @@ def object_samples(
             dense, shaded = own_light(scene, id, positions, samples.directions[ray])
             if shown.completion is not None:
                 there = shown.completion.at(positions)
-                dense, shaded = there.after(dense * (1 - there.hidden), there.over(shaded))
+                dense, shaded = there.after(dense * there.kept, there.over(shaded))
             density[ray, sample], rgb[ray, sample] = dense, shaded
     return hit, samples, density, rgb
 

@@ -92,7 +92,8 @@ class ArrangedScene:
         object.__setattr__(self, "_bodies", self._bodies or self._new_bodies())
 
     def _new_bodies(self) -> Bodies:
-        return Bodies(self.trained, self.owners, lambda id: self.by_id[id].box, self.options.complete)
+        boxes = lambda: {each.id: each.box for each in self.objects}  # noqa: E731
+        return Bodies(self.trained, self.owners, boxes, self.options.complete)
 
     def with_edit(self, edit: Edit) -> ArrangedScene:
         """The same scene under another edit; results that the edit leaves as they were are taken over."""

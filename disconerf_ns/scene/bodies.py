@@ -11,11 +11,12 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from disconerf_ns.scene.clean import Body, clean_voxels
+from disconerf_ns.scene.closed_surface import ClosedSurface
 from disconerf_ns.scene.completion import Completion
 from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.matter import Matter
-from disconerf_ns.scene.objects import Box, ObjectId
+from disconerf_ns.scene.objects import Box, ObjectId, overlap
 from disconerf_ns.scene.occupancy import Occupancy
 from disconerf_ns.scene.seen_rays import SeenRays
 from disconerf_ns.scene.solid import OPAQUE, Solid
@@ -34,16 +35,22 @@ class Bodies:
     trained: TrainedScene
     owners: Callable[[Float[Tensor, "n 3"]], Shaped[Tensor, "..."]]
     """The owners of scene positions, as `weigh` takes them."""
-    box_of: Callable[[ObjectId], Box]
+    find_boxes: Callable[[], dict[ObjectId, Box]]
     """Box of each object in scene coordinates."""
     complete: bool
     """Whether objects are completed where no photograph looked."""
     _occupancies: dict[ObjectId, Occupancy] = field(default_factory=dict, repr=False)
     _solids: dict[ObjectId, Solid] = field(default_factory=dict, repr=False)
+    _surfaces: dict[ObjectId, ClosedSurface | None] = field(default_factory=dict, repr=False)
     _completions: dict[ObjectId, Completion | None] = field(default_factory=dict, repr=False)
     _wholes: dict[ObjectId, Solid] = field(default_factory=dict, repr=False)
     _clean: dict[ObjectId, Body] = field(default_factory=dict, repr=False)
     _hazy: dict[ObjectId, Body] = field(default_factory=dict, repr=False)
+
+    @lazy
+    def boxes(self) -> dict[ObjectId, Box]:
+        """Box of each object in scene coordinates."""
+        return self.find_boxes()
 
     def occupancy(self, id: ObjectId) -> Occupancy:
         """The voxels in which an object absorbs light."""
@@ -91,14 +98,15 @@ class Bodies:
 
         Each is made once, in half a second. The first one also follows the training rays, some seconds on a CPU.
         """
-        if not self.completes(id):
-            return None
         if id not in self._completions:
-            rays = cast("SeenRays", self.trained.seen_rays)
-            with self.trained.radiance.still():
-                own = belonging(self._seen_owners, id) > 0.5
-                self._completions[id] = Completion.of(rays, own, self._box(id), self._colors)
+            self._completions[id] = self._completed(id)
         return self._completions[id]
+
+    def surface(self, id: ObjectId) -> ClosedSurface | None:
+        """The closed surface of an object; None where it is not completed."""
+        if id not in self._surfaces:
+            self._surfaces[id] = self._enclosed(id)
+        return self._surfaces[id]
 
     def completes(self, id: ObjectId) -> bool:
         """Whether the scene tries to complete an object."""
@@ -119,22 +127,45 @@ class Bodies:
 
     def is_wide(self, id: ObjectId) -> bool:
         """Whether an object's box is so large that it counts as what surrounds the scene."""
-        return max(high - low for low, high in zip(*self.box_of(id))) >= WIDE
+        return max(high - low for low, high in zip(*self.boxes[id])) >= WIDE
 
     def matter(self, id: ObjectId) -> Matter:
         """An object in the radiance field."""
         return Matter(self.trained.radiance.density, lambda x: belonging(self.owners(x), id))
 
+    def _enclosed(self, id: ObjectId) -> ClosedSurface | None:
+        if not self.completes(id):
+            return None
+        return ClosedSurface.through(self._seen_rays[self._seen_of(id)], self._box(id))
+
+    def _completed(self, id: ObjectId) -> Completion | None:
+        if (surface := self.surface(id)) is None:
+            return None
+        neighbours = (other for other, box in self.boxes.items() if other != id and overlap(box, self.boxes[id]))
+        beside = map(self.surface, neighbours)
+        strangers = self._seen_rays[~self._seen_of(id)]
+        return Completion.of(surface, self._box(id), self._seen_rays, strangers, filter(None, beside), self._colors)
+
+    def _seen_of(self, id: ObjectId) -> Bool[Tensor, "rays"]:
+        """Which training rays end on an object."""
+        return belonging(self._seen_owners, id) > 0.5
+
+    @property
+    def _seen_rays(self) -> SeenRays:
+        return cast("SeenRays", self.trained.seen_rays)
+
     @lazy
     def _seen_owners(self) -> Shaped[Tensor, "..."]:
         """The owners of the points at which rays of the training views end."""
-        return self.owners(cast("SeenRays", self.trained.seen_rays).points)
+        with self.trained.radiance.still():
+            return self.owners(self._seen_rays.points)
 
     def _colors(self, positions: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-        return self.trained.radiance.shade(positions, directions)[1]
+        with self.trained.radiance.still():
+            return self.trained.radiance.shade(positions, directions)[1]
 
     def _box(self, id: ObjectId) -> Float[Tensor, "2 3"]:
-        return torch.tensor(self.box_of(id), device=self.trained.radiance.device)
+        return torch.tensor(self.boxes[id], device=self.trained.radiance.device)
 
     def _solid(self, id: ObjectId, matter: Matter) -> Solid:
         return Solid.of(self._voxels(id, matter, resolution=SOLID_RESOLUTION, threshold=OPAQUE, grown=False))

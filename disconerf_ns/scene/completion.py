@@ -2,11 +2,12 @@
 
 The density of a radiance field is arbitrary where no photograph looked: under a thing that stands on a table, between
 two books, inside of everything. When what hides such a place is taken away, it shows bits of all neighbours. Here, it
-is emptied, and belongs to the object as far as it lies both
+is emptied, and belongs to the object as far as it lies inside of the object's closed surface.
 
-- inside of the smooth closed surface through the object's seen points (Kazhdan and Hoppe, *Screened Poisson Surface
-  Reconstruction*, 2013), which goes on as the seen surface does, and
-- inside of their convex hull, because that surface bulges where nothing holds it.
+Where things touch, photographs hardly look in between, and the field's surface is ragged there: bits of one thing stick
+out into the other. What lies inside of another object's closed surface, and not inside of the object's own, is emptied
+as well where the object is shown without the other. A coarse surface, such as that of a table, says nothing of small
+things on it.
 
 Colours are means of the seen ones, weighted by 1 / distance^3 (Shepard 1968). Beside another thing, an object's own
 colours are mixed with those of that thing and its shadow, so seen points there do not count. Once the thing is gone, or
@@ -16,31 +17,28 @@ object hardly has elsewhere. All points whose colour is not strange count in tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
-from scipy.spatial import KDTree, QhullError
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from disconerf_ns.scene.closed_surface import LEAST, ClosedSurface
 from disconerf_ns.scene.completed_colors import familiar, mean_color, strangeness
-from disconerf_ns.scene.completed_shape import inside_of, passed, voxels_of
 from disconerf_ns.scene.occupancy import with_neighbours
 from disconerf_ns.scene.seen_rays import SeenRays
+from disconerf_ns.scene.voxels import Voxels
 
-VOXELS, LONGEST = 64**3, 192
-"""Voxels of an object, about, and along its longest side, at most."""
-APART = 1.3
-"""Smallest side of a voxel, as a multiple of the mean distance of seen points: rays then pass all of seen space."""
 SHELL = 2
 """Voxels around what rays passed that count as seen."""
-LEAST = 100
-"""Seen points of an object, at least; fewer tell nothing of its shape."""
 AROUND = 5
-"""Voxels around an object in which it may spoil the colours of its neighbours."""
+"""Voxels around an object in which it may spoil the colours of its neighbours, or stick out into them."""
+COARSER = 1.5
+"""Side of another object's voxels, as a multiple of the object's own, up to which its surface is fine enough to say
+that a place is not the object's."""
 FREE = 7
 """Voxels between other objects and seen points whose colours are surely the object's own."""
 OPAQUE = 6.0
@@ -58,59 +56,42 @@ class Completion:
     """Lower corner in scene coordinates."""
     side: float
     """Side of a voxel in scene units."""
-    values: Float[Tensor, "7 x y z"]
-    """Of each voxel, in [0, 1], whether it is hidden, completed, takes a colour, and is in or around the object; this
-    colour's RGB times whether it is taken."""
+    values: Float[Tensor, "8 x y z"]
+    """Of each voxel, in [0, 1], whether it is hidden, is another object's, is completed, takes a colour, and is in or
+    around the object; this colour's RGB times whether it is taken."""
 
     @classmethod
     def of(
-        cls, rays: SeenRays, own: Bool[Tensor, "rays"], box: Float[Tensor, "2 3"], colors: Colors
-    ) -> Completion | None:
+        cls,
+        surface: ClosedSurface,
+        box: Float[Tensor, "2 3"],
+        rays: SeenRays,
+        strangers: SeenRays,
+        others: Iterable[ClosedSurface],
+        colors: Colors,
+    ) -> Completion:
         """Complete an object.
 
         Args:
+            surface: the object's.
+            box: its box in scene coordinates.
             rays: of the training views.
-            own: whether each of them ends on the object.
-            box: the object's box in scene coordinates.
+            strangers: those of them that do not end on the object.
+            others: closed surfaces of the objects beside it.
             colors: of the radiance field.
-        Returns:
-            None where too little of the object was seen, or where what was seen lies in one plane.
         """
-        low, high = box
-        inside = ((rays.points >= low) & (rays.points <= high)).all(-1)
-        mine, others = rays[own & inside], rays[~own]
-        if len(mine) < LEAST:
-            return None
-        cloud = mine.points.cpu().double().numpy()
-        tree = KDTree(cloud)
-        apart = float(tree.query(cloud, k=2)[0][:, 1].mean())
-        size = (high - low).double()
-        side = max(float(size.prod() / VOXELS) ** (1 / 3), float(size.max()) / LONGEST, APART * apart)
-        low, high = low - AROUND * side, high + AROUND * side
-        shape = [int(n) for n in ((high - low) / side).ceil()]
-        seen = passed(rays, low, side, shape)
+        voxels = Voxels.over(box, surface.side, AROUND)
+        seen, skin = voxels.passed(rays), voxels.holding(surface.own.points)
+        near, crowded = with_neighbours(skin, AROUND), voxels.holding(strangers.points)
         hidden = ~with_neighbours(seen, SHELL)
         asked = with_neighbours(hidden, SHELL) & ~seen
-        middles = lambda voxels: low + (voxels.nonzero() + 0.5) * side  # noqa: E731
-        completed = torch.zeros_like(asked)
-        try:
-            completed[asked] = inside_of(mine, middles(asked), side)
-        except (QhullError, RuntimeError, ValueError):  # what scipy and open3d raise of such points
-            return None
-        surface, crowded = (voxels_of(each.points, low, side, shape) for each in (mine, others))
-        rgb = colors(mine.points, mine.directions).clamp(0, 1)
-        free = ~with_neighbours(crowded, FREE)[((mine.points - low) / side).long().unbind(-1)]
-        free = free if free.sum() >= LEAST else torch.ones_like(free)
-        strange = ~free & ~familiar(rgb, rgb[free])
-        beside = with_neighbours(crowded, AROUND) & with_neighbours(surface, AROUND) & ~completed
-        colored = completed.float()
-        colored[beside] = strangeness(tree, strange, middles(beside))
-        values = torch.zeros(7, *shape, device=low.device)
-        values[0], values[1], values[2] = hidden, completed, colored
-        values[3] = with_neighbours(surface | completed, AROUND)
-        for voxels, known in ((completed, free), ((colored > 0) & ~completed, ~strange)):
-            values[4:, voxels] = mean_color(mine.points[known], rgb[known], middles(voxels)).T * colored[voxels]
-        return cls(low, side, values)
+        inside = _inside(surface, voxels, asked | near)
+        completed, lost = asked & inside, _lost(surface, others, voxels, near & ~with_neighbours(inside))
+        values = torch.zeros(8, *voxels.shape, device=voxels.low.device)
+        values[0], values[1], values[2] = hidden, lost, completed
+        values[3:4], values[5:] = _recolored(surface, colors, voxels, near, crowded, completed)
+        values[4] = with_neighbours(skin | completed, AROUND)
+        return cls(voxels.low, voxels.side, values)
 
     @property
     def box(self) -> Float[Tensor, "2 3"]:
@@ -122,14 +103,59 @@ class Completion:
         """What is completed at scene positions, trilinear between the voxels; nothing outside of them."""
         if len(positions) == 0:
             nothing = positions[:, 0]
-            return Completed(nothing, nothing, nothing, positions, nothing, nothing)
+            return Completed(nothing, nothing, nothing, nothing, positions, nothing, nothing)
         shape = torch.tensor(self.values.shape[1:], device=self.low.device)
         unit = (2 * (positions - self.low) / self.side / shape - 1).flip(-1)
         places, within = unit.view(1, 1, 1, -1, 3), (unit.abs() <= 1).all(-1)
         values = grid_sample(self.values[None], places, padding_mode="border", align_corners=False)[0, :, 0, 0]
-        hidden, filled, colored, around = values[:4] * within
-        rgb = (values[4:] / colored.clamp(min=1e-6)).clamp(max=1).T
-        return Completed(hidden, filled, filled * OPAQUE / self.side, rgb, colored, around)
+        hidden, lost, filled, colored, around = values[:5] * within
+        rgb = (values[5:] / colored.clamp(min=1e-6)).clamp(max=1).T
+        return Completed(hidden, lost, filled, filled * OPAQUE / self.side, rgb, colored, around)
+
+
+def _inside(surface: ClosedSurface, voxels: Voxels, asked: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:
+    """Those of some voxels whose middles are inside of a closed surface."""
+    return asked.masked_scatter(asked, surface.holds(voxels.middles(asked)))
+
+
+def _lost(
+    surface: ClosedSurface, others: Iterable[ClosedSurface], voxels: Voxels, outside: Bool[Tensor, "x y z"]
+) -> Bool[Tensor, "x y z"]:
+    """Those of the voxels outside of an object that are inside of another one."""
+    lost = torch.zeros_like(outside)
+    for other in others:
+        if other.side <= COARSER * surface.side:
+            lost |= _inside(other, voxels, outside & ~lost)
+    return lost
+
+
+def _recolored(
+    surface: ClosedSurface,
+    colors: Colors,
+    voxels: Voxels,
+    near: Bool[Tensor, "x y z"],
+    crowded: Bool[Tensor, "x y z"],
+    completed: Bool[Tensor, "x y z"],
+) -> tuple[Float[Tensor, "1 x y z"], Float[Tensor, "3 x y z"]]:
+    """How far voxels take a colour, in [0, 1], and this colour's RGB times that.
+
+    Args:
+        near: voxels at the object's seen surface.
+        crowded: voxels that hold the seen surface of other objects.
+        completed: voxels in which the object is completed.
+    """
+    own = surface.own
+    rgb = colors(own.points, own.directions).clamp(0, 1)
+    free = ~with_neighbours(crowded, FREE)[((own.points - voxels.low) / voxels.side).long().unbind(-1)]
+    free = free if free.sum() >= LEAST else torch.ones_like(free)
+    strange = ~free & ~familiar(rgb, rgb[free])
+    beside = with_neighbours(crowded, AROUND) & near & ~completed
+    colored, taken = completed.float(), torch.zeros(3, *voxels.shape, device=rgb.device)
+    colored[beside] = strangeness(surface.tree, strange, voxels.middles(beside))
+    for those, known in ((completed, free), ((colored > 0) & ~completed, ~strange)):
+        mean = mean_color(own.points[known], rgb[known], voxels.middles(those))
+        taken[:, those] = mean.T * colored[those]
+    return colored[None], taken
 
 
 class Completed(NamedTuple):
@@ -137,6 +163,8 @@ class Completed(NamedTuple):
 
     hidden: Float[Tensor, "n"]
     """Whether no photograph looked there, in [0, 1]."""
+    lost: Float[Tensor, "n"]
+    """Whether another object is there, and not this one, in [0, 1]."""
     filled: Float[Tensor, "n"]
     """Whether something is completed there, in [0, 1]."""
     density: Float[Tensor, "n"]
@@ -147,6 +175,11 @@ class Completed(NamedTuple):
     """How far the field's colour gives way to it, in [0, 1]."""
     around: Float[Tensor, "n"]
     """Whether the object is at most `AROUND` voxels away, in [0, 1]."""
+
+    @property
+    def kept(self) -> Float[Tensor, "n"]:
+        """How much of the field's density is left of the object where it is shown alone, in [0, 1]."""
+        return 1 - self.hidden.maximum(self.lost)
 
     def after(
         self, density: Float[Tensor, "n"], rgb: Float[Tensor, "n 3"]

@@ -28,11 +28,11 @@ class Matter(NamedTuple):
 
         def everything(x: Tensor) -> Tensor:
             there = completion.at(x)
-            return self.everything(x) * (1 - there.hidden) + there.density
+            return self.everything(x) * there.kept + there.density
 
         def share(x: Tensor) -> Tensor:
             there = completion.at(x)
-            seen = self.everything(x) * (1 - there.hidden)
+            seen = self.everything(x) * there.kept
             return (seen * self.share(x) + there.density) / (seen + there.density).clamp(min=1e-9)
 
         return Matter(everything, share)

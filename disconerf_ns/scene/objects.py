@@ -22,6 +22,11 @@ Box = tuple[tuple[float, float, float], tuple[float, float, float]]
 """Lower and upper corner of an axis-aligned box in scene coordinates."""
 
 
+def overlap(a: Box, b: Box) -> bool:
+    """Whether two boxes have a point in common."""
+    return all(max(low) <= min(high) for low, high in zip(zip(a[0], b[0]), zip(a[1], b[1])))
+
+
 REST = "rest"
 """Name of the surface that masks could have covered and never did."""
 

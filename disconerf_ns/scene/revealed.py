@@ -13,7 +13,7 @@ from torch import Tensor
 from disconerf_ns.scene.bodies import Bodies
 from disconerf_ns.scene.completion import Completed, Completion
 from disconerf_ns.scene.edit_table import belonging
-from disconerf_ns.scene.objects import Box, ObjectId
+from disconerf_ns.scene.objects import ObjectId, overlap
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Revealed:
         """
         known = {id: completion for id in (*left, *gone) if (completion := bodies.completion(id)) is not None}
         device = bodies.trained.radiance.device
-        boxes = [known[id].box if id in known else torch.tensor(bodies.box_of(id), device=device) for id in gone]
+        boxes = [known[id].box if id in known else torch.tensor(bodies.boxes[id], device=device) for id in gone]
         hiding = torch.stack(boxes) if boxes else torch.zeros(0, 2, 3, device=device)
         return cls(
             {id: known[id] for id in left if id in known},
@@ -72,6 +72,10 @@ class Revealed:
         completed = torch.tensor(sorted(self.ids), device=ids.device)
         own = ids[:, completed].sum(-1) if ids.is_floating_point() else torch.isin(ids, completed)
         density = density * (1 - own * _hidden(points, found))
+        around = self._around(points, found)
+        for id, index, there in found:
+            if id in self.left:
+                density[index] *= 1 - belonging(ids[index], id) * there.lost * around[index]
         for each in found:
             if each.id in self.left:
                 density, rgb, ids = each.onto(density, rgb, ids)
@@ -87,9 +91,7 @@ class Revealed:
             rgb: colours in the radiance field.
             ids: owners, as `weigh` takes them.
         """
-        around = torch.zeros_like(positions[:, 0])
-        for each in self._over(positions, self.gone):
-            around[each.index] = around[each.index].maximum(each.there.around)
+        around = self._around(positions, self._over(positions, self.gone))
         near = around.nonzero()[:, 0]
         rgb = rgb.clone()
         for each in self._over(positions[near], self.left):
@@ -113,6 +115,14 @@ class Revealed:
         for each in self._over(points, self.left):
             there[each.index] |= each.there.filled > 0
         return there.view(positions.shape[:-1])
+
+    def _around(self, points: Float[Tensor, "n 3"], found: Sequence[_Found]) -> Float[Tensor, "n"]:
+        """Whether scene positions are in or around something that is gone, in [0, 1]."""
+        around = torch.zeros_like(points[:, 0])
+        for id, index, there in found:
+            if id in self.gone:
+                around[index] = around[index].maximum(there.around)
+        return around
 
     def _over(self, points: Float[Tensor, "n 3"], completions: Mapping[ObjectId, Completion]) -> list[_Found]:
         found = []
@@ -153,16 +163,11 @@ def _hidden(points: Float[Tensor, "n 3"], found: Sequence[_Found]) -> Float[Tens
     return hidden
 
 
-def overlap(a: Box, b: Box) -> bool:
-    """Whether two boxes have a point in common."""
-    return all(max(low) <= min(high) for low, high in zip(zip(a[0], b[0]), zip(a[1], b[1])))
-
-
 def beside(
     bodies: Bodies, ids: Iterable[ObjectId], absent: Collection[ObjectId]
 ) -> tuple[list[ObjectId], list[ObjectId]]:
     """The objects that stay and the absent ones whose boxes meet, without those that surround the scene."""
-    small = {id: bodies.box_of(id) for id in ids if not bodies.is_wide(id)}
+    small = {id: bodies.boxes[id] for id in ids if not bodies.is_wide(id)}
     pairs = [(one, other) for one in small.keys() - absent for other in small.keys() & absent]
     meet = [(one, other) for one, other in pairs if overlap(small[one], small[other])]
     return sorted({one for one, _ in meet}), sorted({other for _, other in meet})

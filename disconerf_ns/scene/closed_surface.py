@@ -1,0 +1,114 @@
+"""The closed surface of an object: the smooth one through the points that photographs saw of it, cut by their hull."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from scipy.spatial import ConvexHull, KDTree, QhullError
+from torch import Tensor
+
+from disconerf_ns.scene.seen_rays import SeenRays
+
+if TYPE_CHECKING:
+    import open3d
+
+VOXELS, LONGEST = 64**3, 192
+"""Voxels of an object, about, and along its longest side, at most."""
+APART = 1.3
+"""Smallest side of a voxel, as a multiple of the mean distance of seen points: rays then pass all of seen space."""
+LEAST = 100
+"""Seen points of an object, at least; fewer tell nothing of its shape."""
+DEPTH = 6
+"""Depth of the octree in which the surface is found."""
+NEIGHBOURS, OUTLYING = 16, 2.0
+"""Neighbouring points that tell a normal. A point is an outlier if it lies this many standard deviations farther from
+them than points do in the mean."""
+SLACK = 0.5
+"""Voxels around the convex hull that count to it."""
+AT_ONCE = 2**13
+"""Positions that are looked at together."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClosedSurface:
+    """What encloses an object (Kazhdan and Hoppe, *Screened Poisson Surface Reconstruction*, 2013).
+
+    It goes on as the seen surface does where no photograph looked. It bulges where nothing holds it, so only what is
+    also inside of the convex hull of the seen points is inside of it.
+    """
+
+    own: SeenRays
+    """Rays that end on the object."""
+    tree: KDTree
+    """Their ends."""
+    side: float
+    """Side of the voxels in which the object is completed, in scene units; finer detail does not count."""
+    smooth: open3d.t.geometry.RaycastingScene
+    planes: Float[np.ndarray, "planes 4"]
+    """The hull's normals and offsets."""
+
+    @classmethod
+    def through(cls, own: SeenRays, box: Float[Tensor, "2 3"]) -> ClosedSurface | None:
+        """Enclose an object.
+
+        Args:
+            own: rays that end on it.
+            box: its box in scene coordinates; ends outside of it do not count.
+        Returns:
+            None where too little of the object was seen, or where what was seen lies in one plane.
+        """
+        own = own[((own.points >= box[0]) & (own.points <= box[1])).all(-1)]
+        if len(own) < LEAST:
+            return None
+        ends = own.points.cpu().double().numpy()
+        tree = KDTree(ends)
+        apart, size = float(tree.query(ends, k=2)[0][:, 1].mean()), (box[1] - box[0]).double()
+        side = max(float(size.prod() / VOXELS) ** (1 / 3), float(size.max()) / LONGEST, APART * apart)
+        try:
+            return cls(own, tree, side, *_enclosed(ends, own.directions.cpu().double().numpy(), side))
+        except (QhullError, RuntimeError, ValueError):  # what scipy and open3d raise of such points
+            return None
+
+    def holds(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
+        """Whether scene positions are inside."""
+        from open3d.core import Tensor as Open3dTensor
+
+        places = positions.cpu().double().numpy()
+        inside = np.zeros(len(places), bool)
+        for start in range(0, len(places), AT_ONCE):
+            some = places[start : start + AT_ONCE]
+            beyond = (some @ self.planes[:, :3].T + self.planes[:, 3]).max(-1)
+            queries = Open3dTensor.from_numpy(some.astype(np.float32))
+            within = self.smooth.compute_occupancy(queries, nthreads=1, nsamples=3).numpy() > 0.5
+            inside[start : start + AT_ONCE] = within & (beyond < SLACK * self.side)
+        return torch.from_numpy(inside).to(positions.device)
+
+
+def _enclosed(
+    ends: Float[np.ndarray, "n 3"], along: Float[np.ndarray, "n 3"], side: float
+) -> tuple[open3d.t.geometry.RaycastingScene, Float[np.ndarray, "planes 4"]]:
+    """The Poisson surface through points, and the planes of their convex hull.
+
+    Args:
+        ends: the points, seen along the directions `along`.
+        side: distance between points, about, from which on they count apart.
+    """
+    import open3d as o3d
+
+    cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(ends))
+    cloud.normals = o3d.utility.Vector3dVector(along)
+    with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
+        cloud, _ = cloud.voxel_down_sample(side / 2).remove_statistical_outlier(NEIGHBOURS, OUTLYING)
+        planes = ConvexHull(np.asarray(cloud.points)).equations
+        looked = np.asarray(cloud.normals).copy()
+        cloud.estimate_normals(o3d.geometry.KDTreeSearchParamKNN(NEIGHBOURS))
+        normals = np.asarray(cloud.normals)
+        normals[(normals * looked).sum(-1) > 0] *= -1
+        mesh, _ = o3d.geometry.TriangleMesh.create_from_point_cloud_poisson(cloud, depth=DEPTH, n_threads=1)
+        smooth = o3d.t.geometry.RaycastingScene(nthreads=1)
+        smooth.add_triangles(o3d.t.geometry.TriangleMesh.from_legacy(mesh))
+    return smooth, planes

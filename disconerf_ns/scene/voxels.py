@@ -1,0 +1,57 @@
+"""Voxels over a box of the scene: which of them hold points, and which of them rays pass."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from disconerf_ns.scene.occupancy import intersect_box
+from disconerf_ns.scene.seen_rays import SeenRays
+
+AT_ONCE = 2**13
+"""Rays that are looked at together."""
+
+
+class Voxels(NamedTuple):
+    """Cubes of equal size in scene coordinates."""
+
+    low: Float[Tensor, "3"]
+    """Their lower corner."""
+    side: float
+    """Side of each."""
+    shape: tuple[int, ...]
+    """Their number along each axis."""
+
+    @classmethod
+    def over(cls, box: Float[Tensor, "2 3"], side: float, margin: int) -> Voxels:
+        """The voxels over a box, and a number of them around it."""
+        low, high = box[0] - margin * side, box[1] + margin * side
+        return cls(low, side, tuple(int(n) for n in ((high - low) / side).ceil()))
+
+    def middles(self, chosen: Bool[Tensor, "x y z"]) -> Float[Tensor, "n 3"]:
+        """The middles of some voxels in scene coordinates."""
+        return self.low + (chosen.nonzero() + 0.5) * self.side
+
+    def holding(self, points: Float[Tensor, "n 3"]) -> Bool[Tensor, "x y z"]:
+        """Voxels that hold scene points."""
+        cells = ((points - self.low) / self.side).floor().long()
+        held = torch.zeros(self.shape, dtype=torch.bool, device=self.low.device)
+        there = ((cells >= 0) & (cells < torch.tensor(self.shape, device=self.low.device))).all(-1)
+        held[cells[there].unbind(-1)] = True
+        return held
+
+    def passed(self, rays: SeenRays) -> Bool[Tensor, "x y z"]:
+        """Voxels that rays pass to their ends and a voxel beyond."""
+        low, side, size = self.low, self.side, torch.tensor(self.shape, device=self.low.device)
+        enter, leave = intersect_box(rays.origins, rays.directions, torch.stack([low, low + size * side]))
+        leave = leave.minimum(rays.ends + side)
+        seen = torch.zeros(self.shape, dtype=torch.bool, device=low.device)
+        for some in (enter < leave).nonzero()[:, 0].split(AT_ONCE):
+            longest = float((leave[some] - enter[some]).max())
+            distances = enter[some, None] + torch.arange(0, longest + side, side, device=low.device)
+            places = rays.origins[some, None] + rays.directions[some, None] * distances[..., None]
+            seen |= self.holding(places[distances < leave[some, None]])
+        return seen
