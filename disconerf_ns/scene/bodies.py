@@ -36,7 +36,7 @@ class Bodies:
     owners: Callable[[Float[Tensor, "n 3"]], Shaped[Tensor, "..."]]
     """The owners of scene positions, as `weigh` takes them."""
     find_boxes: Callable[[], dict[ObjectId, Box]]
-    """Box of each object in scene coordinates."""
+    """Looks up the objects' boxes; they are asked for once, and late."""
     complete: bool
     """Whether objects are completed where no photograph looked."""
     _occupancies: dict[ObjectId, Occupancy] = field(default_factory=dict, repr=False)
@@ -96,7 +96,8 @@ class Bodies:
     def completion(self, id: ObjectId) -> Completion | None:
         """The completion of an object; None for the rest, for what surrounds the scene, and where too little was seen.
 
-        Each is made once, in half a second. The first one also follows the training rays, some seconds on a CPU.
+        Each is made once, in half a second, and needs the closed surfaces of the objects beside it, half a second each.
+        The first one also follows the training rays, some seconds on a CPU.
         """
         if id not in self._completions:
             self._completions[id] = self._completed(id)
