@@ -92,7 +92,7 @@ class ArrangedScene:
         object.__setattr__(self, "_bodies", self._bodies or self._new_bodies())
 
     def _new_bodies(self) -> Bodies:
-        boxes = lambda: {each.id: each.box for each in self.objects}  # noqa: E731
+        boxes = lambda: {id: each.box for id, each in self.by_id.items()}  # noqa: E731
         return Bodies(self.trained, self.owners, boxes, self.options.complete)
 
     def with_edit(self, edit: Edit) -> ArrangedScene:
