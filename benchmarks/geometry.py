@@ -28,8 +28,7 @@ from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.evaluation.scores import psnr
 from disconerf_ns.files import write_whole
 from disconerf_ns.pipeline import DiscoNerfPipeline
-from disconerf_ns.rendering.rays import with_background
-from disconerf_ns.surface.samples import weight_quantiles
+from disconerf_ns.rendering.rays import surface_distances
 
 SHARES = 8
 """Equal shares of a ray's light."""
@@ -107,7 +106,7 @@ def errors(pipeline: DiscoNerfPipeline, scene: TrueScene) -> Iterator[Tensor]:
             true = (points - some.origins).norm(dim=-1)
             samples = radiance.sample(pipeline.model.collider(some))
             weights = samples.weights(radiance.densities(samples))
-            found = weight_quantiles(with_background(radiance, weights), samples.edges, SHARES)
+            found, _ = surface_distances(radiance, samples, weights, SHARES)
             yield ((found - true[:, None]) / true[:, None])[met]
 
 

@@ -70,7 +70,7 @@ def sample_edited(scene: ArrangedScene, rays: RayBundle) -> OwnedSamples:
 
 
 def own_colors(scene: ArrangedScene, owned: OwnedSamples) -> Float[Tensor, "rays samples 3"]:
-    """Colours of the samples, without those of objects that are gone.
+    """Colours of the samples; objects that are gone leave none of theirs on what stood beside them.
 
     A sample has the radiance field's colour. Beside an object that is gone, that colour may be a mix of both objects,
     so a strange one gives way to the completion's. Samples that are too faint to be seen keep the field's everywhere.

@@ -39,14 +39,21 @@ def with_background(radiance: RadianceField, weights: Float[Tensor, "rays sample
     return torch.cat([weights[:, :-1], weights[:, -1:] + left], -1)
 
 
+def surface_distances(
+    radiance: RadianceField, samples: Intervals, weights: Float[Tensor, "rays samples"], count: int
+) -> tuple[Float[Tensor, "rays count"], Float[Tensor, "rays"]]:
+    """`count` distances that carry equal shares of each ray's weight, and the weight in all, A in [0, 1]."""
+    light = with_background(radiance, weights)
+    return weight_quantiles(light, samples.edges, count), light.sum(-1).clamp(0, 1)
+
+
 def surface_points(
     radiance: RadianceField, samples: Intervals, weights: Float[Tensor, "rays samples"], count: int
 ) -> tuple[Float[Tensor, "rays count 3"], Float[Tensor, "rays"]]:
-    """`count` contracted points that carry equal shares of each ray's weight, and the weight in all, A in [0, 1]."""
-    light = with_background(radiance, weights)
-    distances = weight_quantiles(light, samples.edges, count)
+    """The contracted points at `surface_distances`, and the weight in all, A in [0, 1]."""
+    distances, opacity = surface_distances(radiance, samples, weights, count)
     points = samples.origins[:, None] + samples.directions[:, None] * distances[..., None]
-    return radiance.contraction(points), light.sum(-1).clamp(0, 1)
+    return radiance.contraction(points), opacity
 
 
 def render_surface(radiance: RadianceField, rays: RayBundle, count: int) -> dict[str, Tensor]:

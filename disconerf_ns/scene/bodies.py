@@ -36,7 +36,7 @@ class Bodies:
     owners: Callable[[Float[Tensor, "n 3"]], Shaped[Tensor, "..."]]
     """The owners of scene positions, as `weigh` takes them."""
     find_boxes: Callable[[], dict[ObjectId, Box]]
-    """Looks up the objects' boxes; they are asked for once, and late."""
+    """Gives the box of each object. It is called when a box is first needed, because listing the objects takes time."""
     complete: bool
     """Whether objects are completed where no photograph looked."""
     _occupancies: dict[ObjectId, Occupancy] = field(default_factory=dict, repr=False)

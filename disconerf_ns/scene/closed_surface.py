@@ -35,10 +35,10 @@ AT_ONCE = 2**13
 
 @dataclass(frozen=True, eq=False)
 class ClosedSurface:
-    """What encloses an object (Kazhdan and Hoppe, *Screened Poisson Surface Reconstruction*, 2013).
+    """The Poisson surface through an object's seen points, cut by their convex hull.
 
-    It goes on as the seen surface does where no photograph looked. It bulges where nothing holds it, so only what is
-    also inside of the convex hull of the seen points is inside of it.
+    The Poisson surface (Kazhdan and Hoppe, *Screened Poisson Surface Reconstruction*, 2013) goes on as the seen surface
+    does where no photograph looked. The hull cuts it, because it bulges where no points hold it.
     """
 
     own: SeenRays
@@ -82,9 +82,10 @@ class ClosedSurface:
         for start in range(0, len(places), AT_ONCE):
             some = places[start : start + AT_ONCE]
             beyond = (some @ self.planes[:, :3].T + self.planes[:, 3]).max(-1)
-            queries = Open3dTensor.from_numpy(some.astype(np.float32))
-            within = self.smooth.compute_occupancy(queries, nthreads=1, nsamples=3).numpy() > 0.5
-            inside[start : start + AT_ONCE] = within & (beyond < SLACK * self.side)
+            hulled = (beyond < SLACK * self.side).nonzero()[0]
+            if len(hulled) > 0:
+                queries = Open3dTensor.from_numpy(some[hulled].astype(np.float32))
+                inside[start + hulled] = self.smooth.compute_occupancy(queries, nthreads=1, nsamples=3).numpy() > 0.5
         return torch.from_numpy(inside).to(positions.device)
 
 

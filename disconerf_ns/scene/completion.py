@@ -114,14 +114,14 @@ class Completion:
 
 
 def _inside(surface: ClosedSurface, voxels: Voxels, asked: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:
-    """Those of some voxels whose middles are inside of a closed surface."""
+    """Voxels, among those asked for, whose middles lie inside a closed surface."""
     return asked.masked_scatter(asked, surface.holds(voxels.middles(asked)))
 
 
 def _lost(
     surface: ClosedSurface, others: Iterable[ClosedSurface], voxels: Voxels, outside: Bool[Tensor, "x y z"]
 ) -> Bool[Tensor, "x y z"]:
-    """Those of the voxels outside of an object that are inside of another one."""
+    """Voxels that lie outside an object, as `outside` says, and inside another one."""
     lost = torch.zeros_like(outside)
     for other in others:
         if other.side <= COARSER * surface.side:
