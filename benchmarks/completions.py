@@ -11,14 +11,12 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import tyro
 
 from benchmarks.edits import Arguments, Held, iou, mean, shown_alone
-from disconerf_ns.evaluation.provenance import machine, versions
 
 VARIANTS: dict[str, dict[str, float]] = {
     "default": {},
@@ -68,9 +66,7 @@ class Completions(Arguments):
                 }
             )
             print(json.dumps(rows[-1]), flush=True)
-        path = self.output or Path(f"benchmarks/results/completions_{self.layout}.json")
-        about = {"layout": self.layout, "views": self.views, "machine": machine(), "versions": versions()}
-        path.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
+        self.write("completions", rows)
 
 
 if __name__ == "__main__":

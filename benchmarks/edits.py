@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +31,7 @@ from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.filming.frames import alone
 from disconerf_ns.filming.layers import first_of_guests, layers_of
 from disconerf_ns.filming.shots import orbit
-from disconerf_ns.runs import capture_frame
+from disconerf_ns.runs import capture_frame, config_of
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import SceneObject
@@ -66,10 +66,15 @@ class Arguments:
     samples: int = 64
     """Paths per pixel of the truth's pictures."""
 
-    def save(self, command: str, rows: list[dict]) -> None:
+    def write(self, command: str, rows: list[dict]) -> None:
+        """Write the rows beside the options, and the seed of the run, that they are for."""
         path = self.output or Path(f"benchmarks/results/{command}_{self.layout}.json")
-        about = {"layout": self.layout, "views": self.views, "machine": machine(), "versions": versions()}
+        options = {name: value for name, value in asdict(self).items() if not isinstance(value, Path | None)}
+        about = {**options, "seed": config_of(self.run).machine.seed, "machine": machine(), "versions": versions()}
         path.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
+
+    def save(self, command: str, rows: list[dict]) -> None:
+        self.write(command, rows)
         table = Table(*rows[0])
         for row in rows:
             table.add_row(*map(str, row.values()))

@@ -42,8 +42,10 @@ class Demo:
     """A nerfstudio dataset with `masks/` and true labels in `labels/`."""
     output: Path = Path("outputs/demo")
     """Folder of the run, the pictures and the videos."""
-    iterations: int = 1200
-    """Iterations of both stages together."""
+    radiance_iterations: int = 2000
+    """Iterations of the radiance stage; 800 still leave holes where a table is seen at a flat angle."""
+    object_iterations: int = 400
+    """Iterations of the object stage, at most a third of both."""
     frames: int = 24
     """Frames of each object's video."""
     size: int = 128
@@ -57,7 +59,8 @@ def train(demo: Demo) -> tuple[DiscoNerfPipeline, Path]:
     config = copy.deepcopy(disconerf_small.config)
     config.data = config.pipeline.datamanager.data = demo.data.resolve()
     config.output_dir, config.vis = (demo.output / "runs").resolve(), "tensorboard"
-    config.max_num_iterations, config.machine.seed = demo.iterations, demo.seed
+    config.max_num_iterations = demo.radiance_iterations + demo.object_iterations
+    config.pipeline.object_iterations, config.machine.seed = demo.object_iterations, demo.seed
     config.machine.device_type = "cuda" if torch.cuda.is_available() else "cpu"
     config.steps_per_eval_batch = config.steps_per_eval_image = config.steps_per_eval_all_images = 10**9
     config.logging.steps_per_log = 50

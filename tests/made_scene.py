@@ -11,8 +11,11 @@ from scene import camera_pose
 from torch import Tensor
 
 from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.closed_surface import ClosedSurface
 from disconerf_ns.scene.contraction import Contraction
+from disconerf_ns.scene.enclosure import Enclosure
 from disconerf_ns.scene.objects import DiscoveredObject
+from disconerf_ns.scene.seen_rays import SeenRays
 from disconerf_ns.scene.trained import TrainedScene
 from disconerf_ns.scene.tree import ObjectTree
 from disconerf_ns.surface.intervals import Intervals
@@ -84,3 +87,9 @@ def made_cameras(views: int = 10, size: int = 24) -> Cameras:
     poses = [camera_pose(2 * np.pi * view / views, 0.2 + 0.35 * (view % 3), 2.2) for view in range(views)]
     matrices = torch.tensor(np.stack(poses)[:, :3], dtype=torch.float32)
     return Cameras(matrices, fx=1.1 * size, fy=1.1 * size, cx=size / 2, cy=size / 2, width=size, height=size)
+
+
+def enclosed(own: SeenRays, box: Tensor, rays: SeenRays, strangers: SeenRays) -> Enclosure:
+    surface = ClosedSurface.through(own, box)
+    assert surface is not None
+    return Enclosure.of(surface, box, rays, strangers)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
-from made_scene import MadeRadiance
+from made_scene import MadeRadiance, enclosed
 from nerfstudio.cameras.rays import RayBundle
 from scene import camera_pose
 from torch import Tensor
@@ -186,10 +186,9 @@ def test_what_is_inside_of_another_object_and_not_of_its_own_is_lost() -> None:
     box, shift = torch.tensor([[-1.1] * 3, [1.1] * 3]), torch.tensor([1.6, 0.0, 0.0])
     own, other = ball_points(above=-1.1), ball_points(above=-1.1)
     other = replace(other, origins=other.origins + shift)
-    surfaces = [ClosedSurface.through(own, box), ClosedSurface.through(other, box + shift)]
-    assert surfaces[0] is not None and surfaces[1] is not None
+    enclosures = [enclosed(own, box, own, other), enclosed(other, box + shift, other, own)]
     gray = lambda points, along: torch.full_like(points, 0.5)  # noqa: E731
-    found = Completion.of(surfaces[0], box, own, other, surfaces[1:], gray)
+    found = Completion.of(enclosures[0], enclosures[1:], gray)
     positions = grid((-1.1, -0.4, -0.4), (1.3, 0.4, 0.4), 25)
     lost, radius = found.at(positions).lost, positions.norm(dim=-1)
     in_other = (positions - shift).norm(dim=-1) < 0.9

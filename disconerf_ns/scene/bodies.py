@@ -14,6 +14,7 @@ from disconerf_ns.scene.clean import Body, clean_voxels
 from disconerf_ns.scene.closed_surface import ClosedSurface
 from disconerf_ns.scene.completion import Completion
 from disconerf_ns.scene.edit_table import belonging
+from disconerf_ns.scene.enclosure import Enclosure
 from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.matter import Matter
 from disconerf_ns.scene.objects import Box, ObjectId, overlap
@@ -41,7 +42,7 @@ class Bodies:
     """Whether objects are completed where no photograph looked."""
     _occupancies: dict[ObjectId, Occupancy] = field(default_factory=dict, repr=False)
     _solids: dict[ObjectId, Solid] = field(default_factory=dict, repr=False)
-    _surfaces: dict[ObjectId, ClosedSurface | None] = field(default_factory=dict, repr=False)
+    _enclosures: dict[ObjectId, Enclosure | None] = field(default_factory=dict, repr=False)
     _completions: dict[ObjectId, Completion | None] = field(default_factory=dict, repr=False)
     _wholes: dict[ObjectId, Solid] = field(default_factory=dict, repr=False)
     _clean: dict[ObjectId, Body] = field(default_factory=dict, repr=False)
@@ -103,11 +104,11 @@ class Bodies:
             self._completions[id] = self._completed(id)
         return self._completions[id]
 
-    def surface(self, id: ObjectId) -> ClosedSurface | None:
-        """The closed surface of an object; None where it is not completed."""
-        if id not in self._surfaces:
-            self._surfaces[id] = self._enclosed(id)
-        return self._surfaces[id]
+    def enclosure(self, id: ObjectId) -> Enclosure | None:
+        """What an object's closed surface encloses; None where it is not completed."""
+        if id not in self._enclosures:
+            self._enclosures[id] = self._enclosed(id)
+        return self._enclosures[id]
 
     def completes(self, id: ObjectId) -> bool:
         """Whether the scene tries to complete an object."""
@@ -134,18 +135,18 @@ class Bodies:
         """An object in the radiance field."""
         return Matter(self.trained.radiance.density, lambda x: belonging(self.owners(x), id))
 
-    def _enclosed(self, id: ObjectId) -> ClosedSurface | None:
+    def _enclosed(self, id: ObjectId) -> Enclosure | None:
         if not self.completes(id):
             return None
-        return ClosedSurface.through(self._seen_rays[self._seen_of(id)], self._box(id))
+        rays, own, box = self._seen_rays, self._seen_of(id), self._box(id)
+        surface = ClosedSurface.through(rays[own], box)
+        return None if surface is None else Enclosure.of(surface, box, rays, rays[~own])
 
     def _completed(self, id: ObjectId) -> Completion | None:
-        if (surface := self.surface(id)) is None:
+        if (enclosure := self.enclosure(id)) is None:
             return None
         neighbours = (other for other, box in self.boxes.items() if other != id and overlap(box, self.boxes[id]))
-        beside = map(self.surface, neighbours)
-        strangers = self._seen_rays[~self._seen_of(id)]
-        return Completion.of(surface, self._box(id), self._seen_rays, strangers, filter(None, beside), self._colors)
+        return Completion.of(enclosure, filter(None, map(self.enclosure, neighbours)), self._colors)
 
     def _seen_of(self, id: ObjectId) -> Bool[Tensor, "rays"]:
         """Which training rays end on an object."""

@@ -27,6 +27,8 @@ DEPTH = 6
 NEIGHBOURS, OUTLYING = 16, 2.0
 """Neighbouring points that tell a normal. A point is an outlier if it lies this many standard deviations farther from
 them than points do in the mean."""
+FOOT = 0.05
+"""Fraction of an object's seen points that lie below the height on which it stands; noise makes them scatter."""
 SLACK = 0.5
 """Voxels around the convex hull that count to it."""
 AT_ONCE = 2**13
@@ -38,7 +40,8 @@ class ClosedSurface:
     """The Poisson surface through an object's seen points, cut by their convex hull.
 
     The Poisson surface (Kazhdan and Hoppe, *Screened Poisson Surface Reconstruction*, 2013) goes on as the seen surface
-    does where no photograph looked. The hull cuts it, because it bulges where no points hold it.
+    does where no photograph looked. The hull cuts it, because it bulges where no points hold it. Things stand on the
+    ground, and what is below them was seldom seen, so the hull reaches straight down from every point to their foot.
     """
 
     own: SeenRays
@@ -104,7 +107,7 @@ def _enclosed(
     cloud.normals = o3d.utility.Vector3dVector(along)
     with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
         cloud, _ = cloud.voxel_down_sample(side / 2).remove_statistical_outlier(NEIGHBOURS, OUTLYING)
-        planes = ConvexHull(np.asarray(cloud.points)).equations
+        planes = ConvexHull(grounded(np.asarray(cloud.points))).equations
         looked = np.asarray(cloud.normals).copy()
         cloud.estimate_normals(o3d.geometry.KDTreeSearchParamKNN(NEIGHBOURS))
         normals = np.asarray(cloud.normals)
@@ -113,3 +116,10 @@ def _enclosed(
         smooth = o3d.t.geometry.RaycastingScene(nthreads=1)
         smooth.add_triangles(o3d.t.geometry.TriangleMesh.from_legacy(mesh))
     return smooth, planes
+
+
+def grounded(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "m 3"]:
+    """Points in a scene whose z axis points up, and those straight below them at the height of an object's foot."""
+    foot = np.quantile(points[:, 2], FOOT)
+    above = points[points[:, 2] > foot]
+    return np.concatenate([points, np.column_stack([above[:, :2], np.full(len(above), foot)])])

@@ -28,14 +28,10 @@ from torch.nn.functional import grid_sample
 
 from disconerf_ns.scene.closed_surface import LEAST, ClosedSurface
 from disconerf_ns.scene.completed_colors import familiar, mean_color, strangeness
+from disconerf_ns.scene.enclosure import AROUND, Enclosure
 from disconerf_ns.scene.occupancy import with_neighbours
-from disconerf_ns.scene.seen_rays import SeenRays
 from disconerf_ns.scene.voxels import Voxels
 
-SHELL = 2
-"""Voxels around what rays passed that count as seen."""
-AROUND = 5
-"""Voxels around an object in which it may spoil the colours of its neighbours, or stick out into them."""
 COARSER = 1.5
 """Side of another object's voxels, as a multiple of the object's own, up to which its surface is fine enough to say
 that a place is not the object's."""
@@ -61,36 +57,22 @@ class Completion:
     around the object; this colour's RGB times whether it is taken."""
 
     @classmethod
-    def of(
-        cls,
-        surface: ClosedSurface,
-        box: Float[Tensor, "2 3"],
-        rays: SeenRays,
-        strangers: SeenRays,
-        others: Iterable[ClosedSurface],
-        colors: Colors,
-    ) -> Completion:
+    def of(cls, enclosure: Enclosure, others: Iterable[Enclosure], colors: Colors) -> Completion:
         """Complete an object.
 
         Args:
-            surface: the object's.
-            box: its box in scene coordinates.
-            rays: of the training views.
-            strangers: those of them that do not end on the object.
-            others: closed surfaces of the objects beside it.
+            enclosure: the object's.
+            others: those of the objects beside it.
             colors: of the radiance field.
         """
-        voxels = Voxels.over(box, surface.side, AROUND)
-        seen, skin = voxels.passed(rays), voxels.holding(surface.own.points)
-        near, crowded = with_neighbours(skin, AROUND), voxels.holding(strangers.points)
-        hidden = ~with_neighbours(seen, SHELL)
-        asked = with_neighbours(hidden, SHELL) & ~seen
-        inside = _inside(surface, voxels, asked | near)
-        completed, lost = asked & inside, _lost(surface, others, voxels, near & ~with_neighbours(inside))
+        voxels, skin, filled = enclosure.voxels, enclosure.skin, enclosure.filled
+        near = with_neighbours(skin, AROUND)
+        inside = filled | _inside(enclosure, voxels, near)
         values = torch.zeros(8, *voxels.shape, device=voxels.low.device)
-        values[0], values[1], values[2] = hidden, lost, completed
-        values[3:4], values[5:] = _recolored(surface, colors, voxels, near, crowded, completed)
-        values[4] = with_neighbours(skin | completed, AROUND)
+        values[0], values[2] = enclosure.hidden, filled
+        values[1] = _lost(enclosure.surface, others, voxels, near & ~with_neighbours(inside))
+        values[3:4], values[5:] = _recolored(enclosure, colors, near)
+        values[4] = with_neighbours(skin | filled, AROUND)
         return cls(voxels.low, voxels.side, values)
 
     @property
@@ -113,46 +95,40 @@ class Completion:
         return Completed(hidden, lost, filled, filled * OPAQUE / self.side, rgb, colored, around)
 
 
-def _inside(surface: ClosedSurface, voxels: Voxels, asked: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:
-    """Voxels, among those asked for, whose middles lie inside a closed surface."""
-    return asked.masked_scatter(asked, surface.holds(voxels.middles(asked)))
+def _inside(enclosure: Enclosure, voxels: Voxels, asked: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:
+    """Voxels, among those asked for, whose middles are enclosed by an object."""
+    return asked.masked_scatter(asked, enclosure.holds(voxels.middles(asked)))
 
 
 def _lost(
-    surface: ClosedSurface, others: Iterable[ClosedSurface], voxels: Voxels, outside: Bool[Tensor, "x y z"]
+    surface: ClosedSurface, others: Iterable[Enclosure], voxels: Voxels, outside: Bool[Tensor, "x y z"]
 ) -> Bool[Tensor, "x y z"]:
     """Voxels that lie outside an object, as `outside` says, and inside another one."""
     lost = torch.zeros_like(outside)
     for other in others:
-        if other.side <= COARSER * surface.side:
+        if other.surface.side <= COARSER * surface.side:
             lost |= _inside(other, voxels, outside & ~lost)
     return lost
 
 
 def _recolored(
-    surface: ClosedSurface,
-    colors: Colors,
-    voxels: Voxels,
-    near: Bool[Tensor, "x y z"],
-    crowded: Bool[Tensor, "x y z"],
-    completed: Bool[Tensor, "x y z"],
+    enclosure: Enclosure, colors: Colors, near: Bool[Tensor, "x y z"]
 ) -> tuple[Float[Tensor, "1 x y z"], Float[Tensor, "3 x y z"]]:
     """How far voxels take a colour, in [0, 1], and this colour's RGB times that.
 
     Args:
         near: voxels at the object's seen surface.
-        crowded: voxels that hold the seen surface of other objects.
-        completed: voxels in which the object is completed.
     """
+    surface, voxels, filled = enclosure.surface, enclosure.voxels, enclosure.filled
     own = surface.own
     rgb = colors(own.points, own.directions).clamp(0, 1)
-    free = ~with_neighbours(crowded, FREE)[((own.points - voxels.low) / voxels.side).long().unbind(-1)]
+    free = ~voxels.within(with_neighbours(enclosure.crowded, FREE), own.points)
     free = free if free.sum() >= LEAST else torch.ones_like(free)
     strange = ~free & ~familiar(rgb, rgb[free])
-    beside = with_neighbours(crowded, AROUND) & near & ~completed
-    colored, taken = completed.float(), torch.zeros(3, *voxels.shape, device=rgb.device)
+    beside = with_neighbours(enclosure.crowded, AROUND) & near & ~filled
+    colored, taken = filled.float(), torch.zeros(3, *voxels.shape, device=rgb.device)
     colored[beside] = strangeness(surface.tree, strange, voxels.middles(beside))
-    for those, known in ((completed, free), ((colored > 0) & ~completed, ~strange)):
+    for those, known in ((filled, free), ((colored > 0) & ~filled, ~strange)):
         mean = mean_color(own.points[known], rgb[known], voxels.middles(those))
         taken[:, those] = mean.T * colored[those]
     return colored[None], taken

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from disconerf_ns.scene.occupancy import intersect_box
@@ -37,11 +37,15 @@ class Voxels(NamedTuple):
 
     def holding(self, points: Float[Tensor, "n 3"]) -> Bool[Tensor, "x y z"]:
         """Voxels that hold scene points."""
-        cells = ((points - self.low) / self.side).floor().long()
+        cells, there = self._cells(points)
         held = torch.zeros(self.shape, dtype=torch.bool, device=self.low.device)
-        there = ((cells >= 0) & (cells < torch.tensor(self.shape, device=self.low.device))).all(-1)
         held[cells[there].unbind(-1)] = True
         return held
+
+    def within(self, chosen: Bool[Tensor, "x y z"], points: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
+        """Whether scene points are in some of the voxels."""
+        cells, there = self._cells(points)
+        return there.masked_scatter(there, chosen[cells[there].unbind(-1)])
 
     def passed(self, rays: SeenRays) -> Bool[Tensor, "x y z"]:
         """Voxels that rays pass to their ends and a voxel beyond."""
@@ -55,3 +59,8 @@ class Voxels(NamedTuple):
             places = rays.origins[some, None] + rays.directions[some, None] * distances[..., None]
             seen |= self.holding(places[distances < leave[some, None]])
         return seen
+
+    def _cells(self, points: Float[Tensor, "n 3"]) -> tuple[Int[Tensor, "n 3"], Bool[Tensor, "n"]]:
+        """The indices of the voxels that hold points, and whether there is such a voxel."""
+        cells = ((points - self.low) / self.side).floor().long()
+        return cells, ((cells >= 0) & (cells < torch.tensor(self.shape, device=self.low.device))).all(-1)

@@ -1,0 +1,97 @@
+"""What an object's closed surface encloses of the space that no photograph saw.
+
+The closed surface goes on where nothing was seen, so it also encloses the space below a table, behind its legs. There,
+photographs looked past the object into the open: the space is enclosed by nothing that was seen. Each connected region
+of hidden voxels belongs to the object only where seen surface closes it off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy.ndimage import label
+from torch import Tensor
+
+from disconerf_ns.scene.closed_surface import ClosedSurface
+from disconerf_ns.scene.occupancy import with_neighbours
+from disconerf_ns.scene.seen_rays import SeenRays
+from disconerf_ns.scene.voxels import Voxels
+
+SHELL = 2
+"""Voxels around what rays passed that count as seen."""
+AROUND = 5
+"""Voxels around an object in which it may spoil the colours of its neighbours, or stick out into them."""
+BESIDE = 2
+"""Voxels around seen points that count as surface, since points of one surface lie in several layers of voxels."""
+OPEN = 0.1
+"""Faces of a region's border behind which photographs looked past every surface, as a multiple of those at the object's
+own seen surface, from which on the region is open."""
+
+
+@dataclass(frozen=True, eq=False)
+class Enclosure:
+    """Voxels over and around an object's box: what was seen there, and what the object's closed surface encloses."""
+
+    surface: ClosedSurface
+    voxels: Voxels
+    skin: Bool[Tensor, "x y z"]
+    """Voxels that hold seen points of the object."""
+    crowded: Bool[Tensor, "x y z"]
+    """Voxels that hold seen points of others."""
+    hidden: Bool[Tensor, "x y z"]
+    """Voxels that no photograph looked into."""
+    filled: Bool[Tensor, "x y z"]
+    """Voxels that the object is completed in."""
+    opened: Bool[Tensor, "x y z"]
+    """Voxels inside of the closed surface that lie in an open region."""
+
+    @classmethod
+    def of(cls, surface: ClosedSurface, box: Float[Tensor, "2 3"], rays: SeenRays, strangers: SeenRays) -> Enclosure:
+        """Find what an object's surface encloses.
+
+        Args:
+            surface: the object's.
+            box: its box in scene coordinates.
+            rays: of the training views.
+            strangers: those of them that do not end on the object.
+        """
+        voxels = Voxels.over(box, surface.side, AROUND)
+        seen, skin, crowded = voxels.passed(rays), voxels.holding(surface.own.points), voxels.holding(strangers.points)
+        hidden = ~with_neighbours(seen, SHELL)
+        unseen = with_neighbours(hidden, SHELL) & ~seen
+        inside = unseen.masked_scatter(unseen, surface.holds(voxels.middles(unseen)))
+        past = seen & ~with_neighbours(skin | crowded, BESIDE)
+        opened = open_regions(inside, with_neighbours(skin, BESIDE) & ~inside, past)
+        return cls(surface, voxels, skin, crowded, hidden, inside & ~opened, opened)
+
+    def holds(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
+        """Whether scene positions are inside of the closed surface, and not in an open region."""
+        return self.surface.holds(positions) & ~self.voxels.within(self.opened, positions)
+
+
+def open_regions(
+    inside: Bool[Tensor, "x y z"], own: Bool[Tensor, "x y z"], past: Bool[Tensor, "x y z"]
+) -> Bool[Tensor, "x y z"]:
+    """The connected regions of voxels that border on open space rather than on an object's seen surface.
+
+    Args:
+        inside: voxels of the regions.
+        own: voxels of the object's seen surface.
+        past: voxels that photographs saw and found empty.
+    """
+    regions = torch.from_numpy(label(inside.cpu().numpy())[0]).to(inside.device)
+    opened = borders(regions, past) > OPEN * borders(regions, own)
+    opened[0] = False
+    return opened[regions]
+
+
+def borders(regions: Int[Tensor, "x y z"], beyond: Bool[Tensor, "x y z"]) -> Int[Tensor, "regions"]:
+    """How many faces each region of voxels, numbered from 0, shares with some other voxels."""
+    faces = torch.zeros(int(regions.max()) + 1, dtype=torch.long, device=regions.device)
+    for axis in range(3):
+        region, other = regions.movedim(axis, 0), beyond.movedim(axis, 0)
+        for here, there in (slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None)):
+            faces += torch.bincount(region[here][other[there]], minlength=len(faces))
+    return faces

@@ -1,0 +1,112 @@
+"""Space that no photograph saw belongs to an object where seen surface closes it off, down to where it stands."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from made_scene import enclosed
+from torch import Tensor
+
+from disconerf_ns.scene.closed_surface import FOOT, grounded
+from disconerf_ns.scene.enclosure import OPEN, open_regions
+from disconerf_ns.scene.seen_rays import SeenRays
+
+
+def test_hull_reaches_straight_down_to_the_height_on_which_an_object_stands() -> None:
+    """One point of ten is a splinter below the foot: it counts where it is, and nothing is put below it."""
+    points = np.array([[x, 0.0, z] for x, z in zip(range(20), [-3.0, 0.0, *range(1, 19)])])
+    foot = np.quantile(points[:, 2], FOOT)
+    expected = [[x, 0.0, foot] for x, _, z in points if z > foot]
+    np.testing.assert_allclose(grounded(points), np.concatenate([points, expected]))
+    assert -3 < foot <= 0
+
+
+def test_regions_are_open_where_photographs_looked_past_more_than_a_tenth_as_much_as_at_own_surface() -> None:
+    generator = torch.Generator().manual_seed(3)
+    drawn = torch.rand(9, 10, 11, generator=generator)
+    inside, own, past = drawn < 0.25, (drawn > 0.25) & (drawn < 0.8), drawn > 0.95
+    inside[:, 5] = False
+    found = open_regions(inside, own, past)
+    region, expected = region_by_region(inside), torch.zeros_like(inside)
+    for cells in region:
+        faces = [count_faces(cells, border) for border in (past, own)]
+        for cell in cells:
+            expected[cell] = faces[0] > OPEN * faces[1]
+    assert torch.equal(found, expected)
+    assert 0 < int(found.sum()) < int(inside.sum())
+
+
+def region_by_region(inside: Tensor) -> list[set[tuple[int, ...]]]:
+    """Connected voxels, found by walking from one to the next."""
+    left, regions = {tuple(cell) for cell in inside.nonzero().tolist()}, []
+    while left:
+        region, border = set(), [left.pop()]
+        while border:
+            region.add(cell := border.pop())
+            beside = left.intersection(neighbours(cell))
+            left -= beside
+            border.extend(beside)
+        regions.append(region)
+    return regions
+
+
+def neighbours(cell: tuple[int, ...]) -> list[tuple[int, ...]]:
+    return [tuple(np.add(cell, step)) for step in (*np.eye(3, dtype=int), *-np.eye(3, dtype=int))]
+
+
+def count_faces(cells: set[tuple[int, ...]], border: Tensor) -> int:
+    there = {tuple(cell) for cell in border.nonzero().tolist()}
+    return sum(other in there for cell in cells for other in neighbours(cell))
+
+
+@pytest.mark.parametrize("walls", [True, False])
+def test_space_below_a_board_is_filled_only_if_it_is_walled_in(walls: bool) -> None:
+    """Cameras see a box from above and from its sides, or a board on four legs from above and below its edge."""
+    own, rays, strangers = looked_at(walls)
+    box = torch.tensor([[-1.05, -1.05, -0.05], [1.05, 1.05, 1.05]])
+    found = enclosed(own, box, rays, strangers)
+    below = found.voxels.middles(found.filled)
+    deep = (below[:, :2].abs() < 0.7).all(-1) & (below[:, 2] > 0.2) & (below[:, 2] < 0.8)
+    assert int(deep.sum()) > 1000 if walls else not deep.any()
+    middle = torch.tensor([[0.0, 0.0, 0.8]])
+    assert found.surface.holds(middle).item() and found.holds(middle).item() == walls
+
+
+def looked_at(walls: bool) -> tuple[SeenRays, SeenRays, SeenRays]:
+    """Rays that end on a thing of 2 x 2 x 1 on the ground, all rays, and those that end on the ground."""
+    generator = torch.Generator().manual_seed(4)
+    across = lambda count: 2 * torch.rand(count, generator=generator) - 1  # noqa: E731
+    top = torch.stack([across(3000), across(3000), torch.ones(3000)], -1)
+    sides = []
+    for normal in ([1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]):
+        along, height = across(3000), torch.rand(3000, generator=generator)
+        x, y = torch.tensor(normal)
+        side = torch.stack([x + y * along, y + x * along, height], -1)
+        sides.append((side, torch.tensor([2 * x, 2 * y, 0.6])))
+    own, strangers = [to(top, top + torch.tensor([0.0, 0.0, 1.0]))], []
+    for side, away in sides:
+        legs = walls | ((side[:, :2].abs().amin(-1) > 0.9) | (side[:, 2] > 0.95))
+        rays = to(side, side + away)
+        own.append(rays[legs])
+        strangers.append(past(rays[~legs]))
+    ours, theirs = joined(own), joined(strangers)
+    return ours, joined([ours, theirs]), theirs
+
+
+def to(points: Tensor, origins: Tensor) -> SeenRays:
+    """Rays from origins that end on points."""
+    away = points - origins
+    distances = away.norm(dim=-1)
+    return SeenRays(origins, away / distances[:, None], distances, distances)
+
+
+def past(rays: SeenRays) -> SeenRays:
+    """The same rays, which end on the ground."""
+    down = -rays.origins[:, 2] / rays.directions[:, 2]
+    return SeenRays(rays.origins, rays.directions, down, down)
+
+
+def joined(parts: list[SeenRays]) -> SeenRays:
+    names = ("origins", "directions", "distances", "ends")
+    return SeenRays(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
