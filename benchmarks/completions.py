@@ -2,8 +2,9 @@
 
     python -m benchmarks.completions --run RUN --data DATA --layout table
 
-This needs the extra `scenes`. Rows are variants: mean IoU over objects and held-out views, objects of at least 0.9, and
-the mean difference of colours, in [0, 1], from those of path-traced pictures of each object alone.
+This needs the extra `scenes`. Rows are variants: mean IoU over objects and held-out views, objects of at least 0.9, the
+mean difference of colours, in [0, 1], from those of path-traced pictures of each object alone, and mean IoU in a turn
+of eight pictures around each object.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from unittest.mock import patch
 import numpy as np
 import tyro
 
-from benchmarks.edits import Arguments, Held, iou, mean, shown_alone
+from benchmarks.edits import Arguments, Held, Turn, iou, mean, shown_alone
 
 VARIANTS: dict[str, dict[str, float]] = {
     "default": {},
@@ -24,7 +25,9 @@ VARIANTS: dict[str, dict[str, float]] = {
     "hull and 2.5 voxels": {"closed_surface.SLACK": 2.5},
     "hull and 1 voxel": {"closed_surface.SLACK": 1.0},
     "octree of depth 7": {"closed_surface.DEPTH": 7},
-    "one voxel around rays": {"completion.SHELL": 1},
+    "nothing below what was seen": {"closed_surface.FOOT": 1.0},
+    "open regions too": {"enclosure.OPEN": 1e9},
+    "one voxel around rays": {"enclosure.SHELL": 1},
     "others' surfaces left aside": {"completion.COARSER": 0.0},
     "coarse surfaces of others too": {"completion.COARSER": 1e9},
     "no colours replaced beside others": {"completed_colors.ALIKE": 2.0},
@@ -37,6 +40,9 @@ VARIANTS: dict[str, dict[str, float]] = {
 class Completions(Arguments):
     """Compare ways of completing."""
 
+    variants: tuple[str, ...] = ("the field", *VARIANTS)
+    """Which of them; `the field` is without completion."""
+
     def __call__(self) -> None:
         """Score all variants, and the radiance field as it is."""
         held = Held.of(self)
@@ -44,13 +50,15 @@ class Completions(Arguments):
         truths = {
             label: (held.photos(only, self.samples), masks) for label, only, masks in held.alone() if label in found
         }
+        turns = [Turn.around(found[label], held, only, 8, 96) for label, only, _ in held.alone() if label in found]
         trained, rows = held.scene.arranged.trained, []
-        for name, constants in {"the field": {}, **VARIANTS}.items():
+        for name in self.variants:
             scene = held.scene.arranged.with_trained(trained).with_options(complete=name != "the field")
             with ExitStack() as changed:
-                for constant, value in constants.items():
+                for constant, value in VARIANTS.get(name, {}).items():
                     changed.enter_context(patch(f"disconerf_ns.scene.{constant}", value))
                 pictures = {label: shown_alone(held, scene, found[label]) for label in truths}
+                turned = [iou(turn.truth, turn.shown(scene)) for turn in turns]
             shown = {label: picture[..., 3] > 0.5 for label, picture in pictures.items()}
             scores = [iou(truths[label][1], mask) for label, mask in shown.items()]
             apart = [
@@ -63,6 +71,7 @@ class Completions(Arguments):
                     "mean IoU": mean(scores),
                     "at 0.9": sum(x >= 0.9 for x in scores),
                     "colours": mean(apart),
+                    "turned": mean(turned),
                 }
             )
             print(json.dumps(rows[-1]), flush=True)

@@ -20,6 +20,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import tyro
+from nerfstudio.cameras.cameras import Cameras
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -90,6 +91,8 @@ class Held:
     camera: Pinhole
     poses: list[np.ndarray]
     labels: list[np.ndarray]
+    frame: Similarity
+    """From scene coordinates to the capture's."""
 
     @classmethod
     def of(cls, arguments: Arguments) -> Held:
@@ -99,7 +102,8 @@ class Held:
         by_key = dict(zip(keys, poses, strict=True))
         chosen = [path.stem for path in scene.run.datamanager.eval_dataset.image_filenames][: arguments.views]
         labels = [read_labels(arguments.data, key) for key in chosen]
-        return cls(scene, LAYOUTS[arguments.layout](), camera, [by_key[key] for key in chosen], labels)
+        poses, frame = [by_key[key] for key in chosen], capture_frame(arguments.run)
+        return cls(scene, LAYOUTS[arguments.layout](), camera, poses, labels, frame)
 
     def cameras(self) -> Iterator:
         every = self.scene.cameras("test")
@@ -182,25 +186,43 @@ class Turned(Arguments):
 
     def __call__(self) -> None:
         held, rows = Held.of(self), []
-        found, completed, frame = held.matched(), held.scene.arranged, capture_frame(self.run)
-        plain, photographs = completed.with_options(complete=False), held.scene.cameras()
+        found, completed = held.matched(), held.scene.arranged
+        plain = completed.with_options(complete=False)
         for label, only, _ in held.alone():
             if label not in found:
                 continue
-            thing = found[label]
-            cameras = orbit(completed, thing, photographs, self.frames, self.size).cameras
-            lens = Pinhole(self.size, self.size, float(cameras.fx[0]))
-            poses = (in_capture(pose, frame) for pose in cameras.camera_to_worlds)
-            truth = np.stack([only.labels(lens, pose)[0] > 0 for pose in poses])
-            row: dict = {"object": held.truth.objects[label - 1].name, "found": thing.name}
+            turn = Turn.around(found[label], held, only, self.frames, self.size)
+            row: dict = {"object": held.truth.objects[label - 1].name, "found": found[label].name}
             for name, scene in ("the field", plain), ("completed", completed):
-                body = scene.bodies.clean(thing.id)
-                each = (cameras[view : view + 1] for view in range(self.frames))
-                shown = np.stack([alone(scene, thing.id, camera, body)[..., 3] > 0.5 for camera in each])
-                row[name], row[f"{name}: beyond"] = round(iou(truth, shown), 4), share(shown & ~truth, truth)
+                shown = turn.shown(scene)
+                row[name] = round(iou(turn.truth, shown), 4)
+                row[f"{name}: beyond"] = share(shown & ~turn.truth, turn.truth)
             rows.append(row)
         rows.append({"object": "mean", "found": "", **means(rows, *list(rows[0])[2:])})
         self.save("turned", rows)
+
+
+@dataclass
+class Turn:
+    """Pictures of a turn around an object, as `disconerf render` films it."""
+
+    thing: SceneObject
+    cameras: Cameras
+    truth: np.ndarray
+    """The true object's masks (pictures, height, width)."""
+
+    @classmethod
+    def around(cls, thing: SceneObject, held: Held, only: Renderer, frames: int, size: int) -> Turn:
+        """The turn around an object, whose truth a scene of it alone draws."""
+        cameras, frame = orbit(held.scene.arranged, thing, held.scene.cameras(), frames, size).cameras, held.frame
+        lens, poses = Pinhole(size, size, float(cameras.fx[0])), cameras.camera_to_worlds
+        truth = np.stack([only.labels(lens, in_capture(pose, frame))[0] > 0 for pose in poses])
+        return cls(thing, cameras, truth)
+
+    def shown(self, scene: ArrangedScene) -> np.ndarray:
+        """The object's masks (pictures, height, width) in a scene."""
+        body, each = scene.bodies.clean(self.thing.id), (self.cameras[k : k + 1] for k in range(len(self.truth)))
+        return np.stack([alone(scene, self.thing.id, camera, body)[..., 3] > 0.5 for camera in each])
 
 
 def in_capture(pose: torch.Tensor, frame: Similarity) -> np.ndarray:

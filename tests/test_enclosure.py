@@ -14,7 +14,7 @@ from disconerf_ns.scene.seen_rays import SeenRays
 
 
 def test_hull_reaches_straight_down_to_the_height_on_which_an_object_stands() -> None:
-    """One point of ten is a splinter below the foot: it counts where it is, and nothing is put below it."""
+    """One point of twenty is a splinter below the foot: it counts where it is, and nothing is put below it."""
     points = np.array([[x, 0.0, z] for x, z in zip(range(20), [-3.0, 0.0, *range(1, 19)])])
     foot = np.quantile(points[:, 2], FOOT)
     expected = [[x, 0.0, foot] for x, _, z in points if z > foot]
@@ -28,8 +28,8 @@ def test_regions_are_open_where_photographs_looked_past_more_than_a_tenth_as_muc
     inside, own, past = drawn < 0.25, (drawn > 0.25) & (drawn < 0.8), drawn > 0.95
     inside[:, 5] = False
     found = open_regions(inside, own, past)
-    region, expected = region_by_region(inside), torch.zeros_like(inside)
-    for cells in region:
+    expected = torch.zeros_like(inside)
+    for cells in region_by_region(inside):
         faces = [count_faces(cells, border) for border in (past, own)]
         for cell in cells:
             expected[cell] = faces[0] > OPEN * faces[1]

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import label
+from scipy import ndimage
 from torch import Tensor
 
 from disconerf_ns.scene.closed_surface import ClosedSurface
@@ -81,7 +82,9 @@ def open_regions(
         own: voxels of the object's seen surface.
         past: voxels that photographs saw and found empty.
     """
-    regions = torch.from_numpy(label(inside.cpu().numpy())[0]).to(inside.device)
+    numbers = np.zeros(inside.shape, np.int32)
+    ndimage.label(inside.cpu().numpy(), output=numbers)
+    regions = torch.from_numpy(numbers).to(inside.device)
     opened = borders(regions, past) > OPEN * borders(regions, own)
     opened[0] = False
     return opened[regions]
