@@ -119,7 +119,7 @@ def _enclosed(
 
 
 def grounded(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "m 3"]:
-    """Points in a scene whose z axis points up, and those straight below them at the height of an object's foot."""
+    """An object's points, and those straight below them at the height on which it stands; z points up."""
     foot = np.quantile(points[:, 2], FOOT)
     above = points[points[:, 2] > foot]
     return np.concatenate([points, np.column_stack([above[:, :2], np.full(len(above), foot)])])

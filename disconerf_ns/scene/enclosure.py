@@ -27,8 +27,8 @@ AROUND = 5
 BESIDE = 2
 """Voxels around seen points that count as surface, since points of one surface lie in several layers of voxels."""
 OPEN = 0.1
-"""Faces of a region's border behind which photographs looked past every surface, as a multiple of those at the object's
-own seen surface, from which on the region is open."""
+"""A region is open if more than this many of its faces border on space that was seen empty, for each face that borders on
+the object's own seen surface."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ def open_regions(
     """
     numbers = np.zeros(inside.shape, np.int32)
     ndimage.label(inside.cpu().numpy(), output=numbers)
-    regions = torch.from_numpy(numbers).to(inside.device)
+    regions = torch.from_numpy(numbers).to(inside.device).long()
     opened = borders(regions, past) > OPEN * borders(regions, own)
     opened[0] = False
     return opened[regions]
