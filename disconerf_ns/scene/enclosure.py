@@ -24,11 +24,12 @@ SHELL = 2
 """Voxels around what rays passed that count as seen."""
 AROUND = 5
 """Voxels around an object in which it may spoil the colours of its neighbours, or stick out into them."""
-BESIDE = 2
-"""Voxels around seen points that count as surface, since points of one surface lie in several layers of voxels."""
+BESIDE = 4
+"""Voxels around seen points that count as surface, since points of one surface lie in several layers of voxels: the
+shorter the radiance stage, the more."""
 OPEN = 0.1
-"""A region is open if more than this many of its faces border on space that was seen empty, for each face that borders on
-the object's own seen surface."""
+"""A region is open if more than this many of its faces border on space that was seen empty, for each face that borders
+on the object's own seen surface."""
 
 
 @dataclass(frozen=True, eq=False)
