@@ -17,9 +17,10 @@ from unittest.mock import patch
 import numpy as np
 import tyro
 
-from benchmarks.edits import Arguments, Held, Turn, iou, mean, shown_alone
+from benchmarks.edits import Arguments, Held, Turn, Turned, iou, mean, shown_alone
 
 VARIANTS: dict[str, dict[str, float]] = {
+    "the field": {},
     "default": {},
     "no hull": {"closed_surface.SLACK": 1e9},
     "hull and 2.5 voxels": {"closed_surface.SLACK": 2.5},
@@ -33,29 +34,30 @@ VARIANTS: dict[str, dict[str, float]] = {
     "no colours replaced beside others": {"completed_colors.ALIKE": 2.0},
     "all colours replaced beside others": {"completed_colors.COMMON": 1.0},
 }
-"""Constants of modules in `disconerf_ns.scene` that differ from the default."""
+"""Constants of modules in `disconerf_ns.scene` that differ from the default; `the field` is without completion."""
 
 
 @dataclass
 class Completions(Arguments):
     """Compare ways of completing."""
 
-    variants: tuple[str, ...] = ("the field", *VARIANTS)
-    """Which of them; `the field` is without completion."""
+    variants: tuple[str, ...] = tuple(VARIANTS)
+    """Which of them."""
 
     def __call__(self) -> None:
         """Score all variants, and the radiance field as it is."""
         held = Held.of(self)
         found = held.matched()
-        truths = {
-            label: (held.photos(only, self.samples), masks) for label, only, masks in held.alone() if label in found
-        }
-        turns = [Turn.around(found[label], held, only, 8, 96) for label, only, _ in held.alone() if label in found]
+        truths, turns = {}, []
+        for label, only, masks in held.alone():
+            if label in found:
+                truths[label] = held.photos(only, self.samples), masks
+                turns.append(Turn.around(found[label], held, only, Turned.frames, Turned.size))
         trained, rows = held.scene.arranged.trained, []
         for name in self.variants:
             scene = held.scene.arranged.with_trained(trained).with_options(complete=name != "the field")
             with ExitStack() as changed:
-                for constant, value in VARIANTS.get(name, {}).items():
+                for constant, value in VARIANTS[name].items():
                     changed.enter_context(patch(f"disconerf_ns.scene.{constant}", value))
                 pictures = {label: shown_alone(held, scene, found[label]) for label in truths}
                 turned = [iou(turn.truth, turn.shown(scene)) for turn in turns]

@@ -335,9 +335,8 @@ class Composed(Arguments):
         file.write_text(json.dumps({"scene": str(self.run.resolve()), "objects": entries}))
         composed = compose(Composition.load(file))
         file.unlink()
-        to_capture, own = capture_frame(self.run), capture_frame(self.guest_run)
         placed = [
-            moved(guest.truth.objects[label - 1], to_capture @ each.place @ own.inverse())
+            moved(guest.truth.objects[label - 1], held.frame @ each.place @ guest.frame.inverse())
             for label, each in zip(chosen, composed.scene.guests, strict=True)
         ]
         truth = Renderer(replace(held.truth, objects=[*held.truth.objects, *placed]))

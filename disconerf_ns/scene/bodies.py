@@ -105,7 +105,7 @@ class Bodies:
         return self._completions[id]
 
     def enclosure(self, id: ObjectId) -> Enclosure | None:
-        """What an object's closed surface encloses; None where it is not completed."""
+        """The voxels that an object encloses; None if the object is not completed."""
         if id not in self._enclosures:
             self._enclosures[id] = self._enclosed(id)
         return self._enclosures[id]

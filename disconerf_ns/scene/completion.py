@@ -67,7 +67,7 @@ class Completion:
         """
         voxels, skin, filled = enclosure.voxels, enclosure.skin, enclosure.filled
         near = with_neighbours(skin, AROUND)
-        inside = filled | _inside(enclosure, voxels, near)
+        inside = filled | voxels.inside(near, enclosure.holds)
         values = torch.zeros(8, *voxels.shape, device=voxels.low.device)
         values[0], values[2] = enclosure.hidden, filled
         values[1] = _lost(enclosure.surface, others, voxels, near & ~with_neighbours(inside))
@@ -95,11 +95,6 @@ class Completion:
         return Completed(hidden, lost, filled, filled * OPAQUE / self.side, rgb, colored, around)
 
 
-def _inside(enclosure: Enclosure, voxels: Voxels, asked: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:
-    """Voxels, among those asked for, whose middles are enclosed by an object."""
-    return asked.masked_scatter(asked, enclosure.holds(voxels.middles(asked)))
-
-
 def _lost(
     surface: ClosedSurface, others: Iterable[Enclosure], voxels: Voxels, outside: Bool[Tensor, "x y z"]
 ) -> Bool[Tensor, "x y z"]:
@@ -107,7 +102,7 @@ def _lost(
     lost = torch.zeros_like(outside)
     for other in others:
         if other.surface.side <= COARSER * surface.side:
-            lost |= _inside(other, voxels, outside & ~lost)
+            lost |= voxels.inside(outside & ~lost, other.holds)
     return lost
 
 

@@ -1,4 +1,4 @@
-"""What an object's closed surface encloses of the space that no photograph saw.
+"""The hidden space that belongs to an object: its closed surface encloses it, and no photograph saw it.
 
 The closed surface goes on where nothing was seen, so it also encloses the space below a table, behind its legs. There,
 photographs looked past the object into the open: the space is enclosed by nothing that was seen. Each connected region
@@ -63,7 +63,7 @@ class Enclosure:
         seen, skin, crowded = voxels.passed(rays), voxels.holding(surface.own.points), voxels.holding(strangers.points)
         hidden = ~with_neighbours(seen, SHELL)
         unseen = with_neighbours(hidden, SHELL) & ~seen
-        inside = unseen.masked_scatter(unseen, surface.holds(voxels.middles(unseen)))
+        inside = voxels.inside(unseen, surface.holds)
         past = seen & ~with_neighbours(skin | crowded, BESIDE)
         opened = open_regions(inside, with_neighbours(skin, BESIDE) & ~inside, past)
         return cls(surface, voxels, skin, crowded, hidden, inside & ~opened, opened)

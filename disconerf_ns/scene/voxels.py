@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -34,6 +35,12 @@ class Voxels(NamedTuple):
     def middles(self, chosen: Bool[Tensor, "x y z"]) -> Float[Tensor, "n 3"]:
         """The middles of some voxels in scene coordinates."""
         return self.low + (chosen.nonzero() + 0.5) * self.side
+
+    def inside(
+        self, asked: Bool[Tensor, "x y z"], holds: Callable[[Float[Tensor, "n 3"]], Bool[Tensor, "n"]]
+    ) -> Bool[Tensor, "x y z"]:
+        """Voxels, among those asked for, whose middles something holds."""
+        return asked.masked_scatter(asked, holds(self.middles(asked)))
 
     def holding(self, points: Float[Tensor, "n 3"]) -> Bool[Tensor, "x y z"]:
         """Voxels that hold scene points."""
