@@ -18,18 +18,19 @@ from disconerf_ns.export.splats_sampled import look_behind
 from disconerf_ns.filming.frames import alone
 from disconerf_ns.rendering.alone import render_object
 from disconerf_ns.rendering.frame import Frame
-from disconerf_ns.rendering.left import _meets_completed
+from disconerf_ns.rendering.left import OwnedSamples, _beside_gone, _owned
 from disconerf_ns.rendering.preview import Preview
 from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.bodies import Bodies
 from disconerf_ns.scene.closed_surface import ClosedSurface
 from disconerf_ns.scene.completed_colors import familiar, mean_color
 from disconerf_ns.scene.completion import Completion
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.edit import Edit
-from disconerf_ns.scene.objects import DiscoveredObject, ObjectId
+from disconerf_ns.scene.objects import Box, DiscoveredObject, ObjectId
 from disconerf_ns.scene.occupancy import intersect_box
 from disconerf_ns.scene.recolor import Channels
-from disconerf_ns.scene.revealed import Revealed
+from disconerf_ns.scene.revealed import Beside, Revealed
 from disconerf_ns.scene.seen_rays import SeenRays
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.trained import TrainedScene
@@ -326,7 +327,91 @@ def test_what_others_own_is_not_emptied(scene: ArrangedScene) -> None:
 def test_nothing_is_completed_beyond_a_crop_box(scene: ArrangedScene) -> None:
     frame = seen_from_above(scene.with_edit(Edit().hide(BALL_ID)))
     frame.rays.nears, frame.rays.fars = (torch.full((len(frame.rays), 1), d) for d in (0.5, 1.0))
-    assert not _meets_completed(frame.scene, frame.rays).any()
+    owned = weighing(1.0, _owned(frame.scene, frame.scene.trained.radiance.sample(frame.rays)))
+    assert not _beside_gone(frame.scene, owned, frame.rays.fars).any()
+
+
+def weighing(weight: float, owned: OwnedSamples) -> OwnedSamples:
+    samples = owned.samples
+    return owned._replace(samples=samples._replace(weights=torch.full_like(samples.weights, weight)))
+
+
+def test_rays_that_pass_closely_by_what_is_left_are_sampled_again_if_they_let_light_through(
+    scene: ArrangedScene,
+) -> None:
+    """All of their samples may lie in the ball, which is gone; without light to lose, only completed places count."""
+    frame = seen_from_above(scene.with_edit(Edit().hide(BALL_ID)))
+    owned = _owned(frame.scene, frame.scene.trained.radiance.sample(frame.rays))
+    far, balls = torch.full((len(frame.rays), 1), 10.0), torch.full_like(owned.ids, BALL_ID)
+    looked = lambda weight, ids: _beside_gone(frame.scene, weighing(weight, owned._replace(ids=ids)), far)  # noqa: E731
+    opaque, clear = looked(1.0, balls), looked(0.0, balls)
+    assert looked(0.0, torch.full_like(owned.ids, SLAB)).all(), "the slab would stand for what is behind it"
+    assert torch.equal(looked(0.0, torch.full_like(owned.ids, POST)), opaque), "no sample was spent on the ball"
+    filled, around = torch.zeros_like(opaque), torch.zeros_like(opaque)
+    for number, (origin, direction) in enumerate(zip(frame.rays.origins, frame.rays.directions)):
+        points = origin + direction * torch.linspace(0, 10, 4000)[:, None]
+        low, high = frame.scene.bodies.completion(BALL_ID).box  # type: ignore[union-attr]
+        points = points[((points > low) & (points < high)).all(-1)]
+        there = [frame.scene.bodies.completion(id).at(points) for id in frame.scene.revealed.left]  # type: ignore[union-attr]
+        filled[number] = any((each.filled > 0).any() for each in there)
+        around[number] = any((each.around > 0).any() for each in there)
+    assert (opaque != filled).float().mean() < 0.01 and (clear != around).float().mean() < 0.01
+    assert 0 < filled.sum() < around.sum() < len(around)
+
+
+@dataclass
+class Crumbed(Standing):
+    """The same, with a crumb above the slab."""
+
+    def density(self, positions: Tensor) -> Tensor:
+        return super().density(positions) + 200.0 * ((positions - CRUMB).abs().amax(-1) < 0.02)
+
+
+CRUMB = torch.tensor([-0.3, 0.0, 0.14])
+
+
+@pytest.mark.parametrize(("kept", "opacity"), [(False, 0.0), (True, 1.0)])
+def test_crumbs_of_what_is_left_go_with_what_is_gone_if_nothing_surrounds_it(
+    scene: ArrangedScene, kept: bool, opacity: float
+) -> None:
+    """The crumb is the ball's. It floats where the slab was, and stays if crumbs are asked for, or the slab is there."""
+
+    def field(contracted: Tensor) -> Tensor:
+        crumb = (scene.trained.contraction.inverse(contracted) - CRUMB).abs().amax(-1, keepdim=True) < 0.03
+        return torch.where(crumb, torch.tensor([0.01, 0.98, 0.01]), scene.trained.object_field(contracted))
+
+    crumbed = scene.with_trained(replace(scene.trained, radiance=Crumbed(scene.trained.contraction), object_field=field))
+    boxes = [list(each.box) for each in crumbed.trained.discovered]
+    boxes[BALL_ID][0] = (-0.35, -0.25, -0.1)
+    grown = tuple(replace(each, box=tuple(box)) for each, box in zip(crumbed.trained.discovered, boxes))
+    crumbed = crumbed.with_trained(replace(crumbed.trained, discovered=grown)).with_options(clean=not kept)
+    isolated = crumbed.with_edit(Edit().isolate([BALL_ID], [SLAB, BALL_ID, POST]))
+
+    def seen(shown: ArrangedScene) -> Tensor:
+        down = torch.tensor([[0.0, 0.0, -1.0]])
+        rays = RayBundle(CRUMB[None] + torch.tensor([0.0, 0.0, 1.0]), down, torch.ones(1, 1))
+        return Frame(shown, rays, (1,)).edited_opacity()
+
+    assert not isolated.reveals_at_once
+    assert (seen(isolated) - opacity).abs() < 0.05 and isolated.reveals_at_once
+    with_post = crumbed.with_edit(Edit().isolate([BALL_ID, SLAB], [SLAB, BALL_ID, POST]))
+    assert seen(with_post) > 0.95
+
+
+def test_an_object_is_free_once_nothing_is_beside_it_that_is_never_completed(scene: ArrangedScene) -> None:
+    room, table, cup, lamp = ids = [ObjectId(number) for number in range(4)]
+    boxes: dict[ObjectId, Box] = {
+        room: ((-9.0, -9.0, -9.0), (9.0, 9.0, 9.0)),
+        table: ((0.0, 0.0, 0.0), (2.0, 2.0, 1.0)),
+        cup: ((1.0, 1.0, 0.9), (1.2, 1.2, 1.2)),
+        lamp: ((5.0, 5.0, 5.0), (6.0, 6.0, 6.0)),
+    }
+    bodies = Bodies(scene.trained, scene.owners, lambda: boxes, complete=True)
+    of = lambda *absent: Beside.of(bodies, ids, set(absent))  # noqa: E731
+    assert of() == of(room) == of(lamp) == ((), (), ())
+    assert of(table) == ((cup,), (table,), ())
+    assert of(table, room) == ((cup,), (table,), (cup,))
+    assert of(cup, room) == ((table,), (cup,), (table,))
 
 
 def test_a_preview_does_not_wait_for_completions(scene: ArrangedScene) -> None:

@@ -236,7 +236,7 @@ class Frame:
         shown, owned = self.strategy.shown(self.scene), self.strategy.edited(self)
         colors = owned.samples.rgb
         if shown.revealed.gone:
-            key = self.strategy, shown.ownership, shown.edit.absent, shown.revealed.ids
+            key = self.strategy, shown.ownership, shown.edit.absent, shown.revealed.key
             colors = self.once("own colours", key, lambda: left.own_colors(shown, owned))
         return EditedRays(shown, owned.samples._replace(rgb=colors), owned.ids, self.placed())
 
@@ -321,7 +321,7 @@ class Frame:
         """
         hidden = self.scene.table.density < 1
         key, settled = self._kept.get("edited", (None, None))
-        shown = self.scene.ownership, self.scene.revealed.ids
+        shown = self.scene.ownership, self.scene.revealed.key
         known = isinstance(key, _Settled) and (key.ownership, key.revealed) == shown
         owned = settled if known and hidden[list(key.hidden)].all() else unedited()
         return owned, owned.seen(hidden).nonzero()[:, 0]
@@ -329,7 +329,7 @@ class Frame:
     def settle(self, owned: OwnedSamples) -> OwnedSamples:
         """Keep what the rays meet under the edit, as a start for further edits."""
         hidden = (self.scene.table.density < 1).nonzero()[:, 0]
-        self._kept["edited"] = _Settled(self.scene.ownership, self.scene.revealed.ids, tuple(hidden.tolist())), owned
+        self._kept["edited"] = _Settled(self.scene.ownership, self.scene.revealed.key, tuple(hidden.tolist())), owned
         return owned
 
     def resample(self, rays: Int[Tensor, "some"]) -> OwnedSamples:
@@ -364,8 +364,8 @@ class _Settled(NamedTuple):
     """The key of samples that rays meet under an edit."""
 
     ownership: Hashable
-    revealed: frozenset[ObjectId]
-    """Objects whose completions count."""
+    revealed: Hashable
+    """What comes to light."""
     hidden: tuple[int, ...]
     """Ids that are hidden, at least in part."""
 

@@ -26,7 +26,7 @@ FAR = 1e3
 BEHIND = 8
 """Points behind a ray's samples at which it is looked whether something is left there."""
 ALONG = 64
-"""Points along a ray, in the box of an object that is gone, at which it is looked for what is completed there."""
+"""Points along a ray at which a completed object is looked for, in the common box of it and of what is gone."""
 
 
 class OwnedSamples(NamedTuple):
@@ -86,10 +86,11 @@ def own_colors(scene: ArrangedScene, owned: OwnedSamples) -> Float[Tensor, "rays
 def _sample_edited(scene: ArrangedScene, rays: RayBundle) -> OwnedSamples:
     """Densities of the proposal networks are scaled too, so that an occluded object is found by the sampler."""
     first = _owned(scene, scene.trained.radiance.sample(rays, kept_density(scene)))
-    lost = (_lost(scene, first) | _meets_completed(scene, rays)).nonzero()[:, 0]
+    far = _fars(rays)
+    lost = (_lost(scene, first) | _beside_gone(scene, first, far)).nonzero()[:, 0]
     if len(lost) == 0:
         return first
-    return first.replaced(lost, _owned(scene, evenly_refined(scene, first.samples.at(lost), _fars(rays)[lost])))
+    return first.replaced(lost, _owned(scene, evenly_refined(scene, first.samples.at(lost), far[lost])))
 
 
 def _owned(scene: ArrangedScene, samples: Intervals) -> OwnedSamples:
@@ -121,19 +122,28 @@ def _lost(scene: ArrangedScene, owned: OwnedSamples) -> Bool[Tensor, "rays"]:
     return lost
 
 
-def _meets_completed(scene: ArrangedScene, rays: RayBundle) -> Bool[Tensor, "rays"]:
-    """Rays that meet something completed where an object is gone: the proposal networks know nothing of it."""
-    met = torch.zeros_like(rays.origins[:, 0], dtype=torch.bool)
+def _beside_gone(scene: ArrangedScene, owned: OwnedSamples, far: Float[Tensor, "rays 1"]) -> Bool[Tensor, "rays"]:
+    """Rays that the proposal networks sample badly, because something is gone.
+
+    The networks know nothing of what is completed there. A ray that grazes a completed object may get samples in what is
+    gone instead, and lets light through although it passes the object closely. And its last sample, which stands for all
+    that is behind it, may lie in an object that nothing surrounds any more.
+    """
+    first, ids = owned
+    leaky = first.weights.sum(-1) < 1 - LOST
+    last = ids[:, -1].argmax(-1) if ids.is_floating_point() else ids[:, -1]
+    met = leaky & torch.isin(last, torch.tensor(sorted(scene.revealed.free), device=last.device))
+    leaky &= (weigh(scene.table.density[:, None], ids)[..., 0] < 0.5).any(-1)
     steps = (torch.arange(ALONG, device=met.device) + 0.5) / ALONG
-    for box in scene.revealed.boxes:
-        enter, leave = intersect_box(rays.origins, rays.directions, box)
-        if rays.nears is not None:
-            enter = enter.maximum(rays.nears[:, 0])
-        leave = leave.minimum(_fars(rays)[:, 0])
+    for completion, box in scene.revealed.beside_gone():
+        enter, leave = intersect_box(first.origins, first.directions, box)
+        enter, leave = enter.maximum(first.edges[:, 0]), leave.minimum(far[:, 0])
         through = ((enter < leave) & ~met).nonzero()[:, 0]
         distances = enter[through, None] + (leave - enter)[through, None] * steps
-        points = rays.origins[through, None] + rays.directions[through, None] * distances[..., None]
-        met[through] |= scene.revealed.fills(points).any(-1)
+        points = first.origins[through, None] + first.directions[through, None] * distances[..., None]
+        there = completion.at(points.flatten(0, 1))
+        filled, around = ((each > 0).view(-1, ALONG).any(-1) for each in (there.filled, there.around))
+        met[through] = filled | (around & leaky[through])
     return met
 
 

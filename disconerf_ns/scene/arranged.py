@@ -20,7 +20,7 @@ from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.objects import ObjectId, SceneObject, find_object
 from disconerf_ns.scene.occupancy import Occupancy
 from disconerf_ns.scene.ownership import Ownership
-from disconerf_ns.scene.revealed import Revealed, beside
+from disconerf_ns.scene.revealed import Beside, Revealed
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.trained import TrainedScene
 
@@ -261,16 +261,18 @@ class ArrangedScene:
     @lazy
     def revealed(self) -> Revealed:
         """What comes to light where objects are gone."""
-        return Revealed.of(self.bodies, *self._beside_gone)
+        return Revealed.of(self.bodies, self._beside_gone)
 
     @property
     def reveals_at_once(self) -> bool:
         """Whether what comes to light is known already, or known to be nothing."""
-        return all(self.bodies.at_hand(id) for ids in self._beside_gone for id in ids)
+        left, gone, free = self._beside_gone
+        return all(map(self.bodies.at_hand, left + gone)) and all(map(self.bodies.clean_at_hand, free))
 
     @lazy
-    def _beside_gone(self) -> tuple[list[ObjectId], list[ObjectId]]:
-        return beside(self.bodies, self.by_id, self.by_id.keys() & self.edit.absent)
+    def _beside_gone(self) -> Beside:
+        found = Beside.of(self.bodies, self.by_id, self.by_id.keys() & self.edit.absent)
+        return found if self.options.clean else found._replace(free=())
 
     def parts(self, node: int) -> ConnectedParts:
         """The connected parts of a node, whether it is split or shown or not."""

@@ -76,13 +76,8 @@ class Bodies:
 
     def clean(self, id: ObjectId) -> Body:
         """An object without haze and crumbs, completed where no photograph looked; all of it, if nothing is solid."""
-        whole = self.whole(id)
-        if len(whole) == 0:
-            return Body(self.occupancy(id))
         if id not in self._clean:
-            completion = self.completion(id)
-            with self.trained.radiance.still():
-                self._clean[id] = Body(clean_voxels(self.matter(id).completed(completion), whole), completion)
+            self._clean[id] = self._cleaned(id)
         return self._clean[id]
 
     def hazy(self, id: ObjectId) -> Body:
@@ -119,6 +114,10 @@ class Bodies:
         """Whether an object's completion is known already, so that asking for it takes no time."""
         return id in self._completions or not self.completes(id)
 
+    def clean_at_hand(self, id: ObjectId) -> bool:
+        """Whether an object without haze and crumbs is known already."""
+        return id in self._clean
+
     def looked_into(self, positions: Float[Tensor, "*n 3"], id: ObjectId) -> Bool[Tensor, "*n"]:
         """Whether photographs looked into scene positions in and around an object; yes, where that is not known."""
         completion, looked = self.completion(id), self.trained.looked_into(positions)
@@ -147,6 +146,13 @@ class Bodies:
             return None
         neighbours = (other for other, box in self.boxes.items() if other != id and overlap(box, self.boxes[id]))
         return Completion.of(enclosure, filter(None, map(self.enclosure, neighbours)), self._colors)
+
+    def _cleaned(self, id: ObjectId) -> Body:
+        whole, completion = self.whole(id), self.completion(id)
+        if len(whole) == 0:
+            return Body(self.occupancy(id))
+        with self.trained.radiance.still():
+            return Body(clean_voxels(self.matter(id).completed(completion), whole), completion)
 
     def _seen_of(self, id: ObjectId) -> Bool[Tensor, "rays"]:
         """Which training rays end on an object."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -14,6 +14,7 @@ from disconerf_ns.scene.bodies import Bodies
 from disconerf_ns.scene.completion import Completed, Completion
 from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.objects import ObjectId, overlap
+from disconerf_ns.scene.occupancy import Occupancy
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,16 +25,13 @@ class Revealed:
     gone: dict[ObjectId, Completion]
     boxes: Float[Tensor, "gone 2 3"]
     """Boxes around what is gone, in scene coordinates."""
+    free: Mapping[ObjectId, Occupancy] = field(default_factory=dict)
+    """The voxels of objects that nothing surrounds any more; haze and crumbs of theirs are gone with what is gone."""
 
     @classmethod
-    def of(cls, bodies: Bodies, left: Iterable[ObjectId], gone: Iterable[ObjectId]) -> Revealed:
-        """Complete objects that stay, and those that are gone, to know what they hide.
-
-        Args:
-            bodies: the objects in voxels.
-            left: objects that stay.
-            gone: absent objects beside them.
-        """
+    def of(cls, bodies: Bodies, beside: Beside) -> Revealed:
+        """Complete objects that stay, and those that are gone, to know what they hide."""
+        left, gone, free = beside
         known = {id: completion for id in (*left, *gone) if (completion := bodies.completion(id)) is not None}
         device = bodies.trained.radiance.device
         boxes = [known[id].box if id in known else torch.tensor(bodies.boxes[id], device=device) for id in gone]
@@ -42,12 +40,18 @@ class Revealed:
             {id: known[id] for id in left if id in known},
             {id: known[id] for id in gone if id in known},
             hiding,
+            {id: bodies.clean(id).voxels for id in free},
         )
 
     @property
     def ids(self) -> frozenset[ObjectId]:
         """The objects whose completions count."""
         return frozenset((*self.left, *self.gone))
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for values that say the same of the same scene's positions."""
+        return self.ids, frozenset(self.free)
 
     def __call__(
         self,
@@ -76,6 +80,8 @@ class Revealed:
         for id, index, there in found:
             if id in self.left:
                 density[index] *= 1 - belonging(ids[index], id) * there.lost * around[index]
+        for id, voxels in self.free.items():
+            density = density * (1 - belonging(ids, id) * ~voxels.holds(points) * around)
         for each in found:
             if each.id in self.left:
                 density, rgb, ids = each.onto(density, rgb, ids)
@@ -108,13 +114,14 @@ class Revealed:
         points = positions.reshape(-1, 3)
         return _hidden(points, self._over(points, self.gone | self.left)).view(positions.shape[:-1])
 
-    def fills(self, positions: Float[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:
-        """Whether something is completed at scene positions."""
-        points = positions.reshape(-1, 3)
-        there = torch.zeros_like(points[:, 0], dtype=torch.bool)
-        for each in self._over(points, self.left):
-            there[each.index] |= each.there.filled > 0
-        return there.view(positions.shape[:-1])
+    def beside_gone(self) -> Iterator[tuple[Completion, Float[Tensor, "2 3"]]]:
+        """Each completion of what is left, with the boxes that it has in common with what is gone."""
+        for completion in self.left.values():
+            for box in self.boxes:
+                low, high = torch.stack([completion.box, box]).unbind(1)
+                common = torch.stack([low.amax(0), high.amin(0)])
+                if (common[0] < common[1]).all():
+                    yield completion, common
 
     def _around(self, points: Float[Tensor, "n 3"], found: Sequence[_Found]) -> Float[Tensor, "n"]:
         """Whether scene positions are in or around something that is gone, in [0, 1]."""
@@ -163,11 +170,30 @@ def _hidden(points: Float[Tensor, "n 3"], found: Sequence[_Found]) -> Float[Tens
     return hidden
 
 
-def beside(
-    bodies: Bodies, ids: Iterable[ObjectId], absent: Collection[ObjectId]
-) -> tuple[list[ObjectId], list[ObjectId]]:
-    """The objects that stay and the absent ones whose boxes meet, without those that surround the scene."""
-    small = {id: bodies.boxes[id] for id in ids if not bodies.is_wide(id)}
-    pairs = [(one, other) for one in small.keys() - absent for other in small.keys() & absent]
-    meet = [(one, other) for one, other in pairs if overlap(small[one], small[other])]
-    return sorted({one for one, _ in meet}), sorted({other for _, other in meet})
+class Beside(NamedTuple):
+    """Which objects an edit leaves beside which absent ones; boxes that meet are beside each other."""
+
+    left: tuple[ObjectId, ...]
+    """Objects that stay, beside absent ones."""
+    gone: tuple[ObjectId, ...]
+    """Absent objects, beside some that stay."""
+    free: tuple[ObjectId, ...]
+    """Those that stay, and are completed, with nothing beside them that is not, such as what surrounds the scene."""
+
+    @classmethod
+    def of(cls, bodies: Bodies, ids: Iterable[ObjectId], absent: Collection[ObjectId]) -> Beside:
+        """What surrounds the scene is beside everything, and is not completed itself.
+
+        Args:
+            bodies: the objects in voxels.
+            ids: all objects.
+            absent: those that are not where they were photographed.
+        """
+        boxes = {id: bodies.boxes[id] for id in ids}
+        small = {id for id in boxes if not bodies.is_wide(id)}
+        pairs = ((one, other) for one in small - absent for other in boxes.keys() - {one})
+        meet = [(one, other) for one, other in pairs if overlap(boxes[one], boxes[other])]
+        left, gone = ({pair[k] for pair in meet if pair[1] in small & absent} for k in (0, 1))
+        surrounded = {one for one, other in meet if other not in absent and not bodies.completes(other)}
+        free = {id for id in left - surrounded if bodies.completes(id)}
+        return cls(*(tuple(sorted(some)) for some in (left, gone, free)))
