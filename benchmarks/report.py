@@ -51,7 +51,7 @@ class Report:
 
 
 EARLIER = "before_tree"
-"""Folder of figures from before discovery kept a tree: a longer radiance field, and variants of matching by view."""
+"""Folder of figures from before discovery kept a tree: variants of matching by view."""
 
 
 Rows = list[dict]
@@ -311,10 +311,9 @@ def main(report: Report) -> None:
     if truths := read_rows(report.results, "truths"):
         text += ["### One part replaced by the truth: scene IoU, middle noise", "", *limits([*first, *truths]), ""]
         text += ["### Learned and true surface, first seed", "", *swaps([*first, *truths]), ""]
+    for scene, longer in by(read_rows(report.results, "longer"), "scene").items():
+        text += [f"### {scene}, a longer radiance field", "", *levels(longer), ""]
     text += ["## Measured before objects had sizes", ""]
-    for file in sorted((report.results / EARLIER).glob("longer_*.json")):
-        longer = json.loads(file.read_text())["rows"]
-        text += [f"### {longer[0]['scene']}, radiance field trained twice as long", "", *levels(longer), ""]
     earlier = read_rows(report.results / EARLIER)
     learned = [row for row in earlier if row["surface"] == "learned"]
     text += ["### Variants of matching by view, middle noise", "", *ablations(learned, "view"), ""]

@@ -125,7 +125,7 @@ def test_report_replaces_the_tables_and_nothing_else(tmp_path: Path) -> None:
     (earlier / "quality_room.json").write_text(json.dumps({"rows": rows[:4]}))
     (tmp_path / "ablations_room.json").write_text(json.dumps({"rows": [row("scene, no vicinity", 0, 0.65)]}))
     (tmp_path / "truths_room.json").write_text(json.dumps({"rows": rows[4:]}))
-    (earlier / "longer_room.json").write_text(json.dumps({"rows": [row("scene", 0, 0.93, "mild")]}))
+    (tmp_path / "longer_room.json").write_text(json.dumps({"rows": [row("scene", 0, 0.93, "mild")]}))
     drawn = [
         {"masks": "mild", "draw": draw, "order": order, "doubt": doubt, "iou": iou}
         for draw, order, doubt, iou in [

@@ -374,13 +374,15 @@ CRUMB = torch.tensor([-0.3, 0.0, 0.14])
 def test_crumbs_of_what_is_left_go_with_what_is_gone_if_nothing_surrounds_it(
     scene: ArrangedScene, kept: bool, opacity: float
 ) -> None:
-    """The crumb is the ball's. It floats where the slab was, and stays if crumbs are asked for, or the slab is there."""
+    """The crumb is the ball's. It floats where the slab was. It stays if crumbs are asked for, or the slab is there."""
 
     def field(contracted: Tensor) -> Tensor:
         crumb = (scene.trained.contraction.inverse(contracted) - CRUMB).abs().amax(-1, keepdim=True) < 0.03
         return torch.where(crumb, torch.tensor([0.01, 0.98, 0.01]), scene.trained.object_field(contracted))
 
-    crumbed = scene.with_trained(replace(scene.trained, radiance=Crumbed(scene.trained.contraction), object_field=field))
+    crumbed = scene.with_trained(
+        replace(scene.trained, radiance=Crumbed(scene.trained.contraction), object_field=field)
+    )
     boxes = [list(each.box) for each in crumbed.trained.discovered]
     boxes[BALL_ID][0] = (-0.35, -0.25, -0.1)
     grown = tuple(replace(each, box=tuple(box)) for each, box in zip(crumbed.trained.discovered, boxes))

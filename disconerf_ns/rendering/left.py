@@ -125,9 +125,9 @@ def _lost(scene: ArrangedScene, owned: OwnedSamples) -> Bool[Tensor, "rays"]:
 def _beside_gone(scene: ArrangedScene, owned: OwnedSamples, far: Float[Tensor, "rays 1"]) -> Bool[Tensor, "rays"]:
     """Rays that the proposal networks sample badly, because something is gone.
 
-    The networks know nothing of what is completed there. A ray that grazes a completed object may get samples in what is
-    gone instead, and lets light through although it passes the object closely. And its last sample, which stands for all
-    that is behind it, may lie in an object that nothing surrounds any more.
+    The networks know nothing of what is completed there. A ray that grazes a completed object may get samples in what
+    is gone instead, and lets light through although it passes the object closely. And its last sample, which stands for
+    all that is behind it, may lie in an object that nothing surrounds any more.
     """
     first, ids = owned
     leaky = first.weights.sum(-1) < 1 - LOST

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from disconerf_ns.scene.bodies import Bodies
@@ -181,7 +181,7 @@ class Beside(NamedTuple):
     """Those that stay, and are completed, with nothing beside them that is not, such as what surrounds the scene."""
 
     @classmethod
-    def of(cls, bodies: Bodies, ids: Iterable[ObjectId], absent: Collection[ObjectId]) -> Beside:
+    def of(cls, bodies: Bodies, ids: Iterable[ObjectId], absent: Set[ObjectId]) -> Beside:
         """What surrounds the scene is beside everything, and is not completed itself.
 
         Args:
