@@ -324,7 +324,7 @@ class Frame:
         shown = self.scene.ownership, self.scene.revealed.key
         known = isinstance(key, _Settled) and (key.ownership, key.revealed) == shown
         owned = settled if known and hidden[list(key.hidden)].all() else unedited()
-        return owned, owned.seen(hidden).nonzero()[:, 0]
+        return owned, (owned.seen(hidden) | left.thinned(self.scene, owned)).nonzero()[:, 0]
 
     def settle(self, owned: OwnedSamples) -> OwnedSamples:
         """Keep what the rays meet under the edit, as a start for further edits."""

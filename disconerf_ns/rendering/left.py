@@ -83,6 +83,18 @@ def own_colors(scene: ArrangedScene, owned: OwnedSamples) -> Float[Tensor, "rays
     return rgb
 
 
+def thinned(scene: ArrangedScene, owned: OwnedSamples) -> Bool[Tensor, "rays"]:
+    """Rays that see something of an object that stays, which goes with what is gone: bits that stuck out, crumbs."""
+    samples, ids = owned
+    lost = torch.zeros_like(samples.weights)
+    if scene.revealed.gone:
+        seen = samples.weights > SEEN / samples.weights.shape[-1]
+        before = torch.ones_like(samples.weights[seen])
+        after, _, _ = scene.revealed(samples.positions[seen], before, samples.rgb[seen], ids[seen])
+        lost[seen] = (before - after).clamp(min=0)
+    return (samples.weights * lost).sum(-1) > SEEN
+
+
 def _sample_edited(scene: ArrangedScene, rays: RayBundle) -> OwnedSamples:
     """Densities of the proposal networks are scaled too, so that an occluded object is found by the sampler."""
     first = _owned(scene, scene.trained.radiance.sample(rays, kept_density(scene)))
