@@ -323,7 +323,9 @@ class Frame:
         key, settled = self._kept.get("edited", (None, None))
         shown = self.scene.ownership, self.scene.revealed.key
         known = isinstance(key, _Settled) and (key.ownership, key.revealed) == shown
-        owned = settled if known and hidden[list(key.hidden)].all() else unedited()
+        if known and hidden[list(key.hidden)].all():
+            return settled, settled.seen(hidden).nonzero()[:, 0]
+        owned = unedited()
         return owned, (owned.seen(hidden) | left.thinned(self.scene, owned)).nonzero()[:, 0]
 
     def settle(self, owned: OwnedSamples) -> OwnedSamples:
