@@ -79,7 +79,7 @@ class Composition:
             return cls(
                 file,
                 _run(file, content["scene"]),
-                None if keep.content is None else tuple(name.text() for name in keep.list()),
+                None if keep.content is None else tuple(_name(each) for each in keep.list()),
                 tuple(_thing(file, thing) for thing in things),
             )
 
@@ -92,9 +92,13 @@ def _run(file: Path, value: Value) -> Path:
     return config
 
 
+def _name(value: Value) -> str:
+    """The name of an object, or its number."""
+    return str(value.whole()) if type(value.content) is int else value.text()
+
+
 def _thing(file: Path, value: Value) -> Thing:
-    content, named = value.object(ENTRIES).content, value["object"]
-    name = str(named.whole()) if type(named.content) is int else named.text()
+    content, name = value.object(ENTRIES).content, _name(value["object"])
     if ("place" in content) == ("at" in content):
         raise ValueError(f"{value.place} has {'both a place and an at' if 'at' in content else 'no place and no at'}")
     if "place" in content and ("turn" in content or "scale" in content):

@@ -203,6 +203,8 @@ OPTIONS = (
     "export --downscale 0",
     "export --metres-per-unit nan",
     "export --what",
+    "export --splats scene.ply --resolution 64",
+    "export --splats scene.ply --no-complete",
     "export splats --gaussians 0",
     "export splats --degree 4",
     "export splats --rays -5",

@@ -83,6 +83,7 @@ def test_what_is_not_kept_is_gone(run: Run, write, loaded, model) -> None:
     camera = run.trainer.pipeline.datamanager.train_dataset.cameras[0:1]
     rays = camera.generate_rays(0, keep_shape=True)
     assert (Frame(nothing, rays.flatten(), tuple(rays.origins.shape[:2])).edited() == 1).all()
+    assert Composition.load(write(keep=[first, 3])).keep == (first, "3")
     both = compose(Composition.load(write(keep=[first, second])), lambda config: run.trainer.pipeline)
     assert both.scene.edit.hidden.isdisjoint(both.scene.find(name).id for name in (first, second))
 

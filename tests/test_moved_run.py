@@ -75,6 +75,9 @@ def test_data_that_is_nowhere_is_said_and_can_be_named(
         eval_setup(config, test_mode="inference")
     assert main(["relocate", "--load-config", str(config), "--data", str(tmp_path / "nowhere")]) == 1
     assert "there is no" in capsys.readouterr().err
+    before = config.read_text()
+    assert main(["relocate", "--load-config", str(config), "--data", str(tmp_path)]) == 1
+    assert "cannot be read as the run's dataset" in capsys.readouterr().err and config.read_text() == before
     assert main(["relocate", "--load-config", str(config), "--data", str(data)]) == 0
     assert eval_setup(config, test_mode="inference")[0].data == data
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,9 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable
 from disconerf_ns.options import COUNT, DOWNSCALE, GRANULARITY, NONE_OR_MORE, SIDE, Range, check_options
 from disconerf_ns.runs import EditedRun, capture_frame
+
+OF_SPLATS = "load_config", "output_dir", "objects", "granularity", "edit", "splats"
+"""Options that also count where a splat is taken apart."""
 
 
 @dataclass
@@ -132,6 +135,11 @@ class Export:
         for option in ("what", "formats"):
             if not getattr(self, option):
                 raise UserError(f"export: --{option} is empty; name something to write, or leave the option out.")
+        if self.splats is not None:
+            for option in fields(self):
+                if option.name not in OF_SPLATS and getattr(self, option.name) != option.default:
+                    name = option.name.replace("_", "-")
+                    raise UserError(f"export: --{name} says nothing about splats; leave it out, or leave out --splats.")
         check_writable(self.output_dir, "name another folder with --output-dir.")
         if "usdz" in self.what:
             from disconerf_ns.export.usd import check_usd

@@ -25,7 +25,7 @@ class Relocate:
         """Change config.yml.
 
         Raises:
-            UserError: the run, the data or the masks are not there.
+            UserError: the run, the data or the masks are not there, or the data are no dataset of the run's kind.
         """
         import yaml
 
@@ -38,5 +38,10 @@ class Relocate:
         manager: Any = config.pipeline.datamanager
         config.data = manager.data = manager.dataparser.data = self.data.resolve()
         manager.masks = manager.masks if self.masks is None else self.masks.resolve()
+        try:
+            manager.dataparser.setup().get_dataparser_outputs("train")
+        except Exception as error:  # each kind of dataset raises its own
+            why = f"it cannot be read as the run's dataset ({type(error).__name__}: {error})"
+            raise UserError(f"relocate: {self.data} stays unused: {why}; name the folder that it is in now.") from error
         write_whole(self.load_config, yaml.dump(config))
         print(f"relocate: {self.load_config} names {manager.data} now.")

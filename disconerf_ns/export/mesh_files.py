@@ -96,7 +96,8 @@ def as_trimesh(mesh: ObjectMesh, name: str, kind: MeshFormat) -> trimesh.Trimesh
     if kind == "glb":
         material = PBRMaterial(name=name, baseColorTexture=image, metallicFactor=0.0, roughnessFactor=1.0)
     else:
-        material = SimpleMaterial(name=name, image=image)
+        white, black = [255, 255, 255, 255], [0, 0, 0, 255]
+        material = SimpleMaterial(name=name, image=image, diffuse=white, ambient=white, specular=black)
     made.visual = TextureVisuals(mesh.texture.uv, material=material)
     return made
 
