@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import random
 import re
 import struct
@@ -26,7 +27,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.facts.measure import Extent, Measured
 from disconerf_ns.facts.neighbours import Neighbour
 from disconerf_ns.facts.views import Sight
-from disconerf_ns.report.contents import Card, Overview, Photo, Spot, files_of, middle
+from disconerf_ns.report.contents import Card, Overview, Photo, Spot, files_of, middle, unchanged
 from disconerf_ns.report.meshes import Mesh, exported_mesh, looks_that_face, solid_mesh
 from disconerf_ns.report.page import page, tree_of
 from disconerf_ns.report.pictures import moving, still
@@ -245,6 +246,22 @@ def test_files_of_an_export_are_found_by_name(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     found = files_of([thing(3), thing(5)], tmp_path)
     assert found == {3: [tmp_path / "meshes/object_03_cup.glb", tmp_path / "object_03.ply"], 5: []}
+
+
+def test_files_of_an_export_under_another_edit_are_not_shown(tmp_path: Path) -> None:
+    """Cards showed a mesh of two merged objects beside the size of one of them."""
+    same, merged, renamed, painted, _ = objects = [thing(number, "cup") for number in range(5)]
+    assert unchanged(objects, tmp_path) == objects, "without a manifest"
+
+    def row(each: SceneObject, **other: object) -> dict:
+        return {"name": each.name, "title": each.title, "slots": sorted(each.slots), "color": [*each.color], **other}
+
+    rows = [row(same), row(merged, slots=[1, 3]), row(renamed, title="mug"), row(painted, color=[1, 0, 0])]
+    (tmp_path / "manifest.json").write_text(json.dumps({"version": 1, "objects": rows}))
+    assert unchanged(objects, tmp_path) == [same]
+    (tmp_path / "manifest.json").write_text(json.dumps({"objects": [{"name": "object_00"}]}))
+    with pytest.raises(UserError, match=r"manifest.json: not the manifest of an export \(objects\[0\] has no slots\)"):
+        unchanged(objects, tmp_path)
 
 
 @pytest.mark.parametrize("suffix", ["ply", "obj", "glb"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -12,7 +13,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_writable, write_whole
 from disconerf_ns.options import FRAMES, GRANULARITY, SIDE, check_options
 from disconerf_ns.runs import EditedRun, capture_frame, config_of, manifest_of
-from disconerf_ns.scene.objects import load_manifest
+from disconerf_ns.scene.objects import ObjectId, SceneObject, load_manifest
 
 if TYPE_CHECKING:
     from nerfstudio.engine.trainer import TrainerConfig
@@ -73,7 +74,7 @@ class Report:
         tree, frame = load_manifest(manifest_of(self.load_config)).tree, capture_frame(self.load_config)
 
         from disconerf_ns.cli.measured import kept_of, measure_and_keep
-        from disconerf_ns.report.contents import Options, cards, files_of, overview
+        from disconerf_ns.report.contents import Options, cards, overview
         from disconerf_ns.report.page import page, tree_of
 
         turn = self._turntables()
@@ -82,7 +83,7 @@ class Report:
         if not scene.objects:
             raise UserError("report: this run has discovered no object yet; train it further.")
         measured = measure_and_keep(run, scene, kept_of(self.load_config))
-        files = {} if self.export_dir is None else files_of(scene.objects, self.export_dir)
+        files = {} if self.export_dir is None else self._files(scene.objects, self.export_dir)
         with progress("picturing the scene and its objects", 1 + len(scene.objects)) as advance:
             seen = overview(run, scene, measured, self.scene_size)
             advance()
@@ -101,6 +102,22 @@ class Report:
         )
         write_whole(self.output, text)
         print(f"report: {self.output} ({len(text.encode()) / 1e6:.1f} MB, {len(made)} objects)")
+
+    def _files(self, objects: Sequence[SceneObject], folder: Path) -> dict[ObjectId, list[Path]]:
+        """The files of an export that show the objects as they are; says which others there are."""
+        from nerfstudio.utils.rich_utils import CONSOLE
+
+        from disconerf_ns.report.contents import files_of, unchanged
+
+        every = files_of(objects, folder)
+        same = {each.id for each in unchanged(objects, folder)}
+        changed = [each.name for each in objects if every[each.id] and each.id not in same]
+        if changed:
+            CONSOLE.print(
+                f"report: the files of {', '.join(changed)} in {folder} are left out, since objects, names or colours "
+                "have changed; run `disconerf export` again."
+            )
+        return {id: files if id in same else [] for id, files in every.items()}
 
     def _turntables(self) -> Turntables:
         """How long and how large the turntables are: what was said, or the defaults of this machine."""

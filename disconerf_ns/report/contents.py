@@ -16,6 +16,7 @@ from nerfstudio.cameras.cameras import Cameras
 
 from disconerf_ns.evaluation.predictions import as_trained
 from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of
+from disconerf_ns.export.exporter import MANIFEST
 from disconerf_ns.facts.crops import box_around
 from disconerf_ns.facts.measure import Measured
 from disconerf_ns.facts.views import photographs, training_frame
@@ -28,6 +29,7 @@ from disconerf_ns.report.turntable import turntable
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.scene.similarity import Similarity
+from disconerf_ns.small_json import Value, small_json
 
 SHOWN_VIEWS = 4
 """Photographs on a card, at most."""
@@ -216,6 +218,30 @@ def photos(
                 inside = photograph[max(top, 0) : top + side, max(left, 0) : left + side]
                 found[id][name] = Photo(name, still(inside, PHOTO))
     return {id: tuple(found[id][name] for name in names if name in found[id]) for id, names in wanted.items()}
+
+
+def unchanged(objects: Sequence[SceneObject], folder: Path) -> list[SceneObject]:
+    """The objects that an export's manifest describes as they are: of the same slots, with the same name and colour.
+
+    Args:
+        objects: the objects.
+        folder: the export's folder; without a manifest in it, all objects count.
+    Raises:
+        UserError: the manifest cannot be read.
+    """
+    file = folder / MANIFEST
+    if not file.is_file():
+        return list(objects)
+    with small_json(file, "the manifest of an export", "run `disconerf export` again.") as content:
+        known = {
+            row["name"].text(): ({slot.whole() for slot in row["slots"].list()}, row["title"].text(), row["color"])
+            for row in content["objects"].list()
+        }
+        return [each for each in objects if each.name in known and _is_as(each, *known[each.name])]
+
+
+def _is_as(each: SceneObject, slots: set[int], title: str, color: Value) -> bool:
+    return (each.slots, each.title) == (slots, title) and np.allclose(each.color, color.numbers(3), atol=1e-3)
 
 
 def files_of(objects: Sequence[SceneObject], folder: Path) -> dict[ObjectId, list[Path]]:
