@@ -380,13 +380,11 @@ def test_crumbs_of_what_is_left_go_with_what_is_gone_if_nothing_surrounds_it(
         crumb = (scene.trained.contraction.inverse(contracted) - CRUMB).abs().amax(-1, keepdim=True) < 0.03
         return torch.where(crumb, torch.tensor([0.01, 0.98, 0.01]), scene.trained.object_field(contracted))
 
-    crumbed = scene.with_trained(
-        replace(scene.trained, radiance=Crumbed(scene.trained.contraction), object_field=field)
-    )
-    boxes = [list(each.box) for each in crumbed.trained.discovered]
-    boxes[BALL_ID][0] = (-0.35, -0.25, -0.1)
-    grown = tuple(replace(each, box=tuple(box)) for each, box in zip(crumbed.trained.discovered, boxes))
-    crumbed = crumbed.with_trained(replace(crumbed.trained, discovered=grown)).with_options(clean=not kept)
+    slab, ball, post = scene.trained.discovered
+    objects = slab, replace(ball, box=((-0.35, -0.25, -0.1), ball.box[1])), post
+    radiance = Crumbed(scene.trained.contraction)
+    trained = replace(scene.trained, radiance=radiance, object_field=field, discovered=objects)
+    crumbed = scene.with_trained(trained).with_options(clean=not kept)
     isolated = crumbed.with_edit(Edit().isolate([BALL_ID], [SLAB, BALL_ID, POST]))
 
     def seen(shown: ArrangedScene) -> Tensor:

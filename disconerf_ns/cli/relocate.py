@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from disconerf_ns.errors import UserError
+from disconerf_ns.errors import UserError, reason
 from disconerf_ns.files import write_whole
 
 
@@ -41,7 +41,7 @@ class Relocate:
         try:
             manager.dataparser.setup().get_dataparser_outputs("train")
         except Exception as error:  # each kind of dataset raises its own
-            why = f"it cannot be read as the run's dataset ({type(error).__name__}: {error})"
-            raise UserError(f"relocate: {self.data} stays unused: {why}; name the folder that it is in now.") from error
+            why = f"cannot be read as the run's dataset ({reason(error)})"
+            raise UserError(f"relocate: {self.data} {why}; name the folder that it is in now.") from error
         write_whole(self.load_config, yaml.dump(config))
         print(f"relocate: {self.load_config} names {manager.data} now.")

@@ -23,7 +23,7 @@ from disconerf_ns.rendering import alone, left
 from disconerf_ns.rendering import rays as tracing
 from disconerf_ns.rendering.edited import EditedRays, PlacedSamples, place
 from disconerf_ns.rendering.labels import Labels, label_pixels
-from disconerf_ns.rendering.left import OwnedSamples
+from disconerf_ns.rendering.left import OwnedSamples, Start
 from disconerf_ns.rendering.parts import select_rays, together
 from disconerf_ns.rendering.rays import ColoredSamples
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -310,8 +310,8 @@ class Frame:
             samples, self.once("owners", self.scene.ownership, lambda: self.scene.owners(samples.positions))
         )
 
-    def start(self, unedited: Callable[[], OwnedSamples]) -> tuple[OwnedSamples, Int[Tensor, "affected"]]:
-        """Samples that are at hand, their owners, and the rays that have to be sampled again without what is hidden.
+    def start(self, unedited: Callable[[], OwnedSamples]) -> Start:
+        """Samples that are at hand, and the rays that have to be sampled again without what is hidden.
 
         If more is hidden than in the last edit, its samples are the start; otherwise the scene's own are. Objects that
         weigh too little alone count together, so that the way to an edit makes no difference.
@@ -324,9 +324,11 @@ class Frame:
         shown = self.scene.ownership, self.scene.revealed.key
         known = isinstance(key, _Settled) and (key.ownership, key.revealed) == shown
         if known and hidden[list(key.hidden)].all():
-            return settled, settled.seen(hidden).nonzero()[:, 0]
+            met = settled.seen(hidden)
+            return Start(settled, met, torch.zeros_like(met))
         owned = unedited()
-        return owned, (owned.seen(hidden) | left.thinned(self.scene, owned)).nonzero()[:, 0]
+        thinned = self.once("thinned", (shown, self.scene.edit.absent), lambda: left.thinned(self.scene, owned))
+        return Start(owned, owned.seen(hidden), thinned)
 
     def settle(self, owned: OwnedSamples) -> OwnedSamples:
         """Keep what the rays meet under the edit, as a start for further edits."""
@@ -355,7 +357,7 @@ class Frame:
             return len(self.rays)
         if not all(map(self.has_placed, range(len(self.scene.placements)))):
             return len(self.rays)
-        return len(self.start(self.unedited)[1])
+        return len(self.start(self.unedited).affected)
 
     def image(self, flat: Shaped[Tensor, "rays *c"]) -> Shaped[Tensor, "..."]:
         """An image of the frame's shape on the rays' device."""
@@ -367,7 +369,7 @@ class _Settled(NamedTuple):
 
     ownership: Hashable
     revealed: Hashable
-    """What comes to light."""
+    """`Revealed.key` of the edit."""
     hidden: tuple[int, ...]
     """Ids that are hidden, at least in part."""
 
@@ -396,7 +398,8 @@ class Exact:
 
     def edited(self, frame: Frame) -> OwnedSamples:
         """Samples that the rays meet under the edit; rays that met something hidden are sampled again."""
-        owned, affected = frame.start(frame.unedited)
+        start = frame.start(frame.unedited)
+        owned, affected = start.owned, start.affected
         if len(affected) > 0:
             owned = owned.replaced(affected, frame.resample(affected))
         return frame.settle(owned)

@@ -49,6 +49,21 @@ class OwnedSamples(NamedTuple):
         return OwnedSamples(self.samples.at(rays), self.ids[rays])
 
 
+class Start(NamedTuple):
+    """Samples that an edit starts from."""
+
+    owned: OwnedSamples
+    met: Bool[Tensor, "rays"]
+    """Rays that see something hidden."""
+    thinned: Bool[Tensor, "rays"]
+    """Rays that see something of an object that stays, which goes with what is hidden."""
+
+    @property
+    def affected(self) -> Int[Tensor, "affected"]:
+        """Indices of the rays that have to be sampled again."""
+        return (self.met | self.thinned).nonzero()[:, 0]
+
+
 def sample_edited(scene: ArrangedScene, rays: RayBundle) -> OwnedSamples:
     """Samples that flat rays meet under the scene's edit, and their owners.
 
@@ -84,7 +99,7 @@ def own_colors(scene: ArrangedScene, owned: OwnedSamples) -> Float[Tensor, "rays
 
 
 def thinned(scene: ArrangedScene, owned: OwnedSamples) -> Bool[Tensor, "rays"]:
-    """Rays that see something of an object that stays, which goes with what is gone: bits that stuck out, crumbs."""
+    """Rays that see bits or crumbs of an object that stays, and these go with what is gone."""
     samples, ids = owned
     lost = torch.zeros_like(samples.weights)
     if scene.revealed.gone:

@@ -67,12 +67,13 @@ class Preview:
         return frame.once("preview", key, lambda: self._edited(frame.under(self.shown(frame.scene))))
 
     def _edited(self, frame: Frame) -> OwnedSamples:
-        (samples, ids), affected = frame.start(lambda: self._unedited(frame))
+        start = frame.start(lambda: self._unedited(frame))
+        samples, ids = start.owned
         hidden = frame.scene.table.density < 1
         before, left = samples.weights.sum(-1), samples.weights * ~hidden[ids]
         after = left.sum(-1)
         owned = OwnedSamples(samples._replace(weights=left * (before / after.clamp(min=1e-6))[:, None]), ids)
-        revealed = affected[after[affected] < before[affected] / 2]
+        revealed = (start.thinned | (start.met & (after < before / 2))).nonzero()[:, 0]
         if len(revealed) == 0:
             return owned
         rays = frame.rays[revealed.to(frame.rays.origins.device)].to(hidden.device)

@@ -50,7 +50,7 @@ class Revealed:
 
     @property
     def key(self) -> Hashable:
-        """Equal for values that say the same of the same scene's positions."""
+        """Equal where the samples of one edit may be the start of another: the completions and voxels that count."""
         return self.ids, frozenset(self.free)
 
     def __call__(
@@ -171,18 +171,18 @@ def _hidden(points: Float[Tensor, "n 3"], found: Sequence[_Found]) -> Float[Tens
 
 
 class Beside(NamedTuple):
-    """Which objects an edit leaves beside which absent ones; boxes that meet are beside each other."""
+    """The objects that an edit leaves beside absent ones. Two objects are beside each other if their boxes meet."""
 
     left: tuple[ObjectId, ...]
     """Objects that stay, beside absent ones."""
     gone: tuple[ObjectId, ...]
     """Absent objects, beside some that stay."""
     free: tuple[ObjectId, ...]
-    """Those that stay, and are completed, with nothing beside them that is not, such as what surrounds the scene."""
+    """Objects of `left` that nothing surrounds any more: all that is beside them is absent, or is completed too."""
 
     @classmethod
     def of(cls, bodies: Bodies, ids: Iterable[ObjectId], absent: Set[ObjectId]) -> Beside:
-        """What surrounds the scene is beside everything, and is not completed itself.
+        """Find them; what surrounds the scene is in none of the three.
 
         Args:
             bodies: the objects in voxels.
