@@ -39,6 +39,7 @@ from disconerf_ns.scene.voxels import Voxels
 from disconerf_ns.surface.intervals import Intervals
 
 RADIUS, BALL = 0.2, torch.tensor([0.0, 0.0, 0.15])
+PATCH = torch.tensor([0.0, -0.2, 0.15])
 STAIN = 0.03
 """Width of the ring around the ball in which the slab has the ball's colour."""
 SLAB, BALL_ID, POST = ObjectId(0), ObjectId(1), ObjectId(2)
@@ -459,6 +460,32 @@ def mixed_up(scene: ArrangedScene) -> ArrangedScene:
         return torch.cat([right[..., :1] + right[..., 1:2] - ball, ball, right[..., 2:]], -1)
 
     return scene.with_trained(replace(scene.trained, object_field=field))
+
+
+@pytest.mark.parametrize("order", [(BALL_ID, POST), (POST, BALL_ID)])
+def test_a_patch_goes_with_the_ball_that_it_is_on_whatever_was_hidden_before(
+    scene: ArrangedScene, order: tuple[ObjectId, ObjectId]
+) -> None:
+    """The field says that a patch of the ball is the slab. Rays that end on it meet neither the ball nor the post."""
+
+    def field(contracted: Tensor) -> Tensor:
+        patch = (scene.trained.contraction.inverse(contracted) - PATCH).abs().amax(-1, keepdim=True) < 0.05
+        return torch.where(patch, torch.tensor([0.98, 0.01, 0.01]), scene.trained.object_field(contracted))
+
+    slab, ball, post = scene.trained.discovered
+    objects = slab, ball, replace(post, box=((0.24, 0.24, 0.05), post.box[1]))
+    patched = scene.with_trained(replace(scene.trained, object_field=field, discovered=objects))
+    patched = patched.with_options(clean=False)
+    start = torch.tensor([[0.0, -1.0, 0.15]]).expand(2, 3) + torch.tensor([[0.0], [0.02]])
+    rays = RayBundle(start, torch.tensor([[0.0, 1.0, 0.0]]).expand(2, 3), torch.ones(2, 1))
+    frame, edit, keys = Frame(patched, rays, (2,), keep=True), Edit(), []
+    assert (frame.edited_opacity() > 0.9).all()
+    for id in order:
+        edit = edit.hide(id)
+        frame = frame.under(patched.with_edit(edit))
+        frame.edited()
+        keys.append(frame.scene.revealed.key)
+    assert keys[0] == keys[1] and (frame.edited_opacity() < 0.1).all()
 
 
 def pixels_over_the_slab(opacity: Tensor, rays: RayBundle) -> int:

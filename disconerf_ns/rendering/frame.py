@@ -7,8 +7,7 @@ changed are sampled again.
 
 from __future__ import annotations
 
-from collections import ChainMap
-from collections.abc import Callable, Hashable, MutableMapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -22,9 +21,9 @@ from torch import Tensor
 from disconerf_ns.rendering import alone, left
 from disconerf_ns.rendering import rays as tracing
 from disconerf_ns.rendering.edited import EditedRays, PlacedSamples, place
+from disconerf_ns.rendering.kept import Entry, Kept
 from disconerf_ns.rendering.labels import Labels, label_pixels
 from disconerf_ns.rendering.left import OwnedSamples, Start
-from disconerf_ns.rendering.parts import select_rays, together
 from disconerf_ns.rendering.rays import ColoredSamples
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId
@@ -79,7 +78,7 @@ class Frame:
     ):
         self.scene, self.rays, self.shape, self.keep = scene, rays, shape, keep
         self.strategy = strategy or Exact()
-        self._kept: MutableMapping[str, tuple[Any, Any]] = {}
+        self._kept = Kept()
         self._preview: Frame | None = None
 
     @classmethod
@@ -95,21 +94,21 @@ class Frame:
         if scene is self.scene:
             return self
         frame = Frame(scene, self.rays, self.shape, self.keep, self.strategy)
-        frame._kept = dict(self._kept)
+        frame._kept = self._kept.copied()
         return frame
 
     def previewed(self, strategy: Strategy) -> Frame:
         """The same frame with another strategy; what that computes does not get into this frame."""
         if self._preview is None or self._preview.strategy != strategy:
             frame = Frame(self.scene, self.rays, self.shape, self.keep, strategy)
-            frame._kept = ChainMap({}, self._kept)
+            frame._kept = self._kept.layered()
             self._preview = frame
         return self._preview
 
     def at(self, rays: Int[Tensor, "some"], shape: tuple[int, ...]) -> Frame:
         """The frame of some of the rays, by index; what is kept of them is taken over."""
         frame = Frame(self.scene, self.rays[rays.to(self.rays.origins.device)], shape, self.keep, self.strategy)
-        frame._kept = {name: (key, select_rays(value, rays)) for name, (key, value) in self._kept.items()}
+        frame._kept = self._kept.at(rays)
         return frame
 
     def joined(self, parts: Sequence[Frame], rays: Sequence[Int[Tensor, "_"]]) -> Frame:
@@ -120,11 +119,7 @@ class Frame:
             rays: the indices of each part's rays.
         """
         frame = Frame(parts[0].scene, self.rays, self.shape, self.keep, self.strategy)
-        order, counts = torch.cat(list(rays)).argsort(), [len(part.rays) for part in parts]
-        for name, (key, _) in parts[0]._kept.items():
-            if all(part.has(name, key) for part in parts):
-                whole = together([part._kept[name][1] for part in parts], counts)
-                frame._kept[name] = key, select_rays(whole, order)
+        frame._kept = Kept.joined([part._kept for part in parts], rays)
         return frame
 
     # ---------------------------------------------------------------- what is kept
@@ -133,12 +128,12 @@ class Frame:
         """Compute a result, unless it is kept under the same key: `key` is all that it depends on."""
         if not self.has(name, key):
             with self.scene.trained.radiance.still():
-                self._kept[name] = key, compute()
-        return self._kept[name][1]
+                self._kept.put(name, key, compute())
+        return self._kept.entries[name].result
 
     def has(self, name: str, key: Hashable) -> bool:
         """Whether a result is kept under the same key."""
-        return name in self._kept and self._kept[name][0] == key
+        return self._kept.has(name, key)
 
     def chunks(self, render: Callable[[RayBundle], Any]) -> list[Any]:
         """Apply `render` to all rays, a number of them at a time."""
@@ -319,21 +314,23 @@ class Frame:
         Args:
             unedited: gives the scene's own samples.
         """
-        hidden = self.scene.table.density < 1
-        key, settled = self._kept.get("edited", (None, None))
-        shown = self.scene.ownership, self.scene.revealed.key
-        known = isinstance(key, _Settled) and (key.ownership, key.revealed) == shown
-        if known and hidden[list(key.hidden)].all():
-            met = settled.seen(hidden)
-            return Start(settled, met, torch.zeros_like(met))
-        owned = unedited()
-        thinned = self.once("thinned", (shown, self.scene.edit.absent), lambda: left.thinned(self.scene, owned))
-        return Start(owned, owned.seen(hidden), thinned)
+        before, now = self._kept.entries.get("edited"), self._settling
+        if before is None or not before.key.leads_to(now):
+            before = Entry(None, unedited())
+        owned: OwnedSamples = before.result
+        met = owned.seen(self.scene.table.density < 1)
+        if before.key == now:
+            return Start(owned, met, torch.zeros_like(met))
+        return Start(owned, met, self.once("thinned", (before.key, now), lambda: left.thinned(self.scene, owned)))
+
+    @property
+    def _settling(self) -> _Settling:
+        hidden = (self.scene.table.density < 1).nonzero()[:, 0]
+        return _Settling(self.scene.ownership, self.scene.revealed.key, frozenset(hidden.tolist()))
 
     def settle(self, owned: OwnedSamples) -> OwnedSamples:
         """Keep what the rays meet under the edit, as a start for further edits."""
-        hidden = (self.scene.table.density < 1).nonzero()[:, 0]
-        self._kept["edited"] = _Settled(self.scene.ownership, self.scene.revealed.key, tuple(hidden.tolist())), owned
+        self._kept.put("edited", self._settling, owned)
         return owned
 
     def resample(self, rays: Int[Tensor, "some"]) -> OwnedSamples:
@@ -364,14 +361,18 @@ class Frame:
         return flat.to(self.rays.origins.device).reshape(*self.shape, -1)
 
 
-class _Settled(NamedTuple):
-    """The key of samples that rays meet under an edit."""
+class _Settling(NamedTuple):
+    """What samples that rays meet under an edit depend on."""
 
     ownership: Hashable
     revealed: Hashable
     """`Revealed.key` of the edit."""
-    hidden: tuple[int, ...]
+    hidden: frozenset[int]
     """Ids that are hidden, at least in part."""
+
+    def leads_to(self, other: _Settling) -> bool:
+        """Whether the samples can be the start of another edit's, which hides no less of the same objects."""
+        return self._replace(hidden=other.hidden) == other and self.hidden <= other.hidden
 
 
 @dataclass(frozen=True)

@@ -98,11 +98,11 @@ def test_few_rays_are_sampled_and_the_picture_is_close(frame, scene_now, sampled
 
 def test_a_preview_leaves_the_frame_alone(frame, scene_now) -> None:
     edited = frame.under(scene_now.with_edit(Edit().hide(largest(frame))))
-    before = dict(edited._kept)
+    before, now = dict(edited._kept.entries), edited._kept.entries
     preview = edited.previewed(Preview(most=20))
     preview.edited()
     assert torch.equal(preview.edited_ids(), preview.edited_ids())
-    assert edited._kept.keys() == before.keys() and all(edited._kept[name] is before[name] for name in before)
+    assert now.keys() == before.keys() and all(now[name] is before[name] for name in before)
 
 
 def test_objects_are_seen_from_one_point_a_ray_and_edits_before_owners_are_known(run, scene_now, sampled) -> None:
