@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -69,16 +69,35 @@ def write_new(path: Path, content: str | bytes) -> bool:
     return True
 
 
-def check_writable(path: Path, remedy: str) -> None:
-    """Refuse a file or folder that cannot be written or made, before there is work to lose; this leaves nothing behind.
+def check_file(path: Path, remedy: str) -> None:
+    """Refuse a file that cannot be written, before there is work to lose; this leaves nothing behind.
 
     Args:
         remedy: end of the sentence, which says where to write instead.
     Raises:
-        UserError: a temporary file cannot be written in the folder, or in the nearest one above it that exists.
+        UserError: it is a folder, or a temporary file cannot be written in the nearest folder above it that exists.
     """
     path = path.absolute()
-    folders = path.parents if path.is_file() else (path, *path.parents)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, and a file would be written there; {remedy}")
+    _check_writable(path, path.parents, remedy)
+
+
+def check_folder(path: Path, remedy: str) -> None:
+    """Refuse a folder that cannot be made, or in which nothing can be written; this leaves nothing behind.
+
+    Args:
+        remedy: end of the sentence, which says where to write instead.
+    Raises:
+        UserError: it is no folder, or a temporary file cannot be written in it, or in the nearest one that exists.
+    """
+    path = path.absolute()
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path} is a file, not a folder; {remedy}")
+    _check_writable(path, (path, *path.parents), remedy)
+
+
+def _check_writable(path: Path, folders: Sequence[Path], remedy: str) -> None:
     nearest = next(folder for folder in folders if os.path.lexists(folder))
     try:
         TemporaryFile(dir=nearest).close()

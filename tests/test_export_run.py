@@ -60,6 +60,19 @@ def test_a_ball_is_where_it_is_in_the_dataset(run: Run, opened_run: None, tmp_pa
     assert green > red + 30 and green > blue + 30
 
 
+def test_files_of_an_earlier_export_are_told(run: Run, opened_run: None, tmp_path: Path, capsys) -> None:
+    """After a rename the mesh has another file, and the old one stayed beside it without a word."""
+    options = ["--objects", "1", "--resolution", "8", "--what", "meshes", "--formats", "obj", "--texture", "64"]
+    named = tmp_path / "named.json"
+    Edit().rename(objects_of(run.config)[1].id, "ball").save(named)
+    assert export(run, tmp_path / "out", *options) == 0 == export(run, tmp_path / "out", *options)
+    assert "of an earlier" not in capsys.readouterr().out
+    assert export(run, tmp_path / "out", *options, "--edit", str(named)) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "/out also holds meshes/object_01.mtl and 2 more of an earlier export, which manifest.json does not" in said
+    assert {path.suffix for path in (tmp_path / "out/meshes").glob("object_01.*")} == {".obj", ".mtl", ".png"}
+
+
 def test_a_moved_ball_is_exported_where_it_stands(run: Run, opened_run: None, tmp_path: Path) -> None:
     """Moved by a given way in the dataset's coordinates and made twice as large, and a copy farther on."""
     name, frame = nearest(run), capture_frame(run.config)

@@ -18,7 +18,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.filming import writers
 from disconerf_ns.filming.backdrop import WHITE, color_behind, parse_backdrop
 from disconerf_ns.filming.production import laid_on, produce, write_grid, write_sheet
-from disconerf_ns.filming.sheet import CAPTION, Tiles, shortened
+from disconerf_ns.filming.sheet import CAPTION, Tiles, caption, shortened
 from disconerf_ns.filming.shots import Shot
 from disconerf_ns.filming.writers import FORMATS, Alpha, film_file, write_film
 from disconerf_ns.scene.objects import ObjectId, SceneObject
@@ -202,6 +202,16 @@ def test_a_film_that_fails_leaves_those_before_it(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         produce(shots, frames(), tmp_path, {"webm": None, "png": None}, FPS, None, lambda _: None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "first.webm"]
+
+
+def test_a_name_stands_below_the_output_name_where_there_is_no_room_beside_it() -> None:
+    def lines(caption: np.ndarray) -> list[bool]:
+        """Whether something is written in the upper and the lower quarter."""
+        ink, quarter = caption.min(-1) < 180, CAPTION // 4
+        return [bool(part[:, 26:].any()) for part in (ink[:quarter], ink[-quarter:])]
+
+    assert lines(caption(shown(0, "teapot"), 256)) == lines(caption(shown(0), 100)) == [False, False]
+    assert lines(caption(shown(0, "teapot"), 100)) == [True, True]
 
 
 @pytest.mark.parametrize(

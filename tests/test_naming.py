@@ -99,6 +99,9 @@ def test_a_vocabulary_has_two_words_or_more_without_comments_and_repeats(words: 
     words.write_text("cup\n" + "x" * 61)
     with pytest.raises(UserError, match="61 characters"):
         read_words(words)
+    words.write_text("cup\nrest\n")
+    with pytest.raises(UserError, match=r"words\.txt: rest is what objects without a name are called"):
+        read_words(words)
     with pytest.raises(UserError, match="not a vocabulary"):
         read_words(words.with_name("none.txt"))
 

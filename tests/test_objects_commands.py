@@ -1,4 +1,4 @@
-"""`disconerf objects rename`, `merge`, `split`, `hide`, `show`, `undo`, `redo`: the viewer's edits as commands."""
+"""`disconerf objects rename`, `merge`, `hide`, `granularity`, `undo` and others: the viewer's edits as commands."""
 
 from __future__ import annotations
 
@@ -53,6 +53,10 @@ def test_an_object_is_named_by_number_by_name_and_anew(run: Run, change) -> None
     [
         (["rename", "9", "mug"], "there is no 9; the scene has object_00, object_01"),
         (["rename", "1", "object_02"], "object_02 is called object_02 already; give another name"),
+        (["rename", "1", "2"], "2 is what objects without a name are called; give another name"),
+        (["rename", "1", "object_01"], "object_01 is what objects without a name are called; give another name"),
+        (["granularity", "1.5"], "the granularity is 1.5; it has to be from 0, the coarsest objects, to 1"),
+        (["granularity", "0.5"], "the granularity is 0.5 already"),
         (["rename", "1", "x" * 61], "a name has 61 characters, more than 60; give another name"),
         (["rename", "1", "a\nb"], "line breaks"),
         (["merge", "1"], "name 2 different objects or more"),
@@ -132,12 +136,26 @@ def test_a_whole_of_the_tree_is_split_into_its_parts_and_merged_again(tree_run: 
     parts = line.removesuffix(".").split("into ")[1].split(" and ")
     assert code == 0 and line.startswith(f"objects: {pair} is split now") and len(parts) == 2
     assert said(capsys, tree_run, "split", pair)[1].endswith(
-        f"{pair} is no object at this granularity; choose a finer or a coarser one."
+        f"{pair} is no object at this granularity; choose a finer or a coarser one, "
+        "such as with `disconerf objects granularity 0.7`."
     )
     assert said(capsys, tree_run, "merge", *parts)[1].endswith(f"are one object now, {pair}.")
     assert objects_of(tree_run) == before
     for name in ("edit.json", "edit_history.json"):
         (tree_run.parent / name).unlink()
+
+
+def test_a_granularity_stays_for_all_commands(tree_run: Path, capsys) -> None:
+    fine = [each.name for each in objects_of(tree_run, 1.0)]
+    assert fine != [each.name for each in objects_of(tree_run)]
+    code, line = said(capsys, tree_run, "granularity", "1")
+    assert code == 0 and line == f"objects: these are {len(fine)}: {', '.join(fine)}."
+    assert [each.name for each in objects_of(tree_run)] == fine
+    assert said(capsys, tree_run, "hide", fine[-2])[0] == 0
+    assert said(capsys, tree_run, "undo")[0] == 0 and "(granularity)" in said(capsys, tree_run, "undo")[1]
+    assert [each.name for each in objects_of(tree_run)] != fine
+    for name in ("edit.json", "edit_history.json"):
+        (tree_run.parent / name).unlink(missing_ok=True)
 
 
 def test_changes_are_taken_back_and_made_again(run: Run, change) -> None:

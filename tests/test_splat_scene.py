@@ -168,7 +168,10 @@ def test_the_scene_s_background_stays_under_an_edit(loaded: api.Scene) -> None:
 def test_export_splats_takes_the_scene_s_own_apart(over_splats: Run, splats: Splats, tmp_path: Path, capsys) -> None:
     from disconerf_ns.export.splats_ply import read_ply
 
+    (tmp_path / "object_00_old_name.ply").write_bytes(b"")
     main(["export", "splats", "--load-config", str(over_splats.config), "--output-dir", str(tmp_path)])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "also holds object_00_old_name.ply of an earlier export, which splats.json does not name" in said
     manifest = json.loads((tmp_path / "splats.json").read_text())
     assert manifest["source"] is None and manifest["straddling"] == "keep" and not (tmp_path / "scene.ply").exists()
     parts = [read_ply(tmp_path / row["file"]) for row in manifest["objects"]]

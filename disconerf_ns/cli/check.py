@@ -13,7 +13,7 @@ from PIL import Image
 
 from disconerf_ns.cli.show import caption
 from disconerf_ns.errors import UserError
-from disconerf_ns.files import check_writable, write_whole
+from disconerf_ns.files import check_file, write_whole
 from disconerf_ns.masks.frames import frames_of, lists_of, pose_of
 from disconerf_ns.masks.freshness import changed, fingerprint
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
@@ -61,7 +61,7 @@ class Check:
         images = find_images(self.data, self.images)
         store = MaskStore.find(self.data) if self.masks is None else MaskStore.open(self.masks)
         output = self.output or store.root.with_name(f"{store.root.name}_check.jpg")
-        check_writable(output, "name another place with --output.")
+        check_file(output, "name another place with --output.")
         sizes, findings = look_at_photographs(images)
         findings += look_at_transforms(self.data, sizes, images)
         pairs = store.files_for(images)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from disconerf_ns.consoles import track
-from disconerf_ns.files import check_writable
+from disconerf_ns.files import check_folder
 from disconerf_ns.options import FRAMES, PORT, RATE, SIDE, check_options
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Compose:
         """
         check_options("compose", self, resolution=SIDE, frames=FRAMES, fps=RATE, viewer_port=PORT)
         if not self.viewer:
-            check_writable(self.output_dir, "choose another --output-dir.")
+            check_folder(self.output_dir, "choose another --output-dir.")
 
         from disconerf_ns.composition import Composition, compose
 

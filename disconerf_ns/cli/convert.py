@@ -15,7 +15,7 @@ from disconerf_ns import __version__
 from disconerf_ns.cli.making import ELSEWHERE, writing
 from disconerf_ns.consoles import progress
 from disconerf_ns.errors import MaskError, UserError
-from disconerf_ns.files import check_writable, regular
+from disconerf_ns.files import check_folder, regular
 from disconerf_ns.masks.formats import FORMATS, TARGETS, format_of, recognise
 from disconerf_ns.masks.formats.files import image_size
 from disconerf_ns.masks.formats.format import Images, Loaded, Losses
@@ -136,7 +136,7 @@ class Convert:
             raise UserError(f"masks: {target} is not empty; name another folder with --output, or delete it.")
         if target.exists() and not target.is_dir():
             raise UserError(f"masks: {target} is there already; name another with --output, or delete it.")
-        check_writable(target, ELSEWHERE if self.to == "sa1b" else "name another place with --output.")
+        check_folder(target, ELSEWHERE if self.to == "sa1b" else "name another place with --output.")
         return target
 
 

@@ -1,4 +1,4 @@
-"""`disconerf objects rename | merge | split | hide | show | undo | redo`: change a run's edit, as the viewer does."""
+"""`disconerf objects rename | merge | split | hide | show | granularity | undo | redo`: the edits of the viewer."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import tyro
 
 from disconerf_ns.cli.history import History
 from disconerf_ns.errors import UserError
+from disconerf_ns.options import GRANULARITY
 from disconerf_ns.runs import EditedRun, edit_of, load_pipeline, manifest_of, objects_of, other_objects_of
 from disconerf_ns.scene.edit import Edit, name_fault
-from disconerf_ns.scene.objects import SceneObject, called, called_alike, find_object, load_manifest
+from disconerf_ns.scene.objects import SceneObject, called, called_alike, find_object, load_manifest, read_otherwise
 from disconerf_ns.scene.tree import ObjectTree
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ class Rename(Change):
             raise UserError(f"objects: {fault}; give another name.")
         if other := called_alike(every, each.id, name):
             raise UserError(f"objects: {other.name} is called {name} already; give another name.")
+        if read_otherwise(name):
+            raise UserError(f"objects: {name} is what objects without a name are called; give another name.")
         if name == each.title:
             raise UserError(f"objects: {each.name} is called {each.label} already.")
         before = f" (it was {each.title})" if each.title else ""
@@ -200,6 +203,29 @@ class Split(Change):
             ) from error
         pieces = [selection.scene.by_id[id] for id in selection.ids]
         self._save(selection.editor.edit, tree, f"{listed(chosen)} split now, into {' and '.join(map(called, pieces))}")
+
+
+@dataclass
+class Granularity(Change):
+    """Show finer or coarser objects from now on, in every command and in the viewer."""
+
+    granularity: Annotated[float, tyro.conf.Positional]
+    """0 for the coarsest, 1 for the finest; 0.5 where nobody said anything."""
+
+    def __call__(self) -> None:
+        """Change the edit.
+
+        Raises:
+            UserError: there is no such granularity, or it is the one that there is.
+        """
+        if not GRANULARITY.low <= self.granularity <= GRANULARITY.high:
+            raise UserError(f"objects: the granularity is {self.granularity:g}; it has to be {GRANULARITY}.")
+        edit, tree = self._opened()
+        if self.granularity == edit.granularity:
+            raise UserError(f"objects: the granularity is {self.granularity:g} already.")
+        self._save(edit.at(self.granularity), tree, f"the granularity is {self.granularity:g} now")
+        shown = objects_of(self.load_config)
+        print(f"objects: these are {len(shown)}: {', '.join(map(called, shown))}.")
 
 
 @dataclass

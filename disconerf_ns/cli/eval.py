@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from disconerf_ns.consoles import track
 from disconerf_ns.errors import UserError
-from disconerf_ns.files import check_writable, write_whole
+from disconerf_ns.files import check_file, check_folder, write_whole
 from disconerf_ns.masks.placement import Orientation
 from disconerf_ns.options import DOWNSCALE, GRANULARITY, LABEL, check_options
 from disconerf_ns.runs import manifest_of, open_run
@@ -68,9 +68,9 @@ class Eval:
         path = self.output or self.load_config.parent / "eval_objects.json"
         if self.ground_truth is not None:
             check_label_folder(self.ground_truth)
-            check_writable(path, "name another place for the scores with --output.")
+            check_file(path, "name another place for the scores with --output.")
         if self.save is not None:
-            check_writable(self.save, "name another place for the label maps with --save.")
+            check_folder(self.save, "name another place for the label maps with --save.")
 
         from disconerf_ns.evaluation.predictions import predict_labels
         from disconerf_ns.evaluation.scores import TrueLabels

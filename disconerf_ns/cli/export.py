@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.files import check_writable
+from disconerf_ns.files import check_folder
 from disconerf_ns.options import COUNT, DOWNSCALE, GRANULARITY, NONE_OR_MORE, SIDE, Range, check_options
 from disconerf_ns.runs import EditedRun, capture_frame
 
@@ -86,9 +86,11 @@ class Export:
         from nerfstudio.utils.rich_utils import CONSOLE
 
         from disconerf_ns.evaluation.views import dataset_of
+        from disconerf_ns.export.earlier import tell_earlier
         from disconerf_ns.export.exporter import MANIFEST, ExportOptions, export, surrounding
         from disconerf_ns.export.frames import Capture
         from disconerf_ns.export.mesh import LOST
+        from disconerf_ns.scene.objects import REST
 
         capture = Capture(capture_frame(self.load_config), self.metres_per_unit)
         edited = EditedRun(self.load_config, self.granularity, self.edit, self.complete)
@@ -125,6 +127,8 @@ class Export:
                 CONSOLE.print(mesh_leaves_out(each))
         written = len(content["objects"])
         print(f"export: {written} object{'s' if written != 1 else ''}; {self.output_dir / MANIFEST} lists them.")
+        files = [file for each in content["objects"] for file in each["files"].values()]
+        tell_earlier(self.output_dir, ("*/object_*.*", f"*/{REST}.*"), MANIFEST, files)
 
     def _check(self) -> None:
         check_options(
@@ -140,7 +144,7 @@ class Export:
                 if option.name not in OF_SPLATS and getattr(self, option.name) != option.default:
                     name = option.name.replace("_", "-")
                     raise UserError(f"export: --{name} says nothing about splats; leave it out, or leave out --splats.")
-        check_writable(self.output_dir, "name another folder with --output-dir.")
+        check_folder(self.output_dir, "name another folder with --output-dir.")
         if "usdz" in self.what:
             from disconerf_ns.export.usd import check_usd
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from disconerf_ns.consoles import track
 from disconerf_ns.errors import UserError
-from disconerf_ns.files import check_writable
+from disconerf_ns.files import check_folder
 from disconerf_ns.options import COUNT, GRANULARITY, Range, check_options
 from disconerf_ns.runs import EditedRun
 
@@ -70,7 +70,7 @@ class ExportSplats:
                 cannot be read, or they lie nowhere on the surface of the scene.
         """
         self._check_options()
-        check_writable(self.output_dir, "name another folder with --output-dir.")
+        check_folder(self.output_dir, "name another folder with --output-dir.")
         edited = EditedRun(self.load_config, self.granularity, self.edit, self.complete)
         chosen = edited.find(self.objects)
 
@@ -78,9 +78,11 @@ class ExportSplats:
         from rich.table import Table
 
         from disconerf_ns.api import Scene
-        from disconerf_ns.export.splats_files import write_splats
+        from disconerf_ns.export.earlier import tell_earlier
+        from disconerf_ns.export.splats_files import MANIFEST, write_splats
         from disconerf_ns.export.splats_frame import SUPERSPLAT
         from disconerf_ns.export.splats_ply import write_ply
+        from disconerf_ns.scene.objects import REST
 
         pipeline = edited.load("test")
         scene = Scene(pipeline, pipeline.model.current.value)
@@ -105,6 +107,7 @@ class ExportSplats:
             table.add_row(each.name, f"{each.gaussians:,}", each.file.name)
         Console().print(table)
         print(f"export splats: {len(written)} PLY files of {len(owned.splats):,} gaussians are in {self.output_dir}")
+        tell_earlier(self.output_dir, ("object_*.ply", f"{REST}.ply"), MANIFEST, [each.file.name for each in written])
 
     def _check_options(self) -> None:
         check_options("export splats", self, gaussians=COUNT, rays=COUNT, degree=Range(0, 3), granularity=GRANULARITY)

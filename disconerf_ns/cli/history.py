@@ -9,7 +9,7 @@ from typing import Any
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
 from disconerf_ns.scene.edit import EDIT, Edit
-from disconerf_ns.scene.tree import ObjectTree
+from disconerf_ns.scene.tree import DEFAULT, ObjectTree
 from disconerf_ns.small_json import small_json
 
 HISTORY = "edit_history.json"
@@ -92,13 +92,13 @@ class History:
 
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> dict[str, list[int]]:
-    """The entries in which the contents of two edit.json differ, and the ids that differ there; none for a number."""
+    """The entries in which two edits, as JSON, differ, and the ids that differ there; the granularity has none."""
     found = {}
     for entry in {**one, **other}:
         before, after = (_by_id(each.get(entry)) for each in (one, other))
         ids = sorted(int(id) for id in {**before, **after} if before.get(id) != after.get(id))
-        numbers = {each[entry] for each in (one, other) if isinstance(each.get(entry), (int, float))}
-        if ids or len(numbers) > 1:
+        cuts = {each.get(entry, DEFAULT) for each in (one, other)} if entry == "granularity" else ()
+        if ids or len(cuts) > 1:
             found[entry] = ids
     return found
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from disconerf_ns.consoles import progress
 from disconerf_ns.errors import UserError, cause
-from disconerf_ns.files import check_writable, sweep
+from disconerf_ns.files import check_folder, sweep
 from disconerf_ns.masks.crew import crew
 from disconerf_ns.masks.making import Job
 from disconerf_ns.masks.store import MaskStore
@@ -55,7 +55,7 @@ def make_masks(proposer: Any, jobs: Sequence[Job], store: MaskStore, manifest: d
     Raises:
         UserError: the folder cannot be written, or the proposer cannot run.
     """
-    check_writable(store.root, ELSEWHERE)
+    check_folder(store.root, ELSEWHERE)
 
     def begin() -> None:
         sweep(store.root)

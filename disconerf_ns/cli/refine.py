@@ -13,7 +13,7 @@ from disconerf_ns import __version__
 from disconerf_ns.cli.making import ELSEWHERE, Work, make_masks
 from disconerf_ns.consoles import track
 from disconerf_ns.errors import UserError
-from disconerf_ns.files import check_writable
+from disconerf_ns.files import check_folder
 from disconerf_ns.masks.freshness import changed
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.prompts import Seen, Wanted, prompts_of, usual_sizes
@@ -87,7 +87,7 @@ class Refine(Work):
         kept = set() if self.overwrite else {key for key in images if store.holds(key)}
         todo = [key for key in images if key not in kept or changed(store, key, images[key])]
         if todo:
-            check_writable(store.root, ELSEWHERE)
+            check_folder(store.root, ELSEWHERE)
         jobs = self._jobs(run, old, stored, todo) if todo else []
         broken = make_masks(replace(self.proposer, level=None), jobs, store, manifest, self) if jobs else []
         for key, name in stored.items():

@@ -11,7 +11,7 @@ import tyro
 
 from disconerf_ns.consoles import progress, track
 from disconerf_ns.errors import UserError
-from disconerf_ns.files import check_writable
+from disconerf_ns.files import check_folder
 from disconerf_ns.options import FRAMES, GRANULARITY, PROCESSES, RATE, SIDE, Range, check_options
 from disconerf_ns.runs import EditedRun, load_pipeline
 
@@ -95,7 +95,7 @@ class Render:
         self._check()
         edited = EditedRun(self.load_config, self.granularity, self.edit, self.complete)
         chosen = edited.find(self.objects)
-        check_writable(self.output_dir, "choose another --output-dir.")
+        check_folder(self.output_dir, "choose another --output-dir.")
 
         from disconerf_ns.filming.backdrop import color_behind, parse_backdrop
         from disconerf_ns.filming.paths import path_of_file

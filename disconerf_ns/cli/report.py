@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from disconerf_ns.consoles import progress
 from disconerf_ns.errors import UserError
-from disconerf_ns.files import check_writable, write_whole
+from disconerf_ns.files import check_file, write_whole
 from disconerf_ns.options import FRAMES, GRANULARITY, SIDE, check_options
 from disconerf_ns.runs import EditedRun, capture_frame, config_of, manifest_of
 from disconerf_ns.scene.objects import ObjectId, SceneObject, load_manifest
@@ -70,7 +70,7 @@ class Report:
             raise UserError(f"report: --output is {self.output}; name an .html file.")
         if self.export_dir is not None and not self.export_dir.is_dir():
             raise UserError(f"report: there is no folder {self.export_dir}; name one of `disconerf export`.")
-        check_writable(self.output, "name another place with --output.")
+        check_file(self.output, "name another place with --output.")
         tree, frame = load_manifest(manifest_of(self.load_config)).tree, capture_frame(self.load_config)
 
         from disconerf_ns.cli.measured import kept_of, measure_and_keep

@@ -11,7 +11,7 @@ from PIL import Image
 
 from disconerf_ns.consoles import progress
 from disconerf_ns.errors import UserError
-from disconerf_ns.files import check_writable, write_whole
+from disconerf_ns.files import check_folder, write_whole
 from disconerf_ns.masks.images import find_images, read_image
 from disconerf_ns.masks.report import FEW, ViewMasks, describe, measure
 from disconerf_ns.masks.sheet import sheet, tile
@@ -66,7 +66,7 @@ class Show:
                 "another set with --masks."
             )
         folder = self.output or store.root.with_name(f"{store.root.name}_sheets")
-        check_writable(folder, "name another place with --output.")
+        check_folder(folder, "name another place with --output.")
         reports = measure(store, [stored[key] for key in keys])
         count = min(self.views or len(keys), len(keys))
         shown = np.linspace(0, len(keys) - 1, count).round().astype(int).tolist()

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.scene.edit import name_fault
-from disconerf_ns.scene.objects import ObjectId
+from disconerf_ns.scene.objects import ObjectId, read_otherwise
 
 
 class GivenName(NamedTuple):
@@ -42,6 +42,8 @@ def read_words(path: Path) -> tuple[str, ...]:
         raise UserError(f"{path}: it has {len(words)} words; write at least 2, one a line.")
     if fault := next(filter(None, map(name_fault, words)), None):
         raise UserError(f"{path}: {fault}; write one word or a few a line.")
+    if reserved := next(filter(read_otherwise, words), None):
+        raise UserError(f"{path}: {reserved} is what objects without a name are called; write another word.")
     return words
 
 

@@ -65,15 +65,17 @@ class Tiles:
 
 
 def caption(shown: SceneObject, width: int) -> Image3:
-    """A line with an object's colour, its output name, and the name that a person gave it."""
+    """An object's colour, its output name, and the name that a person gave it, beside or below that."""
     strip = Image.new("RGB", (width, CAPTION), PAPER)
     draw, font = ImageDraw.Draw(strip), ImageFont.load_default(13)
     middle, color = CAPTION // 2, tuple(round(255 * channel) for channel in shown.color)
     draw.rounded_rectangle((8, middle - 6, 20, middle + 6), 3, fill=color)
-    draw.text((28, middle), shown.name, fill=INK, font=font, anchor="lm")
-    left = 36 + draw.textlength(shown.name, font)
-    title = shortened(shown.title, lambda text: draw.textlength(text, font) <= width - left - 8)
-    draw.text((left, middle), title, fill=PALE, font=font, anchor="lm")
+    beside = 36 + draw.textlength(shown.name, font)
+    one_line = not shown.title or beside + draw.textlength(shown.title, font) <= width - 8
+    left, rise = (beside, 0) if one_line else (28, 8)
+    title = shortened(shown.title, lambda text: draw.textlength(text, font) <= width - left - 4)
+    draw.text((28, middle - rise), shown.name, fill=INK, font=font, anchor="lm")
+    draw.text((left, middle + rise), title, fill=PALE, font=font, anchor="lm")
     return np.asarray(strip)
 
 

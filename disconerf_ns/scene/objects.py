@@ -141,7 +141,10 @@ def _why_none(
     if wholes := [each for each in objects if each.id in into]:
         return f"{name} is merged into {called(wholes[0])}; name that one, or split it first"
     if elsewhere:
-        return f"{name} is no object at this granularity; choose a finer or a coarser one"
+        return (
+            f"{name} is no object at this granularity; choose a finer or a coarser one, such as with "
+            f"`disconerf objects granularity 0.7`"
+        )
     return f"there is no {name or '(no name)'}; the scene has {', '.join(map(called, objects)) or 'no objects yet'}"
 
 
@@ -152,6 +155,12 @@ def _by_name(objects: Sequence[SceneObject], name: str) -> tuple[list[SceneObjec
         [each for each in objects if name and name == each.title],
         [each for each in objects if name.isdecimal() and each.number == int(name)],
     )
+
+
+def read_otherwise(name: str) -> bool:
+    """Whether commands take a name for another kind: a number, an output name or the rest."""
+    number = name.removeprefix("object_")
+    return name == REST or number.isdecimal()
 
 
 def called_alike(objects: Sequence[SceneObject], id: int, name: str) -> SceneObject | None:

@@ -20,7 +20,7 @@ from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
 from disconerf_ns.errors import UserError, cause, reason
-from disconerf_ns.files import check_writable
+from disconerf_ns.files import check_folder
 from disconerf_ns.filming.backdrop import color_behind, parse_backdrop
 from disconerf_ns.filming.frames import Painter, Wanted
 from disconerf_ns.filming.production import produce
@@ -145,7 +145,7 @@ class Filming:
         if filmed is None:
             raise UserError("The object that is to be filmed is gone; select another one.")
         folder = self.folder()
-        check_writable(folder, "films cannot be kept there until it can.")
+        check_folder(folder, "films cannot be kept there until it can.")
         ended = self._ended = Lock()
 
         def work() -> None:

@@ -11,7 +11,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.cut import shown_nodes
 from disconerf_ns.scene.edit import Edit, name_fault
-from disconerf_ns.scene.objects import ObjectId, SceneObject, called_alike
+from disconerf_ns.scene.objects import ObjectId, SceneObject, called_alike, read_otherwise
 from disconerf_ns.scene.recolor import Recolor
 from disconerf_ns.scene.similarity import Similarity, vector
 from disconerf_ns.viewer.editor import Editor
@@ -136,6 +136,8 @@ class Selection:
             raise UserError(f"This cannot be a name: {fault}.")
         if other := called_alike(self.scene.all_objects + self.scene.objects, id, name):
             raise UserError(f"{other.name} is called {name} already; give another name.")
+        if read_otherwise(name):
+            raise UserError(f"{name} is what objects without a name are called; give another name.")
         self.editor.change(self.editor.edit.rename(id, name), ("name", id))
 
     def enter(self, part: ObjectId) -> None:

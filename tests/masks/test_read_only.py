@@ -105,11 +105,21 @@ def test_sheets_beside_masks_that_cannot_be_written(
 
 
 def test_nothing_is_left_behind(tmp_path: Path) -> None:
-    files.check_writable(tmp_path / "a/b", "go elsewhere.")
+    files.check_folder(tmp_path / "a/b", "go elsewhere.")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_place_of_a_folder_and_a_folder_in_that_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("")
+    with pytest.raises(UserError, match=r"/a is a file, not a folder; go elsewhere\.$"):
+        files.check_folder(tmp_path / "a", "go elsewhere.")
+    with pytest.raises(UserError, match=r" is a folder, and a file would be written there; go elsewhere\.$"):
+        files.check_file(tmp_path, "go elsewhere.")
+    files.check_file(tmp_path / "a", "go elsewhere.")
+    files.check_folder(tmp_path, "go elsewhere.")
 
 
 def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
     with pytest.raises(UserError, match=r"a/b cannot be written \(Not a directory\); go elsewhere\.$"):
-        files.check_writable(tmp_path / "a/b", "go elsewhere.")
+        files.check_folder(tmp_path / "a/b", "go elsewhere.")

@@ -77,6 +77,14 @@ def test_a_new_change_forgets_what_was_taken_back(editor: Editor, hand: Selectio
     assert editor.edit == Edit(names={ids(editor)[0]: "ball"})
 
 
+@pytest.mark.parametrize("name", ["7", "object_99"])
+def test_a_name_that_commands_read_otherwise_is_refused(editor: Editor, hand: Selection, name: str) -> None:
+    do(editor, hand.select, ids(editor)[:1])
+    do(editor, hand.rename, name)
+    assert editor.told == [f"{name} is what objects without a name are called; give another name."]
+    assert editor.edit == Edit()
+
+
 def test_a_colour_that_is_dragged_is_one_change(editor: Editor, hand: Selection) -> None:
     do(editor, hand.select, ids(editor)[:1])
     for red in range(10):
