@@ -28,6 +28,8 @@ PLACES = torch.tensor([[0.2, 0.2, 0.3], [0.3, 0.2, 0.3], [0.7, 0.6, 0.3], [0.45,
 """Corners of four squares: a screen, a keyboard beside it, a cup, and a sheet under nothing."""
 SCREEN, KEYBOARD, CUP, SHEET = range(4)
 VIEWS = 30
+SPREAD = Cells(torch.rand(64, 3, generator=torch.Generator().manual_seed(0)))
+"""Places of 64 cells that say nothing."""
 
 
 def world(
@@ -235,7 +237,7 @@ def test_parts_are_divided_again() -> None:
     assert (parts[square == SHEET] == -1).all()
     of = lambda chosen: frozenset(parts[chosen].unique().tolist())  # noqa: E731
     assert divided == [of((square == SCREEN) | (square == KEYBOARD))]
-    tree = tree_of(seen, collect(seen, 64), parts, divided)
+    tree, _ = tree_of(seen, SPREAD, collect(seen, 64), parts, divided)
     screen, laptop = tree.inner
     assert tree.parent[screen] == laptop
     assert tree.leaves(screen) == of(square == SCREEN)
@@ -252,8 +254,8 @@ def test_a_wall_around_a_room_is_one_object_though_no_view_sees_all_of_it() -> N
         return Observation(cells[order], torch.full((32,), 10.0), torch.stack(masks, 1).float()[order])
 
     seen = [sides(view) for view in range(16)]
-    tree = tree_of(seen, collect(seen, 64), torch.arange(4).repeat_interleave(16))
-    assert tree.cut(DEFAULT) == (len(tree) - 1,)
+    tree, continued = tree_of(seen, SPREAD, collect(seen, 64), torch.arange(4).repeat_interleave(16))
+    assert continued == () and tree.cut(DEFAULT) == (len(tree) - 1,)
     assert tree.leaves(len(tree) - 1) == frozenset(range(4))
     assert tree.masks[-1] == 16
     assert chained([frozenset({0, 1}), frozenset({1, 2}), frozenset({1})]) == {frozenset({0, 1, 2})}

@@ -12,7 +12,7 @@ is the last.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -69,11 +69,12 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
     if len(groups) == 0 or int(groups.max()) < 0:
         return Consensus.of(draw.seeds[:0], groups[:0])
     parts, divided = finest(seen, groups, None if most is None else most - rest)
-    tree = tree_of(seen, evidence, parts, divided)
+    tree, continued = tree_of(seen, coarse, evidence, parts, divided)
     fine = reassign(observed, torch.where(nobody, -1, parts[coarse.at(draw.seeds)]))
     fine = torch.where(nobody, tree.slots if rest else -1, fine)
+    shown = owners(tree, continued)
     tree = tree.with_rest() if rest else tree
-    fine = without_islands(observed, draw, fine, owners(tree))
+    fine = without_islands(observed, draw, fine, torch.cat([shown, torch.full((int(rest),), -1)]))
     known = fine >= 0
     if tree.rest is not None:
         known &= ~beyond_border(covered, draw, fine, tree.rest)
@@ -92,12 +93,11 @@ def best_of(groupings: Iterable[Grouping]) -> tuple[Grouping, list[GroupedCells]
     return best, every
 
 
-def owners(tree: ObjectTree) -> Int[Tensor, "slots"]:
-    """The node of the default cut that each slot lies in; -1 for the rest, which is no object."""
-    owner = torch.full((tree.slots,), -1)
-    for node in tree.cut():
-        if node != tree.rest:
-            owner[list(tree.leaves(node))] = node
+def owners(tree: ObjectTree, opened: Collection[int]) -> Int[Tensor, "slots"]:
+    """The node of the default cut that each slot lies in, with some nodes shown as their children."""
+    owner = torch.empty(tree.slots, dtype=torch.long)
+    for node in tree.cut(opened=opened):
+        owner[list(tree.leaves(node))] = node
     return owner
 
 

@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from disconerf_ns.discovery.cells import Observation
+from disconerf_ns.discovery.cells import Cells, Observation
 from disconerf_ns.discovery.consensus import LEAST_VIEWS, Evidence
+from disconerf_ns.discovery.continued import continued
 from disconerf_ns.discovery.explanation import Explanation, explain
 from disconerf_ns.discovery.shown import LEAST_SHOWN, Shown
 from disconerf_ns.scene.tree import DEFAULT, NEVER, ObjectTree
@@ -46,21 +47,26 @@ class Whole(NamedTuple):
 
 def tree_of(
     seen: Sequence[Observation],
+    cells: Cells,
     evidence: Evidence,
     groups: Int[Tensor, "cells"],
     divided: Sequence[frozenset[int]] = (),
-) -> ObjectTree:
+) -> tuple[ObjectTree, tuple[int, ...]]:
     """The finest objects and the wholes that masks make of them.
 
     Candidates are what masks show, and chains of those that hold and overlap. They are taken in the order of how many
-    views show them, if they lie inside those that were taken before, around them, or apart from them. What is left is
-    joined by agreement alone, for the coarsest cuts.
+    views show them, if they lie inside those that were taken before, around them, or apart from them. Objects of the
+    default cut that go on across their border are one object there (`continued`). What is left is joined by agreement
+    alone, for the coarsest cuts.
 
     Args:
         seen: the cells that each view sees, and its masks.
+        cells: the cells.
         evidence: evidence of all views about pairs of cells.
         groups: finest object of each cell, numbered from 0, -1 for none.
         divided: unions that the consensus made one object; they hold in the default cut.
+    Returns:
+        The tree, and its nodes that are one object because they go on across a border, not because masks show them.
     """
     count = int(groups.max()) + 1
     pairs = agreements(evidence, groups, count)
@@ -79,12 +85,24 @@ def tree_of(
         fits = all(union <= whole.parts or union >= whole.parts or not union & whole.parts for whole in wholes)
         if fits and (union in divided or rates[union] >= SHOWN):
             wholes.append(Whole(union, max(firm[union], HOLDS) if union in divided else firm[union]))
+    joined = continued(cells, evidence, groups, held(wholes, count))
+    for union in joined:
+        wholes = [whole for whole in wholes if whole.parts <= union or whole.parts >= union or not whole.parts & union]
+        wholes.append(Whole(union, HOLDS))
     for union in coarser(pairs, masks_of_both(explanations), wholes, count):
         wholes.append(Whole(union, min(stability(mean_agreement(pairs, union), rate=0.0), LOOSE)))
     shown = Shown(seen, groups, membership([whole.parts for whole in _smallest_first(wholes)], count))
     visible = shown.size > 0
     support = (shown.best * visible).sum(0) / visible.sum(0).clamp(min=1)
-    return nested(count, wholes, support.tolist(), shown.exact.sum(0).tolist())
+    tree = nested(count, wholes, support.tolist(), shown.exact.sum(0).tolist())
+    return tree, tuple(node for node in tree.inner if tree.leaves(node) in joined)
+
+
+def held(wholes: Sequence[Whole], count: int) -> list[frozenset[int]]:
+    """The objects of the default cut: the largest wholes that hold, and the groups that lie in none of them."""
+    firm = [whole.parts for whole in wholes if whole.stability >= HOLDS]
+    largest = [parts for parts in firm if not any(parts < other for other in firm)]
+    return [*largest, *(frozenset([group]) for group in range(count) if not any(group in parts for parts in largest))]
 
 
 def coarser(
