@@ -11,17 +11,20 @@ from disconerf_ns.discovery.cells import Cells
 from disconerf_ns.discovery.consensus import Consensus, Evidence
 from disconerf_ns.discovery.continued import CLOSE, CONTINUED, LEAST_SEEN, at_borders, continued
 from disconerf_ns.discovery.find import find_consensus
-from disconerf_ns.scene.tree import DEFAULT
+from disconerf_ns.scene.tree import DEFAULT, ObjectTree
 from disconerf_ns.surface.samples import SurfaceSamples
 
 VIEWS, RAYS = 30, 1200
 
 
-def two_cloths(fold: float, ragged: float = 0.01) -> list[tuple[SurfaceSamples, Tensor]]:
-    """Views of two cloths side by side, each in three masks; folds between these lie within `fold` of fixed places."""
+def two_cloths(fold: float, ragged: float = 0.01, wholes: int = 0) -> list[tuple[SurfaceSamples, Tensor]]:
+    """Views of two cloths side by side, each in three masks; folds between these lie within `fold` of fixed places.
+
+    In the first `wholes` views, masks show each cloth as a whole too.
+    """
     generator = torch.Generator().manual_seed(0)
     made = []
-    for _ in range(VIEWS):
+    for view in range(VIEWS):
         flat = torch.rand(RAYS, 3, generator=generator) * torch.tensor([0.6, 0.2, 0.001]) + 0.2
         surface = SurfaceSamples.pack(flat[:, None].repeat(1, 2, 1), torch.ones(RAYS))
         x, y, _ = surface.positions[:, 0].T
@@ -30,6 +33,7 @@ def two_cloths(fold: float, ragged: float = 0.01) -> list[tuple[SurfaceSamples, 
         for cloth in (left, ~left):
             first, second = torch.tensor([0.4, 0.6]) + fold * (2 * torch.rand(2, generator=generator) - 1)
             masks += [cloth & (x < first), cloth & (x >= first) & (x < second), cloth & (x >= second)]
+            masks += [cloth] if view < wholes else []
         made.append((surface, torch.stack(masks, 1).float()))
     return made
 
@@ -49,6 +53,16 @@ def test_masks_that_end_at_other_folds_in_each_view_make_one_object(monkeypatch:
     assert len(objects(found, 1.0)) > 2, "finer cuts show the pieces"
     monkeypatch.setattr(borders, "CONTINUED", 2.0)
     assert len(objects(find_consensus(two_cloths(fold=0.1)))) > 2, "their mean agreement alone is too small"
+
+
+@pytest.mark.parametrize("wholes", [3, 9])
+def test_a_whole_that_some_masks_show_is_in_the_tree_once(wholes: int) -> None:
+    """Masks show it too seldom for it to be one object by them alone; it was in the tree twice, once without parts."""
+    found = find_consensus(two_cloths(fold=0.1, wholes=wholes))
+    tree = found.tree
+    assert tree is not None and sorted(objects(found), key=str) == [{False}, {True}]
+    assert ObjectTree.from_json(tree.as_json(), tree.slots) == tree
+    assert len({tree.leaves(node) for node in range(len(tree))}) == len(tree)
 
 
 def test_masks_that_end_at_the_same_places_in_all_views_show_objects() -> None:

@@ -82,13 +82,12 @@ def tree_of(
         unions += sorted(longer, key=sorted)
     wholes: list[Whole] = []
     for union in [*divided, *sorted(rates.keys() - set(divided), key=lambda each: (-rates[each], sorted(each)))]:
-        fits = all(union <= whole.parts or union >= whole.parts or not union & whole.parts for whole in wholes)
+        fits = all(nests(whole.parts, union) for whole in wholes)
         if fits and (union in divided or rates[union] >= SHOWN):
             wholes.append(Whole(union, max(firm[union], HOLDS) if union in divided else firm[union]))
     joined = continued(cells, evidence, groups, held(wholes, count))
     for union in joined:
-        wholes = [whole for whole in wholes if whole.parts <= union or whole.parts >= union or not whole.parts & union]
-        wholes.append(Whole(union, HOLDS))
+        wholes = [*(whole for whole in wholes if nests(whole.parts, union)), Whole(union, HOLDS)]
     for union in coarser(pairs, masks_of_both(explanations), wholes, count):
         wholes.append(Whole(union, min(stability(mean_agreement(pairs, union), rate=0.0), LOOSE)))
     shown = Shown(seen, groups, membership([whole.parts for whole in _smallest_first(wholes)], count))
@@ -96,6 +95,11 @@ def tree_of(
     support = (shown.best * visible).sum(0) / visible.sum(0).clamp(min=1)
     tree = nested(count, wholes, support.tolist(), shown.exact.sum(0).tolist())
     return tree, tuple(node for node in tree.inner if tree.leaves(node) in joined)
+
+
+def nests(one: frozenset[int], other: frozenset[int]) -> bool:
+    """Whether one of two unions lies inside the other one, or they are apart; not if they are the same."""
+    return one < other or one > other or not one & other
 
 
 def held(wholes: Sequence[Whole], count: int) -> list[frozenset[int]]:
