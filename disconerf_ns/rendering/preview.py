@@ -92,7 +92,7 @@ class Preview:
 def blocks(pixels: Int[Tensor, "pixels"], width: int, side: int) -> tuple[Int[Tensor, "pixels"], Int[Tensor, "blocks"]]:
     """The square block in which each of some pixels of an image lies, and the first of these pixels in each block."""
     corner = pixels // width // side * width + pixels % width // side
-    _, block = corner.unique(return_inverse=True)
+    corners, block = corner.unique(return_inverse=True)
     place = torch.arange(len(pixels), device=pixels.device)
-    first = torch.full((int(block.max()) + 1,), len(pixels), device=pixels.device)
+    first = torch.full((len(corners),), len(pixels), device=pixels.device)
     return block, first.scatter_reduce(0, block, place, "amin")

@@ -14,6 +14,7 @@ from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.preview import Preview, blocks
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.viewer import pictures
 
 SIZE = 36, 48
@@ -56,6 +57,18 @@ def test_pixels_of_a_block_share_its_first() -> None:
     assert pixels[first].tolist() == [0, 10, 4, 23]
     alone, each = blocks(pixels, width=8, side=1)
     assert alone.tolist() == each.tolist() == list(range(6))
+
+
+def test_an_object_that_is_moved_out_of_sight_is_gone(frame, scene_now) -> None:
+    """No ray met it, and the preview ended in an error about an empty tensor: the picture was grey."""
+    id = largest(frame)
+    away = frame.under(scene_now.with_edit(Edit().move(id, Similarity(translation=(0.0, 0.0, 1000.0)))))
+    gone = frame.under(scene_now.with_edit(Edit().hide(id)))
+    for most in (20, 10**6):
+        preview, hidden = (each.previewed(Preview(most)).edited() for each in (away, gone))
+        assert torch.equal(preview, hidden)
+    torch.testing.assert_close(away.edited(), gone.edited())
+    assert [len(block) for block in blocks(torch.tensor([], dtype=torch.long), 8, 2)] == [0, 0]
 
 
 def test_what_comes_to_light_is_the_exact_picture_where_all_rays_are_sampled(frame, scene_now) -> None:
