@@ -18,6 +18,7 @@ from torch import Tensor
 
 from benchmarks import (
     borders,
+    continued,
     draws,
     exact,
     geometry,
@@ -349,6 +350,14 @@ def test_every_draw_is_grouped_with_and_without_doubt(run: Run, data: Path, tmp_
         == max(r["agreement"] for r in rows if r["order"] == "similar first")
     )
     assert all(r["iou"] > 0.5 and r["agreement"] > 0.5 for r in rows)
+
+
+@pytest.mark.slow
+def test_similarities_at_true_borders_are_below_those_that_join(run: Run, data: Path, tmp_path: Path) -> None:
+    continued.main(continued.Borders(run.config, data, ("middle",), tmp_path))
+    facts = json.loads((tmp_path / f"continued_{data.name}.json").read_text())
+    (row,) = facts["rows"]
+    assert row["borders"] > 0 and row["unions joined"] == 0 and 0 <= row["largest, true"] < facts["joined from"]
 
 
 @pytest.mark.slow
