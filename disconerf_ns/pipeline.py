@@ -29,11 +29,12 @@ from disconerf_ns.errors import UserError, cause
 from disconerf_ns.evaluation.predictions import training_rays
 from disconerf_ns.evaluation.scores import object_metrics
 from disconerf_ns.evaluation.views import capture_of
+from disconerf_ns.files import write_whole
 from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.object_model import ObjectModel
 from disconerf_ns.object_stage import ObjectStage
 from disconerf_ns.radiance_transfer import check_scene, radiance_source
-from disconerf_ns.scene.edit import EDIT, Edit
+from disconerf_ns.scene.edit import EDIT, Edit, draft_of
 from disconerf_ns.scene.objects import save_manifest
 from disconerf_ns.taken_scene import adopted, take_over
 from disconerf_ns.training.batch import ObjectBatch
@@ -180,6 +181,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         self.config.model.slots = self.model.object_field.slots
         if self.devices.first:
             self._take_over_edit(trainer)
+            self.object_control.take_draft()
             name_absolutely(trainer.config)
             if (self.folder / "config.yml").exists():
                 trainer.config.save_config()
@@ -209,6 +211,8 @@ class DiscoNerfPipeline(VanillaPipeline):
         if not self.edit_file.exists() and (named is not None or source.exists()):
             Edit.load(source, self.model.tree).save(self.edit_file)
             CONSOLE.log(f"edit: taken over from {source}")
+        if named is None and draft_of(source).exists() and not draft_of(self.edit_file).exists():
+            write_whole(draft_of(self.edit_file), draft_of(source).read_bytes())
         if self.edit_file.exists():
             self.open_edit(self.edit_file)
 

@@ -253,13 +253,18 @@ def viewer(
     from nerfstudio.configs.base_config import ViewerConfig
     from nerfstudio.viewer.viewer import Viewer
 
+    from disconerf_ns.scene.edit import EDIT, draft_of
+
     pipeline = run.trainer.pipeline
     config = ViewerConfig(websocket_host="127.0.0.1")
+    draft = draft_of(run.folder / EDIT)
+    draft.unlink(missing_ok=True)
     viewer = Viewer(config, run.folder / "viewer.log", pipeline.datamanager.get_datapath(), pipeline)
     viewer.init_scene(pipeline.datamanager.train_dataset, "completed")
     yield viewer
     pipeline.object_control.close()
     viewer.viser_server.stop()
+    draft.unlink(missing_ok=True)
 
 
 @pytest.fixture

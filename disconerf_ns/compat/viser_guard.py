@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -145,7 +146,12 @@ async def _consume(websocket: Any, handle: Callable[[Any], None], message_class:
         except Exception:  # whatever a stranger's bytes bring about
             continue
         if sound:
-            handle(message)
+            try:
+                handle(message)
+            except RuntimeError:
+                if threading.main_thread().is_alive():
+                    raise
+                return  # Python ends, and viser's threads have ended
 
 
 def is_sound(message: Any) -> bool:

@@ -262,6 +262,11 @@ class Edit:
         return cls(hidden, **maps, granularity=content.get("granularity", DEFAULT).number(), opened=opened)
 
 
+def draft_of(file: Path) -> Path:
+    """File of changes that nobody has saved, beside that of the saved edit."""
+    return file.with_stem(f"{file.stem}_unsaved")
+
+
 def name_fault(name: str) -> str | None:
     """The reason why an object cannot have a name; None if it can."""
     if not name.strip():

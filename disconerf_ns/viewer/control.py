@@ -27,6 +27,7 @@ from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.viewer.camera_moves import look_as
+from disconerf_ns.viewer.draft import EVERY, Draft
 from disconerf_ns.viewer.editor import Editor
 from disconerf_ns.viewer.film import Filming
 from disconerf_ns.viewer.pictures import Pictures
@@ -76,6 +77,7 @@ class ObjectControl(ViewerControl):
         nerfstudio_viewer.warn_of_strangers(viewer.config)
         nerfstudio_viewer.draw_for_those_who_are_there(viewer)
         self.editor = Editor(self.current, self.tell)
+        self.draft = Draft(self.editor, lambda: self.file)
         self.pictures = Pictures(
             self.current, self.tell, self._selected, nerfstudio_viewer.send_meanwhile, self._sharpening
         )
@@ -92,6 +94,7 @@ class ObjectControl(ViewerControl):
             nerfstudio_viewer.set_still_resolution(viewer, CPU_RESOLUTION)
         if viewer.trainer is None:
             self._open_edit()
+            self.take_draft()
             nerfstudio_viewer.show_finished(viewer, self.loaded_step)
         self._followed = self.current.value
         nerfstudio_viewer.draw(viewer, captions(self._followed), first_output(self._followed))
@@ -100,11 +103,19 @@ class ObjectControl(ViewerControl):
         self.viser_server.on_client_disconnect(self._leave)
         self._known_cameras = 0
         self.refresh()
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._closed = threading.Event()
+        threading.Thread(target=self._serve, args=(self._closed,), daemon=True).start()
         before_threads_end(self.close)
 
+    def take_draft(self) -> None:
+        """Take the changes that a session before did not save, once the run's objects and its saved edit are here."""
+        if self.opened:
+            self.editor.attempt(self.draft.begin, self.tell)
+
     def close(self) -> None:
-        """End all drawing: a thread that computes while Python shuts down takes the program down with an error."""
+        """Keep what is not saved, and end all drawing, which would take the program down while Python shuts down."""
+        self._closed.set()
+        self.editor.attempt(partial(self.draft.keep, at_once=True), CONSOLE.log)
         nerfstudio_viewer.stop_drawing(self.viewer)
         self.thumbnails.close(PATIENCE)
         for filming in [*self._films_of_others, *(seat.filming for seat in list(self.seats.values()))]:
@@ -174,11 +185,15 @@ class ObjectControl(ViewerControl):
             self.pictures.step = step
             self._hide_cameras()
 
-    def _serve(self) -> None:
-        """Make wishes as they come, in a thread of its own, so that the training never waits for them."""
-        while True:
-            self.editor.wait()
+    def _serve(self, closed: threading.Event) -> None:
+        """Make wishes as they come, in a thread of its own, so that the training never waits for them.
+
+        While Python ends no more are made, since viser's threads have ended.
+        """
+        while threading.main_thread().is_alive() and not closed.is_set():
+            self.editor.wait(EVERY)
             self.editor.drain()
+            self.editor.attempt(self.draft.keep, self.tell)
 
     def report(self, report: Report) -> None:
         """Show where the training stands."""

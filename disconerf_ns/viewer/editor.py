@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 from nerfstudio.utils.rich_utils import CONSOLE
@@ -78,9 +77,9 @@ class Editor:
             self._wishes.append(_Wish(what, lambda: wish(*arguments), tell or self.tell))
         self._asked.set()
 
-    def wait(self) -> None:
-        """Wait for the next wish."""
-        self._asked.wait()
+    def wait(self, seconds: float) -> None:
+        """Wait for the next wish, some seconds at most."""
+        self._asked.wait(seconds)
 
     @property
     def waiting(self) -> bool:
@@ -190,14 +189,3 @@ class Editor:
     def refine(self, granularity: float) -> None:
         """Show finer or coarser objects, from 0, the coarsest, to 1."""
         self.change(self.edit.at(granularity), "granularity")
-
-    def save(self, path: Path) -> None:
-        """Write the edit to a file."""
-        self.edit.save(path)
-        self.tell(f"The edit is in {path}; `ns-render` shows it as the output `edited`.")
-
-    def load(self, path: Path) -> None:
-        """Take the edit of a file, which can be undone."""
-        if not path.exists():
-            raise UserError(f"There is no {path} yet; save an edit first.")
-        self.change(Edit.load(path, self.scene.trained.tree))

@@ -20,6 +20,7 @@ from disconerf_ns.compat.viser_panel import LentTab
 from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.viewer.boxes import box_of
 from disconerf_ns.viewer.camera_moves import fly, ray_through, view_of
+from disconerf_ns.viewer.draft import Draft
 from disconerf_ns.viewer.editor import Editor
 from disconerf_ns.viewer.film import Filming
 from disconerf_ns.viewer.panel import Panel
@@ -38,6 +39,7 @@ class Stage(Protocol):
     """What all seats share."""
 
     editor: Editor
+    draft: Draft
 
     @property
     def drawn(self) -> str:
@@ -135,11 +137,11 @@ class Seat:
 
     def save(self) -> None:
         """Write the edit into the run's folder."""
-        self.editor.save(self.stage.file)
+        self.stage.draft.save()
 
     def load(self) -> None:
         """Take the edit from the run's folder."""
-        self.editor.load(self.stage.file)
+        self.stage.draft.load()
 
     def film(self) -> None:
         """Film the object that was selected first, from the person's side of it on, and hand the film to the page."""

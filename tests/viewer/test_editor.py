@@ -14,6 +14,7 @@ from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.scene.edit import MOST_PLACES, Edit
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.viewer import editor as editor_module
+from disconerf_ns.viewer.draft import Draft
 from disconerf_ns.viewer.editor import STEPS, Editor
 from disconerf_ns.viewer.selection import Selection
 
@@ -176,8 +177,9 @@ def test_what_could_not_be_loaded_again_is_refused(editor: Editor, hand: Selecti
     ]
     edit = editor.edit
     assert len(edit.places_of(ids(editor)[1])) == MOST_PLACES
-    do(editor, editor.save, tmp_path / "edit.json")
-    do(editor, editor.load, tmp_path / "edit.json")
+    draft = Draft(editor, lambda: tmp_path / "edit.json")
+    do(editor, draft.save)
+    do(editor, draft.load)
     assert editor.edit == edit
 
 
@@ -209,26 +211,6 @@ def test_a_listener_that_fails_is_told_and_the_others_are_called(editor: Editor,
     editor.listeners += [fail, lambda: shown.append(True)]
     do(editor, hand.select, ids(editor)[:1])
     assert shown == [True] and len(editor.told) == 1 and "ZeroDivisionError" in editor.told[0]
-
-
-def test_edits_are_saved_and_loaded(editor: Editor, hand: Selection, tmp_path: Path) -> None:
-    path = tmp_path / "edit.json"
-    do(editor, editor.load, path)
-    do(editor, hand.select, ids(editor)[:1])
-    do(editor, hand.toggle)
-    do(editor, editor.save, path)
-    saved = editor.edit
-    do(editor, editor.undo)
-    do(editor, editor.load, path)
-    assert editor.edit == saved
-    do(editor, editor.undo)
-    assert editor.edit == Edit(), "loading can be undone"
-    Edit(hidden=frozenset({10**6})).save(path)
-    do(editor, editor.load, path)
-    path.write_text("[]")
-    do(editor, editor.load, path)
-    assert [sentence.split(" ")[0] for sentence in editor.told] == ["There", "The", f"{path}:", f"{path}:"]
-    assert editor.edit == Edit()
 
 
 def test_many_threads_ask_and_nothing_is_lost(editor: Editor) -> None:

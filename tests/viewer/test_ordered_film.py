@@ -249,8 +249,11 @@ def test_a_film_that_cannot_be_kept_or_made_is_one_sentence(
         person.order(SCENE)
     with pytest.raises(UserError, match="is gone; select another one"):
         person.order(SCENE, id=7)
-    assert not person.filming.running
     person.folder = tmp_path / "file"
+    with pytest.raises(UserError, match=r"/file is a file, not a folder; films cannot be kept there until it can\.$"):
+        person.order(SCENE)
+    assert not person.filming.running
+    monkeypatch.setattr("disconerf_ns.viewer.film.check_folder", lambda *_: None)  # it becomes a file meanwhile
     person.order(SCENE)
     assert person.over.wait(30) and person.told == ["The film of object_00 is not there: File exists."]
 

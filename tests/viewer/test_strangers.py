@@ -6,6 +6,7 @@ import asyncio
 import math
 import re
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -331,6 +332,22 @@ def test_a_flood_waits_in_its_connection_and_keeps_its_order() -> None:
     fovs, seconds = zip(*handed)
     assert fovs == tuple(1 + number / 1000 for number in range(200))
     assert seconds[48] < 0.1 < 0.19 <= seconds[199]
+
+
+def test_a_message_that_comes_while_python_ends_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C with a page open printed a traceback: viser's pool of threads takes no more work then."""
+
+    class Connection:
+        async def recv(self) -> bytes:
+            return msgspec.msgpack.encode(CAMERA)
+
+    def refuse(_: object) -> None:
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    with pytest.raises(RuntimeError):
+        asyncio.run(viser_guard._consume(Connection(), refuse, Message))
+    monkeypatch.setattr(viser_guard.threading, "main_thread", lambda: threading.Thread())
+    asyncio.run(viser_guard._consume(Connection(), refuse, Message))
 
 
 def test_two_clients_edit_at_once_and_agree(viewer) -> None:

@@ -1,0 +1,103 @@
+"""The edit between the viewer and the run's folder: saved when a person says so, and kept beside it until then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.scene.edit import Edit, draft_of
+from disconerf_ns.viewer.editor import Editor
+
+EVERY = 2.0
+"""Seconds between two looks at whether there is something to keep."""
+
+
+class Draft:
+    """Changes that nobody has saved: a viewer that stops does not lose them, and the next one begins with them.
+
+    Args:
+        editor: who makes the changes.
+        file: gives the file of the saved edit.
+    """
+
+    def __init__(self, editor: Editor, file: Callable[[], Path]):
+        self.editor, self._file = editor, file
+        self._kept: Edit | None = None
+        self._known = self._text()
+        """What the saved edit's file holds, as far as this viewer has read or written it."""
+        self._looked = -EVERY
+        self.begun = False
+        """Whether the changes of a session before have been taken; until then nothing is kept in their place."""
+
+    @property
+    def file(self) -> Path:
+        """File of the changes that nobody has saved."""
+        return draft_of(self._file())
+
+    def begin(self) -> None:
+        """Take the changes that a session before did not save; `undo` takes them back.
+
+        Raises:
+            UserError: the file holds none, or they are about other objects; it gets another name.
+        """
+        self._known, self.begun = self._text(), True
+        if not self.file.exists():
+            return
+        try:
+            edit = Edit.load(self.file, self.editor.scene.trained.tree)
+        except UserError as error:
+            aside = self.file.replace(self.file.with_suffix(".old.json"))
+            raise UserError(f"Changes that were not saved are in {aside} now: {error}") from error
+        if edit != self.editor.edit:
+            self.editor.change(edit)
+            self.editor.tell("Changes that were not saved last time are here again; undo takes them back.")
+
+    def keep(self, at_once: bool = False) -> None:
+        """Write changes that are not saved, every few seconds at most unless it has to be at once."""
+        now, edit = time.monotonic(), self.editor.edit
+        if not self.begun or edit == self._kept or (now - self._looked < EVERY and not at_once):
+            return
+        self._looked, self._kept = now, edit
+        if edit == self._saved():
+            self.file.unlink(missing_ok=True)
+        else:
+            edit.save(self.file)
+
+    def save(self) -> None:
+        """Write the edit into the run's folder, and tell everybody."""
+        path, changed = self._file(), self._text() not in (self._known, None)
+        self.editor.edit.save(path)
+        self._settle()
+        said = f"The edit is in {path}; `ns-render` shows it as the output `edited`."
+        if changed:
+            said += " A command had changed it meanwhile; `disconerf objects undo` brings that back."
+        self.editor.tell(said)
+
+    def load(self) -> None:
+        """Take the edit of the run's folder, which can be undone.
+
+        Raises:
+            UserError: there is none, or it is about other objects.
+        """
+        path = self._file()
+        if not path.exists():
+            raise UserError(f"There is no {path} yet; save an edit first.")
+        self.editor.change(Edit.load(path, self.editor.scene.trained.tree))
+        self._settle()
+
+    def _settle(self) -> None:
+        self._known, self._kept = self._text(), None
+        self.keep(at_once=True)
+
+    def _text(self) -> str | None:
+        path = self._file()
+        return path.read_text() if path.exists() else None
+
+    def _saved(self) -> Edit:
+        """The edit that the file holds; none where there is no file, or one that does not fit."""
+        try:
+            return Edit.load(self._file(), self.editor.scene.trained.tree) if self._file().exists() else Edit()
+        except UserError:
+            return Edit()

@@ -1,0 +1,139 @@
+"""Edits are saved when a person says so; until then they are kept, and the next session begins with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from disconerf_ns.errors import UserError
+from disconerf_ns.model import DiscoNerfModel
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.viewer.draft import EVERY, Draft
+from disconerf_ns.viewer.editor import Editor
+
+
+@pytest.fixture
+def editor(model: DiscoNerfModel) -> Editor:
+    editor = Editor(model.current)
+    editor.told = []
+    editor.tell = editor.told.append
+    return editor
+
+
+@pytest.fixture
+def draft(editor: Editor, tmp_path: Path) -> Draft:
+    draft = Draft(editor, lambda: tmp_path / "edit.json")
+    draft.begin()
+    return draft
+
+
+def again(editor: Editor, tmp_path: Path, saved: Edit) -> Draft:
+    """The next session, which begins with the saved edit."""
+    editor.current.replace(lambda scene: scene.with_edit(saved))
+    editor.told.clear()
+    draft = Draft(editor, lambda: tmp_path / "edit.json")
+    draft.begin()
+    return draft
+
+
+def kept(editor: Editor, draft: Draft) -> Edit:
+    return Edit.load(draft.file, editor.scene.trained.tree)
+
+
+def test_edits_are_saved_and_loaded(editor: Editor, draft: Draft, tmp_path: Path) -> None:
+    path, id = tmp_path / "edit.json", editor.scene.objects[0].id
+    with pytest.raises(UserError, match="save an edit first"):
+        draft.load()
+    editor.toggle(id)
+    draft.save()
+    saved = editor.edit
+    editor.undo()
+    draft.load()
+    assert editor.edit == saved
+    editor.undo()
+    assert editor.edit == Edit(), "loading can be undone"
+    Edit(hidden=frozenset({10**6})).save(path)
+    for text in (path.read_text(), "[]"):
+        path.write_text(text)
+        with pytest.raises(UserError, match=str(path)):
+            draft.load()
+    assert editor.edit == Edit() and editor.told == [
+        f"The edit is in {path}; `ns-render` shows it as the output `edited`."
+    ]
+
+
+def test_what_is_not_saved_is_there_in_the_next_session_and_can_be_taken_back(
+    editor: Editor, draft: Draft, tmp_path: Path
+) -> None:
+    first, second = (each.id for each in editor.scene.objects[:2])
+    editor.toggle(first)
+    draft.save()
+    saved = editor.edit
+    editor.toggle(second)
+    draft.keep(at_once=True)
+    changed = editor.edit
+    again(editor, tmp_path, saved)
+    assert editor.edit == changed and editor.told == [
+        "Changes that were not saved last time are here again; undo takes them back."
+    ]
+    editor.undo()
+    assert editor.edit == saved
+
+
+def test_nothing_is_kept_of_what_is_saved_or_taken_back(editor: Editor, draft: Draft, tmp_path: Path) -> None:
+    editor.toggle(editor.scene.objects[0].id)
+    draft.keep(at_once=True)
+    assert kept(editor, draft) == editor.edit
+    draft.save()
+    assert not draft.file.exists()
+    editor.toggle(editor.scene.objects[1].id)
+    draft.keep(at_once=True)
+    editor.undo()
+    draft.keep(at_once=True)
+    assert not draft.file.exists()
+    again(editor, tmp_path, editor.edit)
+    assert editor.told == []
+
+
+def test_changes_are_kept_every_few_seconds(editor: Editor, draft: Draft, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, id = [100.0], editor.scene.objects[0].id
+    monkeypatch.setattr("disconerf_ns.viewer.draft.time.monotonic", lambda: now[0])
+    editor.change(editor.edit.rename(id, "a"))
+    draft.keep()
+    editor.change(editor.edit.rename(id, "b"))
+    draft.keep()
+    assert kept(editor, draft).names == {id: "a"}
+    now[0] += EVERY
+    draft.keep()
+    assert kept(editor, draft).names == {id: "b"}
+
+
+def test_nothing_is_kept_before_the_session_has_begun(editor: Editor, tmp_path: Path) -> None:
+    """A run that goes on reads its objects and its edit after the viewer is there."""
+    draft = Draft(editor, lambda: tmp_path / "edit.json")
+    Edit().rename(editor.scene.objects[0].id, "ball").save(draft.file)
+    draft.keep(at_once=True)
+    assert draft.file.exists()
+    draft.begin()
+    assert list(editor.edit.names.values()) == ["ball"]
+
+
+def test_changes_of_other_objects_are_put_aside(editor: Editor, tmp_path: Path) -> None:
+    Edit(hidden=frozenset({10**6})).save(tmp_path / "edit_unsaved.json")
+    with pytest.raises(UserError, match=r"not saved are in .*edit_unsaved\.old\.json now: .* does not fit"):
+        again(editor, tmp_path, Edit())
+    assert editor.edit == Edit() and (tmp_path / "edit_unsaved.old.json").exists()
+
+
+def test_saving_tells_what_a_command_changed_meanwhile(editor: Editor, draft: Draft, tmp_path: Path) -> None:
+    """It was replaced in silence."""
+    first, second = (each.id for each in editor.scene.objects[:2])
+    editor.toggle(first)
+    draft.save()
+    Edit().rename(second, "ball").save(tmp_path / "edit.json")
+    editor.toggle(second)
+    draft.save()
+    assert "A command had changed it meanwhile; `disconerf objects undo` brings that back." in editor.told[-1]
+    draft.save()
+    assert "meanwhile" not in editor.told[-1]
