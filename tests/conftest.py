@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from disconerf_ns.scene.arranged import ArrangedScene
     from disconerf_ns.scene.completion import Completion
     from disconerf_ns.scene.objects import ObjectId
+    from disconerf_ns.viewer.editor import Editor
     from disconerf_ns.viewer.pictures import Pictures
     from disconerf_ns.viewer.seat import Seat
 
@@ -242,6 +243,17 @@ def blank_thumbnails(monkeypatch: pytest.MonkeyPatch) -> None:
     """The list's pictures of objects are blank: drawing them takes longer than most of what is tested in a viewer."""
     blank = np.zeros((1, 1, 4))
     monkeypatch.setattr("disconerf_ns.viewer.thumbnails.drawn_of", lambda scene, each, photographs: blank)
+
+
+@pytest.fixture
+def editor(model: DiscoNerfModel) -> Editor:
+    """The editor of the run's scene; what it tells is in `told`."""
+    from disconerf_ns.viewer.editor import Editor
+
+    editor = Editor(model.current)
+    editor.told = []
+    editor.tell = editor.told.append
+    return editor
 
 
 @pytest.fixture

@@ -315,7 +315,7 @@ class Frame:
             unedited: gives the scene's own samples.
         """
         before, now = self._kept.entries.get("edited"), self._settling
-        if before is None or not before.key.leads_to(now):
+        if before is None or not isinstance(before.key, _Settling) or not before.key.leads_to(now):
             before = Entry(None, unedited())
         owned: OwnedSamples = before.result
         met = owned.seen(self.scene.table.density < 1)

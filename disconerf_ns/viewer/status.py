@@ -58,7 +58,11 @@ class Progress:
 
     def finish(self, objects: int) -> None:
         """Nothing is trained any more."""
-        text = f"**{objects} objects**" if objects else "**No objects yet**: the run's object stage has not begun"
+        text = (
+            f"**{objects} object{'s' * (objects != 1)}**"
+            if objects
+            else "**No objects yet**: the run's object stage has not begun"
+        )
         self.standing = self.standing._replace(text=text, percent=None)
 
     def report(self, now: Report) -> bool:

@@ -7,18 +7,9 @@ from pathlib import Path
 import pytest
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.viewer.draft import EVERY, Draft
 from disconerf_ns.viewer.editor import Editor
-
-
-@pytest.fixture
-def editor(model: DiscoNerfModel) -> Editor:
-    editor = Editor(model.current)
-    editor.told = []
-    editor.tell = editor.told.append
-    return editor
 
 
 @pytest.fixture

@@ -10,21 +10,12 @@ from pathlib import Path
 import pytest
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.scene.edit import MOST_PLACES, Edit
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.viewer import editor as editor_module
 from disconerf_ns.viewer.draft import Draft
 from disconerf_ns.viewer.editor import STEPS, Editor
 from disconerf_ns.viewer.selection import Selection
-
-
-@pytest.fixture
-def editor(model: DiscoNerfModel) -> Editor:
-    editor = Editor(model.current)
-    editor.told = []
-    editor.tell = editor.told.append
-    return editor
 
 
 @pytest.fixture
