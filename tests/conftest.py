@@ -269,14 +269,13 @@ def viewer(
 
     pipeline = run.trainer.pipeline
     config = ViewerConfig(websocket_host="127.0.0.1")
-    draft = draft_of(run.folder / EDIT)
-    draft.unlink(missing_ok=True)
+    draft_of(pipeline.edit_file or run.folder / EDIT).unlink(missing_ok=True)
     viewer = Viewer(config, run.folder / "viewer.log", pipeline.datamanager.get_datapath(), pipeline)
     viewer.init_scene(pipeline.datamanager.train_dataset, "completed")
     yield viewer
     pipeline.object_control.close()
     viewer.viser_server.stop()
-    draft.unlink(missing_ok=True)
+    pipeline.object_control.draft.file.unlink(missing_ok=True)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pkgutil import resolve_name
 from typing import Annotated, Any, NamedTuple
 
 import pytest
+import tyro
 
 from disconerf_ns.cli import COMMANDS, main
 from disconerf_ns.config import check_training_options
@@ -37,6 +38,8 @@ class Numeric(NamedTuple):
     kind: type
     count: int
     """Numbers that it takes."""
+    flag: str
+    """Its name with dashes; empty where its place says what it is."""
 
     @property
     def impossible(self) -> tuple[Any, ...]:
@@ -49,7 +52,8 @@ def numeric(group: type, own: bool = False) -> Iterator[Numeric]:
     ours = {name for kind in group.__mro__ if is_ours(kind) for name in inspect.get_annotations(kind)}
     for option in fields(group):
         if (not own or option.name in ours) and (found := numbers_of(hints[option.name])) is not None:
-            yield Numeric(option.name, *found)
+            positional = tyro.conf.Positional in typing.get_args(hints[option.name])
+            yield Numeric(option.name, *found, "" if positional else f"--{option.name.replace('_', '-')}")
 
 
 def is_ours(kind: type) -> bool:
@@ -86,16 +90,15 @@ ALL = list(commands())
 @pytest.mark.parametrize(("line", "option"), ALL, ids=[f"{line} {each.name}" for line, each in ALL])
 def test_commands(line: str, option: Numeric, tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.chdir(tmp_path)
-    flag = f"--{option.name.replace('_', '-')}"
     for value in option.impossible:
-        given = [flag, *[str(value)] * option.count]
+        given = [*filter(None, [option.flag]), *[str(value)] * option.count]
         arguments = [part for word in line.split() for part in (given if word == "@" else [word])]
         try:
             code = main(arguments)
         except SystemExit as stop:  # tyro's
             code = stop.code
         said = " ".join(capsys.readouterr().err.split())
-        assert code in (1, 2) and f"{flag} is {value}; it has to be " in said, said
+        assert code in (1, 2) and f"{option.flag or option.name} is {value}; it has to be " in said, said
 
 
 def groups(config: Any, path: str = "") -> Iterator[tuple[Any, str]]:

@@ -42,7 +42,7 @@ def continued(
     similar, views = at_borders(cells, evidence, unit_of(units, groups), len(units))
     while len(units) > 1:
         mean = (similar / views.clamp(min=LEAST_SEEN)).fill_diagonal_(0)
-        one, other = divmod(int(mean.argmax()), len(units))
+        one, other = sorted(divmod(int(mean.argmax()), len(units)))
         if mean[one, other] < CONTINUED:
             break
         units[one] |= units.pop(other)

@@ -55,15 +55,25 @@ class Draft:
             self.editor.tell("Changes that were not saved last time are here again; undo takes them back.")
 
     def keep(self, at_once: bool = False) -> None:
-        """Write changes that are not saved, every few seconds at most unless it has to be at once."""
+        """Write changes that are not saved, every few seconds at most unless it has to be at once.
+
+        Raises:
+            UserError: they cannot be written; it is said once, and nothing is kept any more.
+        """
         now, edit = time.monotonic(), self.editor.edit
         if not self.begun or edit == self._kept or (now - self._looked < EVERY and not at_once):
             return
         self._looked, self._kept = now, edit
-        if edit == self._saved():
-            self.file.unlink(missing_ok=True)
-        else:
-            edit.save(self.file)
+        try:
+            if edit == self._saved():
+                self.file.unlink(missing_ok=True)
+            else:
+                edit.save(self.file)
+        except OSError as error:
+            self.begun = False
+            raise UserError(
+                f"{self.file} cannot be written ({error.strerror}): what nobody saves is lost when the viewer stops."
+            ) from error
 
     def save(self) -> None:
         """Write the edit into the run's folder, and tell everybody."""

@@ -128,3 +128,14 @@ def test_saving_tells_what_a_command_changed_meanwhile(editor: Editor, draft: Dr
     assert "A command had changed it meanwhile; `disconerf objects undo` brings that back." in editor.told[-1]
     draft.save()
     assert "meanwhile" not in editor.told[-1]
+
+
+def test_a_folder_that_cannot_be_written_is_told_once(editor: Editor, tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+    draft = Draft(editor, lambda: tmp_path / "run" / "edit.json")
+    draft.begin()
+    editor.toggle(editor.scene.objects[0].id)
+    with pytest.raises(UserError, match=r"edit_unsaved\.json cannot be written \(.*\): what nobody saves is lost"):
+        draft.keep(at_once=True)
+    editor.toggle(editor.scene.objects[1].id)
+    draft.keep(at_once=True)
