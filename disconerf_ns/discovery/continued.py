@@ -15,6 +15,7 @@ from torch import Tensor
 
 from disconerf_ns.discovery.cells import NEAR, Cells
 from disconerf_ns.discovery.consensus import Evidence
+from disconerf_ns.discovery.joining import joined
 
 CLOSE = 4 * NEAR
 """Number of nearest cells of a cell that are close to it; of the nearest NEAR ones, errors of masks' borders decide."""
@@ -38,17 +39,9 @@ def continued(
         groups: group of each cell, -1 for none.
         units: sets of groups, of which no two overlap.
     """
-    given, units = set(units), list(units)
-    similar, views = at_borders(cells, evidence, unit_of(units, groups), len(units))
-    while len(units) > 1:
-        mean = (similar / views.clamp(min=LEAST_SEEN)).fill_diagonal_(0)
-        one, other = sorted(divmod(int(mean.argmax()), len(units)))
-        if mean[one, other] < CONTINUED:
-            break
-        units[one] |= units.pop(other)
-        kept = [index for index in range(len(mean)) if index != other]
-        similar, views = (_joined(table, one, other)[kept][:, kept] for table in (similar, views))
-    return [unit for unit in units if unit not in given]
+    tables = at_borders(cells, evidence, unit_of(units, groups), len(units))
+    made = joined(units, tables, lambda similar, views: similar / views.clamp(min=LEAST_SEEN), CONTINUED)
+    return [union for union in made if not any(union < other for other in made)]
 
 
 def at_borders(
@@ -79,11 +72,3 @@ def unit_of(units: Sequence[frozenset[int]], groups: Int[Tensor, "cells"]) -> In
     for index, members in enumerate(units):
         unit[list(members)] = index
     return unit[groups]
-
-
-def _joined(table: Float[Tensor, "units units"], one: int, other: int) -> Float[Tensor, "units units"]:
-    """A table in which row and column `other` are added to those of `one`."""
-    table = table.clone()
-    table[one] += table[other]
-    table[:, one] += table[:, other]
-    return table

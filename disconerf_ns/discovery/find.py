@@ -72,9 +72,8 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
     tree, continued = tree_of(seen, coarse, evidence, parts, divided)
     fine = reassign(observed, torch.where(nobody, -1, parts[coarse.at(draw.seeds)]))
     fine = torch.where(nobody, tree.slots if rest else -1, fine)
-    shown = owners(tree, continued)
     tree = tree.with_rest() if rest else tree
-    fine = without_islands(observed, draw, fine, torch.cat([shown, torch.full((int(rest),), -1)]))
+    fine = without_islands(observed, draw, fine, owners(tree, continued))
     known = fine >= 0
     if tree.rest is not None:
         known &= ~beyond_border(covered, draw, fine, tree.rest)
@@ -93,11 +92,12 @@ def best_of(groupings: Iterable[Grouping]) -> tuple[Grouping, list[GroupedCells]
     return best, every
 
 
-def owners(tree: ObjectTree, opened: Collection[int]) -> Int[Tensor, "slots"]:
-    """The node of the default cut that each slot lies in, with some nodes shown as their children."""
-    owner = torch.empty(tree.slots, dtype=torch.long)
-    for node in tree.cut(opened=opened):
-        owner[list(tree.leaves(node))] = node
+def owners(tree: ObjectTree, opened: Collection[frozenset[int]]) -> Int[Tensor, "slots"]:
+    """The node of the default cut, with some unions opened, that each slot lies in; -1 for the rest, no object."""
+    owner = torch.full((tree.slots,), -1)
+    for node in tree.cut(opened=[node for node in tree.inner if tree.leaves(node) in opened]):
+        if node != tree.rest:
+            owner[list(tree.leaves(node))] = node
     return owner
 
 

@@ -15,6 +15,7 @@ from disconerf_ns.discovery.cells import Cells, Observation
 from disconerf_ns.discovery.consensus import LEAST_VIEWS, Evidence
 from disconerf_ns.discovery.continued import continued
 from disconerf_ns.discovery.explanation import Explanation, explain
+from disconerf_ns.discovery.joining import joined
 from disconerf_ns.discovery.shown import LEAST_SHOWN, Shown
 from disconerf_ns.scene.tree import DEFAULT, NEVER, ObjectTree
 
@@ -51,7 +52,7 @@ def tree_of(
     evidence: Evidence,
     groups: Int[Tensor, "cells"],
     divided: Sequence[frozenset[int]] = (),
-) -> tuple[ObjectTree, tuple[int, ...]]:
+) -> tuple[ObjectTree, tuple[frozenset[int], ...]]:
     """The finest objects and the wholes that masks make of them.
 
     Candidates are what masks show, and chains of those that hold and overlap. They are taken in the order of how many
@@ -66,7 +67,7 @@ def tree_of(
         groups: finest object of each cell, numbered from 0, -1 for none.
         divided: unions that the consensus made one object; they hold in the default cut.
     Returns:
-        The tree, and its nodes that are one object because they go on across a border, not because masks show them.
+        The tree, and the unions in it that are one object only because they go on across a border.
     """
     count = int(groups.max()) + 1
     pairs = agreements(evidence, groups, count)
@@ -85,16 +86,15 @@ def tree_of(
         fits = all(nests(whole.parts, union) for whole in wholes)
         if fits and (union in divided or rates[union] >= SHOWN):
             wholes.append(Whole(union, max(firm[union], HOLDS) if union in divided else firm[union]))
-    joined = continued(cells, evidence, groups, held(wholes, count))
-    for union in joined:
+    borderless = continued(cells, evidence, groups, held(wholes, count))
+    for union in borderless:
         wholes = [*(whole for whole in wholes if nests(whole.parts, union)), Whole(union, HOLDS)]
     for union in coarser(pairs, masks_of_both(explanations), wholes, count):
         wholes.append(Whole(union, min(stability(mean_agreement(pairs, union), rate=0.0), LOOSE)))
     shown = Shown(seen, groups, membership([whole.parts for whole in _smallest_first(wholes)], count))
     visible = shown.size > 0
     support = (shown.best * visible).sum(0) / visible.sum(0).clamp(min=1)
-    tree = nested(count, wholes, support.tolist(), shown.exact.sum(0).tolist())
-    return tree, tuple(node for node in tree.inner if tree.leaves(node) in joined)
+    return nested(count, wholes, support.tolist(), shown.exact.sum(0).tolist()), tuple(borderless)
 
 
 def nests(one: frozenset[int], other: frozenset[int]) -> bool:
@@ -125,23 +125,13 @@ def coarser(
     """
     largest = [whole.parts for whole in wholes if not any(whole.parts < other.parts for other in wholes)]
     alone = [frozenset([group]) for group in range(count) if not any(group in union for union in largest)]
-    tops, joined = [*largest, *alone], []
+    tops = [*largest, *alone]
     members = membership(tops, count)[:, count:].float()
-    tables = [members.T @ table @ members for table in (*pairs, joint)]
-    while len(tops) > 1:
-        similar, views, masks = tables
-        mean = torch.where(masks >= LEAST_SHOWN, similar / views.clamp(min=LEAST_VIEWS), 0.0).fill_diagonal_(0)
-        one, other = divmod(int(mean.argmax()), len(tops))
-        if mean[one, other] < TOGETHER:
-            break
-        for table in tables:
-            table[one] += table[other]
-            table[:, one] += table[:, other]
-        tops[one] |= tops[other]
-        joined.append(tops[one])
-        kept = [index for index in range(len(tops)) if index != other]
-        tops, tables = [tops[i] for i in kept], [table[kept][:, kept] for table in tables]
-    return joined
+
+    def agreement(similar: Tensor, views: Tensor, masks: Tensor) -> Tensor:
+        return torch.where(masks >= LEAST_SHOWN, similar / views.clamp(min=LEAST_VIEWS), 0.0)
+
+    return joined(tops, [members.T @ table @ members for table in (*pairs, joint)], agreement, TOGETHER)
 
 
 def masks_of_both(explanations: Sequence[Explanation]) -> Float[Tensor, "groups groups"]:

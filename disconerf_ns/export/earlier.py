@@ -1,4 +1,4 @@
-"""Files of an earlier export in the same folder, which a person may take for those of the new one."""
+"""An export says which files an earlier one left in its folder, because a person may take them for its own."""
 
 from __future__ import annotations
 

@@ -362,7 +362,7 @@ class Frame:
 
 
 class _Settling(NamedTuple):
-    """What samples that rays meet under an edit depend on."""
+    """The key of samples that were drawn under an edit: all that they depend on."""
 
     ownership: Hashable
     revealed: Hashable

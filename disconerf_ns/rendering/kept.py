@@ -43,7 +43,7 @@ class Kept:
         return Kept(dict(self.entries))
 
     def layered(self) -> Kept:
-        """What is kept here, now and later, and results of its own, which do not get into this one."""
+        """A layer above these results: it reads them, now and later, and what is put into it stays in it."""
         return Kept(ChainMap({}, self.entries))
 
     def at(self, rays: Int[Tensor, "some"]) -> Kept:
@@ -52,7 +52,7 @@ class Kept:
 
     @classmethod
     def joined(cls, parts: Sequence[Kept], rays: Sequence[Int[Tensor, "_"]]) -> Kept:
-        """What all of some parts keep under the same key, for all of their rays.
+        """Join the results of parts of the rays. Only results that every part keeps under the same key are taken.
 
         Args:
             parts: results of some of the rays each.

@@ -263,7 +263,7 @@ class Edit:
 
 
 def draft_of(file: Path) -> Path:
-    """File of changes that nobody has saved, beside that of the saved edit."""
+    """The file in which a viewer keeps changes until somebody saves them; it lies beside the saved edit's."""
     return file.with_stem(f"{file.stem}_unsaved")
 
 

@@ -26,7 +26,7 @@ class Draft:
         self.editor, self._file = editor, file
         self._kept: Edit | None = None
         self._known = self._text()
-        """What the saved edit's file holds, as far as this viewer has read or written it."""
+        """Text of the saved edit's file when this viewer last read or wrote it; a command may have changed it since."""
         self._looked = -EVERY
         self.begun = False
         """Whether the changes of a session before have been taken; until then nothing is kept in their place."""
