@@ -10,7 +10,8 @@ import pytest
 from disconerf_ns.errors import UserError
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.current import CurrentScene
-from disconerf_ns.scene.edit import LONGEST, Edit
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.names import LONGEST
 from disconerf_ns.scene.tree import ObjectTree
 
 RED, BLUE = (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)

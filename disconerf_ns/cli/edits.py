@@ -13,8 +13,9 @@ from disconerf_ns.cli.history import History
 from disconerf_ns.errors import UserError
 from disconerf_ns.options import GRANULARITY
 from disconerf_ns.runs import EditedRun, edit_of, load_pipeline, manifest_of, objects_of, other_objects_of
-from disconerf_ns.scene.edit import Edit, name_fault
-from disconerf_ns.scene.objects import SceneObject, called, called_alike, find_object, load_manifest, read_otherwise
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.names import new_name_fault
+from disconerf_ns.scene.objects import SceneObject, called, find_object, load_manifest
 from disconerf_ns.scene.tree import ObjectTree
 
 if TYPE_CHECKING:
@@ -103,12 +104,8 @@ class Rename(Change):
         every = [*objects_of(self.load_config), *other_objects_of(self.load_config)]
         apart = [each for each in every if each.id not in edit.merged]
         each, name = find_object(apart, self.object, every, edit.merged), self.name.strip()
-        if name and (fault := name_fault(name)):
+        if fault := new_name_fault(name, each.id, every):
             raise UserError(f"objects: {fault}; give another name.")
-        if other := called_alike(every, each.id, name):
-            raise UserError(f"objects: {other.name} is called {name} already; give another name.")
-        if read_otherwise(name):
-            raise UserError(f"objects: {name} is what objects without a name are called; give another name.")
         if name == each.title:
             raise UserError(f"objects: {each.name} is called {each.label} already.")
         before = f" (it was {each.title})" if each.title else ""
@@ -160,7 +157,7 @@ class Show(Change):
 
 @dataclass
 class Merge(Change):
-    """Make objects one object, which is called as the first of them. This loads the run."""
+    """Make objects one object, called as the first of them that has a name. This loads the run."""
 
     objects: Some
     """Numbers or names of two objects or more."""

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from disconerf_ns.errors import UserError, reason
-from disconerf_ns.scene.edit import name_fault
-from disconerf_ns.scene.objects import ObjectId, read_otherwise
+from disconerf_ns.scene.names import name_fault, read_otherwise
+from disconerf_ns.scene.objects import ObjectId
 
 
 class GivenName(NamedTuple):

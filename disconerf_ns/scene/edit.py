@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
+from disconerf_ns.scene.names import LONGEST, name_fault
 from disconerf_ns.scene.recolor import Recolor, recolor_as_json, recolor_fault, recolor_of_json
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.tree import DEFAULT, ObjectTree
@@ -28,8 +29,6 @@ MOST_PLACES = 64
 """Places of an object, at most."""
 MOST_IDS = 10**9
 """Ids of objects, at most."""
-LONGEST = 60
-"""Characters of a name, at most."""
 EDIT = "edit.json"
 """Name of the file of a run's edit, beside its config.yml."""
 
@@ -265,17 +264,6 @@ class Edit:
 def draft_of(file: Path) -> Path:
     """The file in which a viewer keeps changes until somebody saves them; it lies beside the saved edit's."""
     return file.with_stem(f"{file.stem}_unsaved")
-
-
-def name_fault(name: str) -> str | None:
-    """The reason why an object cannot have a name; None if it can."""
-    if not name.strip():
-        return "a name is empty"
-    if len(name) > LONGEST:
-        return f"a name has {len(name)} characters, more than {LONGEST}"
-    if not name.isprintable():
-        return f"the name {name!r} has line breaks or other characters that cannot be shown"
-    return None
 
 
 def _id(text: str) -> int:

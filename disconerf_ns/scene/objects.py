@@ -157,17 +157,6 @@ def _by_name(objects: Sequence[SceneObject], name: str) -> tuple[list[SceneObjec
     )
 
 
-def read_otherwise(name: str) -> bool:
-    """Whether commands take a name for another kind: a number, an output name or the rest."""
-    number = name.removeprefix("object_")
-    return name == REST or number.isdecimal()
-
-
-def called_alike(objects: Sequence[SceneObject], id: int, name: str) -> SceneObject | None:
-    """Another object than `id` that is known by a name already, if there is one; an empty name is nobody's."""
-    return next((each for each in objects if each.id != id and name and name in (each.title, each.name)), None)
-
-
 class Manifest(NamedTuple):
     """The discovered objects of a run, as `objects.json` lists them."""
 

@@ -15,8 +15,8 @@ from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.similarity import Similarity, Vector, vector
 
-REACH = 0.75
-"""Length of the handles, as a fraction of the object's longest side."""
+REACH = 110.0
+"""Length of the handles in pixels, whatever the size of the object: those of a small one can be grasped too."""
 STILL = 1e-4
 """Changes of a matrix that are too small to be a person's, in scene units."""
 
@@ -51,9 +51,7 @@ class Gizmo:
             if box is None:
                 return None
             self.id, self.centre = id, box.centre
-            self._handle = self.scene.add_transform_controls(
-                "/objects/gizmo", scale=REACH * max(box.size) * place.scale * SCALE
-            )
+            self._handle = self.scene.add_transform_controls("/objects/gizmo", scale=REACH, fixed=True)
             self._handle.on_update(lambda _: self.moved())
         elif place.close_to(self._shown, STILL):
             return None

@@ -27,6 +27,12 @@ LIDS = '<path d="M2 12C6 4.5 18 4.5 22 12C18 19.5 6 19.5 2 12Z"/>'
 ICON = '<svg viewBox="0 0 24 24" width="1em" fill="none" stroke="currentColor" stroke-width="2">{}</svg>'
 OPEN = ICON.format(f'{LIDS}<circle cx="12" cy="12" r="3" fill="currentColor"/>')
 SHUT = ICON.format(f'{LIDS}<path d="M4 21L20 3"/>')
+REVEAL = """<img alt="" hidden src="data:," onerror="
+const row = this.closest('button').parentElement.getBoundingClientRect();
+const list = this.closest('button').parentElement.parentElement, seen = list.getBoundingClientRect();
+if (row.top < seen.top || row.bottom > seen.bottom) list.scrollTop += row.top - (seen.top + seen.bottom) / 2;">"""
+"""Scrolls the list to a row when the page gets it: viser has no function that does, and runs no scripts but those of
+pictures, here one that does not load."""
 
 
 class Look(NamedTuple):
@@ -40,6 +46,8 @@ class Look(NamedTuple):
     """Data URI of a small picture; None while there is none."""
     hidden: bool
     selected: bool
+    revealed: bool = False
+    """Whether the list is scrolled to it."""
 
     @property
     def row(self) -> str:
@@ -61,7 +69,7 @@ class Look(NamedTuple):
     def eye(self) -> str:
         """The eye's HTML."""
         said = "Show it again" if self.hidden else "Hide it"
-        return f'<div class="dn-eye" title="{said}">{SHUT if self.hidden else OPEN}</div>'
+        return f'<div class="dn-eye" title="{said}">{SHUT if self.hidden else OPEN}</div>' + REVEAL * self.revealed
 
 
 Nested = tuple[tuple[SceneObject, tuple], ...]
@@ -160,6 +168,8 @@ class Rows:
         enter: Callable[[ObjectId], None],
     ):
         self.gui, self.folder, self.select, self.toggle, self.enter = gui, folder, select, toggle, enter
+        self.revealed: ObjectId | None = None
+        """The object that a person selected elsewhere, whose row is to be seen."""
         self._places: dict[int, Place] = {}
         self._rows: dict[ObjectId, _Row] = {}
         self._folders: dict[ObjectId, _Parts] = {}
@@ -197,7 +207,12 @@ class Rows:
         """
         self._find_places(objects, family)
         found = [each for each in objects if not query or any(query.lower() in name for name in family.names(each))]
-        looks = {each.id: look(each, picture(each), each.id in hidden, each.id in selected) for each in found}
+        if self.revealed not in selected:
+            self.revealed = None
+        looks = {
+            each.id: look(each, picture(each), each.id in hidden, each.id in selected, each.id == self.revealed)
+            for each in found
+        }
         parts = {each.id: nested for each in found if (nested := family.parts(each))}
         for id in self._rows.keys() - looks.keys():
             self._rows.pop(id).remove()
@@ -268,8 +283,14 @@ def flattened(parts: Nested) -> Iterator[tuple[ObjectId, SceneObject]]:
         yield from flattened(nested)
 
 
-def look(each: SceneObject, picture: str | None = None, hidden: bool = False, selected: bool = False) -> Look:
+def look(
+    each: SceneObject,
+    picture: str | None = None,
+    hidden: bool = False,
+    selected: bool = False,
+    revealed: bool = False,
+) -> Look:
     """The row of an object: name, share of the visible surface and confidence, its colour, and a picture."""
     facts = f"{each.share:.1%}  {each.confidence:.2f}" if each.share > 0 else ""
     color = "#" + "".join(f"{round(255 * channel):02x}" for channel in each.color)
-    return Look(each.label, facts, color, picture, hidden, selected)
+    return Look(each.label, facts, color, picture, hidden, selected, revealed)

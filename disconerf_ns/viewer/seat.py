@@ -122,6 +122,7 @@ class Seat:
         several = self.panel.several.value
         if id is not None:
             self.selection.select([id], several)
+            self.panel.rows.revealed = id
         elif not several:
             self.selection.select([])
 

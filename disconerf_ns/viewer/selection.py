@@ -10,8 +10,9 @@ import torch
 from disconerf_ns.errors import UserError
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.cut import shown_nodes
-from disconerf_ns.scene.edit import Edit, name_fault
-from disconerf_ns.scene.objects import ObjectId, SceneObject, called_alike, read_otherwise
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.names import new_name_fault
+from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.scene.recolor import Recolor
 from disconerf_ns.scene.similarity import Similarity, vector
 from disconerf_ns.viewer.editor import Editor
@@ -132,12 +133,8 @@ class Selection:
         if others:
             raise UserError("Several objects are selected; select one to name it.")
         name = name.strip()
-        if name and (fault := name_fault(name)):
-            raise UserError(f"This cannot be a name: {fault}.")
-        if other := called_alike(self.scene.all_objects + self.scene.objects, id, name):
-            raise UserError(f"{other.name} is called {name} already; give another name.")
-        if read_otherwise(name):
-            raise UserError(f"{name} is what objects without a name are called; give another name.")
+        if fault := new_name_fault(name, id, self.scene.all_objects + self.scene.objects):
+            raise UserError(f"This cannot be its name: {fault}; give another.")
         self.editor.change(self.editor.edit.rename(id, name), ("name", id))
 
     def enter(self, part: ObjectId) -> None:
@@ -148,14 +145,15 @@ class Selection:
         self._chosen = (part,)
 
     def merge(self) -> None:
-        """Make the selected objects one; it is called as the one that was selected first.
+        """Make the selected objects one, with name and looks of the first that has a name, or of the first.
 
         All parts of an object that was opened are that object again, under its own name.
         """
-        first, *others = chosen = self.there()
-        if not others:
+        chosen, names = self.there(), self.editor.edit.names
+        if len(chosen) < 2:
             raise UserError("Select two objects or more to merge them.")
-        merged = self._closed(chosen) or self.editor.edit.merge(others, first)
+        first = next((id for id in chosen if id in names), chosen[0])
+        merged = self._closed(chosen) or self.editor.edit.merge(chosen, first)
         self.editor.change(merged)
         self._chosen = (first,)
 

@@ -50,6 +50,8 @@ ROWS = "[...document.querySelectorAll('.dn-row')].filter(e => e.getBoundingClien
 """Rows of the list that are shown, as JavaScript."""
 
 
+LIST = f"{ROWS}[0].closest('button').parentElement.parentElement"
+"""What holds the rows, as JavaScript."""
 DRAWN = thumbnails.drawn_of
 
 
@@ -128,6 +130,13 @@ def is_hidden(page: Page, name: str) -> bool:
     """Whether an object has a row that is marked as hidden."""
     row = row_of(page, name)
     return row is not None and row["hidden"]
+
+
+def is_in_sight(page: Page, name: str) -> bool:
+    """Whether an object's row is in the part of the list that is seen."""
+    top, bottom = page.run(f"(() => {{const r = {LIST}.getBoundingClientRect(); return [r.top, r.bottom]}})()")
+    row = row_of(page, name)
+    return row is not None and top <= row["y"] and row["y"] + row["height"] <= bottom
 
 
 def spills(page: Page) -> float:
@@ -258,10 +267,13 @@ def test_an_object_is_moved_by_its_handles(viewer, page: Page) -> None:
     page.press("move")
     wait_for(lambda: page.shows("Middle"), "the numbers")
     wait_for(lambda: seat.panel.gizmo.id == red, "the handles")
+    numbers = "[...document.querySelectorAll('.mantine-NumberInput-input')].filter(e => e.offsetParent)"
+    assert page.run(f"{numbers}.length") >= 6 and page.run(f"{numbers}.every(e => e.scrollWidth <= e.clientWidth)")
     camera, before = seat.client.camera, np.median(places(page, "red", "handles"), axis=0)
     middle = SCALE * np.array(seat.panel.gizmo.centre)
-    tip = middle + np.array([0, 0, 0.9 * REACH * SCALE * max(current.value.bodies.solid(red).box.size)])
-    start, end = (on_page(page, camera, point) for point in (tip, tip + SCALE * np.array([0, 0, UP])))
+    at, above = (on_page(page, camera, point) for point in (middle, middle + SCALE * np.array([0, 0, UP])))
+    start = at + 0.9 * REACH * (above - at) / np.linalg.norm(above - at)
+    end = start + above - at
     page.drag(tuple(start.tolist()), tuple(end.tolist()))
     wait_for(lambda: current.value.edit != Edit(), "the edit")
     (place,) = current.value.edit.places_of(red)
@@ -317,13 +329,14 @@ def test_two_people_have_cameras_and_selections_of_their_own(viewer, page: Page,
 
 
 def test_200_objects_are_usable(tmp_path: Path) -> None:
-    """A list of 200 rows with pictures scrolls by itself, and a click on one of them is seen at once."""
+    """A list of 200 rows with pictures scrolls by itself, and an object that is selected there or elsewhere is seen."""
     needs_system_package("chromium", find_chromium() is not None)
     PICTURES.mkdir(parents=True, exist_ok=True)
     pixels = Image.new("RGB", (48, 48), (200, 80, 40))
     pixels.save(png := io.BytesIO(), "PNG")
     picture = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
     objects = [thing(number, 1 / (number + 2)) for number in range(200)]
+    lists: list[Rows] = []
     with serve() as server:
         server.gui.configure_theme(control_layout="collapsible", dark_mode=True)  # as nerfstudio's is
         tab = add_first_tab(server, "Objects", f"<style>{STYLE.read_text()}</style>")
@@ -337,6 +350,7 @@ def test_200_objects_are_usable(tmp_path: Path) -> None:
                 rows = Rows(client.gui, client.gui.add_folder("Objects"), select, *[lambda _: None] * 2)
                 client.gui.add_button("below the list")
             select()
+            lists.append(rows)
 
         address = f"http://127.0.0.1:{server.get_port()}/"
         with open_page(address, tmp_path / "profile", PICTURES / "failure.png", *WINDOW) as page:
@@ -352,3 +366,9 @@ def test_200_objects_are_usable(tmp_path: Path) -> None:
             last = "[...document.querySelectorAll('button')].at(-1)"
             assert page.run(f"{last}.getBoundingClientRect().bottom") < WINDOW[1]
             assert spills(page) <= 0
+            (rows,) = lists
+            for number in (20, 101, 20):
+                rows.revealed = number
+                rows.select(number)
+                wait_for(lambda number=number: is_in_sight(page, f"object_{number}"), "its row in sight")
+                page.run(f"{LIST}.scrollTop = 0")

@@ -73,7 +73,7 @@ def test_a_new_change_forgets_what_was_taken_back(editor: Editor, hand: Selectio
 def test_a_name_that_commands_read_otherwise_is_refused(editor: Editor, hand: Selection, name: str) -> None:
     do(editor, hand.select, ids(editor)[:1])
     do(editor, hand.rename, name)
-    assert editor.told == [f"{name} is what objects without a name are called; give another name."]
+    assert editor.told == [f"This cannot be its name: {name} is what objects without a name are called; give another."]
     assert editor.edit == Edit()
 
 
@@ -258,3 +258,15 @@ def test_what_is_gone_is_no_longer_selected(editor: Editor, hand: Selection) -> 
     editor.change(Edit().merge([a], b))
     with pytest.raises(UserError, match="Select an object first"):
         hand.there()
+
+
+def test_a_name_is_not_lost_when_its_object_is_merged(editor: Editor, hand: Selection) -> None:
+    """Whichever was selected first: the whole has the name and the looks of the one that a person named."""
+    first, second, *_ = ids(editor)
+    do(editor, hand.select, [second])
+    do(editor, hand.rename, "ball")
+    do(editor, hand.select, [first, second])
+    do(editor, hand.merge)
+    assert hand.first.title == "ball" and hand.first.slots == {first, second} and editor.told == []
+    do(editor, hand.split)
+    assert [editor.scene.by_id[id].title for id in (first, second)] == ["", "ball"]
