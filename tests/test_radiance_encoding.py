@@ -30,6 +30,7 @@ def test_values_equal_nerfstudios_whatever_the_shape(model: nn.Module, monkeypat
         frozen.quicken(model)
         assert_close(model(positions), expected, 1e-6)
         assert_close(model(positions[0, 0]), expected[0, 0], 1e-6)
+        assert model(positions[:0]).shape == (0, 7, 2)
 
 
 def test_gradients_are_nerfstudios_own(model: nn.Module) -> None:

@@ -15,6 +15,7 @@ from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.rendering import alone
 from disconerf_ns.rendering.alone import render_object, samples_within
 from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.bodies import Bodies
 from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.objects import ObjectId
 
@@ -90,6 +91,16 @@ def test_an_object_that_owns_nothing_is_the_background(scene_now, rays, monkeypa
     monkeypatch.setattr(ArrangedScene, "owners", lambda _, x: torch.full_like(x[..., 0], id + 1, dtype=torch.long))
     images = render_object(scene_now, rays, id)
     assert (images["rgb"] == 1).all() and (images["accumulation"] == 0).all()
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@torch.no_grad()
+def test_rays_that_all_miss_an_object_see_the_background(scene_now, rays, monkeypatch, wide: bool) -> None:
+    """Such as a chunk of a film's picture beside a large object: nothing is sampled there."""
+    monkeypatch.setattr(Bodies, "is_wide", lambda *_: wide)
+    rays.origins, rays.directions = torch.full_like(rays.origins, 50.0), torch.full_like(rays.directions, 3**-0.5)
+    images = render_object(scene_now, rays, scene_now.objects[0].id)
+    assert (images["rgb"] == 1).all() and (images["accumulation"] == 0).all() and (images["depth"] == 0).all()
 
 
 def test_the_quadratures_error_on_a_learned_surface(run: Run, model: DiscoNerfModel) -> None:

@@ -71,7 +71,7 @@ def encode_frozen(encoding: HashEncoding, positions: Float[Tensor, "*bs 3"]) -> 
         return HashEncoding.pytorch_fwd(encoding, positions)
     axes = positions.reshape(-1, 3).T.contiguous()
     features = [_encode(encoding, chunk) for chunk in axes.split(POINTS_AT_ONCE, 1)]
-    return torch.cat(features, 1).T.reshape(*positions.shape[:-1], -1)
+    return torch.cat(features, 1).T.reshape(*positions.shape[:-1], encoding.get_out_dim())
 
 
 def _encode(encoding: HashEncoding, positions: Float[Tensor, "3 n"]) -> Float[Tensor, "out n"]:

@@ -92,6 +92,8 @@ def samples_within(
     enter, leave = intersect_box(rays.origins, rays.directions, voxels.box)
     hit = (enter < leave).nonzero()[:, 0]
     near, far = enter[hit, None], leave[hit, None]
+    if len(hit) == 0:  # nerfstudio's networks take no points
+        return hit, Intervals(rays.origins[hit], rays.directions[hit], near.expand(0, count + 1))
     of_scene = scene.trained.radiance.sample(rays[hit])
     edges = torch.cat([even_edges(near, far), of_scene.edges.clamp(near, far)], -1).sort(-1).values
     asked = replace(of_scene, edges=edges)
