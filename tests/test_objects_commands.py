@@ -136,8 +136,8 @@ def test_a_whole_of_the_tree_is_split_into_its_parts_and_merged_again(tree_run: 
     parts = line.removesuffix(".").split("into ")[1].split(" and ")
     assert code == 0 and line.startswith(f"objects: {pair} is split now") and len(parts) == 2
     assert said(capsys, tree_run, "split", pair)[1].endswith(
-        f"{pair} is no object at this granularity; choose a finer or a coarser one, "
-        "such as with `disconerf objects granularity 0.7`."
+        f"{pair} is shown as its parts, or in a larger object; `disconerf objects --tree` shows which, "
+        "and `disconerf objects granularity` or `undo` changes it."
     )
     assert said(capsys, tree_run, "merge", *parts)[1].endswith(f"are one object now, {pair}.")
     assert objects_of(tree_run) == before

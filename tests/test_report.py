@@ -298,6 +298,15 @@ def test_a_dot_lies_on_its_object() -> None:
     assert ring[int(9 * y), int(9 * x)]
 
 
+def test_a_dot_lies_deep_in_its_object() -> None:
+    """Not where the mean of a bowed thing comes near to its edge."""
+    bowed = np.zeros((40, 40), bool)
+    bowed[:, :10] = bowed[30:, :] = True
+    x, y = middle(bowed)
+    row, column = int(40 * y), int(40 * x)
+    assert bowed[row - 4 : row + 5, column - 4 : column + 5].all()
+
+
 def test_the_command_writes_one_page_with_every_object(run: Run, opened_run: None, tmp_path: Path, capsys) -> None:
     small = ["--frames", "2", "--size", "16", "--scene-size", "48"]
     output = tmp_path / "new" / "report.html"

@@ -77,7 +77,7 @@ def test_the_list_and_the_tree(tree_run: Path, opened_run: None, edited, capsys:
     assert main(["objects", "--load-config", str(tree_run), "--tree"]) == 0
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     (whole,) = (line for line in lines if "object_03 three balls" in line)
-    assert "6 masks, support 0.75, opens at 0.30" in whole and "●" not in whole
+    assert "6 masks show just it, support 0.75, opens at 0.30" in whole and "●" not in whole
     depth = {name: next(line.index(name) for line in lines if name in line) for name in ("object_03", "object_04")}
     assert depth["object_03"] + 8 == depth["object_04"] and "● rest" in lines[-1]
     assert sum("●" in line for line in lines[1:]) == 4
@@ -92,6 +92,21 @@ def test_a_granularity_that_there_is_not_is_one_sentence(
     assert f"{command[0]}: --granularity is {value}; it has to be from 0" in capsys.readouterr().err
 
 
+def test_what_changes_keep_open_is_told(
+    tree_run: Path, opened_run: None, edited, capsys: pytest.CaptureFixture
+) -> None:
+    """Two parts of the pair in different colours are shown at every granularity."""
+    pair = next(each for each in objects_of(tree_run) if len(each.slots) == 2)
+    part = min(pair.slots)
+    edited(Edit().recolor(part, (1.0, 0.0, 0.0)).at(0.0))
+    assert main(["objects", "--load-config", str(tree_run), "--tree"]) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if "open now by changes" in line]
+    assert any("object_03" in line for line in told) and any(pair.name in line for line in told)
+    assert not any("●" in line for line in told)
+    assert main(["objects", "--load-config", str(tree_run), "--granularity", "0"]) == 0
+    assert pair.name not in capsys.readouterr().out, "the table of masks lists none that is not shown"
+
+
 def test_films_of_any_cut_under_the_saved_edit(
     tree_run: Path, opened_run: None, edited, tmp_path: Path, capsys
 ) -> None:
@@ -103,7 +118,9 @@ def test_films_of_any_cut_under_the_saved_edit(
     assert main(["render", *fine]) == 0
     assert [path.stem for path in (tmp_path / "fine").iterdir()] == ["object_04"]
     assert main(["render", *options, "--output-dir", str(tmp_path / "none"), "--objects", "object_04"]) == 1
-    assert "object_04 is no object at this granularity; choose a finer or a coarser" in capsys.readouterr().err
+    assert (
+        "object_04 is shown as its parts, or in a larger object; `disconerf objects --tree`" in capsys.readouterr().err
+    )
 
 
 def test_labels_of_a_coarse_cut_are_the_fine_ones_joined_and_the_rest_is_0(loaded: api.Scene) -> None:

@@ -70,7 +70,8 @@ class Objects:
         discovered, tree = load_manifest(manifest_of(self.load_config))
         edit = edit_of(self.load_config, tree, self.granularity)
         objects = objects_of(self.load_config, self.granularity)
-        listed = listed_tree(all_objects(discovered, tree, edit), tree, {each.id for each in objects})
+        shown = {each.id for each in objects}
+        listed = listed_tree(all_objects(discovered, tree, edit), tree, shown, edit.granularity)
         Console(width=max(Console().width, TREE_WIDTH)).print(listed)
 
     def _print_json(self) -> None:
@@ -98,7 +99,7 @@ class Objects:
         if not measured:
             console.print("objects: sizes come with the run's first checkpoint.")
         if report is not None:
-            for worst_table in _worst_tables(report):
+            for worst_table in _worst_tables(report, {each.name for each in objects}):
                 console.print(worst_table)
 
 
@@ -118,7 +119,8 @@ def table_of(
 
     from disconerf_ns.facts.listing import sides
 
-    table = Table(caption="size: length x width x height of the upright box around the object, in the capture's units")
+    size = "size: length x width x height of the upright box around the object, in the capture's units"
+    table = Table(caption=f"{size}; - of what reaches far beyond the cameras, or is solid nowhere")
     for column in ("object", "name", "colour", "surface", "confidence", "views", "size", "best view"):
         right = column in ("surface", "confidence", "views", "size")
         table.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=right)
@@ -138,8 +140,11 @@ def table_of(
     return table
 
 
-def listed_tree(every: Sequence[SceneObject], tree: ObjectTree, shown: set[int]) -> Tree:
-    """Objects of every size, each above its parts; those that are shown have a dot."""
+def listed_tree(every: Sequence[SceneObject], tree: ObjectTree, shown: set[int], granularity: float) -> Tree:
+    """Objects of every size, each above its parts; those that are shown have a dot.
+
+    What a granularity shows as one object and a person's changes show as its parts is marked.
+    """
     from rich.text import Text
     from rich.tree import Tree
 
@@ -148,9 +153,11 @@ def listed_tree(every: Sequence[SceneObject], tree: ObjectTree, shown: set[int])
         yield f"confidence {100 * each.confidence:.0f} %"
         if tree.masks:
             masks = tree.masks[each.id]
-            yield f"{masks} mask{'s' if masks != 1 else ''}, support {tree.support[each.id]:.2f}"
+            yield f"{masks} mask{'s show' if masks != 1 else ' shows'} just it, support {tree.support[each.id]:.2f}"
         if each.id in tree.inner:
             yield f"opens at {tree.opens[each.id]:.2f}"
+            if tree.opens[each.id] > granularity and shown.isdisjoint((each.id, *tree.ancestors(each.id))):
+                yield "open now by changes"
 
     def grow(branch: Tree, nodes: Collection[int]) -> None:
         for each in every:
@@ -164,8 +171,8 @@ def listed_tree(every: Sequence[SceneObject], tree: ObjectTree, shown: set[int])
     return root
 
 
-def _worst_tables(report: MaskReport, most: int = 5):
-    """Tables of the views and of the objects whose masks agree least, at most `most` rows each."""
+def _worst_tables(report: MaskReport, shown: Collection[str], most: int = 5):
+    """Tables of the views, and of those objects that are shown, whose masks agree least, at most `most` rows each."""
     from rich.table import Table
 
     views = Table(title="Views whose masks agree least with the objects")
@@ -176,6 +183,6 @@ def _worst_tables(report: MaskReport, most: int = 5):
     objects = Table(title="Objects, as discovered, whose masks agree least with them")
     for column in ("object", "masks of it alone", "with others", "affinity"):
         objects.add_column(column, justify="left" if column == "object" else "right")
-    for each in report.objects[:most]:
+    for each in [each for each in report.objects if each.name in shown][:most]:
         objects.add_row(each.name, str(each.masks), str(each.joined), f"{each.affinity:.2f}")
     return views, objects

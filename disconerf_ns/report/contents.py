@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
+from scipy import ndimage
 
 from disconerf_ns.evaluation.predictions import as_trained
 from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of
@@ -129,9 +130,9 @@ def training_view(run: EvaluatedRun, scene: ArrangedScene, index: int, size: int
 
 
 def middle(mask: np.ndarray) -> tuple[float, float]:
-    """The pixel of a mask that is nearest to the mean of all, as fractions (x, y) of width and height."""
-    places = np.argwhere(mask)
-    y, x = places[((places - places.mean(0)) ** 2).sum(1).argmin()]
+    """The pixel of a mask that is deepest inside it, as fractions (x, y) of width and height."""
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    y, x = np.unravel_index(depth.argmax(), mask.shape)
     return (float(x) + 0.5) / mask.shape[1], (float(y) + 0.5) / mask.shape[0]
 
 

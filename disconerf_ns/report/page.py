@@ -121,7 +121,7 @@ def _table(cards: Sequence[Card], unit: float) -> str:
         for name, kind in (
             ("", "picture"),
             ("Object", "name"),
-            ("Length × width × height", "number"),
+            ("Length × width × height, in the capture’s units", "number"),
             ("Of the surface", "number wide"),
             ("Confidence", "number wide"),
             ("Views", "number wide"),

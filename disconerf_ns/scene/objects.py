@@ -142,8 +142,8 @@ def _why_none(
         return f"{name} is merged into {called(wholes[0])}; name that one, or split it first"
     if elsewhere:
         return (
-            f"{name} is no object at this granularity; choose a finer or a coarser one, such as with "
-            f"`disconerf objects granularity 0.7`"
+            f"{name} is shown as its parts, or in a larger object; `disconerf objects --tree` shows which, and "
+            "`disconerf objects granularity` or `undo` changes it"
         )
     return f"there is no {name or '(no name)'}; the scene has {', '.join(map(called, objects)) or 'no objects yet'}"
 
