@@ -23,6 +23,9 @@ from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.clean import Body
 from disconerf_ns.scene.objects import ObjectId
 
+FADE = 0.08
+"""Width of the margin on which a shadow fades, as a part of the picture's shorter side."""
+
 
 @dataclass(frozen=True)
 class Look:
@@ -67,8 +70,15 @@ class Subject:
             return picture
         rays = camera.to(self.scene.trained.radiance.device).generate_rays(0, keep_shape=True)
         shadow = np.zeros_like(picture)
-        shadow[..., 3] = self.ground.alpha(rays.flatten()).view(picture.shape[:2]).cpu().numpy()
+        dark = self.ground.alpha(rays.flatten()).view(picture.shape[:2]).cpu().numpy()
+        shadow[..., 3] = dark * faded(*picture.shape[:2])
         return over(picture, shadow)
+
+
+def faded(height: int, width: int) -> Float[np.ndarray, "height width"]:
+    """1 within a picture, falling to 0 on its last pixels, so that a shadow ends before the picture does."""
+    y, x = (np.minimum(np.arange(side), np.arange(side)[::-1]) for side in (height, width))
+    return (np.minimum(y[:, None], x) / (FADE * min(height, width))).clip(0, 1)
 
 
 def alone(scene: ArrangedScene, id: ObjectId, camera: Cameras, body: Body | None, clean: bool = True) -> Picture:

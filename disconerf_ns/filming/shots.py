@@ -164,16 +164,17 @@ def orbit(
     sight = moved
     target, distance = framed(sight.corners, directions(azimuths, elevation))
     if among and len(sight.points) > 0:
-        middle, arc = free_arc(scene, sight, positions[sight.seeing], target, distance, elevation)
+        middle, arc = free_arc(scene, sight, place, positions[sight.seeing], target, distance, elevation)
         if arc < LEAST_ARC:
-            why = "other things are in the way around it"
+            why = "other things are in the way around it, or too little of it was photographed"
             return Shot(name, shown, *_between_photographs(sight, photographs, frames, size, why))
         if arc < 2 * math.pi:
             azimuths = middle + arc * (to_and_fro(frames) - 0.5)
-            remark = f"the camera sways through {math.degrees(arc):.0f} degrees, because other things are in the way; "
+            elsewhere = "elsewhere other things are in the way, or no photograph looks from there"
+            remark = f"the camera sways through {math.degrees(arc):.0f} degrees: {elsewhere}; "
     cameras = square(look_at(target + distance * directions(azimuths, elevation), target), size)
     seen_from, looked_at = (place.inverse().points(x) for x in (cameras.camera_to_worlds[..., 3], target))
-    share = unseen(seen_from, positions[sight.seeing], looked_at)
+    share = float(unseen(seen_from, positions[sight.seeing], looked_at).float().mean())
     side = f"looks at it from more than {math.degrees(NEAR):.0f} degrees beside every photograph that sees it"
     beside = f"{share:.0%} of the path {side}" if share >= 0.005 else ""
     return Shot(name, shown, cameras, f"{remark}{beside}".removesuffix("; "))
@@ -182,6 +183,7 @@ def orbit(
 def free_arc(
     scene: ArrangedScene,
     sight: Sight,
+    place: Similarity,
     positions: Float[Tensor, "photographs 3"],
     target: Float[Tensor, "3"],
     distance: float,
@@ -189,13 +191,15 @@ def free_arc(
 ) -> tuple[float, float]:
     """Middle and length, in radians, of the longest arc of an orbit on which cameras may stand in the edited scene.
 
-    Other things do not hide the object there, and each place is in sight of photographs that see the object, taken at
-    `positions`, which the outside of a room is not.
+    Other things do not hide the object there; each place is in sight of photographs that see the object, taken at
+    `positions`, which the outside of a room is not; and one of them shows the side that is seen from there.
     """
     around = torch.arange(PLACES) / PLACES * 2 * math.pi
     places = target + distance * directions(around, elevation)
     clear = shares_clear(scene, places, sight.points) >= CLEAR
-    first, count = longest_run(clear & in_sight(scene, places, positions))
+    own_places, own_target = (place.inverse().points(x) for x in (places, target))
+    shown = ~unseen(own_places, positions, own_target)
+    first, count = longest_run(clear & in_sight(scene, places, positions) & shown)
     if count == PLACES:
         return 0.0, 2 * math.pi
     arc = max(count - 1, 0) / PLACES * 2 * math.pi
@@ -229,11 +233,11 @@ def _between_photographs(sight: Sight, photographs: Cameras, frames: int, size: 
 
 def unseen(
     cameras: Float[Tensor, "cameras 3"], photographs: Float[Tensor, "photographs 3"], centre: Float[Tensor, "3"]
-) -> float:
-    """Fraction of cameras farther than `NEAR` from all photographs, as angles that are seen from a point."""
+) -> Bool[Tensor, "cameras"]:
+    """The cameras that are farther than `NEAR` from all photographs, as angles that are seen from a point."""
     of_film, of_photographs = (torch.nn.functional.normalize(x - centre, dim=-1) for x in (cameras, photographs))
     nearest = (of_film @ of_photographs.T).amax(-1).clamp(-1, 1).acos()
-    return float((nearest > NEAR).float().mean())
+    return nearest > NEAR
 
 
 def longest_run(free: Bool[Tensor, "places"]) -> tuple[int, int]:
