@@ -9,17 +9,20 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import torch
 import trimesh
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from benchmarks.rasterizer import rasterize
 from disconerf_ns import Channels, Edit, Hue, Scene, Similarity, cli, compose, load, save_film
 from disconerf_ns.filming.layers import layers_of
+from disconerf_ns.filming.matte import in_bytes
+from disconerf_ns.palette import object_colors
 
 FOLDER = Path(__file__).parents[1] / "docs" / "gallery"
 INK, PAPER, MARGIN, CAPTION = (40, 44, 52), (255, 255, 255), 12, 26
@@ -33,7 +36,7 @@ def strip(pictures: dict[str, np.ndarray], path: Path, columns: int) -> None:
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(15)
     for number, (caption, picture) in enumerate(pictures.items()):
         x, y = MARGIN + number % columns * (width + MARGIN), MARGIN + number // columns * (height + CAPTION + MARGIN)
-        page.paste(Image.fromarray((255 * picture).round().clip(0, 255).astype(np.uint8)), (x, y))
+        page.paste(Image.fromarray(in_bytes(picture)), (x, y))
         draw.text((x + width / 2, y + height + 4), caption, INK, font, anchor="ma")
     page.save(path, quality=90)
 
@@ -48,7 +51,7 @@ def edits(scene: Scene) -> dict[str, np.ndarray]:
     """One view under several edits of its tallest object."""
     thing = scene.find(largest_standing(scene)[0])
     middle, size = scene.arranged.bodies.solid(thing.id).centre, scene.arranged.bodies.solid(thing.id).box.size
-    turned = Similarity.about(middle, (0.38, 0.0, 0.0, 0.925), 1.0, (0.25, -0.55, 0.0))
+    turned = Similarity.about(middle, (0.38, 0.0, 0.0, 0.925), 1.0, (0.0, -0.5, 0.0))
     beside = Similarity.about(middle, scale=0.6, move=(0.25, -0.55, -0.2 * size[2]))
     camera = scene.cameras("test")[1:2]
     changes = {
@@ -68,58 +71,81 @@ def edits(scene: Scene) -> dict[str, np.ndarray]:
 
 def composition(room: Path, table: Path, thing: str) -> dict[str, np.ndarray]:
     """Things of the table in the room, and whose each pixel is."""
+    on_table, on_rug = (0.4, -0.4, 0.74), (-0.8, -0.35, 0.014)
     objects = [
-        {"run": str(table), "object": thing, "at": [0.75, -0.25, 0.74], "turn": 90},
-        {"run": str(table), "object": thing, "at": [-1.0, 0.3, 0.01], "turn": 200, "scale": 1.6},
+        {"run": str(table), "object": thing, "at": on_table, "turn": 90},
+        {"run": str(table), "object": thing, "at": on_rug, "turn": 200, "scale": 1.6},
     ]
     with TemporaryDirectory() as folder:
         file = Path(folder) / "scene.json"
         file.write_text(json.dumps({"scene": str(room), "objects": objects}))
         scene = compose(file)
-    pictures, colors = {}, np.random.default_rng(3).uniform(0.15, 0.95, (256, 3))
-    colors[0] = 0
-    for number, view in enumerate((0, 3, 6), 1):
+    pictures, colors = {}, np.concatenate([np.zeros((1, 3)), object_colors(255)])
+    for number, view in enumerate(best_views(scene, (on_table, on_rug), 3), 1):
         layers = layers_of(scene.arranged, scene.cameras()[view : view + 1])
         pictures[f"view {number}"] = layers.picture[..., :3]
         pictures[f"whose each pixel is, {number}"] = colors[layers.labels]
     return {name: pictures[name] for name in sorted(pictures, key=lambda name: name.startswith("whose"))}
 
 
+def best_views(scene: Scene, places: Sequence[tuple[float, ...]], count: int) -> list[int]:
+    """The training views in whose middle some places of the capture are, in the order of the dataset."""
+    cameras = scene.cameras()
+    points = scene.capture.inverse().points(torch.tensor(places, dtype=torch.float32))
+    along = points - cameras.camera_to_worlds[:, None, :, 3].cpu()
+    right, up, back = (along[..., None, :] @ cameras.camera_to_worlds[:, None, :, :3].cpu())[..., 0, :].unbind(-1)
+    x, y = (side / -back * focal.cpu() / size.cpu() for side, focal, size in (
+        (right, cameras.fx, cameras.width), (up, cameras.fy, cameras.height)
+    ))  # fmt: skip
+    off = torch.where(back < 0, torch.maximum(x.abs(), y.abs()), torch.inf).amax(-1)
+    return sorted(off.argsort()[:count].tolist())
+
+
 def meshes(run: Path, work: Path, size: int = 150) -> dict[str, np.ndarray]:
     """Exported meshes by ray casting, without light of their own: colours, a little darker where they turn away."""
     command("export", run, work / "exports", "--what", "meshes", "--formats", "ply", "--resolution", "72")
     drawn = {}
+    fine = 3 * size
     for file in sorted((work / "exports" / "meshes").glob("*.ply")):
         mesh = trimesh.load_mesh(file)
         middle, reach = mesh.bounds.mean(0), np.linalg.norm(np.ptp(mesh.bounds, axis=0)) / 2
         back = np.array([0.55, -0.7, 0.45]) / np.linalg.norm([0.55, -0.7, 0.45])
         right = np.cross([0, 0, 1.0], back) / np.linalg.norm(np.cross([0, 0, 1.0], back))
         up = np.cross(back, right)
-        x, y = np.meshgrid(np.linspace(-1, 1, size) * reach * 0.8, np.linspace(1, -1, size) * reach * 0.8)
+        x, y = np.meshgrid(np.linspace(-1, 1, fine) * reach, np.linspace(1, -1, fine) * reach)
         origins = middle + 4 * reach * back + x[..., None] * right + y[..., None] * up
         flat = origins.reshape(-1, 3)
         hits, ray, face = mesh.ray.intersects_location(flat, np.tile(-back, (len(flat), 1)), multiple_hits=False)
         corners = trimesh.triangles.points_to_barycentric(mesh.triangles[face], hits)[..., None]
         colors = (mesh.visual.vertex_colors[mesh.faces[face], :3] / 255 * corners).sum(1)
         facing = np.abs((mesh.vertex_normals[mesh.faces[face]] * corners).sum(1) @ back)[:, None]
-        picture = np.ones((size * size, 3))
+        picture = np.ones((fine * fine, 3))
         picture[ray] = colors * (0.6 + 0.4 * facing)
-        drawn[file.stem] = picture.reshape(size, size, 3)
+        drawn[file.stem] = picture.reshape(size, 3, size, 3, 3).mean((1, 3))
     return drawn
 
 
 def splats(scene: Scene) -> dict[str, np.ndarray]:
-    """Splats sampled from a scene, of all of it and of some objects."""
+    """Splats sampled from a scene: all of it, and some objects from near."""
     owned, camera = (
         scene.splats(gaussians=120_000, rays=300_000).placed(scene.capture.inverse()),
         scene.cameras("test")[1:2],
     )
-    chosen = {"all gaussians": owned.splats}
-    chosen |= {name: owned.of(scene.find(name).id) for name in largest_standing(scene)[:3]}
-    drawn = {}
-    for name, gaussians in chosen.items():
-        rgb, alpha = rasterize(gaussians, camera[0])
-        drawn[name] = (rgb + 1 - alpha[..., None]).numpy()
+    camera.rescale_output_resolution(3.0)
+    rgb, alpha = rasterize(owned.splats, camera[0])
+    whole = Image.fromarray(in_bytes((rgb + 1 - alpha[..., None]).numpy()))
+    height, width = whole.height // 3, whole.width // 3
+    drawn = {"all gaussians": np.asarray(whole.resize((width, height), Image.Resampling.LANCZOS)) / 255}
+    for name in largest_standing(scene)[::3][:3]:
+        rgb, alpha = rasterize(owned.of(scene.find(name).id), camera[0])
+        y, x = (alpha > 0.5).nonzero().T
+        near = Image.fromarray(in_bytes((rgb + 1 - alpha[..., None]).numpy()))
+        reach = 0.6 * max(float(x.max() - x.min()) / width, float(y.max() - y.min()) / height)
+        left, top = float(x.max() + x.min()) / 2 - reach * width, float(y.max() + y.min()) / 2 - reach * height
+        box = (left, top, left + 2 * reach * width, top + 2 * reach * height)
+        margin = max(near.size)
+        near = ImageOps.expand(near, margin, PAPER).crop([round(side) + margin for side in box])
+        drawn[name] = np.asarray(near.resize((width, height), Image.Resampling.LANCZOS)) / 255
     return drawn
 
 

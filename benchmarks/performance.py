@@ -176,21 +176,26 @@ def whole_run(rows: list[dict]) -> list[str]:
 
 def plot(rows: list[dict], path: Path) -> None:
     """Each quantity over the factor by which each number grows, beside linear growth."""
-    figure, axes = plt.subplots(1, len(QUANTITIES), figsize=(4 * len(QUANTITIES), 3.8))
+    figure, axes = plt.subplots(1, len(QUANTITIES), figsize=(10.4, 3.6))
+    colors = {axis: f"C{number}" for number, axis in enumerate(by(rows, "axis"))}
     for panel, (name, title) in zip(axes, QUANTITIES.items()):
         for axis, here in by([row for row in rows if name in row], "axis").items():
             factors = [row["factor"] for row in here]
-            panel.plot(factors, [row[name] / here[0][name] for row in here], marker="o", ms=4, label=axis)
+            panel.plot(
+                factors, [row[name] / here[0][name] for row in here], marker="o", ms=4, label=axis, color=colors[axis]
+            )
         panel.plot(factors, factors, "--", color="0.5", lw=1, label="linear")
         panel.set_xscale("log", base=2)
         panel.set_yscale("log", base=2)
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.yaxis.set_major_formatter("{x:g}")
         panel.set_xlabel("times as many")
         panel.set_title(title)
         panel.grid(alpha=0.3)
         panel.legend(fontsize=8)
     axes[0].set_ylabel("times as much")
     figure.tight_layout()
-    figure.savefig(path, dpi=80)
+    figure.savefig(path, dpi=130)
 
 
 TABLES = {"radiance_stage": radiance, "whole_run": whole_run, "viewer": viewer, "startup": startup}

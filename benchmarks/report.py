@@ -30,8 +30,14 @@ NAMES = {
     "contrastive, authors' settings": "contrastive field, its authors' clustering",
     "true labels": "*true labels of the nearest training point*",
 }
+ALONE = "2D masks alone, IoU in each view"
+"""What masks are called where others have the IoU of the scene."""
+MARKERS = "osD^v<>Pp*h"
+"""Markers of the methods in plots."""
 LEVELS = ("clean", "mild", "middle", "heavy", "mixed-mild", "mixed", "mixed-heavy", "sparse", "sparse-heavy")
 """Sets of masks, in the order of the tables."""
+LEAST_PIXELS = 30
+"""A tenth of the confidences with fewer pixels is not drawn."""
 WHOLE = ("mild", "middle", "heavy")
 """Sets whose masks mean whole objects."""
 METRICS = ("IoU", "BD", "BD (truth)", "SBD")
@@ -239,13 +245,15 @@ def _by_level(kind: tuple[str, str]) -> tuple[str, int]:
 
 
 def plot(rows: Rows, path: Path) -> None:
-    """Scene IoU of every method over the masks' own IoU, one panel per scene."""
+    """Scene IoU of every method on every set of masks, and the masks' own IoU in each view, one panel per scene."""
     scenes = by(rows, "scene")
-    figure, axes = plt.subplots(1, len(scenes), figsize=(4 * len(scenes) + 3, 3.8), sharey=True, squeeze=False)
-    for axis, (scene, here) in zip(axes[0], sorted(scenes.items())):
+    figure, axes = plt.subplots(-(-len(scenes) // 2), 2, figsize=(10.4, 9.0), sharey=True, squeeze=False)
+    for axis in axes.flat[len(scenes) :]:
+        axis.remove()
+    for axis, (scene, here) in zip(axes.flat, sorted(scenes.items())):
         levels = [level for level in LEVELS[1:] if level in by(here, "masks")]
         masks = [by(here, "masks")[level][0]["scores"]["masks"]["IoU"] for level in levels]
-        axis.plot(range(len(levels)), [100 * m for m in masks], "--", color="0.5", label=NAMES["masks"])
+        axis.plot(range(len(levels)), [100 * m for m in masks], "x", color="0.2", ms=7, label=ALONE)
         for number, (method, name) in enumerate(list(NAMES.items())[1:]):
             points = {
                 i: [100 * r["scores"]["scene"]["IoU"] for r in by(here, "masks")[level] if r["method"] == method]
@@ -255,40 +263,44 @@ def plot(rows: Rows, path: Path) -> None:
             if points:
                 mean = [np.mean(v) for v in points.values()]
                 reach = [(m - min(v), max(v) - m) for m, v in zip(mean, points.values())]
-                strong = {"lw": 2.5, "zorder": 3} if method == "scene" else {"lw": 1.2}
-                label = name.replace("*", "")
+                shipped = method == "scene"
+                aside = 0 if shipped else 0.09 * (number - 5)
                 axis.errorbar(
-                    list(points), mean, np.transpose(reach), marker="o", ms=4, color=f"C{number}", label=label, **strong
-                )
+                    [i + aside for i in points], mean, np.transpose(reach), ls="none", marker=MARKERS[number],
+                    ms=9 if shipped else 6, color="black" if shipped else f"C{number}", label=name.replace("*", ""),
+                    zorder=3 if shipped else 2,
+                )  # fmt: skip
         axis.set_xticks(range(len(levels)), levels, rotation=30, ha="right")
         axis.set_title(scene)
-        axis.set_xlabel("noise of the masks")
-        axis.grid(alpha=0.3)
-    axes[0][0].set_ylabel("scene IoU in %")
-    every = {label: line for axis in axes[0] for line, label in zip(*axis.get_legend_handles_labels())}
-    names = [label for label in (name.replace("*", "") for name in NAMES.values()) if label in every]
-    axes[0][-1].legend([every[name] for name in names], names, fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1))
+        axis.grid(alpha=0.3, axis="y")
+    for row in axes:
+        row[0].set_ylabel("scene IoU in %")
+    every = {label: line for axis in axes.flat for line, label in zip(*axis.get_legend_handles_labels())}
+    names = [label for label in (ALONE, *(name.replace("*", "") for name in NAMES.values())) if label in every]
     figure.tight_layout()
-    figure.savefig(path, dpi=80, bbox_inches="tight")
+    figure.legend([every[name] for name in names], names, ncols=2, loc="upper center", bbox_to_anchor=(0.5, 0.0))
+    figure.savefig(path, dpi=110, bbox_inches="tight")
 
 
 def plot_confidence(files: list[Path], path: Path) -> None:
-    """How often pixels are right over how sure the field is, one line per scene."""
+    """How often pixels are right over how sure the field is: a dot for each tenth, as large as it has pixels."""
     figure, axis = plt.subplots(figsize=(4.6, 4.0))
-    axis.plot([0, 100], [0, 100], "--", color="0.5", lw=1)
+    axis.plot([0, 100], [0, 100], "--", color="0.5", lw=1, label="as often right as sure")
     for file in files:
         content = json.loads(file.read_text())
-        bins = [b for b in content["bins"] if b["pixels"] >= 30]
+        bins = [b for b in content["bins"] if b["pixels"] >= LEAST_PIXELS]
+        sizes = [8 + 400 * b["pixels"] / sum(each["pixels"] for each in bins) for b in bins]
         label = f"{content['scene']} (error {100 * content['calibration_error']:.1f} %)"
-        axis.plot(
-            [100 * b["confidence"] for b in bins], [100 * b["correct"] for b in bins], marker="o", ms=4, label=label
+        axis.scatter(
+            [100 * b["confidence"] for b in bins], [100 * b["correct"] for b in bins], sizes, alpha=0.6, label=label
         )
     axis.set_xlabel("confidence in %")
     axis.set_ylabel("pixels that are right in %")
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=8)
+    for handle in axis.legend(fontsize=9).legend_handles[1:]:
+        handle.set_sizes([40])
     figure.tight_layout()
-    figure.savefig(path, dpi=80)
+    figure.savefig(path, dpi=130)
 
 
 def main(report: Report) -> None:

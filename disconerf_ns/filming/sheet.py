@@ -19,7 +19,7 @@ WIDEST, TILE = 1920, 256
 """Largest width of a page, and largest side of a tile, in pixels."""
 CAPTION = 34
 """Height of the line below a picture, in pixels."""
-PAPER, INK, PALE = (250, 250, 248), (38, 38, 42), (128, 128, 134)
+PAPER, INK, PALE = (255, 255, 255), (38, 38, 42), (128, 128, 134)
 
 Image3 = UInt8[np.ndarray, "height width 3"]
 
