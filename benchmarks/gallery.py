@@ -71,17 +71,17 @@ def edits(scene: Scene) -> dict[str, np.ndarray]:
 
 def composition(room: Path, table: Path, thing: str) -> dict[str, np.ndarray]:
     """Things of the table in the room, and whose each pixel is."""
-    on_table, on_rug = (0.4, -0.4, 0.74), (-0.8, -0.35, 0.014)
+    on_table, on_floor = (0.35, -0.45, 0.74), (-0.1, 0.95, 0.0)
     objects = [
-        {"run": str(table), "object": thing, "at": on_table, "turn": 90},
-        {"run": str(table), "object": thing, "at": on_rug, "turn": 200, "scale": 1.6},
+        {"run": str(table), "object": thing, "at": on_table, "turn": 90, "scale": 0.6},
+        {"run": str(table), "object": thing, "at": on_floor, "turn": 200, "scale": 1.2},
     ]
     with TemporaryDirectory() as folder:
         file = Path(folder) / "scene.json"
         file.write_text(json.dumps({"scene": str(room), "objects": objects}))
         scene = compose(file)
     pictures, colors = {}, np.concatenate([np.zeros((1, 3)), object_colors(255)])
-    for number, view in enumerate(best_views(scene, (on_table, on_rug), 3), 1):
+    for number, view in enumerate(best_views(scene, (on_table, on_floor), 3), 1):
         layers = layers_of(scene.arranged, scene.cameras()[view : view + 1])
         pictures[f"view {number}"] = layers.picture[..., :3]
         pictures[f"whose each pixel is, {number}"] = colors[layers.labels]
@@ -158,7 +158,7 @@ def report_page(run: Path, work: Path) -> None:
         "--headless",
         "--no-sandbox",
         "--hide-scrollbars",
-        "--window-size=1280,1500",
+        "--window-size=1280,2700",
         "--virtual-time-budget=4000",
     ]
     picture = work / "report.png"

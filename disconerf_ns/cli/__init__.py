@@ -6,6 +6,7 @@ import sys
 from importlib import import_module
 
 from disconerf_ns.compat.quiet import hide_warnings
+from disconerf_ns.compat.signals import Terminated, sigterm_raises
 from disconerf_ns.consoles import escape_what_cannot_be_shown
 from disconerf_ns.errors import UserError
 
@@ -63,7 +64,7 @@ def main(arguments: list[str]) -> int:
     Args:
         arguments: name and options of the subcommand.
     Returns:
-        The exit code: 0, 1 after an error that is explained on stderr, or 130 after Ctrl-C.
+        The exit code: 0, 1 after an error that is explained on stderr, 130 after Ctrl-C, or 143 after SIGTERM.
     """
     words = 2 if " ".join(arguments[:2]) in COMMANDS else 1
     name, options = " ".join(arguments[:words]) or "--help", arguments[words:]
@@ -80,7 +81,8 @@ def main(arguments: list[str]) -> int:
     command = getattr(import_module(module), attribute)
     config = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.CascadeSubcommandArgs)
     try:
-        tyro.cli(command, prog=f"disconerf {name}", args=options, config=config)()
+        with sigterm_raises():
+            tyro.cli(command, prog=f"disconerf {name}", args=options, config=config)()
     except (UserError, OSError) as error:
         print(f"disconerf: {error}", file=sys.stderr)
         return 1
@@ -92,9 +94,9 @@ def main(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("disconerf: interrupted; all written files are whole.", file=sys.stderr)
-        return 130
+        return 143 if isinstance(error, Terminated) else 130
     return 0
 
 

@@ -8,25 +8,13 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
-from typing import Any
 
 from nerfstudio.utils.rich_utils import CONSOLE
 
-
-@contextmanager
-def handled_by(handlers: Mapping[int, Any]) -> Iterator[None]:
-    """Handle signals in another way for a while; a thread that is not the process's main one cannot, and does not."""
-    main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()} if main else {}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+from disconerf_ns.compat.signals import handled_by
 
 
 class Stopped(Exception):
