@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -140,7 +140,7 @@ def table_of(
     return table
 
 
-def listed_tree(every: Sequence[SceneObject], tree: ObjectTree, shown: set[int], granularity: float) -> Tree:
+def listed_tree(every: Sequence[SceneObject], tree: ObjectTree, shown: Set[int], granularity: float) -> Tree:
     """Objects of every size, each above its parts; those that are shown have a dot.
 
     What a granularity shows as one object and a person's changes show as its parts is marked.

@@ -131,9 +131,9 @@ def training_view(run: EvaluatedRun, scene: ArrangedScene, index: int, size: int
 
 def middle(mask: np.ndarray) -> tuple[float, float]:
     """The pixel of a mask that is deepest inside it, as fractions (x, y) of width and height."""
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-    y, x = np.unravel_index(depth.argmax(), mask.shape)
-    return (float(x) + 0.5) / mask.shape[1], (float(y) + 0.5) / mask.shape[0]
+    depth = np.asarray(ndimage.distance_transform_edt(np.pad(mask, 1)))
+    y, x = np.unravel_index(depth.argmax(), depth.shape)
+    return (float(x) - 0.5) / mask.shape[1], (float(y) - 0.5) / mask.shape[0]
 
 
 def resized(camera: Cameras, size: int) -> Cameras:
