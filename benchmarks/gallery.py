@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/gallery.md from two trained runs of the example scenes.
+"""Makes the pictures of docs/gallery.md, and README's of the viewer, from two trained runs of the example scenes.
 
 python -m benchmarks.gallery TABLE/config.yml ROOM/config.yml [PICTURE ...]
 """
@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,6 +22,7 @@ import torch
 import trimesh
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from benchmarks.browser import open_page, wait_for
 from benchmarks.rasterizer import rasterize
 from disconerf_ns import Channels, Edit, Hue, Scene, Similarity, cli, compose, load, save_film
 from disconerf_ns.filming.layers import layers_of
@@ -25,6 +30,8 @@ from disconerf_ns.filming.matte import in_bytes
 from disconerf_ns.palette import object_colors
 
 FOLDER = Path(__file__).parents[1] / "docs" / "gallery"
+PICTURED = ".dn-row img"
+"""Rows of the viewer's list that have a picture."""
 INK, PAPER, MARGIN, CAPTION = (40, 44, 52), (255, 255, 255), 12, 26
 
 
@@ -153,17 +160,48 @@ def report_page(run: Path, work: Path) -> None:
     """A picture of the report in a browser."""
     page = work / "report.html"
     command("report", run, page, "--frames", "6", "--size", "200", "--scene-size", "480", where="--output")
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    options = [
-        "--headless",
-        "--no-sandbox",
-        "--hide-scrollbars",
-        "--window-size=1280,2700",
-        "--virtual-time-budget=4000",
-    ]
-    picture = work / "report.png"
-    subprocess.run([str(browser), *options, f"--screenshot={picture}", page.as_uri()], check=True, capture_output=True)
-    Image.open(picture).convert("RGB").save(FOLDER / "report.jpg", quality=88)
+    with open_page(page.as_uri(), work / "profile", work / "failure.png", 1280, 2700) as opened:
+        opened.draw(20)
+        picture = opened.picture()
+    Image.fromarray(picture).save(FOLDER / "report.jpg", quality=88)
+
+
+def viewer_page(run: Path, work: Path, selected: str) -> None:
+    """nerfstudio's viewer with an object selected, in a browser."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    served = subprocess.Popen(["ns-viewer", "--load-config", str(run), "--viewer.websocket-port", port])
+    try:
+        address = f"http://127.0.0.1:{port}/"
+        wait_for(lambda: answers(address), "the viewer", 120)
+        with open_page(address, work / "profile", work / "failure.png", 1440, 1020) as page:
+            page.resize(1440, 1020, scale=2.0)  # viser draws lines with few pixels where drawing is slow
+            wait_for(lambda: page.run(f"document.querySelectorAll({PICTURED!r}).length > 12"), "small pictures", 300)
+            page.press("Control")
+            page.write("Max res", "900")
+            page.press("Objects")
+            page.press(selected)
+            page.draw(20)
+            wait_for(lambda: page.shows("sharpening"), "a picture that becomes sharp")
+            wait_for(lambda: not page.shows("sharpening"), "a sharp picture", 300)
+            page.draw(20)
+            top = round(page.run("document.querySelector('canvas').getBoundingClientRect().y"))
+            picture = page.picture()[2 * top :]
+    finally:
+        served.send_signal(signal.SIGINT)
+        served.wait(60)
+    shown = Image.fromarray(picture)
+    shown.resize((shown.width // 2, shown.height // 2), Image.Resampling.LANCZOS).save(
+        FOLDER.parent / "viewer.jpg", quality=88
+    )
+
+
+def answers(address: str) -> bool:
+    """Whether a page can be opened."""
+    with suppress(OSError), urllib.request.urlopen(address):
+        return True
+    return False
 
 
 def contact_sheet(run: Path, work: Path) -> None:
@@ -195,10 +233,11 @@ def main() -> None:
             "splats": lambda: strip(splats(scene), FOLDER / "splats.jpg", columns=4),
             "contact_sheet": lambda: contact_sheet(table, work),
             "report": lambda: report_page(table, work),
+            "viewer": lambda: viewer_page(table, work, thing),
         }
         for name in sys.argv[3:] or pictures:
             pictures[name]()
-            print(f"{name} is in {FOLDER}", flush=True)
+            print(f"{name} is drawn", flush=True)
 
 
 if __name__ == "__main__":

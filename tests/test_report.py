@@ -38,7 +38,7 @@ from disconerf_ns.scene.solid import UprightBox
 from disconerf_ns.scene.tree import NEVER, ObjectTree
 
 sys.path.insert(0, str(Path(__file__).parent / "viewer"))
-from browser import find_chromium, open_page, wait_for
+from benchmarks.browser import find_chromium, open_page, wait_for
 
 TITLE = '<script>alert("x")</script> & "cup"'
 BOX = UprightBox((0.0, 0.0, 0.0), (3.0, 2.0, 1.0), 0.0)

@@ -15,12 +15,12 @@ import pytest
 import torch
 import viser
 import viser.transforms as vtf
-from browser import Page, find_chromium, open_page, wait_for
 from helpers import needs_system_package
 from PIL import Image
 from test_rows import thing
 from viewer_presses import paired, serve
 
+from benchmarks.browser import Page, find_chromium, open_page, wait_for
 from disconerf_ns.compat.viewer import SCALE
 from disconerf_ns.compat.viser_panel import LentTab, add_first_tab
 from disconerf_ns.scene.edit import Edit

@@ -1,4 +1,4 @@
-"""A headless Chromium that a test drives over the DevTools protocol."""
+"""A headless Chromium that a program drives over the DevTools protocol."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ SELDOM = """(() => {
 """Draws a page at most ten times a second: viser draws without end, and without a GPU that takes a core."""
 FIELD = """(() => {{
     let around = [...document.querySelectorAll('label')].find(l => l.textContent.trim() === {label});
-    while (around && !around.querySelector('input')) around = around.parentElement;
-    return around && around.querySelector('input');
+    while (around && !around.querySelector('input:not([type=hidden])')) around = around.parentElement;
+    return around && around.querySelector('input:not([type=hidden])');
 }})()"""
 
 
@@ -116,9 +116,10 @@ class Page:
             for event in ("keyDown", "keyUp"):
                 self.call("Input.dispatchKeyEvent", type=event, key=key, code=key)
 
-    def resize(self, width: int, height: int) -> None:
-        """Give the window another size, in pixels."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+    def resize(self, width: int, height: int, scale: float = 1.0) -> None:
+        """Give the window another size, in pixels of a page; a screen has `scale` times as many."""
+        size = {"width": width, "height": height, "deviceScaleFactor": scale}
+        self.call("Emulation.setDeviceMetricsOverride", **size, mobile=False)
 
     def open_folder(self, label: str) -> None:
         """Click the title of a folder of the panel."""
