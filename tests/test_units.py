@@ -302,7 +302,7 @@ def test_an_object_that_was_merged_is_told_with_what_it_is_part_of() -> None:
     for name in (lid.name, str(lid.number), "lid"):
         with pytest.raises(UserError, match=rf"{name} is merged into {teapot.name} \(teapot\); name that"):
             find_object(shown, name, [lid], edit.merged)
-    with pytest.raises(UserError, match="lid is no object at this granularity"):
+    with pytest.raises(UserError, match="lid is shown as its parts, or in a larger object"):
         find_object(shown, "lid", [lid])
 
 
