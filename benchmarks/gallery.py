@@ -161,6 +161,7 @@ def report_page(run: Path, work: Path) -> None:
     page = work / "report.html"
     command("report", run, page, "--frames", "6", "--size", "200", "--scene-size", "480", where="--output")
     with open_page(page.as_uri(), work / "profile", work / "failure.png", 1280, 2700) as opened:
+        opened.call("Emulation.setScrollbarsHidden", hidden=True)
         opened.draw(20)
         picture = opened.picture()
     Image.fromarray(picture).save(FOLDER / "report.jpg", quality=88)
