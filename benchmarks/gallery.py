@@ -27,11 +27,10 @@ from benchmarks.rasterizer import rasterize
 from disconerf_ns import Channels, Edit, Hue, Scene, Similarity, cli, compose, load, save_film
 from disconerf_ns.filming.layers import layers_of
 from disconerf_ns.filming.matte import in_bytes
+from disconerf_ns.filming.sight import projected
 from disconerf_ns.palette import object_colors
 
 FOLDER = Path(__file__).parents[1] / "docs" / "gallery"
-PICTURED = ".dn-row img"
-"""Rows of the viewer's list that have a picture."""
 INK, PAPER, MARGIN, CAPTION = (40, 44, 52), (255, 255, 255), 12, 26
 
 
@@ -99,12 +98,9 @@ def best_views(scene: Scene, places: Sequence[tuple[float, ...]], count: int) ->
     """The training views in whose middle some places of the capture are, in the order of the dataset."""
     cameras = scene.cameras()
     points = scene.capture.inverse().points(torch.tensor(places, dtype=torch.float32))
-    along = points - cameras.camera_to_worlds[:, None, :, 3].cpu()
-    right, up, back = (along[..., None, :] @ cameras.camera_to_worlds[:, None, :, :3].cpu())[..., 0, :].unbind(-1)
-    x, y = (side / -back * focal.cpu() / size.cpu() for side, focal, size in (
-        (right, cameras.fx, cameras.width), (up, cameras.fy, cameras.height)
-    ))  # fmt: skip
-    off = torch.where(back < 0, torch.maximum(x.abs(), y.abs()), torch.inf).amax(-1)
+    right, low, ahead = projected(cameras, points)
+    x, y = right / cameras.width[:, 0].cpu() - 0.5, low / cameras.height[:, 0].cpu() - 0.5
+    off = torch.where(ahead > 0, torch.maximum(x.abs(), y.abs()), torch.inf).amax(0)
     return sorted(off.argsort()[:count].tolist())
 
 
@@ -167,8 +163,8 @@ def report_page(run: Path, work: Path) -> None:
     Image.fromarray(picture).save(FOLDER / "report.jpg", quality=88)
 
 
-def viewer_page(run: Path, work: Path, selected: str) -> None:
-    """nerfstudio's viewer with an object selected, in a browser."""
+def viewer_page(run: Path, work: Path, selected: str, count: int) -> None:
+    """nerfstudio's viewer with one of `count` objects selected, in a browser."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -178,7 +174,8 @@ def viewer_page(run: Path, work: Path, selected: str) -> None:
         wait_for(lambda: answers(address), "the viewer", 120)
         with open_page(address, work / "profile", work / "failure.png", 1440, 1020) as page:
             page.resize(1440, 1020, scale=2.0)  # viser draws lines with few pixels where drawing is slow
-            wait_for(lambda: page.run(f"document.querySelectorAll({PICTURED!r}).length > 12"), "small pictures", 300)
+            pictured = f"document.querySelectorAll('.dn-row img').length >= {count}"
+            wait_for(lambda: page.run(pictured), "small pictures", 300)
             page.press("Control")
             page.write("Max res", "900")
             page.press("Objects")
@@ -234,7 +231,7 @@ def main() -> None:
             "splats": lambda: strip(splats(scene), FOLDER / "splats.jpg", columns=4),
             "contact_sheet": lambda: contact_sheet(table, work),
             "report": lambda: report_page(table, work),
-            "viewer": lambda: viewer_page(table, work, thing),
+            "viewer": lambda: viewer_page(table, work, thing, len(scene.objects)),
         }
         for name in sys.argv[3:] or pictures:
             pictures[name]()

@@ -103,6 +103,12 @@ def test_what_changes_keep_open_is_told(
     told = [line for line in capsys.readouterr().out.splitlines() if "open now by changes" in line]
     assert any("object_03" in line for line in told) and any(pair.name in line for line in told)
     assert not any("●" in line for line in told)
+    edited(Edit().merge([pair.id], 0))
+    assert main(["objects", "--load-config", str(tree_run), "--tree"]) == 0
+    assert "open now by changes" not in next(
+        line for line in capsys.readouterr().out.splitlines() if pair.name in line
+    ), "it is part of another object, in one piece"
+    edited(Edit().recolor(part, (1.0, 0.0, 0.0)).at(0.0))
     assert main(["objects", "--load-config", str(tree_run), "--granularity", "0"]) == 0
     assert pair.name not in capsys.readouterr().out, "the table of masks lists none that is not shown"
 

@@ -14,6 +14,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.options import GRANULARITY, check_options
 from disconerf_ns.runs import capture_frame, edit_of, manifest_of, objects_of
 from disconerf_ns.scene.arrangement import all_objects
+from disconerf_ns.scene.cut import kept_open
 from disconerf_ns.scene.objects import load_manifest
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Objects:
         edit = edit_of(self.load_config, tree, self.granularity)
         objects = objects_of(self.load_config, self.granularity)
         shown = {each.id for each in objects}
-        listed = listed_tree(all_objects(discovered, tree, edit), tree, shown, edit.granularity)
+        listed = listed_tree(all_objects(discovered, tree, edit), tree, shown, kept_open(edit, tree))
         Console(width=max(Console().width, TREE_WIDTH)).print(listed)
 
     def _print_json(self) -> None:
@@ -140,10 +141,14 @@ def table_of(
     return table
 
 
-def listed_tree(every: Sequence[SceneObject], tree: ObjectTree, shown: Set[int], granularity: float) -> Tree:
+def listed_tree(every: Sequence[SceneObject], tree: ObjectTree, shown: Set[int], kept_open: Set[int]) -> Tree:
     """Objects of every size, each above its parts; those that are shown have a dot.
 
-    What a granularity shows as one object and a person's changes show as its parts is marked.
+    Args:
+        every: the objects.
+        tree: how they hold each other.
+        shown: ids of those that are shown.
+        kept_open: ids of those that are shown as their parts because of a person's changes.
     """
     from rich.text import Text
     from rich.tree import Tree
@@ -156,7 +161,7 @@ def listed_tree(every: Sequence[SceneObject], tree: ObjectTree, shown: Set[int],
             yield f"{masks} mask{'s show' if masks != 1 else ' shows'} just it, support {tree.support[each.id]:.2f}"
         if each.id in tree.inner:
             yield f"opens at {tree.opens[each.id]:.2f}"
-            if tree.opens[each.id] > granularity and shown.isdisjoint((each.id, *tree.ancestors(each.id))):
+            if each.id in kept_open:
                 yield "open now by changes"
 
     def grow(branch: Tree, nodes: Collection[int]) -> None:

@@ -163,8 +163,9 @@ def orbit(
     azimuths, remark = math.atan2(float(first[1]), float(first[0])) + torch.arange(frames) / frames * 2 * math.pi, ""
     sight = moved
     target, distance = framed(sight.corners, directions(azimuths, elevation))
+    taken = place.points(positions[sight.seeing])  # as the photographs see the object, wherever it stands now
     if among and len(sight.points) > 0:
-        middle, arc = free_arc(scene, sight, place, positions[sight.seeing], target, distance, elevation)
+        middle, arc = free_arc(scene, sight, positions[sight.seeing], taken, target, distance, elevation)
         if arc < LEAST_ARC:
             why = "other things are in the way around it, or too little of it was photographed"
             return Shot(name, shown, *_between_photographs(sight, photographs, frames, size, why))
@@ -173,8 +174,7 @@ def orbit(
             elsewhere = "elsewhere other things are in the way, or no photograph looks from there"
             remark = f"the camera sways through {math.degrees(arc):.0f} degrees: {elsewhere}; "
     cameras = square(look_at(target + distance * directions(azimuths, elevation), target), size)
-    seen_from, looked_at = (place.inverse().points(x) for x in (cameras.camera_to_worlds[..., 3], target))
-    share = float(unseen(seen_from, positions[sight.seeing], looked_at).float().mean())
+    share = float(unseen(cameras.camera_to_worlds[..., 3], taken, target).float().mean())
     side = f"looks at it from more than {math.degrees(NEAR):.0f} degrees beside every photograph that sees it"
     beside = f"{share:.0%} of the path {side}" if share >= 0.005 else ""
     return Shot(name, shown, cameras, f"{remark}{beside}".removesuffix("; "))
@@ -183,8 +183,8 @@ def orbit(
 def free_arc(
     scene: ArrangedScene,
     sight: Sight,
-    place: Similarity,
     positions: Float[Tensor, "photographs 3"],
+    taken: Float[Tensor, "photographs 3"],
     target: Float[Tensor, "3"],
     distance: float,
     elevation: float,
@@ -192,13 +192,13 @@ def free_arc(
     """Middle and length, in radians, of the longest arc of an orbit on which cameras may stand in the edited scene.
 
     Other things do not hide the object there; each place is in sight of photographs that see the object, taken at
-    `positions`, which the outside of a room is not; and one of them shows the side that is seen from there.
+    `positions`, which the outside of a room is not; and one of them, of `taken`, where they are moved with the object,
+    shows the side that is seen from there.
     """
     around = torch.arange(PLACES) / PLACES * 2 * math.pi
     places = target + distance * directions(around, elevation)
     clear = shares_clear(scene, places, sight.points) >= CLEAR
-    own_places, own_target = (place.inverse().points(x) for x in (places, target))
-    shown = ~unseen(own_places, positions, own_target)
+    shown = ~unseen(places, taken, target)
     first, count = longest_run(clear & in_sight(scene, places, positions) & shown)
     if count == PLACES:
         return 0.0, 2 * math.pi

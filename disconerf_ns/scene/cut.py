@@ -35,6 +35,16 @@ def shown_nodes(edit: Edit, tree: ObjectTree) -> tuple[int, ...]:
     return tree.cut(edit.granularity, ((edit.opened | _uneven(edit, tree)) - inside) | around, kept)
 
 
+def kept_open(edit: Edit, tree: ObjectTree) -> set[int]:
+    """The nodes that the edit's granularity shows whole, and that are shown as their parts because of other changes."""
+    shown = {*shown_nodes(edit, tree)}
+    return {
+        node
+        for node in tree.inner
+        if tree.opens[node] > edit.granularity and shown.isdisjoint((node, *tree.ancestors(node)))
+    }
+
+
 def said_of_shown(edit: Edit, tree: ObjectTree) -> Edit:
     """The same edit with all that is hidden, coloured or placed said of the objects that it shows.
 

@@ -16,7 +16,8 @@ from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.similarity import Similarity, Vector, vector
 
 REACH = 110.0
-"""Length of the handles in pixels, whatever the size of the object: those of a small one can be grasped too."""
+"""Length of the handles in pixels. It does not depend on the object's size, so the handles of small objects can be
+grasped."""
 STILL = 1e-4
 """Changes of a matrix that are too small to be a person's, in scene units."""
 

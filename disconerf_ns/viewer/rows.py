@@ -31,8 +31,8 @@ REVEAL = """<img alt="" hidden src="data:," onerror="
 const row = this.closest('button').parentElement.getBoundingClientRect();
 const list = this.closest('button').parentElement.parentElement, seen = list.getBoundingClientRect();
 if (row.top < seen.top || row.bottom > seen.bottom) list.scrollTop += row.top - (seen.top + seen.bottom) / 2;">"""
-"""Scrolls the list to a row when the page gets it: viser has no function that does, and runs no scripts but those of
-pictures, here one that does not load."""
+"""Scrolls the list to a row when the page receives it. viser has no function for that. Of the scripts in a button's
+HTML a browser runs only those of pictures, so this is a picture that does not load."""
 
 
 class Look(NamedTuple):
