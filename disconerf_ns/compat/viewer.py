@@ -113,18 +113,19 @@ def set_still_resolution(viewer: Viewer, pixels: int) -> None:
     viewer.control_panel._max_res.value = pixels
 
 
-def redraw(viewer: Viewer, drawing: Container[object]) -> None:
-    """Draw the picture of every client anew.
+def redraw(viewer: Viewer, drawing: Container[object], which: Callable[[threading.Thread], bool]) -> None:
+    """Draw pictures of clients anew.
 
     nerfstudio's own way stumbles over a client that comes or goes meanwhile, and it interrupts a thread that draws
     nothing: the new picture would be what is interrupted, and drawn a fifth of a second later.
 
     Args:
         drawing: the render threads that are computing a picture.
+        which: whether the picture of a render thread is drawn anew.
     """
     if not viewer.ready:
         return
-    for client in list(viewer.render_statemachines.values()):
+    for client in filter(which, list(viewer.render_statemachines.values())):
         client.action(RenderAction("move", viewer.get_camera_state(client.client)))
         if client not in drawing:
             client.interrupt_render_flag = False

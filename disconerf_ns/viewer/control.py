@@ -191,7 +191,8 @@ class ObjectControl(ViewerControl):
         While Python ends no more are made, since viser's threads have ended.
         """
         while threading.main_thread().is_alive() and not closed.is_set():
-            self.editor.wait(EVERY)
+            if not self.editor.wait(EVERY):
+                self.editor.attempt(self._catch_up, CONSOLE.log)
             self.editor.drain()
             self.editor.attempt(self.draft.keep, self.tell)
 
@@ -230,8 +231,16 @@ class ObjectControl(ViewerControl):
         """Draw everybody's picture anew if the scene or a selection is another one: it costs a coarse picture first."""
         looks = self.current.value, {client: seat.selection.ids for client, seat in list(self.seats.items())}
         if looks != self._looks:
-            nerfstudio_viewer.redraw(self.viewer, self.pictures.drawing)
+            nerfstudio_viewer.redraw(self.viewer, self.pictures.drawing, lambda client: True)
             self._looks = looks
+
+    def _catch_up(self) -> None:
+        """Draw pictures that are out of date anew.
+
+        nerfstudio's render thread forgets what it is asked for between the moment in which it reads what to do and the
+        moment in which it notes that nothing is to be done. The picture then stayed until the camera moved.
+        """
+        nerfstudio_viewer.redraw(self.viewer, self.pictures.drawing, self.pictures.is_stale)
 
     @property
     def drawn(self) -> str:

@@ -77,9 +77,9 @@ class Editor:
             self._wishes.append(_Wish(what, lambda: wish(*arguments), tell or self.tell))
         self._asked.set()
 
-    def wait(self, seconds: float) -> None:
-        """Wait for the next wish, some seconds at most."""
-        self._asked.wait(seconds)
+    def wait(self, seconds: float) -> bool:
+        """Wait for the next wish, some seconds at most; whether there is one."""
+        return self._asked.wait(seconds)
 
     @property
     def waiting(self) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from threading import Thread
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool
@@ -50,6 +51,13 @@ FAILED = 0.5
 _log = logging.getLogger(__name__)
 
 
+class Looks(NamedTuple):
+    """What a picture shows, besides the camera and the output."""
+
+    scene: ArrangedScene
+    selected: frozenset[ObjectId] = frozenset()
+
+
 @dataclass(eq=False)
 class _Kept:
     """A picture of a client, in tiles while it becomes sharp."""
@@ -83,6 +91,8 @@ class Pictures:
         self.step = 0
         """Of the training; pictures of another step are out of date."""
         self._drawing: set[Thread] = set()
+        self._shown: weakref.WeakKeyDictionary[Thread, Looks] = weakref.WeakKeyDictionary()
+        """What the last picture of each client is of."""
         self._workers = Workers()
         self._pictures: weakref.WeakKeyDictionary[Thread, deque[_Kept]] = weakref.WeakKeyDictionary()
 
@@ -90,6 +100,14 @@ class Pictures:
     def drawing(self) -> frozenset[Thread]:
         """Clients whose pictures are being computed; of one that has left, whatever ended its thread, there is none."""
         return frozenset(client for client in tuple(self._drawing) if client.is_alive())
+
+    def is_stale(self, client: Thread) -> bool:
+        """Whether a client's last picture shows another scene or selection than there is now, and none is in work."""
+        shown = self._shown.get(client)
+        return shown is not None and client not in self._drawing and shown != self._looks(client, self.current.value)
+
+    def _looks(self, client: Thread, scene: ArrangedScene) -> Looks:
+        return Looks(scene, self.selected(client) if scene.objects else frozenset())
 
     def show(
         self, client: Thread, camera: Cameras, names: Sequence[str], obb_box: OrientedBox | None = None
@@ -102,22 +120,24 @@ class Pictures:
         A picture that fails is grey: nerfstudio's render thread would end, and the client's picture stay as it is, if
         it raised.
         """
-        scene = self.current.value
+        looks = Looks(self.current.value)
         self._drawing.add(client)
         try:
-            selected = self.selected(client) if scene.objects else frozenset()
-            return self._drawn(client, scene, selected, camera, names, obb_box)
+            looks = self._looks(client, looks.scene)
+            outputs = self._drawn(client, *looks, camera, names, obb_box)
         except Exception as error:
             if is_interruption(error):
                 raise IOChangeException from error
             with uninterrupted():
                 _log.exception("a picture could not be drawn")
                 self.tell(f"The picture could not be drawn ({type(error).__name__}: {error}); the log has the details.")
-            return failed(names, int(camera.height), int(camera.width), scene.trained.radiance.device)
+            outputs = failed(names, int(camera.height), int(camera.width), looks.scene.trained.radiance.device)
         finally:
             with uninterrupted():
                 let_go()
                 self._drawing.discard(client)
+        self._shown[client] = looks
+        return outputs
 
     def _drawn(
         self,

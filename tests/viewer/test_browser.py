@@ -189,10 +189,11 @@ def test_objects_are_picked_hidden_isolated_and_named(viewer, page: Page) -> Non
     assert seat.selection.ids == (red,), "a drag is no click"
     page.drag((560, 400), (500, 400))
     sizes = wait_for(lambda: steady_sizes(page), "the three balls again", 60)
+    assert seat.selection.ids == (red,), "a drag back is no click either"
 
     page.press("hide")
+    wait_for(lambda: current.value.edit == Edit(hidden=frozenset({red})), "the edit that hides it")
     wait_for(lambda: len(places(page, "red")) < GONE * sizes["red"], "the red ball to go")
-    assert current.value.edit == Edit(hidden=frozenset({red}))
     assert len(places(page, "blue", "hidden")) > SEEN * sizes["blue"]
     wait_for(lambda: is_hidden(page, name), "the row to say so")
 

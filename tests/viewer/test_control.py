@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from dataclasses import replace
 from threading import Event, Timer
 from types import SimpleNamespace
@@ -427,7 +428,7 @@ def drawing(viewer, monkeypatch):
 
 def test_only_who_draws_is_interrupted(viewer, drawing) -> None:
     idle, busy = drawing(-1), drawing(-2)
-    redraw(viewer, {busy})
+    redraw(viewer, {busy}, lambda client: True)
     assert (idle.interrupt_render_flag, busy.interrupt_render_flag) == (False, True)
     assert [thread.action.call_args[0][0].action for thread in (idle, busy)] == ["move"] * 2
 
@@ -471,8 +472,50 @@ def test_all_are_drawn_anew_while_clients_come_and_go(viewer, drawing) -> None:
     """nerfstudio's loop ended with the first client that came or went meanwhile, and nobody's picture changed."""
     first = drawing(-1, lambda: drawing(-3))
     second = drawing(-2, lambda: viewer.render_statemachines.pop(-1))
-    redraw(viewer, set())
+    redraw(viewer, set(), lambda client: True)
     assert first.action.called and second.action.called
+
+
+def test_a_picture_that_nerfstudio_forgot_is_drawn_by_and_by(viewer, model, monkeypatch) -> None:
+    """What was asked for while its render thread took note that there was nothing to do was never drawn."""
+    control, camera = viewer.pipeline.object_control, viewer.pipeline.datamanager.train_dataset.cameras[0:1]
+    drawn: list[frozenset[int]] = []
+
+    def draw(client, scene, *_) -> LazyOutputs:
+        drawn.append(scene.edit.hidden)
+        return LazyOutputs({})
+
+    monkeypatch.setattr(control.pictures, "_drawn", draw)
+    monkeypatch.setattr(viewer, "ready", True)
+    monkeypatch.setattr(viewer, "get_camera_state", lambda client: None)
+    thread = RenderStateMachine(viewer, SCALE, Mock(ClientHandle, client_id=-1))
+    monkeypatch.setattr(thread, "_render_img", lambda look: control.pictures.show(thread, camera, ["rgb"]))
+    monkeypatch.setattr(thread, "_send_output_to_viewer", lambda outputs, static_render: None)
+    monkeypatch.setitem(viewer.render_statemachines, -1, thread)
+    first = model.current.value.objects[0].id
+
+    class Trigger(Event):
+        def clear(self) -> None:
+            super().clear()
+            if thread.state == "high" and thread.next_action is not None and not model.current.value.edit.hidden:
+                edit_scene(model, Edit().hide(first))
+                control._redraw()
+
+    thread.render_trigger = Trigger()
+    thread.start()
+    try:
+        wait_for(lambda: model.current.value.edit.hidden)
+        time.sleep(0.5)
+        assert not drawn[-1], "nerfstudio draws nothing by itself"
+        control._catch_up()
+        wait_for(lambda: drawn[-1] == {first} and thread.state == "high")
+        count = len(drawn)
+        control._catch_up()
+        time.sleep(0.5)
+        assert len(drawn) == count, "a picture that is not out of date stays"
+    finally:
+        thread.running = False
+        thread.join()
 
 
 def test_what_could_not_be_drawn_anew_is_drawn_with_the_next_change(viewer, seat, said, monkeypatch) -> None:
