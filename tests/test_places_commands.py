@@ -68,6 +68,27 @@ def test_a_copy_stands_beside_the_object(run: Run, change) -> None:
     assert first == HERE and second != HERE
 
 
+def test_each_copy_is_moved_copied_and_taken_away_by_itself(run: Run, change) -> None:
+    id = objects_of(run.config)[1].id
+    places = lambda: edit_now(run).places[id]  # noqa: E731
+    for _ in range(2):
+        assert change("copy", "1", "--by", "0.5", "0", "0")[0] == 0
+    itself, first, second = places()
+    assert change("move", "1", "--copy", "2", "--by", "0", "0", "1")[0] == 0
+    assert places()[:2] == (itself, first) and places()[2].translation[2] > second.translation[2]
+    assert change("copy", "1", "--copy", "2", "--by", "0", "0", "1")[0] == 0
+    assert places()[3].translation[2] > places()[2].translation[2]
+    assert change("put-back", "1", "--copy", "1") == (0, "objects: object_01 is without copy 1 now.")
+    assert len(places()) == 3 and first not in places()
+    assert change("move", "1", "--by", "0", "0", "1")[0] == 0
+    assert change("put-back", "1", "--copy", "0") == (0, "objects: object_01 is where photographed again.")
+    assert places()[0] == HERE and len(places()) == 3
+    assert change("move", "1", "--copy", "3", "--turn", "5") == (
+        1,
+        "disconerf: objects: object_01 has 2 copies; --copy is 3.",
+    )
+
+
 def test_colours(run: Run, change) -> None:
     id = objects_of(run.config)[1].id
     for words, expected in (
@@ -92,6 +113,8 @@ def test_colours(run: Run, change) -> None:
         ("copy 99", "there is no 99"),
         ("recolor 99", "there is no 99"),
         ("put-back 1", "object_01 stands where it was photographed"),
+        ("move 1 --copy 1 --turn 90", "object_01 has no copies; --copy is 1."),
+        ("move 1 --copy -1 --turn 90", "--copy is -1; it has to be from 0 to"),
         ("recolor 1", "pass one of --tint R G B"),
         ("recolor 1 --hue 3 --own", "pass one of --tint R G B"),
         ("recolor 1 --tint 2 0 0", "--tint is 2.0; it has to be from 0 to 1."),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from disconerf_ns.cli.edits import Change, One, Some, listed
 from disconerf_ns.errors import UserError
-from disconerf_ns.options import ANY, FRACTION, Range, check_options
+from disconerf_ns.options import ANY, FRACTION, NONE_OR_MORE, Range, check_options
 from disconerf_ns.runs import capture_frame
+from disconerf_ns.scene.edit import HERE
 from disconerf_ns.scene.objects import called
 
 if TYPE_CHECKING:
@@ -30,16 +32,19 @@ class Move(Change):
     """Degrees about the vertical, counterclockwise seen from above."""
     scale: float = 1.0
     """Factor on the size."""
+    copy: int = 0
+    """Number of the copy that it is about, counted from 1 as they were made; 0 is the object itself."""
 
     def __call__(self) -> None:
         """Change the edit.
 
         Raises:
-            UserError: there is no such object, nothing would move, or a number cannot be.
+            UserError: there is no such object or copy, nothing would move, or a number cannot be.
         """
-        check_options("objects", self, by=ANY, turn=ANY, scale=Range(1e-6, 1e6))
+        check_options("objects", self, by=ANY, turn=ANY, scale=Range(1e-6, 1e6), copy=NONE_OR_MORE)
         edit, tree = self._opened()
         chosen = self._find(self.objects)
+        check_copies(edit, chosen, self.copy)
         if (*self.by, self.turn, self.scale) == (0.0, 0.0, 0.0, 0.0, 1.0):
             raise UserError("objects: nothing would move; pass --by X Y Z, --turn DEGREES or --scale FACTOR.")
         for each in chosen:
@@ -49,7 +54,7 @@ class Move(Change):
     _done = "moved now"
 
     def _moved(self, edit: Edit, each: SceneObject, step: Similarity) -> Edit:
-        return edit.move(each.id, step)
+        return edit.move(each.id, step, self.copy)
 
     def _step(self, edit: Edit, each: SceneObject) -> Similarity:
         """How an object moves, in scene coordinates."""
@@ -58,7 +63,8 @@ class Move(Change):
         from disconerf_ns.scene.similarity import Similarity, vector
 
         (left, front, bottom), (right, back, _) = each.box
-        underside = edit.places_of(each.id)[0].points(torch.tensor([(left + right) / 2, (front + back) / 2, bottom]))
+        middle = torch.tensor([(left + right) / 2, (front + back) / 2, bottom])
+        underside = edit.places_of(each.id)[self.copy].points(middle)
         to_scene, half = capture_frame(self.load_config).inverse(), math.radians(self.turn) / 2
         way = to_scene.scale * to_scene.directions(torch.tensor(self.by))
         return Similarity.about(vector(underside), (math.cos(half), 0.0, 0.0, math.sin(half)), self.scale, vector(way))
@@ -71,7 +77,7 @@ class Copy(Move):
     _done = "copied now"
 
     def _moved(self, edit: Edit, each: SceneObject, step: Similarity) -> Edit:
-        return edit.copy(each.id, step)
+        return edit.copy(each.id, step, self.copy)
 
 
 @dataclass
@@ -80,20 +86,32 @@ class PutBack(Change):
 
     objects: Some
     """Their numbers or names."""
+    copy: int | None = None
+    """Take this copy away alone, counted from 1 as they were made; 0 puts the object itself back and keeps its copies."""
 
     def __call__(self) -> None:
         """Change the edit.
 
         Raises:
-            UserError: there is no such object, or it stands where it was photographed.
+            UserError: there is no such object or copy, or it stands where it was photographed.
         """
+        check_options("objects", self, copy=NONE_OR_MORE)
         edit, tree = self._opened()
         chosen = self._find(self.objects)
         if there := [each for each in chosen if each.id not in edit.places]:
             raise UserError(f"objects: {called(there[0])} stands where it was photographed.")
+        check_copies(edit, chosen, self.copy or 0)
         for each in chosen:
-            edit = edit.place(each.id)
-        self._save(edit, tree, f"{listed(chosen)} where photographed again")
+            edit = self._put_back(edit, each.id)
+        said = "where photographed again" if not self.copy else f"without copy {self.copy} now"
+        self._save(edit, tree, f"{listed(chosen)} {said}")
+
+    def _put_back(self, edit: Edit, id: int) -> Edit:
+        if self.copy is None:
+            return edit.place(id)
+        if self.copy == 0:
+            return edit.place(id, HERE, *edit.places_of(id)[1:])
+        return edit.drop(id, self.copy)
 
 
 @dataclass
@@ -139,3 +157,16 @@ class Recolor(Change):
             return
         (recolor,) = wishes
         self._save(edit.recolor(each.id, recolor), tree, f"{called(each)} has other colours now")
+
+
+def check_copies(edit: Edit, objects: Sequence[SceneObject], number: int) -> None:
+    """Refuse the number of a copy that an object does not have.
+
+    Raises:
+        UserError: an object has fewer copies.
+    """
+    for each in objects:
+        copies = len(edit.places_of(each.id)) - 1
+        if number > copies:
+            said = "no copies" if copies == 0 else "1 copy" if copies == 1 else f"{copies} copies"
+            raise UserError(f"objects: {called(each)} has {said}; --copy is {number}.")

@@ -118,10 +118,26 @@ class Edit:
         places[which] = by @ places[which]
         return self.place(id, *places)
 
-    def copy(self, id: int, by: Similarity) -> Edit:
-        """The same edit with one more copy of an object, moved on from where the object stands."""
+    def copy(self, id: int, by: Similarity, which: int = 0) -> Edit:
+        """The same edit with one more copy of an object, moved on from where it, or one of its copies, stands.
+
+        Args:
+            id: the object.
+            by: how the copy moves, in scene coordinates.
+            which: number of the copy that is copied; 0 for the object itself.
+        """
         places = self.places_of(id)
-        return self.place(id, *places, by @ places[0])
+        return self.place(id, *places, by @ places[which])
+
+    def drop(self, id: int, which: int) -> Edit:
+        """The same edit without one of an object's places, of which there are several; later copies count one less.
+
+        Args:
+            id: the object.
+            which: number of the copy; 0 for the object itself.
+        """
+        places = self.places_of(id)
+        return self.place(id, *places[:which], *places[which + 1 :])
 
     def rename(self, id: int, name: str) -> Edit:
         """The same edit with an object under a name of its own; under the old one where the name is empty."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
@@ -96,13 +97,15 @@ class Boxes:
         self.which = Which.SELECTED
         self._shown: dict[ObjectId, tuple[tuple, list]] = {}
 
-    def update(self, scene: ArrangedScene, selected: frozenset[ObjectId]) -> None:
-        """Show boxes and names of objects that are not hidden, at their newest copies; selected ones are white."""
+    def update(
+        self, scene: ArrangedScene, selected: frozenset[ObjectId], place_of: Callable[[ObjectId], Similarity]
+    ) -> None:
+        """Show boxes and names of objects that are not hidden, each at one of its places; selected ones are white."""
         wanted = {}
         for each in scene.objects:
             if self._shows(each.id, selected) and each.id not in scene.edit.hidden:
                 color = (255, 255, 255) if each.id in selected else tuple(round(255 * c) for c in each.color)
-                wanted[each.id] = each.label, color, scene.edit.places_of(each.id)[-1], each.box
+                wanted[each.id] = each.label, color, place_of(each.id), each.box
         for id in list(self._shown):
             if self._shown[id][0] != wanted.get(id):
                 for handle in self._shown.pop(id)[1]:

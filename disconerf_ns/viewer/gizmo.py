@@ -23,7 +23,7 @@ STILL = 1e-4
 
 
 class Gizmo:
-    """The handles; they follow the selected object, or its newest copy.
+    """The handles; they follow the selected object, or one of its copies.
 
     Args:
         scene: viser's 3D scene, of one client.
@@ -41,11 +41,10 @@ class Gizmo:
         """The middle of the object where it was photographed, in scene coordinates."""
         self._shown = Similarity()
 
-    def update(self, scene: ArrangedScene, id: ObjectId | None) -> None:
-        """Show the handles where an object stands; None, a hidden object or one without solid parts has none."""
-        if not self.on or id is None or id not in scene.by_id or id in scene.edit.hidden:
+    def update(self, scene: ArrangedScene, id: ObjectId | None, place: Similarity | None) -> None:
+        """Show the handles at an object's place; None, a hidden object or one without solid parts has none."""
+        if not self.on or id is None or place is None or id not in scene.by_id or id in scene.edit.hidden:
             return self._remove()
-        place = scene.edit.places_of(id)[-1]
         if id != self.id or self._handle is None:
             self._remove()
             box = scene.bodies.solid(id).box

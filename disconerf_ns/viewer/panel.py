@@ -12,7 +12,8 @@ from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.recolor import Hue
 from disconerf_ns.viewer.boxes import Boxes, Which
 from disconerf_ns.viewer.film_fields import FilmFields
-from disconerf_ns.viewer.gizmo import Gizmo, numbers_of, place_of
+from disconerf_ns.viewer.gizmo import Gizmo
+from disconerf_ns.viewer.place_fields import PlaceFields
 from disconerf_ns.viewer.rows import ORDERS, Family, Picture, Rows
 from disconerf_ns.viewer.selection import Selection
 from disconerf_ns.viewer.status import Head
@@ -81,7 +82,7 @@ class Panel:
         self.selection, self.actions, self.picture = selection, actions, picture
         self.editor = editor = selection.editor
         self.boxes = Boxes(client.scene)
-        self.gizmo = Gizmo(client.scene, lambda: actions.ask(self._follow_handles, what="handles"))
+        self.gizmo = Gizmo(client.scene, lambda: actions.ask(lambda: self.places.follow_handles(), what="handles"))
         gui = client.gui
         self.head = Head(gui, tab)
         with tab:
@@ -109,17 +110,7 @@ class Panel:
             self.tools = Toolbar(gui, tools, self.actions.ask)
             self.name = gui.add_text("Name", "", hint="Name of the selected object; it also names its outputs")
             self.color = gui.add_rgb("Colour", (128, 128, 128), hint="Colour of the selected objects")
-            self.size = gui.add_slider(
-                "Size", 0.1, 4.0, 0.05, 1.0, visible=False, hint="Size, as a multiple of its own"
-            )
-            self.middle = gui.add_vector3(
-                "Middle", (0.0, 0.0, 0.0), step=0.01, visible=False,
-                hint="Middle of the object in the scene: x, y and z, which is up",
-            )  # fmt: skip
-            self.turns = gui.add_vector3(
-                "Turns", (0.0, 0.0, 0.0), step=1.0, visible=False,
-                hint="Turns about x, y and z in degrees, in this order",
-            )  # fmt: skip
+            self.places = PlaceFields(gui, self.gizmo, self.selection, self.actions.ask)
 
     def _add_more(self, gui: viser.GuiApi) -> None:
         """Add the folder *More*, whose controls are needed less often than the others."""
@@ -182,9 +173,6 @@ class Panel:
         on(self.name, selection.rename)
         on(self.color, lambda rgb: selection.recolor(tuple(channel / 255 for channel in rgb)))
         on(self.hue, lambda degrees: selection.recolor(Hue(degrees)))
-        on(self.size, selection.resize)
-        on(self.middle, lambda _: self._follow_numbers())
-        on(self.turns, lambda _: self._follow_numbers())
         on(self.extraction, lambda value: editor.look(extraction=value))
         on(self.threshold, lambda value: editor.look(min_confidence=value))
         on(self.shown, lambda label: self.actions.show_output(SHOWN[label] if label in SHOWN else label))
@@ -200,27 +188,11 @@ class Panel:
     def _toggle(self, id) -> None:
         self.actions.ask(self.editor.toggle, id)
 
-    # ---------------------------------------------------------------- moving
-
     def _move(self) -> None:
         """Show or hide the handles."""
         if not self.gizmo.on:
             self.selection.there()
         self.gizmo.on = not self.gizmo.on
-
-    def _follow_handles(self) -> None:
-        """Let the object stand where a person moved the handles to; of many small moves the last one counts."""
-        if self._moves_selection():
-            place = self.gizmo.place(self.size.value)
-            if place is not None:
-                self.selection.put(place)
-
-    def _follow_numbers(self) -> None:
-        if self._moves_selection():
-            self.selection.put(place_of(self.middle.value, self.turns.value, self.size.value, self.gizmo.centre))
-
-    def _moves_selection(self) -> bool:
-        return self.gizmo.id is not None and self.gizmo.id in self.selection.ids
 
     # ---------------------------------------------------------------- showing
 
@@ -232,10 +204,9 @@ class Panel:
         self._set(self.detail, scene.edit.granularity)
         family = Family(scene.all_objects, scene.trained.tree)
         self.rows.update(scene.objects, scene.edit.hidden, selected, self.search.value, family, self.picture)
-        self.boxes.update(scene, frozenset(selected))
+        self.boxes.update(scene, frozenset(selected), self.selection.place_of)
         self._show_selection([each for each in scene.objects if each.id in selected])
-        self.gizmo.update(scene, next(iter(selected), None))
-        self._show_place()
+        self.places.refresh(self._set)
         self.tools.refresh()
         self.film.refresh()
 
@@ -247,17 +218,6 @@ class Panel:
         if chosen:
             red, green, blue = (round(255 * channel) for channel in chosen[0].color)
             self._set(self.color, (red, green, blue))
-
-    def _show_place(self) -> None:
-        moved = self.gizmo.id
-        for field in (self.size, self.middle, self.turns):
-            field.visible = moved is not None
-        if moved is not None:
-            place = self.editor.edit.places_of(moved)[-1]
-            middle, turns = numbers_of(place, self.gizmo.centre)
-            self._set(self.size, place.scale)
-            self._set(self.middle, tuple(round(x, 3) for x in middle))
-            self._set(self.turns, tuple(round(x, 1) for x in turns))
 
     def _set(self, field, value) -> None:
         """Show a value, unless a person may be changing it."""

@@ -112,17 +112,19 @@ class Seat:
         box.on_click(lambda event: self.ask(self.pick, event.screen_pos, what="click"))
 
     def pick(self, at: tuple[float, float]) -> None:
-        """Select the object that is seen at a place of the picture, or nothing.
+        """Select the object or the copy that is seen at a place of the picture, or nothing.
 
         Args:
             at: from the left and from the top, in [0, 1].
         """
         origin, direction = ray_through(self.client.camera, at)
-        id = object_at(self.editor.scene, origin, direction, edited=self.stage.drawn == "edited")
+        met = object_at(self.editor.scene, origin, direction, edited=self.stage.drawn == "edited")
         several = self.panel.several.value
-        if id is not None:
-            self.selection.select([id], several)
-            self.panel.rows.revealed = id
+        if met is not None:
+            self.selection.select([met.id], several)
+            if self.selection.ids[:1] == (met.id,):
+                self.selection.choose(met.which)
+            self.panel.rows.revealed = met.id
         elif not several:
             self.selection.select([])
 
@@ -176,7 +178,7 @@ class Seat:
     def fly(self) -> None:
         """Move the person's camera to the object that was selected first."""
         scene, first = self.editor.scene, self.selection.first
-        box = box_of(scene.trained, first).moved(scene.edit.places_of(first.id)[-1])
+        box = box_of(scene.trained, first).moved(self.selection.place_of(first.id))
         camera = self.client.camera
         goal = view_of(box, np.asarray(camera.position) / SCALE, camera.fov)
         threading.Thread(target=self._arrive, args=goal, daemon=True).start()

@@ -31,6 +31,7 @@ class Selection:
     def __init__(self, editor: Editor):
         self.editor = editor
         self._chosen: tuple[ObjectId, ...] = ()
+        self._which: int | None = None
 
     @property
     def scene(self) -> ArrangedScene:
@@ -65,6 +66,30 @@ class Selection:
         """
         return self.scene.by_id[self.there()[0]]
 
+    @property
+    def which(self) -> int:
+        """Which place of the object that was selected first is meant: 0 for its own, others for its copies.
+
+        It is the newest one until a person chooses another.
+
+        Raises:
+            UserError: nothing is selected.
+        """
+        newest = len(self.editor.edit.places_of(self.there()[0])) - 1
+        return newest if self._which is None else min(self._which, newest)
+
+    def choose(self, which: int) -> None:
+        """Mean another place of the object that was selected first; the next selection means the newest one again."""
+        self._which = which
+
+    def place_of(self, id: ObjectId) -> Similarity:
+        """Where an object stands, in the place that is meant."""
+        places = self.editor.edit.places_of(id)
+        return places[self.which] if id in self.ids[:1] else places[-1]
+
+    def _take(self, ids: Iterable[ObjectId]) -> None:
+        self._chosen, self._which = tuple(ids), None
+
     def select(self, ids: Iterable[ObjectId], add: bool = False) -> None:
         """Select objects instead of the others, or besides them; one that is selected already is let go with `add`."""
         chosen = list(self.ids) if add else []
@@ -73,7 +98,7 @@ class Selection:
                 chosen.remove(id)
             else:
                 chosen.append(id)
-        self._chosen = tuple(chosen)
+        self._take(chosen)
 
     def toggle(self) -> None:
         """Hide the selected objects, or show them if all of them are hidden."""
@@ -98,19 +123,24 @@ class Selection:
         self.editor.change(replace(edit, colors={id: rgb for id, rgb in edit.colors.items() if id not in ids}))
 
     def put(self, place: Similarity) -> None:
-        """Let the object that was selected first, or its newest copy, stand somewhere, in scene coordinates."""
-        id = self.there()[0]
-        others = self.editor.edit.places_of(id)[:-1]
-        self.editor.change(self.editor.edit.place(id, *others, place), ("place", id))
+        """Let the object that was selected first, or the copy that is meant, stand somewhere, in scene coordinates."""
+        id, which = self.there()[0], self.which
+        places = list(self.editor.edit.places_of(id))
+        places[which] = place
+        self.editor.change(self.editor.edit.place(id, *places), ("place", id, which))
 
     def resize(self, scale: float) -> None:
-        """Scale the object that was selected first, or its newest copy, about its middle, to a multiple of its size."""
+        """Scale the object that was selected first, or the copy that is meant, about its middle.
+
+        Args:
+            scale: multiple of the object's own size.
+        """
         id = self.there()[0]
-        last, box = self.editor.edit.places_of(id)[-1], self.scene.bodies.solid(id).box
+        place, box = self.place_of(id), self.scene.bodies.solid(id).box
         if box is None:
             raise UserError("Nothing of the selected object is solid, so it has no middle to be scaled about.")
-        now, by = torch.tensor(box.centre), scale / last.scale
-        self.put(Similarity.about(vector(last.points(now)), scale=by) @ last)
+        now, by = torch.tensor(box.centre), scale / place.scale
+        self.put(Similarity.about(vector(place.points(now)), scale=by) @ place)
 
     def copy(self) -> None:
         """Put a copy of the object that was selected first beside it, to the right of its newest copy."""
@@ -119,6 +149,15 @@ class Selection:
         last = self.editor.edit.places_of(id)[-1]
         aside = Similarity(translation=(BESIDE * last.scale * (high[0] - low[0]), 0.0, 0.0))
         self.editor.change(self.editor.edit.place(id, *self.editor.edit.places_of(id), aside @ last))
+        self._which = None
+
+    def drop(self) -> None:
+        """Take away the copy that is meant, or the object itself, of an object that stands in several places."""
+        id = self.there()[0]
+        if len(self.editor.edit.places_of(id)) < 2:
+            raise UserError("The selected object has no copies; hide takes it away.")
+        self.editor.change(self.editor.edit.drop(id, self.which))
+        self._which = None
 
     def put_back(self) -> None:
         """Let the selected objects stand where they were photographed, without copies."""
@@ -142,7 +181,7 @@ class Selection:
         parent = self.scene.trained.tree.parent[part]
         if part not in self.scene.by_id and parent >= 0:
             self.editor.change(self.editor.edit.open(parent))
-        self._chosen = (part,)
+        self._take([part])
 
     def merge(self) -> None:
         """Make the selected objects one, with name and looks of the first that has a name, or of the first.
@@ -155,7 +194,7 @@ class Selection:
         first = next((id for id in chosen if id in names), chosen[0])
         merged = self._closed(chosen) or self.editor.edit.merge(chosen, first)
         self.editor.change(merged)
-        self._chosen = (first,)
+        self._take([first])
 
     def _closed(self, chosen: Sequence[ObjectId]) -> Edit | None:
         """The edit with an opened object closed, if objects are all of its parts."""
@@ -190,4 +229,4 @@ class Selection:
         if not pieces:
             raise UserError("The selection is in one piece.")
         self.editor.change(edit)
-        self._chosen = tuple(pieces)
+        self._take(pieces)

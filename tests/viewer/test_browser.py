@@ -283,7 +283,7 @@ def test_an_object_is_moved_by_its_handles(viewer, page: Page) -> None:
     goal = before[1] - 0.5 * (start - end)[1]
     wait_for(lambda: np.median(places(page, "red"), axis=0)[1] < goal, "the ball where it was put", 60)
     page.picture(PICTURES / "moved.png")
-    assert seat.panel.middle.value == pytest.approx(tuple(middle / SCALE + moved), abs=0.02)
+    assert seat.panel.places.middle.value == pytest.approx(tuple(middle / SCALE + moved), abs=0.02)
     page.press("undo")
     wait_for(lambda: current.value.edit == Edit(), "the edit taken back")
 

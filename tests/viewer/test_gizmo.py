@@ -11,6 +11,7 @@ from viewer_presses import chooses, presses, uses
 
 from disconerf_ns.compat.viewer import SCALE
 from disconerf_ns.viewer.gizmo import numbers_of, place_of
+from disconerf_ns.viewer.picking import object_at
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_handles_move_and_turn_the_object(seat, ball, said) -> None:
     assert place.rotation == pytest.approx((half, 0, 0, half), abs=1e-5)
     moved = place.points(torch.tensor(centre)) - torch.tensor(centre)
     assert moved.tolist() == pytest.approx([0.1, 0.0, 0.3], abs=1e-4)
-    presses(seat, seat.panel.size, 2.0)
+    presses(seat, seat.panel.places.size, 2.0)
     assert editor.edit.places[ball.id][0].scale == pytest.approx(2)
     assert (editor.edit.places[ball.id][0].points(torch.tensor(centre)) - torch.tensor(centre)).tolist() == (
         pytest.approx([0.1, 0.0, 0.3], abs=1e-4)
@@ -64,13 +65,59 @@ def test_copies_stand_beside_and_the_newest_has_the_handles(seat, ball) -> None:
     assert seat.panel.gizmo._handle.position[0] == pytest.approx(SCALE * (centre[0] + 2.4 * width), abs=1e-3)
 
 
+def test_each_copy_is_moved_and_taken_away_by_itself(seat, ball, said) -> None:
+    """Only the newest copy could be moved, and no copy could be taken away but by undo."""
+    fields, id = seat.panel.places, ball.id
+    places = lambda: seat.editor.edit.places_of(id)  # noqa: E731
+    uses(seat, "move")
+    assert not fields.which.visible and not fields.take_away.visible
+    uses(seat, "copy")
+    uses(seat, "copy")
+    assert fields.which.visible and fields.which.value == "copy 2"
+    itself, first, second = places()
+    presses(seat, fields.which, "copy 1")
+    centre = torch.tensor(fields.gizmo.centre)
+    assert np.allclose(fields.gizmo._handle.position, SCALE * first.points(centre).numpy(), atol=1e-3)
+    x, y, z = fields.middle.value
+    presses(seat, fields.middle, (x, y, z + 0.5))
+    assert places()[0] == itself and places()[2] == second and places()[1].points(centre)[2] > first.points(centre)[2]
+    presses(seat, fields.size, 2.0)
+    assert [place.scale for place in places()] == pytest.approx([1, 2, 1])
+    moved = places()[1]
+    presses(seat, fields.which, "the object itself")
+    assert fields.size.value == 1.0
+    presses(seat, fields.take_away, True)
+    assert places() == (moved, second) and fields.which.value == "copy 1", "the newest is meant again"
+    presses(seat, fields.take_away, True)
+    assert places() == (moved,) and not fields.which.visible
+    assert fields.size.value == 2.0
+    seat.selection.editor.attempt(seat.selection.drop, seat.tell)
+    assert said == ["The selected object has no copies; hide takes it away."]
+    uses(seat, "undo")
+    assert places() == (moved, second)
+
+
+def test_a_click_means_the_copy_that_it_meets(seat, ball, monkeypatch) -> None:
+    uses(seat, "copy")
+    scene, (itself, copy) = seat.editor.scene, seat.editor.edit.places_of(ball.id)
+    middle = torch.tensor(ball.box).mean(0)
+    for number, place in enumerate((itself, copy)):
+        there = place.points(middle)
+        camera = there + torch.tensor([0.0, 0.0, 2.0])
+        met = object_at(scene, tuple(camera.tolist()), tuple((there - camera).tolist()), edited=True)
+        assert met == (ball.id, number)
+        monkeypatch.setattr("disconerf_ns.viewer.seat.object_at", lambda *_, met=met, **options: met)
+        seat.pick((0.5, 0.5))
+        assert seat.selection.which == number
+
+
 def test_nothing_selected_is_told(seat, said) -> None:
     uses(seat, "move")
     assert "Select an object first" in said[0] and not seat.panel.gizmo.on
 
 
 def test_numbers_move_and_turn_the_object(seat, ball) -> None:
-    panel = seat.panel
+    panel = seat.panel.places
     assert not panel.middle.visible and not panel.turns.visible
     uses(seat, "move")
     centre = seat.editor.scene.bodies.solid(ball.id).box.centre
