@@ -164,15 +164,21 @@ def test_a_camera_in_the_scene_stays_on_its_side_of_a_wall() -> None:
 def test_a_camera_in_the_scene_stays_where_photographs_were_taken(plain_scene: ArrangedScene) -> None:
     """Photographs from one half of the circle: on the other one is fog in the place of what is behind the object."""
     taken = photographs(spread=0.5)
-    alone, among = (orbit(plain_scene, plain_scene.objects[0], taken, 36, 8, among) for among in (False, True))
+    ball = plain_scene.objects[0]
+    alone, among = (orbit(plain_scene, ball, taken, 36, 8, among) for among in (False, True))
+    swaying = orbit(plain_scene, ball, taken, 36, 8, photographed=True)
     positions, azimuth = taken.camera_to_worlds[..., 3], lambda x: torch.atan2(x[..., 1], x[..., 0])
     spread = azimuth(positions - CENTRE)
-    for shot, inside in ((alone, False), (among, True)):
+    for shot, inside in ((alone, False), (among, True), (swaying, True)):
         around = azimuth(shot.cameras.camera_to_worlds[..., 3] - CENTRE)
         away = (around[:, None] - spread + math.pi).remainder(2 * math.pi) - math.pi
         assert (float(away.abs().amin(-1).max()) <= NEAR + 0.1) is inside
     assert "degrees: elsewhere other things are in the way, or no photograph looks from there" in among.remark
-    assert "% of the path" not in among.remark
+    assert "% of the path" not in among.remark + swaying.remark
+    assert (swaying.shown, among.shown, among.unseen, swaying.unseen) == (BALL, None, 0, 0) and alone.unseen > 0.2
+    assert "degrees: elsewhere no photograph looks from there" in swaying.remark
+    one = orbit(plain_scene, ball, photographs()[:1], 4, 8, photographed=True)
+    assert one.remark.startswith("the camera sways through 60 degrees"), "30 to each side"
 
 
 def test_a_moved_object_is_filmed_where_it_stands(plain_scene: ArrangedScene) -> None:

@@ -254,6 +254,14 @@ def test_marched_gaussians_look_like_drawn_ones(fewer_voxels: None) -> None:
     assert float(middle) == pytest.approx(2.4 - 0.5, abs=0.03)
 
 
+def test_no_ray_meets_no_gaussian(fewer_voxels: None) -> None:
+    scene, rays = field(ball()), camera(2, 2).generate_rays(0, keep_shape=True).flatten()[:0]
+    samples = scene.sample(rays)
+    assert scene.densities(samples).shape == samples.middles.shape and len(samples.middles) == 0
+    _, rgb = scene.shade(samples.positions, samples.directions[:, None])
+    assert rgb.shape == samples.positions.shape
+
+
 def test_light_that_passes_all_gaussians_has_the_colour_of_the_background(fewer_voxels: None) -> None:
     green = torch.tensor([0.1, 0.9, 0.2])
     nowhere = Splats(

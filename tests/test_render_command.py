@@ -65,11 +65,12 @@ def test_the_defaults_of_a_gpu_are_those_of_a_film() -> None:
     assert resolution >= 512 and fps == 24 and frames / fps == 4
 
 
-@pytest.mark.parametrize("path", ["interpolate", "spiral", "training"])
+@pytest.mark.parametrize("path", ["sway", "interpolate", "spiral", "training"])
 def test_other_paths(run: Run, tmp_path: Path, path: str) -> None:
     count = [] if path == "training" else ["--frames", "3"]
     assert render(run, tmp_path, "--objects", "1", "--path", path, *count, "--resolution", "12", "--format", "png") == 0
-    assert stills(tmp_path / "object_01").shape == (14 if path == "training" else 3, 12, 16, 4)
+    width = 12 if path == "sway" else 16
+    assert stills(tmp_path / "object_01").shape == (14 if path == "training" else 3, 12, width, 4)
 
 
 def test_a_camera_path_through_the_edited_scene(run: Run, tmp_path: Path) -> None:

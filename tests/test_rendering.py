@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 from helpers import assert_close, nerfstudio_samples
+from made_scene import made_cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.field_components.field_heads import FieldHeadNames
 from tiny_run import Run
 
 from benchmarks.surface import images, moved
 from disconerf_ns.compat.nerfacto import NerfactoRadiance
+from disconerf_ns.filming.sight import shares_seen
 from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.rendering import alone
 from disconerf_ns.rendering.alone import render_object, samples_within
@@ -101,6 +103,19 @@ def test_rays_that_all_miss_an_object_see_the_background(scene_now, rays, monkey
     rays.origins, rays.directions = torch.full_like(rays.origins, 50.0), torch.full_like(rays.directions, 3**-0.5)
     images = render_object(scene_now, rays, scene_now.objects[0].id)
     assert (images["rgb"] == 1).all() and (images["accumulation"] == 0).all() and (images["depth"] == 0).all()
+
+
+@torch.no_grad()
+def test_no_ray_meets_nothing(scene_now, rays) -> None:
+    """A film of an object that lies in no photograph's picture ended with an error, as no ray looks for it."""
+    radiance = scene_now.trained.radiance
+    samples = radiance.sample(rays[:0])
+    assert radiance.densities(samples).shape == samples.middles.shape and len(samples.middles) == 0
+    density, rgb = radiance.shade(samples.positions, samples.directions[:, None])
+    assert density.shape == samples.middles.shape and rgb.shape == samples.positions.shape
+    away = made_cameras()
+    points = away.camera_to_worlds[:1, :, 3] + 2 * away.camera_to_worlds[:1, :, 2]  # behind the first camera
+    assert shares_seen(scene_now, away[:1], points, 0.1).tolist() == [0]
 
 
 def test_the_quadratures_error_on_a_learned_surface(run: Run, model: DiscoNerfModel) -> None:

@@ -37,6 +37,8 @@ class Default(NamedTuple):
     fps: int
 
 
+MUCH = 0.3
+"""Part of a film's cameras that look at a side that no photograph shows, from which on another path is named."""
 ON_GPU, ON_CPU = Default(512, 96, 24), Default(256, 24, 12)
 
 
@@ -59,8 +61,9 @@ class Render:
     background: str | None = None
     """A colour such as white or #20242c, transparent, or scene for the edited scene around the object; by default
     transparent in webm, mov, webp and png, and white in mp4 and gif."""
-    path: Literal["orbit", "interpolate", "spiral", "training"] = "orbit"
-    """Around the object; between the photographs; a spiral at the photograph that sees it best; the photographs."""
+    path: Literal["orbit", "sway", "interpolate", "spiral", "training"] = "orbit"
+    """Around the object; to and fro around it on the sides that photographs show; between the photographs; a spiral at
+    the photograph that sees it best; the photographs."""
     camera_path: Path | None = None
     """A camera path saved in nerfstudio's viewer, instead of --path."""
     ground: Literal["none", "shadow"] = "none"
@@ -201,13 +204,15 @@ class Render:
                 if among
                 else [Shot(x.file_name, x.id, cameras, surrounds=surrounds(scene, x, photographs)) for x in objects]
             )
-        make = orbit if self.path == "orbit" else spiral_shot
+        paths = {"orbit": orbit, "sway": partial(orbit, photographed=True), "spiral": spiral_shot}
         size = length.resolution or length.default.resolution
         looked_at = track(objects, "looking at every object")
-        shots = [make(scene, each, photographs, frames, size, among) for each in looked_at]
+        shots = [paths[self.path](scene, each, photographs, frames, size, among) for each in looked_at]
         for each, shot in zip(objects, shots):
             if shot.remark:
                 print(f"render: {each.label}: {shot.remark}.")
+        if self.path == "orbit" and any(shot.unseen > MUCH for shot in shots):
+            print("render: --path sway keeps the camera on the sides that photographs show.")
         return shots
 
     def _frames(self, scene: ArrangedScene, shots: list[Shot]) -> Iterator[UInt8[np.ndarray, "height width channels"]]:

@@ -46,7 +46,7 @@ def evaluate(
         raw = field.linear(field.encoding(flat))
     else:
         raw = cast("nn.Module", field.mlp_base)(flat)
-    raw = raw.view(*positions.shape[:-1], -1)
+    raw = raw.view(*positions.shape[:-1], raw.shape[-1])
     density = trunc_exp(raw[..., 0].to(positions)) * field.average_init_density * inside
     return density, raw[..., 1:]
 

@@ -26,7 +26,7 @@ def colors(
         geometry: features that the field's density comes with.
     """
     encoded = field.direction_encoding(get_normalized_directions(directions).reshape(-1, 3))
-    encoded = encoded.view(*directions.shape[:-1], -1)
+    encoded = encoded.view(*directions.shape[:-1], encoded.shape[-1])
     appearance = _appearance(field, encoded)
     head = field.mlp_head
     if head.tcnn_encoding is not None:

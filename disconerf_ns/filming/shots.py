@@ -28,6 +28,7 @@ PLACES = 36
 """Places on an orbit at which it is looked whether other things are in the way."""
 COMPARED, COARSE = 32, 16
 """At most so many photographs are compared by how much of them shows an object, in squares of so many pixels."""
+UNSEEN = "no photograph looks from there"
 LEAST_ARC = math.radians(40)
 """A shorter piece of the orbit, between things that stand in the way, is not worth a film."""
 
@@ -46,6 +47,8 @@ class Shot:
     """What is to be known of it, without a full stop."""
     surrounds: bool = False
     """Whether it surrounds the photographs."""
+    unseen: float = 0.0
+    """Part of the cameras that look at a side that no photograph shows."""
 
     def look(self, clean: bool = True, shadow: bool = False) -> Look:
         """How its object is shown: what surrounds the photographs as they see it, without a ground below it."""
@@ -137,6 +140,7 @@ def orbit(
     size: int,
     among: bool = False,
     start: Float[Tensor, "3"] | None = None,
+    photographed: bool = False,
 ) -> Shot:
     """A turntable around an object: level, at the photographs' own height angle, and as near as it fits.
 
@@ -150,6 +154,7 @@ def orbit(
         size: side of the square pictures in pixels.
         among: whether the edited scene is shown around the object, so that its other things can stand in the way.
         start: a place on the side where a full turn is to begin.
+        photographed: whether the camera stays on the sides that photographs show, as it does in the edited scene.
     """
     sight, positions = Sight.of(scene, filmed, photographs), photographs.camera_to_worlds[..., 3].cpu()
     name, shown = filmed.file_name, None if among else filmed.id
@@ -164,46 +169,48 @@ def orbit(
     sight = moved
     target, distance = framed(sight.corners, directions(azimuths, elevation))
     taken = place.points(positions[sight.seeing])  # as the photographs see the object, wherever it stands now
-    if among and len(sight.points) > 0:
-        middle, arc = free_arc(scene, sight, positions[sight.seeing], taken, target, distance, elevation)
+    if among or photographed:
+        around = torch.arange(PLACES) / PLACES * 2 * math.pi
+        places = target + distance * directions(around, elevation)
+        usable, why, elsewhere = ~unseen(places, taken, target), "too little of it was photographed", UNSEEN
+        if among and len(sight.points) > 0:
+            usable &= free_of_others(scene, sight, positions[sight.seeing], places)
+            why, elsewhere = f"other things are in the way around it, or {why}", f"other things are in the way, or {UNSEEN}"
+        middle, arc = longest_arc(usable)
         if arc < LEAST_ARC:
-            why = "other things are in the way around it, or too little of it was photographed"
             return Shot(name, shown, *_between_photographs(sight, photographs, frames, size, why))
         if arc < 2 * math.pi:
             azimuths = middle + arc * (to_and_fro(frames) - 0.5)
-            elsewhere = "elsewhere other things are in the way, or no photograph looks from there"
-            remark = f"the camera sways through {math.degrees(arc):.0f} degrees: {elsewhere}; "
+            remark = f"the camera sways through {math.degrees(arc):.0f} degrees: elsewhere {elsewhere}; "
     cameras = square(look_at(target + distance * directions(azimuths, elevation), target), size)
     share = float(unseen(cameras.camera_to_worlds[..., 3], taken, target).float().mean())
     side = f"looks at it from more than {math.degrees(NEAR):.0f} degrees beside every photograph that sees it"
     beside = f"{share:.0%} of the path {side}" if share >= 0.005 else ""
-    return Shot(name, shown, cameras, f"{remark}{beside}".removesuffix("; "))
+    return Shot(name, shown, cameras, f"{remark}{beside}".removesuffix("; "), unseen=share)
 
 
-def free_arc(
+def free_of_others(
     scene: ArrangedScene,
     sight: Sight,
     positions: Float[Tensor, "photographs 3"],
-    taken: Float[Tensor, "photographs 3"],
-    target: Float[Tensor, "3"],
-    distance: float,
-    elevation: float,
-) -> tuple[float, float]:
-    """Middle and length, in radians, of the longest arc of an orbit on which cameras may stand in the edited scene.
+    places: Float[Tensor, "places 3"],
+) -> Bool[Tensor, "places"]:
+    """Places in the edited scene from which an object is seen.
 
-    Other things do not hide the object there; each place is in sight of photographs that see the object, taken at
-    `positions`, which the outside of a room is not; and one of them, of `taken`, where they are moved with the object,
-    shows the side that is seen from there.
+    Other things do not hide it from there; and photographs that see it, taken at `positions`, have the place in sight,
+    which they have not of the outside of a room.
     """
-    around = torch.arange(PLACES) / PLACES * 2 * math.pi
-    places = target + distance * directions(around, elevation)
-    clear = shares_clear(scene, places, sight.points) >= CLEAR
-    shown = ~unseen(places, taken, target)
-    first, count = longest_run(clear & in_sight(scene, places, positions) & shown)
-    if count == PLACES:
+    return (shares_clear(scene, places, sight.points) >= CLEAR) & in_sight(scene, places, positions)
+
+
+def longest_arc(usable: Bool[Tensor, "places"]) -> tuple[float, float]:
+    """Middle and length, in radians, of the longest arc of a circle on whose places cameras may stand."""
+    start, count = longest_run(usable)
+    if count == len(usable):
         return 0.0, 2 * math.pi
-    arc = max(count - 1, 0) / PLACES * 2 * math.pi
-    return float(around[first]) + arc / 2, arc
+    step = 2 * math.pi / len(usable)
+    arc = max(count - 1, 0) * step
+    return start * step + arc / 2, arc
 
 
 def spiral_shot(
