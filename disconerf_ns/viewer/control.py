@@ -115,7 +115,7 @@ class ObjectControl(ViewerControl):
     def close(self) -> None:
         """Keep what is not saved, and end all drawing, which would take the program down while Python shuts down."""
         self._closed.set()
-        self.editor.attempt(partial(self.draft.keep, at_once=True), CONSOLE.log)
+        self.editor.attempt(self.draft.close, CONSOLE.log)
         nerfstudio_viewer.stop_drawing(self.viewer)
         self.thumbnails.close(PATIENCE)
         for filming in [*self._films_of_others, *(seat.filming for seat in list(self.seats.values()))]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
+from disconerf_ns.compat.folder_lock import holds
 from disconerf_ns.errors import UserError
 from disconerf_ns.scene.edit import Edit, draft_of
 from disconerf_ns.viewer.editor import Editor
 
+LOCK = "viewer.lock"
 EVERY = 2.0
 """Seconds between two looks at whether there is something to keep."""
 
@@ -30,6 +33,7 @@ class Draft:
         self._looked = -EVERY
         self.begun = False
         """Whether the changes of a session before have been taken; until then nothing is kept in their place."""
+        self._lock: IO[str] | None = None
 
     @property
     def file(self) -> Path:
@@ -40,9 +44,16 @@ class Draft:
         """Take the changes that a session before did not save; `undo` takes them back.
 
         Raises:
-            UserError: the file holds none, or they are about other objects; it gets another name.
+            UserError: another viewer is open on the run, and its changes are its own; or the file holds none, or they
+                are about other objects, and it gets another name.
         """
-        self._known, self.begun = self._text(), True
+        self._known = self._text()
+        if not self._alone():
+            raise UserError(
+                "Another viewer has this run open. What is changed here is kept only when *save edit* is pressed, and "
+                "then in the place of what that one saved."
+            )
+        self.begun = True
         if not self.file.exists():
             return
         try:
@@ -53,6 +64,28 @@ class Draft:
         if edit != self.editor.edit:
             self.editor.change(edit)
             self.editor.tell("Changes that were not saved last time are here again; undo takes them back.")
+
+    def _alone(self) -> bool:
+        """Hold the run's folder, so that of several viewers one keeps its changes there."""
+        if self._lock is None:
+            try:
+                self._lock = (self.file.parent / LOCK).open("a")
+            except OSError:  # it cannot be written, which is said when there is something to keep
+                return True
+        return holds(self._lock)
+
+    def close(self) -> None:
+        """Keep what is not saved, and let another viewer have the folder.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        try:
+            self.keep(at_once=True)
+        finally:
+            if self._lock is not None:
+                self._lock.close()
+            self._lock, self.begun = None, False
 
     def keep(self, at_once: bool = False) -> None:
         """Write changes that are not saved, every few seconds at most unless it has to be at once.

@@ -19,8 +19,10 @@ def draft(editor: Editor, tmp_path: Path) -> Draft:
     return draft
 
 
-def again(editor: Editor, tmp_path: Path, saved: Edit) -> Draft:
+def again(editor: Editor, tmp_path: Path, saved: Edit, before: Draft | None = None) -> Draft:
     """The next session, which begins with the saved edit."""
+    if before is not None:
+        before.close()
     editor.current.replace(lambda scene: scene.with_edit(saved))
     editor.told.clear()
     draft = Draft(editor, lambda: tmp_path / "edit.json")
@@ -62,9 +64,8 @@ def test_what_is_not_saved_is_there_in_the_next_session_and_can_be_taken_back(
     draft.save()
     saved = editor.edit
     editor.toggle(second)
-    draft.keep(at_once=True)
     changed = editor.edit
-    again(editor, tmp_path, saved)
+    again(editor, tmp_path, saved, before=draft)
     assert editor.edit == changed and editor.told == [
         "Changes that were not saved last time are here again; undo takes them back."
     ]
@@ -83,7 +84,7 @@ def test_nothing_is_kept_of_what_is_saved_or_taken_back(editor: Editor, draft: D
     editor.undo()
     draft.keep(at_once=True)
     assert not draft.file.exists()
-    again(editor, tmp_path, editor.edit)
+    again(editor, tmp_path, editor.edit, before=draft)
     assert editor.told == []
 
 
@@ -115,6 +116,26 @@ def test_changes_of_other_objects_are_put_aside(editor: Editor, tmp_path: Path) 
     with pytest.raises(UserError, match=r"not saved are in .*edit_unsaved\.old\.json now: .* does not fit"):
         again(editor, tmp_path, Edit())
     assert editor.edit == Edit() and (tmp_path / "edit_unsaved.old.json").exists()
+
+
+def test_of_two_viewers_on_a_run_one_keeps_its_changes(editor: Editor, draft: Draft, tmp_path: Path) -> None:
+    """Each wrote over what the other one had kept."""
+    first, second = (each.id for each in editor.scene.objects[:2])
+    editor.toggle(first)
+    draft.keep(at_once=True)
+    with pytest.raises(UserError, match="Another viewer has this run open"):
+        again(editor, tmp_path, Edit())
+    other = Draft(editor, lambda: tmp_path / "edit.json")
+    editor.attempt(other.begin, editor.told.append)
+    editor.toggle(second)
+    other.keep(at_once=True)
+    assert kept(editor, draft).hidden == {first} and editor.edit.hidden == {second}
+    other.save()
+    assert Edit.load(tmp_path / "edit.json", editor.scene.trained.tree).hidden == {second}
+    assert kept(editor, draft).hidden == {first}, "what the first one kept is still there"
+    draft.close()
+    other.begin()
+    assert other.begun, "the next one"
 
 
 def test_saving_tells_what_a_command_changed_meanwhile(editor: Editor, draft: Draft, tmp_path: Path) -> None:
