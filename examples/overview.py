@@ -1,11 +1,16 @@
-"""One picture of a scene taken apart: the photograph, its objects, the confidence, and the objects one by one."""
+"""One picture of a scene taken apart: masks that disagree, a held-out photograph and its objects, and each of these."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
-from nerfstudio.utils.colormaps import apply_colormap
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from disconerf_ns.masks.images import find_images, read_image
+from disconerf_ns.masks.sheet import overlay
+from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.pipeline import DiscoNerfPipeline
 
 WIDTH, MARGIN, CAPTION = 1440, 24, 34
@@ -17,21 +22,31 @@ def to_image(array: np.ndarray) -> Image.Image:
     return Image.fromarray((array * 255).clip(0, 255).astype(np.uint8))
 
 
-def draw_overview(pipeline: DiscoNerfPipeline, view: int, stills: list[np.ndarray]) -> Image.Image:
-    """Photograph, objects and confidence of a held-out view above a strip of extracted objects.
+def masks_beside(data: Path, photograph: str) -> list[UInt8[np.ndarray, "h w 3"]]:
+    """The photographs before and after one, by name, with their masks in colours."""
+    images, store = find_images(data, None), MaskStore.find(data)
+    keys = sorted(images)
+    at, stored = keys.index(photograph), store.files_for(images)
+    return [overlay(read_image(images[key]), store.load(stored[key])) for key in (keys[at - 1], keys[at + 1])]
+
+
+def draw_overview(pipeline: DiscoNerfPipeline, data: Path, view: int, stills: list[np.ndarray]) -> Image.Image:
+    """Masks of two photographs, the held-out one between them and its objects, above each object alone.
 
     Args:
         pipeline: a trained run.
+        data: its dataset.
         view: held-out view.
         stills: a square picture of each of its objects, RGB floats in [0, 1].
     """
     dataset = pipeline.datamanager.eval_dataset
     outputs = pipeline.model.get_outputs_for_camera(dataset.cameras[view : view + 1].to(pipeline.device))
+    before, after = map(Image.fromarray, masks_beside(data, dataset.image_filenames[view].stem))
     large = {
-        "photograph (held out)": dataset[view]["image"][..., :3].numpy(),
-        "radiance field": outputs["rgb"].cpu().numpy(),
-        "objects": outputs["objects_overlay"].cpu().numpy(),
-        "confidence": apply_colormap(outputs["confidence"]).cpu().numpy(),
+        "masks of a photograph": before,
+        "masks of another one": after,
+        "a held-out photograph": to_image(dataset[view]["image"][..., :3].numpy()),
+        "its objects": to_image(outputs["objects_overlay"].cpu().numpy()),
     }
     columns = len(large)
     width = (WIDTH - (columns + 1) * MARGIN) // columns
@@ -43,12 +58,14 @@ def draw_overview(pipeline: DiscoNerfPipeline, view: int, stills: list[np.ndarra
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(19)
     for column, (title, picture) in enumerate(large.items()):
         x = MARGIN + column * (width + MARGIN)
-        page.paste(to_image(picture).resize((width, height), Image.Resampling.LANCZOS), (x, MARGIN))
+        page.paste(picture.resize((width, height), Image.Resampling.LANCZOS), (x, MARGIN))
         draw.text((x + width / 2, MARGIN + height + 6), title, INK, font, anchor="ma")
     top = MARGIN + height + CAPTION + MARGIN // 2
-    gap = (WIDTH - per_row * side) // (per_row + 1)
     for number, (each, still) in enumerate(zip(pipeline.model.current.value.objects, stills)):
-        x, y = gap + number % per_row * (side + gap), top + number // per_row * (side + CAPTION)
+        row, column = divmod(number, per_row)
+        there = min(per_row, len(stills) - row * per_row)
+        gap = (WIDTH - there * side) / (there + 1)
+        x, y = round(gap + column * (side + gap)), top + row * (side + CAPTION)
         page.paste(to_image(still).resize((side, side), Image.Resampling.LANCZOS), (x, y))
         color = tuple(round(255 * c) for c in each.color)
         draw.ellipse((x + side / 2 - 62, y + side + 4, x + side / 2 - 50, y + side + 16), fill=color)

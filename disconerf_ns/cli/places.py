@@ -87,7 +87,8 @@ class PutBack(Change):
     objects: Some
     """Their numbers or names."""
     copy: int | None = None
-    """Take this copy away alone, counted from 1 as they were made; 0 puts the object itself back and keeps its copies."""
+    """Take this copy alone away, counted from 1 as they were made; 0 puts the object itself back and keeps its
+    copies."""
 
     def __call__(self) -> None:
         """Change the edit.

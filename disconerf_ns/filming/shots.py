@@ -28,9 +28,15 @@ PLACES = 36
 """Places on an orbit at which it is looked whether other things are in the way."""
 COMPARED, COARSE = 32, 16
 """At most so many photographs are compared by how much of them shows an object, in squares of so many pixels."""
-UNSEEN = "no photograph looks from there"
 LEAST_ARC = math.radians(40)
 """A shorter piece of the orbit, between things that stand in the way, is not worth a film."""
+UNSEEN = "too little of it was photographed", "no photograph looks from there"
+HINDERED = (
+    "other things are in the way around it, or too little of it was photographed",
+    "other things are in the way, or no photograph looks from there",
+)
+"""Reasons why a camera does not go around an object, and why it does not go elsewhere: of one that is alone in the
+picture, and in the edited scene."""
 
 
 @dataclass(frozen=True)
@@ -172,10 +178,10 @@ def orbit(
     if among or photographed:
         around = torch.arange(PLACES) / PLACES * 2 * math.pi
         places = target + distance * directions(around, elevation)
-        usable, why, elsewhere = ~unseen(places, taken, target), "too little of it was photographed", UNSEEN
-        if among and len(sight.points) > 0:
+        usable, hindered = ~unseen(places, taken, target), among and len(sight.points) > 0
+        if hindered:
             usable &= free_of_others(scene, sight, positions[sight.seeing], places)
-            why, elsewhere = f"other things are in the way around it, or {why}", f"other things are in the way, or {UNSEEN}"
+        why, elsewhere = HINDERED if hindered else UNSEEN
         middle, arc = longest_arc(usable)
         if arc < LEAST_ARC:
             return Shot(name, shown, *_between_photographs(sight, photographs, frames, size, why))
