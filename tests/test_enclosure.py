@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from made_scene import enclosed
 from torch import Tensor
 
 from disconerf_ns.scene.closed_surface import FOOT, grounded
-from disconerf_ns.scene.enclosure import OPEN, open_regions
+from disconerf_ns.scene.enclosure import DENSE, OPEN, densely, open_regions
 from disconerf_ns.scene.seen_rays import SeenRays
 
 
@@ -75,6 +77,25 @@ def test_space_below_a_board_is_filled_only_if_it_is_walled_in(walls: bool, scat
     assert int(deep.sum()) > 1000 if walls else not deep.any()
     middle = torch.tensor([[0.0, 0.0, 0.8]])
     assert found.surface.holds(middle).item() and found.holds(middle).item() == walls
+
+
+def test_single_rays_that_end_deep_inside_hide_nothing_from_completion() -> None:
+    """A table had holes below books after a short radiance stage, whose rays end where the field is fuzzy."""
+    own, rays, strangers = looked_at(walls=True, scatter=0.0)
+    box = torch.tensor([[-1.05, -1.05, -0.05], [1.05, 1.05, 1.05]])
+    deep = replace(rays, ends=torch.where(torch.arange(len(rays)) % 40 == 0, rays.ends + 0.3, rays.ends))
+    sharp, fuzzy = (enclosed(own, box, each, strangers) for each in (rays, deep))
+    assert int((fuzzy.voxels.passed(deep) & sharp.filled).sum()) > 0.01 * int(sharp.filled.sum())
+    assert int((sharp.filled & ~fuzzy.filled).sum()) < 0.05 * int(sharp.filled.sum())
+
+
+def test_what_counts_as_seen_by_hand() -> None:
+    passed = torch.rand(5, 6, 7, generator=torch.Generator().manual_seed(1)) < 0.2
+    expected = torch.zeros_like(passed)
+    for x, y, z in passed.nonzero().tolist():
+        around = passed[max(x - 1, 0) : x + 2, max(y - 1, 0) : y + 2, max(z - 1, 0) : z + 2]
+        expected[x, y, z] = int(around.sum()) >= DENSE * 27
+    assert torch.equal(densely(passed), expected) and 0 < int(expected.sum()) < int(passed.sum())
 
 
 def looked_at(walls: bool, scatter: float) -> tuple[SeenRays, SeenRays, SeenRays]:

@@ -28,7 +28,7 @@ AROUND = 5
 BESIDE = 4
 """Voxels around seen points that count as surface, since points of one surface lie in several layers of voxels: the
 shorter the radiance stage, the more."""
-DENSE = 1 / 3
+DENSE = 0.2
 """Smallest fraction of the 27 voxels around one, itself included, that rays pass, for it to count as seen."""
 OPEN = 0.1
 """A region is open if more than this many of its faces border on space that was seen empty, for each face that borders
