@@ -29,6 +29,7 @@ VARIANTS: dict[str, dict[str, float]] = {
     "nothing below what was seen": {"closed_surface.FOOT": 1.0},
     "open regions too": {"enclosure.OPEN": 1e9},
     "one voxel around rays": {"enclosure.SHELL": 1},
+    "what single rays pass is seen": {"enclosure.DENSE": 0.0},
     "others' surfaces left aside": {"completion.COARSER": 0.0},
     "coarse surfaces of others too": {"completion.COARSER": 1e9},
     "no colours replaced beside others": {"completed_colors.ALIKE": 2.0},

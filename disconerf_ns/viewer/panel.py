@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import viser
@@ -17,7 +18,7 @@ from disconerf_ns.viewer.place_fields import PlaceFields
 from disconerf_ns.viewer.rows import ORDERS, Family, Picture, Rows
 from disconerf_ns.viewer.selection import Selection
 from disconerf_ns.viewer.status import Head
-from disconerf_ns.viewer.tools import Tool, Toolbar, edit_tools, history_tools
+from disconerf_ns.viewer.tools import Tool, Toolbar, edit_tools, history_tools, on_change
 
 SHOWN = {
     "the scene": "rgb",
@@ -156,30 +157,24 @@ class Panel:
         return bool(self.selection.ids)
 
     def _connect(self) -> None:
-        """A change that a program made, such as `refresh`, has no client and asks for nothing."""
+        """Let every field ask for what it is about."""
         editor, selection = self.editor, self.selection
-
-        def on(element, wish: Callable) -> None:
-            element.on_update(
-                lambda event: (
-                    event.client_id is not None and self.actions.ask(wish, event.target.value, what=id(element))
-                )
-            )
+        on = partial(on_change, ask=self.actions.ask)
 
         def show_boxes(which: str) -> None:
             self.boxes.which = Which(which)
 
-        on(self.detail, editor.refine)
-        on(self.name, selection.rename)
-        on(self.color, lambda rgb: selection.recolor(tuple(channel / 255 for channel in rgb)))
-        on(self.hue, lambda degrees: selection.recolor(Hue(degrees)))
-        on(self.extraction, lambda value: editor.look(extraction=value))
-        on(self.threshold, lambda value: editor.look(min_confidence=value))
-        on(self.shown, lambda label: self.actions.show_output(SHOWN[label] if label in SHOWN else label))
-        on(self.search, lambda _: None)
-        on(self.order, lambda by: self.rows.sort(editor.scene.objects, by))
-        on(self.in_3d, show_boxes)
-        on(self.cameras, self.actions.show_cameras)
+        on(self.detail, wish=editor.refine)
+        on(self.name, wish=selection.rename)
+        on(self.color, wish=lambda rgb: selection.recolor(tuple(channel / 255 for channel in rgb)))
+        on(self.hue, wish=lambda degrees: selection.recolor(Hue(degrees)))
+        on(self.extraction, wish=lambda value: editor.look(extraction=value))
+        on(self.threshold, wish=lambda value: editor.look(min_confidence=value))
+        on(self.shown, wish=lambda label: self.actions.show_output(SHOWN[label] if label in SHOWN else label))
+        on(self.search, wish=lambda _: None)
+        on(self.order, wish=lambda by: self.rows.sort(editor.scene.objects, by))
+        on(self.in_3d, wish=show_boxes)
+        on(self.cameras, wish=self.actions.show_cameras)
 
     def select(self, id) -> None:
         """Select an object, as a click does."""

@@ -58,8 +58,8 @@ def nearest_place(scene: ArrangedScene, id: ObjectId, point: Float[Tensor, "3"])
     places = scene.edit.places_of(id)
 
     def distance(number: int) -> tuple[float, float]:
-        was = places[number].inverse().points(point)
+        was, scale = places[number].inverse().points(point), places[number].scale
         outside = (low - was).clamp(min=0) + (was - high).clamp(min=0)
-        return tuple(places[number].scale * float(way.norm()) for way in (outside, was - (low + high) / 2))
+        return scale * float(outside.norm()), scale * float((was - (low + high) / 2).norm())
 
     return min(range(len(places)), key=distance)

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import viser
 
+from disconerf_ns.scene.edit import MOST_PLACES
 from disconerf_ns.viewer.gizmo import Gizmo, numbers_of, place_of
 from disconerf_ns.viewer.selection import Selection
+from disconerf_ns.viewer.tools import on_change
 
 
 class PlaceFields:
@@ -37,16 +39,12 @@ class PlaceFields:
         )  # fmt: skip
         self.take_away.on_click(lambda _: ask(selection.drop))
         for field, wish in (
-            (self.which, lambda caption: selection.choose(self.which.options.index(caption))),
+            (self.which, lambda caption: selection.choose(captions(MOST_PLACES).index(caption))),
             (self.size, selection.resize),
             (self.middle, lambda _: self._follow_numbers()),
             (self.turns, lambda _: self._follow_numbers()),
         ):
-            field.on_update(
-                lambda event, wish=wish: (
-                    event.client_id is not None and ask(wish, event.target.value, what=id(event.target))
-                )
-            )
+            on_change(field, ask, wish)
 
     def follow_handles(self) -> None:
         """Let the object stand where a person moved the handles to; of many small moves the last one counts."""

@@ -93,3 +93,15 @@ def add_key(gui: Any, tool: Tool, ask: Callable[[Callable[[], None]], None]) -> 
         key, modifier = tool.key
         command = gui.add_command(tool.label, description=tool.hint, hotkey=key, modifier=modifier)
         command.on_trigger(lambda _: tool.useful() and ask(tool.use))
+
+
+def on_change(field: Any, ask: Callable[..., None], wish: Callable[[Any], None]) -> None:
+    """Ask for something with a field's value when a person changes it; a change that a program made has no client.
+
+    Args:
+        ask: puts a wish into the queue; of several about the same field the last one counts.
+        wish: called with the value.
+    """
+    field.on_update(
+        lambda event: None if event.client_id is None else ask(wish, event.target.value, what=id(event.target))
+    )

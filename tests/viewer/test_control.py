@@ -481,7 +481,8 @@ def test_all_are_drawn_anew_while_clients_come_and_go(viewer, drawing) -> None:
 def test_a_picture_that_nerfstudio_forgot_is_drawn_by_and_by(viewer, model, monkeypatch) -> None:
     """What was asked for while its render thread took note that there was nothing to do was never drawn."""
     control, camera = viewer.pipeline.object_control, viewer.pipeline.datamanager.train_dataset.cameras[0:1]
-    drawn: list[frozenset[int]] = []
+    catch_up, drawn = control._catch_up, []
+    monkeypatch.setattr(control, "_catch_up", lambda: None)  # which another thread calls every two seconds
 
     def draw(client, scene, *_) -> LazyOutputs:
         drawn.append(scene.edit.hidden)
@@ -509,10 +510,10 @@ def test_a_picture_that_nerfstudio_forgot_is_drawn_by_and_by(viewer, model, monk
         wait_for(lambda: model.current.value.edit.hidden)
         time.sleep(0.5)
         assert not drawn[-1], "nerfstudio draws nothing by itself"
-        control._catch_up()
+        catch_up()
         wait_for(lambda: drawn[-1] == {first} and thread.state == "high")
         count = len(drawn)
-        control._catch_up()
+        catch_up()
         time.sleep(0.5)
         assert len(drawn) == count, "a picture that is not out of date stays"
     finally:
