@@ -15,6 +15,7 @@ from tiny_run import Run
 from disconerf_ns import runs
 from disconerf_ns.cli import main
 from disconerf_ns.cli import render as command
+from disconerf_ns.filming import shots
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +72,24 @@ def test_other_paths(run: Run, tmp_path: Path, path: str) -> None:
     assert render(run, tmp_path, "--objects", "1", "--path", path, *count, "--resolution", "12", "--format", "png") == 0
     width = 12 if path == "sway" else 16
     assert stills(tmp_path / "object_01").shape == (14 if path == "training" else 3, 12, width, 4)
+
+
+def test_an_object_that_cannot_be_filmed_costs_no_other(run: Run, tmp_path: Path, monkeypatch, capsys) -> None:
+    """An error of one object, found while all were looked at, left no film."""
+    orbit = shots.orbit
+
+    def one_fails(scene, filmed, *others, **options):
+        if filmed.name == "object_01":
+            raise IndexError("nothing there")
+        return orbit(scene, filmed, *others, **options)
+
+    monkeypatch.setattr(shots, "orbit", one_fails)
+    options = ["--frames", "2", "--resolution", "16", "--format", "png", "--contact-sheet"]
+    assert render(run, tmp_path, "--objects", "1", "2", *options) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"object_02", "contact_sheet.png"}
+    assert "render: object_01 could not be filmed: nothing there." in capsys.readouterr().out
+    assert render(run, tmp_path / "none", "--objects", "1", *options) == 1
+    assert "object_01 could not be filmed: nothing there." in capsys.readouterr().err
 
 
 def test_a_camera_path_through_the_edited_scene(run: Run, tmp_path: Path) -> None:

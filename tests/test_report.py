@@ -27,6 +27,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.facts.measure import Extent, Measured
 from disconerf_ns.facts.neighbours import Neighbour
 from disconerf_ns.facts.views import Sight
+from disconerf_ns.report import contents
 from disconerf_ns.report.contents import Card, Overview, Photo, Spot, files_of, middle, unchanged
 from disconerf_ns.report.meshes import Mesh, exported_mesh, looks_that_face, solid_mesh
 from disconerf_ns.report.page import page, tree_of
@@ -318,6 +319,24 @@ def test_the_command_writes_one_page_with_every_object(run: Run, opened_run: Non
     cards = [attributes["id"] for tag, attributes in found.all if attributes.get("class") == "card"]
     assert cards == [each.name for each in run.trainer.pipeline.model.current.value.objects]
     assert sum(tag == "canvas" for tag, _ in found.all) >= 3 and "14 photographs" in found.text
+
+
+def test_an_object_that_cannot_be_pictured_costs_no_other(run: Run, opened_run: None, tmp_path: Path, monkeypatch):
+    """An error of one object, after minutes, left no page."""
+    turned, names = contents.turntable, [each.name for each in run.trainer.pipeline.model.current.value.objects]
+
+    def turn(scene, filmed, *options):
+        if filmed.name == names[1]:
+            raise IndexError("nothing there")
+        return turned(scene, filmed, *options)
+
+    monkeypatch.setattr(contents, "turntable", turn)
+    small = ["--frames", "2", "--size", "16", "--scene-size", "48"]
+    output = tmp_path / "report.html"
+    assert main(["report", "--load-config", str(run.config), "--output", str(output), *small]) == 0
+    found = Elements(output.read_text())
+    assert [attributes["id"] for tag, attributes in found.all if attributes.get("class") == "card"] == names
+    assert found.text.count("it could not be pictured: nothing there.") == 1
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 import tyro
 
 from disconerf_ns.consoles import progress, track
-from disconerf_ns.errors import UserError
+from disconerf_ns.errors import UserError, reason
 from disconerf_ns.files import check_folder
 from disconerf_ns.options import FRAMES, GRANULARITY, PROCESSES, RATE, SIDE, Range, check_options
 from disconerf_ns.runs import EditedRun, load_pipeline
@@ -114,9 +114,9 @@ class Render:
         pipeline = edited.load()
         scene = pipeline.model.current.value.with_options(clean=self.clean)
         objects = [scene.find(each.name) for each in chosen] or list(scene.objects)
-        shots = self._shots(scene, objects, pipeline.datamanager.train_dataset.cameras, path, length)
+        filmed, shots = self._shots(scene, objects, pipeline.datamanager.train_dataset.cameras, path, length)
         tiles = (
-            Tiles(objects, max((len(shot.cameras) for shot in shots), default=0))
+            Tiles(filmed, max((len(shot.cameras) for shot in shots), default=0))
             if self.contact_sheet or self.grid
             else None
         )
@@ -185,8 +185,12 @@ class Render:
         photographs: Cameras,
         path: Cameras | None,
         length: Length,
-    ) -> list[Shot]:
-        """The films' cameras; what is to be known of each is printed."""
+    ) -> tuple[list[SceneObject], list[Shot]]:
+        """The objects that are filmed, and their films' cameras; what is to be known of each is printed.
+
+        Raises:
+            UserError: no object can be filmed.
+        """
         import torch
 
         from disconerf_ns.filming.paths import evenly, in_size, interpolated
@@ -199,21 +203,29 @@ class Render:
             else:
                 views = in_size(photographs, length.resolution)
                 cameras = interpolated(views, torch.linspace(0, 1, frames), order=True)
-            return (
-                [Shot("scene", None, cameras)]
-                if among
-                else [Shot(x.file_name, x.id, cameras, surrounds=surrounds(scene, x, photographs)) for x in objects]
-            )
+            if among:
+                return objects, [Shot("scene", None, cameras)]
+            around = [surrounds(scene, each, photographs) for each in objects]
+            return objects, [Shot(x.file_name, x.id, cameras, surrounds=y) for x, y in zip(objects, around)]
         paths = {"orbit": orbit, "sway": partial(orbit, photographed=True), "spiral": spiral_shot}
         size = length.resolution or length.default.resolution
-        looked_at = track(objects, "looking at every object")
-        shots = [paths[self.path](scene, each, photographs, frames, size, among) for each in looked_at]
-        for each, shot in zip(objects, shots):
-            if shot.remark:
-                print(f"render: {each.label}: {shot.remark}.")
-        if self.path == "orbit" and any(shot.unseen > MUCH for shot in shots):
+        shots, failed = {}, []
+        for each in track(objects, "looking at every object"):
+            try:
+                shots[each.id] = paths[self.path](scene, each, photographs, frames, size, among)
+            except Exception as error:  # whatever a library makes of one object, the others are filmed
+                failed.append(f"render: {each.label} could not be filmed: {reason(error)}.")
+        if not shots:
+            raise UserError(" ".join(failed))
+        filmed = [each for each in objects if each.id in shots]
+        for each in filmed:
+            if shots[each.id].remark:
+                print(f"render: {each.label}: {shots[each.id].remark}.")
+        if self.path == "orbit" and any(shot.unseen > MUCH for shot in shots.values()):
             print("render: --path sway keeps the camera on the sides that photographs show.")
-        return shots
+        for sentence in failed:
+            print(sentence)
+        return filmed, list(shots.values())
 
     def _frames(self, scene: ArrangedScene, shots: list[Shot]) -> Iterator[UInt8[np.ndarray, "height width channels"]]:
         """All frames in order, drawn here or by one process for each device."""

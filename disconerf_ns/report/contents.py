@@ -15,6 +15,7 @@ from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
 from scipy import ndimage
 
+from disconerf_ns.errors import UserError, reason
 from disconerf_ns.evaluation.predictions import as_trained
 from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of
 from disconerf_ns.export.exporter import MANIFEST
@@ -152,7 +153,7 @@ def cards(
     options: Options,
     advance: Callable[[], None],
 ) -> list[Card]:
-    """The cards of all objects, the largest first, the rest last.
+    """The cards of all objects, the largest first, the rest last; one that cannot be pictured says why.
 
     Args:
         run: the loaded run.
@@ -167,14 +168,33 @@ def cards(
     shown = photos(run, scene, {each.id: measured[each.id] for each in order})
     made = []
     for each in order:
-        own = tuple(files.get(each.id, ()))
-        card = _pictured(run, scene, each, measured[each.id], options)
-        mesh = exported_mesh(own, to_scene)
-        if mesh is None and measured[each.id].extent is not None:
-            mesh = solid_mesh(scene, each, dataset_of(run, "train").cameras.camera_to_worlds[..., 3])
-        made.append(replace(card, mesh=mesh and mesh.simplified(), files=own, photos=shown[each.id]))
+        known, own = measured[each.id], tuple(files.get(each.id, ()))
+        try:
+            mesh = _mesh(run, scene, each, known, own, to_scene)
+            card = replace(_pictured(run, scene, each, known, options), mesh=mesh)
+        except UserError:
+            raise
+        except Exception as error:  # whatever a library makes of one object, the others are on the page
+            hidden, nothing = each.id in scene.edit.hidden, still(np.zeros((options.size, options.size, 4)))
+            card = Card(each, known, hidden, nothing, remark=f"it could not be pictured: {reason(error)}")
+        made.append(replace(card, files=own, photos=shown[each.id]))
         advance()
     return made
+
+
+def _mesh(
+    run: EvaluatedRun,
+    scene: ArrangedScene,
+    each: SceneObject,
+    known: Measured,
+    own: Sequence[Path],
+    to_scene: Similarity,
+) -> Mesh | None:
+    """The mesh that was exported, or else that of the solid voxels; none of what has no extent."""
+    mesh = exported_mesh(own, to_scene)
+    if mesh is None and known.extent is not None:
+        mesh = solid_mesh(scene, each, dataset_of(run, "train").cameras.camera_to_worlds[..., 3])
+    return mesh and mesh.simplified()
 
 
 def _pictured(run: EvaluatedRun, scene: ArrangedScene, each: SceneObject, known: Measured, options: Options) -> Card:

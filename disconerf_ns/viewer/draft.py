@@ -50,8 +50,8 @@ class Draft:
         self._known = self._text()
         if not self._alone():
             raise UserError(
-                "Another viewer has this run open. What is changed here is kept only when *save edit* is pressed, and "
-                "then in the place of what that one saved."
+                "Another viewer has this run open, so what is changed in this one is lost when it stops, unless it is "
+                "saved; it then takes the place of what the other one saved."
             )
         self.begun = True
         if not self.file.exists():
