@@ -28,8 +28,9 @@ AROUND = 5
 BESIDE = 4
 """Voxels around seen points that count as surface, since points of one surface lie in several layers of voxels: the
 shorter the radiance stage, the more."""
-DENSE = 0.2
-"""Smallest fraction of the 27 voxels around one, itself included, that rays pass, for it to count as seen."""
+APPROACH, DENSE = 12, 0.2
+"""Single rays end deep in a fuzzy surface. So in the last voxels before its surface, this many, a ray counts only beside
+others: where rays pass at least this fraction of the 27 voxels around one, itself included."""
 OPEN = 0.1
 """A region is open if more than this many of its faces border on space that was seen empty, for each face that borders
 on the object's own seen surface."""
@@ -63,7 +64,7 @@ class Enclosure:
             strangers: those of them that do not end on the object.
         """
         voxels = Voxels.over(box, surface.side, AROUND)
-        seen = densely(voxels.passed(rays))
+        seen = voxels.passed(rays, APPROACH) | densely(voxels.passed(rays))
         skin, crowded = voxels.holding(surface.own.points), voxels.holding(strangers.points)
         hidden = ~with_neighbours(seen, SHELL)
         unseen = with_neighbours(hidden, SHELL) & ~seen

@@ -54,13 +54,14 @@ class Voxels(NamedTuple):
         cells, there = self._cells(points)
         return there.masked_scatter(there, chosen[cells[there].unbind(-1)])
 
-    def passed(self, rays: SeenRays) -> Bool[Tensor, "x y z"]:
-        """Voxels that rays pass to their ends and a voxel beyond."""
+    def passed(self, rays: SeenRays, before: int | None = None) -> Bool[Tensor, "x y z"]:
+        """Voxels that rays pass to their ends and a voxel beyond, or to a number of voxels before their surface."""
         low, side, size = self.low, self.side, torch.tensor(self.shape, device=self.low.device)
         enter, leave = intersect_box(rays.origins, rays.directions, torch.stack([low, low + size * side]))
-        leave = leave.minimum(rays.ends + side)
+        leave = leave.minimum(rays.ends + side if before is None else rays.distances - before * side)
         seen = torch.zeros(self.shape, dtype=torch.bool, device=low.device)
-        for some in (enter < leave).nonzero()[:, 0].split(AT_ONCE):
+        through = (enter < leave).nonzero()[:, 0]
+        for some in (through[start : start + AT_ONCE] for start in range(0, len(through), AT_ONCE)):
             longest = float((leave[some] - enter[some]).max())
             distances = enter[some, None] + torch.arange(0, longest + side, side, device=low.device)
             places = rays.origins[some, None] + rays.directions[some, None] * distances[..., None]
