@@ -29,8 +29,8 @@ BESIDE = 4
 """Voxels around seen points that count as surface, since points of one surface lie in several layers of voxels: the
 shorter the radiance stage, the more."""
 APPROACH, DENSE = 12, 0.2
-"""Single rays end deep in a fuzzy surface. So in the last voxels before its surface, this many, a ray counts only beside
-others: where rays pass at least this fraction of the 27 voxels around one, itself included."""
+"""Single rays end deep in a fuzzy surface. So in the last voxels before its surface, this many, a ray counts only where
+rays pass at least this fraction of the 27 voxels around one, itself included."""
 OPEN = 0.1
 """A region is open if more than this many of its faces border on space that was seen empty, for each face that borders
 on the object's own seen surface."""
