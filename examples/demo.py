@@ -117,7 +117,7 @@ def main(demo: Demo) -> None:
     stills = film_objects(scene, pipeline.datamanager.train_dataset.cameras, demo)
     lap("videos")
     overview = demo.output / "overview.png"
-    draw_overview(pipeline, demo.data, view=1, stills=stills).save(overview)
+    draw_overview(pipeline, view=1, stills=stills).save(overview)
     lap("overview")
 
     print_scores(scores)

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from disconerf_ns.masks.images import find_images, read_image
+from disconerf_ns.datamanager import DiscoNerfDataManager
+from disconerf_ns.masks.images import read_image
 from disconerf_ns.masks.sheet import overlay
-from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.pipeline import DiscoNerfPipeline
 
 WIDTH, MARGIN, CAPTION = 1440, 24, 34
@@ -22,26 +22,26 @@ def to_image(array: np.ndarray) -> Image.Image:
     return Image.fromarray((array * 255).clip(0, 255).astype(np.uint8))
 
 
-def masks_beside(data: Path, photograph: str) -> list[UInt8[np.ndarray, "h w 3"]]:
-    """The photographs before and after one, by name, with their masks in colours."""
-    images, store = find_images(data, None), MaskStore.find(data)
-    keys = sorted(images)
-    at, stored = keys.index(photograph), store.files_for(images)
-    return [overlay(read_image(images[key]), store.load(stored[key])) for key in (keys[at - 1], keys[at + 1])]
+def masks_beside(datamanager: DiscoNerfDataManager, photograph: Path) -> list[UInt8[np.ndarray, "h w 3"]]:
+    """The training photographs before and after one, by name, with their masks in colours."""
+    names = datamanager.train_dataset.image_filenames
+    order = sorted(range(len(names)), key=names.__getitem__)
+    after = sum(name < photograph for name in names)
+    beside = order[max(after - 1, 0)], order[min(after, len(order) - 1)]
+    return [overlay(read_image(names[index]), datamanager.masks[index]) for index in beside]
 
 
-def draw_overview(pipeline: DiscoNerfPipeline, data: Path, view: int, stills: list[np.ndarray]) -> Image.Image:
+def draw_overview(pipeline: DiscoNerfPipeline, view: int, stills: list[np.ndarray]) -> Image.Image:
     """Masks of two photographs, the held-out one between them and its objects, above each object alone.
 
     Args:
         pipeline: a trained run.
-        data: its dataset.
         view: held-out view.
         stills: a square picture of each of its objects, RGB floats in [0, 1].
     """
     dataset = pipeline.datamanager.eval_dataset
     outputs = pipeline.model.get_outputs_for_camera(dataset.cameras[view : view + 1].to(pipeline.device))
-    before, after = map(Image.fromarray, masks_beside(data, dataset.image_filenames[view].stem))
+    before, after = map(Image.fromarray, masks_beside(pipeline.datamanager, dataset.image_filenames[view]))
     large = {
         "masks of a photograph": before,
         "masks of another one": after,

@@ -164,6 +164,9 @@ def test_rays_pass_the_voxels_that_a_fine_walk_along_them_visits() -> None:
     assert seen.any() and not (seen & ~visited).any()
     near = torch.nn.functional.max_pool3d(seen[None, None].float(), 3, 1, 1)[0, 0] > 0
     assert not (visited & ~near).any(), "what is visited is a voxel away from what is marked, at most"
+    short = SeenRays(origins, directions, distances, distances - 4 * side)  # three voxels, and the one beyond the end
+    surely = Voxels(low, side, shape).passed(sight, before=3)
+    assert torch.equal(surely, Voxels(low, side, shape).passed(short)) and 0 < int(surely.sum()) < int(seen.sum())
 
 
 def ball_points(count: int = 2000, above: float = -0.1) -> SeenRays:

@@ -38,7 +38,7 @@ class Default(NamedTuple):
 
 
 MUCH = 0.3
-"""Part of a film's cameras that look at a side that no photograph shows, from which on another path is named."""
+"""Name another path when more than this part of a film's cameras looks at sides that no photograph shows."""
 ON_GPU, ON_CPU = Default(512, 96, 24), Default(256, 24, 12)
 
 

@@ -54,7 +54,7 @@ class Shot:
     surrounds: bool = False
     """Whether it surrounds the photographs."""
     unseen: float = 0.0
-    """Part of the cameras that look at a side that no photograph shows."""
+    """Fraction of its cameras that look at a side of the object which no photograph shows."""
 
     def look(self, clean: bool = True, shadow: bool = False) -> Look:
         """How its object is shown: what surrounds the photographs as they see it, without a ground below it."""

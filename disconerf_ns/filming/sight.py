@@ -33,7 +33,7 @@ def drawn(points: Float[Tensor, "n 3"], count: int = POINTS) -> Float[Tensor, "p
 def projected(
     cameras: Cameras, points: Float[Tensor, "points 3"]
 ) -> tuple[Float[Tensor, "points cameras"], Float[Tensor, "points cameras"], Float[Tensor, "points cameras"]]:
-    """Where points are in pictures.
+    """Project points into the pictures of cameras.
 
     Args:
         cameras: n of them; their lenses count as free of distortion.

@@ -190,7 +190,7 @@ def _mesh(
     own: Sequence[Path],
     to_scene: Similarity,
 ) -> Mesh | None:
-    """The mesh that was exported, or else that of the solid voxels; none of what has no extent."""
+    """The exported mesh, or without one the mesh of the solid voxels; None for an object without an extent."""
     mesh = exported_mesh(own, to_scene)
     if mesh is None and known.extent is not None:
         mesh = solid_mesh(scene, each, dataset_of(run, "train").cameras.camera_to_worlds[..., 3])

@@ -66,7 +66,7 @@ class Draft:
             self.editor.tell("Changes that were not saved last time are here again; undo takes them back.")
 
     def _alone(self) -> bool:
-        """Hold the run's folder, so that of several viewers one keeps its changes there."""
+        """Lock the run's folder; of several viewers only the one that holds the lock keeps its unsaved changes."""
         if self._lock is None:
             try:
                 self._lock = (self.file.parent / LOCK).open("a")

@@ -15,7 +15,7 @@ from disconerf_ns.scene.objects import ObjectId
 
 
 class Met(NamedTuple):
-    """What a ray meets first."""
+    """The object that a ray meets first, and which of its copies."""
 
     id: ObjectId
     which: int

@@ -52,7 +52,7 @@ _log = logging.getLogger(__name__)
 
 
 class Looks(NamedTuple):
-    """What a picture shows, besides the camera and the output."""
+    """The scene and the selection that a picture shows."""
 
     scene: ArrangedScene
     selected: frozenset[ObjectId] = frozenset()
@@ -92,7 +92,7 @@ class Pictures:
         """Of the training; pictures of another step are out of date."""
         self._drawing: set[Thread] = set()
         self._shown: weakref.WeakKeyDictionary[Thread, Looks] = weakref.WeakKeyDictionary()
-        """What the last picture of each client is of."""
+        """Scene and selection of each client's last picture."""
         self._workers = Workers()
         self._pictures: weakref.WeakKeyDictionary[Thread, deque[_Kept]] = weakref.WeakKeyDictionary()
 

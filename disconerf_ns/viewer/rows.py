@@ -31,8 +31,8 @@ REVEAL = """<img alt="" hidden src="data:," onerror="
 const row = this.closest('button').parentElement.getBoundingClientRect();
 const list = this.closest('button').parentElement.parentElement, seen = list.getBoundingClientRect();
 if (row.top < seen.top || row.bottom > seen.bottom) list.scrollTop += row.top - (seen.top + seen.bottom) / 2;">"""
-"""Scrolls the list to a row when the page receives it. viser has no function for that. Of the scripts in a button's
-HTML a browser runs only those of pictures, so this is a picture that does not load."""
+"""Scrolls the list to a row when the page receives it, for which viser has no function. It is a picture that fails to
+load, because a browser runs no other script in a button's HTML than a picture's error handler."""
 
 
 class Look(NamedTuple):

@@ -83,7 +83,7 @@ class Selection:
         self._which = which
 
     def place_of(self, id: ObjectId) -> Similarity:
-        """Where an object stands, in the place that is meant."""
+        """One place of an object: the chosen one of the object that was selected first, the newest of any other."""
         places = self.editor.edit.places_of(id)
         return places[self.which] if id in self.ids[:1] else places[-1]
 
