@@ -53,11 +53,12 @@ def test_steps_call_no_more_operators_than_stated(tmp_path: Path, kernels: str, 
 
 
 def test_a_radiance_iteration_is_timed_in_nerfstudios_loop(tmp_path: Path) -> None:
-    trial = radiance_stage.RadianceStage(warm=1, timed=20, profiled=1)
+    trial = radiance_stage.RadianceStage(warm=1, timed=20, profiled=2)
     config = operators.small_config("disconerf", tmp_path)
     row = radiance_stage.measure(config, trial)
     assert 0 < row["ms"] <= row["slowest_ms"] and row["rays"] == 32
-    assert 100 < row["operators"] <= BOUNDS["radiance"]
+    # early in the stage, one step of two teaches the proposal networks
+    assert 100 < row["operators"] <= (BOUNDS["radiance"] + BOUNDS["radiance without proposals"]) / 2
     events = list(config.get_base_dir().glob("events*"))
     assert events, "nerfstudio's own loop writes its log"
 
