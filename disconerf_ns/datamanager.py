@@ -19,6 +19,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from disconerf_ns.compat.confined import ConfinedFolder
+from disconerf_ns.compat.named_photos import photos_named
 from disconerf_ns.compat.poses import check_poses
 from disconerf_ns.compat.taught_pixels import check_masks, inside_mask, inside_radius
 from disconerf_ns.config import DiscoNerfDataManagerConfig
@@ -66,7 +67,8 @@ class DiscoNerfDataManager(VanillaDataManager):
         """Set up nerfstudio's training data; a run that trains also reads the masks and tells the model their number.
 
         Raises:
-            UserError: masks are missing, broken or of another shape, or no training image has a mask.
+            UserError: photographs are missing or broken; masks are, or are of another shape; or no training image has a
+                mask.
         """
         self._check_photos()
         if self._fits_in_bytes():
@@ -74,7 +76,8 @@ class DiscoNerfDataManager(VanillaDataManager):
             self._draws = RayDraws(self._photos_in_bytes(), self._cameras)
         else:
             self._limit_photos()
-            super().setup_train()
+            with photos_named(self.train_dataparser_outputs.image_filenames):
+                super().setup_train()
         if self.test_mode != "val":
             return
         self._warn_of_changed_images()
@@ -86,6 +89,15 @@ class DiscoNerfDataManager(VanillaDataManager):
             )
         self.train_dataset.metadata["most_masks"] = most + self.config.background_mask
         self.train_dataset.metadata["slots"] = 2 * self.train_dataset.metadata["most_masks"]
+
+    def setup_eval(self) -> None:
+        """Set up nerfstudio's loaders of held-out photographs.
+
+        Raises:
+            UserError: one of them is missing or broken.
+        """
+        with photos_named(self.eval_dataset._dataparser_outputs.image_filenames):
+            super().setup_eval()
 
     def _check_photos(self) -> None:
         """Refuse photographs and masks of which nerfstudio would see something else than they show.
@@ -132,7 +144,8 @@ class DiscoNerfDataManager(VanillaDataManager):
         taught = None
         if self._crop_radius(dataset.cameras) is not None or parsed.mask_filenames is not None:
             taught = [self.taught_at(index, *self._image_size(index)) for index in range(len(dataset))]
-        images = read_photos(dataset.get_numpy_image, len(dataset))
+        with photos_named(parsed.image_filenames):
+            images = read_photos(dataset.get_numpy_image, len(dataset))
         return Photos(images, device, parsed.alpha_color, taught)
 
     def _limit_photos(self) -> None:
@@ -287,7 +300,8 @@ class DiscoNerfDataManager(VanillaDataManager):
         nerfstudio divides 0 by 0 where a pixel lies exactly at a fisheye camera's principal point.
         """
         if self._draws is None:
-            rays, batch = super().next_train(step)
+            with photos_named(self.train_dataparser_outputs.image_filenames):
+                rays, batch = super().next_train(step)
         else:
             self.train_count += 1
             rays, batch = self._draws.take(self.get_train_rays_per_batch())

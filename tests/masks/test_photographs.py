@@ -53,6 +53,28 @@ def test_what_is_missing_or_broken_is_left_to_its_reader(tmp_path: Path) -> None
     assert misread([tmp_path / "broken.png", tmp_path / "missing.png"]) is None
 
 
+@pytest.mark.parametrize(
+    ("names", "memory"), [(["0001"], 8.0), (["0004"], 8.0), (["0000", "0001", "0002", "0003"], 0.0), (["0004"], 0.0)]
+)
+def test_training_names_a_photograph_that_is_broken(tmp_path: Path, names: list[str], memory: float) -> None:
+    """0004 is held out; without memory nerfstudio reads one photograph at a time."""
+    data = write_scene(tmp_path / "balls", views=5, width=16, height=12)
+    for photograph in (data / f"images/{name}.png" for name in names):
+        photograph.write_bytes(photograph.read_bytes()[:200])
+    config = tiny_config(data, tmp_path / "out").pipeline.datamanager
+    config.image_memory_gb = memory
+    with pytest.raises(UserError, match=rf"images: .*{names[0]}\.png cannot be read \(.*\); restore it\.$"):
+        config.setup(device="cpu", test_mode="val").next_train(0)
+
+
+def test_training_says_what_to_do_without_smaller_photographs(tmp_path: Path) -> None:
+    data = write_scene(tmp_path / "balls", views=3, width=16, height=12)
+    config = tiny_config(data, tmp_path / "out").pipeline.datamanager
+    config.dataparser.downscale_factor = 2
+    with pytest.raises(UserError, match=r"images_2/0000\.png is missing; write smaller .*--downscale-factor 1 to the"):
+        config.setup(device="cpu", test_mode="val")
+
+
 def test_masks_say_it_and_training_refuses(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     data = write_scene(tmp_path / "balls", views=3, width=16, height=12)
     photograph = data / "images/0001.png"
