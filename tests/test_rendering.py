@@ -86,6 +86,33 @@ def test_samples_that_nobody_sees_are_left_out_where_densities_come_in_one_launc
     assert asked[2] < 0.9 * asked[0] and asked[2] < asked[1] <= asked[0]
 
 
+@pytest.mark.parametrize("extraction", ["hard", "soft"])
+@torch.no_grad()
+def test_what_surrounds_a_scene_is_the_same_where_owners_are_asked_in_matter_alone(
+    scene_now, rays, monkeypatch: pytest.MonkeyPatch, extraction: str
+) -> None:
+    def everywhere(scene, id, samples) -> torch.Tensor:
+        return scene.trained.radiance.densities(samples) * belonging(scene.owners(samples.positions), id)
+
+    asked, owners, sparing = [], ArrangedScene.owners, alone.own_density
+    monkeypatch.setattr(Bodies, "is_wide", lambda *_: True)
+    scene = scene_now.with_options(extraction=extraction)
+    id = scene.objects[0].id
+    scene.bodies.occupancy(id)
+    monkeypatch.setattr(ArrangedScene, "owners", lambda scene, x: asked.append(x.numel() // 3) or owners(scene, x))
+    monkeypatch.setattr(alone, "own_density", everywhere)
+    expected = render_object(scene, rays, id)
+    assert (expected["accumulation"] > 0.5).any()
+    monkeypatch.setattr(alone, "own_density", sparing)
+    for seen in (alone.SEEN, 0.2):
+        monkeypatch.setattr(alone, "SEEN", seen)
+        images = render_object(scene, rays, id)
+        for name in ("rgb", "accumulation"):
+            assert (images[name] - expected[name]).abs().max() < seen
+    everywhere_asked, sparingly, more_sparingly = asked[::2]
+    assert more_sparingly < 0.9 * everywhere_asked and more_sparingly < sparingly < everywhere_asked
+
+
 @torch.no_grad()
 def test_an_object_that_owns_nothing_is_the_background(scene_now, rays, monkeypatch: pytest.MonkeyPatch) -> None:
     id = scene_now.objects[0].id

@@ -25,14 +25,16 @@ OCCUPANCY_STEPS = 64
 
 
 def visible(radiance: RadianceField, samples: Intervals) -> Bool[Tensor, "rays samples"]:
-    """Samples that are worth a look: where densities come in one launch, without those so thin that nobody sees them.
-
-    All that are left out on a ray weigh no more than SEEN together, because the weight of each is no more than density
-    times length.
-    """
+    """Samples that are worth a look: where densities come in one launch, without those so thin that nobody sees them."""
     if not radiance.fused:
         return torch.ones_like(samples.middles, dtype=torch.bool)
-    return radiance.densities(samples) * samples.edges.diff(dim=-1) > SEEN / samples.middles.shape[-1]
+    return dense_enough(radiance.densities(samples), samples)
+
+
+def dense_enough(density: Float[Tensor, "rays samples"], samples: Intervals) -> Bool[Tensor, "rays samples"]:
+    """Samples that can be seen. All others of a ray weigh no more than SEEN together, because the weight of each is no
+    more than density times length."""
+    return density * samples.edges.diff(dim=-1) > SEEN / samples.middles.shape[-1]
 
 
 def object_samples(
@@ -97,9 +99,19 @@ def samples_within(
     of_scene = scene.trained.radiance.sample(rays[hit])
     edges = torch.cat([even_edges(near, far), of_scene.edges.clamp(near, far)], -1).sort(-1).values
     asked = replace(of_scene, edges=edges)
-    own = belonging(scene.owners(asked.positions), id)
-    weights = asked.weights(scene.trained.radiance.densities(asked) * own)
+    weights = asked.weights(own_density(scene, id, asked))
     return hit, replace(asked, edges=weight_quantiles(weights, edges, count + 1, spread=0.01))
+
+
+def own_density(scene: ArrangedScene, id: ObjectId, samples: Intervals) -> Float[Tensor, "rays samples"]:
+    """Density of an object in the radiance field; whose it is, is asked only where anything can be seen."""
+    density = scene.trained.radiance.densities(samples)
+    ray, sample = dense_enough(density, samples).nonzero(as_tuple=True)
+    own = torch.zeros_like(density)
+    if len(ray) > 0:
+        owners = scene.owners(samples.positions[ray, sample])
+        own[ray, sample] = density[ray, sample] * belonging(owners, id)
+    return own
 
 
 def render_object(scene: ArrangedScene, rays: RayBundle, id: ObjectId, body: Body | None = None) -> dict[str, Tensor]:
