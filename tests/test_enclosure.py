@@ -89,6 +89,16 @@ def test_single_rays_that_end_deep_inside_hide_nothing_from_completion() -> None
     assert int((sharp.filled & ~fuzzy.filled).sum()) < 0.05 * int(sharp.filled.sum())
 
 
+@pytest.mark.parametrize("every", [40, 7])
+def test_rays_that_end_deep_inside_open_nothing(every: int) -> None:
+    """Where they end they see empty space, but none that hangs together with what is outside of the box."""
+    own, rays, strangers = looked_at(walls=True, scatter=0.05)
+    box = torch.tensor([[-1.05, -1.05, -0.05], [1.05, 1.05, 1.05]])
+    deep = replace(rays, ends=torch.where(torch.arange(len(rays)) % every == 0, rays.ends + 0.6, rays.ends))
+    found = enclosed(own, box, deep, strangers)
+    assert not found.opened.any() and int(found.filled.sum()) > 5000
+
+
 def test_what_counts_as_seen_by_hand() -> None:
     passed = torch.rand(5, 6, 7, generator=torch.Generator().manual_seed(1)) < 0.2
     expected = torch.zeros_like(passed)

@@ -12,7 +12,7 @@ from torch import Tensor
 from disconerf_ns.scene.completion import Completion
 from disconerf_ns.scene.matter import Matter
 from disconerf_ns.scene.occupancy import Occupancy, with_neighbours
-from disconerf_ns.scene.solid import Solid, pieces_of, without_crumbs
+from disconerf_ns.scene.solid import Solid, connected_to, without_crumbs
 
 FAINT = 0.1
 """Opacity of a ray across a voxel below which the voxel is haze, even beside solid ones."""
@@ -54,10 +54,3 @@ def clean_voxels(matter: Matter, solid: Solid) -> Occupancy:
     solid_cells = solid.grid.holds(middles).view(grid.occupied.shape)
     cells = with_neighbours(without_crumbs(grid.occupied | solid_cells, CRUMB))
     return replace(grid, occupied=connected_to(solid_cells, cells))
-
-
-def connected_to(seeds: Bool[Tensor, "x y z"], cells: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:
-    """The cells in pieces, neighbours by a corner being connected, that hold one of the seeds."""
-    pieces = pieces_of(cells)
-    held = np.unique(pieces[seeds.cpu().numpy()])
-    return torch.from_numpy(np.isin(pieces, held[held > 0])).to(cells.device)

@@ -19,6 +19,7 @@ from torch.nn.functional import avg_pool3d
 from disconerf_ns.scene.closed_surface import ClosedSurface
 from disconerf_ns.scene.occupancy import with_neighbours
 from disconerf_ns.scene.seen_rays import SeenRays
+from disconerf_ns.scene.solid import connected_to
 from disconerf_ns.scene.voxels import Voxels
 
 SHELL = 2
@@ -69,7 +70,7 @@ class Enclosure:
         hidden = ~with_neighbours(seen, SHELL)
         unseen = with_neighbours(hidden, SHELL) & ~seen
         inside = voxels.inside(unseen, surface.holds)
-        past = seen & ~with_neighbours(skin | crowded, BESIDE)
+        past = outside(seen & ~with_neighbours(skin | crowded, BESIDE))
         opened = open_regions(inside, with_neighbours(skin, BESIDE) & ~inside, past)
         return cls(surface, voxels, skin, crowded, hidden, inside & ~opened, opened)
 
@@ -81,6 +82,13 @@ class Enclosure:
 def densely(passed: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:
     """Voxels that rays pass, as they do many of those around; not where single rays end deep in a fuzzy surface."""
     return passed & (avg_pool3d(passed[None, None].float(), 3, 1, 1)[0, 0] >= DENSE)
+
+
+def outside(empty: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:
+    """Voxels of empty space that reach the border of the grid; not those where rays end deep inside of things."""
+    border = torch.ones_like(empty)
+    border[1:-1, 1:-1, 1:-1] = False
+    return connected_to(border & empty, empty)
 
 
 def open_regions(
