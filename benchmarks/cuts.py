@@ -47,7 +47,7 @@ def main(drawn: Cuts) -> None:
     for axis in axes:
         axis.axis("off")
     drawn.output.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(drawn.output, dpi=110)
+    figure.savefig(drawn.output, dpi=110, bbox_inches="tight")
 
 
 if __name__ == "__main__":

@@ -85,6 +85,14 @@ def ray_through(camera: viser.CameraHandle, at: tuple[float, float]) -> tuple[Ve
     return vector(origin), vector(Similarity(rotation=(w, i, j, k)).directions(ahead))
 
 
+def rightwards(camera: viser.CameraHandle) -> Vector:
+    """Level unit vector, in scene coordinates, to the right of a client's picture; any, if that is straight up."""
+    w, i, j, k = (float(q) for q in camera.wxyz)
+    x, y, _ = vector(Similarity(rotation=(w, i, j, k)).directions(torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)))
+    level = math.hypot(x, y)
+    return (x / level, y / level, 0.0) if level > 1e-3 else (1.0, 0.0, 0.0)
+
+
 def fly(client: viser.ClientHandle, position: Float[np.ndarray, "3"], look_at: Float[np.ndarray, "3"]) -> None:
     """Move a client's camera smoothly, in viser's coordinates."""
     start, first = np.array(client.camera.position), np.array(client.camera.look_at)

@@ -19,7 +19,7 @@ from disconerf_ns.compat.viewer import SCALE
 from disconerf_ns.compat.viser_panel import LentTab
 from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.viewer.boxes import box_of
-from disconerf_ns.viewer.camera_moves import fly, ray_through, view_of
+from disconerf_ns.viewer.camera_moves import fly, ray_through, rightwards, view_of
 from disconerf_ns.viewer.draft import Draft
 from disconerf_ns.viewer.editor import Editor
 from disconerf_ns.viewer.film import Filming
@@ -76,7 +76,7 @@ class Seat:
 
     def __init__(self, client: viser.ClientHandle, tab: viser.GuiTabHandle, stage: Stage):
         self.client, self.stage, self.editor = client, stage, stage.editor
-        self.selection = Selection(stage.editor)
+        self.selection = Selection(stage.editor, lambda: rightwards(client.camera))
         self._told, self._flying = ("", -SILENCE), threading.Lock()
         self.panel = Panel(client, LentTab(tab, client), self.selection, self, stage.picture)
         self.filming = Filming(lambda: stage.file.parent / "videos")

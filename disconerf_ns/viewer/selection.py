@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import torch
@@ -14,11 +14,11 @@ from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.names import new_name_fault
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.scene.recolor import Recolor
-from disconerf_ns.scene.similarity import Similarity, vector
+from disconerf_ns.scene.similarity import Similarity, Vector, vector
 from disconerf_ns.viewer.editor import Editor
 
 BESIDE = 1.2
-"""Distance of a copy from the object, in widths of its box."""
+"""Distance of a copy from the object, in widths of its box as the person sees it."""
 
 
 class Selection:
@@ -26,10 +26,11 @@ class Selection:
 
     Args:
         editor: makes the changes.
+        right: gives the level unit vector, in scene coordinates, to the right of the person's picture.
     """
 
-    def __init__(self, editor: Editor):
-        self.editor = editor
+    def __init__(self, editor: Editor, right: Callable[[], Vector] = lambda: (1.0, 0.0, 0.0)):
+        self.editor, self._right = editor, right
         self._chosen: tuple[ObjectId, ...] = ()
         self._which: int | None = None
 
@@ -143,12 +144,13 @@ class Selection:
         self.put(Similarity.about(vector(place.points(now)), scale=by) @ place)
 
     def copy(self) -> None:
-        """Put a copy of the object that was selected first beside it, to the right of its newest copy."""
+        """Put a copy of the object that was selected first to the right of its newest copy, as the person sees it."""
         id = self.there()[0]
-        low, high = self.scene.by_id[id].box
-        last = self.editor.edit.places_of(id)[-1]
-        aside = Similarity(translation=(BESIDE * last.scale * (high[0] - low[0]), 0.0, 0.0))
-        self.editor.change(self.editor.edit.place(id, *self.editor.edit.places_of(id), aside @ last))
+        places, right = self.editor.edit.places_of(id), torch.tensor(self._right())
+        low, high = torch.tensor(self.scene.by_id[id].box)
+        width = (places[-1].inverse().directions(right).abs() * (high - low)).sum() * places[-1].scale
+        aside = Similarity(translation=vector(BESIDE * width * right))
+        self.editor.change(self.editor.edit.place(id, *places, aside @ places[-1]))
         self._which = None
 
     def drop(self) -> None:

@@ -28,7 +28,7 @@ from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.viewer import film
 from disconerf_ns.viewer.boxes import Box, box_of
-from disconerf_ns.viewer.camera_moves import WIDEST, fov_of, ray_through, view_of
+from disconerf_ns.viewer.camera_moves import WIDEST, fov_of, ray_through, rightwards, view_of
 from disconerf_ns.viewer.picking import object_at
 from disconerf_ns.viewer.tools import add_key
 
@@ -360,6 +360,19 @@ def test_a_ray_goes_through_the_place_that_was_clicked(seat, at) -> None:
     ray = cameras.generate_rays(0, coords=torch.tensor([[at[1] * 200, at[0] * 300]]))
     assert origin == pytest.approx(ray.origins[0].tolist(), abs=1e-5)
     assert np.array(direction) / np.linalg.norm(direction) == pytest.approx(ray.directions[0].numpy(), abs=1e-5)
+
+
+def test_the_right_of_a_picture_is_level(seat) -> None:
+    """A camera at the back of a scene has the scene's x axis on its left; one that is rolled sees the ground aslant."""
+    camera = seat.client.camera
+    camera.position = (1.0, 2.0, 3.0)
+    turn = Similarity.about((0.0, 0.0, 0.0), tuple((np.array([5, -8, -1, 2]) / math.sqrt(94)).tolist()))
+    camera.wxyz = turn.rotation
+    (_, left), (_, right) = (ray_through(camera, (across, 0.5)) for across in (0.25, 0.75))
+    level = (np.array(right) - np.array(left)) * (1, 1, 0)
+    assert rightwards(camera) == pytest.approx(level / np.linalg.norm(level), abs=1e-6)
+    camera.wxyz = (math.sqrt(0.5), 0.0, -math.sqrt(0.5), 0.0)
+    assert rightwards(camera) == (1.0, 0.0, 0.0), "straight up, it is anywhere"
 
 
 @pytest.mark.parametrize("position", [(3.0, 0.0, 1.0), (0.0, -2.0, 0.0), (0.1, 0.1, 4.0), (0.5, -0.2, 0.3)])

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 import threading
 from pathlib import Path
 
 import pytest
+import torch
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.scene.edit import MOST_PLACES, Edit
-from disconerf_ns.scene.similarity import Similarity
+from disconerf_ns.scene.similarity import Similarity, Vector
 from disconerf_ns.viewer import editor as editor_module
 from disconerf_ns.viewer.draft import Draft
 from disconerf_ns.viewer.editor import STEPS, Editor
-from disconerf_ns.viewer.selection import Selection
+from disconerf_ns.viewer.selection import BESIDE, Selection
 
 
 @pytest.fixture
@@ -154,6 +156,22 @@ def test_what_cannot_be_done_is_said(editor: Editor, hand: Selection) -> None:
         do(editor, change)
     assert len(editor.told) == 7 and all(sentence.endswith(".") for sentence in editor.told)
     assert editor.edit == Edit()
+
+
+@pytest.mark.parametrize("right", [(1.0, 0.0, 0.0), (-0.6, 0.8, 0.0)])
+def test_a_copy_is_put_to_the_right_as_the_person_sees_it(editor: Editor, right: Vector) -> None:
+    """It was put along the scene's x axis, so behind the object where a person looks along that."""
+    id, turned = ids(editor)[1], Similarity(scale=2.0, rotation=(math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5)))
+    hand = Selection(editor, lambda: right)
+    do(editor, hand.select, [id])
+    do(editor, hand.put, turned)
+    do(editor, hand.copy)
+    (own, copy), (low, high) = editor.edit.places_of(id), editor.scene.by_id[id].box
+    corners = turned.points(torch.tensor(list(itertools.product(*zip(low, high)))))
+    across = corners @ torch.tensor(right)
+    width = float(across.max() - across.min())
+    assert copy.translation == pytest.approx([BESIDE * width * part for part in right], abs=1e-5)
+    assert (copy.rotation, copy.scale) == (own.rotation, own.scale)
 
 
 def test_what_could_not_be_loaded_again_is_refused(editor: Editor, hand: Selection, tmp_path: Path) -> None:
