@@ -20,7 +20,7 @@ import tyro
 from benchmarks.quality import true_points
 from benchmarks.runs import load
 from disconerf_ns.discovery import unions
-from disconerf_ns.discovery.continued import CONTINUED, LEAST_SEEN, at_borders, continued, unit_of
+from disconerf_ns.discovery.continued import CONTINUED, LEAST_SEEN, at_borders, continued, largest, unit_of
 from disconerf_ns.discovery.find import find_consensus
 from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.files import write_whole
@@ -63,11 +63,11 @@ def of_borders(cells, evidence, groups, units, points, truth) -> dict[str, Any]:
     thing = torch.stack([truth[there == unit].mode().values for unit in range(len(units))])
     one, other = (views.triu(1) >= LEAST_SEEN).nonzero().T
     mean, true = similar[one, other] / views[one, other], thing[one] != thing[other]
-    largest = {"true": mean[true], "other": mean[~true]}
+    kinds = {"true": mean[true], "other": mean[~true]}
     return {
         "borders": len(mean),
-        **{f"largest, {name}": round(float(each.max()), 3) if len(each) else None for name, each in largest.items()},
-        "unions joined": len(continued(cells, evidence, groups, units)),
+        **{f"largest, {name}": round(float(each.max()), 3) if len(each) else None for name, each in kinds.items()},
+        "unions joined": len(largest(continued(cells, evidence, groups, units))),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -51,6 +52,9 @@ def test_masks_that_end_at_other_folds_in_each_view_make_one_object(monkeypatch:
     found = find_consensus(two_cloths(fold=0.1))
     assert sorted(objects(found), key=str) == [{False}, {True}]
     assert len(objects(found, 1.0)) > 2, "finer cuts show the pieces"
+    finer = [granularity for granularity in found.tree.steps() if granularity > DEFAULT]
+    steps = [len(objects(found, granularity)) for granularity in (DEFAULT, *finer)]
+    assert len(steps) > 3 and min(np.diff(steps)) > 0, "one after the other, not all at once"
     monkeypatch.setattr(borders, "CONTINUED", 2.0)
     assert len(objects(find_consensus(two_cloths(fold=0.1)))) > 2, "their mean agreement alone is too small"
 
@@ -98,5 +102,6 @@ def test_units_are_joined_if_enough_views_say_so(similar: float, views: float, j
     alike = (groups[:, None] < 2) & (groups < 2)
     evidence = Evidence(views * similar * alike, torch.full((120, 120), views))
     units = [frozenset([group]) for group in range(3)]
-    assert continued(cells, evidence, groups, units) == ([frozenset([0, 1])] if joined else [])
+    expected = [(frozenset([0, 1]), pytest.approx(similar))] if joined else []
+    assert continued(cells, evidence, groups, units) == expected
     assert LEAST_SEEN > 0.01 * 40 * CLOSE

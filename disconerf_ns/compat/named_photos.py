@@ -1,4 +1,4 @@
-"""Photographs that are missing or broken, named: nerfstudio's loaders pass on what a decoder says, which names no file."""
+"""Photographs that are missing or broken, named: what nerfstudio's loaders say is a decoder's, and names no file."""
 
 from __future__ import annotations
 
@@ -37,4 +37,6 @@ def photos_named(photographs: Sequence[Path]) -> Iterator[None]:
 def _remedy(folder: Path) -> str:
     if folder.is_dir() or not SMALLER.fullmatch(folder.name):
         return "restore it"
-    return f"write smaller photographs to {folder}, or pass --downscale-factor 1 to the dataparser to train on all pixels"
+    return (
+        f"write smaller photographs to {folder}, or pass --downscale-factor 1 to the dataparser to train on all pixels"
+    )

@@ -28,8 +28,8 @@ LEAST_SEEN = 60.0
 
 def continued(
     cells: Cells, evidence: Evidence, groups: Int[Tensor, "cells"], units: Sequence[frozenset[int]]
-) -> list[frozenset[int]]:
-    """Join units of groups that go on across their border; the unions of two units and more that this gives.
+) -> list[tuple[frozenset[int], float]]:
+    """Join units of groups that go on across their border.
 
     The two units with the largest similarity at their border are joined, while it is at least CONTINUED.
 
@@ -38,10 +38,17 @@ def continued(
         evidence: evidence of all views about pairs of them.
         groups: group of each cell, -1 for none.
         units: sets of groups, of which no two overlap.
+    Returns:
+        The unions in the order in which they are made, and the similarity at the border in each, from CONTINUED to 1.
     """
     tables = at_borders(cells, evidence, unit_of(units, groups), len(units))
-    made = joined(units, tables, lambda similar, views: similar / views.clamp(min=LEAST_SEEN), CONTINUED)
-    return [union for union in made if not any(union < other for other in made)]
+    return joined(units, tables, lambda similar, views: similar / views.clamp(min=LEAST_SEEN), CONTINUED)
+
+
+def largest(steps: Sequence[tuple[frozenset[int], float]]) -> list[frozenset[int]]:
+    """The unions that lie in no other one."""
+    unions = [union for union, _ in steps]
+    return [union for union in unions if not any(union < other for other in unions)]
 
 
 def at_borders(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from disconerf_ns.discovery.cells import Cells, Observation
 from disconerf_ns.discovery.consensus import LEAST_VIEWS, Evidence
-from disconerf_ns.discovery.continued import continued
+from disconerf_ns.discovery.continued import CONTINUED, continued, largest
 from disconerf_ns.discovery.explanation import Explanation, explain
 from disconerf_ns.discovery.joining import joined
 from disconerf_ns.discovery.shown import LEAST_SHOWN, Shown
@@ -86,9 +86,11 @@ def tree_of(
         fits = all(nests(whole.parts, union) for whole in wholes)
         if fits and (union in divided or rates[union] >= SHOWN):
             wholes.append(Whole(union, max(firm[union], HOLDS) if union in divided else firm[union]))
-    borderless = continued(cells, evidence, groups, held(wholes, count))
-    for union in borderless:
-        wholes = [*(whole for whole in wholes if nests(whole.parts, union)), Whole(union, HOLDS)]
+    steps = continued(cells, evidence, groups, held(wholes, count))
+    borderless = largest(steps)
+    wholes = [whole for whole in wholes if all(nests(whole.parts, union) for union in borderless)]
+    fit = [step for step in steps if all(nests(whole.parts, step[0]) for whole in wholes)]
+    wholes += [Whole(union, firmness(similar)) for union, similar in fit]
     for union in coarser(pairs, masks_of_both(explanations), wholes, count):
         wholes.append(Whole(union, min(stability(mean_agreement(pairs, union), rate=0.0), LOOSE)))
     shown = Shown(seen, groups, membership([whole.parts for whole in _smallest_first(wholes)], count))
@@ -105,8 +107,8 @@ def nests(one: frozenset[int], other: frozenset[int]) -> bool:
 def held(wholes: Sequence[Whole], count: int) -> list[frozenset[int]]:
     """The objects of the default cut: the largest wholes that hold, and the groups that lie in none of them."""
     firm = [whole.parts for whole in wholes if whole.stability >= HOLDS]
-    largest = [parts for parts in firm if not any(parts < other for other in firm)]
-    return [*largest, *(frozenset([group]) for group in range(count) if not any(group in parts for parts in largest))]
+    tops = [parts for parts in firm if not any(parts < other for other in firm)]
+    return [*tops, *(frozenset([group]) for group in range(count) if not any(group in parts for parts in tops))]
 
 
 def coarser(
@@ -123,15 +125,15 @@ def coarser(
         wholes: wholes that masks show.
         count: number of groups.
     """
-    largest = [whole.parts for whole in wholes if not any(whole.parts < other.parts for other in wholes)]
-    alone = [frozenset([group]) for group in range(count) if not any(group in union for union in largest)]
-    tops = [*largest, *alone]
+    tops = [whole.parts for whole in wholes if not any(whole.parts < other.parts for other in wholes)]
+    tops += [frozenset([group]) for group in range(count) if not any(group in union for union in tops)]
     members = membership(tops, count)[:, count:].float()
 
     def agreement(similar: Tensor, views: Tensor, masks: Tensor) -> Tensor:
         return torch.where(masks >= LEAST_SHOWN, similar / views.clamp(min=LEAST_VIEWS), 0.0)
 
-    return joined(tops, [members.T @ table @ members for table in (*pairs, joint)], agreement, TOGETHER)
+    made = joined(tops, [members.T @ table @ members for table in (*pairs, joint)], agreement, TOGETHER)
+    return [union for union, _ in made]
 
 
 def masks_of_both(explanations: Sequence[Explanation]) -> Float[Tensor, "groups groups"]:
@@ -162,6 +164,11 @@ def stability(agreement: float, rate: float) -> float:
         rate: fraction of the views with a mask of exactly the whole, in [0, 1].
     """
     return (2 * agreement + rate) / 3
+
+
+def firmness(similar: float) -> float:
+    """Stability of a union without a border in it: HOLDS at a similarity of CONTINUED there, 1 at 1."""
+    return HOLDS + (1 - HOLDS) * (similar - CONTINUED) / (1 - CONTINUED)
 
 
 def opens_at(firm: float) -> float:

@@ -25,7 +25,7 @@ OCCUPANCY_STEPS = 64
 
 
 def visible(radiance: RadianceField, samples: Intervals) -> Bool[Tensor, "rays samples"]:
-    """Samples that are worth a look: where densities come in one launch, without those so thin that nobody sees them."""
+    """Samples that are worth a look: all, or those that can be seen where densities come in one launch."""
     if not radiance.fused:
         return torch.ones_like(samples.middles, dtype=torch.bool)
     return dense_enough(radiance.densities(samples), samples)

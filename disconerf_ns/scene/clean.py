@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
-from jaxtyping import Bool
-from torch import Tensor
 
 from disconerf_ns.scene.completion import Completion
 from disconerf_ns.scene.matter import Matter

@@ -144,6 +144,7 @@ def pieces_of(cells: Bool[Tensor, "x y z"]) -> Int[np.ndarray, "x y z"]:
     ndimage.label(cells.cpu().numpy(), structure=np.ones((3, 3, 3)), output=pieces)
     return pieces
 
+
 def connected_to(seeds: Bool[Tensor, "x y z"], cells: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:
     """The cells in pieces, neighbours by a corner being connected, that hold one of the seeds."""
     pieces = pieces_of(cells)

@@ -71,7 +71,7 @@ def test_training_says_what_to_do_without_smaller_photographs(tmp_path: Path) ->
     data = write_scene(tmp_path / "balls", views=3, width=16, height=12)
     config = tiny_config(data, tmp_path / "out").pipeline.datamanager
     config.dataparser.downscale_factor = 2
-    with pytest.raises(UserError, match=r"images_2/0000\.png is missing; write smaller .*--downscale-factor 1 to the"):
+    with pytest.raises(UserError, match=r"images_2/0000\.png is missing; write smaller .*--downscale-factor 1\."):
         config.setup(device="cpu", test_mode="val")
 
 
