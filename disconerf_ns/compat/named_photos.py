@@ -37,6 +37,4 @@ def photos_named(photographs: Sequence[Path]) -> Iterator[None]:
 def _remedy(folder: Path) -> str:
     if folder.is_dir() or not SMALLER.fullmatch(folder.name):
         return "restore it"
-    return (
-        f"write smaller photographs to {folder}, or pass --downscale-factor 1 to the dataparser to train on all pixels"
-    )
+    return f"write smaller photographs to {folder}, or train on all pixels by the dataparser's --downscale-factor 1"
