@@ -411,6 +411,31 @@ def test_masks_are_found_by_the_photographs_path(scene, made_run, capture: Captu
     assert content["files"]["coco"] == "masks/coco.json"
 
 
+def test_a_file_that_fails_costs_no_other_of_its_object(
+    scene, made_run, capture: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object without a picture was left out whole, after its mesh was written, which then counted as an older one."""
+
+    def fail(path: Path, *_) -> Path:
+        if path.stem == "object_00":
+            raise UserError("object_00 has no picture, because it is nowhere opaque.")
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("disconerf_ns.export.exporter.write_thumbnail", fail)
+    options = ExportOptions(what=("meshes", "points", "thumbnails", "masks"), formats=("ply",), resolution=12)
+    content = export(made_run, scene, scene.objects, capture, tmp_path / "out", options, {})
+    assert content["left_out"] == []
+    assert [row["missing"] for row in content["objects"]] == [
+        {"thumbnail": "object_00 has no picture, because it is nowhere opaque."},
+        {"thumbnail": "object_01 could not be written: out of memory"},
+    ]
+    assert [{*row["files"]} for row in content["objects"]] == [{"ply", "points"}] * 2
+    assert len(COCO(str(tmp_path / "out/masks/coco.json")).cats) == 2
+    only = ExportOptions(what=("thumbnails",))
+    content = export(made_run, scene, scene.objects[:1], capture, tmp_path / "none", only, {})
+    assert content["objects"] == [] and "nowhere opaque" in content["left_out"][0]["reason"]
+
+
 def test_an_object_that_fails_does_not_stop_the_others(
     scene, made_run, capture: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -123,6 +123,8 @@ class Export:
             if each["name"] not in left_out:
                 CONSOLE.print(f"export: {each['reason']}")
         for each in content["objects"]:
+            for kind, why in each["missing"].items():
+                CONSOLE.print(f"export: {each['title'] or each['name']} has no file {kind}: {why}")
             if each.get("lost", 0) > LOST:
                 CONSOLE.print(mesh_leaves_out(each))
         written = len(content["objects"])

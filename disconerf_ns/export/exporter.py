@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -89,10 +90,8 @@ def export(
             rows.append(_export_object(run, scene, each, capture, folder, options))
         except OSError:
             raise
-        except UserError as error:
-            failed[each.name] = str(error).removeprefix("export: ")
         except Exception as error:  # whatever a library makes of one object, the others are written
-            failed[each.name] = f"{each.label} could not be written: {reason(error)}"
+            failed[each.name] = _why(each, error)
     there = [each for each in objects if each.name in {row["name"] for row in rows}]
     views, files = views_of(run, "train"), {}
     if "masks" in options.what:
@@ -117,16 +116,26 @@ def export(
 def _export_object(
     run: EvaluatedRun, scene: ArrangedScene, each: SceneObject, capture: Capture, folder: Path, options: ExportOptions
 ) -> dict[str, Any]:
-    """Write one object's own files; its row of the manifest."""
+    """Write one object's own files; its row of the manifest. A file that cannot be written costs no other.
+
+    Raises:
+        UserError: none can be written.
+    """
     cameras, what = dataset_of(run, "train").cameras, options.what
     places = scene.edit.places_of(each.id)
     files: dict[str, str] = {}
+    missing: dict[str, str] = {}
     row = manifest_row(scene, each, capture.frame @ places[0])
     to_scene = (capture.frame @ places[0]).inverse()
     row["copies"] = [(capture.frame @ place @ to_scene).as_json() for place in places[1:]]
 
-    def note(kind: str, path: Path) -> None:
-        files[kind] = path.relative_to(folder).as_posix()
+    def write(kind: str, made: Callable[[], Path]) -> None:
+        try:
+            files[kind] = made().relative_to(folder).as_posix()
+        except OSError:
+            raise
+        except Exception as error:  # as above, of one file
+            missing[kind] = _why(each, error)
 
     if {"meshes", "points", "usdz"} & set(what):
         made = made_mesh(scene, each, cameras, options)
@@ -134,15 +143,24 @@ def _export_object(
         row |= mesh_facts(mesh)
         if "meshes" in what:
             for kind in options.formats:
-                note(kind, write_mesh(folder / "meshes" / each.file_name, mesh, capture, kind)[0])
+                write(kind, lambda kind=kind: write_mesh(folder / "meshes" / each.file_name, mesh, capture, kind)[0])
         if "points" in what:
-            note("points", write_points(folder / "points" / each.file_name, mesh, options.points))
+            write("points", partial(write_points, folder / "points" / each.file_name, mesh, options.points))
         if "usdz" in what:
-            note("usdz", write_usdz(folder / "usdz" / each.file_name, mesh, capture, options.hulls))
+            write("usdz", partial(write_usdz, folder / "usdz" / each.file_name, mesh, capture, options.hulls))
     if "thumbnails" in what:
         path = folder / "thumbnails" / f"{each.file_name}.png"
-        note("thumbnail", write_thumbnail(path, scene, each, cameras, options.thumbnail))
-    return row | {"files": files}
+        write("thumbnail", partial(write_thumbnail, path, scene, each, cameras, options.thumbnail))
+    if missing and not files:
+        raise UserError(next(iter(missing.values())))
+    return row | {"files": files, "missing": missing}
+
+
+def _why(each: SceneObject, error: Exception) -> str:
+    """Why an object, or a file of it, is not written."""
+    if isinstance(error, UserError):
+        return str(error).removeprefix("export: ")
+    return f"{each.label} could not be written: {reason(error)}"
 
 
 def made_mesh(scene: ArrangedScene, each: SceneObject, cameras, options: ExportOptions) -> ObjectMesh:
