@@ -25,9 +25,9 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from benchmarks.browser import open_page, wait_for
 from benchmarks.rasterizer import rasterize
 from disconerf_ns import Channels, Edit, Hue, Scene, Similarity, cli, compose, load, save_film
+from disconerf_ns.compat.lenses import projected
 from disconerf_ns.filming.layers import layers_of
 from disconerf_ns.filming.matte import in_bytes
-from disconerf_ns.filming.sight import projected
 from disconerf_ns.palette import object_colors
 
 FOLDER = Path(__file__).parents[1] / "docs" / "gallery"
@@ -98,9 +98,9 @@ def best_views(scene: Scene, places: Sequence[tuple[float, ...]], count: int) ->
     """The training views in whose middle some places of the capture are, in the order of the dataset."""
     cameras = scene.cameras()
     points = scene.capture.inverse().points(torch.tensor(places, dtype=torch.float32))
-    right, low, ahead = projected(cameras, points)
+    right, low, inside = projected(cameras.to("cpu"), points)
     x, y = right / cameras.width[:, 0].cpu() - 0.5, low / cameras.height[:, 0].cpu() - 0.5
-    off = torch.where(ahead > 0, torch.maximum(x.abs(), y.abs()), torch.inf).amax(0)
+    off = torch.where(inside, torch.maximum(x.abs(), y.abs()), torch.inf).amax(0)
     return sorted(off.argsort()[:count].tolist())
 
 

@@ -15,6 +15,7 @@ import torch
 import trimesh
 from helpers import assert_close
 from made_scene import CENTRE, COLOR, OTHER, RADIUS, SMALL, made_cameras, made_scene
+from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from PIL import Image
 from plyfile import PlyData
@@ -226,6 +227,24 @@ def test_nobody_sees_where_another_object_stood(scene: ArrangedScene, ball: Obje
     assert everywhere[:, right < -0.2].any() and not to_the_right[:, right < -0.2].any()
 
 
+@pytest.mark.parametrize("kind", [CameraType.EQUIRECTANGULAR, CameraType.FISHEYE])
+def test_cameras_that_look_all_around_see_as_much_as_pinholes_from_there(
+    scene: ArrangedScene, ball: ObjectMesh, kind: CameraType
+) -> None:
+    """They counted as pinholes, so what was behind the axis of one, or aside, was unseen; here all turn their backs."""
+    grid, pinholes = ObjectGrid.of(scene, scene.objects[0].id, 24), made_cameras()
+    away = pinholes.camera_to_worlds * torch.tensor([-1.0, 1.0, -1.0, 1.0])
+    size = {"fx": 48.0, "fy": 48.0, "cx": 48.0, "cy": 24.0, "width": 96, "height": 48}
+    size |= {"fx": 12.0, "fy": 12.0, "cy": 48.0, "height": 96} if kind is CameraType.FISHEYE else {}
+    around = Cameras(away, **size, camera_type=kind)
+    seen, along = views_of(grid, pinholes, ball.vertices, ball.normals)
+    from_behind, also_along = views_of(grid, around, ball.vertices, ball.normals)
+    assert_close(from_behind, seen, 0.05)
+    sure = (seen[0] > 0.1) & (seen[0] > seen[1] + 0.1)
+    assert sure.any()
+    assert_close(also_along[0, sure], along[0, sure], 1e-3)
+
+
 @pytest.mark.parametrize(("title", "called"), [("", "object_07"), ("book", "book")])
 def test_a_mesh_that_lacks_something_is_named(title: str, called: str) -> None:
     said = mesh_leaves_out({"title": title, "name": "object_07", "lost": 0.07, "resolution": 64})
@@ -414,7 +433,7 @@ def test_masks_are_found_by_the_photographs_path(scene, made_run, capture: Captu
 def test_a_file_that_fails_costs_no_other_of_its_object(
     scene, made_run, capture: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An object without a picture was left out whole, after its mesh was written, which then counted as an older one."""
+    """An object without a picture was left out after its mesh was written, which then counted as an older one."""
 
     def fail(path: Path, *_) -> Path:
         if path.stem == "object_00":

@@ -11,6 +11,7 @@ from scipy.spatial import KDTree
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from disconerf_ns.compat.lenses import origins
 from disconerf_ns.export.grid import ObjectGrid
 from disconerf_ns.export.light import light, spread
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -49,7 +50,7 @@ def views_of(
     before = points + OUTSIDE * grid.cube(points) * normals
     seen, directions = [], []
     for camera in spread(cameras):
-        along = normalize(points - camera.camera_to_worlds[0, :, 3].to(points), dim=-1)
+        along = normalize(points - origins(camera, points)[:, 0], dim=-1)
         directions.append(along)
         seen.append(light(grid, camera, before) * (-along * normals).sum(-1).clamp(min=0))
     best = torch.stack(seen).topk(min(BEST, len(seen)), dim=0)

@@ -16,6 +16,7 @@ from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from disconerf_ns.compat.lenses import pinholes, projected
 from disconerf_ns.export.grid import ObjectGrid
 
 MOST_CAMERAS = 24
@@ -62,14 +63,22 @@ def spread(cameras: Cameras) -> Iterator[Cameras]:
 def light(grid: ObjectGrid, camera: Cameras, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
     """T of one camera: the fraction of light in [0, 1] that passes the object's density on the way to points.
 
-    Optical depths are summed along rays that lie evenly in the part of the picture that shows the points, by the
-    trapezoidal rule, and what is left of the light is looked up between them. A point that is not in the picture gets
-    no light.
+    A point that is not in the picture gets no light.
 
     Args:
         grid: the density.
-        camera: one camera; its lens distortion is left out.
+        camera: one camera of any kind; its lens distortion is left out.
         positions: scene positions.
+    """
+    reached = torch.stack([light_to(grid, each, positions) for each in pinholes(camera)]).amax(0)
+    return reached * projected(camera, positions)[2][:, 0]
+
+
+def light_to(grid: ObjectGrid, camera: Cameras, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
+    """T of one pinhole camera; nothing gets to points that are more than `WIDEST` aside.
+
+    Optical depths are summed along rays that lie evenly in the part of the picture that shows the points, by the
+    trapezoidal rule, and what is left of the light is looked up between them.
     """
     pose = camera.camera_to_worlds[0].to(positions)
     right, up, back = ((positions - pose[:, 3]) @ pose[:, :3]).unbind(-1)

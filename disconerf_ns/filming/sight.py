@@ -8,6 +8,7 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
+from disconerf_ns.compat.lenses import origins, projected
 from disconerf_ns.rendering.left import sample_edited
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.occupancy import intersect_box, with_neighbours
@@ -30,43 +31,21 @@ def drawn(points: Float[Tensor, "n 3"], count: int = POINTS) -> Float[Tensor, "p
     return points[torch.randperm(len(points), generator=torch.Generator().manual_seed(0))[:count]]
 
 
-def projected(
-    cameras: Cameras, points: Float[Tensor, "points 3"]
-) -> tuple[Float[Tensor, "points cameras"], Float[Tensor, "points cameras"], Float[Tensor, "points cameras"]]:
-    """Project points into the pictures of cameras.
-
-    Args:
-        cameras: n of them; their lenses count as free of distortion.
-        points: in the cameras' world coordinates.
-    Returns:
-        Pixels from the left and from the top, and how far ahead of each camera a point is; negative if behind it.
-    """
-    poses = cameras.camera_to_worlds.cpu()
-    rotation, position = poses[..., :3], poses[..., 3]
-    x, y, z = torch.einsum("cij,cpi->pcj", rotation, points[None] - position[:, None]).unbind(-1)
-    ahead = -z.clamp(max=-1e-6)
-    across, down = (cameras.fx[:, 0].cpu() * x / ahead, -cameras.fy[:, 0].cpu() * y / ahead)
-    return cameras.cx[:, 0].cpu() + across, cameras.cy[:, 0].cpu() + down, -z
-
-
 def shares_seen(
     scene: ArrangedScene, cameras: Cameras, points: Float[Tensor, "points 3"], margin: float
 ) -> Float[Tensor, "cameras"]:
     """Share of the points that each camera sees: inside its picture, and with nothing between, the scene unedited.
 
     Args:
-        cameras: n of them; their lenses count as free of distortion.
+        cameras: n of any kind; their lenses count as free of distortion.
         points: of a surface, in scene coordinates.
         margin: depth of surface that may lie before a point.
     """
-    right, low, ahead = projected(cameras, points)
-    position = cameras.camera_to_worlds[..., 3].cpu()
-    width, height = cameras.width[:, 0].cpu(), cameras.height[:, 0].cpu()
-    inside = (ahead > 0) & (right > 0) & (right < width) & (low > 0) & (low < height)
+    inside = projected(cameras.to("cpu"), points)[2]
     point, camera = inside.nonzero(as_tuple=True)
-    seen = torch.zeros(inside.shape)
-    until = (points[point] - position[camera]).norm(dim=-1) - margin
-    seen[point, camera] = (hidden(scene, position[camera], points[point], until, edited=False) < 0.5).float()
+    seen, starts = torch.zeros(inside.shape), origins(cameras.to("cpu"), points)[point, camera]
+    until = (points[point] - starts).norm(dim=-1) - margin
+    seen[point, camera] = (hidden(scene, starts, points[point], until, edited=False) < 0.5).float()
     return seen.mean(0)
 
 
