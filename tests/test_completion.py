@@ -201,6 +201,44 @@ def test_what_is_inside_of_another_object_and_not_of_its_own_is_lost() -> None:
     assert (lost[radius < 0.95] == 0).all() and (lost[(positions - shift).norm(dim=-1) > 1.1] == 0).all()
 
 
+def test_where_two_objects_go_on_the_nearer_one_is() -> None:
+    """A table's mesh went up through a book on it, and the book's down through the table: both closed surfaces go on
+    into what nobody saw. Here they are those of two overlapping balls."""
+    box, shift = torch.tensor([[-1.1] * 3, [1.1] * 3]), torch.tensor([1.2, 0.3, 0.0])
+    own = ball_points(above=-1.1)
+    other = replace(own, origins=own.origins + shift)
+    both = [enclosed(own, box, own, other), enclosed(other, box + shift, other, own)]
+    gray = lambda points, along: torch.full_like(points, 0.5)  # noqa: E731
+    positions = grid((-0.6, -0.6, -0.6), (1.8, 0.9, 0.6), 31)
+    contested = both[0].voxels.within(both[0].filled, positions) & both[1].voxels.within(both[1].filled, positions)
+    assert int(contested.sum()) > 500
+    away = [torch.cdist(positions[contested], each.points).amin(-1) for each in (own, other)]
+    sure = (away[0] - away[1]).abs() > 2 * both[0].voxels.side
+    first = Completion.of(both[0], both[1:], gray).at(positions).filled
+    second = Completion.of(both[1], both[:1], gray).at(positions).filled
+    for found, nearer in ((first, away[0] < away[1]), (second, away[1] < away[0])):
+        right = (found[contested] > 0.5) == nearer
+        assert right[sure].float().mean() > 0.99, "but for voxels at the very end of what is completed"
+    alone = both[0].voxels.within(both[0].filled, positions) & ~both[1].holds(positions)
+    assert (first[alone] > 0.5).float().mean() > 0.95
+
+
+@pytest.mark.parametrize("stray", [0, 120])
+def test_few_rays_that_end_far_below_a_thing_do_not_enclose_what_is_there(stray: int) -> None:
+    """After a short radiance stage a book reached down through the table that it lay on."""
+    own = ball_points(4000, above=0.0)
+    deep = 0.8 * torch.rand(stray, generator=torch.Generator().manual_seed(3))
+    low = torch.cat([0.3 * torch.randn(stray, 2, generator=torch.Generator().manual_seed(4)), -deep[:, None]], -1)
+    points = torch.cat([own.points, low])
+    up = torch.tensor([0.0, 0.0, 1.0]).expand_as(points)
+    one = torch.ones(len(points))
+    surface = ClosedSurface.through(SeenRays(points + up, -up, one, one), torch.tensor([[-1.1] * 3, [1.1] * 3]))
+    assert surface is not None
+    below = grid((-0.3, -0.3, -0.8), (0.3, 0.3, -0.2), 9)
+    assert not surface.holds(below).any()
+    assert (surface.distances(below) > 0.15).all()
+
+
 def test_colours_are_means_weighted_by_the_cube_of_the_distance() -> None:
     own, positions = ball_points(60), grid((-0.5, -0.5, 0.0), (0.5, 0.5, 0.5), 3)
     found = mean_color(own.points, (own.points + 1) / 2, positions)

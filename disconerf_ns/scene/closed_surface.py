@@ -27,6 +27,9 @@ DEPTH = 6
 NEIGHBOURS, OUTLYING = 16, 2.0
 """Neighbouring points that tell a normal. A point is an outlier if it lies this many standard deviations farther from
 them than points do in the mean."""
+COMPANY, AT_HAND = 6, 3.0
+"""A point also is an outlier if it has no more than this number of others within so many voxels: rays that end deep in
+a fuzzy thing do."""
 FOOT = 0.05
 """Fraction of an object's seen points that lie below the height on which it stands; noise makes them scatter."""
 SLACK = 0.5
@@ -53,6 +56,8 @@ class ClosedSurface:
     smooth: open3d.t.geometry.RaycastingScene
     planes: Float[np.ndarray, "planes 4"]
     """The hull's normals and offsets."""
+    firm: KDTree
+    """The ends of rays without outliers, half a voxel apart."""
 
     @classmethod
     def through(cls, own: SeenRays, box: Float[Tensor, "2 3"]) -> ClosedSurface | None:
@@ -91,11 +96,15 @@ class ClosedSurface:
                 inside[start + hulled] = self.smooth.compute_occupancy(queries, nthreads=1, nsamples=3).numpy() > 0.5
         return torch.from_numpy(inside).to(positions.device)
 
+    def distances(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
+        """Distance of scene positions to the nearest of the object's seen points that is no outlier."""
+        return torch.from_numpy(self.firm.query(positions.cpu().double().numpy())[0]).to(positions)
+
 
 def _enclosed(
     ends: Float[np.ndarray, "n 3"], along: Float[np.ndarray, "n 3"], side: float
-) -> tuple[open3d.t.geometry.RaycastingScene, Float[np.ndarray, "planes 4"]]:
-    """The Poisson surface through points, and the planes of their convex hull.
+) -> tuple[open3d.t.geometry.RaycastingScene, Float[np.ndarray, "planes 4"], KDTree]:
+    """The Poisson surface through points, the planes of their convex hull, and the points that are no outliers.
 
     Args:
         ends: the points, seen along the directions `along`.
@@ -107,6 +116,7 @@ def _enclosed(
     cloud.normals = o3d.utility.Vector3dVector(along)
     with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
         cloud, _ = cloud.voxel_down_sample(side / 2).remove_statistical_outlier(NEIGHBOURS, OUTLYING)
+        cloud, _ = cloud.remove_radius_outlier(COMPANY, AT_HAND * side)
         planes = ConvexHull(grounded(np.asarray(cloud.points))).equations
         looked = np.asarray(cloud.normals).copy()
         cloud.estimate_normals(o3d.geometry.KDTreeSearchParamKNN(NEIGHBOURS))
@@ -115,7 +125,7 @@ def _enclosed(
         mesh, _ = o3d.geometry.TriangleMesh.create_from_point_cloud_poisson(cloud, depth=DEPTH, n_threads=1)
         smooth = o3d.t.geometry.RaycastingScene(nthreads=1)
         smooth.add_triangles(o3d.t.geometry.TriangleMesh.from_legacy(mesh))
-    return smooth, planes
+    return smooth, planes, KDTree(np.asarray(cloud.points))
 
 
 def grounded(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "m 3"]:

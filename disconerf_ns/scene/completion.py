@@ -17,8 +17,8 @@ object hardly has elsewhere. All points whose colour is not strange count in tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -65,6 +65,8 @@ class Completion:
             others: those of the objects beside it.
             colors: of the radiance field.
         """
+        others = list(others)
+        enclosure = replace(enclosure, filled=own_part(enclosure, others))
         voxels, skin, filled = enclosure.voxels, enclosure.skin, enclosure.filled
         near = with_neighbours(skin, AROUND)
         inside = filled | voxels.inside(near, enclosure.holds)
@@ -93,6 +95,22 @@ class Completion:
         hidden, lost, filled, colored, around = values[:5] * within
         rgb = (values[5:] / colored.clamp(min=1e-6)).clamp(max=1).T
         return Completed(hidden, lost, filled, filled * OPAQUE / self.side, rgb, colored, around)
+
+
+def own_part(enclosure: Enclosure, others: Sequence[Enclosure]) -> Bool[Tensor, "x y z"]:
+    """Voxels that an object is completed in, without those that others are completed in and were seen nearer to.
+
+    Between a table and a book on it nothing was seen, so the surfaces of both go on into the same space.
+    """
+    voxels, filled = enclosure.voxels, enclosure.filled.clone()
+    middles = voxels.middles(filled)
+    away = enclosure.surface.distances(middles)
+    theirs = torch.zeros_like(away, dtype=torch.bool)
+    for other in others:
+        shared = other.voxels.within(other.filled, middles) & ~theirs
+        theirs[shared] = other.surface.distances(middles[shared]) < away[shared]
+    filled[filled.clone()] = ~theirs
+    return filled
 
 
 def _lost(
