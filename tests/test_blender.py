@@ -37,7 +37,10 @@ else:
 points = [list(mesh.matrix_world @ vertex.co) for vertex in mesh.data.vertices]
 colors = [list(each.color_srgb) for layer in mesh.data.color_attributes for each in layer.data]
 images = [list(image.size) for image in bpy.data.images]
-print("FOUND", json.dumps({"points": points, "colors": colors, "images": images}))
+nodes = [node for slot in mesh.material_slots for node in slot.material.node_tree.nodes]
+shaders = [node for node in nodes if node.type == "BSDF_PRINCIPLED"]
+painted = [link.from_node.type for node in shaders for link in node.inputs["Base Color"].links]
+print("FOUND", json.dumps({"points": points, "colors": colors, "images": images, "painted": painted}))
 """
 HERE = Capture(Similarity.about((0.1, 0.2, 0.3), scale=2.5, move=(1.0, -2.0, 0.5)))
 
@@ -77,3 +80,5 @@ def test_a_ball_is_in_its_place_in_its_colours(ball: ObjectMesh, tmp_path: Path,
     elif kind != "obj":
         mean = torch.tensor(found["colors"]).mean(0)[:3].tolist()
         assert mean == pytest.approx(COLOR, abs=0.05)
+    if kind == "glb":
+        assert found["painted"], "its material takes the colours; a mesh without one is white"

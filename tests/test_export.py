@@ -285,10 +285,16 @@ def test_glb_is_upright_and_in_metres(ball: ObjectMesh, capture: Capture, tmp_pa
         ball.moved(TURNED).vertices.amin(0).tolist(), abs=1e-4
     ), "the vertices are the capture's"
     assert read.accessors[attributes._SEEN].count == len(ball.vertices)
+    (material,) = read.materials
+    assert read.meshes[0].primitives[0].material == 0, "Blender shows no vertex colours without a material"
+    assert material.pbrMetallicRoughness.metallicFactor == 0 and material.pbrMetallicRoughness.roughnessFactor == 1
+    node = np.array(next(each.matrix for each in read.nodes if each.matrix)).reshape(4, 4).T
+    assert_close(torch.from_numpy(node), torch.from_numpy(capture.glb_node))
     whole = trimesh.load(path).to_mesh()
     centre = TURNED.points(CENTRE).numpy()
     assert whole.centroid == pytest.approx(0.5 * np.array([centre[0], -centre[1], -centre[2]]), abs=0.02)
-    colors = np.median(trimesh.load(path, force="mesh").visual.vertex_colors[:, :3], 0)
+    (shape,) = trimesh.load_scene(path).geometry.values()
+    colors = np.median(shape.visual.vertex_attributes["color"][:, :3], 0)
     assert colors == pytest.approx(255 * linear(np.array(COLOR)), abs=3), "glTF's vertex colours are linear"
 
 
@@ -473,6 +479,7 @@ def test_an_object_that_fails_does_not_stop_the_others(
         {"name": "object_00", "reason": "object_00 could not be written: out of memory"},
     ]
     assert content["frame"]["up_axis"] == "-y" and content["frame"]["metres_per_unit"] == 0.5
+    assert np.linalg.det(np.array(content["glb"]["node"])) == pytest.approx(0.5**3), "that of the files, in metres"
     assert Similarity.of_json(Value(content["frame"]["scene_to_capture"])).close_to(TURNED)
     (row,) = content["objects"]
     assert row["watertight"] and row["files"] == {"ply": "meshes/object_01.ply"}

@@ -56,7 +56,7 @@ def test_pinholes_look_wherever_a_camera_does(kind: CameraType) -> None:
     _, _, directions, points = looked_at(camera)
     looked = torch.zeros(len(points), dtype=torch.bool)
     for pinhole in pinholes(camera):
-        right, low, inside = (each[:, 0] for each in projected(pinhole, points))
+        inside = projected(pinhole, points)[2][:, 0]
         along = normalize(points - pinhole.camera_to_worlds[0, :, 3], dim=-1)
         torch.testing.assert_close(along[inside], directions[inside], atol=0.02, rtol=0)
         looked |= inside

@@ -65,7 +65,8 @@ class Export:
     downscale: int = 1
     """Masks and alphas are written at 1 / downscale of the photographs' size."""
     metres_per_unit: float | None = None
-    """Length of the capture's unit in metres, if you know it; GLB and USDZ are then in metres."""
+    """Length of the capture's unit in metres, if you know it; GLB and USDZ are then in metres, and PLY, OBJ and the
+    manifest stay in the capture's unit."""
 
     def __call__(self) -> None:
         """Export and write the manifest.

@@ -103,7 +103,7 @@ def export(
     content = {
         "version": VERSION,
         "frame": capture.facts(),
-        "glb": {"up_axis": "+y", "node": capture.upright(1).tolist()},
+        "glb": {"up_axis": "+y", "node": capture.glb_node.tolist()},
         "granularity": scene.edit.granularity,
         "files": files,
         "objects": rows,

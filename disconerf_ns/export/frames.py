@@ -53,6 +53,13 @@ class Capture:
         matrix[:3, :3] = np.round(turn)
         return matrix
 
+    @property
+    def glb_node(self) -> Float[np.ndarray, "4 4"]:
+        """What takes the capture's coordinates to glTF's: +y up, and metres where it is known how long a unit is."""
+        node = self.upright(1)
+        node[:3, :3] *= self.metres or 1.0
+        return node
+
     def facts(self) -> dict:
         """What a manifest says about the frame."""
         return {

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import trimesh
 from PIL import Image
+from trimesh.exchange.gltf import export_glb
 from trimesh.exchange.obj import export_obj
 from trimesh.visual import ColorVisuals, TextureVisuals
 from trimesh.visual.material import PBRMaterial, SimpleMaterial
@@ -40,15 +41,25 @@ def write_mesh(path: Path, mesh: ObjectMesh, capture: Capture, kind: MeshFormat)
     target = path.with_name(f"{path.name}.{kind}")
     made = as_trimesh(mesh, path.name, kind)
     if kind == "glb":
-        scene, node = trimesh.Scene(), capture.upright(1)
-        node[:3, :3] *= capture.metres or 1.0
-        scene.add_geometry(made, path.name, path.name, transform=node)
-        content = scene.export(file_type="glb", include_normals=True)
-        return _written({target: content})
+        scene = trimesh.Scene()
+        scene.add_geometry(made, path.name, path.name, transform=capture.glb_node)
+        return _written({target: export_glb(scene, include_normals=True, tree_postprocessor=with_material)})
     if kind == "ply":
         return _written({target: made.export(file_type="ply", vertex_normal=True)})
     text, beside = export_obj(made, include_normals=True, return_texture=True, mtl_name=f"{path.name}.mtl")
     return _written({target: text, **{path.with_name(name): content for name, content in beside.items()}})
+
+
+def with_material(tree: dict[str, Any]) -> None:
+    """Give meshes of a glTF file without a material a rough one: Blender shows no vertex colours without any, and the
+    standard's own one is a metal."""
+    primitives = [each for mesh in tree["meshes"] for each in mesh["primitives"] if "material" not in each]
+    if primitives:
+        tree.setdefault("materials", []).append(
+            {"name": "vertex colours", "pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0}}
+        )
+    for each in primitives:
+        each["material"] = len(tree["materials"]) - 1
 
 
 def write_points(path: Path, mesh: ObjectMesh, count: int) -> Path:

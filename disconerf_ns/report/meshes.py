@@ -195,9 +195,10 @@ def _vertex_colors(loaded: Any, linear: bool) -> UInt8[np.ndarray, "vertices 3"]
         loaded: trimesh's mesh.
         linear: whether colours at vertices are light, as glTF says.
     """
-    if hasattr(loaded.visual, "to_color"):
+    beside_a_material = getattr(loaded.visual, "vertex_attributes", {}).get("color")
+    if beside_a_material is None and hasattr(loaded.visual, "to_color"):
         return np.array(loaded.visual.to_color().vertex_colors)[:, :3].astype(np.uint8)
-    colors = np.array(loaded.visual.vertex_colors)[:, :3] / 255
+    colors = np.array(loaded.visual.vertex_colors if beside_a_material is None else beside_a_material)[:, :3] / 255
     if linear:
         colors = np.where(colors <= 0.0031308, 12.92 * colors, 1.055 * colors ** (1 / 2.4) - 0.055)
     return (255 * colors).round().astype(np.uint8)
