@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -35,7 +36,7 @@ from disconerf_ns.scene.seen_rays import SeenRays
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.trained import TrainedScene
 from disconerf_ns.scene.tree import ObjectTree
-from disconerf_ns.scene.voxels import Voxels
+from disconerf_ns.scene.voxels import INTO, LAYERS, Voxels
 from disconerf_ns.surface.intervals import Intervals
 
 RADIUS, BALL = 0.2, torch.tensor([0.0, 0.0, 0.15])
@@ -148,25 +149,47 @@ def test_what_photographs_saw_stays_as_it_is(slab: Completion) -> None:
     assert (outside.hidden == 0).all() and (outside.density == 0).all()
 
 
-def test_rays_pass_the_voxels_that_a_fine_walk_along_them_visits() -> None:
+def sight(count: int = 400) -> SeenRays:
+    """Rays from above that end in and around a cube of eight voxels, many on one layer, some below it."""
     generator = torch.Generator().manual_seed(0)
-    origins = torch.randn(50, 3, generator=generator) * 0.2 + torch.tensor([0.0, 0.0, 2.0])
-    directions = torch.nn.functional.normalize(torch.randn(50, 3, generator=generator) * 0.2 - origins, dim=-1)
-    distances = torch.rand(50, generator=generator) + 1.5
-    sight = SeenRays(origins, directions, distances, distances + 0.05)
-    low, side, shape = torch.tensor([-0.4, -0.4, -0.4]), 0.1, (8, 8, 8)
-    seen, visited = Voxels(low, side, shape).passed(sight), torch.zeros(8, 8, 8, dtype=torch.bool)
-    for origin, direction, distance in zip(origins, directions, distances):
-        for step in torch.arange(0, float(distance) + 0.05 + side, side / 50):
-            cell = ((origin + step * direction - low) / side).floor().long()
-            if ((cell >= 0) & (cell < 8)).all():
-                visited[tuple(cell)] = True
-    assert seen.any() and not (seen & ~visited).any()
-    near = torch.nn.functional.max_pool3d(seen[None, None].float(), 3, 1, 1)[0, 0] > 0
-    assert not (visited & ~near).any(), "what is visited is a voxel away from what is marked, at most"
-    short = SeenRays(origins, directions, distances, distances - 4 * side)  # three voxels, and the one beyond the end
-    surely = Voxels(low, side, shape).passed(sight, before=3)
-    assert torch.equal(surely, Voxels(low, side, shape).passed(short)) and 0 < int(surely.sum()) < int(seen.sum())
+    origins = torch.randn(count, 3, generator=generator) * 0.2 + torch.tensor([0.0, 0.0, 2.0])
+    directions = torch.nn.functional.normalize(torch.randn(count, 3, generator=generator) * 0.2 - origins, dim=-1)
+    distances = -origins[:, 2] / directions[:, 2] + 0.4 * (torch.rand(count, generator=generator) < 0.3)
+    return SeenRays(origins, directions, distances, distances + 0.05)
+
+
+def test_seen_voxels_are_those_of_a_walk_along_each_ray() -> None:
+    rays, low, side = sight(), torch.tensor([-0.4, -0.4, -0.4]), 0.1
+    voxels = Voxels(low, side, (8, 8, 8))
+
+    def walk(ray: int, until: float) -> Iterator[tuple[int, ...]]:
+        box = torch.stack([low, low + 8 * side])
+        enter, leave = (float(each) for each in intersect_box(rays.origins[[ray]], rays.directions[[ray]], box))
+        for step in range(int((leave - enter) / side) + 1 if leave > enter else 0):
+            distance = enter + step * side
+            if distance < min(leave, until):
+                cell = ((rays.origins[ray] + distance * rays.directions[ray] - low) / side).floor().long()
+                yield tuple(cell.clamp(0, 7).tolist())
+
+    ended, passed = torch.zeros(2, 8, 8, 8)
+    for ray, end in enumerate(((rays.points - low) / side).floor().long()):
+        if ((end >= 0) & (end < 8)).all():
+            ended[tuple(end)] += 1
+        for cell in walk(ray, float(rays.distances[ray]) - side):
+            passed[cell] += 1
+    stopping, seen = torch.zeros(2, 8, 8, 8, dtype=torch.bool)
+    around = [slice(max(n - LAYERS // 2, 0), n + LAYERS // 2 + 1) for n in range(8)]
+    for x, y, z in itertools.product(range(8), repeat=3):
+        cube = around[x], around[y], around[z]
+        stopping[x, y, z] = LAYERS * ended[cube].sum() > passed[cube].sum()
+    for ray in range(len(rays)):
+        into = 0
+        for cell in walk(ray, float(rays.ends[ray]) + side):
+            into += into > 0 or bool(stopping[cell])
+            if into <= INTO:
+                seen[cell] = True
+    assert (voxels.stopping(rays) != stopping).sum() <= 2 and 0 < int(stopping.sum()) < 8**3
+    assert (voxels.seen(rays) != seen).sum() <= 2 and 0 < int(seen.sum()) < 8**3
 
 
 def ball_points(count: int = 2000, above: float = -0.1) -> SeenRays:

@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 from torch import Tensor
-from torch.nn.functional import avg_pool3d
 
 from disconerf_ns.scene.closed_surface import ClosedSurface
 from disconerf_ns.scene.occupancy import with_neighbours
@@ -29,9 +28,6 @@ AROUND = 5
 BESIDE = 4
 """Voxels around seen points that count as surface, since points of one surface lie in several layers of voxels: the
 shorter the radiance stage, the more."""
-APPROACH, DENSE = 12, 0.2
-"""Single rays end deep in a fuzzy surface. So in the last voxels before its surface, this many, a ray counts only where
-rays pass at least this fraction of the 27 voxels around one, itself included."""
 OPEN = 0.1
 """A region is open if more than this many of its faces border on space that was seen empty, for each face that borders
 on the object's own seen surface."""
@@ -65,7 +61,7 @@ class Enclosure:
             strangers: those of them that do not end on the object.
         """
         voxels = Voxels.over(box, surface.side, AROUND)
-        seen = voxels.passed(rays, APPROACH) | densely(voxels.passed(rays))
+        seen = voxels.seen(rays)
         skin, crowded = voxels.holding(surface.own.points), voxels.holding(strangers.points)
         hidden = ~with_neighbours(seen, SHELL)
         unseen = with_neighbours(hidden, SHELL) & ~seen
@@ -77,11 +73,6 @@ class Enclosure:
     def holds(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
         """Whether scene positions are inside of the closed surface, and not in an open region."""
         return self.surface.holds(positions) & ~self.voxels.within(self.opened, positions)
-
-
-def densely(passed: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:
-    """Voxels that rays pass, as they do many of those around; not where single rays end deep in a fuzzy surface."""
-    return passed & (avg_pool3d(passed[None, None].float(), 3, 1, 1)[0, 0] >= DENSE)
 
 
 def outside(empty: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import avg_pool3d
 
 from disconerf_ns.scene.occupancy import intersect_box
 from disconerf_ns.scene.seen_rays import SeenRays
 
 AT_ONCE = 2**13
 """Rays that are looked at together."""
+LAYERS = 5
+"""Layers of voxels, odd, in which rays that end count as one surface."""
+INTO = 4
+"""Voxels that a ray is followed into a surface that stops more rays than pass it."""
 
 
 class Voxels(NamedTuple):
@@ -54,21 +59,48 @@ class Voxels(NamedTuple):
         cells, there = self._cells(points)
         return there.masked_scatter(there, chosen[cells[there].unbind(-1)])
 
-    def passed(self, rays: SeenRays, before: int | None = None) -> Bool[Tensor, "x y z"]:
-        """Voxels that rays pass to their ends and a voxel beyond, or to a number of voxels before their surface."""
+    def seen(self, rays: SeenRays) -> Bool[Tensor, "x y z"]:
+        """Voxels that rays pass to their ends and a voxel beyond, but not through a surface that stops more of them."""
+        stopping = self.stopping(rays)
+        seen = torch.zeros(self.shape, dtype=torch.bool, device=self.low.device)
+        for some, _, cells, there in self._steps(rays, rays.ends + self.side):
+            x, y, z = cells.unbind(-1)
+            stopped = (stopping[x, y, z] & there).cumsum(-1) > 0
+            there &= stopped.cumsum(-1) <= INTO
+            seen[x[there], y[there], z[there]] = True
+        return seen
+
+    def stopping(self, rays: SeenRays) -> Bool[Tensor, "x y z"]:
+        """Voxels around which more rays end than pass.
+
+        In the cube of `LAYERS` voxels along each axis, those that end are counted for each column, since a surface is
+        one layer of it, and those that pass are a mean over all layers.
+        """
+        end, there = self._cells(rays.points)
+        ended, passed = torch.zeros(2, *self.shape, device=self.low.device)
+        ended.index_put_(end[there].unbind(-1), torch.ones(int(there.sum()), device=ended.device), accumulate=True)
+        for _, _, cells, there in self._steps(rays, rays.distances - self.side):
+            passed.index_put_(cells[there].unbind(-1), torch.ones(int(there.sum()), device=ended.device), True)
+        ended, passed = avg_pool3d(torch.stack([ended, passed])[:, None], LAYERS, 1, LAYERS // 2)[:, 0]
+        return LAYERS * ended > passed
+
+    def _steps(
+        self, rays: SeenRays, until: Float[Tensor, "rays"]
+    ) -> Iterator[tuple[Tensor, Tensor, Int[Tensor, "some steps 3"], Bool[Tensor, "some steps"]]]:
+        """Some of the rays that pass the voxels, a voxel's side from step to step: their numbers, distances, the voxels
+        that they are in, and whether there is one, before the distances `until`."""
         low, side, size = self.low, self.side, torch.tensor(self.shape, device=self.low.device)
         enter, leave = intersect_box(rays.origins, rays.directions, torch.stack([low, low + size * side]))
-        leave = leave.minimum(rays.ends + side if before is None else rays.distances - before * side)
-        seen = torch.zeros(self.shape, dtype=torch.bool, device=low.device)
+        leave = leave.minimum(until)
         through = (enter < leave).nonzero()[:, 0]
         for some in (through[start : start + AT_ONCE] for start in range(0, len(through), AT_ONCE)):
             longest = float((leave[some] - enter[some]).max())
             distances = enter[some, None] + torch.arange(0, longest + side, side, device=low.device)
             places = rays.origins[some, None] + rays.directions[some, None] * distances[..., None]
-            seen |= self.holding(places[distances < leave[some, None]])
-        return seen
+            cells, there = self._cells(places)
+            yield some, distances, cells.clamp(min=0).minimum(size - 1), there & (distances < leave[some, None])
 
-    def _cells(self, points: Float[Tensor, "n 3"]) -> tuple[Int[Tensor, "n 3"], Bool[Tensor, "n"]]:
+    def _cells(self, points: Float[Tensor, "*n 3"]) -> tuple[Int[Tensor, "*n 3"], Bool[Tensor, "*n"]]:
         """The indices of the voxels that hold points, and whether there is such a voxel."""
         cells = ((points - self.low) / self.side).floor().long()
         return cells, ((cells >= 0) & (cells < torch.tensor(self.shape, device=self.low.device))).all(-1)
