@@ -19,7 +19,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from disconerf_ns.compat.confined import ConfinedFolder
-from disconerf_ns.compat.named_photos import photos_named
+from disconerf_ns.compat.named_photos import check_sizes, photos_named
 from disconerf_ns.compat.poses import check_poses
 from disconerf_ns.compat.taught_pixels import check_masks, inside_mask, inside_radius
 from disconerf_ns.config import DiscoNerfDataManagerConfig
@@ -110,6 +110,7 @@ class DiscoNerfDataManager(VanillaDataManager):
             raise UserError(f"images: {sentence}")
         for outputs in (parsed, self.eval_dataset._dataparser_outputs):
             check_poses(outputs.cameras, outputs.image_filenames, self._data)
+            check_sizes(outputs.cameras, outputs.image_filenames)
         if parsed.mask_filenames is not None:
             check_masks(parsed.mask_filenames, parsed.image_filenames)
 
@@ -195,9 +196,13 @@ class DiscoNerfDataManager(VanillaDataManager):
         """Masks of every training image, run-length encoded.
 
         Raises:
-            UserError: an image has no masks, or its masks have another shape.
+            UserError: an image has no masks, its masks have another shape, or two images would share them.
         """
         images = self.train_dataset.image_filenames
+        owner: dict[str, Path] = {}
+        for key, image in zip(self.train_keys, images):
+            if owner.setdefault(key, image) != image:
+                raise UserError(f"masks: {owner[key]} and {image} would share one file of masks; rename one of them.")
         held_out = [image_key(name, self._data) for name in self.eval_dataset.image_filenames]
         stored = self.store.files_for([*self.train_keys, *held_out])
         keys = [stored.get(key) for key in self.train_keys]

@@ -1,4 +1,6 @@
-"""Photographs that are missing or broken, named: what nerfstudio's loaders say is a decoder's, and names no file."""
+"""Photographs that are missing, broken or of another size, named.
+
+nerfstudio's loaders pass on what a decoder says, which names no file, and take any size for the camera's."""
 
 from __future__ import annotations
 
@@ -7,11 +9,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from nerfstudio.cameras.cameras import Cameras
 from PIL import Image
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.masks.images import read_image
+from disconerf_ns.masks.opening import picture
 
+UNREADABLE = OSError, SyntaxError, ValueError, Image.DecompressionBombError
+"""What Pillow raises for files that are no pictures."""
+SLACK = 0.01
+"""Fraction of a side that a photograph may be larger or smaller; smaller copies are rounded, one way or the other."""
 SMALLER = re.compile(r".*_\d+")
 """Folders that nerfstudio's `--downscale-factor` stands for, such as images_2."""
 
@@ -25,13 +33,44 @@ def photos_named(photographs: Sequence[Path]) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         for path in photographs:
             try:
                 read_image(path)
             except UserError as fault:
                 raise UserError(f"images: {fault}; {_remedy(path.parent)}.") from error
         raise
+
+
+def check_sizes(cameras: Cameras, images: Sequence[Path]) -> None:
+    """Refuse photographs that are not of their camera's size: rays would go through other pixels than they show.
+
+    Args:
+        cameras: one of each photograph, as the dataparser gives them.
+        images: the photographs; those that are missing or broken are left to `photos_named`.
+    Raises:
+        UserError: names the first photograph, and both sizes.
+    """
+    other = []
+    for image, *wanted in zip(images, cameras.width[:, 0].tolist(), cameras.height[:, 0].tolist()):
+        size = _size(image)
+        if size is not None and any(abs(one - two) > max(1, SLACK * two) for one, two in zip(size, wanted)):
+            other.append((image, size, wanted))
+    if other:
+        (image, size, wanted), count = other[0], len(other)
+        raise UserError(
+            f"images: {count} of {len(images)} photographs have another size than their cameras, such as {image}, "
+            f"which is {size[0]} x {size[1]} and not {wanted[0]} x {wanted[1]}; use the photographs that the poses "
+            "were computed from."
+        )
+
+
+def _size(path: Path) -> tuple[int, int] | None:
+    try:
+        with picture(path) as image:
+            return image.size
+    except UNREADABLE:
+        return None
 
 
 def _remedy(folder: Path) -> str:

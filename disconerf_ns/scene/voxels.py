@@ -63,7 +63,7 @@ class Voxels(NamedTuple):
         """Voxels that rays pass to their ends and a voxel beyond, but not through a surface that stops more of them."""
         stopping = self.stopping(rays)
         seen = torch.zeros(self.shape, dtype=torch.bool, device=self.low.device)
-        for some, _, cells, there in self._steps(rays, rays.ends + self.side):
+        for cells, there in self._steps(rays, rays.ends + self.side):
             x, y, z = cells.unbind(-1)
             stopped = (stopping[x, y, z] & there).cumsum(-1) > 0
             there &= stopped.cumsum(-1) <= INTO
@@ -79,16 +79,16 @@ class Voxels(NamedTuple):
         end, there = self._cells(rays.points)
         ended, passed = torch.zeros(2, *self.shape, device=self.low.device)
         ended.index_put_(end[there].unbind(-1), torch.ones(int(there.sum()), device=ended.device), accumulate=True)
-        for _, _, cells, there in self._steps(rays, rays.distances - self.side):
+        for cells, there in self._steps(rays, rays.distances - self.side):
             passed.index_put_(cells[there].unbind(-1), torch.ones(int(there.sum()), device=ended.device), True)
         ended, passed = avg_pool3d(torch.stack([ended, passed])[:, None], LAYERS, 1, LAYERS // 2)[:, 0]
         return LAYERS * ended > passed
 
     def _steps(
         self, rays: SeenRays, until: Float[Tensor, "rays"]
-    ) -> Iterator[tuple[Tensor, Tensor, Int[Tensor, "some steps 3"], Bool[Tensor, "some steps"]]]:
-        """Some of the rays that pass the voxels, a voxel's side from step to step: their numbers, distances, the voxels
-        that they are in, and whether there is one, before the distances `until`."""
+    ) -> Iterator[tuple[Int[Tensor, "some steps 3"], Bool[Tensor, "some steps"]]]:
+        """The voxels that rays are in, a voxel's side from step to step, some rays at a time; and whether a step lies
+        in a voxel, and before the distance `until`."""
         low, side, size = self.low, self.side, torch.tensor(self.shape, device=self.low.device)
         enter, leave = intersect_box(rays.origins, rays.directions, torch.stack([low, low + size * side]))
         leave = leave.minimum(until)
@@ -98,7 +98,7 @@ class Voxels(NamedTuple):
             distances = enter[some, None] + torch.arange(0, longest + side, side, device=low.device)
             places = rays.origins[some, None] + rays.directions[some, None] * distances[..., None]
             cells, there = self._cells(places)
-            yield some, distances, cells.clamp(min=0).minimum(size - 1), there & (distances < leave[some, None])
+            yield cells.clamp(min=0).minimum(size - 1), there & (distances < leave[some, None])
 
     def _cells(self, points: Float[Tensor, "*n 3"]) -> tuple[Int[Tensor, "*n 3"], Bool[Tensor, "*n"]]:
         """The indices of the voxels that hold points, and whether there is such a voxel."""

@@ -67,6 +67,39 @@ def test_training_names_a_photograph_that_is_broken(tmp_path: Path, names: list[
         config.setup(device="cpu", test_mode="val").next_train(0)
 
 
+def test_training_refuses_photographs_of_another_size_than_their_cameras(tmp_path: Path) -> None:
+    """They were shrunk or turned by hand: rays went through other pixels than they show, without a word."""
+    data = write_scene(tmp_path / "balls", views=5, width=48, height=36)
+    config = tiny_config(data, tmp_path / "out").pipeline.datamanager
+    config.setup(device="cpu", test_mode="val")
+    for name, size, shown in (("0004", (36, 48), "36 x 48 and not 48 x 36"), ("0001", (24, 18), "24 x 18 and not")):
+        photograph = data / f"images/{name}.png"
+        Image.open(photograph).resize(size).save(photograph)
+        with pytest.raises(UserError, match=rf"1 of . photographs .*, such as .*{name}\.png, which is {shown}"):
+            config.setup(device="cpu", test_mode="val")
+
+
+def test_smaller_copies_may_be_rounded(tmp_path: Path) -> None:
+    data = write_scene(tmp_path / "balls", views=3, width=49, height=37)
+    smaller = data / "images_2"
+    smaller.mkdir()
+    for photograph in (data / "images").iterdir():
+        Image.open(photograph).resize((25, 19)).save(smaller / photograph.name)
+    config = tiny_config(data, tmp_path / "out").pipeline.datamanager
+    config.dataparser.downscale_factor = 2
+    config.setup(device="cpu", test_mode="val")
+
+
+def test_training_refuses_photographs_that_would_share_masks(tmp_path: Path) -> None:
+    """They differ in their suffix alone: one was taught the masks of the other, without a word."""
+    data = write_scene(tmp_path / "balls", views=3, width=16, height=12)
+    listed = (data / "transforms.json").read_text()
+    Image.open(data / "images/0001.png").save(data / "images/0000.jpg")
+    (data / "transforms.json").write_text(listed.replace("images/0001.png", "images/0000.jpg"))
+    with pytest.raises(UserError, match=r"0000\.jpg and .*0000\.png would share one file of masks; rename one of them"):
+        tiny_config(data, tmp_path / "out").pipeline.datamanager.setup(device="cpu", test_mode="val")
+
+
 def test_training_says_what_to_do_without_smaller_photographs(tmp_path: Path) -> None:
     data = write_scene(tmp_path / "balls", views=3, width=16, height=12)
     config = tiny_config(data, tmp_path / "out").pipeline.datamanager
