@@ -77,7 +77,7 @@ def test_the_list_and_the_tree(tree_run: Path, opened_run: None, edited, capsys:
     assert main(["objects", "--load-config", str(tree_run), "--tree"]) == 0
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     (whole,) = (line for line in lines if "object_03 three balls" in line)
-    assert "6 masks show just it, support 0.75, opens at 0.30" in whole and "●" not in whole
+    assert "6 masks show just it, support 0.75, opens at 0.300" in whole and "●" not in whole
     depth = {name: next(line.index(name) for line in lines if name in line) for name in ("object_03", "object_04")}
     assert depth["object_03"] + 8 == depth["object_04"] and "● rest" in lines[-1]
     assert sum("●" in line for line in lines[1:]) == 4

@@ -15,6 +15,7 @@ from disconerf_ns.options import GRANULARITY, check_options
 from disconerf_ns.runs import capture_frame, edit_of, manifest_of, objects_of
 from disconerf_ns.scene.arrangement import all_objects
 from disconerf_ns.scene.cut import kept_open
+from disconerf_ns.scene.edit import HERE
 from disconerf_ns.scene.objects import load_manifest
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from disconerf_ns.discovery.report import MaskReport
     from disconerf_ns.facts.measure import Measured
+    from disconerf_ns.scene.edit import Edit
     from disconerf_ns.scene.objects import ObjectId, SceneObject
     from disconerf_ns.scene.tree import ObjectTree
 
@@ -96,7 +98,7 @@ class Objects:
         if not objects:
             console.print("objects: this run has discovered no object yet.")
             return
-        console.print(table_of(objects, measured, capture_frame(self.load_config).scale, edit.hidden))
+        console.print(table_of(objects, measured, capture_frame(self.load_config).scale, edit))
         if not measured:
             console.print("objects: sizes come with the run's first checkpoint.")
         if report is not None:
@@ -104,16 +106,27 @@ class Objects:
                 console.print(worst_table)
 
 
-def table_of(
-    objects: Sequence[SceneObject], measured: Mapping[ObjectId, Measured], scale: float, hidden: Collection[int]
-) -> Table:
+def changes(edit: Edit, id: int) -> str:
+    """What a person changed about an object, in brackets; empty if nothing."""
+    place, *copies = edit.places_of(id)
+    said = {
+        "hidden": id in edit.hidden,
+        "moved": place != HERE,
+        f"{len(copies)} cop{'y' if len(copies) == 1 else 'ies'}": bool(copies),
+        "recoloured": id in edit.colors,
+    }
+    words = [word for word, true in said.items() if true]
+    return f"({', '.join(words)})" if words else ""
+
+
+def table_of(objects: Sequence[SceneObject], measured: Mapping[ObjectId, Measured], scale: float, edit: Edit) -> Table:
     """One row per object, the largest first.
 
     Args:
         objects: the objects that are shown.
         measured: what was measured of them.
         scale: units of the capture in one of the scene.
-        hidden: ids that a person hides.
+        edit: what a person changed; sizes are of objects as they were photographed.
     """
     from rich.table import Table
     from rich.text import Text
@@ -127,7 +140,7 @@ def table_of(
         table.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=right)
     for each in sorted(objects, key=lambda each: (each.number is None, -each.share)):
         known = measured.get(each.id)
-        title = Text(f"{each.title} (hidden)".lstrip() if each.id in hidden else each.title)
+        title = Text(" ".join(filter(None, (each.title, changes(edit, each.id)))))
         table.add_row(
             each.name,
             title,
@@ -160,7 +173,7 @@ def listed_tree(every: Sequence[SceneObject], tree: ObjectTree, shown: Set[int],
             masks = tree.masks[each.id]
             yield f"{masks} mask{'s show' if masks != 1 else ' shows'} just it, support {tree.support[each.id]:.2f}"
         if each.id in tree.inner:
-            yield f"opens at {tree.opens[each.id]:.2f}"
+            yield f"opens at {tree.opens[each.id]:.3f}"
             if each.id in kept_open:
                 yield "open now by changes"
 

@@ -49,9 +49,10 @@ class Move(Change):
             raise UserError("objects: nothing would move; pass --by X Y Z, --turn DEGREES or --scale FACTOR.")
         for each in chosen:
             edit = self._moved(edit, each, self._step(edit, each))
-        self._save(edit, tree, f"{listed(chosen)} {self._done}")
+        self._save(edit, tree, f"{listed(chosen)} {self._done(edit, chosen)}")
 
-    _done = "moved now"
+    def _done(self, edit: Edit, chosen: Sequence[SceneObject]) -> str:
+        return "moved now"
 
     def _moved(self, edit: Edit, each: SceneObject, step: Similarity) -> Edit:
         return edit.move(each.id, step, self.copy)
@@ -74,7 +75,9 @@ class Move(Change):
 class Copy(Move):
     """Put a copy of each object somewhere: moved, turned and scaled on from where the object stands."""
 
-    _done = "copied now"
+    def _done(self, edit: Edit, chosen: Sequence[SceneObject]) -> str:
+        numbers = [str(len(edit.places_of(each.id)) - 1) for each in chosen]
+        return f"copied now, as {'copy' if len(numbers) == 1 else 'copies'} {', '.join(numbers)}"
 
     def _moved(self, edit: Edit, each: SceneObject, step: Similarity) -> Edit:
         return edit.copy(each.id, step, self.copy)
@@ -102,9 +105,13 @@ class PutBack(Change):
         if there := [each for each in chosen if each.id not in edit.places]:
             raise UserError(f"objects: {called(there[0])} stands where it was photographed.")
         check_copies(edit, chosen, self.copy or 0)
+        before = sum(len(edit.places_of(each.id)) for each in chosen)
         for each in chosen:
             edit = self._put_back(edit, each.id)
+        gone = before - sum(len(edit.places_of(each.id)) for each in chosen)
         said = "where photographed again" if not self.copy else f"without copy {self.copy} now"
+        if self.copy is None and gone:
+            said += f", and {gone} {'copy is' if gone == 1 else 'copies are'} gone"
         self._save(edit, tree, f"{listed(chosen)} {said}")
 
     def _put_back(self, edit: Edit, id: int) -> Edit:

@@ -107,7 +107,7 @@ def agreed_on(consensus: Consensus) -> str:
     if tree is None:
         return "the masks of all views agree on no object"
     default, finest = ([node for node in tree.cut(cut) if node != tree.rest] for cut in (DEFAULT, 1.0))
-    sentence = f"the masks of all views agree on {len(default)} objects"
+    sentence = f"the masks of all views agree on {len(default)} object{'s' * (len(default) != 1)}"
     if len(finest) > len(default):
         sentence += f", of {len(finest)} parts"
     return sentence if tree.rest is None else f"{sentence}; masks never cover the rest of the surface"
