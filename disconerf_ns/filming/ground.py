@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from nerfstudio.cameras.rays import RayBundle
@@ -16,8 +15,9 @@ from disconerf_ns.scene.solid import Solid, UprightBox
 
 CELLS = 96
 """Cells of the shadow's map on each side."""
-REACH = 0.75
-"""Width of the map around the object's footprint, as a fraction of the object's largest side."""
+REACH = 0.22
+"""Distance from what is below the object at which its shadow is gone, as a fraction of the object's largest side: in
+the picture, about as wide as the margin around the object."""
 SKY = 64
 """Directions in which it is looked whether the sky is hidden."""
 LOWEST = 0.25
@@ -45,9 +45,9 @@ class Ground:
         low, high = corners.amin(0) - REACH * tallest, corners.amax(0) + REACH * tallest
         cell, height = float((high - low)[:2].max()) / CELLS, float(corners[:, 2].min())
         columns = heights(solid, low[:2], cell, height)
-        shadow = DARKEST * hidden_sky(columns / cell)
-        edge = torch.from_numpy(ndimage.distance_transform_edt(np.pad(np.ones((CELLS - 2,) * 2), 1))).float()
-        return cls(height, low[:2], cell, shadow * (edge / (CELLS / 8)).clamp(max=1))
+        beside = torch.from_numpy(ndimage.distance_transform_edt(~(columns[..., 1] > 0).numpy())).float() * cell
+        near = (1 - beside / (REACH * tallest)).clamp(min=0)
+        return cls(height, low[:2], cell, DARKEST * hidden_sky(columns / cell) * near.square())
 
     def alpha(self, rays: RayBundle) -> Float[Tensor, "rays"]:
         """Alpha of the shadow along flat rays; 0 where they do not come down to the ground."""
