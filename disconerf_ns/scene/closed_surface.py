@@ -27,9 +27,9 @@ DEPTH = 6
 NEIGHBOURS, OUTLYING = 16, 2.0
 """Neighbouring points that tell a normal. A point is an outlier if it lies this many standard deviations farther from
 them than points do in the mean."""
-COMPANY, AT_HAND = 6, 3.0
-"""A point also is an outlier if it has no more than this number of others within so many voxels: rays that end deep in
-a fuzzy thing do."""
+COMPANY, AT_HAND = 0.15, 3.0
+"""A point also is an outlier if it has less than this fraction of the median number of points within so many voxels:
+rays that end deep in a fuzzy thing do."""
 FOOT = 0.05
 """Fraction of an object's seen points that lie below the height on which it stands; noise makes them scatter."""
 SLACK = 0.5
@@ -116,7 +116,9 @@ def _enclosed(
     cloud.normals = o3d.utility.Vector3dVector(along)
     with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
         cloud, _ = cloud.voxel_down_sample(side / 2).remove_statistical_outlier(NEIGHBOURS, OUTLYING)
-        cloud, _ = cloud.remove_radius_outlier(COMPANY, AT_HAND * side)
+        points = np.asarray(cloud.points)
+        company = KDTree(points).query_ball_point(points, AT_HAND * side, return_length=True)
+        cloud = cloud.select_by_index(np.flatnonzero(company >= COMPANY * np.median(company)))
         planes = ConvexHull(grounded(np.asarray(cloud.points))).equations
         looked = np.asarray(cloud.normals).copy()
         cloud.estimate_normals(o3d.geometry.KDTreeSearchParamKNN(NEIGHBOURS))
