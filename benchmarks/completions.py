@@ -30,7 +30,7 @@ VARIANTS: dict[str, dict[str, float]] = {
     "open regions too": {"enclosure.OPEN": 1e9},
     "one voxel around rays": {"enclosure.SHELL": 1},
     "what single rays pass is seen": {"voxels.INTO": 1e9},
-    "points without company count": {"closed_surface.AT_HAND": 1e9},
+    "points without company count": {"closed_surface.COMPANY": 0.0},
     "others' surfaces left aside": {"completion.COARSER": 0.0},
     "coarse surfaces of others too": {"completion.COARSER": 1e9},
     "no colours replaced beside others": {"completed_colors.ALIKE": 2.0},
