@@ -52,7 +52,10 @@ def test_steps_call_no_more_operators_than_stated(tmp_path: Path, kernels: str, 
     assert counts["radiance"] > counts["radiance without proposals"] > 100
 
 
-def test_a_radiance_iteration_is_timed_in_nerfstudios_loop(tmp_path: Path) -> None:
+def test_a_radiance_iteration_is_timed_in_nerfstudios_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "nerfstudio.utils.writer.EVENT_WRITERS", []
+    )  # those of all earlier trainers of the process write as well
     trial = radiance_stage.RadianceStage(warm=1, timed=20, profiled=2)
     config = operators.small_config("disconerf", tmp_path)
     row = radiance_stage.measure(config, trial)

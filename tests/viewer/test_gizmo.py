@@ -13,6 +13,9 @@ from disconerf_ns.compat.viewer import SCALE
 from disconerf_ns.viewer.gizmo import numbers_of, place_of
 from disconerf_ns.viewer.picking import object_at
 
+FROM_ABOVE = (0.0, 1.0, 0.0, 0.0)
+"""Orientation of a camera that looks straight down, with the scene's x axis to the right."""
+
 
 @pytest.fixture
 def ball(seat):
@@ -55,6 +58,7 @@ def test_handles_move_and_turn_the_object(seat, ball, said) -> None:
 
 
 def test_copies_stand_beside_and_the_newest_has_the_handles(seat, ball) -> None:
+    seat.client.camera.wxyz = FROM_ABOVE
     uses(seat, "move")
     uses(seat, "copy")
     uses(seat, "copy")
@@ -98,6 +102,7 @@ def test_each_copy_is_moved_and_taken_away_by_itself(seat, ball, said) -> None:
 
 
 def test_a_click_means_the_copy_that_it_meets(seat, ball, monkeypatch) -> None:
+    seat.client.camera.wxyz = FROM_ABOVE
     uses(seat, "copy")
     scene, (itself, copy) = seat.editor.scene, seat.editor.edit.places_of(ball.id)
     middle = torch.tensor(ball.box).mean(0)
