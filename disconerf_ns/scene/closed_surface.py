@@ -118,7 +118,7 @@ def _enclosed(
         cloud, _ = cloud.voxel_down_sample(side / 2).remove_statistical_outlier(NEIGHBOURS, OUTLYING)
         points = np.asarray(cloud.points)
         company = KDTree(points).query_ball_point(points, AT_HAND * side, return_length=True)
-        cloud = cloud.select_by_index(np.flatnonzero(company >= COMPANY * np.median(company)))
+        cloud = cloud.select_by_index(np.flatnonzero(company >= COMPANY * np.median(company)).tolist())
         planes = ConvexHull(grounded(np.asarray(cloud.points))).equations
         looked = np.asarray(cloud.normals).copy()
         cloud.estimate_normals(o3d.geometry.KDTreeSearchParamKNN(NEIGHBOURS))
