@@ -580,7 +580,12 @@ def test_the_film_of_a_person_who_leaves_is_made_and_waited_for(viewer, seat, mo
 def test_pictures_are_drawn_anew_only_where_they_look_different(viewer, seat, monkeypatch) -> None:
     """Each small picture of an object that came made all clients' pictures coarse for a moment."""
     redrawn: list[object] = []
-    monkeypatch.setattr(nerfstudio_viewer, "redraw", lambda *_: redrawn.append(seat.selection.ids))
+
+    def note(_, drawing, wanted) -> None:
+        if wanted != viewer.pipeline.object_control.pictures.is_stale:
+            redrawn.append(seat.selection.ids)
+
+    monkeypatch.setattr(nerfstudio_viewer, "redraw", note)
     first = seat.editor.scene.objects[0].id
     seat.editor.ask(lambda: None)
     settle(seat)
