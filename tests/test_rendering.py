@@ -69,6 +69,15 @@ def test_the_field_is_asked_at_the_objects_own_samples_alone(scene_now, rays, mo
     assert (scene_now.owners(positions) == id).all()
 
 
+def check_nothing_seen_is_lost(monkeypatch, scene: ArrangedScene, rays, id, expected: dict[str, torch.Tensor]) -> None:
+    """Draw an object twice, with more left out the second time: pictures differ by less than what counts as seen."""
+    for seen in (alone.SEEN, 0.2):
+        monkeypatch.setattr(alone, "SEEN", seen)
+        images = render_object(scene, rays, id)
+        for name in ("rgb", "accumulation"):
+            assert (images[name] - expected[name]).abs().max() < seen
+
+
 @torch.no_grad()
 def test_samples_that_nobody_sees_are_left_out_where_densities_come_in_one_launch(
     scene_now, rays, monkeypatch: pytest.MonkeyPatch
@@ -78,11 +87,7 @@ def test_samples_that_nobody_sees_are_left_out_where_densities_come_in_one_launc
     monkeypatch.setattr(ArrangedScene, "owners", lambda scene, x: asked.append(x.numel() // 3) or owners(scene, x))
     expected = render_object(scene_now, rays, id)
     monkeypatch.setattr(NerfactoRadiance, "fused", True)
-    for seen in (alone.SEEN, 0.2):
-        monkeypatch.setattr(alone, "SEEN", seen)
-        images = render_object(scene_now, rays, id)
-        for name in ("rgb", "accumulation"):
-            assert (images[name] - expected[name]).abs().max() < seen
+    check_nothing_seen_is_lost(monkeypatch, scene_now, rays, id, expected)
     assert asked[2] < 0.9 * asked[0] and asked[2] < asked[1] <= asked[0]
 
 
@@ -104,11 +109,7 @@ def test_what_surrounds_a_scene_is_the_same_where_owners_are_asked_in_matter_alo
     expected = render_object(scene, rays, id)
     assert (expected["accumulation"] > 0.5).any()
     monkeypatch.setattr(alone, "own_density", sparing)
-    for seen in (alone.SEEN, 0.2):
-        monkeypatch.setattr(alone, "SEEN", seen)
-        images = render_object(scene, rays, id)
-        for name in ("rgb", "accumulation"):
-            assert (images[name] - expected[name]).abs().max() < seen
+    check_nothing_seen_is_lost(monkeypatch, scene, rays, id, expected)
     everywhere_asked, sparingly, more_sparingly = asked[::2]
     assert more_sparingly < 0.9 * everywhere_asked and more_sparingly < sparingly < everywhere_asked
 

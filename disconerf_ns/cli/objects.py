@@ -107,7 +107,7 @@ class Objects:
 
 
 def changes(edit: Edit, id: int) -> str:
-    """What a person changed about an object, in brackets; empty if nothing."""
+    """The changes that an edit makes to an object, such as "(hidden, 2 copies)"; empty without any."""
     place, *copies = edit.places_of(id)
     said = {
         "hidden": id in edit.hidden,

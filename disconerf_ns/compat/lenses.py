@@ -1,4 +1,4 @@
-"""Where points lie in the pictures of nerfstudio's cameras, whose rays `Cameras` gives, but no way back.
+"""Projection of points into the pictures of nerfstudio's cameras; `Cameras` gives the rays of pixels alone.
 
 With x, y, z the coordinates of a point in a camera's frame (right, up, back), a lens maps it to (u, v), and the pixel
 is (cx + fx u, cy - fy v). Distortion is left out, and so is the distance between a stereo camera's eyes.
@@ -91,7 +91,9 @@ def projected(
 
 
 def origins(cameras: Cameras, points: Float[Tensor, "points 3"]) -> Float[Tensor, "points cameras 3"]:
-    """Where the rays start on which cameras see points: the camera's place, or in an orthophoto the foot of the point.
+    """Origins of the rays on which cameras see points.
+
+    The rays of most cameras start at the camera's place; those of an orthophoto start on its plane, below each point.
 
     Args:
         cameras: n of them.

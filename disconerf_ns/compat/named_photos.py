@@ -10,14 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nerfstudio.cameras.cameras import Cameras
-from PIL import Image
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.masks.images import read_image
-from disconerf_ns.masks.opening import picture
+from disconerf_ns.masks.images import UNREADABLE, header, read_image
 
-UNREADABLE = OSError, SyntaxError, ValueError, Image.DecompressionBombError
-"""What Pillow raises for files that are no pictures."""
 SLACK = 0.01
 """Fraction of a side that a photograph may be larger or smaller; smaller copies are rounded, one way or the other."""
 SMALLER = re.compile(r".*_\d+")
@@ -53,9 +49,9 @@ def check_sizes(cameras: Cameras, images: Sequence[Path]) -> None:
     """
     other = []
     for image, *wanted in zip(images, cameras.width[:, 0].tolist(), cameras.height[:, 0].tolist()):
-        size = _size(image)
-        if size is not None and any(abs(one - two) > max(1, SLACK * two) for one, two in zip(size, wanted)):
-            other.append((image, size, wanted))
+        read = header(image)
+        if read and any(abs(one - two) > max(1, SLACK * two) for one, two in zip(read.size, wanted)):
+            other.append((image, read.size, wanted))
     if other:
         (image, size, wanted), count = other[0], len(other)
         raise UserError(
@@ -63,14 +59,6 @@ def check_sizes(cameras: Cameras, images: Sequence[Path]) -> None:
             f"which is {size[0]} x {size[1]} and not {wanted[0]} x {wanted[1]}; use the photographs that the poses "
             "were computed from."
         )
-
-
-def _size(path: Path) -> tuple[int, int] | None:
-    try:
-        with picture(path) as image:
-            return image.size
-    except UNREADABLE:
-        return None
 
 
 def _remedy(folder: Path) -> str:

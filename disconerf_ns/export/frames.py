@@ -55,7 +55,7 @@ class Capture:
 
     @property
     def glb_node(self) -> Float[np.ndarray, "4 4"]:
-        """What takes the capture's coordinates to glTF's: +y up, and metres where it is known how long a unit is."""
+        """Transform from the capture's coordinates to glTF's: +y up, and in metres where the unit's length is known."""
         node = self.upright(1)
         node[:3, :3] *= self.metres or 1.0
         return node

@@ -41,9 +41,10 @@ def shares_seen(
         points: of a surface, in scene coordinates.
         margin: depth of surface that may lie before a point.
     """
-    inside = projected(cameras.to("cpu"), points)[2]
+    cameras = cameras.to("cpu")
+    inside = projected(cameras, points)[2]
     point, camera = inside.nonzero(as_tuple=True)
-    seen, starts = torch.zeros(inside.shape), origins(cameras.to("cpu"), points)[point, camera]
+    seen, starts = torch.zeros(inside.shape), origins(cameras, points)[point, camera]
     until = (points[point] - starts).norm(dim=-1) - margin
     seen[point, camera] = (hidden(scene, starts, points[point], until, edited=False) < 0.5).float()
     return seen.mean(0)

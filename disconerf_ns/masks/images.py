@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -25,6 +26,8 @@ BESIDE = re.compile(r"[_-](depth|normals?|disparity|cp_masks|masks?|seg|alpha)([
 """Endings of depth, normals and the like, which some datasets keep beside their photographs."""
 
 
+UNREADABLE = OSError, SyntaxError, ValueError, Image.DecompressionBombError
+"""Errors that Pillow raises for a file that it cannot read as a picture."""
 DEEP = {**dict.fromkeys(("I;16", "I;16B", "I;16L", "I;16N"), "16 bit"), "I": "32 bit", "F": "of floating-point numbers"}
 """Pillow's modes of more than 8 bit, whose white is anybody's guess. It reads colours of 16 bit in 8 bit by itself."""
 READ_BY_NERFSTUDIO = ("L", "RGB", "RGBA")
@@ -90,7 +93,7 @@ def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
         raise
     except FileNotFoundError:
         raise UserError(f"{path} is missing") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise UserError(f"{path} cannot be read ({error})") from error
 
 
@@ -168,14 +171,25 @@ def misread_sentence(modes: Mapping[Path, str]) -> str | None:
 
 def misread_modes(images: Iterable[Path]) -> dict[Path, str]:
     """Pillow's modes of the images that nerfstudio cannot read; missing and broken files are left to their readers."""
-    return {image: mode for image in images if (mode := _mode(image)) not in (None, *READ_BY_NERFSTUDIO)}
+    headers = {image: header(image) for image in images}
+    return {image: each.mode for image, each in headers.items() if each and each.mode not in READ_BY_NERFSTUDIO}
 
 
-def _mode(path: Path) -> str | None:
+class Header(NamedTuple):
+    """What an image file says of itself."""
+
+    mode: str
+    """Pillow's mode."""
+    size: tuple[int, int]
+    """Width and height in pixels."""
+
+
+def header(path: Path) -> Header | None:
+    """The mode and size of an image; None where it is missing or broken."""
     try:
         with picture(path) as image:
-            return image.mode
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+            return Header(image.mode, image.size)
+    except UNREADABLE:
         return None
 
 

@@ -102,15 +102,14 @@ def own_part(enclosure: Enclosure, others: Sequence[Enclosure]) -> Bool[Tensor, 
 
     Between a table and a book on it nothing was seen, so the surfaces of both go on into the same space.
     """
-    voxels, filled = enclosure.voxels, enclosure.filled.clone()
-    middles = voxels.middles(filled)
+    filled = enclosure.filled
+    middles = enclosure.voxels.middles(filled)
     away = enclosure.surface.distances(middles)
     theirs = torch.zeros_like(away, dtype=torch.bool)
     for other in others:
         shared = other.voxels.within(other.filled, middles) & ~theirs
         theirs[shared] = other.surface.distances(middles[shared]) < away[shared]
-    filled[filled.clone()] = ~theirs
-    return filled
+    return filled.masked_scatter(filled, ~theirs)
 
 
 def _lost(
