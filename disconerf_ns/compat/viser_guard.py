@@ -13,16 +13,16 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from inspect import iscoroutinefunction
 from itertools import count
 from typing import Any
 
-from viser import ViserServer, _client_autobuild, _gui_api, _messages
+from viser import _client_autobuild, _messages
 from viser.infra import _infra
 
 from disconerf_ns.compat.confined import ConfinedFolder
 from disconerf_ns.compat.viser_history import forget_what_is_removed
 from disconerf_ns.compat.viser_icons import unpack_icons_once
+from disconerf_ns.compat.viser_values import guard_values
 
 LONGEST = 1000
 """Characters of a text that a client sends, at most."""
@@ -32,7 +32,6 @@ ASPECTS = 0.02, 50.0
 """Width over height of a client's window."""
 FOVS = 1e-3, math.pi - 1e-3
 """Vertical angle of view in radians."""
-COLORS = 0, 255
 RATE, BURST = 1000, 50
 """Messages a second that are taken from one client, and at once; a browser sends 60 where something is dragged."""
 
@@ -48,8 +47,7 @@ def guard_viser() -> None:
         _infra.WebsockMessageHandler.atomic = _ending(_infra.WebsockMessageHandler.atomic)
         forget_what_is_removed()
         unpack_icons_once()
-        _gui_api.GuiApi._create_gui_input = _remembering_its_limits(_gui_api.GuiApi._create_gui_input)
-        _gui_api.GuiApi._handle_gui_updates = _of_fitting_values(_gui_api.GuiApi._handle_gui_updates)
+        guard_values()
 
 
 def _despite_processes_that_end(look: Callable[[], bool]) -> Callable[[], bool]:
@@ -143,6 +141,7 @@ async def _consume(websocket: Any, handle: Callable[[Any], None], message_class:
         try:
             message = message_class.deserialize(raw)
             sound = is_sound(message)
+            message.number = number
         except Exception:  # whatever a stranger's bytes bring about
             continue
         if sound:
@@ -184,81 +183,3 @@ def _is_bounded(value: Any) -> bool:
     if isinstance(value, (int, float)):
         return abs(value) <= LARGEST  # false for NaN
     return not isinstance(value, str) or len(value) <= LONGEST
-
-
-def _remembering_its_limits(create: Callable) -> Callable:
-    """viser 0.2 sends the limits of an element to its clients and forgets them."""
-
-    @wraps(create)
-    def remembering(gui: _gui_api.GuiApi, value: Any, message: Any, *arguments: Any, **named: Any) -> Any:
-        made = create(gui, value, message, *arguments, **named)
-        getattr(made, "_impl", made).limits = getattr(message, "props", message)  # since viser 1 this is the state
-        return made
-
-    return remembering
-
-
-def _of_fitting_values(update: Callable) -> Callable:
-    def wanted(gui: _gui_api.GuiApi, client_id: int, message: Any) -> bool:
-        if not _is_there(gui, client_id):
-            return False
-        handles = getattr(gui, "_gui_input_handle_from_uuid", None) or getattr(gui, "_gui_input_handle_from_id", {})
-        handle = handles.get(getattr(message, "uuid", None) or getattr(message, "id", None))
-        return handle is not None and message.updates.keys() == {"value"} and fits(handle, message.updates["value"])
-
-    if iscoroutinefunction(update):  # since viser 1
-
-        @wraps(update)
-        async def checked_later(gui: _gui_api.GuiApi, client_id: int, message: Any) -> None:
-            if wanted(gui, client_id, message):
-                with _unless_it_leaves(gui, client_id):
-                    await update(gui, client_id, message)
-
-        return checked_later
-
-    @wraps(update)
-    def checked(gui: _gui_api.GuiApi, client_id: int, message: Any) -> None:
-        if wanted(gui, client_id, message):
-            with _unless_it_leaves(gui, client_id):
-                update(gui, client_id, message)
-
-    return checked
-
-
-def _is_there(gui: _gui_api.GuiApi, client_id: int) -> bool:
-    """Whether a client has introduced itself with its camera, as a browser does first, and has not left."""
-    return not isinstance(gui._owner, ViserServer) or client_id in gui._owner.get_clients()
-
-
-@contextmanager
-def _unless_it_leaves(gui: _gui_api.GuiApi, client_id: int) -> Iterator[None]:
-    """Take it for granted that a client is not found which leaves while its message is taken."""
-    try:
-        yield
-    except KeyError as error:
-        if error.args != (client_id,) or _is_there(gui, client_id):
-            raise
-
-
-def fits(handle: Any, value: Any) -> bool:
-    """Whether an element can have a value: of its type, within its limits, one of its options."""
-    now, limits = handle.value, getattr(handle._impl, "limits", None)
-    options = getattr(handle, "options", getattr(limits, "options", None))
-    if options is not None:
-        return value in options
-    if isinstance(now, (bool, str)):
-        return isinstance(value, type(now))
-    low, high = getattr(limits, "min", None), getattr(limits, "max", None)
-    if isinstance(now, (int, float)):
-        return _is_within(value, low, high)
-    if isinstance(now, tuple):
-        if type(limits).__name__.startswith(("GuiAddRgb", "GuiRgb")):
-            low, high = COLORS
-        lows, highs = (limit if isinstance(limit, tuple) else (limit,) * len(now) for limit in (low, high))
-        return isinstance(value, (tuple, list)) and len(value) == len(now) and all(map(_is_within, value, lows, highs))
-    return True
-
-
-def _is_within(value: Any, low: Any, high: Any) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and (low is None or value >= low) and (high is None or value <= high)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import viser
 
 from disconerf_ns.scene.edit import MOST_PLACES
+from disconerf_ns.scene.similarity import Vector
 from disconerf_ns.viewer.gizmo import Gizmo, numbers_of, place_of
 from disconerf_ns.viewer.selection import Selection
 from disconerf_ns.viewer.tools import on_change
@@ -41,8 +42,8 @@ class PlaceFields:
         for field, wish in (
             (self.which, lambda caption: selection.choose(captions(MOST_PLACES).index(caption))),
             (self.size, selection.resize),
-            (self.middle, lambda _: self._follow_numbers()),
-            (self.turns, lambda _: self._follow_numbers()),
+            (self.middle, lambda middle: self._put(middle, self.turns.value)),
+            (self.turns, lambda turns: self._put(self.middle.value, turns)),
         ):
             on_change(field, ask, wish)
 
@@ -53,9 +54,9 @@ class PlaceFields:
             if place is not None:
                 self.selection.put(place)
 
-    def _follow_numbers(self) -> None:
+    def _put(self, middle: Vector, turns: Vector) -> None:
         if self._moves_selection():
-            self.selection.put(place_of(self.middle.value, self.turns.value, self.size.value, self.gizmo.centre))
+            self.selection.put(place_of(middle, turns, self.size.value, self.gizmo.centre))
 
     def _moves_selection(self) -> bool:
         return self.gizmo.id is not None and self.gizmo.id in self.selection.ids

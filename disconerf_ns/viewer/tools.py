@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import viser
 
 from disconerf_ns.compat.viser_panel import HtmlButton
+from disconerf_ns.compat.viser_values import given_value
 from disconerf_ns.viewer.selection import Selection
 
 
@@ -103,5 +104,5 @@ def on_change(field: Any, ask: Callable[..., None], wish: Callable[[Any], None])
         wish: called with the value.
     """
     field.on_update(
-        lambda event: None if event.client_id is None else ask(wish, event.target.value, what=id(event.target))
+        lambda event: None if event.client_id is None else ask(wish, given_value(event.target), what=id(event.target))
     )

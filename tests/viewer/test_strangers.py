@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 from unittest.mock import Mock
 
 import msgspec
@@ -22,7 +21,7 @@ from nerfstudio.configs.base_config import ViewerConfig
 from nerfstudio.scripts.viewer import run_viewer
 from nerfstudio.viewer import render_panel
 from nerfstudio.viewer.control_panel import ControlPanel
-from viewer_presses import CAMERA, SINCE_1, chooses, connect, elements, received, serve, uses, visit, wait_for
+from viewer_presses import CAMERA, SINCE_1, chooses, connect, elements, received, serve, update, uses, visit, wait_for
 from viser import _icons
 from viser import _messages as viser_messages
 from viser._messages import Message
@@ -287,12 +286,6 @@ class Page:
             await asyncio.sleep(0.01)
 
 
-def update(field: Any, **properties: Any) -> dict[str, Any]:
-    """The message of a client that changes an element; viser 0.2 calls its number `id`, viser 1 `uuid`."""
-    key = "uuid" if hasattr(field._impl, "uuid") else "id"
-    return {"type": "GuiUpdateMessage", key: getattr(field._impl, key), "updates": properties}
-
-
 def test_an_error_among_messages_that_belong_together_silences_nobody(server: viser.ViserServer) -> None:
     """viser kept its lock: a camera that moved while its client left stopped the messages to all others."""
     with pytest.raises(KeyError), server.atomic():
@@ -351,7 +344,7 @@ def test_a_message_that_comes_while_python_ends_is_no_error(monkeypatch: pytest.
 
 
 def test_two_clients_edit_at_once_and_agree(viewer) -> None:
-    """Both send fifty values of their own element, whose order viser 0.2 does not keep, and after a while another."""
+    """Both send fifty values of their own element and then another, which is what stays."""
     control = viewer.pipeline.object_control
     id = control.current.value.objects[0].id
 

@@ -15,6 +15,7 @@ import websockets.sync.client
 from nerfstudio.viewer.viewer import Viewer
 from websockets.sync.connection import Connection
 
+from disconerf_ns.compat import viser_values
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.tree import ObjectTree
 from disconerf_ns.viewer.seat import Seat
@@ -66,10 +67,8 @@ class Visit(NamedTuple):
     seat: Seat
 
     def sends(self, handle, value) -> None:
-        """The page tells that an element has another value; viser 0.2 calls its number `id`, viser 1 `uuid`."""
-        key = "uuid" if hasattr(handle._impl, "uuid") else "id"
-        message = {"type": "GuiUpdateMessage", key: getattr(handle._impl, key), "updates": {"value": value}}
-        self.page.send(msgspec.msgpack.encode(message))
+        """The page tells that an element has another value."""
+        self.page.send(msgspec.msgpack.encode(update(handle, value=value)))
 
 
 @contextmanager
@@ -83,6 +82,12 @@ def visit(viewer: Viewer) -> Iterator[Visit]:
         (new,) = set(control.seats) - before
         control.editor.drain()
         yield Visit(page, control.seats[new])
+
+
+def update(field: Any, **properties: Any) -> dict[str, Any]:
+    """The message of a client that changes an element; viser 0.2 calls its number `id`, viser 1 `uuid`."""
+    key = "uuid" if hasattr(field._impl, "uuid") else "id"
+    return {"type": "GuiUpdateMessage", key: getattr(field._impl, key), "updates": properties}
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 5) -> None:
@@ -139,7 +144,7 @@ def kind_of(message: object) -> str:
 
 def send(handle, value, client: int | None = 0) -> None:
     """A client changes an element, or presses a button."""
-    handle._impl.value = value
+    handle._impl.value = viser_values._record(handle).given = value
     for callback in handle._impl.update_cb:
         callback(viser.GuiEvent(None, client, handle))
 
