@@ -111,7 +111,7 @@ class Element(NamedTuple):
 def elements_of(seat: Seat) -> Iterator[Element]:
     """Every element of a person's panel with a value."""
     for handle in list(input_handles(seat.client.gui).values()):
-        if (props := getattr(handle._impl, "limits", None)) is not None:  # a bar of progress takes no value from people
+        if (props := viser_values._record(handle).limits) is not None:  # a bar of progress takes no value from people
             yield Element(kind_of(props).removesuffix("Props"), props, handle)
 
 
