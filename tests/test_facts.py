@@ -17,6 +17,7 @@ from disconerf_ns.cli import main
 from disconerf_ns.cli.measured import kept_of
 from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation.views import capture_of
+from disconerf_ns.export.manifest_row import manifest_row
 from disconerf_ns.facts.kept import KeptMeasurements
 from disconerf_ns.facts.listing import listing, sides
 from disconerf_ns.facts.measure import Extent, Measured, extent_of, measure
@@ -107,6 +108,18 @@ def document(run: Run) -> dict:
     pipeline = run.trainer.pipeline
     scene = pipeline.model.current.value
     return listing(scene.objects, measure(pipeline, scene), capture_frame(run.config), Edit())
+
+
+def test_lists_and_exports_tell_the_same_size(run: Run, document: dict) -> None:
+    """Lists told what the radiance field has, and manifests what is completed below it."""
+    scene, frame = run.trainer.pipeline.model.current.value, capture_frame(run.config)
+    exported = {each.id: manifest_row(scene, each, frame) for each in scene.objects}
+    told = [row for row in document["objects"] if row["box"] is not None]
+    assert len(told) >= len(BALLS)
+    for row in told:
+        other = exported[row["id"]]
+        assert row["volume"] == pytest.approx(other["volume"], rel=1e-5)
+        assert row["box"]["size"] == pytest.approx(other["box"]["size"], rel=1e-5, abs=1e-6)
 
 
 def nearest(document: dict, place: tuple[float, float, float]) -> dict:

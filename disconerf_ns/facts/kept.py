@@ -19,7 +19,7 @@ from disconerf_ns.small_json import Value, small_json
 
 MEASURED = "measured.json"
 """Name of the file, beside config.yml."""
-VERSION = 1
+VERSION = 2
 MOST = 8
 """Edits whose measurements are kept, the newest."""
 

@@ -1,4 +1,7 @@
-"""What the networks say of each object: volume, box, photographs that show it, neighbours; in scene coordinates."""
+"""What is known of each object: volume, box, photographs that show it, neighbours; in scene coordinates.
+
+Objects are measured as they are exported: completed where no photograph looked.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +92,7 @@ def measure(
     """
     solids = {}
     for each in scene.objects:
-        solids[each.id] = scene.bodies.solid(each.id)
+        solids[each.id] = scene.bodies.whole(each.id)
         advance()
     cameras = dataset_of(run, "train").cameras
     sights: list[dict[ObjectId, Sight]] = []
