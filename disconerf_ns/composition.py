@@ -166,10 +166,12 @@ def compose(
 def _check_names(composition: Composition) -> None:
     """Refuse names of objects that a run does not have, before any run is loaded."""
     kept = () if composition.edit_file.exists() else composition.keep or ()
-    named = [*((composition.scene, name) for name in kept), *((each.run, each.object) for each in composition.things)]
-    for run, name in named:
+    named: dict[Path, list[str]] = {composition.scene: list(kept)}
+    for each in composition.things:
+        named.setdefault(each.run, []).append(each.object)
+    for run, names in named.items():
         try:
-            EditedRun(run).find([name])
+            EditedRun(run).find(names)
         except UserError as error:
             raise UserError(f"{composition.file}: {error}") from error
 

@@ -122,8 +122,9 @@ def regular(path: Path) -> Path:
 def sweep(folder: Path) -> None:
     """Delete the half-written files that killed runs left in a folder and its subfolders."""
     for part in folder.rglob(".*.part"):
-        if time.time() - part.stat().st_mtime > ABANDONED:
-            part.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another process may finish it meanwhile
+            if time.time() - part.stat().st_mtime > ABANDONED:
+                part.unlink()
 
 
 @contextmanager

@@ -130,7 +130,8 @@ def main(demo: Demo) -> None:
         "versions": versions(),
     }
     (demo.output / "metrics.json").write_text(json.dumps(facts, indent=2))
-    CONSOLE.print(f"seconds: {times}")
+    took = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in times.items())
+    CONSOLE.print(f"[bold]took[/bold]     {took}")
     CONSOLE.print(f"[bold]picture[/bold]  {overview}")
     CONSOLE.print(f"[bold]videos[/bold]   {demo.output / 'videos'}  ({len(scene.objects)} objects)")
     CONSOLE.print(f"[bold]scores[/bold]   {demo.output / 'metrics.json'}")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import FrozenInstanceError, replace
+from unittest.mock import Mock
 
 import pytest
 import torch
 from tiny_run import Run
 
+from disconerf_ns.scene import arrangement
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.edit import Edit
@@ -84,6 +86,16 @@ def test_training_on_keeps_the_edit(scene_now: ArrangedScene, run: Run) -> None:
     finally:
         model.set_objects(list(scene_now.trained.discovered))
         model.current.replace(lambda scene: scene.with_edit(Edit()))
+
+
+def test_the_last_piece_of_a_split_has_all_parts_that_are_left(scene_now: ArrangedScene) -> None:
+    """It had the points of all of them, and the box and the share of its first alone."""
+    each, edit = scene_now.objects[1], Edit().divide(scene_now.objects[1].id, 2)
+    boxes = torch.tensor([[[low] * 3, [low + 1] * 3] for low in (0.0, 2.0, 4.0)])
+    parts = Mock(shares=(0.5, 0.3, 0.2), box=boxes.__getitem__)
+    first, second = arrangement._pieces(each, edit, len(scene_now.trained.tree), lambda id: parts)
+    assert (first.share, second.share) == pytest.approx((0.5 * each.share, 0.5 * each.share))
+    assert first.box == ((0.0,) * 3, (1.0,) * 3) and second.box == ((2.0,) * 3, (5.0,) * 3)
 
 
 def test_a_split_into_more_parts_than_there_are_makes_no_phantom(scene_now: ArrangedScene) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ from nerfstudio.cameras.rays import RayBundle
 from scene import camera_pose
 from torch import Tensor
 
+from disconerf_ns.compat.needs_open3d import can_complete
 from disconerf_ns.export.exporter import ExportOptions, made_mesh, mesh_facts
 from disconerf_ns.export.splats_sampled import look_behind
 from disconerf_ns.filming.frames import alone
@@ -496,6 +498,22 @@ def test_a_preview_does_not_wait_for_completions(scene: ArrangedScene) -> None:
 def test_what_is_not_beside_what_is_gone_is_not_completed(scene: ArrangedScene) -> None:
     assert scene.revealed.ids == set()
     assert scene.with_edit(Edit().hide(POST)).revealed.ids == {POST, SLAB}
+
+
+def test_without_open3d_nothing_is_completed_and_that_is_said_once(
+    scene: ArrangedScene, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """A film ended with a traceback where open3d's system libraries are not installed."""
+    monkeypatch.setitem(sys.modules, "open3d", None)
+    can_complete.cache_clear()
+    try:
+        bodies = ArrangedScene(scene.trained).bodies
+        assert bodies.completes(SLAB) and bodies.completion(SLAB) is bodies.completion(BALL_ID) is None
+        assert len(bodies.whole(SLAB)) == len(bodies.solid(SLAB)) > 0
+    finally:
+        can_complete.cache_clear()
+    said = capsys.readouterr().err
+    assert said.count("open3d cannot be imported") == 1 and "libusb-1.0-0, libgl1 and libgomp1" in said
 
 
 def test_an_object_alone_is_completed_and_its_output_is_not(scene: ArrangedScene) -> None:

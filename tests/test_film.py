@@ -231,13 +231,29 @@ def test_paths_begin_and_end_at_photographs_and_have_as_many_frames_as_asked_for
     round_about = spiral(taken[:1], torch.zeros(3), 8).camera_to_worlds
     assert_close(round_about[0], taken.camera_to_worlds[0], 1e-4)
     assert (torch.linalg.cross(round_about[:, :, 2], round_about[:, :, 3]).norm(dim=-1) < 1e-4).all(), "at the origin"
-    assert "a spiral at photograph" in spiral_shot(plain_scene, plain_scene.objects[0], taken, 4, 16).remark
+
+
+@pytest.mark.parametrize("among", [False, True])
+def test_a_spiral_looks_at_its_object_where_it_stands(plain_scene: ArrangedScene, among: bool) -> None:
+    """In the edited scene, the spiral went on at the empty spot from which the object was moved."""
+    each, taken, away = plain_scene.objects[0], photographs(count=3), (0.0, 5.0, 0.0)
+    moved = plain_scene.with_edit(Edit().move(each.id, Similarity(translation=away)))
+    before, now = (looked_at(spiral_shot(scene, each, taken, 8, 16, among).cameras) for scene in (plain_scene, moved))
+    assert_close(now - before, torch.tensor(away if among else (0.0, 0.0, 0.0)), 1e-4)
+
+
+def looked_at(cameras: Cameras) -> torch.Tensor:
+    """The point that all cameras look at."""
+    places, back = cameras.camera_to_worlds[..., 3], cameras.camera_to_worlds[..., 2]
+    across = torch.eye(3) - back[:, :, None] * back[:, None]
+    return torch.linalg.solve(across.sum(0), (across @ places[..., None]).sum(0))[:, 0]
 
 
 def test_pictures_of_another_size_show_the_same() -> None:
     camera = square(torch.from_numpy(camera_pose(0.3, 0.4, 2.0)[:3]).float()[None], 64, 0.9)
     small = in_size(camera, 16)
     assert (int(small.width), int(small.height)) == (16, 16)
+    assert int(in_size(camera, 1).width) == 2, "even, and a picture at all"
     assert_close(
         small.generate_rays(0).directions[3, 5], camera.generate_rays(0).directions[13:15, 21:23].mean((0, 1)), 1e-3
     )

@@ -113,6 +113,29 @@ def test_a_film_is_there_whole_or_not_at_all(name: str, tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_frames_are_no_film(name: str, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"film.* is not written: there are no frames; give at least one"):
+        write_film(tmp_path / f"film{FORMATS[name].suffix}", [], FPS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_other_things_is_not_replaced(tmp_path: Path) -> None:
+    """`save_film("results", frames)` deleted all of results."""
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "notes.txt").write_text("of months")
+    with pytest.raises(OSError, match=r"results is not written: it holds notes\.txt.*name another folder"):
+        write_film(tmp_path / "results", moving_disc(), FPS)
+    assert (tmp_path / "results" / "notes.txt").read_text() == "of months"
+    assert [each.name for each in tmp_path.iterdir()] == ["results"]
+
+
+def test_a_colon_in_a_path_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_film(Path("a:b") / "film.mp4", moving_disc(), FPS)
+    assert read_back(tmp_path / "a:b" / "film.mp4").shape[0] == len(moving_disc())
+
+
 def test_what_the_encoder_says_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FORMATS, "mp4", FORMATS["webm"].__class__(".mp4", Alpha.NONE, ("-c:v", "no_such_encoder")))
     with pytest.raises(OSError, match="ffmpeg failed: .*(encoder|Encoder|option)"):

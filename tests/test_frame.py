@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from helpers import assert_close
+from made_scene import MadeRadiance, made_cameras, made_scene
+from nerfstudio.cameras.cameras import Cameras
 from tiny_run import Run
+from torch import Tensor
 
 from disconerf_ns.rendering import left
 from disconerf_ns.rendering.edited import EditedRays
@@ -17,7 +21,11 @@ from disconerf_ns.rendering.rays import SEEN
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import SceneObject
+from disconerf_ns.scene.occupancy import intersect_box
+from disconerf_ns.surface.intervals import Intervals
 from disconerf_ns.viewer.picking import object_at
+
+BLUE = torch.tensor([0.2, 0.4, 0.9])
 
 
 @pytest.fixture
@@ -217,6 +225,39 @@ def test_rays_that_pass_by_what_is_left_need_no_network(
     assert asked[0] < 0.5 * asked[1]
     assert (few - every).abs().mean() < 0.01
     assert (few < 0.7).any(), "the ball is there"
+
+
+class Sky(MadeRadiance):
+    """Two balls, and a blue sky beyond their boxes, which is the nearer ball's in the object field."""
+
+    background = None
+
+    def density(self, positions: Tensor) -> Tensor:
+        return super().density(positions) + 300.0 * (positions.norm(dim=-1) > 1.6)
+
+    def shade(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        rgb = super().shade(positions, directions)[1]
+        return self.density(positions), torch.where((positions.norm(dim=-1) > 1.6)[..., None], BLUE, rgb)
+
+    def sample(self, rays, factor=None) -> Intervals:
+        return Intervals(rays.origins, rays.directions, torch.linspace(0.7, 6, 257).expand(len(rays), -1))
+
+
+@pytest.mark.parametrize("edit", [Edit().recolor(0, (0.0, 1.0, 0.0)), Edit().hide(1)], ids=["recoloured", "hidden"])
+def test_what_lies_outside_of_all_boxes_is_drawn(edit: Edit) -> None:
+    """Rays that met no object's box were black, or as if nothing was left, in pictures that are drawn anew."""
+    scene, sees = made_scene(), made_cameras()[0:1]
+    scene = scene.with_trained(replace(scene.trained, radiance=Sky(scene.trained.radiance.contraction))).with_edit(edit)
+    inside = torch.cat([sees.camera_to_worlds[..., :3], 0.6 * sees.camera_to_worlds[..., 3:]], -1)
+    wide = Cameras(inside, fx=10.0, fy=10.0, cx=12.0, cy=12.0, width=24, height=24)
+    kept, fresh = (Frame.seen_by(scene, wide, keep).edited() for keep in (True, False))
+    rays = Frame.seen_by(scene, wide).rays
+    past = torch.ones(len(rays), dtype=torch.bool)
+    for low, high in (each.box for each in scene.objects):
+        enter, leave = intersect_box(rays.origins, rays.directions, torch.tensor([low, high]))
+        past &= enter >= leave
+    assert past.sum() > 100
+    assert_close(fresh[past], kept[past], 1e-4)
 
 
 def test_nothing_left_is_a_plain_background(scene_now: ArrangedScene, frame_of) -> None:

@@ -17,6 +17,7 @@ from disconerf_ns.facts.image_text import ImageTextModel
 from disconerf_ns.facts.naming import best_word, numbered, read_words
 from disconerf_ns.runs import objects_of
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.names import LONGEST
 from disconerf_ns.scene.objects import ObjectId
 
 
@@ -117,6 +118,11 @@ def test_the_best_word_is_the_best_of_the_mean_over_views() -> None:
 def test_equal_words_are_numbered_around_names_that_are_taken() -> None:
     words = {ObjectId(4): "cup", ObjectId(1): "cup", ObjectId(2): "mug", ObjectId(3): "cup"}
     assert numbered(words, taken=["cup 2"]) == {4: "cup", 1: "cup 3", 2: "mug", 3: "cup 4"}
+
+
+def test_a_number_does_not_make_a_name_too_long() -> None:
+    first, second = numbered({ObjectId(n): "w" * LONGEST for n in range(2)}, ()).values()
+    assert first == "w" * LONGEST and second == "w" * (LONGEST - 2) + " 2"
 
 
 def test_a_crop_is_sharp_inside_and_blurred_outside() -> None:

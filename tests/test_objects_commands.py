@@ -11,10 +11,11 @@ from tiny_run import Run
 
 from disconerf_ns import load
 from disconerf_ns.cli import main
-from disconerf_ns.cli.history import differences
+from disconerf_ns.cli.history import HISTORY, History, differences
 from disconerf_ns.errors import UserError
-from disconerf_ns.runs import objects_of
-from disconerf_ns.scene.edit import Edit
+from disconerf_ns.runs import manifest_of, objects_of
+from disconerf_ns.scene.edit import EDIT, Edit
+from disconerf_ns.scene.objects import load_manifest
 
 
 @pytest.fixture
@@ -185,6 +186,19 @@ def test_what_was_saved_in_the_viewer_between_two_commands_is_not_lost(run: Run,
     said = change("undo")[1]
     assert said.startswith("objects: the last change (hiding of object_01 (") and said.endswith("makes it again.")
     assert (run.folder / "edit.json").read_text() == saved
+
+
+def test_a_change_of_other_objects_is_not_gone_back_to(run: Run, change) -> None:
+    """Training on may find other objects; `undo` wrote an edit that no command could read then."""
+    change("hide", "1"), change("hide", "2")
+    file = run.config.parent / HISTORY
+    content = json.loads(file.read_text())
+    content["states"][content["now"] - 1]["hidden"] = [4000]
+    file.write_text(json.dumps(content))
+    before = (run.config.parent / EDIT).read_text()
+    with pytest.raises(UserError, match="fits these objects no longer"):
+        History(run.config, load_manifest(manifest_of(run.config)).tree).travel(-1)
+    assert (run.config.parent / EDIT).read_text() == before
 
 
 def test_what_differs_between_two_edits() -> None:

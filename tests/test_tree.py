@@ -98,6 +98,7 @@ def test_a_flat_tree_is_its_slots() -> None:
     [
         ({"parent": [2, 2]}, "columns"),
         ({"opens": [2.0, 2.0]}, "columns"),
+        ({"opens": []}, "columns"),
         ({"parent": [1, 2, -1]}, "no later inner node"),
         ({"parent": [2, 2, 2]}, "no later inner node"),
         ({"parent": [-1, -1, -1]}, "has no child"),

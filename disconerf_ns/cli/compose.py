@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from disconerf_ns.consoles import track
+from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_folder
 from disconerf_ns.options import FRAMES, PORT, RATE, SIDE, check_options
 
@@ -58,6 +59,13 @@ class Compose:
             UserError: the file is no composition, a run cannot be loaded, or an option is out of range.
         """
         check_options("compose", self, resolution=SIDE, frames=FRAMES, fps=RATE, viewer_port=PORT)
+        from disconerf_ns.filming.layers import LAYERS
+
+        if self.layers and self.file.stem in LAYERS:
+            raise UserError(
+                f"compose: the film of {self.file} would be called {self.file.stem}, as a folder of --layers is; "
+                "rename the file."
+            )
         if not self.viewer:
             check_folder(self.output_dir, "choose another --output-dir.")
 
@@ -91,10 +99,11 @@ class Compose:
         return interpolated(cameras, torch.linspace(0, 1, self.frames), order=True)
 
     def _render(self, composed: Composed, path: Cameras | None) -> None:
-        from disconerf_ns.filming.backdrop import WHITE
+        from disconerf_ns.filming.backdrop import color_behind
         from disconerf_ns.filming.layers import layers_of, save_legend
-        from disconerf_ns.filming.matte import in_bytes, on_color
-        from disconerf_ns.filming.writers import FORMATS, Alpha, film_file
+        from disconerf_ns.filming.matte import in_bytes
+        from disconerf_ns.filming.production import laid_on
+        from disconerf_ns.filming.writers import FORMATS, film_file
 
         cameras, formats = self._cameras(composed, path), {name: FORMATS[name] for name in self.format}
         if self.layers:
@@ -106,9 +115,9 @@ class Compose:
             ]
             for number in track(range(len(cameras)), "composing"):
                 layers = layers_of(composed.scene, cameras[number : number + 1])
+                picture = in_bytes(layers.picture)
                 for put, format in puts:
-                    opaque = format.alpha is Alpha.NONE
-                    put(in_bytes(on_color(layers.picture, WHITE) if opaque else layers.picture))
+                    put(laid_on(picture, color_behind(None, format)))
                 if self.layers:
                     layers.save(self.output_dir, number)
         files = ", ".join(f"{self.file.stem}{format.suffix}" for format in formats.values())

@@ -10,7 +10,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
 from disconerf_ns.scene.edit import EDIT, Edit
 from disconerf_ns.scene.tree import DEFAULT, ObjectTree
-from disconerf_ns.small_json import small_json
+from disconerf_ns.small_json import Value, small_json
 
 HISTORY = "edit_history.json"
 """Name of the file, beside edit.json."""
@@ -66,14 +66,16 @@ class History:
         """Go back or forth by a number of changes; what differs then, see `differences`.
 
         Raises:
-            UserError: there is no such state.
+            UserError: there is no such state, or it is about other objects than the run's.
         """
         if not 0 <= self.now + steps < len(self.states):
             raise UserError(f"objects: there is nothing to {'undo' if steps < 0 else 'redo'}.")
+        left, state = self.states[self.now], self.states[self.now + steps]
+        if state is not None and (fault := Edit.of_json(Value(state)).fault(self.tree)):
+            raise UserError(f"objects: the change that this would go to fits these objects no longer: {fault}.")
         self._write()
-        left = self.states[self.now]
         self.now += steps
-        if (state := self.states[self.now]) is None:
+        if state is None:
             self.edit_file.unlink(missing_ok=True)
         else:
             write_whole(self.edit_file, json.dumps(state, indent=2))
@@ -81,7 +83,7 @@ class History:
         return differences(left or {}, state or {})
 
     def _content(self) -> Any:
-        return json.loads(self.edit_file.read_text()) if self.edit_file.exists() else None
+        return json.loads(self.edit_file.read_text(encoding="utf-8")) if self.edit_file.exists() else None
 
     def _append(self, state: Any) -> None:
         self.states = [*self.states[: self.now + 1], state][-STEPS:]

@@ -131,7 +131,8 @@ class Name:
                     best[each.id] = best_word(scores, words, self.least_score)
                 advance()
         fitting = {id: found for id, found in best.items() if found is not None}
-        taken = {each.title for each in scene.all_objects if each.id not in {every.id for every in todo}}
+        anew = {each.id for each in todo}
+        taken = {each.title for each in (*scene.all_objects, *scene.objects) if each.id not in anew}
         names = numbered({id: word for id, (word, _) in fitting.items()}, taken)
         return {id: GivenName(names[id], word, score, tuple(views[id])) for id, (word, score) in fitting.items()}
 

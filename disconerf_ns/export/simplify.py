@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from disconerf_ns.errors import UserError, reason
+from disconerf_ns.compat.needs_open3d import PACKAGES, open3d_fault
+from disconerf_ns.errors import UserError
 
 
 def simplified(
@@ -24,13 +25,12 @@ def simplified(
     """
     if len(faces) <= most:
         return vertices, faces
-    try:
-        from open3d import geometry, utility
-    except (ImportError, OSError) as error:
+    if (fault := open3d_fault()) is not None:
         raise UserError(
-            f"export: open3d, which makes meshes smaller, cannot be imported ({reason(error)}); install the system "
-            "packages libusb-1.0-0, libgl1 and libgomp1, or keep all triangles with --faces 0."
-        ) from error
+            f"export: open3d, which makes meshes smaller, cannot be imported ({fault}); install the system packages "
+            f"{PACKAGES}, or keep all triangles with --faces 0."
+        )
+    from open3d import geometry, utility
     from trimesh import Trimesh
 
     mesh = geometry.TriangleMesh(

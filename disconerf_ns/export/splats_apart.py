@@ -75,7 +75,7 @@ class OwnedSplats:
         return OwnedSplats(self.splats.selected(mask), self.id[mask], self.share[mask], self.source[mask])
 
     def standing(self, places: Mapping[int, tuple[Similarity, ...]], to_here: Similarity) -> OwnedSplats:
-        """The gaussians where a person put their objects; those of copies come last.
+        """The gaussians where a person put their objects; those that were moved or copied come last.
 
         Args:
             places: where objects stand, by id, in scene coordinates.

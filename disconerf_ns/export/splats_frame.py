@@ -75,6 +75,8 @@ def fit(splats: Splats, surface: Float[Tensor, "points 3"], contraction: Contrac
     drawn = splats.selected(_spread(len(splats)))
     points, inside = (contraction(x.to(contraction.box)).cpu() for x in (drawn.means, drawn.probes().flatten(0, 1)))
     places = contraction(surface[_spread(len(surface))].to(contraction.box)).cpu()
+    there = points.isfinite().all(-1)
+    drawn, points = drawn.selected(there.to(drawn.means.device)), points[there]
     weights = drawn.opacities / drawn.opacities.sum().clamp(min=1e-12)
     covered = _near(places, torch.cat([points, inside[inside.isfinite().all(-1)]]))
     return Fit(float(weights[_near(points, places)].sum()), float(covered.float().mean()))
@@ -110,7 +112,7 @@ def decide(
 
 
 def _spread(count: int) -> Tensor:
-    return torch.arange(0, count, max(count // LOOKED_AT, 1))
+    return torch.arange(0, count, max(-(-count // LOOKED_AT), 1))
 
 
 def _near(points: Float[Tensor, "n 3"], others: Float[Tensor, "m 3"]) -> Bool[Tensor, "n"]:

@@ -99,11 +99,12 @@ def _splats(path: Path, rows: np.ndarray, is_mesh: bool) -> Splats:
     flat = column(*FLAT) if FLAT[0] in properties else (column(*RGB) / 255 - 0.5) / C0
     rest = [name for name in properties if name.startswith("f_rest_")]
     degrees = {3 * (bases(degree) - 1): degree for degree in range(LARGEST_DEGREE + 1)}
-    if len(rest) not in degrees:
+    numbers = [f"f_rest_{k}" for k in range(len(rest))]
+    if len(rest) not in degrees or {*rest} != {*numbers}:
         raise UserError(
             f"splats: {path} has {len(rest)} values f_rest_*; spherical harmonics of degrees 0 to 3 have 0, 9, 24 or "
-            "45; export it again with one of these degrees."
+            "45, numbered from 0; export it again with one of these degrees."
         )
-    higher = column(*(f"f_rest_{k}" for k in range(len(rest)))).view(len(rows), 3, -1).mT
+    higher = column(*numbers).view(len(rows), 3, len(rest) // 3).mT
     sh = torch.cat([flat[:, None], higher], 1)
     return Splats(column(*POSITION), column(*SCALES), column(*TURN), column("opacity")[:, 0], sh)

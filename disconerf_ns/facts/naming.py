@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from disconerf_ns.errors import UserError, reason
-from disconerf_ns.scene.names import name_fault, read_otherwise
+from disconerf_ns.scene.names import LONGEST, name_fault, read_otherwise
 from disconerf_ns.scene.objects import ObjectId
 
 
@@ -63,7 +63,7 @@ def numbered(words: Mapping[ObjectId, str], taken: Collection[str]) -> dict[Obje
     """
     used, names = set(taken), {}
     for id, word in words.items():
-        candidates = itertools.chain([word], (f"{word} {number}" for number in itertools.count(2)))
-        names[id] = next(name for name in candidates if name not in used)
+        ends = itertools.chain([""], (f" {number}" for number in itertools.count(2)))
+        names[id] = next(name for end in ends if (name := word[: LONGEST - len(end)] + end) not in used)
         used.add(names[id])
     return names

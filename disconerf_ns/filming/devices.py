@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from disconerf_ns.compat.gpus import VISIBLE, gpu_names
 from disconerf_ns.errors import UserError
 from disconerf_ns.filming.frames import Wanted
 
@@ -62,12 +63,8 @@ def in_processes(
 
 def _place(worker: int, workers: int) -> tuple[str | None, int]:
     """The GPU that a process sees, and its number of threads."""
-    gpus = torch.cuda.device_count()
-    threads = max(torch.get_num_threads() // workers, 1)
-    if gpus == 0:
-        return None, threads
-    names = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    return (names if len(names) == gpus else list(map(str, range(gpus))))[worker % gpus], threads
+    gpus = gpu_names()
+    return gpus[worker % len(gpus)] if gpus else None, max(torch.get_num_threads() // workers, 1)
 
 
 def _begin(open_draw: Callable[[], Draw], places: Any) -> None:
@@ -77,7 +74,7 @@ def _begin(open_draw: Callable[[], Draw], places: Any) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     gpu, threads = places.get()
     if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+        os.environ[VISIBLE] = gpu
     torch.set_num_threads(threads)
     _draw = open_draw()
 

@@ -20,6 +20,9 @@ from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import unmixed
 from disconerf_ns.scene.arranged import ArrangedScene
 
+LAYERS = "labels", "depth"
+"""Folders that `Layers.save` writes into."""
+
 
 @dataclass(frozen=True)
 class Layers:

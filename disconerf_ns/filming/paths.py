@@ -34,7 +34,7 @@ def in_size(cameras: Cameras, resolution: int | None) -> Cameras:
     height, width = (int(side[0]) for side in (cameras.height, cameras.width))
     if resolution is not None:
         scale = resolution / min(height, width)
-        height, width = (2 * round(side * scale / 2) for side in (height, width))
+        height, width = (2 * max(round(side * scale / 2), 1) for side in (height, width))
     each = height / cameras.height
     return replace(
         cameras,

@@ -17,6 +17,7 @@ from disconerf_ns.filming.sight import SEES, drawn, in_sight, shares_clear, shar
 from disconerf_ns.filming.trial import visible_points
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.edit import HERE
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.scene.similarity import Similarity
 
@@ -222,12 +223,21 @@ def longest_arc(usable: Bool[Tensor, "places"]) -> tuple[float, float]:
 def spiral_shot(
     scene: ArrangedScene, filmed: SceneObject, photographs: Cameras, frames: int, size: int, among: bool = False
 ) -> Shot:
-    """A spiral at the photograph that sees an object best; arguments as for `orbit`."""
+    """A spiral at the photograph that sees an object best, moved along with the object; arguments as for `orbit`."""
     sight = Sight.of(scene, filmed, photographs)
     best = int(sight.seen.argmax())
-    cameras = spiral(in_size(photographs[best : best + 1], size), sight.centre, frames)
+    place = scene.edit.places_of(filmed.id)[0] if among else HERE
+    seeing = in_size(photographs[best : best + 1], size)
+    seeing = replace(seeing, camera_to_worlds=moved_poses(place, seeing.camera_to_worlds))
+    cameras = spiral(seeing, sight.moved(place).centre, frames)
     shown, remark = None if among else filmed.id, f"a spiral at photograph {best}, which sees it best"
     return Shot(filmed.file_name, shown, cameras, remark, sight.surrounds)
+
+
+def moved_poses(place: Similarity, poses: Float[Tensor, "cameras 3 4"]) -> Float[Tensor, "cameras 3 4"]:
+    """Camera-to-world matrices that see what a similarity moved as the given ones saw it before."""
+    turned = place.directions(poses[..., :3].mT).mT
+    return torch.cat([turned, place.points(poses[..., 3])[..., None]], -1)
 
 
 def _angle(cameras: Cameras) -> float:

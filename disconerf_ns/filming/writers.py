@@ -79,7 +79,10 @@ FORMATS = {
 """H.264, VP9, ProRes 4444, animated WebP and GIF, and a folder of PNG files, by the names of their files' ends."""
 
 
+PICTURE = re.compile(r"\d{4,}\.png")
+"""Names of the pictures of a film."""
 FULL = os.strerror(errno.ENOSPC)
+EMPTY = "there are no frames; give at least one"
 ROOM = "make room there, or name another folder"
 
 
@@ -91,15 +94,19 @@ def film_file(path: Path, format: Format, fps: float) -> Iterator[Put]:
         path: the file or folder without its suffix; an older one is replaced.
         fps: frames per second; a folder of pictures has none.
     Raises:
-        OSError: the encoder failed, or the place cannot be written.
+        OSError: the encoder failed, there were no frames, the place cannot be written, or it is a folder that holds
+            other files than pictures of a film.
     """
     path = path.with_name(path.name + format.suffix)
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        _check_pictures(path)
     part = path.with_name(f".{uuid4().hex}.part{format.suffix}")
     try:
         with _encoder(part, path, format, fps) if format.encoder else _folder(part, path) as put:
             yield put
         if path.is_dir():
+            _check_pictures(path)
             shutil.rmtree(path)
         os.replace(part, path)
     finally:
@@ -124,6 +131,14 @@ def write_film(path: Path, frames: Iterable[Shaped[np.ndarray, "height width cha
             put(frame if frame.dtype == np.uint8 else in_bytes(frame))
 
 
+def _check_pictures(folder: Path) -> None:
+    """Refuse to replace a folder that holds more than the pictures of a film."""
+    if other := next((file for file in sorted(folder.iterdir()) if not PICTURE.fullmatch(file.name)), None):
+        raise OSError(
+            f"{folder} is not written: it holds {other.name}, which is no picture of a film; name another folder"
+        )
+
+
 @contextmanager
 def _folder(part: Path, film: Path) -> Iterator[Put]:
     part.mkdir()
@@ -138,6 +153,8 @@ def _folder(part: Path, film: Path) -> Iterator[Put]:
         number += 1
 
     yield put
+    if number == 0:
+        raise OSError(f"{film} is not written: {EMPTY}")
 
 
 @contextmanager
@@ -162,10 +179,11 @@ def _encoder(part: Path, film: Path, format: Format, fps: float) -> Iterator[Put
 
         try:
             yield put
-            if process is not None:
-                _input(process).close()
-                if process.wait() != 0:
-                    raise _failed(process, log, film)
+            if process is None:
+                raise OSError(f"{film} is not written: {EMPTY}")
+            _input(process).close()
+            if process.wait() != 0:
+                raise _failed(process, log, film)
         finally:
             if process is not None:
                 process.kill()
@@ -184,7 +202,7 @@ def _command(path: Path, format: Format, fps: float, frame: UInt8[np.ndarray, "h
     raw = ["-f", "rawvideo", "-pix_fmt", "rgba" if channels == 4 else "rgb24", "-s", f"{width}x{height}"]
     options = format.encoder if channels == 4 else opaque
     program = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-hide_banner", "-loglevel", "error"]
-    return [*program, *raw, "-r", f"{fps:g}", "-i", "-", *options, str(path)]
+    return [*program, *raw, "-r", f"{fps:g}", "-i", "-", *options, str(path.absolute())]
 
 
 def _failed(process: subprocess.Popen[bytes], log: IO[bytes], film: Path) -> OSError:

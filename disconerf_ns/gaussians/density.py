@@ -123,7 +123,7 @@ class Clouds:
 
 
 def _parts(count: Tensor) -> list[slice]:
-    """Runs of points with `PAIRS_AT_ONCE` gaussians at most, or one point."""
+    """Runs of points with `PAIRS_AT_ONCE` gaussians at most, and those of one point more."""
     ends = torch.searchsorted(
         count.cumsum(0),
         torch.arange(PAIRS_AT_ONCE, int(count.sum()) + PAIRS_AT_ONCE, PAIRS_AT_ONCE, device=count.device),

@@ -14,6 +14,8 @@ from disconerf_ns.scene.contraction import Contraction, voxel_of
 
 REACH = 3.0
 """Number of standard deviations beyond which a gaussian is cut off."""
+TIGHT = 0.25, 1.0, 4.0, 16.0
+"""Factors t of the ellipsoids around the sum of an ellipsoid and a sphere, each tight in other directions."""
 PAIRS_AT_ONCE = 2**22
 """Gaussians and voxels that are compared together."""
 MOST_ENTRIES = 2**28
@@ -136,9 +138,11 @@ class Ellipsoids:
         return ((voxel + 1) * edge > low).all(-1) & (voxel * edge < high).all(-1)
 
     def touch(self, rows: Int[Tensor, "p"], voxel: Int[Tensor, "p 3"], edge: float) -> Bool[Tensor, "p"]:
-        """Whether ellipsoids, by row, reach into spheres around voxels; their axes grow by the sphere's radius.
+        """Whether ellipsoids, by row, may reach into spheres around voxels; some reach nearly, none is missed.
 
-        A sphere has the size of the voxel where space is stretched most, in its corner that lies farthest out.
+        A sphere has the size of the voxel where space is stretched most, in its corner that lies farthest out. The sum
+        of an ellipsoid with semi-axes a and a sphere of radius r lies within the ellipsoids with squared semi-axes
+        (1 + 1/t) a^2 + (1 + t) r^2, for any t > 0 (Kurzhanski and Valyi, *Ellipsoidal Calculus*, 1997).
         """
         rows, low = rows.long(), voxel * edge
         middle = low + edge / 2
@@ -146,4 +150,6 @@ class Ellipsoids:
         radius = edge * 3**0.5 / 2 * self.contraction.stretch(outermost)
         steps = self.contraction.inverse(middle) - self.means[rows]
         local = torch.einsum("pk,pkj->pj", steps, self.axes[rows])
-        return (local / (self.radii[rows] + radius[:, None])).square().sum(-1) <= 1
+        own, sphere, squares = self.radii[rows].square(), radius[:, None].square(), local.square()
+        within = [(squares / ((1 + 1 / t) * own + (1 + t) * sphere)).sum(-1) <= 1 for t in TIGHT]
+        return torch.stack(within).all(0)

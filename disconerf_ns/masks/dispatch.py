@@ -66,11 +66,12 @@ def dispatch(
     try:
         while busy:
             for worker in ready(list(busy)):
-                task = busy.pop(worker)
+                task = busy[worker]
                 try:
                     error = worker.result()
                 except Ended as end:
                     worker.close()
+                    del busy[worker]
                     if task is None:
                         lost += 1
                         if lost > workers:
@@ -96,6 +97,7 @@ def dispatch(
                     worker.start(task[0])
                 else:
                     worker.close()
+                    del busy[worker]
     finally:
         for worker in busy:
             worker.close()

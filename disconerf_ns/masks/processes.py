@@ -23,10 +23,10 @@ def processes(
     config: Any, root: Path, jobs: Sequence[Job], stop: Event, begin: Callable[[], None], workers: int
 ) -> Iterator[Done]:
     """Make masks with several processes on this machine, which take its GPUs in turn."""
-    import torch
+    from disconerf_ns.compat.gpus import gpu_names
 
-    gpus = torch.cuda.device_count()
-    hire = lambda number: Process(config, root, number % gpus if gpus else None)  # noqa: E731
+    gpus = gpu_names() or [None]
+    hire = lambda number: Process(config, root, gpus[number % len(gpus)])  # noqa: E731
     return dispatch(jobs, workers, hire, ready_processes, stop, begin)
 
 
@@ -35,10 +35,10 @@ class Process:
 
     Args:
         config, root: as for `Maker`.
-        gpu: index of the only GPU that the process sees; None leaves them all visible.
+        gpu: the only GPU that the process sees, see `gpu_names`; None leaves all as they are.
     """
 
-    def __init__(self, config: Any, root: Path, gpu: int | None):
+    def __init__(self, config: Any, root: Path, gpu: str | None):
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, config, root, gpu), daemon=True)
@@ -73,11 +73,11 @@ def ready_processes(workers: list[Process]) -> list[Process]:
     return [worker for worker in workers if worker.pipe in readable]
 
 
-def _serve(pipe: Connection, config: Any, root: Path, gpu: int | None) -> None:
+def _serve(pipe: Connection, config: Any, root: Path, gpu: str | None) -> None:
     """Main function of a `Process`; it ignores Ctrl-C because the parent decides when to stop, and ends with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     try:
         make = Maker(config, root)
     except UserError as error:

@@ -118,10 +118,10 @@ class MaskStore:
                 f"masks: {root} has no {MANIFEST}, so its files, such as {foreign[0]}, are not deleted; name another "
                 "folder with --output, or delete them yourself."
             )
-        write_whole(store.root / MANIFEST, _dated(manifest))
-        for key in store.keys():
+        for key in store.keys():  # first, so that a stop in between leaves none of them under the new manifest
             if store.about(key):
                 store._path(key).unlink(missing_ok=True)
+        write_whole(store.root / MANIFEST, _dated(manifest))
         return store
 
     def check_recipe(self, manifest: dict[str, Any]) -> None:

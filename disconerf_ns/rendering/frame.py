@@ -218,7 +218,8 @@ class Frame:
             return see(self._remembered())
         together = TOGETHER if see in TOGETHER else (see,)
         edit, options = self.scene.edit, self.scene.options
-        looks = tuple(edit.colors.items()), self.scene.guests, options.background, options.complete
+        shown = options.background, options.complete, options.clean
+        looks = tuple(edit.colors.items()), self.scene.guests, shown
         key = self.scene.ownership, edit.absent, self.placements_key, looks
 
         def compute() -> list[Tensor]:

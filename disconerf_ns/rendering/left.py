@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import reduce
 from typing import NamedTuple
 
@@ -67,7 +68,7 @@ class Start(NamedTuple):
 def sample_edited(scene: ArrangedScene, rays: RayBundle) -> OwnedSamples:
     """Samples that flat rays meet under the scene's edit, and their owners.
 
-    The networks are not asked about rays that pass by the boxes of all objects that are left: they meet nothing.
+    The networks are not asked about rays that meet only boxes of objects that are gone.
     """
     met = passes_something(scene, rays)
     asked = met.clone()
@@ -198,10 +199,21 @@ def evenly_refined(scene: ArrangedScene, first: ColoredSamples, far: Float[Tenso
 
 
 def passes_something(scene: ArrangedScene, rays: RayBundle) -> Bool[Tensor, "rays"]:
-    """Rays through the box of an object whose density is not scaled by 0; all, if something is left without box."""
+    """Rays that may meet something whose density is not scaled by 0.
+
+    These are the rays through the box of such an object, and those through no box at all, since boxes leave out haze
+    and the farthest space; all rays, if something is left that has no box.
+    """
     left = scene.boxes(scene.table.density > 0)
-    met = torch.full((len(rays),), left is None, device=rays.origins.device)
-    for box in left if left is not None else ():
+    if left is None:
+        return torch.ones(len(rays), dtype=torch.bool, device=rays.origins.device)
+    every = scene.boxes(torch.ones_like(scene.table.density, dtype=torch.bool))
+    return _through(rays, left) | ~_through(rays, left if every is None else every)
+
+
+def _through(rays: RayBundle, boxes: Iterable[Float[Tensor, "2 3"]]) -> Bool[Tensor, "rays"]:
+    met = torch.zeros(len(rays), dtype=torch.bool, device=rays.origins.device)
+    for box in boxes:
         enter, leave = intersect_box(rays.origins, rays.directions, box)
         met |= enter < leave
     return met

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from disconerf_ns.compat.needs_open3d import can_complete
 from disconerf_ns.scene.clean import Body, clean_voxels
 from disconerf_ns.scene.closed_surface import ClosedSurface
 from disconerf_ns.scene.completion import Completion
@@ -90,7 +91,7 @@ class Bodies:
         return self._hazy[id]
 
     def completion(self, id: ObjectId) -> Completion | None:
-        """The completion of an object; None for the rest, for what surrounds the scene, and where too little was seen.
+        """The completion of an object; None for the rest, what surrounds the scene, and what too little was seen of.
 
         Each is made once, in half a second, and needs the closed surfaces of the objects beside it, half a second each.
         The first one also follows the training rays, some seconds on a CPU.
@@ -135,7 +136,7 @@ class Bodies:
         return Matter(self.trained.radiance.density, lambda x: belonging(self.owners(x), id))
 
     def _enclosed(self, id: ObjectId) -> Enclosure | None:
-        if not self.completes(id):
+        if not self.completes(id) or not can_complete():
             return None
         rays, own, box = self._seen_rays, self._seen_of(id), self._box(id)
         surface = ClosedSurface.through(rays[own], box)

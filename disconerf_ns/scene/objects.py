@@ -101,7 +101,8 @@ class SceneObject:
     @property
     def file_name(self) -> str:
         """A name for its files: unique in the scene, without a suffix, and one that every file system takes."""
-        title = re.sub(r"[^\w-]+", "_", self.title).strip("_")[:LONGEST_TITLE]
+        title = re.sub(r"[^\w-]+", "_", self.title).strip("_")
+        title = title.encode()[:LONGEST_TITLE].decode(errors="ignore")
         return f"{self.name}_{title}" if title else self.name
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from disconerf_ns.cli import main
 from disconerf_ns.errors import MaskError
-from disconerf_ns.masks.formats import format_of, recognise
+from disconerf_ns.masks.formats import format_of, objects, recognise
 from disconerf_ns.masks.formats.files import match_images
 
 LAYOUTS = [
@@ -52,6 +52,15 @@ def test_a_file_per_object(tmp_path: Path, images: dict[str, Path], layout: str)
     loaded = contents.loaders["a/2"]()
     assert loaded.left_out == {"empty masks": 1}
     assert [mask.bbox for mask in loaded.masks.annotations] == [(0, 0, 2, 4), (2, 0, 2, 4), (4, 0, 2, 4)]
+
+
+def test_two_files_that_differ_in_their_suffix_are_two_masks(tmp_path: Path, images: dict[str, Path]) -> None:
+    """One of them was left out, as a file that fits no image."""
+    key = next(iter(images))
+    for suffix in (".png", ".bmp"):
+        object_file(tmp_path / "masks" / key / f"0{suffix}", 1)
+    found = objects.groups(tmp_path / "masks", images)[key]
+    assert sorted(file.suffix for file in found) == [".bmp", ".png"]
 
 
 @pytest.mark.parametrize(("value", "mode"), [(1, "L"), (7, "L"), (255, "1"), (255, "RGB"), (255, "RGBA")])

@@ -201,6 +201,23 @@ def test_replace(tmp_path: Path) -> None:
     assert store.identity() != "" and MaskStore(tmp_path).missing(["a/1"]) == ["a/1"]
 
 
+def test_a_stop_while_a_set_is_replaced_mixes_no_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Masks that were left counted as made in the new way."""
+    store = MaskStore.create(tmp_path, {"generator": "one"})
+    for key in "ab":
+        store.save(key, two_masks())
+
+    def stop(path: Path, **_: bool) -> None:
+        if len(store.keys()) == 1:
+            raise KeyboardInterrupt
+        os.unlink(path)
+
+    monkeypatch.setattr(Path, "unlink", stop)
+    with pytest.raises(KeyboardInterrupt):
+        MaskStore.replace(tmp_path, {"generator": "two"})
+    assert len(store.keys()) == 1 and MaskStore(tmp_path).manifest["generator"] == "one"
+
+
 def test_of_two_that_start_a_set_the_first_decides(tmp_path: Path) -> None:
     recipe = {"generator": "test", "parameters": {"sizes": (1, 2), "few": 3}}
     first = MaskStore.create(tmp_path, recipe)

@@ -110,7 +110,7 @@ def _pasted(shape: dict[str, Any], height: int, width: int) -> Rle:
         with decoding("Pillow"):
             part = np.asarray(image.convert("L")) > 0
     mask = np.zeros((height, width), bool)
-    part = part[max(-top, 0) :, max(-left, 0) :][: height - max(top, 0), : width - max(left, 0)]
+    part = part[max(-top, 0) :, max(-left, 0) :][: max(height - max(top, 0), 0), : max(width - max(left, 0), 0)]
     mask[max(top, 0) :, max(left, 0) :][: part.shape[0], : part.shape[1]] = part
     return run_length.encode(mask)
 

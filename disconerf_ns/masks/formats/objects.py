@@ -47,12 +47,12 @@ def groups(path: Path, images: Images) -> dict[str, list[Path]]:
     They are not if a file has an image's name itself.
     """
     masks = without_photographs(below(path, *SUFFIXES), images)
-    files = {without_suffix(file.relative_to(path).as_posix()): file for file in masks}
-    if not files.keys().isdisjoint(images):
+    files = [(without_suffix(file.relative_to(path).as_posix()), file) for file in masks]
+    if any(name in images for name, _ in files):
         return {}
     in_folders, flat = defaultdict(list), defaultdict(list)
     several = False
-    for name, file in files.items():
+    for name, file in files:
         folder = INSIDE.sub("", PurePosixPath(name).parent.as_posix())
         if folder != ".":
             in_folders[folder].append(file)

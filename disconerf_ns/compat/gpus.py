@@ -1,0 +1,19 @@
+"""The GPUs that a process may use, by the names that its children know them by."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""The variable that tells CUDA which GPUs a process sees."""
+
+
+def gpu_names() -> list[str]:
+    """What to put into `VISIBLE` for a child that shall use one of this process's GPUs, for each of them.
+
+    A child counts all GPUs of the machine, also those that this process was told not to use.
+    """
+    count, names = torch.cuda.device_count(), os.environ.get(VISIBLE, "").split(",")
+    return names if len(names) == count and all(names) else list(map(str, range(count)))
