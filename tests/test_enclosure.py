@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import open3d
 import pytest
 import torch
 from made_scene import enclosed
 from torch import Tensor
 
-from disconerf_ns.scene.closed_surface import FOOT, grounded
-from disconerf_ns.scene.enclosure import OPEN, open_regions
+from disconerf_ns.scene.closed_surface import FOOT, ClosedSurface, grounded
+from disconerf_ns.scene.completion import own_part
+from disconerf_ns.scene.enclosure import OPEN, Enclosure, open_regions
 from disconerf_ns.scene.seen_rays import SeenRays
 
 
@@ -77,6 +79,38 @@ def test_space_below_a_board_is_filled_only_if_it_is_walled_in(walls: bool, scat
     assert int(deep.sum()) > 1000 if walls else not deep.any()
     middle = torch.tensor([[0.0, 0.0, 0.8]])
     assert found.surface.holds(middle).item() and found.holds(middle).item() == walls
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_hidden_space_in_the_hull_is_completed_unless_another_object_is_there(taken: bool) -> None:
+    """A mug had a hole where another one touched it: the smooth surface bends inwards where much was not seen.
+
+    Here it encloses one half of a box, and another object's surface encloses the other half or nothing.
+    """
+    own, rays, strangers = looked_at(walls=True, scatter=0.0)
+    box = torch.tensor([[-1.05, -1.05, -0.05], [1.05, 1.05, 1.05]])
+    half, rest = (_box_surface(x) for x in (-0.6, 0.6))
+    surface = ClosedSurface.through(own, box)
+    assert surface is not None
+    bent = Enclosure.of(replace(surface, smooth=half), box, rays, strangers)
+    other = Enclosure.of(replace(surface, smooth=rest if taken else half), box, rays, strangers)
+    found = own_part(
+        bent, [replace(other, filled=torch.zeros_like(other.filled), hulled=torch.zeros_like(other.hulled))]
+    )
+    places = bent.voxels.middles(found)
+    deep = (
+        (places[:, 0] > 0.2) & (places[:, 0] < 0.8) & (places[:, 1].abs() < 0.7) & (places[:, 2].sub(0.5).abs() < 0.3)
+    )
+    volume = float(deep.sum()) * bent.voxels.side**3
+    assert volume == pytest.approx(0.0 if taken else 0.6 * 1.4 * 0.6, rel=0.1)
+
+
+def _box_surface(x: float) -> open3d.t.geometry.RaycastingScene:
+    """A box of 1 x 2 x 1 about a place on the x axis."""
+    mesh = open3d.t.geometry.TriangleMesh.create_box(1.2, 2.2, 1.2).translate(open3d.core.Tensor([x - 0.6, -1.1, -0.1]))
+    surface = open3d.t.geometry.RaycastingScene(nthreads=1)
+    surface.add_triangles(mesh)
+    return surface
 
 
 @pytest.mark.parametrize(("every", "deeper"), [(40, 0.3), (40, 0.6), (7, 0.6)])

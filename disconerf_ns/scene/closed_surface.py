@@ -85,16 +85,25 @@ class ClosedSurface:
         """Whether scene positions are inside."""
         from open3d.core import Tensor as Open3dTensor
 
+        hulled = self.hulls(positions)
+        places = positions[hulled].cpu().numpy().astype(np.float32)
+        parts = [
+            self.smooth.compute_occupancy(Open3dTensor.from_numpy(some), nthreads=1, nsamples=3).numpy() > 0.5
+            for some in np.split(places, range(AT_ONCE, len(places), AT_ONCE))
+            if len(some) > 0
+        ]
+        return hulled.masked_scatter(
+            hulled, torch.from_numpy(np.concatenate([np.zeros(0, bool), *parts])).to(hulled.device)
+        )
+
+    def hulls(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
+        """Whether scene positions are inside of the hull."""
         places = positions.cpu().double().numpy()
-        inside = np.zeros(len(places), bool)
-        for start in range(0, len(places), AT_ONCE):
-            some = places[start : start + AT_ONCE]
-            beyond = (some @ self.planes[:, :3].T + self.planes[:, 3]).max(-1)
-            hulled = (beyond < SLACK * self.side).nonzero()[0]
-            if len(hulled) > 0:
-                queries = Open3dTensor.from_numpy(some[hulled].astype(np.float32))
-                inside[start + hulled] = self.smooth.compute_occupancy(queries, nthreads=1, nsamples=3).numpy() > 0.5
-        return torch.from_numpy(inside).to(positions.device)
+        parts = [
+            (some @ self.planes[:, :3].T + self.planes[:, 3]).max(-1) < SLACK * self.side
+            for some in np.split(places, range(AT_ONCE, len(places), AT_ONCE))
+        ]
+        return torch.from_numpy(np.concatenate(parts)).to(positions.device)
 
     def distances(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
         """Distance of scene positions to the nearest of the object's seen points that is no outlier."""

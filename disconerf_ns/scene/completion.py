@@ -2,7 +2,8 @@
 
 The density of a radiance field is arbitrary where no photograph looked: under a thing that stands on a table, between
 two books, inside of everything. When what hides such a place is taken away, it shows bits of all neighbours. Here, it
-is emptied, and belongs to the object as far as it lies inside of the object's closed surface.
+is emptied, and belongs to the object as far as it lies inside of the object's closed surface, or of its hull where no
+other object is.
 
 Where things touch, photographs hardly look in between, and the field's surface is ragged there: bits of one thing stick
 out into the other. What lies inside of another object's closed surface, and not inside of the object's own, is emptied
@@ -98,16 +99,21 @@ class Completion:
 
 
 def own_part(enclosure: Enclosure, others: Sequence[Enclosure]) -> Bool[Tensor, "x y z"]:
-    """Voxels that an object is completed in, without those that others are completed in and were seen nearer to.
+    """Voxels that an object is completed in.
 
-    Between a table and a book on it nothing was seen, so the surfaces of both go on into the same space.
+    Those in its hull alone are its own where no other object's surface encloses them. Between a table and a book on it
+    nothing was seen, so the surfaces of both go on into the same space: what others are completed in as well belongs to
+    the one that was seen nearer.
     """
-    filled = enclosure.filled
+    hulled = enclosure.hulled
+    for other in others:
+        hulled = hulled & ~enclosure.voxels.inside(hulled, other.holds)
+    filled = enclosure.filled | hulled
     middles = enclosure.voxels.middles(filled)
     away = enclosure.surface.distances(middles)
     theirs = torch.zeros_like(away, dtype=torch.bool)
     for other in others:
-        shared = other.voxels.within(other.filled, middles) & ~theirs
+        shared = other.voxels.within(other.filled | other.hulled, middles) & ~theirs
         theirs[shared] = other.surface.distances(middles[shared]) < away[shared]
     return filled.masked_scatter(filled, ~theirs)
 

@@ -3,6 +3,9 @@
 The closed surface goes on where nothing was seen, so it also encloses the space below a table, behind its legs. There,
 photographs looked past the object into the open: the space is enclosed by nothing that was seen. Each connected region
 of hidden voxels belongs to the object only where seen surface closes it off.
+
+Where something touches an object, much of its surface there was never seen, and the smooth surface may bend inwards. So
+the object's convex hull encloses such space as well, unless it is inside of another object.
 """
 
 from __future__ import annotations
@@ -46,9 +49,11 @@ class Enclosure:
     hidden: Bool[Tensor, "x y z"]
     """Voxels that no photograph looked into."""
     filled: Bool[Tensor, "x y z"]
-    """Voxels that the object is completed in."""
+    """Voxels inside of the closed surface that the object is completed in."""
     opened: Bool[Tensor, "x y z"]
     """Voxels inside of the closed surface that lie in an open region."""
+    hulled: Bool[Tensor, "x y z"]
+    """Voxels inside of the hull alone, in which the object is completed as far as no other object is there."""
 
     @classmethod
     def of(cls, surface: ClosedSurface, box: Float[Tensor, "2 3"], rays: SeenRays, strangers: SeenRays) -> Enclosure:
@@ -68,7 +73,9 @@ class Enclosure:
         inside = voxels.inside(unseen, surface.holds)
         past = outside(seen & ~with_neighbours(skin | crowded, BESIDE))
         opened = open_regions(inside, with_neighbours(skin, BESIDE) & ~inside, past)
-        return cls(surface, voxels, skin, crowded, hidden, inside & ~opened, opened)
+        hulled = voxels.inside(unseen & ~inside, surface.hulls)
+        hulled &= ~open_regions(hulled, with_neighbours(skin, BESIDE) & ~hulled, past | opened)
+        return cls(surface, voxels, skin, crowded, hidden, inside & ~opened, opened, hulled)
 
     def holds(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
         """Whether scene positions are inside of the closed surface, and not in an open region."""
