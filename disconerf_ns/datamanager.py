@@ -19,6 +19,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from disconerf_ns.compat.confined import ConfinedFolder
+from disconerf_ns.compat.named_dataset import dataset_named, frame_unsaid, listed
 from disconerf_ns.compat.named_photos import check_sizes, photos_named
 from disconerf_ns.compat.poses import check_poses
 from disconerf_ns.compat.taught_pixels import check_masks, inside_mask, inside_radius
@@ -57,7 +58,20 @@ class DiscoNerfDataManager(VanillaDataManager):
         self.devices = Devices.of_process()
         self.limits_rays = True
         """Whether `surface_rays` limits the pixels of a view; set before the object stage."""
-        super().__init__(config, *args, **kwargs)
+        with dataset_named(config.dataparser, Path(data)):
+            super().__init__(config, *args, **kwargs)
+
+    def create_train_dataset(self) -> InputDataset:
+        """nerfstudio's dataset of the training photographs."""
+        self.train_dataparser_outputs.cameras = listed(self.train_dataparser_outputs.cameras)
+        return super().create_train_dataset()
+
+    def create_eval_dataset(self) -> InputDataset:
+        """nerfstudio's dataset of the held-out photographs."""
+        dataset = super().create_eval_dataset()
+        dataset.cameras, parsed = listed(dataset.cameras), dataset._dataparser_outputs
+        parsed.cameras = listed(parsed.cameras)
+        return dataset
 
     def get_datapath(self) -> Path:
         """The dataset's folder, below which nerfstudio's viewer writes camera paths under names that clients type."""
@@ -81,6 +95,8 @@ class DiscoNerfDataManager(VanillaDataManager):
         if self.test_mode != "val":
             return
         self._warn_of_changed_images()
+        if sentence := frame_unsaid(self.config.dataparser):
+            CONSOLE.log(sentence)
         most = max(len(masks) for masks in self.masks)
         if most == 0:
             raise UserError(

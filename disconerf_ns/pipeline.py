@@ -28,7 +28,7 @@ from disconerf_ns.discovery.report import report_masks, save_report
 from disconerf_ns.errors import UserError, cause
 from disconerf_ns.evaluation.predictions import training_rays
 from disconerf_ns.evaluation.scores import object_metrics
-from disconerf_ns.evaluation.views import capture_of
+from disconerf_ns.evaluation.views import capture_of, check_held_out
 from disconerf_ns.files import write_whole
 from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.object_model import ObjectModel
@@ -399,7 +399,12 @@ class DiscoNerfPipeline(VanillaPipeline):
     def get_average_eval_image_metrics(
         self, step: int | None = None, output_path: Path | None = None, get_std: bool = False
     ) -> dict[str, float]:
-        """nerfstudio's metrics, and the objects' metrics if DATA/labels/ has the held-out views' true labels."""
+        """nerfstudio's metrics, and the objects' metrics if DATA/labels/ has the held-out views' true labels.
+
+        Raises:
+            UserError: no view is held out.
+        """
+        check_held_out(self)
         with object_metrics(self) as of_objects:
             metrics = super().get_average_eval_image_metrics(step, output_path, get_std)
         return {**metrics, **of_objects}

@@ -61,6 +61,20 @@ def config_of(file: Path) -> TrainerConfig:
     return config
 
 
+def config_of_ours(file: Path) -> TrainerConfig:
+    """The configuration of a run that has objects.
+
+    Raises:
+        UserError: the file is not the config.yml of a run, or the run is another method's.
+    """
+    from disconerf_ns.config import DiscoNerfPipelineConfig
+
+    config = config_of(file)
+    if not isinstance(config.pipeline, DiscoNerfPipelineConfig):
+        raise UserError(f"{file}: a run of {config.method_name}, which has no objects; name a disconerf run.")
+    return config
+
+
 def edit_of(config: Path, tree: ObjectTree, granularity: float | None = None, file: Path | None = None) -> Edit:
     """The edit in a run's folder, or an empty edit if there is none, said of the objects that it shows.
 
@@ -107,11 +121,7 @@ def open_run(
     name_callers_only()
     from nerfstudio.utils.eval_utils import eval_setup
 
-    from disconerf_ns.config import DiscoNerfPipelineConfig
-
-    said = config_of(config)
-    if not isinstance(said.pipeline, DiscoNerfPipelineConfig):
-        raise UserError(f"{config}: a run of {said.method_name}, which has no objects; name a disconerf run.")
+    config_of_ours(config)
     opened, loaded, _, step = eval_setup(config, test_mode=test_mode)
     return opened, cast("DiscoNerfPipeline", loaded), step
 

@@ -13,15 +13,19 @@ from exif import photograph, shown
 from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
 from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParserConfig
+from nerfstudio.data.dataparsers.instant_ngp_dataparser import InstantNGPDataParserConfig
 from nerfstudio.data.utils import colmap_parsing_utils as colmap
+from nerfstudio.utils.eval_utils import eval_setup
 from PIL import Image
 from scene import camera_pose, cast, write_scene
 from tiny_run import tiny_config, train
 
 from disconerf_ns.cli import main
 from disconerf_ns.datamanager import DiscoNerfDataManager
+from disconerf_ns.errors import UserError
 from disconerf_ns.masks.image_masks import ImageMasks, resample
 from disconerf_ns.masks.store import MaskStore
+from disconerf_ns.runs import config_of_ours
 
 
 @pytest.fixture
@@ -66,6 +70,25 @@ def test_cameras_of_two_sizes(data: Path, tmp_path: Path) -> None:
     config = tiny_config(data, tmp_path / "out", iterations=8)
     config.pipeline.datamanager.view_pixels = 24 * 32
     finish(config)
+    assert config_of_ours(config.get_base_dir() / "config.yml").method_name == config.method_name, (
+        "no command opened it"
+    )
+
+
+@pytest.mark.parametrize("held_out", [1, 2])
+def test_instant_ngp_data(data: Path, tmp_path: Path, held_out: int) -> None:
+    """The camera of a single held-out view is no list of one there, as in any dataset of up to 19 photographs."""
+    content = json.loads((data / "transforms.json").read_text())
+    angle = 2 * math.atan(content["w"] / 2 / content["fl_x"])
+    kept = {name: content[name] for name in ("w", "h", "frames")}
+    (data / "transforms.json").write_text(json.dumps({**kept, "camera_angle_x": angle, "aabb_scale": 1}))
+    config = tiny_config(data, tmp_path / "out", iterations=3)
+    config.pipeline.datamanager.dataparser = InstantNGPDataParserConfig(
+        data=data, eval_mode="fraction", train_split_fraction=1 - held_out / 6
+    )
+    finish(config)
+    manager = config.pipeline.datamanager.setup(device="cpu", test_mode="inference")
+    assert manager.eval_dataset.cameras.shape == (held_out,)
 
 
 def test_photos_that_memory_has_no_room_for_take_turns(
@@ -112,7 +135,10 @@ def test_poses_that_are_learned_and_a_background_mask(data: Path, tmp_path: Path
 def test_no_held_out_views(data: Path, tmp_path: Path) -> None:
     names = [frame["file_path"] for frame in json.loads((data / "transforms.json").read_text())["frames"]]
     rewrite(data, train_filenames=names, val_filenames=[], test_filenames=[])
-    finish(tiny_config(data, tmp_path / "out", iterations=3))
+    config = tiny_config(data, tmp_path / "out", iterations=3)
+    finish(config)
+    with pytest.raises(UserError, match=r"balls holds no view out; keep some out with the dataparser's split options"):
+        eval_setup(config.get_base_dir() / "config.yml")[1].get_average_eval_image_metrics()
 
 
 def test_blender_data_with_alpha(tmp_path: Path) -> None:

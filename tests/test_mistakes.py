@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from scene import write_scene
 from tiny_run import Run, tiny_config, train
 
+from disconerf_ns import files
+from disconerf_ns.compat.named_dataset import dataset_named
 from disconerf_ns.errors import UserError
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.store import MaskStore
@@ -30,6 +36,51 @@ def start(config) -> None:
 def test_data_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"there is no .*nowhere.*--data"):
         start(tiny_config(tmp_path / "nowhere", tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("holds", "content", "sentence"),
+    [
+        ("transforms_train.json", None, r"it holds transforms_train\.json, so end the command with blender-data\."),
+        ("meta_data.json", None, r"it holds meta_data\.json, so end the command with sdfstudio-data\."),
+        ("sparse/0", None, r"it holds sparse/0, so end the command with colmap --colmap-path sparse/0\."),
+        ("transforms.json", {"fl_x": None}, r"AssertionError: .*mend the dataset"),
+        ("transforms.json", {"frames": []}, r"IndexError: .*mend the dataset"),
+        ("transforms.json", {"frames": 1}, r"ZeroDivisionError.*all cameras stand in one place"),
+    ],
+)
+def test_what_no_dataparser_can_read_is_named(
+    data: Path, tmp_path: Path, holds: str, content: dict[str, Any] | None, sentence: str
+) -> None:
+    """These were tracebacks of nerfstudio's."""
+    whole = json.loads((data / "transforms.json").read_text())
+    (data / "transforms.json").unlink()
+    (data / holds).parent.mkdir(parents=True, exist_ok=True)
+    if content is not None:
+        frames = {"frames": whole["frames"][:1]} if content.get("frames") == 1 else content
+        changed = {
+            key: value for key, value in {**whole, **frames}.items() if "_filenames" not in key and value is not None
+        }
+        (data / holds).write_text(json.dumps(changed))
+    else:
+        (data / holds).touch()
+    with pytest.raises(UserError, match=rf"data: nerfstudio-data cannot read {data} \(.*{sentence}"):
+        start(tiny_config(data, tmp_path / "out"))
+
+
+def test_a_fault_that_is_no_datasets_stays_as_it_is(data: Path) -> None:
+    with pytest.raises(ZeroDivisionError), dataset_named(NerfstudioDataParserConfig(data=data), data):
+        1 / 0  # noqa: B018
+
+
+def test_a_folder_that_cannot_be_written_is_named(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(files, "TemporaryFile", refuse)
+    config = tiny_config(data, Path("outputs"))
+    with pytest.raises(UserError, match=r"outputs.* cannot be written \(Read-only.*another place with --output-dir\."):
+        config.save_config()
 
 
 def test_no_masks_at_all(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from nerfstudio.configs.method_configs import method_configs
 from nerfstudio.utils.eval_utils import eval_setup
 from scene import write_scene
 from tiny_run import Run, tiny_config, train
@@ -80,6 +81,25 @@ def test_data_that_is_nowhere_is_said_and_can_be_named(
     assert "cannot be read as the run's dataset" in capsys.readouterr().err and config.read_text() == before
     assert main(["relocate", "--load-config", str(config), "--data", str(data)]) == 0
     assert eval_setup(config, test_mode="inference")[0].data == data
+
+
+def test_another_dataset_is_no_new_place_of_a_runs_own(
+    run: Run, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Scores and films of a run were then those of other photographs' cameras."""
+    other = write_scene(tmp_path / "other", views=5, width=32, height=24)
+    config = next(project.rglob("config.yml"))
+    before = config.read_text()
+    assert main(["relocate", "--load-config", str(config), "--data", str(other)]) == 1
+    assert "another dataset than the run was trained on" in capsys.readouterr().err
+    assert config.read_text() == before
+
+
+def test_a_run_of_another_method_is_not_relocated(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    config = tmp_path / "config.yml"
+    config.write_text(yaml.dump(method_configs["nerfacto"]))
+    assert main(["relocate", "--load-config", str(config), "--data", str(tmp_path)]) == 1
+    assert f"{config}: a run of nerfacto, which has no objects; name a disconerf run." in capsys.readouterr().err
 
 
 def test_a_resumed_run_begins_with_the_edit_of_the_run_before(run: Run, tmp_path: Path) -> None:

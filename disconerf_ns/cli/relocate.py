@@ -25,13 +25,15 @@ class Relocate:
         """Change config.yml.
 
         Raises:
-            UserError: the run, the data or the masks are not there, or the data are no dataset of the run's kind.
+            UserError: the run, the data or the masks are not there, or the data are no dataset of the run's kind, or
+                another one than the run's.
         """
         import yaml
 
-        from disconerf_ns.runs import config_of
+        from disconerf_ns.runs import config_of_ours
+        from disconerf_ns.training.same_scene import same_frame
 
-        config = config_of(self.load_config)
+        config = config_of_ours(self.load_config)
         for path in (self.data, self.masks):
             if path is not None and not path.exists():
                 raise UserError(f"relocate: there is no {path}; name the folder as it is now.")
@@ -39,9 +41,14 @@ class Relocate:
         config.data = manager.data = manager.dataparser.data = self.data.resolve()
         manager.masks = manager.masks if self.masks is None else self.masks.resolve()
         try:
-            manager.dataparser.setup().get_dataparser_outputs("train")
+            parsed = manager.dataparser.setup().get_dataparser_outputs("train")
         except Exception as error:  # each kind of dataset raises its own
             why = f"cannot be read as the run's dataset ({reason(error)})"
             raise UserError(f"relocate: {self.data} {why}; name the folder that it is in now.") from error
+        if not same_frame(self.load_config.parent, parsed):
+            raise UserError(
+                f"relocate: {self.data} is another dataset than the run was trained on, or a part of it, since its "
+                "cameras lie in another frame; name the one that the run was trained on."
+            )
         write_whole(self.load_config, yaml.dump(config))
         print(f"relocate: {self.load_config} names {manager.data} now.")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from disconerf_ns.errors import UserError
+from disconerf_ns.files import check_folder
 
 LOCK = "training.lock"
 
@@ -36,8 +37,9 @@ def alone_in(folder: Path) -> Iterator[None]:
     """Hold a run's folder while it trains; the file of the lock stays.
 
     Raises:
-        UserError: another training holds the folder.
+        UserError: another training holds the folder, or it cannot be written.
     """
+    check_folder(folder, "name another place with --output-dir.")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a+") as file:
         if not holds(file):

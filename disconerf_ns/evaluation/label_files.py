@@ -38,12 +38,13 @@ class LabelFile:
 
 
 def label_path(folder: Path, key: str) -> Path:
-    """The file of an image's true labels: `<folder>/<key>.png` or `.tif`, or the same without the key's subfolders.
+    """The file of an image's true labels: `<folder>/<key>.png` or `.tif`, or the same without the key's subfolders, or
+    in `images/`, as the photographs are.
 
     Raises:
         UserError: there is no such file, or there are two.
     """
-    for name in (key, PurePosixPath(key).name):
+    for name in (key, f"images/{key}", PurePosixPath(key).name):
         paths = [path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").is_file()]
         if len(paths) > 1:
             raise UserError(f"ground truth: {paths[0]} and {paths[1]} are of one image; keep one of them.")

@@ -72,6 +72,20 @@ def capture_of(run: EvaluatedRun) -> Similarity:
     return scene_to_capture(parsed.dataparser_transform, parsed.dataparser_scale)
 
 
+def check_held_out(run: EvaluatedRun) -> None:
+    """Check that there are views to be evaluated.
+
+    Raises:
+        UserError: there are none.
+    """
+    if len(dataset_of(run, "test")) == 0:
+        raise _none(Path(run.config.datamanager.dataparser.data))
+
+
+def _none(data: Path) -> UserError:
+    return UserError(f"evaluation: {data} holds no view out; keep some out with the dataparser's split options.")
+
+
 def views_of(run: EvaluatedRun, split: Literal["train", "test", "all"] = "test") -> list[View]:
     """The views of a split; an image that is in both splits is there once.
 
@@ -86,7 +100,7 @@ def views_of(run: EvaluatedRun, split: Literal["train", "test", "all"] = "test")
             height, width = int(dataset.cameras.height[index]), int(dataset.cameras.width[index])
             views.setdefault(image, View(part, index, image_key(image, data), image, height, width))
     if not views:
-        raise UserError(f"evaluation: {data} holds no view out; keep some out with the dataparser's split options.")
+        raise _none(data)
     by_key: dict[str, Path] = {}
     for view in views.values():
         other = by_key.setdefault(view.key, view.image)

@@ -32,8 +32,9 @@ LARGEST = 2**19
 """Bytes of a config.yml, at most; those of nerfstudio's methods have less than 2**14."""
 PLUGINS = "nerfstudio.method_configs", "nerfstudio.dataparser_configs"
 """Groups of entry points under which packages add methods and dataparsers to nerfstudio."""
-FUNCTIONS = "nerfstudio.data.utils.", "disconerf_ns.config."
-"""Modules whose functions options name: how batches are put together, and what makes the trainer."""
+FUNCTIONS = "nerfstudio.data.utils.", "nerfstudio.data.datamanagers.base_datamanager.", "disconerf_ns.config."
+"""Modules whose functions options name: how batches are put together, also of photographs of several sizes, and what
+makes the trainer."""
 
 
 def read_config(file: Path) -> Any:

@@ -1,0 +1,82 @@
+"""Datasets that nerfstudio's dataparsers cannot read, named; and cameras of a single photograph as a list of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from traceback import walk_tb
+
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.configs.dataparser_configs import all_dataparsers
+from nerfstudio.data.dataparsers.base_dataparser import DataParserConfig
+
+from disconerf_ns.errors import UserError, reason
+
+FILES = {
+    "nerfstudio-data": ("transforms.json",),
+    "blender-data": ("transforms_train.json",),
+    "sdfstudio-data": ("meta_data.json",),
+    "minimal-parser": ("train.npz",),
+    "colmap": ("colmap/sparse/0", "sparse/0"),
+}
+"""What a dataset holds that a dataparser reads, by the dataparser's name in commands."""
+ONE_PLACE = (
+    "all cameras stand in one place, as that of a single photograph does; add photographs, or end the command with "
+    "nerfstudio-data --auto-scale-poses False"
+)
+INEXACT = "sdfstudio-data", "nerfosr-data"
+"""Dataparsers that turn the cameras and do not tell how."""
+
+
+@contextmanager
+def dataset_named(parser: DataParserConfig, data: Path) -> Iterator[None]:
+    """Name the dataset where its dataparser fails in here.
+
+    Raises:
+        UserError: says what the dataparser raised, and the remedy.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # each dataparser raises its own
+        if not any(frame.f_code.co_name == "get_dataparser_outputs" for frame, _ in walk_tb(error.__traceback__)):
+            raise
+        said = f"{type(error).__name__}: {reason(error)}"
+        raise UserError(
+            f"data: {name_of(parser)} cannot read {data} ({said}); {_remedy(parser, data, error)}."
+        ) from error
+
+
+def name_of(parser: DataParserConfig) -> str:
+    """A dataparser's name in commands."""
+    names = (name for name, known in all_dataparsers.items() if type(known) is type(parser))
+    return next(names, type(parser).__name__)
+
+
+def frame_unsaid(parser: DataParserConfig) -> str | None:
+    """A sentence about a dataparser that turns the cameras and does not tell how; None of any other one."""
+    if (name := name_of(parser)) not in INEXACT:
+        return None
+    return (
+        f"data: {name} turns the cameras and does not tell how, so exports, lists and compositions of this run are in "
+        "the frame of its training, not in that of the capture."
+    )
+
+
+def listed(cameras: Cameras) -> Cameras:
+    """Cameras as a list; instant-ngp-data gives the camera of a single photograph without that."""
+    return cameras if cameras.shape else cameras.reshape((1,))
+
+
+def _remedy(parser: DataParserConfig, data: Path, error: Exception) -> str:
+    own = FILES.get(name_of(parser))
+    if data.is_dir() and own is not None and not any((data / file).exists() for file in own):
+        for name, files in FILES.items():
+            if found := next((file for file in files if (data / file).exists()), None):
+                option = " --colmap-path sparse/0" if found == "sparse/0" else ""
+                return f"it holds {found}, so end the command with {name}{option}"
+    if isinstance(error, ZeroDivisionError):
+        return ONE_PLACE
+    return "mend the dataset, or end the command with the dataparser that fits, such as colmap"
