@@ -1,4 +1,4 @@
-"""An object of one run in the scene of another, as a file says that `disconerf compose` takes too.
+"""An object of one run in the scene of another, described by a file that `disconerf compose` reads too.
 
 python examples/09_compose.py outputs/kitchen/.../config.yml outputs/table/.../config.yml object_02 0.5 0.2 0.9
 """

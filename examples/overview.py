@@ -1,4 +1,4 @@
-"""One picture of a scene taken apart: masks that disagree, a held-out photograph and its objects, and each of these."""
+"""One picture of a scene taken apart: masks that disagree, a held-out photograph, its objects, and each alone."""
 
 from __future__ import annotations
 

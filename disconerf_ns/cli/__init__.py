@@ -102,5 +102,5 @@ def main(arguments: list[str]) -> int:
 
 def usage() -> str:
     """The list of all subcommands with their purposes."""
-    rows = "\n".join(f"  {name:18} {purpose}" for name, (_, purpose) in COMMANDS.items())
+    rows = "\n".join(f"  {name:20} {purpose}" for name, (_, purpose) in COMMANDS.items())
     return f"usage: disconerf COMMAND [OPTIONS]\n\n{rows}\n\n`disconerf COMMAND --help` lists a command's options."

@@ -29,11 +29,12 @@ class Compose:
     output_dir: Path = Path("renders/compose")
     """Folder of the film, and of the pictures in it."""
     path: Literal["interpolate", "training"] = "interpolate"
-    """Between the photographs of the run that is the place, or along them."""
+    """interpolate: between the photographs of the scene's run; training: at each of them."""
     camera_path: Path | None = None
     """A camera path saved in nerfstudio's viewer of that run, instead of --path."""
     format: tuple[Literal["mp4", "webm", "mov", "webp", "gif", "png"], ...] = ("mp4",)
-    """H.264; VP9 or ProRes 4444, with transparency where nothing stands; animated WebP; GIF; a folder of PNG files."""
+    """mp4: H.264; webm: VP9 and mov: ProRes 4444, with transparency where nothing stands; webp and gif: animated; png:
+    a folder of files."""
     resolution: int | None = None
     """Pixels of a frame's shorter side; by default the photographs'."""
     frames: int = 48
@@ -41,12 +42,13 @@ class Compose:
     fps: int = 24
     """Frames per second."""
     clean: bool = True
-    """Leave behind the haze and the crumbs that surround objects in their own scenes."""
+    """Leave behind the haze and the floaters that surround objects in their own scenes."""
     complete: bool = True
     """Complete objects where no photograph looked, by continuing their seen surface; otherwise show what the radiance
     field made up there."""
     layers: bool = False
-    """Also write for each frame whose each pixel is, and how far: labels/NNNN.png, depth/NNNN.npy and labels.json."""
+    """Also write, for each frame, the object and the distance of each pixel: labels/NNNN.png, depth/NNNN.npy and
+    labels.json."""
     viewer: bool = False
     """Open nerfstudio's viewer with the composed scene instead."""
     viewer_port: int = 7007

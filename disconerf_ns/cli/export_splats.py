@@ -33,7 +33,7 @@ class ExportSplats:
     sampled, scene.ply has them all."""
     splats: Path | None = None
     """Gaussians of the same capture that are taken apart: a PLY file, or config.yml or folder of a splatfacto run.
-    Without it, a scene of gaussians is taken apart itself, and of a radiance field's surface gaussians are sampled."""
+    Without it, gaussians are sampled from the surface of the radiance field; of a run on splats, its own are taken."""
     objects: tuple[str, ...] = ()
     """Names of the objects that get a file, such as object_03 or a name given in the viewer; by default all objects.
     All other gaussians, if there are any, are in rest.ply."""
@@ -42,8 +42,8 @@ class ExportSplats:
     edit: Path | None = None
     """An edit.json to take in the place of the one that was saved in the run's folder."""
     straddling: Literal["keep", "drop", "split"] = "keep"
-    """Given gaussians of which no object has four fifths: kept whole with the one that has most, dropped, or split into
-    halves until each is on one side."""
+    """What to do with a given gaussian of which no object has four fifths: keep it with the object that has most, drop
+    it, or split it until each half is on one side."""
     splats_frame: Literal["auto", "scene", "capture"] = "auto"
     """Coordinates of a given PLY file: "scene" as nerfstudio trains, which ns-export writes; "capture" as the camera
     poses in the data. "auto" looks in which of them the gaussians lie on the scene's surface."""

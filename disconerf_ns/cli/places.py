@@ -33,7 +33,7 @@ class Move(Change):
     scale: float = 1.0
     """Factor on the size."""
     copy: int = 0
-    """Number of the copy that it is about, counted from 1 as they were made; 0 is the object itself."""
+    """Move this copy, or start the new one from it: 1 is the one made first; 0 is the object itself."""
 
     def __call__(self) -> None:
         """Change the edit.

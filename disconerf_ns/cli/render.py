@@ -44,7 +44,7 @@ ON_GPU, ON_CPU = Default(512, 96, 24), Default(256, 24, 12)
 
 @dataclass
 class Render:
-    """Film each object of a run alone, as edited in the viewer, with haze and crumbs taken away."""
+    """Film each object of a run alone, as edited in the viewer, with haze and floaters taken away."""
 
     load_config: Path
     """config.yml of the run."""
@@ -57,20 +57,21 @@ class Render:
     edit: Path | None = None
     """An edit.json to take in the place of the one that was saved in the run's folder."""
     format: tuple[Literal["mp4", "webm", "mov", "webp", "gif", "png"], ...] = ("mp4",)
-    """H.264; VP9 with transparency; ProRes 4444 with transparency; animated WebP; GIF; a folder of PNG files."""
+    """mp4: H.264; webm: VP9, with transparency; mov: ProRes 4444, with transparency; webp and gif: animated; png: a
+    folder of files."""
     background: str | None = None
     """A colour such as white or #20242c, transparent, or scene for the edited scene around the object; by default
     transparent in webm, mov, webp and png, and white in mp4 and gif."""
     path: Literal["orbit", "sway", "interpolate", "spiral", "training"] = "orbit"
-    """Around the object; to and fro around it on the sides that photographs show; between the photographs; a spiral at
-    the photograph that sees it best; the photographs."""
+    """orbit: around the object; sway: to and fro on the sides that photographs show; interpolate: between the
+    photographs; spiral: at the photograph that sees it best; training: at the photographs."""
     camera_path: Path | None = None
     """A camera path saved in nerfstudio's viewer, instead of --path."""
     ground: Literal["none", "shadow"] = "none"
     """Whether the object stands on a neutral ground with a soft shadow."""
     clean: bool = True
-    """Take away haze, crumbs and what is less than half opaque at the borders; in the edited scene, haze and crumbs of
-    what was moved or copied."""
+    """Take away haze, floaters and what is less than half opaque at the borders; in the edited scene, haze and floaters
+    of what was moved or copied."""
     complete: bool = True
     """Complete objects where no photograph looked, by continuing their seen surface; otherwise show what the radiance
     field made up there."""

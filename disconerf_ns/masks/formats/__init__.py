@@ -26,11 +26,11 @@ FORMATS = {
     "coco": "COCO instances: JSON files with polygons or RLE (CVAT, Roboflow, Label Studio, ...), or lists of results",
     "labelme": "labelme's JSON, one file per image (X-AnyLabeling's too)",
     "isat": "ISAT's JSON, one file per image",
-    "labels": "label images: PNG, TIFF or GIF with a number per object, or a page per mask (Gaussian Grouping's too)",
+    "labels": "label images (PNG, TIFF, BMP, GIF): a number per object, or a page per mask (Gaussian Grouping's too)",
     "object_mask": "label images of 8 bit, as Gaussian Grouping reads them",
     "color": "PNGs with one colour per mask, black is no mask (DEVA's Annotations too)",
     "panoptic": "COCO panoptic: PNGs with ids as colours, and one JSON file",
-    "arrays": ".npy, .npz or .pt files, one per image: a stack of binary masks, an array per mask, or a label map",
+    "arrays": ".npy, .npz, .pt or .pth files, one per image: a stack of masks, an array per mask, or a label map",
     "garfield": "GARField's sam_data.hdf5",
 }
 """Name and description of every format; a format's module is imported when it is used."""
