@@ -15,7 +15,6 @@ from nerfstudio.cameras.rays import RayBundle
 from scene import camera_pose
 from torch import Tensor
 
-from disconerf_ns.compat.needs_open3d import can_complete
 from disconerf_ns.export.exporter import ExportOptions, made_mesh, mesh_facts
 from disconerf_ns.export.splats_sampled import look_behind
 from disconerf_ns.filming.frames import alone
@@ -30,6 +29,7 @@ from disconerf_ns.scene.completed_colors import familiar, mean_color
 from disconerf_ns.scene.completion import Completion
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.needs_open3d import can_complete
 from disconerf_ns.scene.objects import Box, DiscoveredObject, ObjectId
 from disconerf_ns.scene.occupancy import intersect_box
 from disconerf_ns.scene.recolor import Channels

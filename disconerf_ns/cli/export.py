@@ -103,21 +103,22 @@ class Export:
             reasons = {each.name: _reason(each, scene.edit.hidden, around) for each in scene.objects}
             left_out = {name: why for name, why in reasons.items() if why}
         objects = [scene.find(each.name) for each in chosen or scene.objects if each.name not in left_out]
+        said = ", ".join(f"{name} ({why})" for name, why in left_out.items())
         if not objects:
-            raise UserError("export: no object is left; name those to export with --objects.")
+            raise UserError(f"export: no object is left without {said}; name those to export with --objects.")
         if left_out:
-            CONSOLE.print(f"export: {', '.join(f'{name} ({why})' for name, why in left_out.items())} are left out.")
+            CONSOLE.print(f"export: {said} {'is' if len(left_out) == 1 else 'are'} left out.")
         options = ExportOptions(
-            self.what,
-            self.formats,
-            self.resolution,
-            self.faces,
-            self.watertight,
-            self.texture,
-            self.points,
-            self.thumbnail_size,
-            self.hulls,
-            self.downscale,
+            what=self.what,
+            formats=self.formats,
+            resolution=self.resolution,
+            faces=self.faces,
+            watertight=self.watertight,
+            texture=self.texture,
+            points=self.points,
+            thumbnail=self.thumbnail_size,
+            hulls=self.hulls,
+            downscale=self.downscale,
         )
         content = export(run, scene, objects, capture, self.output_dir, options, left_out)
         for each in content["left_out"]:

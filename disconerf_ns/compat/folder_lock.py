@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import IO
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.files import check_folder
 
 LOCK = "training.lock"
 
@@ -39,6 +38,8 @@ def alone_in(folder: Path) -> Iterator[None]:
     Raises:
         UserError: another training holds the folder, or it cannot be written.
     """
+    from disconerf_ns.files import check_folder
+
     check_folder(folder, "name another place with --output-dir.")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a+") as file:

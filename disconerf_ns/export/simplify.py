@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from disconerf_ns.compat.needs_open3d import PACKAGES, open3d_fault
 from disconerf_ns.errors import UserError
+from disconerf_ns.scene.needs_open3d import PACKAGES, open3d_fault
 
 
 def simplified(

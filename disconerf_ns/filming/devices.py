@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from disconerf_ns.compat.gpus import VISIBLE, gpu_names
 from disconerf_ns.errors import UserError
 from disconerf_ns.filming.frames import Wanted
+from disconerf_ns.gpus import VISIBLE, gpu_names
 
 Draw = Callable[[Wanted], UInt8[np.ndarray, "height width channels"]]
 """Draws a frame."""

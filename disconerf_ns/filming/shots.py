@@ -250,8 +250,9 @@ def _between_photographs(sight: Sight, photographs: Cameras, frames: int, size: 
     best = chain(photographs, sight.seen)
     views = in_size(photographs[torch.tensor(best)], size)
     poses = interpolated(views, to_and_fro(frames), order=False).camera_to_worlds
-    remark = f"no turntable, because {why}; the camera sways between photographs {', '.join(map(str, best))}"
-    return square(poses, size, _angle(views)), remark
+    named = ", ".join(map(str, best))
+    stays = f"stays at photograph {named}" if len(best) == 1 else f"sways between photographs {named}"
+    return square(poses, size, _angle(views)), f"no turntable, because {why}; the camera {stays}"
 
 
 def unseen(

@@ -23,7 +23,7 @@ def processes(
     config: Any, root: Path, jobs: Sequence[Job], stop: Event, begin: Callable[[], None], workers: int
 ) -> Iterator[Done]:
     """Make masks with several processes on this machine, which take its GPUs in turn."""
-    from disconerf_ns.compat.gpus import gpu_names
+    from disconerf_ns.gpus import gpu_names
 
     gpus = gpu_names() or [None]
     hire = lambda number: Process(config, root, gpus[number % len(gpus)])  # noqa: E731

@@ -101,7 +101,7 @@ def _pieces(each: SceneObject, edit: Edit, nodes: int, parts: Callable[[int], Co
     return [
         replace(each, id=ObjectId(id), share=each.share * sum(shares[a:b]), box=around(boxes[a:b]), whole=False)
         for id, (a, b) in zip(ids, own)
-        if a < b
+        if boxes[a:b]
     ]
 
 

@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from disconerf_ns.compat.needs_open3d import can_complete
 from disconerf_ns.scene.clean import Body, clean_voxels
 from disconerf_ns.scene.closed_surface import ClosedSurface
 from disconerf_ns.scene.completion import Completion
@@ -18,6 +17,7 @@ from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.enclosure import Enclosure
 from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.matter import Matter
+from disconerf_ns.scene.needs_open3d import can_complete
 from disconerf_ns.scene.objects import Box, ObjectId, overlap
 from disconerf_ns.scene.occupancy import Occupancy
 from disconerf_ns.scene.seen_rays import SeenRays

@@ -39,8 +39,9 @@ def around(boxes: Sequence[Box]) -> Box:
 
 MOST_SLOTS = 100_000
 """Object slots of a run, at most."""
-LONGEST_TITLE = 60
-"""Characters of a person's name for an object that get into a file's name, at most."""
+LONGEST_TITLE, LONGEST_NAME = 60, 200
+"""Characters of a person's name for an object that get into a file's name, and bytes of that without a suffix, at most;
+file systems take 255 with it."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,9 @@ class SceneObject:
     @property
     def file_name(self) -> str:
         """A name for its files: unique in the scene, without a suffix, and one that every file system takes."""
-        title = re.sub(r"[^\w-]+", "_", self.title).strip("_")
-        title = title.encode()[:LONGEST_TITLE].decode(errors="ignore")
-        return f"{self.name}_{title}" if title else self.name
+        title = re.sub(r"[^\w-]+", "_", self.title).strip("_")[:LONGEST_TITLE]
+        whole = f"{self.name}_{title}" if title else self.name
+        return whole.encode()[:LONGEST_NAME].decode(errors="ignore")
 
 
 def called(each: SceneObject) -> str:

@@ -39,8 +39,6 @@ CHOICES: Mapping[str, tuple[Any, ...]] = {
 """Values that the fields of `FilmOptions` may have."""
 RATE = 24
 """Frames per second."""
-LONGEST = 200
-"""Bytes of a file's name without number and suffix, at most; file systems take 255 in all."""
 
 _log = logging.getLogger(__name__)
 
@@ -230,9 +228,8 @@ def _frames(scene: ArrangedScene, shot: Shot, ended: Lock) -> Iterator[UInt8[np.
 
 def placed(film: Path, folder: Path, name: str) -> Path:
     """A film moved into a folder under a name, or, where that is another film's, the name with a number."""
-    stem = name.encode()[:LONGEST].decode(errors="ignore")
     for number in count(1):
-        place = folder / f"{stem}{f'_{number}' if number > 1 else ''}{film.suffix}"
+        place = folder / f"{name}{f'_{number}' if number > 1 else ''}{film.suffix}"
         try:
             os.link(film, place)  # fails where there is one, also if another person's film has just come
             return place

@@ -20,8 +20,9 @@ from disconerf_ns.filming.production import produce
 from disconerf_ns.filming.shots import orbit
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.objects import LONGEST_NAME
 from disconerf_ns.viewer import film
-from disconerf_ns.viewer.film import LONGEST, Filming, FilmOptions, placed
+from disconerf_ns.viewer.film import Filming, FilmOptions, placed
 
 FRAMES, SIZE = 4, 32
 SCENE = hand_made()
@@ -160,7 +161,7 @@ WIDE = "\N{MATHEMATICAL BOLD CAPITAL A}"
         ("...", "object_00"),
         ("../../x", "object_00_x"),
         ("x" * 5000, f"object_00_{'x' * 60}"),
-        (WIDE * 60, f"object_00_{WIDE * ((LONGEST - 10) // 4)}"),
+        (WIDE * 60, f"object_00_{WIDE * ((LONGEST_NAME - 10) // 4)}"),
     ],
 )
 def test_strange_names_are_those_of_files_that_can_be_seen_and_written(name: str, stem: str, tmp_path: Path) -> None:
