@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 from disconerf_ns.cli.show import caption
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_file, write_whole
-from disconerf_ns.masks.frames import frames_of, lists_of, pose_of
+from disconerf_ns.masks.frames import TRANSFORMS, frames_of, lists_of, pose_of
 from disconerf_ns.masks.freshness import changed, fingerprint
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
 from disconerf_ns.masks.images import find_images, frame_file, misread_modes, misread_sentence, read_image
@@ -63,7 +64,7 @@ class Check:
         output = self.output or store.root.with_name(f"{store.root.name}_check.jpg")
         check_file(output, "name another place with --output.")
         sizes, findings = look_at_photographs(images)
-        findings += look_at_transforms(self.data, sizes, images)
+        findings += [*look_at_transforms(self.data, sizes, images), *look_at_dataset(self.data)]
         pairs = store.files_for(images)
         masks, of_masks = look_at_masks(store, pairs, images, sizes)
         findings += [*look_at_names(store, pairs, images), *of_masks]
@@ -154,6 +155,22 @@ def look_at_transforms(
         yield Finding(f"{len(broken)} poses are no finite 4 x 4 matrices: {listed(broken)}; remove these frames.", True)
     for twins in groups(poses):
         yield Finding(f"the poses of {listed(twins)} are the same; unless the camera stood still, compute them anew.")
+
+
+def look_at_dataset(data: Path) -> Iterator[Finding]:
+    """Find why nerfstudio cannot read a dataset with a transforms file, such as one without focal lengths."""
+    if not (data if data.is_file() else data / TRANSFORMS).is_file():
+        return
+    from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
+
+    from disconerf_ns.compat.named_dataset import dataset_named
+
+    parser = NerfstudioDataParserConfig(data=data)
+    try:
+        with redirect_stdout(StringIO()), dataset_named(parser, data):
+            parser.setup().get_dataparser_outputs("train")
+    except UserError as error:
+        yield Finding(str(error).removeprefix("data: "), True)
 
 
 def look_at_names(store: MaskStore, pairs: Mapping[str, str], images: Mapping[str, Path]) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,8 @@ def write(root: Path, size: tuple[int, int] = (72, 96), turn: int = 1, shift: in
         pose = np.eye(4)
         pose[0, 3] = number
         frames.append({"file_path": f"images/{number}.jpg", "transform_matrix": pose.tolist()})
-    (root / "transforms.json").write_text(json.dumps({"w": size[1], "h": size[0], "frames": frames}))
+    camera = {"w": size[1], "h": size[0], "fl_x": 80, "fl_y": 80, "cx": size[1] / 2, "cy": size[0] / 2}
+    (root / "transforms.json").write_text(json.dumps({**camera, "frames": frames}))
     return root
 
 
@@ -52,6 +54,28 @@ def test_a_sound_dataset(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert code == 0 and "masks: 0 findings" in said
     with Image.open(tmp_path / "masks/m_check.jpg") as page:
         assert page.width > 400
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda content: content.pop("fl_x"), "fx not specified in frame"),
+        (
+            lambda content: content["frames"][0].update(mask_path="images/0.jpg"),
+            "mask filenames",
+        ),
+        (lambda content: [f.update(transform_matrix=np.eye(4).tolist()) for f in content["frames"]], "in one place"),
+    ],
+    ids=["focal length", "masks", "one place"],
+)
+def test_what_nerfstudio_cannot_read(tmp_path: Path, change, named: str, capsys: pytest.CaptureFixture) -> None:
+    """These passed, and training began with a traceback."""
+    file = write(tmp_path) / "transforms.json"
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+    code, said = check(tmp_path, capsys)
+    assert code == 1 and re.search(rf"masks: WRONG: nerfstudio-data cannot read {tmp_path} .*{named}", said)
 
 
 @pytest.mark.parametrize(
