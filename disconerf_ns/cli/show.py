@@ -67,12 +67,20 @@ class Show:
             )
         folder = self.output or store.root.with_name(f"{store.root.name}_sheets")
         check_folder(folder, "name another place with --output.")
-        reports = measure(store, [stored[key] for key in keys])
+        reports, unread, total = [], [], len(keys)
+        for key in tuple(keys):
+            try:
+                reports += measure(store, [stored[key]])
+            except UserError as error:
+                unread.append(str(error))
+                keys.remove(key)
+        if not keys:
+            raise UserError(f"masks: no file of masks can be read: {'; '.join(unread)}.")
         count = min(self.views or len(keys), len(keys))
         shown = np.linspace(0, len(keys) - 1, count).round().astype(int).tolist()
         for old in folder.glob("sheet_*.jpg"):
             old.unlink()
-        pages, unread = [shown[start : start + self.per_sheet] for start in range(0, len(shown), self.per_sheet)], []
+        pages, drawn = [shown[start : start + self.per_sheet] for start in range(0, len(shown), self.per_sheet)], 0
         with progress("drawing sheets", len(shown)) as advance:
             for number, page in enumerate(pages, 1):
                 tiles = []
@@ -86,15 +94,16 @@ class Show:
                     tiles.append(tile(image, store.load(stored[keys[i]]), *caption(reports[i]), self.size))
                 if not tiles:
                     continue
+                drawn += len(tiles)
                 content = BytesIO()
                 Image.fromarray(sheet(tiles)).save(content, format="JPEG", quality=88)
                 write_whole(folder / f"sheet_{number:02d}.jpg", content.getvalue())
         print(describe(store.root, reports))
         if len(keys) < len(images):
             print(f"  missing    {len(images) - len(keys)} of {len(images)} images have no file of masks")
-        print(f"  sheets     {folder} ({len(pages)} pages, {len(shown)} of {len(keys)} views)")
+        print(f"  sheets     {folder} ({len(pages)} pages, {drawn} of {total} views)")
         if unread:
-            raise UserError(f"masks: {len(unread)} photographs could not be shown: {'; '.join(unread)}.")
+            raise UserError(f"masks: {len(unread)} of {total} views could not be shown: {'; '.join(unread)}.")
 
 
 def caption(view: ViewMasks) -> tuple[str, bool]:

@@ -107,7 +107,7 @@ def test_an_image_that_has_gone_is_reported_and_the_others_done(data: Path, caps
     assert "there is no image" in capsys.readouterr().err
     assert len(MaskStore(data / "masks" / "graph").keys()) == 3
     assert cli.main(["masks", "show", "--data", str(data)]) == 1
-    assert "1 photographs could not be shown" in capsys.readouterr().err
+    assert "1 of 3 views could not be shown" in capsys.readouterr().err
     assert len(list((data / "masks" / "graph_sheets").glob("*.jpg"))) == 1
 
 

@@ -89,6 +89,16 @@ def test_show(data: Path, capsys: pytest.CaptureFixture) -> None:
     assert "(1 pages, 2 of 4 views)" in capsys.readouterr().out
 
 
+def test_a_broken_file_costs_no_other_view(data: Path, capsys: pytest.CaptureFixture) -> None:
+    """One empty file ended the report, and other broken files were not named."""
+    for name in "ab":
+        (data / f"masks/mine/{name}.json").write_text("")
+    assert main(["masks", "show", "--data", str(data)]) == 1
+    printed = capsys.readouterr()
+    assert "2 of 4 views" in printed.out and "2 of 4 views could not be shown" in printed.err
+    assert "a.json" in printed.err and "b.json" in printed.err
+
+
 def test_mistakes(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["masks", "show", "--data", str(data), "--size", "0"]) == 1
     assert "--size" in capsys.readouterr().err
