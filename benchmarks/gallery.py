@@ -6,6 +6,7 @@ python -m benchmarks.gallery TABLE/config.yml ROOM/config.yml [PICTURE ...]
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 import trimesh
+from nerfstudio.cameras.cameras import Cameras
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from benchmarks.browser import open_page, wait_for
@@ -29,9 +31,13 @@ from disconerf_ns.compat.lenses import projected
 from disconerf_ns.filming.layers import layers_of
 from disconerf_ns.filming.matte import in_bytes
 from disconerf_ns.palette import object_colors
+from disconerf_ns.scene.objects import SceneObject
+from disconerf_ns.scene.similarity import vector
 
 FOLDER = Path(__file__).parents[1] / "docs" / "gallery"
 INK, PAPER, MARGIN, CAPTION = (40, 44, 52), (255, 255, 255), 12, 26
+SMALL = 0.6
+"""Scale of the copy."""
 
 
 def strip(pictures: dict[str, np.ndarray], path: Path, columns: int) -> None:
@@ -55,11 +61,11 @@ def largest_standing(scene: Scene) -> list[str]:
 
 def edits(scene: Scene) -> dict[str, np.ndarray]:
     """One view under several edits of its tallest object."""
-    thing = scene.find(largest_standing(scene)[0])
-    middle, size = scene.arranged.bodies.solid(thing.id).centre, scene.arranged.bodies.solid(thing.id).box.size
-    turned = Similarity.about(middle, (0.38, 0.0, 0.0, 0.925), 1.0, (0.0, -0.5, 0.0))
-    beside = Similarity.about(middle, scale=0.6, move=(0.25, -0.55, -0.2 * size[2]))
-    camera = scene.cameras("test")[1:2]
+    thing, camera = scene.find(largest_standing(scene)[0]), scene.cameras("test")[1:2]
+    solid = scene.arranged.bodies.solid(thing.id)
+    turned = Similarity.about(solid.centre, (0.38, 0.0, 0.0, 0.925), 1.0, free_spot(scene, thing, camera))
+    x, y, _ = free_spot(scene, thing, camera, SMALL)
+    beside = Similarity.about(solid.centre, scale=SMALL, move=(x, y, (SMALL - 1) * solid.box.size[2] / 2))
     changes = {
         "the scene": Edit(),
         "removed": Edit().hide(thing.id),
@@ -73,6 +79,29 @@ def edits(scene: Scene) -> dict[str, np.ndarray]:
     unseen = scene.edited(changes["removed"]).render("unseen", camera).numpy()
     pictures["removed: what no photograph saw"] = (1 - unseen) * pictures["removed"] + unseen * np.array([1.0, 0, 0.8])
     return pictures
+
+
+def free_spot(scene: Scene, thing: SceneObject, camera: Cameras, scale: float = 1.0) -> tuple[float, float, float]:
+    """The move to the place in a picture, on what a thing stands on, that is near the camera, and free or nearly so."""
+    boxes = {each.id: torch.tensor(each.box)[:, :2] for each in scene.objects[1:] if each.number is not None}
+    own = boxes.pop(thing.id)
+    middle, radius = own.mean(0), scale * float((own[1] - own[0]).max()) / 2
+    support = max(boxes.values(), key=lambda box: float((box[1] - box[0]).prod()))
+    turns, steps = torch.arange(48) * math.pi / 24, torch.linspace(0.3, 1.5, 25)
+    angle, away = (grid.flatten() for grid in torch.meshgrid(turns, steps, indexing="ij"))
+    moves = torch.stack([angle.cos() * away, angle.sin() * away, torch.zeros_like(away)], -1)
+    places = middle + moves[:, :2]
+    others = [box for box in boxes.values() if box is not support]
+    gaps = [(torch.maximum(low - places, places - high).clamp(min=0).norm(dim=-1) - radius) for low, high in others]
+    half = (support[1] - support[0]) / 2
+    at_edge = (1 - ((places - support.mean(0)) / half).norm(dim=-1)) * half.min() - radius
+    moved = torch.tensor(scene.arranged.bodies.solid(thing.id).centre) + moves
+    right, down, _ = (each[:, 0] for each in projected(camera.to("cpu"), moved))
+    x, y = right / camera.width.cpu()[0] - 0.5, down / camera.height.cpu()[0] - 0.5
+    in_picture = (x.abs() < 0.35) & (y.abs() < 0.2)
+    room = torch.stack([*gaps, at_edge]).amin(0)
+    score = (y + room.clamp(max=0)).where(in_picture, torch.tensor(-torch.inf))
+    return vector(moves[int(score.argmax())])
 
 
 def composition(room: Path, table: Path, thing: str) -> dict[str, np.ndarray]:

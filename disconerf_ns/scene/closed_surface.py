@@ -55,7 +55,9 @@ class ClosedSurface:
     """Side of the voxels in which the object is completed, in scene units; finer detail does not count."""
     smooth: open3d.t.geometry.RaycastingScene
     planes: Float[np.ndarray, "planes 4"]
-    """The hull's normals and offsets."""
+    """Normals and offsets of the hull that reaches down to the foot."""
+    tight: Float[np.ndarray, "faces 4"]
+    """Those of the hull of the points alone."""
     firm: KDTree
     """The ends of rays without outliers, half a voxel apart."""
 
@@ -85,22 +87,24 @@ class ClosedSurface:
         """Whether scene positions are inside."""
         from open3d.core import Tensor as Open3dTensor
 
-        hulled = self.hulls(positions)
-        places = positions[hulled].cpu().numpy().astype(np.float32)
+        within = self._within(self.planes, positions)
+        places = positions[within].cpu().numpy().astype(np.float32)
         parts = [
             self.smooth.compute_occupancy(Open3dTensor.from_numpy(some), nthreads=1, nsamples=3).numpy() > 0.5
             for some in np.split(places, range(AT_ONCE, len(places), AT_ONCE))
             if len(some) > 0
         ]
-        return hulled.masked_scatter(
-            hulled, torch.from_numpy(np.concatenate([np.zeros(0, bool), *parts])).to(hulled.device)
-        )
+        inside = torch.from_numpy(np.concatenate([np.zeros(0, bool), *parts]))
+        return within.masked_scatter(within, inside.to(within.device))
 
     def hulls(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
-        """Whether scene positions are inside of the hull."""
+        """Whether scene positions are inside of the convex hull of the seen points themselves, without their foot."""
+        return self._within(self.tight, positions)
+
+    def _within(self, planes: Float[np.ndarray, "planes 4"], positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
         places = positions.cpu().double().numpy()
         parts = [
-            (some @ self.planes[:, :3].T + self.planes[:, 3]).max(-1) < SLACK * self.side
+            (some @ planes[:, :3].T + planes[:, 3]).max(-1) < SLACK * self.side
             for some in np.split(places, range(AT_ONCE, len(places), AT_ONCE))
         ]
         return torch.from_numpy(np.concatenate(parts)).to(positions.device)
@@ -112,8 +116,8 @@ class ClosedSurface:
 
 def _enclosed(
     ends: Float[np.ndarray, "n 3"], along: Float[np.ndarray, "n 3"], side: float
-) -> tuple[open3d.t.geometry.RaycastingScene, Float[np.ndarray, "planes 4"], KDTree]:
-    """The Poisson surface through points, the planes of their convex hull, and the points that are no outliers.
+) -> tuple[open3d.t.geometry.RaycastingScene, Float[np.ndarray, "planes 4"], Float[np.ndarray, "faces 4"], KDTree]:
+    """The Poisson surface through points, the planes of their hulls, and the points that are no outliers.
 
     Args:
         ends: the points, seen along the directions `along`.
@@ -128,7 +132,8 @@ def _enclosed(
         points = np.asarray(cloud.points)
         company = KDTree(points).query_ball_point(points, AT_HAND * side, return_length=True)
         cloud = cloud.select_by_index(np.flatnonzero(company >= COMPANY * np.median(company)).tolist())
-        planes = ConvexHull(grounded(np.asarray(cloud.points))).equations
+        firm = np.asarray(cloud.points)
+        planes, tight = (ConvexHull(each).equations for each in (grounded(firm), firm))
         looked = np.asarray(cloud.normals).copy()
         cloud.estimate_normals(o3d.geometry.KDTreeSearchParamKNN(NEIGHBOURS))
         normals = np.asarray(cloud.normals)
@@ -136,7 +141,7 @@ def _enclosed(
         mesh, _ = o3d.geometry.TriangleMesh.create_from_point_cloud_poisson(cloud, depth=DEPTH, n_threads=1)
         smooth = o3d.t.geometry.RaycastingScene(nthreads=1)
         smooth.add_triangles(o3d.t.geometry.TriangleMesh.from_legacy(mesh))
-    return smooth, planes, KDTree(np.asarray(cloud.points))
+    return smooth, planes, tight, KDTree(firm)
 
 
 def grounded(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "m 3"]:

@@ -5,7 +5,7 @@ photographs looked past the object into the open: the space is enclosed by nothi
 of hidden voxels belongs to the object only where seen surface closes it off.
 
 Where something touches an object, much of its surface there was never seen, and the smooth surface may bend inwards. So
-the object's convex hull encloses such space as well, unless it is inside of another object.
+the convex hull of its seen points encloses such space as well, unless it is inside of another object.
 """
 
 from __future__ import annotations
