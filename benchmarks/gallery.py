@@ -98,7 +98,7 @@ def free_spot(scene: Scene, thing: SceneObject, camera: Cameras, scale: float = 
     moved = torch.tensor(scene.arranged.bodies.solid(thing.id).centre) + moves
     right, down, _ = (each[:, 0] for each in projected(camera.to("cpu"), moved))
     x, y = right / camera.width.cpu()[0] - 0.5, down / camera.height.cpu()[0] - 0.5
-    in_picture = (x.abs() < 0.35) & (y.abs() < 0.2)
+    in_picture = (x.abs() < 0.35) & (y.abs() < 0.27)
     room = torch.stack([*gaps, at_edge]).amin(0)
     score = (y + room.clamp(max=0)).where(in_picture, torch.tensor(-torch.inf))
     return vector(moves[int(score.argmax())])
