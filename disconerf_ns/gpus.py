@@ -13,7 +13,8 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 def gpu_names() -> list[str]:
     """What to put into `VISIBLE` for a child that shall use one of this process's GPUs, for each of them.
 
-    A child counts all GPUs of the machine, also those that this process was told not to use.
+    A child counts all GPUs of the machine, also those that this process was told not to use. CUDA leaves out all names
+    from the first one on that is no GPU's.
     """
-    count, names = torch.cuda.device_count(), os.environ.get(VISIBLE, "").split(",")
-    return names if len(names) == count and all(names) else list(map(str, range(count)))
+    count, names = torch.cuda.device_count(), list(filter(None, os.environ.get(VISIBLE, "").split(",")))
+    return names[:count] if len(names) >= count else list(map(str, range(count)))

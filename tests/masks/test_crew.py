@@ -23,7 +23,7 @@ from disconerf_ns.cli import main
 from disconerf_ns.errors import UserError
 from disconerf_ns.masks import making, processes, store
 from disconerf_ns.masks.crew import crew
-from disconerf_ns.masks.dispatch import TRIES
+from disconerf_ns.masks.dispatch import TRIES, dispatch
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.images import read_image
 from disconerf_ns.masks.making import FULL, Done, Job
@@ -267,3 +267,35 @@ def test_on_a_ray_cluster_workers_that_die_cost_another_try(tmp_path: Path) -> N
             list(crew(1, "auto")(Fragile(tmp_path, starts=False), tmp_path / "m", jobs, Event(), lambda: None))
     finally:
         ray.shutdown()
+
+
+@dataclass(eq=False)
+class Refusing:
+    """A worker whose proposer cannot run."""
+
+    closed: bool = False
+
+    def start(self, job: Job) -> None:
+        """Nothing: it never gets that far."""
+
+    def result(self) -> str | None:
+        """No result."""
+        raise UserError("the proposer cannot run")
+
+    def close(self) -> None:
+        """Take note of the end."""
+        self.closed = True
+
+
+def test_a_worker_that_ends_the_run_is_ended_too(tmp_path: Path) -> None:
+    """It stayed: a Ray actor kept its GPU for as long as the command's process lived."""
+    hired: list[Refusing] = []
+
+    def hire(_: int) -> Refusing:
+        hired.append(Refusing())
+        return hired[-1]
+
+    jobs = [Job(str(number), tmp_path / f"{number}.png") for number in range(3)]
+    with pytest.raises(UserError, match="cannot run"):
+        list(dispatch(jobs, 2, hire, lambda busy: busy[:1], Event(), lambda: None))
+    assert len(hired) == 2 and all(worker.closed for worker in hired)
