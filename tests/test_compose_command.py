@@ -25,8 +25,10 @@ def arrangement(run: Run, tmp_path: Path) -> Path:
 def test_a_film_with_labels_and_depth(arrangement: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     out = tmp_path / "out"
     command = ["compose", str(arrangement), "--output-dir", str(out), "--frames", "2", "--path", "training"]
-    assert main([*command, "--format", "png", "mp4", "--layers"]) == 0
-    assert f"scene, scene.mp4, of 2 frames; in {out}" in capsys.readouterr().out
+    assert main([*command, "--format", "png", "mp4", "gif", "--layers"]) == 0
+    assert f"scene, scene.mp4, scene.gif, of 2 frames; in {out}" in capsys.readouterr().out
+    with Image.open(out / "scene.gif") as gif:
+        assert np.array(gif.convert("RGBA"))[..., 3].min() == 255, "on white, as `render` writes it"
     assert (out / "scene.mp4").stat().st_size > 500
     picture = np.array(Image.open(out / "scene" / "0000.png"))
     labels, depth = np.array(Image.open(out / "labels" / "0000.png")), np.load(out / "depth" / "0000.npy")
@@ -71,6 +73,18 @@ def test_the_viewer_shows_the_edited_scene(arrangement: Path, monkeypatch: pytes
 def test_options_are_checked_first(tmp_path: Path, capsys: pytest.CaptureFixture, options, sentence: str) -> None:
     assert main(["compose", str(tmp_path / "none.json"), *options]) == 1
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["labels", "depth"])
+def test_a_film_does_not_take_the_place_of_its_layers(
+    arrangement: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture
+) -> None:
+    """The film's folder of PNGs replaced that of the labels, and labels.json the composition itself."""
+    file = arrangement.rename(arrangement.with_name(f"{name}.json"))
+    before = file.read_text()
+    assert main(["compose", str(file), "--output-dir", str(tmp_path), "--layers", "--format", "png"]) == 1
+    assert f"would be called {name}, as a folder of --layers is; rename the file." in capsys.readouterr().err
+    assert file.read_text() == before
 
 
 def test_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from nerfstudio.configs.dataparser_configs import all_dataparsers
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from scene import write_scene
 from tiny_run import Run, tiny_config, train
 
 from disconerf_ns import files
-from disconerf_ns.compat.named_dataset import dataset_named
+from disconerf_ns.compat.named_dataset import dataset_named, frame_unsaid
 from disconerf_ns.errors import UserError
 from disconerf_ns.masks.image_masks import ImageMasks
 from disconerf_ns.masks.store import MaskStore
@@ -66,6 +67,14 @@ def test_what_no_dataparser_can_read_is_named(
         (data / holds).touch()
     with pytest.raises(UserError, match=rf"data: nerfstudio-data cannot read {data} \(.*{sentence}"):
         start(tiny_config(data, tmp_path / "out"))
+
+
+@pytest.mark.parametrize(("name", "said"), [("sdfstudio-data", True), ("nerfstudio-data", False)])
+def test_a_dataparser_that_turns_cameras_without_a_word_is_said(name: str, said: bool) -> None:
+    """Exports were in another frame than the capture's, and said to be in it."""
+    sentence = frame_unsaid(all_dataparsers[name])
+    assert (sentence is not None) == said
+    assert sentence is None or "are in the frame of its training, not in that of the capture" in sentence
 
 
 def test_a_fault_that_is_no_datasets_stays_as_it_is(data: Path) -> None:

@@ -157,6 +157,13 @@ def test_a_ply_file_comes_back_as_it_was(degree: int, tmp_path: Path) -> None:
     assert equal(read_ply(tmp_path / "splats.ply"), splats)
 
 
+def test_a_ply_file_without_gaussians_comes_back(tmp_path: Path) -> None:
+    """It is what is written for an object that has none."""
+    none = random_splats(3).selected(torch.zeros(3, dtype=torch.bool))
+    write_ply(tmp_path / "none.ply", none)
+    assert len(read_ply(tmp_path / "none.ply")) == 0
+
+
 def test_open3d_reads_what_was_written(tmp_path: Path) -> None:
     import open3d
 
@@ -223,6 +230,9 @@ def write_other(path: Path, kind: str) -> None:
         chunk = np.zeros(1, [("min_x", "f4")])
         packed = np.zeros(256, [("packed_position", "u4"), ("packed_rotation", "u4")])
         PlyData([PlyElement.describe(chunk, "chunk"), PlyElement.describe(packed, "vertex")]).write(str(path))
+    elif kind == "numbered from 1":
+        write_ply(path, random_splats(5, 1))
+        path.write_bytes(path.read_bytes().replace(b"f_rest_0", b"f_rest_9"))
     elif kind in ("cut off", "degree 5"):
         write_ply(path, random_splats(5, 1))
         content = path.read_bytes()
@@ -244,6 +254,7 @@ def write_other(path: Path, kind: str) -> None:
         ("text", "is not a PLY file"),
         ("cut off", "is cut off or damaged"),
         ("degree 5", "has 8 values f_rest_"),
+        ("numbered from 1", "has 9 values f_rest_.* numbered from 0"),
     ],
 )
 def test_other_files_are_refused(kind: str, said: str, tmp_path: Path) -> None:

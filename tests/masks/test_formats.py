@@ -20,7 +20,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from disconerf_ns.errors import MaskError
-from disconerf_ns.masks.formats import FORMATS, TARGETS, coco, format_of, recognise
+from disconerf_ns.masks import rle
+from disconerf_ns.masks.formats import FORMATS, TARGETS, coco, format_of, labelme, recognise
 from disconerf_ns.masks.formats.files import reading
 from disconerf_ns.masks.formats.garfield import training_keys
 from disconerf_ns.masks.formats.partition import flatten
@@ -437,6 +438,14 @@ def labelled(name: str) -> dict:
     shapes = [{"shape_type": "polygon", "points": points}, {"shape_type": "circle", "points": [[3, 2], [4, 3]]}, mask]
     shapes = [{"label": "a", "group_id": 1, **shape} for shape in shapes]
     return {"shapes": shapes, "imagePath": "1.png", "imageHeight": 5, "imageWidth": 7}
+
+
+def test_a_pasted_mask_just_below_its_image_is_empty() -> None:
+    """Within the margin that polygons have, too: the whole file counted as broken."""
+    content = BytesIO()
+    Image.new("L", (8, 8), 1).save(content, format="PNG")
+    shape = {"points": [[10, 1001], [17, 1008]], "mask": b64encode(content.getvalue()).decode()}
+    assert rle.area(labelme._pasted(shape, 1000, 1000)) == 0
 
 
 @pytest.mark.parametrize("name", ["sa1b", "amg", "coco", "polygons", "results", "panoptic", "labelme", "isat"])
