@@ -159,10 +159,11 @@ def test_the_scene_s_background_stays_under_an_edit(loaded: api.Scene) -> None:
     camera, ball = loaded.cameras("test")[0:1], loaded.objects[1]
     nothing = loaded.render("accumulation", camera)[..., 0] < 1e-3
     assert nothing.any()
-    edited = loaded.edited(Edit().hide(ball.id)).render("edited", camera)
-    torch.testing.assert_close(
-        edited[nothing], torch.tensor(BEHIND_SPLATS).expand(int(nothing.sum()), 3), rtol=0, atol=0.01
-    )
+    scene = loaded.edited(Edit().hide(ball.id))
+    empty = nothing & (scene.render("edited_mask", camera)[..., 0] < 1e-3)  # rays may graze what is completed
+    assert empty.sum() > 0.99 * nothing.sum()
+    edited = scene.render("edited", camera)[empty]
+    torch.testing.assert_close(edited, torch.tensor(BEHIND_SPLATS).expand(len(edited), 3), rtol=0, atol=1e-3)
 
 
 def test_export_splats_takes_the_scene_s_own_apart(over_splats: Run, splats: Splats, tmp_path: Path, capsys) -> None:
