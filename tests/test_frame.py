@@ -10,6 +10,7 @@ import torch
 from helpers import assert_close
 from made_scene import MadeRadiance, made_cameras, made_scene
 from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
 from tiny_run import Run
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.occupancy import intersect_box
+from disconerf_ns.scene.tree import ObjectTree
 from disconerf_ns.surface.intervals import Intervals
 from disconerf_ns.viewer.picking import object_at
 
@@ -258,6 +260,18 @@ def test_what_lies_outside_of_all_boxes_is_drawn(edit: Edit) -> None:
         past &= enter >= leave
     assert past.sum() > 100
     assert_close(fresh[past], kept[past], 1e-4)
+
+
+def test_slots_without_an_object_make_no_ray_worth_asking() -> None:
+    """Most runs have slots that rule too little to be listed; they do not make all rays worth asking."""
+    trained = made_scene().trained
+    field = lambda x: torch.cat([trained.object_field(x), torch.zeros_like(trained.object_field(x)[..., :1])], -1)  # noqa: E731
+    scene = ArrangedScene(replace(trained, object_field=field, tree=ObjectTree.flat(3)))
+    assert scene.ids_in_use - scene.by_id.keys(), "a slot without an object"
+    alone = scene.with_edit(Edit().isolate([scene.objects[0].id], scene.ids_in_use))
+    rays = torch.tensor([[0.0, 0.0, 3.0], [-0.5, 0.3, 3.0]]), torch.tensor([[0.0, 0.0, -1.0]] * 2)
+    bundle = RayBundle(*rays, torch.ones(2, 1))
+    assert left.passes_something(alone, bundle).tolist() == [True, False]
 
 
 def test_nothing_left_is_a_plain_background(scene_now: ArrangedScene, frame_of) -> None:

@@ -159,7 +159,7 @@ def look_at_transforms(
 
 def look_at_dataset(data: Path) -> Iterator[Finding]:
     """Find why nerfstudio cannot read a dataset with a transforms file, such as one without focal lengths."""
-    if not (data if data.is_file() else data / TRANSFORMS).is_file():
+    if not (data.is_file() or (data / TRANSFORMS).is_file()):
         return
     from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 

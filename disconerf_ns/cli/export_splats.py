@@ -42,8 +42,8 @@ class ExportSplats:
     edit: Path | None = None
     """An edit.json to take in the place of the one that was saved in the run's folder."""
     straddling: Literal["keep", "drop", "split"] = "keep"
-    """What to do with a given gaussian of which no object has four fifths: keep it with the object that has most, drop
-    it, or split it until each half is on one side."""
+    """Given gaussians straddle a border if no object has four fifths of them: keep each with the object that has most,
+    drop it, or split it until each half is on one side."""
     splats_frame: Literal["auto", "scene", "capture"] = "auto"
     """Coordinates of a given PLY file: "scene" as nerfstudio trains, which ns-export writes; "capture" as the camera
     poses in the data. "auto" looks in which of them the gaussians lie on the scene's surface."""

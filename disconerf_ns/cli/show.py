@@ -13,7 +13,7 @@ from disconerf_ns.consoles import progress
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_folder, write_whole
 from disconerf_ns.masks.images import find_images, read_image
-from disconerf_ns.masks.report import FEW, ViewMasks, describe, measure
+from disconerf_ns.masks.report import FEW, ViewMasks, describe, measure_view
 from disconerf_ns.masks.sheet import sheet, tile
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.options import COUNT, NONE_OR_MORE, SIDE, check_options
@@ -67,14 +67,13 @@ class Show:
             )
         folder = self.output or store.root.with_name(f"{store.root.name}_sheets")
         check_folder(folder, "name another place with --output.")
-        reports, unread, total = [], [], len(keys)
-        for key in tuple(keys):
+        reports, unread, total = {}, [], len(keys)
+        for key in keys:
             try:
-                reports += measure(store, [stored[key]])
+                reports[key] = measure_view(stored[key], store.load(stored[key]))
             except UserError as error:
                 unread.append(str(error))
-                keys.remove(key)
-        if not keys:
+        if not (keys := list(reports)):
             raise UserError(f"masks: no file of masks can be read: {'; '.join(unread)}.")
         count = min(self.views or len(keys), len(keys))
         shown = np.linspace(0, len(keys) - 1, count).round().astype(int).tolist()
@@ -91,16 +90,16 @@ class Show:
                     except UserError as error:
                         unread.append(str(error))
                         continue
-                    tiles.append(tile(image, store.load(stored[keys[i]]), *caption(reports[i]), self.size))
+                    tiles.append(tile(image, store.load(stored[keys[i]]), *caption(reports[keys[i]]), self.size))
                 if not tiles:
                     continue
                 drawn += len(tiles)
                 content = BytesIO()
                 Image.fromarray(sheet(tiles)).save(content, format="JPEG", quality=88)
                 write_whole(folder / f"sheet_{number:02d}.jpg", content.getvalue())
-        print(describe(store.root, reports))
-        if len(keys) < len(images):
-            print(f"  missing    {len(images) - len(keys)} of {len(images)} images have no file of masks")
+        print(describe(store.root, list(reports.values())))
+        if total < len(images):
+            print(f"  missing    {len(images) - total} of {len(images)} images have no file of masks")
         print(f"  sheets     {folder} ({len(pages)} pages, {drawn} of {total} views)")
         if unread:
             raise UserError(f"masks: {len(unread)} of {total} views could not be shown: {'; '.join(unread)}.")

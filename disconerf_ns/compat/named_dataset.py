@@ -20,7 +20,7 @@ FILES = {
     "minimal-parser": ("train.npz",),
     "colmap": ("colmap/sparse/0", "sparse/0"),
 }
-"""What a dataset holds that a dataparser reads, by the dataparser's name in commands."""
+"""Files and folders that each dataparser reads, by its name in commands."""
 ONE_PLACE = (
     "all cameras stand in one place, as that of a single photograph does; add photographs, or end the command with "
     "nerfstudio-data --auto-scale-poses False"

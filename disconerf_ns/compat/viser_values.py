@@ -26,12 +26,12 @@ def guard_values() -> None:
 
 
 def given_value(handle: Any) -> Any:
-    """What a person gave an element last, whatever the program shows in it since then."""
+    """The value that a person gave an element last, whatever the program shows in it since then."""
     return _record(handle).given
 
 
 class _Record:
-    """What is known of an element besides viser's state of it.
+    """Facts of an element that viser does not keep.
 
     Args:
         limits: viser's message or properties that hold them; None of an element that was made before the guard.

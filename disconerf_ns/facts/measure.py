@@ -1,4 +1,4 @@
-"""What is known of each object: volume, box, photographs that show it, neighbours; in scene coordinates.
+"""Facts of each object: volume, box, photographs that show it, neighbours; in scene coordinates.
 
 Objects are measured as they are exported: completed where no photograph looked.
 """

@@ -99,14 +99,13 @@ def film_file(path: Path, format: Format, fps: float) -> Iterator[Put]:
     """
     path = path.with_name(path.name + format.suffix)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_dir():
-        _check_pictures(path)
+    _check_replaceable(path)
     part = path.with_name(f".{uuid4().hex}.part{format.suffix}")
     try:
         with _encoder(part, path, format, fps) if format.encoder else _folder(part, path) as put:
             yield put
+        _check_replaceable(path)  # again, since a film takes long
         if path.is_dir():
-            _check_pictures(path)
             shutil.rmtree(path)
         os.replace(part, path)
     finally:
@@ -131,11 +130,12 @@ def write_film(path: Path, frames: Iterable[Shaped[np.ndarray, "height width cha
             put(frame if frame.dtype == np.uint8 else in_bytes(frame))
 
 
-def _check_pictures(folder: Path) -> None:
+def _check_replaceable(path: Path) -> None:
     """Refuse to replace a folder that holds more than the pictures of a film."""
-    if other := next((file for file in sorted(folder.iterdir()) if not PICTURE.fullmatch(file.name)), None):
+    files = sorted(path.iterdir()) if path.is_dir() else []
+    if other := next((file for file in files if not PICTURE.fullmatch(file.name)), None):
         raise OSError(
-            f"{folder} is not written: it holds {other.name}, which is no picture of a film; name another folder"
+            f"{path} is not written: it holds {other.name}, which is no picture of a film; name another folder"
         )
 
 

@@ -176,7 +176,7 @@ def misread_modes(images: Iterable[Path]) -> dict[Path, str]:
 
 
 class Header(NamedTuple):
-    """What an image file says of itself."""
+    """Mode and size of an image, from the header of its file."""
 
     mode: str
     """Pillow's mode."""

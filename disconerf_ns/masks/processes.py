@@ -13,6 +13,7 @@ from threading import Event
 from typing import Any
 
 from disconerf_ns.errors import UserError
+from disconerf_ns.gpus import VISIBLE, gpu_names
 from disconerf_ns.masks.dispatch import Ended, dispatch
 from disconerf_ns.masks.making import Done, Job, Maker, Stopped
 
@@ -23,8 +24,6 @@ def processes(
     config: Any, root: Path, jobs: Sequence[Job], stop: Event, begin: Callable[[], None], workers: int
 ) -> Iterator[Done]:
     """Make masks with several processes on this machine, which take its GPUs in turn."""
-    from disconerf_ns.gpus import gpu_names
-
     gpus = gpu_names() or [None]
     hire = lambda number: Process(config, root, gpus[number % len(gpus)])  # noqa: E731
     return dispatch(jobs, workers, hire, ready_processes, stop, begin)
@@ -77,7 +76,7 @@ def _serve(pipe: Connection, config: Any, root: Path, gpu: str | None) -> None:
     """Main function of a `Process`; it ignores Ctrl-C because the parent decides when to stop, and ends with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+        os.environ[VISIBLE] = gpu
     try:
         make = Maker(config, root)
     except UserError as error:

@@ -207,8 +207,7 @@ def passes_something(scene: ArrangedScene, rays: RayBundle) -> Bool[Tensor, "ray
     left = scene.boxes(scene.table.density > 0)
     if left is None:
         return torch.ones(len(rays), dtype=torch.bool, device=rays.origins.device)
-    every = scene.boxes(torch.ones_like(scene.table.density, dtype=torch.bool))
-    return _through(rays, left) | ~_through(rays, left if every is None else every)
+    return _through(rays, left) | ~_through(rays, torch.tensor([each.box for each in scene.objects]).to(left))
 
 
 def _through(rays: RayBundle, boxes: Iterable[Float[Tensor, "2 3"]]) -> Bool[Tensor, "rays"]:

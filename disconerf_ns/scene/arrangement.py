@@ -95,12 +95,11 @@ def _pieces(each: SceneObject, edit: Edit, nodes: int, parts: Callable[[int], Co
     if len(ids) == 1:
         return [each]
     divided = parts(each.id)
-    shares, last = divided.shares or (1.0,), len(ids) - 1
-    boxes = [_corners(divided.box(number)) for number in range(len(shares))]
-    own = [*((number, number + 1) for number in range(last)), (last, len(shares))]  # the last has all that are left
+    shares, starts = divided.shares or (1.0,), range(len(ids))
+    boxes, ends = [_corners(divided.box(number)) for number in range(len(shares))], [*starts[1:], len(shares)]
     return [
         replace(each, id=ObjectId(id), share=each.share * sum(shares[a:b]), box=around(boxes[a:b]), whole=False)
-        for id, (a, b) in zip(ids, own)
+        for id, a, b in zip(ids, starts, ends)  # the last piece has all parts that are left
         if boxes[a:b]
     ]
 

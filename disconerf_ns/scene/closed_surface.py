@@ -57,7 +57,7 @@ class ClosedSurface:
     planes: Float[np.ndarray, "planes 4"]
     """Normals and offsets of the hull that reaches down to the foot."""
     tight: Float[np.ndarray, "faces 4"]
-    """Those of the hull of the points alone."""
+    """Normals and offsets of the hull of the seen points alone."""
     firm: KDTree
     """The ends of rays without outliers, half a voxel apart."""
 

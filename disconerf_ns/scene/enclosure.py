@@ -53,7 +53,7 @@ class Enclosure:
     opened: Bool[Tensor, "x y z"]
     """Voxels inside of the closed surface that lie in an open region."""
     hulled: Bool[Tensor, "x y z"]
-    """Voxels inside of the hull alone, in which the object is completed as far as no other object is there."""
+    """Voxels inside of the hull alone; the object is completed in those that no other object's surface encloses."""
 
     @classmethod
     def of(cls, surface: ClosedSurface, box: Float[Tensor, "2 3"], rays: SeenRays, strangers: SeenRays) -> Enclosure:

@@ -171,8 +171,8 @@ class ObjectTree:
 
     def _checked(self) -> ObjectTree:
         nodes = len(self)
-        columns = [self.opens] * bool(self.opens or self.inner) + [each for each in (self.support, self.masks) if each]
-        if nodes < self.slots or any(len(each) != nodes for each in columns):
+        columns, unsaid = (self.opens, self.support, self.masks), bool(self.inner) and not self.opens
+        if nodes < self.slots or unsaid or any(len(each) not in (0, nodes) for each in columns):
             raise ValueError(f"a tree of {self.slots} slots has columns of {nodes} nodes and of other lengths")
         if not all(
             parent == -1 or max(node, self.slots - 1) < parent < nodes for node, parent in enumerate(self.parent)

@@ -95,6 +95,7 @@ def test_a_broken_file_costs_no_other_view(data: Path, capsys: pytest.CaptureFix
         (data / f"masks/mine/{name}.json").write_text("")
     assert main(["masks", "show", "--data", str(data)]) == 1
     printed = capsys.readouterr()
+    assert "no file of masks" not in printed.out, "there are files, which are broken"
     assert "2 of 4 views" in printed.out and "2 of 4 views could not be shown" in printed.err
     assert "a.json" in printed.err and "b.json" in printed.err
 
