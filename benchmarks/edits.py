@@ -48,6 +48,9 @@ BACKGROUND = 1
 """Label of what surrounds a scene, which is no object to be taken out."""
 CHANGED = 2 / 255
 """Difference of two colours, in [0, 1], from which on they count as different."""
+VISIBLE = 10 / 255
+"""Mean difference of two colours' channels, in [0, 1], from which on a person sees it."""
+REMOVED = "residue", "residue where seen", "ghost", "ghost where seen", "unseen"
 
 
 @dataclass
@@ -274,34 +277,39 @@ class Colors(Arguments):
 
 @dataclass
 class Removed(Arguments):
-    """Each object removed: how much of its pixels looks more like the object than like what is truly behind it."""
+    """Each object removed: how much of its pixels looks more like the object than like what is truly behind it.
+
+    Without the object there is no shadow of it, and light comes through where it stood, which photographs of the scene
+    cannot tell. `ghost` is about the object alone: there, what is truly behind it is lit as if the object still stood
+    there, and pixels that hardly differ from that, as where a block hides one like it, do not count.
+    """
 
     def __call__(self) -> None:
         held, rows = Held.of(self), []
         found, full = held.matched(), Renderer(held.truth)
-        with_all = [full.photo(held.camera, pose, self.samples) for pose in held.poses]
+        with_all = held.photos(full, self.samples)
         for label, thing in enumerate(track(held.truth.objects, "objects removed"), 1):
             if label == BACKGROUND or label not in found:
                 continue
             without = Renderer(replace(held.truth, objects=[each for each in held.truth.objects if each is not thing]))
             scene = held.scene.edited(Edit().hide(found[label].id))
-            residue, ghosts, unseen = [], [], []
+            views: list[dict[str, float | None]] = []
             for pose, camera, labels, before in zip(held.poses, held.cameras(), held.labels, with_all, strict=True):
                 pixels = labels == label
                 if not pixels.any():
                     continue
-                behind = without.photo(held.camera, pose, self.samples) / 255.0
-                edited = scene.render("edited", camera).numpy()
-                blind = scene.render("unseen", camera)[..., 0].numpy() > 0.5
-                ghost = np.abs(edited - before / 255.0).sum(-1) < np.abs(edited - behind).sum(-1)
-                residue.append(ghost[pixels].mean())
-                ghosts.append(ghost[pixels & ~blind].mean() if (pixels & ~blind).any() else 0.0)
-                unseen.append(blind[pixels].mean())
-            rows.append(
-                {"object": thing.name, "residue": mean(residue), "residue where seen": mean(ghosts),
-                 "unseen": mean(unseen)}
-            )  # fmt: skip
-        rows.append({"object": "mean", **means(rows, "residue", "residue where seen", "unseen")})
+                edited = scene.render("edited", camera).numpy()[pixels]
+                blind = scene.render("unseen", camera)[..., 0].numpy()[pixels] > 0.5
+                lit = full.radiance(held.camera, pose, self.samples, invisible=label)
+                dark = without.denoised(lit, held.camera, pose)[pixels] / 255.0
+                behind = without.photo(held.camera, pose, self.samples)[pixels] / 255.0
+                residue = difference(edited, before[pixels]) < difference(edited, behind)
+                ghost = difference(edited, before[pixels]) < difference(edited, dark)
+                ghost &= difference(edited, dark) > VISIBLE
+                values = residue, residue[~blind], ghost, ghost[~blind], blind
+                views.append(dict(zip(REMOVED, map(mean, values), strict=True)))
+            rows.append({"object": thing.name, **means(views, *REMOVED)})
+        rows.append({"object": "mean", **means(rows, *REMOVED)})
         self.save("removed", rows)
 
 
@@ -378,6 +386,11 @@ def moved(thing: TrueObject, place: Similarity) -> TrueObject:
         for part in thing.parts
     ]
     return replace(thing, parts=parts)
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Mean difference of the channels of colours (n, RGB)."""
+    return np.abs(a - b).mean(-1)
 
 
 def mean(values: Sequence[float] | np.ndarray) -> float | None:

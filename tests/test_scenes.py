@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from binascii import crc32
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import binary_dilation
 from scipy.spatial import ConvexHull
 
 from disconerf_ns.masks.store import MaskStore
@@ -502,3 +504,25 @@ def test_renderer_labels_and_camera_agree_with_geometry() -> None:
     photo = Renderer(scene).photo(camera, pose, samples=16)
     assert photo.shape == (36, 48, 3)
     assert photo[18, 24, 0] > photo[18, 24, 1] + 50
+
+
+def test_a_camera_looks_through_an_invisible_object_which_still_casts_its_shadow() -> None:
+    pytest.importorskip("mitsuba")
+    pytest.importorskip("pyoidn")
+    from examples.scenes.render import Renderer, choose_variant
+
+    choose_variant()
+    gray = Material(np.array([0.6, 0.6, 0.6]), roughness=0.9)
+    floor = SceneObject("floor", [Part(box(4.0, 4.0, 0.1, 0.01).moved(0, 0, -0.1), gray)])
+    thing = SceneObject("ball", [Part(ball(0.3).moved(0, 0, 0.3), gray)])
+    scene = Scene([floor, thing], lights=[], ambient=(1.0, 1.0, 1.0))
+    camera, pose = Pinhole.from_fov(48, 36, 60.0), look_at(np.array([0.0, -2.0, 1.0]), np.array([0.0, 0.0, 0.1]))
+    full, empty = Renderer(scene), Renderer(replace(scene, objects=[floor]))
+    covered = full.labels(camera, pose)[0] == 2
+    before_floor = covered & (empty.labels(camera, pose)[0] == 1)
+    through, seen, bare = (
+        each.radiance(camera, pose, 64, invisible=label) for each, label in ((full, 2), (full, None), (empty, None))
+    )
+    assert through[before_floor].min() < 0.2 * bare[before_floor].min(), "below the ball it is dark"
+    beside = ~binary_dilation(covered)
+    assert through[beside] == pytest.approx(seen[beside], abs=0.05)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes.util
+import functools
+import operator
 import os
 from collections.abc import Callable
 
@@ -12,6 +14,7 @@ from examples.scenes.cameras import Pinhole
 from examples.scenes.scene import AreaLight, Material, Part, Scene
 
 try:
+    import drjit as dr
     import mitsuba as mi
     import pyoidn
 except ImportError as error:
@@ -20,6 +23,10 @@ except ImportError as error:
 SAMPLES_PER_PASS = 64
 FIREFLY = 8.0
 """Radiance, in multiples of white, above which one pass of a pixel is cut off."""
+DEPTH = 7
+"""Vertices of a path of light, at most."""
+CROSSED = 16
+"""Surfaces of an invisible object that a camera's ray passes, at most."""
 
 
 def choose_variant() -> str:
@@ -46,26 +53,41 @@ class Renderer:
         others = [0] * (len(scene.lights) + 1)
         self._label_of_shape = np.array([*(label for label, _ in parts), *others], dtype=np.uint16)
         self._part_of_shape = np.array([*(number[label, part.name] for label, part in parts), *others], dtype=np.uint16)
-        content = {"type": "scene", "integrator": {"type": "path", "max_depth": 7}}
+        content = {"type": "scene", "integrator": {"type": "path", "max_depth": DEPTH}}
         content |= {f"part_{i:03d}": _shape(part) for i, (_, part) in enumerate(parts)}
         content |= {f"zlight_{i}": _light(light) for i, light in enumerate(scene.lights)}
         content["ambient"] = {"type": "constant", "radiance": {"type": "rgb", "value": list(scene.ambient)}}
         self._mitsuba = mi.load_dict(content, optimize=False)
 
-    def radiance(self, camera: Pinhole, pose: np.ndarray, samples: int, seed: int = 0) -> np.ndarray:
-        """(H, W, 3) linear radiance, the mean of `samples` paths per pixel."""
-        sensor = mi.load_dict(_sensor(camera, pose))
+    def radiance(
+        self, camera: Pinhole, pose: np.ndarray, samples: int, seed: int = 0, invisible: int | None = None
+    ) -> np.ndarray:
+        """(H, W, 3) linear radiance, the mean of `samples` paths per pixel.
+
+        Args:
+            camera: the lens.
+            pose: (4, 4) camera to world.
+            samples: paths per pixel.
+            seed: of the random numbers.
+            invisible: label of an object that the camera looks through; it casts its shadow nevertheless.
+        """
+        sensor, integrator = mi.load_dict(_sensor(camera, pose)), self._integrator(invisible)
         passes = -(-samples // SAMPLES_PER_PASS)
         total = np.zeros((camera.height, camera.width, 3))
         for i in range(passes):
-            image = mi.render(self._mitsuba, sensor=sensor, spp=min(samples, SAMPLES_PER_PASS), seed=seed * 10_000 + i)
+            spp, number = min(samples, SAMPLES_PER_PASS), seed * 10_000 + i
+            image = mi.render(self._mitsuba, sensor=sensor, integrator=integrator, spp=spp, seed=number)
             total += np.minimum(np.array(image, dtype=np.float64)[..., :3], FIREFLY / self.scene.exposure)
         return total / passes
 
     def photo(self, camera: Pinhole, pose: np.ndarray, samples: int, seed: int = 0) -> np.ndarray:
         """(H, W, 3) uint8 sRGB picture, denoised."""
+        return self.denoised(self.radiance(camera, pose, samples, seed), camera, pose)
+
+    def denoised(self, radiance: np.ndarray, camera: Pinhole, pose: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 sRGB picture of a radiance of this scene's surfaces, whatever light fell on them."""
         albedo, normal = self.features(camera, pose)
-        exposed = (self.radiance(camera, pose, samples, seed) * self.scene.exposure).astype(np.float32)
+        exposed = (radiance * self.scene.exposure).astype(np.float32)
         return developed(pyoidn.denoise(exposed, albedo=albedo, normal=normal, hdr=True))
 
     def features(self, camera: Pinhole, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -91,12 +113,35 @@ class Renderer:
         """(N,) distances to what (N, 3) rays of unit direction meet first; infinite where they meet nothing."""
         return _traced(self._distance, *origins.T, *directions.T)
 
+    def _integrator(self, invisible: int | None) -> mi.Integrator:
+        if invisible is None:
+            return self._mitsuba.integrator()
+        return behind(np.flatnonzero(self._label_of_shape == invisible).tolist())
+
     def _shape_at(self, sensor: mi.Sensor, position: mi.Point2f) -> mi.UInt32:
         ray, _ = sensor.sample_ray(0.0, 0.5, position, mi.Point2f(0.5))
         return self._mitsuba.ray_intersect_preliminary(ray).shape_index
 
     def _distance(self, *ray: mi.Float) -> mi.Float:
         return self._mitsuba.ray_intersect_preliminary(mi.Ray3f(mi.Point3f(*ray[:3]), mi.Vector3f(*ray[3:]))).t
+
+
+def behind(shapes: list[int]) -> mi.Integrator:
+    """Mitsuba's path tracer for what a camera sees behind some shapes, by index, which still take and give light."""
+
+    class Behind(mi.SamplingIntegrator):
+        def sample(self, scene, sampler, ray, medium=None, active=True):
+            del medium
+            ray = mi.RayDifferential3f(ray)
+            for _ in range(CROSSED):
+                met = scene.ray_intersect_preliminary(ray, coherent=True, active=active)
+                through = functools.reduce(operator.or_, (met.shape_index == shape for shape in shapes))
+                beyond = met.compute_surface_interaction(ray).spawn_ray(ray.d)
+                ray.o = dr.select(through & met.is_valid(), beyond.o, ray.o)
+            return paths.sample(scene, sampler, ray, None, active)
+
+    paths = mi.load_dict({"type": "path", "max_depth": DEPTH})
+    return Behind(mi.Properties())
 
 
 def _traced(function: Callable, *columns: np.ndarray) -> np.ndarray:
