@@ -6,8 +6,10 @@ import json
 import math
 import sys
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -29,7 +31,7 @@ from disconerf_ns.export.exporter import ExportOptions, export, made_mesh, mesh_
 from disconerf_ns.export.frames import Capture
 from disconerf_ns.export.grid import ObjectGrid
 from disconerf_ns.export.manifest_row import manifest_row
-from disconerf_ns.export.mesh import ObjectMesh, lost_of
+from disconerf_ns.export.mesh import ObjectMesh, Texture, lost_of
 from disconerf_ns.export.mesh_files import linear, write_mesh, write_points
 from disconerf_ns.export.simplify import simplified
 from disconerf_ns.export.texture import rasterized
@@ -383,6 +385,43 @@ def test_usdz_has_a_mesh_and_pieces_that_collide(capture: Capture, tmp_path: Pat
     box = UsdGeom.BBoxCache(Usd.TimeCode.Default(), ["default"]).ComputeWorldBound(prims["Mesh"]).ComputeAlignedRange()
     x, y, z = TURNED.points(torch.zeros(3)).tolist()
     assert list(box.GetMidpoint()) == pytest.approx([x, z, -y], abs=0.05), "the capture's -y is up, and z here"
+
+
+def test_obj_names_its_object(ball: ObjectMesh, capture: Capture, tmp_path: Path) -> None:
+    path, *_ = write_mesh(tmp_path / "red ball", ball, capture, "obj")
+    assert "o red ball" in path.read_text().splitlines()
+    assert len(trimesh.load(path, process=False).vertices) == len(ball.vertices)
+
+
+@pytest.mark.parametrize("kind", ["colours", "texture"])
+def test_usdz_has_a_material_which_shows_what_the_mesh_shows(capture: Capture, tmp_path: Path, kind: str) -> None:
+    """Viewers show a mesh without a material grey, whatever its displayColor."""
+    pytest.importorskip("pxr")
+    from pxr import Usd, UsdGeom, UsdShade, UsdValidation
+
+    mesh = icosphere()
+    if kind == "texture":
+        pixels = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)
+        uv = np.linspace(0, 1, 2 * len(mesh.vertices), dtype=np.float32).reshape(-1, 2)
+        mesh = replace(mesh, texture=Texture(uv, pixels))
+    path = usd.write_usdz(tmp_path / "ball", mesh, capture, 1)
+    stage = Usd.Stage.Open(str(path))
+    validators = UsdValidation.ValidationRegistry().GetOrLoadAllValidators()
+    assert [e.GetMessage() for e in UsdValidation.ValidationContext(validators).Validate(stage)] == []
+    shape = stage.GetPrimAtPath("/Object/Mesh")
+    material, _ = UsdShade.MaterialBindingAPI(shape).ComputeBoundMaterial()
+    surface = material.ComputeSurfaceSource()[0]
+    assert surface.GetIdAttr().Get() == "UsdPreviewSurface" and surface.GetInput("metallic").Get() == 0
+    source = UsdShade.Shader(surface.GetInput("diffuseColor").GetConnectedSource()[0].GetPrim())
+    if kind == "colours":
+        assert source.GetInput("varname").Get() == "displayColor"
+        assert len(UsdGeom.PrimvarsAPI(shape).GetPrimvar("displayColor").Get()) == len(mesh.vertices)
+    else:
+        with ZipFile(path) as package:
+            (picture,) = [name for name in package.namelist() if name.endswith(".png")]
+            assert np.array_equal(np.array(Image.open(BytesIO(package.read(picture)))), pixels)
+        assert source.GetInput("file").Get().path == f"./{picture}"
+        assert np.allclose(UsdGeom.PrimvarsAPI(shape).GetPrimvar("st").Get(), uv)
 
 
 def test_usdz_without_usd_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

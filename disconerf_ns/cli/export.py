@@ -55,7 +55,7 @@ class Export:
     """Complete objects where no photograph looked, by continuing their seen surface; otherwise take what the radiance
     field made up there."""
     texture: int = 0
-    """Height and width in pixels of a baked texture of GLB and OBJ; 0 gives colours to the vertices instead."""
+    """Height and width in pixels of a baked texture of GLB, OBJ and USDZ; 0 gives colours to the vertices instead."""
     points: int = 50_000
     """Points of a point cloud."""
     thumbnail_size: int = 256

@@ -47,7 +47,8 @@ def write_mesh(path: Path, mesh: ObjectMesh, capture: Capture, kind: MeshFormat)
     if kind == "ply":
         return _written({target: made.export(file_type="ply", vertex_normal=True)})
     text, beside = export_obj(made, include_normals=True, return_texture=True, mtl_name=f"{path.name}.mtl")
-    return _written({target: text, **{path.with_name(name): content for name, content in beside.items()}})
+    others = {path.with_name(name): content for name, content in beside.items()}
+    return _written({target: f"o {path.name}\n{text}", **others})
 
 
 def with_material(tree: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from types import ModuleType
 
 import numpy as np
 import trimesh
+from PIL import Image
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.export.frames import Capture
@@ -54,10 +55,10 @@ def convex_pieces(mesh: trimesh.Trimesh, most: int) -> list[trimesh.Trimesh]:
 
 
 def write_usdz(path: Path, mesh: ObjectMesh, capture: Capture, pieces: int) -> Path:
-    """Write a USDZ package: the mesh with its colours, and convex pieces with UsdPhysics' collision API.
+    """Write a USDZ package: the mesh with its material, and convex pieces with UsdPhysics' collision API.
 
-    z is up: the root turns the capture's up axis there. `metersPerUnit` is what the capture's unit is known to be, or
-    1.
+    The material is a matt UsdPreviewSurface in the mesh's colours, or under its texture. z is up: the root turns the
+    capture's up axis there. `metersPerUnit` is what the capture's unit is known to be, or 1.
 
     Args:
         path: the file without suffix.
@@ -82,10 +83,7 @@ def write_usdz(path: Path, mesh: ObjectMesh, capture: Capture, pieces: int) -> P
         shape = _define(stage, "/Object/Mesh", vertices, faces)
         shape.CreateNormalsAttr(_vectors(mesh.normals.cpu().numpy()))
         shape.SetNormalsInterpolation(UsdGeom.Tokens.vertex)
-        colors = UsdGeom.PrimvarsAPI(shape).CreatePrimvar(
-            "displayColor", Sdf.ValueTypeNames.Color3fArray, UsdGeom.Tokens.vertex
-        )
-        colors.Set(_vectors(linear(mesh.colors.cpu().numpy())))
+        _paint(stage, shape, mesh, Path(folder) / f"{path.name}.png")
         whole = trimesh.Trimesh(vertices, faces, process=False)
         for number, piece in enumerate(convex_pieces(whole, pieces)):
             hull = _define(stage, f"/Object/Collision_{number:02d}", piece.vertices, piece.faces)
@@ -112,6 +110,46 @@ def _define(stage, place: str, vertices: np.ndarray, faces: np.ndarray):
     shape.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
     shape.CreateExtentAttr(UsdGeom.PointBased.ComputeExtent(points))
     return shape
+
+
+def _paint(stage, shape, mesh: ObjectMesh, picture: Path) -> None:
+    """Give a shape a mesh's colours, and a material that shows them, or its texture, which is put into a picture."""
+    Sdf, UsdGeom, UsdShade, Vt = _modules("Sdf", "UsdGeom", "UsdShade", "Vt")
+    types, primvars, place = Sdf.ValueTypeNames, UsdGeom.PrimvarsAPI(shape), shape.GetPath()
+    colors = primvars.CreatePrimvar("displayColor", types.Color3fArray, UsdGeom.Tokens.vertex)
+    colors.Set(_vectors(linear(mesh.colors.cpu().numpy())))
+
+    def shader(name: str, kind: str, **values):
+        made = UsdShade.Shader.Define(stage, place.AppendPath(f"Material/{name}"))
+        made.CreateIdAttr(kind)
+        for key, (type, value) in values.items():
+            made.CreateInput(key, type).Set(value)
+        return made
+
+    material = UsdShade.Material.Define(stage, place.AppendPath("Material"))
+    matt = {"roughness": (types.Float, 1.0), "metallic": (types.Float, 0.0)}
+    surface = shader("Surface", "UsdPreviewSurface", **matt)
+    if mesh.texture is None:
+        source = shader("Colors", "UsdPrimvarReader_float3", varname=(types.String, "displayColor"))
+        color = source.CreateOutput("result", types.Float3)
+    else:
+        Image.fromarray(mesh.texture.image).save(picture)
+        corners = Vt.Vec2fArray.FromNumpy(np.ascontiguousarray(mesh.texture.uv, np.float32))
+        primvars.CreatePrimvar("st", types.TexCoord2fArray, UsdGeom.Tokens.vertex).Set(corners)
+        places = shader("Places", "UsdPrimvarReader_float2", varname=(types.String, "st"))
+        source = shader(
+            "Texture",
+            "UsdUVTexture",
+            file=(types.Asset, Sdf.AssetPath(f"./{picture.name}")),
+            sourceColorSpace=(types.Token, "sRGB"),
+            wrapS=(types.Token, "clamp"),
+            wrapT=(types.Token, "clamp"),
+        )
+        source.CreateInput("st", types.Float2).ConnectToSource(places.CreateOutput("result", types.Float2))
+        color = source.CreateOutput("rgb", types.Float3)
+    surface.CreateInput("diffuseColor", types.Color3f).ConnectToSource(color)
+    material.CreateSurfaceOutput().ConnectToSource(surface.CreateOutput("surface", types.Token))
+    UsdShade.MaterialBindingAPI.Apply(shape.GetPrim()).Bind(material)
 
 
 def _modules(*names: str) -> list[ModuleType]:
