@@ -26,6 +26,7 @@ from rich.progress import track
 from rich.table import Table
 from scipy.optimize import linear_sum_assignment
 
+from benchmarks.table import commit
 from disconerf_ns import Scene, load
 from disconerf_ns.composition import Composition, compose
 from disconerf_ns.evaluation.provenance import machine, versions
@@ -74,7 +75,13 @@ class Arguments:
         """Write the rows beside the options, and the seed of the run, that they are for."""
         path = self.output or Path(f"benchmarks/results/{command}_{self.layout}.json")
         options = {name: value for name, value in asdict(self).items() if not isinstance(value, Path | None)}
-        about = {**options, "seed": config_of(self.run).machine.seed, "machine": machine(), "versions": versions()}
+        about = {
+            **options,
+            "seed": config_of(self.run).machine.seed,
+            "commit": commit(),
+            "machine": machine(),
+            "versions": versions(),
+        }
         path.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
 
     def save(self, command: str, rows: list[dict]) -> None:

@@ -26,6 +26,7 @@ from trimesh import Trimesh
 from trimesh.sample import sample_surface
 from trimesh.util import concatenate
 
+from benchmarks.table import commit
 from disconerf_ns import load
 from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation.provenance import machine, versions
@@ -215,6 +216,7 @@ def main(options: Meshes) -> None:
         "size": size,
         "objects": [{**asdict(row), "chamfer": row.chamfer} for row in rows],
         "without_mesh": missing,
+        "commit": commit(),
         "machine": machine(),
         "versions": versions(),
     }

@@ -15,7 +15,8 @@ import tyro
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from benchmarks.report import BEGIN, END, by
+from benchmarks.report import by
+from benchmarks.table import write_tables
 
 QUANTITIES = {"ms": "time of an iteration", "mib": "memory of an iteration", "consensus_s": "time of the consensus"}
 SCORES = (("views", "IoU"), ("views", "SBD"), ("scene", "IoU"))
@@ -213,8 +214,7 @@ def main(report: Performance) -> None:
     for name, table in TABLES.items():
         if facts := read(name):
             text += table(facts)
-    before, rest = report.page.read_text().split(BEGIN)
-    report.page.write_text("\n".join([before + BEGIN, "", *text]) + END + rest.split(END)[1])
+    write_tables(report.page, text)
 
 
 if __name__ == "__main__":

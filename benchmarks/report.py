@@ -17,6 +17,8 @@ import tyro
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from benchmarks.table import write_tables
+
 NAMES = {
     "masks": "2D masks alone",
     "scene": "**as shipped** (matching by scene)",
@@ -43,7 +45,6 @@ WHOLE = ("mild", "middle", "heavy")
 METRICS = ("IoU", "BD", "BD (truth)", "SBD")
 BRIEF = (("views", "IoU"), ("views", "SBD"), ("scene", "IoU"))
 SURFACES = ("learned", "true")
-BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"
 
 
 @dataclass
@@ -329,9 +330,7 @@ def main(report: Report) -> None:
     earlier = read_rows(report.results / EARLIER)
     learned = [row for row in earlier if row["surface"] == "learned"]
     text += ["### Variants of matching by view, middle noise", "", *ablations(learned, "view"), ""]
-    page = report.page.read_text()
-    before, rest = page.split(BEGIN)
-    report.page.write_text("\n".join([before + BEGIN, "", *text]) + END + rest.split(END)[1])
+    write_tables(report.page, text)
     plot(rows, report.page.parent / "quality.png")
     if confidences := sorted(report.results.glob("confidence_*.json")):
         plot_confidence(confidences, report.page.parent / "confidence.png")

@@ -27,6 +27,7 @@ import yaml
 from nerfstudio.configs.method_configs import method_configs
 
 from benchmarks.rasterizer import rasterize
+from benchmarks.table import commit
 from disconerf_ns.api import Scene, load
 from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.files import write_whole
@@ -101,6 +102,7 @@ class SplatScene:
             "gaussians": len(splats),
             "scores of the whole scene": scores,
             "pictures": pictures,
+            "commit": commit(),
             "machine": machine(),
             "versions": versions(),
         }

@@ -28,6 +28,7 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.rasterizer import composite, rasterize
+from benchmarks.table import commit
 from disconerf_ns.api import Scene, load
 from disconerf_ns.evaluation.label_files import label_path
 from disconerf_ns.evaluation.provenance import machine, versions
@@ -99,6 +100,7 @@ class SplatsBenchmark:
             }
             | {"field, truth": round(mean(row["field"] for row in rows.values() if row["field"] is not None), 4)},
             "objects": rows,
+            "commit": commit(),
             "machine": machine(),
             "versions": versions(),
         }

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import tyro
 
 from benchmarks.performance import head, line
-from benchmarks.report import BEGIN, END
+from benchmarks.table import write_tables
 from disconerf_ns.files import write_whole
 
 ROOT = Path(__file__).parents[1]
@@ -191,8 +191,7 @@ def main(options: Options) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         print(name, json.dumps(rows[name]), flush=True)
         write_whole(options.output, json.dumps({each: rows[each] for each in STACKS if each in rows}, indent=2) + "\n")
-    before, rest = options.page.read_text().split(BEGIN)
-    options.page.write_text("\n".join([before + BEGIN, "", *table(rows), "", ""]) + END + rest.split(END)[1])
+    write_tables(options.page, [*table(rows), "", ""])
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from benchmarks import (
     continued,
     draws,
     exact,
+    files,
     geometry,
     object_rays,
     performance,
@@ -31,6 +32,7 @@ from benchmarks import (
     report,
     stacks,
     surface,
+    table,
     viewer,
 )
 from benchmarks.baselines import contrastive, panoptic_lifting
@@ -117,6 +119,21 @@ def test_the_rates_of_the_methods_are_those_that_won() -> None:
     assert {row["scene"] for row in content["rows"]} == {"rehearsal"}
 
 
+def test_files_counts_objects_and_names_the_worst(tmp_path: Path) -> None:
+    def thing(name: str, field: float, completed: float, hidden: float) -> dict:
+        return {"object": name, "found": name, "amodal IoU": field, "completed": completed, "hidden": hidden}
+
+    rows = [thing("mug", 0.8, 0.95, 0.1), thing("book", 0.5, 0.85, 0.7), thing("ball", 0.91, 0.9, 0.0)]
+    rows.append({"object": "mean", "amodal IoU": 0.7367, "completed": 0.9, "hidden": 0.2667})
+    (tmp_path / "alone_room.json").write_text(json.dumps({"commit": "abc1234", "rows": rows}))
+    (tmp_path / "page.md").write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
+    files.Files(tmp_path, tmp_path / "page.md")()
+    page = (tmp_path / "page.md").read_text()
+    assert page.startswith("before\n") and page.endswith("after\n") and "old" not in page
+    assert "| room | 3 | 73.7 | 1 | 90.0 | 2 | 92.5 (2) | book 85, ball 90, mug 95 | abc1234 |\n" in page
+    assert page.count("| room |") == 1, "what was not measured has no row"
+
+
 def test_report_replaces_the_tables_and_nothing_else(tmp_path: Path) -> None:
     rows = [row("scene", 0, 0.9), row("scene", 1, 0.8), row("view", 0, 0.7), row("view, usual start", 0, 0.6)]
     rows.append(row("scene", 0, 0.99, surface="true"))
@@ -137,7 +154,7 @@ def test_report_replaces_the_tables_and_nothing_else(tmp_path: Path) -> None:
         ]
     ]
     (tmp_path / "draws_room.json").write_text(json.dumps({"scene": "room", "rows": drawn}))
-    (tmp_path / "page.md").write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    (tmp_path / "page.md").write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
     report.main(report.Report(tmp_path, tmp_path / "page.md"))
     page = (tmp_path / "page.md").read_text()
     assert page.startswith("before\n") and page.endswith("after\n") and "old" not in page
