@@ -212,7 +212,6 @@ def test_films_in_several_formats_a_contact_sheet_and_a_grid(tmp_path: Path) -> 
     assert np.abs(sheet[24, 20 + 0] - ORANGE).max() <= 3 and np.abs(sheet[24, WIDTH + 20 + 12] - ORANGE).max() <= 3
     with av.open(tmp_path / "all.mp4") as film:
         assert len(list(film.decode(video=0))) == 3
-    tiles.close()
 
 
 def test_a_film_that_fails_leaves_those_before_it(tmp_path: Path) -> None:

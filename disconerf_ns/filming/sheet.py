@@ -58,11 +58,6 @@ class Tiles:
         for tiles in self._kept:
             yield page([np.concatenate(pair) for pair in zip(tiles, captions)], self.columns)
 
-    def close(self) -> None:
-        """Delete the file."""
-        self._kept = None
-        self._folder.cleanup()
-
 
 def caption(shown: SceneObject, width: int) -> Image3:
     """An object's colour, its output name, and the name that a person gave it, beside or below that."""
