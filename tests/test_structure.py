@@ -13,8 +13,8 @@ from benchmarks.structure import import_graph, in_circles
 
 ROOT = Path(disconerf_ns.__file__).parent
 ORDER = (
-    "errors", "consoles", "options", "files", "small_json", "palette", "gpus", "masks", "kernels", "field", "optimizer",
-    "surface", "scene", "discovery", "training", "compat", "gaussians", "config",
+    "errors", "consoles", "options", "files", "small_json", "spacing", "palette", "gpus", "masks", "kernels", "field",
+    "optimizer", "surface", "scene", "discovery", "training", "compat", "gaussians", "config",
     "radiance_transfer", "rendering", "filming", "evaluation", "export",
     "facts", "report", "viewer", "datamanager", "object_model", "model",
     "splat_model", "taken_scene", "object_stage", "steps", "pipeline", "trainer", "method", "runs",

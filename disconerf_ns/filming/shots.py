@@ -20,6 +20,7 @@ from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import HERE
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.scene.similarity import Similarity
+from disconerf_ns.spacing import evenly_spaced
 
 NEAR = math.radians(30)
 """Largest angle, seen from the object, between a camera of the film and a photograph that shows its side."""
@@ -113,10 +114,10 @@ class Sight:
 def shares_shown(scene: ArrangedScene, id: ObjectId, photographs: Cameras) -> Float[Tensor, "cameras"]:
     """Share of the middle square of each photograph that shows an object; 0 of all but `COMPARED` ones."""
     shares = torch.zeros(len(photographs))
-    chosen = torch.linspace(0, len(photographs) - 1, min(len(photographs), COMPARED)).round().long()
-    some = photographs[chosen]
+    chosen = evenly_spaced(len(photographs), COMPARED)
+    some = photographs[torch.tensor(chosen, dtype=torch.long)]
     views = square(some.camera_to_worlds.cpu(), COARSE, _angle(some))
-    for number, view in enumerate(chosen.tolist()):
+    for number, view in enumerate(chosen):
         labels = Frame.seen_by(scene, views[number : number + 1]).labels()
         shares[view] = (labels.id == id).float().mean()
     return shares
