@@ -95,7 +95,7 @@ class Export:
 
         capture = Capture(capture_frame(self.load_config), self.metres_per_unit)
         edited = EditedRun(self.load_config, self.granularity, self.edit, self.complete)
-        chosen, run = edited.find(self.objects), edited.load()
+        chosen, run = edited.find(self.objects), edited.pipeline
         scene = run.model.current.value
         left_out = {}
         if not chosen:

@@ -112,7 +112,7 @@ class Render:
         path, seconds = path_of_file(self.camera_path) if self.camera_path else (None, None)
         length = self._length(len(path) / seconds if path is not None and seconds else None)
 
-        pipeline = edited.load()
+        pipeline = edited.pipeline
         scene = pipeline.model.current.value.with_options(clean=self.clean)
         objects = [scene.find(each.name) for each in chosen] or list(scene.objects)
         filmed, shots = self._shots(scene, objects, pipeline.datamanager.train_dataset.cameras, path, length)
