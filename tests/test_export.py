@@ -25,7 +25,7 @@ from disconerf_ns.cli.export import mesh_leaves_out
 from disconerf_ns.errors import UserError
 from disconerf_ns.export import usd
 from disconerf_ns.export.colors import UNSEEN, views_of
-from disconerf_ns.export.exporter import ExportOptions, export, made_mesh, mesh_facts, surrounding
+from disconerf_ns.export.exporter import ExportOptions, boxed_around, export, made_mesh, mesh_facts
 from disconerf_ns.export.frames import Capture
 from disconerf_ns.export.grid import ObjectGrid
 from disconerf_ns.export.manifest_row import manifest_row
@@ -205,7 +205,7 @@ def test_the_up_axis_is_named() -> None:
 def test_walls_surround_the_cameras() -> None:
     scene = made_scene()
     places = torch.tensor([[0.0, 0.0, 0.0], [0.1, 0.1, 0.1], [5.0, 0.0, 0.0]])
-    assert surrounding(scene, places) == {scene.objects[0].id}
+    assert boxed_around(scene, places) == {scene.objects[0].id}
 
 
 def test_what_no_camera_sees_is_marked(ball: ObjectMesh) -> None:

@@ -88,7 +88,7 @@ class Export:
 
         from disconerf_ns.evaluation.views import dataset_of
         from disconerf_ns.export.earlier import tell_earlier
-        from disconerf_ns.export.exporter import MANIFEST, ExportOptions, export, surrounding
+        from disconerf_ns.export.exporter import MANIFEST, ExportOptions, boxed_around, export
         from disconerf_ns.export.frames import Capture
         from disconerf_ns.export.mesh import LOST
         from disconerf_ns.scene.objects import REST
@@ -99,7 +99,7 @@ class Export:
         scene = run.model.current.value
         left_out = {}
         if not chosen:
-            around = surrounding(scene, dataset_of(run, "train").cameras.camera_to_worlds[:, :, 3].cpu())
+            around = boxed_around(scene, dataset_of(run, "train").cameras.camera_to_worlds[:, :, 3].cpu())
             reasons = {each.name: _reason(each, scene.edit.hidden, around) for each in scene.objects}
             left_out = {name: why for name, why in reasons.items() if why}
         objects = [scene.find(each.name) for each in chosen or scene.objects if each.name not in left_out]

@@ -194,8 +194,9 @@ class Render:
         """
         import torch
 
+        from disconerf_ns.filming.appearance import surrounds
         from disconerf_ns.filming.paths import evenly, in_size, interpolated
-        from disconerf_ns.filming.shots import Shot, orbit, spiral_shot, surrounds
+        from disconerf_ns.filming.shots import Shot, orbit, spiral_shot
 
         among, frames = self.background == "scene", length.frames or length.default.frames
         if self._same_path:

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, normalize
 
 from disconerf_ns.errors import UserError
+from disconerf_ns.filming.appearance import within_ball
 from disconerf_ns.filming.frames import alone
 from disconerf_ns.filming.matte import Picture, bled
 from disconerf_ns.filming.orbit import hull
-from disconerf_ns.filming.shots import within_ball
 from disconerf_ns.filming.sight import drawn, shares_seen
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -63,8 +63,8 @@ def portrait(scene: ArrangedScene, each: SceneObject, body: Body, photographs: C
     return bled(picture)
 
 
-def surrounds(within: Occupancy, photographs: Cameras) -> bool:
-    """Whether what occupies some voxels is around the photographs, as a room's walls are."""
+def voxels_surround(within: Occupancy, photographs: Cameras) -> bool:
+    """Whether voxels surround the photographs, by the rule of `appearance.surrounds`, whatever of them is solid."""
     points, _ = middles(within)
     return len(points) > 0 and within_ball(points, photographs.camera_to_worlds[..., 3].cpu())
 
