@@ -25,7 +25,7 @@ Image3 = UInt8[np.ndarray, "height width 3"]
 
 
 @dataclass
-class Tiles:
+class SmallFilms:
     """The frames of several films, made small, kept in a file that is gone with this value."""
 
     objects: Sequence[SceneObject]

@@ -45,7 +45,7 @@ Colors = Callable[[Float[Tensor, "n 3"], Float[Tensor, "n 3"]], Float[Tensor, "n
 """RGB at scene positions as seen along unit directions."""
 
 
-class Channels(NamedTuple):
+class VoxelValues(NamedTuple):
     """What is said of each voxel, or of each position: rows of a completion's values, in [0, 1]."""
 
     hidden: Float[Tensor, "*n"]
@@ -79,7 +79,7 @@ class Completion:
     side: float
     """Side of a voxel in scene units."""
     values: Float[Tensor, "8 x y z"]
-    """`Channels` of each voxel."""
+    """`VoxelValues` of each voxel."""
 
     @classmethod
     def of(cls, enclosure: Enclosure, others: Iterable[Enclosure], colors: Colors) -> Completion:
@@ -98,7 +98,7 @@ class Completion:
         lost = _lost(enclosure.surface, others, voxels, near & ~with_neighbours(inside))
         colored, taken = _recolored(enclosure, colors, near)
         around = with_neighbours(skin | filled, AROUND)
-        channels = Channels(enclosure.hidden, lost, filled, colored, around, *taken)
+        channels = VoxelValues(enclosure.hidden, lost, filled, colored, around, *taken)
         return cls(voxels.low, voxels.side, torch.stack([each.float() for each in channels]))
 
     @property
@@ -116,7 +116,7 @@ class Completion:
         unit = (2 * (positions - self.low) / self.side / shape - 1).flip(-1)
         places, within = unit.view(1, 1, 1, -1, 3), (unit.abs() <= 1).all(-1)
         values = grid_sample(self.values[None], places, padding_mode="border", align_corners=False)[0, :, 0, 0]
-        there = Channels(*(values * within))
+        there = VoxelValues(*(values * within))
         density = there.filled * OPAQUE / self.side
         return Completed(there.hidden, there.lost, there.filled, density, there.rgb, there.colored, there.around)
 
