@@ -28,12 +28,13 @@ from benchmarks.clock import Lap, timed
 from benchmarks.quality import show
 from benchmarks.runs import UNKNOWN, load
 from benchmarks.scoring import METRICS
+from benchmarks.stock_encoding import slow_down
 from benchmarks.variants import VARIANTS, train
 from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.evaluation.scores import evaluate
 from disconerf_ns.field import ObjectField
 from disconerf_ns.files import write_whole
-from disconerf_ns.kernels.radiance_encoding import quicken, slow_down
+from disconerf_ns.kernels.radiance_encoding import quicken
 from disconerf_ns.pipeline import DiscoNerfPipeline
 from disconerf_ns.rendering.rays import in_chunks, with_background
 

@@ -22,13 +22,14 @@ from benchmarks.quality import Stage, show
 from benchmarks.variants import VARIANTS, train
 from disconerf_ns.evaluation.label_files import label_files
 from disconerf_ns.evaluation.metrics import match_segments, weighted_iou
-from disconerf_ns.evaluation.predictions import label_map, render_view
+from disconerf_ns.evaluation.predictions import frame_of_view, label_map
 from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.evaluation.scores import compare, whole_scene
 from disconerf_ns.evaluation.views import load_masks, views_of
 from disconerf_ns.files import write_whole
 from disconerf_ns.palette import object_colors
 from disconerf_ns.pipeline import DiscoNerfPipeline
+from disconerf_ns.rendering.outputs import frame_outputs
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -93,7 +94,7 @@ def look(pipeline: DiscoNerfPipeline, labels: Path, downscale: int) -> list[Look
     views = views_of(pipeline)
     compared, confidences = [], []
     for view, file in zip(views, label_files(labels, views)):
-        outputs = render_view(pipeline, view.index, downscale)
+        outputs = frame_outputs(frame_of_view(pipeline, view.index, downscale))
         compared.append(compare(label_map(outputs["label"]), file.read()))
         confidences.append(outputs["confidence"][..., 0].cpu().numpy())
     scene = whole_scene(compared)

@@ -352,10 +352,6 @@ class DiscoNerfDataManager(VanillaDataManager):
         if self._draws is not None and stored["draws"] is not None:
             self._draws.go_on(stored["draws"])
 
-    def next_views(self) -> list[MaskedView]:
-        """Masks of the next views of the object stage."""
-        return [self.view_masks(index) for index in self.draw_views()]
-
     @cached_property
     def views(self) -> range:
         """Indices of the training views that this device learns from in the object stage."""

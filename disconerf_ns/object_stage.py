@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from nerfstudio.utils.rich_utils import CONSOLE
@@ -284,3 +285,19 @@ class ObjectStage:
     def _stride(self, rays: int) -> int:
         """Every so many rays are left where about `rays` rays of all devices are wanted."""
         return max(self.devices.total(sum(map(len, self.surfaces))) // rays, 1)
+
+    # ---------------------------------------------------------------- stop and go on
+
+    def to_go_on(self) -> dict[str, Any]:
+        """State for a checkpoint with which `go_on` continues with the same explanations."""
+        if self.explanations is None:
+            return {"explanations": None}
+        return {"explanations": [(each.sets.bool(), each.affinity) for each in self.explanations]}
+
+    def go_on(self, stored: dict[str, Any]) -> None:
+        """Take over what `to_go_on` gave, unless it is about other masks."""
+        if stored["masks_identity"] != self.datamanager.store.identity():
+            CONSOLE.log("masks: another set than before; they are matched anew with the objects of the run")
+        elif stored["explanations"] is not None:
+            known = (Explanation(sets.float(), affinity) for sets, affinity in stored["explanations"])
+            self.explanations = [each.to(self.device) for each in known]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import torch
 from jaxtyping import Int
 from nerfstudio.cameras.cameras import Cameras
-from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline
 from nerfstudio.utils import writer
@@ -24,23 +23,20 @@ from disconerf_ns.compat.viewer import listen_here
 from disconerf_ns.config import DiscoNerfPipelineConfig
 from disconerf_ns.datamanager import DiscoNerfDataManager
 from disconerf_ns.discovery.explanation import Explanation
-from disconerf_ns.discovery.report import report_masks, save_report
-from disconerf_ns.errors import UserError, cause
+from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation.predictions import training_rays
 from disconerf_ns.evaluation.scores import object_metrics
 from disconerf_ns.evaluation.views import capture_of, check_held_out
-from disconerf_ns.files import write_whole
-from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.object_model import ObjectModel
 from disconerf_ns.object_stage import ObjectStage
 from disconerf_ns.radiance_transfer import check_scene, radiance_source
-from disconerf_ns.scene.edit import EDIT, Edit, draft_of
-from disconerf_ns.scene.objects import save_manifest
+from disconerf_ns.scene.edit import EDIT, Edit
+from disconerf_ns.steps import Steps
 from disconerf_ns.taken_scene import adopted, take_over
-from disconerf_ns.training.batch import ObjectBatch
-from disconerf_ns.training.captured import CapturedSteps, Held
+from disconerf_ns.training.by_products import write_explained, write_objects
+from disconerf_ns.training.inherited_edit import inherit_edit
 from disconerf_ns.training.schedule import Resumed, Schedule, Stage, plan_stages
-from disconerf_ns.training.step import Losses, Metrics, TrainingStep
+from disconerf_ns.training.step import TrainingStep
 from disconerf_ns.viewer.control import ObjectControl
 from disconerf_ns.viewer.status import Report
 
@@ -54,15 +50,6 @@ REPORT_EVERY = 8
 SAMPLING = "**Sampling the frozen surface** of the training views, then the objects begin"
 SPACE_RAYS = 2**17
 """Rays of all training views that tell where surfaces are and which space photographs looked into."""
-
-
-@contextmanager
-def by_product(path: Path) -> Iterator[Path]:
-    """Go on without a file that can be made from the checkpoint again, where it cannot be written."""
-    try:
-        yield path
-    except OSError as error:
-        CONSOLE.log(f"objects: {path} is not written ({cause(error)}); the training goes on without it.")
 
 
 class DiscoNerfPipeline(VanillaPipeline):
@@ -96,8 +83,8 @@ class DiscoNerfPipeline(VanillaPipeline):
         self.may_be_left: Callable[[], AbstractContextManager[None]] = nullcontext
         """Surrounds work that can be done again, so that a run which shall stop need not wait for it."""
         self.settled: dict[str, Tensor] = {}
-        self.captured, self.held = CapturedSteps(), Held()
-        self._claim(Stage.RADIANCE)
+        self.steps = Steps(config, self.model, self.datamanager, self.object_stage)
+        self.steps.claim(Stage.RADIANCE)
         self.schedule = Schedule(0, 0)
         self.stage = Stage.RADIANCE
         self.folder = Path(tempfile.gettempdir())
@@ -114,11 +101,6 @@ class DiscoNerfPipeline(VanillaPipeline):
     def model(self) -> ObjectModel:
         """The model."""
         return cast("ObjectModel", super().model)
-
-    @property
-    def _learned(self) -> DiscoNerfModel:
-        """The model in the radiance stage, which only a scene that is learned here has."""
-        return cast("DiscoNerfModel", self.model)
 
     @property
     def datamanager(self) -> DiscoNerfDataManager:
@@ -141,7 +123,7 @@ class DiscoNerfPipeline(VanillaPipeline):
             self._enter(self.schedule.stage(step))
             if self.stage is Stage.RADIANCE:
                 levels = self.config.first_levels + step // self.config.level_iterations
-                self._learned.coarse_to_fine.open_levels = levels
+                self.steps.learned.coarse_to_fine.open_levels = levels
             for name, optimizer in trainer.optimizers.optimizers.items():
                 for group in optimizer.param_groups:
                     group["lr"] = trainer.config.optimizers[name]["optimizer"].lr * self._decay(name, step)
@@ -180,7 +162,7 @@ class DiscoNerfPipeline(VanillaPipeline):
         self.object_start.fill_(self.schedule.object_start)
         self.config.model.slots = self.model.object_field.slots
         if self.devices.first:
-            self._take_over_edit(trainer)
+            self._begin_with_edit(checkpoint_folder(trainer.config))
             self.object_control.take_draft()
             name_absolutely(trainer.config)
             if (self.folder / "config.yml").exists():
@@ -192,28 +174,12 @@ class DiscoNerfPipeline(VanillaPipeline):
         )
         CONSOLE.log(f"objects: their stage is going to take {self.object_stage.needs}")
 
-    def _take_over_edit(self, trainer: Trainer) -> None:
-        """Let a run that goes on from another one begin with that one's edit, in its own folder.
-
-        Raises:
-            UserError: an edit was named for a run that begins anew, or is none of this run's objects.
-        """
-        self.edit_file, before = self.folder / EDIT, checkpoint_folder(trainer.config)
+    def _begin_with_edit(self, before: Path | None) -> None:
+        """Show the run's edit; a run that goes on from the checkpoints in another folder takes that one's over."""
+        self.edit_file = self.folder / EDIT
         named, self.config.edit = self.config.edit, None
-        if before is None:
-            if named is not None:
-                raise UserError(
-                    f"edit: {named} is about the objects of a trained run, and this one begins anew; pass that run's "
-                    "checkpoints with --load-dir, or leave --pipeline.edit out."
-                )
-            return
-        source = named or before.parent / EDIT
-        if not self.edit_file.exists() and (named is not None or source.exists()):
-            Edit.load(source, self.model.tree).save(self.edit_file)
-            CONSOLE.log(f"edit: taken over from {source}")
-        if named is None and draft_of(source).exists() and not draft_of(self.edit_file).exists():
-            write_whole(draft_of(self.edit_file), draft_of(source).read_bytes())
-        if self.edit_file.exists():
+        inherit_edit(self.edit_file, named, before, self.model.tree)
+        if before is not None and self.edit_file.exists():
             self.open_edit(self.edit_file)
 
     def _report(self, step: int) -> Report:
@@ -230,13 +196,10 @@ class DiscoNerfPipeline(VanillaPipeline):
 
         def write(explanations: list[Explanation]) -> None:
             every = self.model.current.value.with_edit(Edit()).all_objects
-            with by_product(self.folder / "objects.json") as path:
-                save_manifest(every, self.model.tree, step, path, capture_of(self))
+            write_objects(self.folder, every, self.model.tree, step, capture_of(self))
             if explanations:
                 numbered = [each for each in objects if each.number is not None]
-                report = report_masks(self.datamanager.train_keys, explanations, numbered)
-                with by_product(self.folder / "masks.json") as path:
-                    save_report(report, path)
+                write_explained(self.folder, self.datamanager.train_keys, explanations, numbered)
 
         self.devices.on_first(write, (explanation.to("cpu") for explanation in self.object_stage.explanations or []))
         self.object_control.objects_changed()
@@ -265,17 +228,10 @@ class DiscoNerfPipeline(VanillaPipeline):
             return self.schedule.object_decay(step, self.config.object_warmup, self.config.object_decay)
         return self.schedule.radiance_decay(step, self.config.radiance_decay)
 
-    def _claim(self, stage: Stage) -> None:
-        """Prepare the parameters that learn in a stage for CUDA graphs."""
-        if self._captures:
-            groups = self.model.get_param_groups().items()
-            objects = stage is Stage.OBJECTS
-            self.captured.claim(each for name, group in groups if (name == "object_field") is objects for each in group)
-
     def _enter(self, stage: Stage) -> None:
         entered = stage is not self.stage
         if entered:
-            self.captured.forget()
+            self.steps.captured.forget()
         self.model.freeze_radiance(stage is Stage.OBJECTS)
         if stage is Stage.OBJECTS:
             with self.may_be_left():
@@ -283,21 +239,18 @@ class DiscoNerfPipeline(VanillaPipeline):
                     self.object_control.say(SAMPLING)
                 self.object_stage.prepare(self.folder)
         if entered:
-            self._claim(stage)
+            self.steps.claim(stage)
         self.stage = stage
 
     # ---------------------------------------------------------------- stop and go on
 
     def to_go_on(self) -> dict[str, Any]:
         """State for a checkpoint, besides parameters and optimizers, with which `go_on` continues the run exactly."""
-        explanations = self.object_stage.explanations
         return {
             **self.datamanager.to_go_on(),
             **self.model.to_go_on(),
+            **self.object_stage.to_go_on(),
             "devices": self.devices.count,
-            "explanations": None
-            if explanations is None
-            else [(each.sets.bool(), each.affinity) for each in explanations],
         }
 
     def go_on(self, stored: dict[str, Any]) -> None:
@@ -306,11 +259,7 @@ class DiscoNerfPipeline(VanillaPipeline):
             return
         self.datamanager.go_on(stored)
         self.model.go_on(stored)
-        if stored["masks_identity"] != self.datamanager.store.identity():
-            CONSOLE.log("masks: another set than before; they are matched anew with the objects of the run")
-        elif stored["explanations"] is not None:
-            known = (Explanation(sets.float(), affinity) for sets, affinity in stored["explanations"])
-            self.object_stage.explanations = [each.to(self.device) for each in known]
+        self.object_stage.go_on(stored)
 
     def draws_on(self, stored: dict[str, Any]) -> bool:
         """Whether a checkpoint holds what all devices of the run need to draw on as if it had not stopped."""
@@ -350,51 +299,12 @@ class DiscoNerfPipeline(VanillaPipeline):
     def training_step(self, step: int) -> Iterator[TrainingStep]:
         """Draw the data of a step; until the context ends, no picture is rendered."""
         with self.model.learns():
-            yield self._radiance_step(step) if self.stage is Stage.RADIANCE else self._object_step()
+            yield self.steps.draw(self.stage, step)
 
     def after_step(self, metrics: dict[str, Tensor]) -> None:
-        """Keep a step's metrics, and do what a CUDA graph leaves out: hold back levels, add up gradients."""
+        """Keep a step's metrics, and do what its CUDA graph left out."""
         self.settled = metrics
-        if self._captures and self.stage is Stage.RADIANCE:
-            self._learned.coarse_to_fine.hold_back()
-        self.devices.add_gradients(self.model.parameters(), self._share)
-
-    @property
-    def _share(self) -> float:
-        """Fraction of a step's rays, or of the views that they stand for, that this device has."""
-        if self.stage is Stage.RADIANCE:
-            return 1 / self.devices.count
-        return len(self.datamanager.views) / len(self.datamanager.train_dataset)
-
-    def _radiance_step(self, step: int) -> TrainingStep:
-        model = self._learned
-        model.begin_radiance_step()
-        rays, batch = self.datamanager.next_train(step)
-        kind = None
-        if self._captures and model.capturable:
-            rays, batch = self._held_in_place(rays, batch)
-            kind = Stage.RADIANCE, model.proposals_learn, len(rays)
-
-        return TrainingStep(kind, lambda: self._losses(rays, batch))
-
-    def _held_in_place(self, rays: RayBundle, batch: dict[str, Tensor]) -> tuple[RayBundle, dict[str, Tensor]]:
-        """Rays and their colours at the addresses that CUDA graphs read."""
-        cameras = cast("Tensor", rays.camera_indices)
-        held = self.held.hold([rays.origins, rays.directions, rays.pixel_area, cameras, batch["image"].to(self.device)])
-        return RayBundle(*held[:3], camera_indices=held[3]), {"image": held[4]}
-
-    def _object_step(self) -> TrainingStep:
-        kind = Stage.OBJECTS if self._captures and self.object_stage.draws_rays else None
-        return TrainingStep(kind, lambda: self._losses(self.object_stage.next_batch(), {}))
-
-    def _losses(self, inputs: RayBundle | ObjectBatch, batch: dict[str, Tensor]) -> tuple[Losses, Metrics]:
-        outputs = self._model(inputs)
-        metrics = self.model.get_metrics_dict(outputs, batch)
-        return self.model.get_loss_dict(outputs, batch, metrics), metrics
-
-    @property
-    def _captures(self) -> bool:
-        return self.config.cuda_graphs and torch.device(self.device).type == "cuda"
+        self.steps.complete(self.stage)
 
     def get_average_eval_image_metrics(
         self, step: int | None = None, output_path: Path | None = None, get_std: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -175,6 +176,8 @@ class EditedRun:
     """Another file of an edit than the run's own."""
     complete: bool = True
     """Whether objects are completed where no photograph looked, if the run's options say so too."""
+    test_mode: Literal["test", "val", "inference"] = "inference"
+    """nerfstudio's name of the images to load beside the training images."""
 
     def find(self, wanted: Sequence[str]) -> list[SceneObject]:
         """Objects, each once, from the run's small files; the run itself is loaded only if the edit splits an object.
@@ -187,19 +190,20 @@ class EditedRun:
         said = self.config, self.granularity, self.edit
         edit = _small_files(*said)[1]
         if edit.split:
-            find = self.load().model.current.value.find
+            find = self.pipeline.model.current.value.find
         else:
             shown, others = objects_of(*said), other_objects_of(*said)
             find = lambda name: find_object(shown, name, others, edit.merged)  # noqa: E731
         return list({each.id: each for each in map(find, wanted)}.values())
 
-    def load(self, test_mode: Literal["test", "val", "inference"] = "inference") -> DiscoNerfPipeline:
-        """The run's pipeline; its current scene is under the edit, and completed or not.
+    @cached_property
+    def pipeline(self) -> DiscoNerfPipeline:
+        """The run's pipeline, loaded once; its current scene is under the edit, and completed or not.
 
         Raises:
             UserError: the run cannot be loaded, or the file is not an edit of it.
         """
-        pipeline = load_pipeline(self.config, test_mode)
+        pipeline = load_pipeline(self.config, self.test_mode)
         tree = pipeline.model.current.value.trained.tree
         edit = edit_of(self.config, tree, self.granularity, self.edit)
         pipeline.model.current.replace(

@@ -213,7 +213,7 @@ class DiscoNerfTrainer(Trainer):
         learning = [
             parameter for group in self.optimizers.parameters.values() for parameter in group if parameter.requires_grad
         ]
-        return self.pipeline.captured.run(upcoming.kind, compute, learning)
+        return self.pipeline.steps.captured.run(upcoming.kind, compute, learning)
 
     def _differentiate(self, upcoming: TrainingStep) -> StepResults:
         """Losses of a step; their gradients are added to the parameters'."""

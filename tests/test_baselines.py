@@ -75,7 +75,6 @@ class World:
             train_dataset=Photographs(self.labels),
             devices=Devices(),
             views=range(len(self.labels)),
-            next_views=lambda: DiscoNerfDataManager.next_views(self.datamanager),
             draw_views=lambda: DiscoNerfDataManager.draw_views(self.datamanager),
         )
 

@@ -12,6 +12,9 @@ import torch
 
 from disconerf_ns import pipeline
 from disconerf_ns.discovery.explanation import Explanation
+from disconerf_ns.scene.similarity import Similarity
+from disconerf_ns.scene.tree import ObjectTree
+from disconerf_ns.training import by_products
 from disconerf_ns.training.devices import Devices
 
 
@@ -26,13 +29,15 @@ def test_the_training_does_not_end_over_a_by_product(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         path.touch()
 
-    monkeypatch.setattr(pipeline, "save_manifest", lambda objects, tree, step, path, capture: write(path))
-    monkeypatch.setattr(pipeline, "save_report", lambda report, path: write(path))
-    for part in ("report_masks", "capture_of"):
-        monkeypatch.setattr(pipeline, part, MagicMock())
+    monkeypatch.setattr(by_products, "save_manifest", lambda objects, tree, step, path, capture: write(path))
+    monkeypatch.setattr(by_products, "save_report", lambda report, path: write(path))
+    monkeypatch.setattr(by_products, "report_masks", MagicMock())
+    monkeypatch.setattr(pipeline, "capture_of", lambda run: Similarity())
     said: list[str] = []
-    monkeypatch.setattr(pipeline, "CONSOLE", MagicMock(log=said.append))
+    monkeypatch.setattr(by_products, "CONSOLE", MagicMock(log=said.append))
     trained = MagicMock(folder=tmp_path, devices=Devices())
+    trained.model.tree, trained.model.current.value.with_edit.return_value.all_objects = ObjectTree(0, (), ()), ()
+    trained.object_stage.discover_objects.return_value, trained.datamanager.train_keys = (), []
     trained.object_stage.explanations = [Explanation(torch.ones(1, 1), torch.ones(1))]
     pipeline.DiscoNerfPipeline._save_objects(trained, 1)
     sentence = f"objects: {tmp_path / name} is not written (No space left on device); the training goes on without it."

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from tiny_run import Run
 
+from disconerf_ns import runs
 from disconerf_ns.cli import main
-from disconerf_ns.runs import load_pipeline, objects_of
+from disconerf_ns.runs import EditedRun, load_pipeline, objects_of
 from disconerf_ns.scene.edit import Edit
 
 
@@ -63,6 +64,18 @@ def test_parts_of_a_split_object_are_filmed(
     assert second.name == part and first.box[0][0] < second.box[0][0], "the halves along x"
     assert render(run, tmp_path / "films", part) == 0, capsys.readouterr().err
     assert [path.stem for path in (tmp_path / "films").iterdir()] == [part]
+
+
+def test_a_run_with_a_split_object_is_loaded_once(
+    run: Run, opened_run: None, edited, ids, halves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its objects were looked up in one pipeline, and shown in another."""
+    edited(Edit().divide(ids[1], 2))
+    load, modes = runs.load_pipeline, []
+    monkeypatch.setattr(runs, "load_pipeline", lambda config, mode: modes.append(mode) or load(config, mode))
+    opened = EditedRun(run.config, test_mode="test")
+    (part,) = opened.find(["object_04"])
+    assert opened.pipeline.model.current.value.by_id[part.id] == part and modes == ["test"]
 
 
 def test_a_film_has_the_name_and_colour_that_a_person_gave(

@@ -26,8 +26,8 @@ from pycocotools.coco import COCO
 from disconerf_ns.cli.export import mesh_leaves_out
 from disconerf_ns.errors import UserError
 from disconerf_ns.export import usd
-from disconerf_ns.export.colors import UNSEEN, views_of
-from disconerf_ns.export.exporter import ExportOptions, export, made_mesh, mesh_facts, surrounding
+from disconerf_ns.export.colors import UNSEEN, lines_of_sight
+from disconerf_ns.export.exporter import ExportOptions, boxed_around, export, made_mesh, mesh_facts
 from disconerf_ns.export.frames import Capture
 from disconerf_ns.export.grid import ObjectGrid
 from disconerf_ns.export.manifest_row import manifest_row
@@ -207,7 +207,7 @@ def test_the_up_axis_is_named() -> None:
 def test_walls_surround_the_cameras() -> None:
     scene = made_scene()
     places = torch.tensor([[0.0, 0.0, 0.0], [0.1, 0.1, 0.1], [5.0, 0.0, 0.0]])
-    assert surrounding(scene, places) == {scene.objects[0].id}
+    assert boxed_around(scene, places) == {scene.objects[0].id}
 
 
 def test_what_no_camera_sees_is_marked(ball: ObjectMesh) -> None:
@@ -222,8 +222,8 @@ def test_what_no_camera_sees_is_marked(ball: ObjectMesh) -> None:
 def test_nobody_sees_where_another_object_stood(scene: ArrangedScene, ball: ObjectMesh) -> None:
     """Photographs looked into the space to the right alone."""
     grid = ObjectGrid.of(scene, scene.objects[0].id, 24)
-    everywhere, _ = views_of(grid, made_cameras(), ball.vertices, ball.normals)
-    to_the_right, _ = views_of(grid, made_cameras(), ball.vertices, ball.normals, lambda x: x[:, 0] > CENTRE[0])
+    everywhere, _ = lines_of_sight(grid, made_cameras(), ball.vertices, ball.normals)
+    to_the_right, _ = lines_of_sight(grid, made_cameras(), ball.vertices, ball.normals, lambda x: x[:, 0] > CENTRE[0])
     right = (ball.vertices[:, 0] - CENTRE[0]) / RADIUS
     assert torch.equal(to_the_right[:, right > 0.2], everywhere[:, right > 0.2])
     assert everywhere[:, right < -0.2].any() and not to_the_right[:, right < -0.2].any()
@@ -239,8 +239,8 @@ def test_cameras_that_look_all_around_see_as_much_as_pinholes_from_there(
     size = {"fx": 48.0, "fy": 48.0, "cx": 48.0, "cy": 24.0, "width": 96, "height": 48}
     size |= {"fx": 12.0, "fy": 12.0, "cy": 48.0, "height": 96} if kind is CameraType.FISHEYE else {}
     around = Cameras(away, **size, camera_type=kind)
-    seen, along = views_of(grid, pinholes, ball.vertices, ball.normals)
-    from_behind, also_along = views_of(grid, around, ball.vertices, ball.normals)
+    seen, along = lines_of_sight(grid, pinholes, ball.vertices, ball.normals)
+    from_behind, also_along = lines_of_sight(grid, around, ball.vertices, ball.normals)
     assert_close(from_behind, seen, 0.05)
     sure = (seen[0] > 0.1) & (seen[0] > seen[1] + 0.1)
     assert sure.any()

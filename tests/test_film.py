@@ -17,6 +17,7 @@ from nerfstudio.cameras.rays import RayBundle
 from scene import camera_pose
 
 from disconerf_ns.errors import UserError
+from disconerf_ns.filming.appearance import shares_shown, surrounds
 from disconerf_ns.filming.clean import BODY, HAZE, crisp
 from disconerf_ns.filming.devices import in_processes
 from disconerf_ns.filming.frames import Look, Subject, Wanted, straight
@@ -24,7 +25,7 @@ from disconerf_ns.filming.ground import DARKEST, Ground, hidden_sky
 from disconerf_ns.filming.matte import MARGIN, bled, on_color, over
 from disconerf_ns.filming.orbit import FILL, directions, elevation_of, framed, hull, look_at, square
 from disconerf_ns.filming.paths import chain, evenly, in_size, interpolated, path_of_file, spiral, to_and_fro
-from disconerf_ns.filming.shots import NEAR, longest_run, orbit, shares_shown, spiral_shot, surrounds, unseen
+from disconerf_ns.filming.shots import NEAR, longest_run, orbit, spiral_shot, unseen
 from disconerf_ns.filming.sight import in_sight, shares_clear, shares_seen
 from disconerf_ns.rendering.alone import render_object
 from disconerf_ns.rendering.frame import Frame

@@ -18,7 +18,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.filming import writers
 from disconerf_ns.filming.backdrop import WHITE, color_behind, parse_backdrop
 from disconerf_ns.filming.production import laid_on, produce, write_grid, write_sheet
-from disconerf_ns.filming.sheet import CAPTION, Tiles, caption, shortened
+from disconerf_ns.filming.sheet import CAPTION, SmallFilms, caption, shortened
 from disconerf_ns.filming.shots import Shot
 from disconerf_ns.filming.writers import FORMATS, Alpha, film_file, write_film
 from disconerf_ns.scene.objects import ObjectId, SceneObject
@@ -193,7 +193,7 @@ def test_films_in_several_formats_a_contact_sheet_and_a_grid(tmp_path: Path) -> 
     objects = [shown(0, "teapot"), shown(1)]
     shots = [Shot(each.file_name, BALL, photographs(count=3)) for each in objects]
     drawn, told = moving_disc(), []
-    tiles = Tiles(objects, 3)
+    tiles = SmallFilms(objects, 3)
     written = produce(shots, iter(drawn), tmp_path, {"png": None, "mp4": WHITE}, FPS, tiles, told.append)
     assert written == ["object_00_teapot", "object_00_teapot.mp4", "object_01", "object_01.mp4"]
     assert [shot.name for shot in told] == ["object_00_teapot"] * 3 + ["object_01"] * 3
@@ -212,7 +212,6 @@ def test_films_in_several_formats_a_contact_sheet_and_a_grid(tmp_path: Path) -> 
     assert np.abs(sheet[24, 20 + 0] - ORANGE).max() <= 3 and np.abs(sheet[24, WIDTH + 20 + 12] - ORANGE).max() <= 3
     with av.open(tmp_path / "all.mp4") as film:
         assert len(list(film.decode(video=0))) == 3
-    tiles.close()
 
 
 def test_a_film_that_fails_leaves_those_before_it(tmp_path: Path) -> None:

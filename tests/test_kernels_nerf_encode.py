@@ -14,6 +14,7 @@ from nerfstudio.field_components.encodings import HashEncoding
 from nerfstudio.models.nerfacto import NerfactoModel, NerfactoModelConfig
 from torch import Tensor, nn
 
+from benchmarks.stock_encoding import slow_down
 from disconerf_ns.compat.lpips import without_download
 from disconerf_ns.kernels import radiance_encoding
 
@@ -134,7 +135,7 @@ def test_checkpoints_are_nerfstudios_and_it_can_be_undone() -> None:
     assert list(quick.state_dict()) == ["hash_table"]
     positions = make_positions(10)
     assert_close(quick(positions), stock(positions))
-    radiance_encoding.slow_down(quick)
+    slow_down(quick)
     assert vars(quick).keys() == vars(stock).keys() and not quick._buffers
     assert torch.equal(quick(positions), stock(positions))
 

@@ -44,7 +44,8 @@ def assign_some(worth: Float[Tensor, "masks slots"]) -> Int[Tensor, "masks"]:
 
 def next_views(pipeline: DiscoNerfPipeline) -> list[MaskedView]:
     """The masks of the next iteration's views, on the pipeline's device."""
-    return [view.to(pipeline.device) for view in pipeline.datamanager.next_views()]
+    data = pipeline.datamanager
+    return [data.view_masks(index).to(pipeline.device) for index in data.draw_views()]
 
 
 def smallest_masks(masks: Float[Tensor, "pixels masks"]) -> Int[Tensor, "pixels"]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from io import BytesIO, StringIO
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from disconerf_ns.cli.show import caption
@@ -24,6 +23,7 @@ from disconerf_ns.masks.orientation import STORED, orientation_of
 from disconerf_ns.masks.report import describe, measure_view
 from disconerf_ns.masks.sheet import sheet, tile
 from disconerf_ns.masks.store import MaskStore
+from disconerf_ns.spacing import evenly_spaced
 
 LISTED = 3
 """Largest number of names in a line."""
@@ -86,7 +86,7 @@ class Check:
 def draw(path: Path, images: Mapping[str, Path], masks: Mapping[str, ImageMasks]) -> None:
     """Write a contact sheet of evenly spaced views, unless there are no masks, and say where it is."""
     keys = list(masks)
-    chosen = [keys[i] for i in np.linspace(0, len(keys) - 1, min(len(keys), SHOWN)).round().astype(int)]
+    chosen = [keys[i] for i in evenly_spaced(len(keys), SHOWN)]
     tiles = [tile(read_image(images[k]), masks[k], *caption(measure_view(k, masks[k])), 400) for k in chosen]
     if tiles:
         content = BytesIO()

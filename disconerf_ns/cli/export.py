@@ -88,18 +88,18 @@ class Export:
 
         from disconerf_ns.evaluation.views import dataset_of
         from disconerf_ns.export.earlier import tell_earlier
-        from disconerf_ns.export.exporter import MANIFEST, ExportOptions, export, surrounding
+        from disconerf_ns.export.exporter import MANIFEST, ExportOptions, boxed_around, export
         from disconerf_ns.export.frames import Capture
         from disconerf_ns.export.mesh import LOST
         from disconerf_ns.scene.objects import REST
 
         capture = Capture(capture_frame(self.load_config), self.metres_per_unit)
         edited = EditedRun(self.load_config, self.granularity, self.edit, self.complete)
-        chosen, run = edited.find(self.objects), edited.load()
+        chosen, run = edited.find(self.objects), edited.pipeline
         scene = run.model.current.value
         left_out = {}
         if not chosen:
-            around = surrounding(scene, dataset_of(run, "train").cameras.camera_to_worlds[:, :, 3].cpu())
+            around = boxed_around(scene, dataset_of(run, "train").cameras.camera_to_worlds[:, :, 3].cpu())
             reasons = {each.name: _reason(each, scene.edit.hidden, around) for each in scene.objects}
             left_out = {name: why for name, why in reasons.items() if why}
         objects = [scene.find(each.name) for each in chosen or scene.objects if each.name not in left_out]

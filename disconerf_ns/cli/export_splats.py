@@ -71,7 +71,7 @@ class ExportSplats:
         """
         self._check_options()
         check_folder(self.output_dir, "name another folder with --output-dir.")
-        edited = EditedRun(self.load_config, self.granularity, self.edit, self.complete)
+        edited = EditedRun(self.load_config, self.granularity, self.edit, self.complete, test_mode="test")
         chosen = edited.find(self.objects)
 
         from rich.console import Console
@@ -84,7 +84,7 @@ class ExportSplats:
         from disconerf_ns.export.splats_ply import write_ply
         from disconerf_ns.scene.objects import REST
 
-        pipeline = edited.load("test")
+        pipeline = edited.pipeline
         scene = Scene(pipeline, pipeline.model.current.value)
         objects = [scene.find(each.name) for each in chosen] or scene.objects
         given = scene.own_splats if self.splats is None else scene.given_splats(self.splats, self.splats_frame)

@@ -45,7 +45,7 @@ def measured_objects(config: Path, granularity: float | None = None) -> Measured
     if (measured := kept.find(edit, tree)) is not None:
         return MeasuredObjects(edit, objects_of(config, granularity), measured)
     with redirect_stdout(sys.stderr):
-        run = EditedRun(config, granularity).load()
+        run = EditedRun(config, granularity).pipeline
     scene = run.model.current.value
     return MeasuredObjects(edit, scene.objects, measure_and_keep(run, scene, kept))
 

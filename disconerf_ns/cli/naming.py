@@ -78,7 +78,7 @@ class Name:
         from disconerf_ns.cli.measured import kept_of, measure_and_keep
         from disconerf_ns.facts.image_text import ImageTextModel
 
-        run = edited.load()
+        run = edited.pipeline
         model = ImageTextModel(self.checkpoint, run.device)
         scene = run.model.current.value
         todo = self._to_name([scene.find(each.name) for each in chosen] or scene.objects, earlier)

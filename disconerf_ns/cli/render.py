@@ -104,7 +104,7 @@ class Render:
         from disconerf_ns.filming.backdrop import color_behind, parse_backdrop
         from disconerf_ns.filming.paths import path_of_file
         from disconerf_ns.filming.production import produce, write_grid, write_sheet
-        from disconerf_ns.filming.sheet import Tiles
+        from disconerf_ns.filming.sheet import SmallFilms
         from disconerf_ns.filming.writers import FORMATS
 
         backdrop = parse_backdrop(self.background)
@@ -112,24 +112,24 @@ class Render:
         path, seconds = path_of_file(self.camera_path) if self.camera_path else (None, None)
         length = self._length(len(path) / seconds if path is not None and seconds else None)
 
-        pipeline = edited.load()
+        pipeline = edited.pipeline
         scene = pipeline.model.current.value.with_options(clean=self.clean)
         objects = [scene.find(each.name) for each in chosen] or list(scene.objects)
         filmed, shots = self._shots(scene, objects, pipeline.datamanager.train_dataset.cameras, path, length)
-        tiles = (
-            Tiles(filmed, max((len(shot.cameras) for shot in shots), default=0))
+        small = (
+            SmallFilms(filmed, max((len(shot.cameras) for shot in shots), default=0))
             if self.contact_sheet or self.grid
             else None
         )
         frames = self._frames(scene, shots)
         with progress("filming", sum(len(shot.cameras) for shot in shots)) as advance:
             done = lambda shot: advance(shot.name)  # noqa: E731
-            written = produce(shots, frames, self.output_dir, formats, length.fps, tiles, done)
-        if tiles is not None and self.contact_sheet:
-            write_sheet(tiles, self.output_dir / "contact_sheet.png")
+            written = produce(shots, frames, self.output_dir, formats, length.fps, small, done)
+        if small is not None and self.contact_sheet:
+            write_sheet(small, self.output_dir / "contact_sheet.png")
             written.append("contact_sheet.png")
-        if tiles is not None and self.grid:
-            write_grid(tiles, self.output_dir / "all.mp4", length.fps)
+        if small is not None and self.grid:
+            write_grid(small, self.output_dir / "all.mp4", length.fps)
             written.append("all.mp4")
         print(f"render: {', '.join(written)}; in {self.output_dir}")
 
@@ -194,8 +194,9 @@ class Render:
         """
         import torch
 
+        from disconerf_ns.filming.appearance import surrounds
         from disconerf_ns.filming.paths import evenly, in_size, interpolated
-        from disconerf_ns.filming.shots import Shot, orbit, spiral_shot, surrounds
+        from disconerf_ns.filming.shots import Shot, orbit, spiral_shot
 
         among, frames = self.background == "scene", length.frames or length.default.frames
         if self._same_path:

@@ -78,7 +78,7 @@ class Report:
         from disconerf_ns.report.page import page, tree_of
 
         turn = self._turntables()
-        run = EditedRun(self.load_config, self.granularity).load()
+        run = EditedRun(self.load_config, self.granularity).pipeline
         scene = run.model.current.value
         if not scene.objects:
             raise UserError("report: this run has discovered no object yet; train it further.")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from disconerf_ns.consoles import progress
@@ -17,6 +16,7 @@ from disconerf_ns.masks.report import FEW, ViewMasks, describe, measure_view
 from disconerf_ns.masks.sheet import sheet, tile
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.options import COUNT, NONE_OR_MORE, SIDE, check_options
+from disconerf_ns.spacing import evenly_spaced
 
 LARGEST = 100_000_000
 """Maximum number of pixels of the photographs on a sheet."""
@@ -75,8 +75,7 @@ class Show:
                 unread.append(str(error))
         if not (keys := list(reports)):
             raise UserError(f"masks: no file of masks can be read: {'; '.join(unread)}.")
-        count = min(self.views or len(keys), len(keys))
-        shown = np.linspace(0, len(keys) - 1, count).round().astype(int).tolist()
+        shown = evenly_spaced(len(keys), self.views or len(keys))
         for old in folder.glob("sheet_*.jpg"):
             old.unlink()
         pages, drawn = [shown[start : start + self.per_sheet] for start in range(0, len(shown), self.per_sheet)], 0

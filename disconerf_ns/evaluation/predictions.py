@@ -15,8 +15,7 @@ from torch import Tensor
 from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of
 from disconerf_ns.rendering.frame import Frame
-from disconerf_ns.rendering.lazy_outputs import LazyOutputs
-from disconerf_ns.rendering.outputs import frame_outputs, label_numbers
+from disconerf_ns.rendering.outputs import label_numbers
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.tree import DEFAULT
 from disconerf_ns.surface.rays import sampled_rays
@@ -46,13 +45,6 @@ def frame_of_view(
     if split == "train":
         rays = as_trained(run, rays, view)
     return Frame(run.model.current.value.with_edit(Edit().at(granularity)), rays, (height, width))
-
-
-def render_view(
-    run: EvaluatedRun, view: int, downscale: int = 1, split: Literal["train", "test"] = "test"
-) -> LazyOutputs:
-    """The outputs of a view, (H, W, C), of the default cut; arguments as in `frame_of_view`."""
-    return frame_outputs(frame_of_view(run, view, downscale, split))
 
 
 def predict_labels(

@@ -27,7 +27,7 @@ AT_ONCE = 2**17
 """Points whose colours are asked for together."""
 
 
-def views_of(
+def lines_of_sight(
     grid: ObjectGrid,
     cameras: Cameras,
     points: Float[Tensor, "n 3"],
@@ -76,7 +76,7 @@ def colors_of(
         id: the object.
         points: scene positions.
         normals: unit vectors outwards.
-        weights, directions: of the best cameras, as `views_of` gives them.
+        weights, directions: of the best cameras, as `lines_of_sight` gives them.
     """
     unseen = weights[0] < UNSEEN
     weights = torch.where(unseen, 1.0, weights * (weights >= UNSEEN))

@@ -17,8 +17,7 @@ from torch import Tensor
 from disconerf_ns.consoles import track
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of, views_of
-from disconerf_ns.export.colors import UNSEEN, colors_of
-from disconerf_ns.export.colors import views_of as seen_from
+from disconerf_ns.export.colors import UNSEEN, colors_of, lines_of_sight
 from disconerf_ns.export.frames import Capture
 from disconerf_ns.export.manifest_row import manifest_row
 from disconerf_ns.export.mesh import ObjectMesh, surface
@@ -173,7 +172,7 @@ def made_mesh(scene: ArrangedScene, each: SceneObject, cameras, options: ExportO
 
     def seen(points: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> tuple[Tensor, Tensor]:
         with scene.trained.radiance.still():
-            return seen_from(grid, cameras, points, normals, lambda x: scene.bodies.looked_into(x, each.id))
+            return lines_of_sight(grid, cameras, points, normals, lambda x: scene.bodies.looked_into(x, each.id))
 
     def colors(points: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         return colors_of(scene, each.id, points, normals, *seen(points, normals))
@@ -210,7 +209,10 @@ def mesh_facts(mesh: ObjectMesh) -> dict[str, Any]:
     }
 
 
-def surrounding(scene: ArrangedScene, places: Float[Tensor, "cameras 3"]) -> set[ObjectId]:
-    """The objects whose box holds most of the training cameras: walls, and what is beyond the scene."""
+def boxed_around(scene: ArrangedScene, places: Float[Tensor, "cameras 3"]) -> set[ObjectId]:
+    """The objects whose box holds most of the training cameras: walls, and what is beyond the scene.
+
+    A floor below the cameras, which films show as they show walls (`filming.appearance.surrounds`), is none of them.
+    """
     boxes = {each.id: torch.tensor(each.box).to(places) for each in scene.objects}
     return {id for id, (low, high) in boxes.items() if ((places > low) & (places < high)).all(-1).float().mean() > 0.5}

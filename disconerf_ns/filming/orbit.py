@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -31,6 +32,16 @@ def square(poses: Float[Tensor, "cameras 3 4"], size: int, fov: float = FIELD_OF
     """Cameras of square pictures of `size` pixels and an angle of view in radians."""
     focal = size / 2 / math.tan(fov / 2)
     return Cameras(poses, fx=focal, fy=focal, cx=size / 2, cy=size / 2, width=size, height=size)
+
+
+def view_angle(cameras: Cameras) -> float:
+    """Vertical angle of view of the first of some cameras, in radians."""
+    return 2 * math.atan(float(cameras.height[0] / 2 / cameras.fy[0]))
+
+
+def full_turn(count: int) -> Float[Tensor, "count"]:
+    """So many angles that divide a full turn evenly, in radians."""
+    return torch.arange(count) / count * 2 * math.pi
 
 
 def directions(azimuths: Float[Tensor, "cameras"], elevation: float) -> Float[Tensor, "cameras 3"]:
@@ -86,3 +97,30 @@ def elevation_of(positions: Float[Tensor, "cameras 3"], centre: Float[Tensor, "3
     """The middle one of the angles, in radians, at which cameras are above a point's horizon."""
     away = torch.nn.functional.normalize(positions - centre, dim=-1)
     return float(away[:, 2].asin().median().clamp(-STEEPEST, STEEPEST))
+
+
+@dataclass(frozen=True)
+class Circle:
+    """A level circle, from which cameras look at a point on its axis."""
+
+    target: Float[Tensor, "3"]
+    """What they look at."""
+    distance: float
+    elevation: float
+    """Angle above the point's horizon, in radians."""
+
+    @classmethod
+    def around(
+        cls, corners: Float[Tensor, "corners 3"], azimuths: Float[Tensor, "cameras"], elevation: float
+    ) -> Circle:
+        """The circle around a convex thing on which the fullest picture, of those at some angles, is full."""
+        target, distance = framed(corners, directions(azimuths, elevation))
+        return cls(target, distance, elevation)
+
+    def places(self, azimuths: Float[Tensor, "places"]) -> Float[Tensor, "places 3"]:
+        """Places on it, by their angles about the vertical."""
+        return self.target + self.distance * directions(azimuths, self.elevation)
+
+    def cameras(self, azimuths: Float[Tensor, "cameras"], size: int) -> Cameras:
+        """Cameras of square pictures of `size` pixels on it, by their angles about the vertical."""
+        return square(look_at(self.places(azimuths), self.target), size)

@@ -12,11 +12,10 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, normalize
 
 from disconerf_ns.errors import UserError
+from disconerf_ns.filming.appearance import within_ball
 from disconerf_ns.filming.frames import alone
 from disconerf_ns.filming.matte import Picture, bled
 from disconerf_ns.filming.orbit import hull
-from disconerf_ns.filming.paths import evenly
-from disconerf_ns.filming.shots import within_ball
 from disconerf_ns.filming.sight import drawn, shares_seen
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -24,6 +23,7 @@ from disconerf_ns.scene.clean import Body
 from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.occupancy import Occupancy
 from disconerf_ns.scene.solid import Solid, without_crumbs
+from disconerf_ns.spacing import evenly_spaced
 
 CAMERAS, POINTS = 32, 12
 """At most so many photographs are compared to find the one that sees an object best, by so many of its points."""
@@ -63,8 +63,8 @@ def portrait(scene: ArrangedScene, each: SceneObject, body: Body, photographs: C
     return bled(picture)
 
 
-def surrounds(within: Occupancy, photographs: Cameras) -> bool:
-    """Whether what occupies some voxels is around the photographs, as a room's walls are."""
+def voxels_surround(within: Occupancy, photographs: Cameras) -> bool:
+    """Whether voxels surround the photographs, by the rule of `appearance.surrounds`, whatever of them is solid."""
     points, _ = middles(within)
     return len(points) > 0 and within_ball(points, photographs.camera_to_worlds[..., 3].cpu())
 
@@ -94,7 +94,7 @@ def middle(camera: Cameras, size: int) -> Cameras:
 
 def spread(cameras: Cameras, count: int) -> Cameras:
     """At most `count` of some cameras, spread evenly over them."""
-    return evenly(cameras, min(count, len(cameras)))
+    return cameras[torch.tensor(evenly_spaced(len(cameras), count), dtype=torch.long)]
 
 
 def middles(voxels: Occupancy) -> tuple[Float[Tensor, "n 3"], float]:

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 
 from disconerf_ns.filming.backdrop import RGB, WHITE
 from disconerf_ns.filming.matte import in_bytes, on_color, write_png
-from disconerf_ns.filming.sheet import Tiles
+from disconerf_ns.filming.sheet import SmallFilms
 from disconerf_ns.filming.shots import Shot
 from disconerf_ns.filming.writers import FORMATS, film_file
 
@@ -33,7 +33,7 @@ def produce(
     folder: Path,
     formats: Mapping[str, RGB | None],
     fps: float,
-    tiles: Tiles | None,
+    small: SmallFilms | None,
     done: Callable[[Shot], None],
 ) -> list[str]:
     """Write the films of all shots, each whole or not at all.
@@ -42,7 +42,7 @@ def produce(
         frames: pictures of all shots in order.
         folder: where the files go; an older file of the same name is replaced.
         formats: names in `FORMATS` and the colour behind each; None where the film stays transparent.
-        tiles: keeps all frames in small.
+        small: keeps all frames in small.
         done: called after each frame.
     Returns:
         Names of the files, those of a film together.
@@ -58,20 +58,20 @@ def produce(
                 picture = next(frames)
                 for put, color in puts:
                     put(laid_on(picture, color))
-                if tiles is not None:
-                    tiles.keep(film, number, laid_on(picture, behind))
+                if small is not None:
+                    small.keep(film, number, laid_on(picture, behind))
                 done(shot)
         written += [shot.name + FORMATS[name].suffix for name in formats]
     return written
 
 
-def write_sheet(tiles: Tiles, path: Path) -> None:
+def write_sheet(small: SmallFilms, path: Path) -> None:
     """Write the first page of all films as a PNG file."""
-    write_png(path, next(tiles.pages()))
+    write_png(path, next(small.pages()))
 
 
-def write_grid(tiles: Tiles, path: Path, fps: float) -> None:
+def write_grid(small: SmallFilms, path: Path, fps: float) -> None:
     """Write the pages of all films as an .mp4 file."""
     with film_file(path.with_suffix(""), FORMATS["mp4"], fps) as put:
-        for page in tiles.pages():
+        for page in small.pages():
             put(page)

@@ -25,7 +25,7 @@ Image3 = UInt8[np.ndarray, "height width 3"]
 
 
 @dataclass
-class Tiles:
+class SmallFilms:
     """The frames of several films, made small, kept in a file that is gone with this value."""
 
     objects: Sequence[SceneObject]
@@ -57,11 +57,6 @@ class Tiles:
         captions = [caption(each, self._kept.shape[3]) for each in self.objects]
         for tiles in self._kept:
             yield page([np.concatenate(pair) for pair in zip(tiles, captions)], self.columns)
-
-    def close(self) -> None:
-        """Delete the file."""
-        self._kept = None
-        self._folder.cleanup()
 
 
 def caption(shown: SceneObject, width: int) -> Image3:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
 from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
+from disconerf_ns.filming.appearance import Appearance
 from disconerf_ns.filming.frames import Look
-from disconerf_ns.filming.orbit import directions, elevation_of, framed, hull, look_at, square
+from disconerf_ns.filming.orbit import Circle, elevation_of, full_turn, square, view_angle
 from disconerf_ns.filming.paths import chain, in_size, interpolated, spiral, to_and_fro
-from disconerf_ns.filming.sight import SEES, drawn, in_sight, shares_clear, shares_seen, surface_of
-from disconerf_ns.filming.trial import visible_points
-from disconerf_ns.rendering.frame import Frame
+from disconerf_ns.filming.sight import in_sight, shares_clear
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import HERE
 from disconerf_ns.scene.objects import ObjectId, SceneObject
@@ -27,8 +27,6 @@ CLEAR = 0.6
 """Share of the object's surface that other things leave free where a camera may stand."""
 PLACES = 36
 """Places on an orbit at which it is looked whether other things are in the way."""
-COMPARED, COARSE = 32, 16
-"""At most so many photographs are compared by how much of them shows an object, in squares of so many pixels."""
 LEAST_ARC = math.radians(40)
 """A shorter piece of the orbit, between things that stand in the way, is not worth a film."""
 UNSEEN = "too little of it was photographed", "no photograph looks from there"
@@ -62,83 +60,6 @@ class Shot:
         return Look(clean, shadow and not self.surrounds, cut_out=self.surrounds)
 
 
-@dataclass(frozen=True)
-class Sight:
-    """An object as it is seen from outside, and as the photographs see it."""
-
-    points: Float[Tensor, "points 3"]
-    """Of its surface, in scene coordinates; none if nothing of it is solid."""
-    corners: Float[Tensor, "corners 3"]
-    """Of the convex hull of what is visible of it."""
-    seen: Float[Tensor, "cameras"]
-    """Share of the points that each photograph sees; of what surrounds the photographs, share of each that shows it."""
-    voxel: float
-    """Side of its voxels."""
-    surrounds: bool
-    """Whether half of the photographs were taken from within the ball around it, as of a room's walls."""
-
-    @classmethod
-    def of(cls, scene: ArrangedScene, filmed: SceneObject, photographs: Cameras) -> Sight:
-        """Look for an object in the photographs."""
-        solid, positions = scene.bodies.whole(filmed.id), photographs.camera_to_worlds[..., 3].cpu()
-        corners, there = extent(scene, filmed), len(solid) > 0
-        voxel = float(solid.volumes.median()) ** (1 / 3) if there else 0.0
-        points = surface_of(solid) if there else corners[:0]
-        if within_ball(corners, positions):
-            return cls(points, corners, shares_shown(scene, filmed.id, photographs), voxel, surrounds=True)
-        if not there:
-            return cls(points, corners, torch.zeros(len(photographs)), voxel, surrounds=False)
-        elevation = elevation_of(positions, corners.mean(0))
-        visible = visible_points(scene, filmed.id, scene.bodies.clean(filmed.id), corners, elevation)
-        if len(visible) > 0:
-            points, corners = drawn(visible), hull(visible)
-        return cls(points, corners, shares_seen(scene, photographs, points, 2 * voxel), voxel, surrounds=False)
-
-    def moved(self, place: Similarity) -> Sight:
-        """The same object where it stands under an edit."""
-        return replace(self, points=place.points(self.points), corners=place.points(self.corners))
-
-    @property
-    def seeing(self) -> Bool[Tensor, "cameras"]:
-        """The photographs that see it; if none does, all."""
-        sees = self.seen >= SEES
-        return sees if bool(sees.any()) else torch.ones_like(sees)
-
-    @property
-    def centre(self) -> Float[Tensor, "3"]:
-        """Middle of what it spans."""
-        return (self.corners.amin(0) + self.corners.amax(0)) / 2
-
-
-def shares_shown(scene: ArrangedScene, id: ObjectId, photographs: Cameras) -> Float[Tensor, "cameras"]:
-    """Share of the middle square of each photograph that shows an object; 0 of all but `COMPARED` ones."""
-    shares = torch.zeros(len(photographs))
-    chosen = torch.linspace(0, len(photographs) - 1, min(len(photographs), COMPARED)).round().long()
-    some = photographs[chosen]
-    views = square(some.camera_to_worlds.cpu(), COARSE, _angle(some))
-    for number, view in enumerate(chosen.tolist()):
-        labels = Frame.seen_by(scene, views[number : number + 1]).labels()
-        shares[view] = (labels.id == id).float().mean()
-    return shares
-
-
-def extent(scene: ArrangedScene, filmed: SceneObject) -> Float[Tensor, "corners 3"]:
-    """Corners of the convex hull of an object's solid voxels; of its box where nothing of it is solid."""
-    solid = scene.bodies.whole(filmed.id)
-    return hull(solid.points) if len(solid) > 0 else torch.cartesian_prod(*torch.tensor(filmed.box).T)
-
-
-def surrounds(scene: ArrangedScene, filmed: SceneObject, photographs: Cameras) -> bool:
-    """Whether an object surrounds the photographs."""
-    return within_ball(extent(scene, filmed), photographs.camera_to_worlds[..., 3].cpu())
-
-
-def within_ball(corners: Float[Tensor, "corners 3"], positions: Float[Tensor, "cameras 3"]) -> bool:
-    """Whether cameras' median distance to the middle of a thing is less than half of the thing's diagonal."""
-    low, high = corners.amin(0), corners.amax(0)
-    return bool((positions - (low + high) / 2).norm(dim=-1).median() < (high - low).norm() / 2)
-
-
 def orbit(
     scene: ArrangedScene,
     filmed: SceneObject,
@@ -163,42 +84,64 @@ def orbit(
         start: a place on the side where a full turn is to begin.
         photographed: whether the camera stays on the sides that photographs show, as it does in the edited scene.
     """
-    sight, positions = Sight.of(scene, filmed, photographs), photographs.camera_to_worlds[..., 3].cpu()
-    name, shown = filmed.file_name, None if among else filmed.id
-    if sight.surrounds:
-        sway = _between_photographs(sight, photographs, frames, size, "it surrounds the photographs")
-        return Shot(name, shown, *sway, surrounds=True)
-    elevation = elevation_of(positions[sight.seeing], sight.centre)
-    place = scene.edit.places_of(filmed.id)[0] if among else Similarity()
-    moved = sight.moved(place)
-    first = positions[int(sight.seen.argmax())] - sight.centre if start is None else start - moved.centre
-    azimuths, remark = math.atan2(float(first[1]), float(first[0])) + torch.arange(frames) / frames * 2 * math.pi, ""
-    sight = moved
-    target, distance = framed(sight.corners, directions(azimuths, elevation))
-    taken = place.points(positions[sight.seeing])  # as the photographs see the object, wherever it stands now
+    shot = partial(Shot, filmed.file_name, None if among else filmed.id)
+    looks, positions = Appearance.of(scene, filmed, photographs), photographs.camera_to_worlds[..., 3].cpu()
+    if looks.surrounds:
+        sway = _between_photographs(looks, photographs, frames, size, "it surrounds the photographs")
+        return shot(*sway, surrounds=True)
+    place, seeing = scene.edit.places_of(filmed.id)[0] if among else HERE, positions[looks.seeing]
+    there = looks.moved(place)
+    first = positions[int(looks.seen.argmax())] - looks.centre if start is None else start - there.centre
+    azimuths = math.atan2(float(first[1]), float(first[0])) + full_turn(frames)
+    circle = Circle.around(there.corners, azimuths, elevation_of(seeing, looks.centre))
+    taken, sways = place.points(seeing), ""  # as the photographs see the object, wherever it stands now
     if among or photographed:
-        around = torch.arange(PLACES) / PLACES * 2 * math.pi
-        places = target + distance * directions(around, elevation)
-        usable, hindered = ~unseen(places, taken, target), among and len(sight.points) > 0
-        if hindered:
-            usable &= free_of_others(scene, sight, positions[sight.seeing], places)
-        why, elsewhere = HINDERED if hindered else UNSEEN
+        usable, (why, elsewhere) = _usable(scene, there, circle, seeing, taken, among)
         middle, arc = longest_arc(usable)
         if arc < LEAST_ARC:
-            return Shot(name, shown, *_between_photographs(sight, photographs, frames, size, why))
+            return shot(*_between_photographs(there, photographs, frames, size, why))
         if arc < 2 * math.pi:
             azimuths = middle + arc * (to_and_fro(frames) - 0.5)
-            remark = f"the camera sways through {math.degrees(arc):.0f} degrees: elsewhere {elsewhere}; "
-    cameras = square(look_at(target + distance * directions(azimuths, elevation), target), size)
-    share = float(unseen(cameras.camera_to_worlds[..., 3], taken, target).float().mean())
-    side = f"looks at it from more than {math.degrees(NEAR):.0f} degrees beside every photograph that sees it"
-    beside = f"{share:.0%} of the path {side}" if share >= 0.005 else ""
-    return Shot(name, shown, cameras, f"{remark}{beside}".removesuffix("; "), unseen=share)
+            sways = f"the camera sways through {math.degrees(arc):.0f} degrees: elsewhere {elsewhere}"
+    cameras = circle.cameras(azimuths, size)
+    share = float(unseen(cameras.camera_to_worlds[..., 3], taken, circle.target).float().mean())
+    return shot(cameras, "; ".join(filter(None, (sways, _said_of_unseen(share)))), unseen=share)
+
+
+def _usable(
+    scene: ArrangedScene,
+    there: Appearance,
+    circle: Circle,
+    seeing: Float[Tensor, "photographs 3"],
+    taken: Float[Tensor, "photographs 3"],
+    among: bool,
+) -> tuple[Bool[Tensor, "places"], tuple[str, str]]:
+    """Places on a circle around an object from which it is shown as photographed, and why there are no others.
+
+    Args:
+        there: the object where it stands.
+        seeing: where the photographs that see it were taken.
+        taken: the same, moved along with the object.
+        among: whether other things can stand in the way.
+    """
+    places = circle.places(full_turn(PLACES))
+    usable = ~unseen(places, taken, circle.target)
+    if not among or len(there.points) == 0:
+        return usable, UNSEEN
+    return usable & free_of_others(scene, there, seeing, places), HINDERED
+
+
+def _said_of_unseen(share: float) -> str:
+    """How much of a film's path is far from all photographs that see the object; nothing if hardly any is."""
+    if share < 0.005:
+        return ""
+    side = f"from more than {math.degrees(NEAR):.0f} degrees beside every photograph that sees it"
+    return f"{share:.0%} of the path looks at it {side}"
 
 
 def free_of_others(
     scene: ArrangedScene,
-    sight: Sight,
+    there: Appearance,
     positions: Float[Tensor, "photographs 3"],
     places: Float[Tensor, "places 3"],
 ) -> Bool[Tensor, "places"]:
@@ -207,7 +150,7 @@ def free_of_others(
     Other things do not hide it from there; and photographs that see it, taken at `positions`, have the place in sight,
     which they have not of the outside of a room.
     """
-    return (shares_clear(scene, places, sight.points) >= CLEAR) & in_sight(scene, places, positions)
+    return (shares_clear(scene, places, there.points) >= CLEAR) & in_sight(scene, places, positions)
 
 
 def longest_arc(usable: Bool[Tensor, "places"]) -> tuple[float, float]:
@@ -224,14 +167,14 @@ def spiral_shot(
     scene: ArrangedScene, filmed: SceneObject, photographs: Cameras, frames: int, size: int, among: bool = False
 ) -> Shot:
     """A spiral at the photograph that sees an object best, moved along with the object; arguments as for `orbit`."""
-    sight = Sight.of(scene, filmed, photographs)
-    best = int(sight.seen.argmax())
+    looks = Appearance.of(scene, filmed, photographs)
+    best = int(looks.seen.argmax())
     place = scene.edit.places_of(filmed.id)[0] if among else HERE
     seeing = in_size(photographs[best : best + 1], size)
     seeing = replace(seeing, camera_to_worlds=moved_poses(place, seeing.camera_to_worlds))
-    cameras = spiral(seeing, sight.moved(place).centre, frames)
+    cameras = spiral(seeing, looks.moved(place).centre, frames)
     shown, remark = None if among else filmed.id, f"a spiral at photograph {best}, which sees it best"
-    return Shot(filmed.file_name, shown, cameras, remark, sight.surrounds)
+    return Shot(filmed.file_name, shown, cameras, remark, looks.surrounds)
 
 
 def moved_poses(place: Similarity, poses: Float[Tensor, "cameras 3 4"]) -> Float[Tensor, "cameras 3 4"]:
@@ -240,19 +183,16 @@ def moved_poses(place: Similarity, poses: Float[Tensor, "cameras 3 4"]) -> Float
     return torch.cat([turned, place.points(poses[..., 3])[..., None]], -1)
 
 
-def _angle(cameras: Cameras) -> float:
-    """Vertical angle of view of the first of some cameras, in radians."""
-    return 2 * math.atan(float(cameras.height[0] / 2 / cameras.fy[0]))
-
-
-def _between_photographs(sight: Sight, photographs: Cameras, frames: int, size: int, why: str) -> tuple[Cameras, str]:
+def _between_photographs(
+    looks: Appearance, photographs: Cameras, frames: int, size: int, why: str
+) -> tuple[Cameras, str]:
     """Cameras that sway between the photographs that see an object best, and why they do."""
-    best = chain(photographs, sight.seen)
+    best = chain(photographs, looks.seen)
     views = in_size(photographs[torch.tensor(best)], size)
     poses = interpolated(views, to_and_fro(frames), order=False).camera_to_worlds
     named = ", ".join(map(str, best))
     stays = f"stays at photograph {named}" if len(best) == 1 else f"sways between photographs {named}"
-    return square(poses, size, _angle(views)), f"no turntable, because {why}; the camera {stays}"
+    return square(poses, size, view_angle(views)), f"no turntable, because {why}; the camera {stays}"
 
 
 def unseen(

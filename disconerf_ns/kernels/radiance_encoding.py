@@ -36,13 +36,6 @@ def quicken(model: nn.Module) -> None:
         vars(encoding)["pytorch_fwd"] = partial(encode, encoding)
 
 
-def slow_down(model: nn.Module) -> None:
-    """Undo `quicken`."""
-    for encoding in encodings(model):
-        del vars(encoding)["pytorch_fwd"]
-        vars(encoding)["scalings"] = encoding._buffers.pop("scalings")
-
-
 def by_triton(model: nn.Module) -> bool:
     """Whether Triton computes all encodings of a model that `quicken` has changed."""
     return all(vars(encoding)["pytorch_fwd"].func is encode_by_triton for encoding in encodings(model))

@@ -20,6 +20,7 @@ from disconerf_ns.masks.formats.files import image_size
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
 from disconerf_ns.masks.images import read_image
 from disconerf_ns.masks.orientation import STORED, TRANSPOSING, orientation_of, stored, stored_masks, stored_size
+from disconerf_ns.spacing import evenly_spaced
 
 Reading = Literal["upright", "stored"]
 Orientation = Literal["auto", "upright", "stored"]
@@ -213,5 +214,4 @@ def _orientation(photograph: Path) -> int:
 def sample(keys: Iterable[str]) -> list[str]:
     """At most SAMPLED keys, evenly spaced."""
     keys = list(keys)
-    chosen = np.linspace(0, len(keys) - 1, min(len(keys), SAMPLED)).round().astype(int)
-    return [keys[i] for i in chosen]
+    return [keys[i] for i in evenly_spaced(len(keys), SAMPLED)]

@@ -10,9 +10,10 @@ from jaxtyping import Int
 from torch import Tensor
 
 from disconerf_ns.rendering.edited import PlacedSamples, meets, place
-from disconerf_ns.rendering.frame import Exact, Frame
 from disconerf_ns.rendering.labels import Labels, label_pixels
 from disconerf_ns.rendering.left import OwnedSamples, passes_something
+from disconerf_ns.rendering.sampled import SampledRays
+from disconerf_ns.rendering.strategy import Exact
 from disconerf_ns.scene.arranged import ArrangedScene, Placement
 
 
@@ -27,7 +28,7 @@ class Preview:
     most: int
     """Rays that are sampled, a few more where blocks are cut by outlines."""
 
-    def labels(self, frame: Frame) -> Labels:
+    def labels(self, frame: SampledRays) -> Labels:
         """The object that each ray sees, from the middle one of its surface points."""
         if frame.has_labels:
             return Exact().labels(frame)
@@ -36,7 +37,7 @@ class Preview:
         compute = lambda: label_pixels(frame.scene, middle, images["surface_opacity"])  # noqa: E731
         return frame.once("quick labels", frame.labels_key, compute)
 
-    def place(self, frame: Frame, number: int) -> PlacedSamples:
+    def place(self, frame: SampledRays, number: int) -> PlacedSamples:
         """About what the rays meet of a placement: rays of a block share the samples of one."""
         if frame.has_placed(number):
             return Exact().place(frame, number)
@@ -46,7 +47,7 @@ class Preview:
         key = frame.placements_key[number], known
         return frame.once(f"placed preview {number}", key, lambda: self._place(frame, shown))
 
-    def _place(self, frame: Frame, each: Placement) -> PlacedSamples:
+    def _place(self, frame: SampledRays, each: Placement) -> PlacedSamples:
         device = each.scene.trained.radiance.device
         met = meets(each, frame.rays.to(device)).nonzero()[:, 0]
         side = math.ceil(math.sqrt(len(met) / self.most)) or 1
@@ -61,12 +62,12 @@ class Preview:
         """The scene, not completed where that would take time."""
         return scene if scene.reveals_at_once else scene.with_options(complete=False)
 
-    def edited(self, frame: Frame) -> OwnedSamples:
+    def edited(self, frame: SampledRays) -> OwnedSamples:
         """About what the rays meet under the edit."""
         key = frame.scene, frame.scene.reveals_at_once
         return frame.once("preview", key, lambda: self._edited(frame.under(self.shown(frame.scene))))
 
-    def _edited(self, frame: Frame) -> OwnedSamples:
+    def _edited(self, frame: SampledRays) -> OwnedSamples:
         start = frame.start(lambda: self._unedited(frame))
         samples, ids = start.owned
         hidden = frame.scene.table.density < 1
@@ -82,7 +83,7 @@ class Preview:
         block, first = blocks(revealed, frame.shape[1], side)
         return owned.replaced(revealed, frame.resample(revealed[first]).at(block))
 
-    def _unedited(self, frame: Frame) -> OwnedSamples:
+    def _unedited(self, frame: SampledRays) -> OwnedSamples:
         if frame.knows_owners:
             return frame.unedited()
         samples = frame.scene_samples()

@@ -45,6 +45,31 @@ Colors = Callable[[Float[Tensor, "n 3"], Float[Tensor, "n 3"]], Float[Tensor, "n
 """RGB at scene positions as seen along unit directions."""
 
 
+class VoxelValues(NamedTuple):
+    """What is said of each voxel, or of each position: rows of a completion's values, in [0, 1]."""
+
+    hidden: Float[Tensor, "*n"]
+    """Whether no photograph looked there."""
+    lost: Float[Tensor, "*n"]
+    """Whether another object is there, and not this one."""
+    filled: Float[Tensor, "*n"]
+    """Whether something is completed there."""
+    colored: Float[Tensor, "*n"]
+    """How far it takes a colour."""
+    around: Float[Tensor, "*n"]
+    """Whether the object is at most `AROUND` voxels away."""
+    red: Float[Tensor, "*n"]
+    """Of this colour, times how far it is taken; so are the next ones."""
+    green: Float[Tensor, "*n"]
+    blue: Float[Tensor, "*n"]
+
+    @property
+    def rgb(self) -> Float[Tensor, "*n 3"]:
+        """The colour."""
+        taken = torch.stack([self.red, self.green, self.blue], -1)
+        return (taken / self.colored[..., None].clamp(min=1e-6)).clamp(max=1)
+
+
 @dataclass(frozen=True, eq=False)
 class Completion:
     """Voxels over and around an object's box in the scene: what no photograph saw of it, and its colours."""
@@ -54,8 +79,7 @@ class Completion:
     side: float
     """Side of a voxel in scene units."""
     values: Float[Tensor, "8 x y z"]
-    """Of each voxel, in [0, 1], whether it is hidden, is another object's, is completed, takes a colour, and is in or
-    around the object; this colour's RGB times whether it is taken."""
+    """`VoxelValues` of each voxel."""
 
     @classmethod
     def of(cls, enclosure: Enclosure, others: Iterable[Enclosure], colors: Colors) -> Completion:
@@ -71,12 +95,11 @@ class Completion:
         voxels, skin, filled = enclosure.voxels, enclosure.skin, enclosure.filled
         near = with_neighbours(skin, AROUND)
         inside = filled | voxels.inside(near, enclosure.holds)
-        values = torch.zeros(8, *voxels.shape, device=voxels.low.device)
-        values[0], values[2] = enclosure.hidden, filled
-        values[1] = _lost(enclosure.surface, others, voxels, near & ~with_neighbours(inside))
-        values[3:4], values[5:] = _recolored(enclosure, colors, near)
-        values[4] = with_neighbours(skin | filled, AROUND)
-        return cls(voxels.low, voxels.side, values)
+        lost = _lost(enclosure.surface, others, voxels, near & ~with_neighbours(inside))
+        colored, taken = _recolored(enclosure, colors, near)
+        around = with_neighbours(skin | filled, AROUND)
+        channels = VoxelValues(enclosure.hidden, lost, filled, colored, around, *taken)
+        return cls(voxels.low, voxels.side, torch.stack([each.float() for each in channels]))
 
     @property
     def box(self) -> Float[Tensor, "2 3"]:
@@ -93,9 +116,9 @@ class Completion:
         unit = (2 * (positions - self.low) / self.side / shape - 1).flip(-1)
         places, within = unit.view(1, 1, 1, -1, 3), (unit.abs() <= 1).all(-1)
         values = grid_sample(self.values[None], places, padding_mode="border", align_corners=False)[0, :, 0, 0]
-        hidden, lost, filled, colored, around = values[:5] * within
-        rgb = (values[5:] / colored.clamp(min=1e-6)).clamp(max=1).T
-        return Completed(hidden, lost, filled, filled * OPAQUE / self.side, rgb, colored, around)
+        there = VoxelValues(*(values * within))
+        density = there.filled * OPAQUE / self.side
+        return Completed(there.hidden, there.lost, there.filled, density, there.rgb, there.colored, there.around)
 
 
 def own_part(enclosure: Enclosure, others: Sequence[Enclosure]) -> Bool[Tensor, "x y z"]:
@@ -131,7 +154,7 @@ def _lost(
 
 def _recolored(
     enclosure: Enclosure, colors: Colors, near: Bool[Tensor, "x y z"]
-) -> tuple[Float[Tensor, "1 x y z"], Float[Tensor, "3 x y z"]]:
+) -> tuple[Float[Tensor, "x y z"], Float[Tensor, "3 x y z"]]:
     """How far voxels take a colour, in [0, 1], and this colour's RGB times that.
 
     Args:
@@ -149,7 +172,7 @@ def _recolored(
     for those, known in ((filled, free), ((colored > 0) & ~filled, ~strange)):
         mean = mean_color(own.points[known], rgb[known], voxels.middles(those))
         taken[:, those] = mean.T * colored[those]
-    return colored[None], taken
+    return colored, taken
 
 
 class Completed(NamedTuple):

@@ -11,7 +11,7 @@ from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.tree import ObjectTree
 
 
-class Look(NamedTuple):
+class ShownAs(NamedTuple):
     """How an edit shows something."""
 
     hidden: bool = False
@@ -63,12 +63,12 @@ def said_of_shown(edit: Edit, tree: ObjectTree) -> Edit:
     return replace(edit, hidden=frozenset(hidden), colors=colors, places=places)
 
 
-def _looks(edit: Edit, tree: ObjectTree) -> list[Look]:
-    looks = [Look()] * len(tree)
+def _looks(edit: Edit, tree: ObjectTree) -> list[ShownAs]:
+    looks = [ShownAs()] * len(tree)
     for node in reversed(range(len(tree))):  # parents come after their children
-        around = looks[tree.parent[node]] if tree.parent[node] >= 0 else Look()
+        around = looks[tree.parent[node]] if tree.parent[node] >= 0 else ShownAs()
         hidden = node in edit.hidden or around.hidden
-        looks[node] = Look(hidden, edit.colors.get(node, around.color), edit.places.get(node, around.places))
+        looks[node] = ShownAs(hidden, edit.colors.get(node, around.color), edit.places.get(node, around.places))
     return looks
 
 

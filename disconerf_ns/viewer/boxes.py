@@ -28,7 +28,7 @@ LINE = 2.0
 """Thickness of a box's edges in pixels."""
 
 
-class Box(NamedTuple):
+class DrawnBox(NamedTuple):
     """A box that stands upright, in scene coordinates."""
 
     centre: Float[np.ndarray, "3"]
@@ -36,13 +36,13 @@ class Box(NamedTuple):
     angle: float
     """Of its first axis about the vertical, in radians."""
 
-    def moved(self, place: Similarity) -> Box:
+    def moved(self, place: Similarity) -> DrawnBox:
         """The box of a thing that was moved and scaled; it stays upright if the thing was turned."""
         centre = place.points(torch.from_numpy(self.centre)).numpy()
-        return Box(centre, place.scale * self.size, self.angle)
+        return DrawnBox(centre, place.scale * self.size, self.angle)
 
 
-def fit(points: Float[np.ndarray, "n 3"]) -> Box:
+def fit(points: Float[np.ndarray, "n 3"]) -> DrawnBox:
     """The upright box of least area on the ground that holds nearly all points."""
     angles = np.arange(ANGLES) / ANGLES * np.pi / 2
     across, along = np.cos(angles), np.sin(angles)
@@ -56,10 +56,10 @@ def fit(points: Float[np.ndarray, "n 3"]) -> Box:
     centre = np.array(
         [x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle), (bottom + top) / 2]
     )
-    return Box(centre, np.array([*(high - low)[:, best], top - bottom]), angle)
+    return DrawnBox(centre, np.array([*(high - low)[:, best], top - bottom]), angle)
 
 
-def box_of(trained: TrainedScene, shown: SceneObject) -> Box:
+def box_of(trained: TrainedScene, shown: SceneObject) -> DrawnBox:
     """The box of an object: of the points at which the masks agree on its slots, or else along the axes."""
     low, high = np.array(shown.box)
     points = trained.agreed_on(shown.slots) if shown.whole else None
@@ -68,7 +68,7 @@ def box_of(trained: TrainedScene, shown: SceneObject) -> Box:
         points = points[((points >= low) & (points <= high)).all(-1)]
         if len(points) >= 10:
             return fit(points)
-    return Box((low + high) / 2, high - low, 0.0)
+    return DrawnBox((low + high) / 2, high - low, 0.0)
 
 
 def edges(size: Float[np.ndarray, "3"]) -> Float[np.ndarray, "16 3"]:

@@ -13,7 +13,7 @@ from nerfstudio.cameras.cameras import Cameras
 
 from disconerf_ns.compat.viewer import SCALE
 from disconerf_ns.scene.similarity import Similarity, Vector, vector
-from disconerf_ns.viewer.boxes import Box
+from disconerf_ns.viewer.boxes import DrawnBox
 
 FLIGHT, FRAMES_PER_SECOND = 0.6, 30
 """Seconds of a camera's flight to an object, and its steps in a second."""
@@ -26,7 +26,7 @@ LEAST_HEIGHT = math.radians(20)
 
 
 def view_of(
-    box: Box, position: Float[np.ndarray, "3"], fov: float
+    box: DrawnBox, position: Float[np.ndarray, "3"], fov: float
 ) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
     """A place from which a box fills the picture, on the side where the camera is, and where to look from there.
 

@@ -35,7 +35,7 @@ if (row.top < seen.top || row.bottom > seen.bottom) list.scrollTop += row.top - 
 load, because a browser runs no other script in a button's HTML than a picture's error handler."""
 
 
-class Look(NamedTuple):
+class RowLook(NamedTuple):
     """Looks of a row."""
 
     name: str
@@ -138,7 +138,7 @@ class _Row(NamedTuple):
     button: HtmlButton
     eye: HtmlButton
 
-    def show(self, look: Look) -> None:
+    def show(self, look: RowLook) -> None:
         self.button.update(look.row, look.name)
         self.eye.update(look.eye, look.eye_label)
 
@@ -249,13 +249,13 @@ class Rows:
                 last = max((int(place.order) for place in self._places.values() if place.order < LAST), default=-1)
                 self._places[each.id] = Place(last + 1.0, 1.0)
 
-    def _add_row(self, id: ObjectId, look: Look, order: float) -> _Row:
+    def _add_row(self, id: ObjectId, look: RowLook, order: float) -> _Row:
         row = self._button(look, order, lambda: self.select(id))
         eye = HtmlButton(self.gui, look.eye, look.eye_label, order + EYE)
         eye.handle.on_click(lambda _: self.toggle(id))
         return _Row(row, eye)
 
-    def _button(self, look: Look, order: float, clicked: Callable[[], None]) -> HtmlButton:
+    def _button(self, look: RowLook, order: float, clicked: Callable[[], None]) -> HtmlButton:
         button = HtmlButton(self.gui, look.row, look.name, order)
         button.handle.on_click(lambda _: clicked())
         return button
@@ -289,8 +289,8 @@ def look(
     hidden: bool = False,
     selected: bool = False,
     revealed: bool = False,
-) -> Look:
+) -> RowLook:
     """The row of an object: name, share of the visible surface and confidence, its colour, and a picture."""
     facts = f"{each.share:.1%}  {each.confidence:.2f}" if each.share > 0 else ""
     color = "#" + "".join(f"{round(255 * channel):02x}" for channel in each.color)
-    return Look(each.label, facts, color, picture, hidden, selected, revealed)
+    return RowLook(each.label, facts, color, picture, hidden, selected, revealed)

@@ -12,7 +12,7 @@ from nerfstudio.cameras.cameras import Cameras
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.filming.matte import Picture
-from disconerf_ns.filming.portrait import piece, portrait, surrounds
+from disconerf_ns.filming.portrait import piece, portrait, voxels_surround
 from disconerf_ns.report.pictures import still
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.clean import Body
@@ -176,6 +176,6 @@ def drawn_of(scene: ArrangedScene, each: SceneObject, photographs: Cameras) -> P
         UserError: nothing of it can be seen.
     """
     within = scene.bodies.occupancy(each.id)
-    if each.number is None or surrounds(within, photographs):
+    if each.number is None or voxels_surround(within, photographs):
         return piece(scene, each, photographs, SIZE)
     return portrait(scene, each, Body(within), photographs, SIZE)

@@ -14,10 +14,10 @@ from disconerf_ns.compat.viewer import SCALE
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.similarity import Similarity
-from disconerf_ns.viewer.boxes import ANGLES, Box, box_of, edges, fit
+from disconerf_ns.viewer.boxes import ANGLES, DrawnBox, box_of, edges, fit
 
 
-def inside(box: Box, points: np.ndarray) -> np.ndarray:
+def inside(box: DrawnBox, points: np.ndarray) -> np.ndarray:
     """Which points lie in a box, to within a thousandth."""
     away = points - box.centre
     across = away[:, 0] * math.cos(box.angle) + away[:, 1] * math.sin(box.angle)

@@ -27,7 +27,7 @@ from disconerf_ns.rendering.lazy_outputs import LazyOutputs
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.viewer import film
-from disconerf_ns.viewer.boxes import Box, box_of
+from disconerf_ns.viewer.boxes import DrawnBox, box_of
 from disconerf_ns.viewer.camera_moves import WIDEST, fov_of, ray_through, rightwards, view_of
 from disconerf_ns.viewer.picking import object_at
 from disconerf_ns.viewer.tools import add_key
@@ -377,7 +377,7 @@ def test_the_right_of_a_picture_is_level(seat) -> None:
 
 @pytest.mark.parametrize("position", [(3.0, 0.0, 1.0), (0.0, -2.0, 0.0), (0.1, 0.1, 4.0), (0.5, -0.2, 0.3)])
 def test_a_box_that_is_flown_to_fills_the_picture(position) -> None:
-    box, fov = Box(np.array([0.5, -0.2, 0.3]), np.array([0.6, 0.4, 0.2]), 0.7), math.radians(50)
+    box, fov = DrawnBox(np.array([0.5, -0.2, 0.3]), np.array([0.6, 0.4, 0.2]), 0.7), math.radians(50)
     place, middle = view_of(box, np.array(position), fov)
     assert middle == pytest.approx(box.centre)
     away = place - middle

@@ -111,7 +111,7 @@ def test_few_rays_are_sampled_and_the_picture_is_close(frame, scene_now, sampled
 
 def test_a_preview_leaves_the_frame_alone(frame, scene_now) -> None:
     edited = frame.under(scene_now.with_edit(Edit().hide(largest(frame))))
-    before, now = dict(edited._kept.entries), edited._kept.entries
+    before, now = dict(edited.kept.entries), edited.kept.entries
     preview = edited.previewed(Preview(most=20))
     preview.edited()
     assert torch.equal(preview.edited_ids(), preview.edited_ids())

@@ -84,10 +84,10 @@ def test_tiles_joined_are_the_frame_computed_at_once(run, scene_now, kind: str, 
     for frame in (whole, *parts.frames):
         frame.images(), frame.labels(), frame.edited(), frame.edited_depth(), frame.alone(first)
     joined = parts.joined()
-    assert joined._kept.entries.keys() == whole._kept.entries.keys()
-    for name, (key, result) in whole._kept.entries.items():
-        assert joined._kept.entries[name].key == key
-        assert_alike(joined._kept.entries[name].result, result)
+    assert joined.kept.entries.keys() == whole.kept.entries.keys()
+    for name, (key, result) in whole.kept.entries.items():
+        assert joined.kept.entries[name].key == key
+        assert_alike(joined.kept.entries[name].result, result)
     assert torch.allclose(joined.edited(), whole.edited(), atol=1e-5)
 
 

@@ -1,34 +1,23 @@
 """Proposers find masks in a photograph; this is their register.
 
 Each proposer has a config, a dataclass whose fields are options of `disconerf masks`. `config.setup()` makes the
-proposer, `config.recipe()` returns the options that determine the masks, and `config.decide(images)` returns values
-that depend on the scene's images. To add a proposer, write such a config and name it in `PROPOSERS`.
+proposer, which takes an RGB image and returns its `ImageMasks`, at the image's size or at a smaller one at which it
+works. `config.recipe()` returns the options that determine the masks, and `config.decide(images)` returns values that
+depend on the scene's images. To add a proposer, write such a config and name it in `PROPOSERS`.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, Protocol
-
-import numpy as np
-from jaxtyping import UInt8
+from typing import Any
 
 from disconerf_ns.errors import MaskError
-from disconerf_ns.masks.image_masks import ImageMasks
 
 PROPOSERS = {
     "sam": "disconerf_ns.masks.proposers.sam:SamConfig",
     "transformers": "disconerf_ns.masks.proposers.transformers:TransformersConfig",
     "graph": "disconerf_ns.masks.proposers.graph:GraphConfig",
 }
-
-
-class Proposer(Protocol):
-    """Finds masks in one photograph, independently of the others."""
-
-    def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> ImageMasks:
-        """Masks of an RGB image, at the image's size or at a smaller size at which the proposer works."""
-        ...
 
 
 def config_class(name: str) -> type[Any]:
