@@ -74,7 +74,7 @@ class Borders:
 @contextmanager
 def a_quarter(pipeline: DiscoNerfPipeline) -> Iterator[None]:
     """The consensus teaches that cells are an object's as far as a quarter of its masks reach into the rest."""
-    nothing = lambda covered, cells, slots, rest: torch.zeros_like(slots, dtype=torch.bool)  # noqa: E731
+    nothing = lambda covered, cells, slots, rest: torch.zeros_like(slots, dtype=torch.bool)
     with mock.patch.object(find, "beyond_border", nothing):
         yield
 

@@ -46,7 +46,7 @@ def main(trial: Borders) -> None:
         pipeline = load(trial.run, trial.data, trial.data / "masks" / masks)
         surfaces = pipeline.object_stage.surfaces = surfaces or pipeline.object_stage.sample_surfaces(pipeline.folder)
         asked: list[tuple] = []
-        note = lambda *found: asked.append(found) or continued(*found)  # noqa: B023, E731
+        note = lambda *found: asked.append(found) or continued(*found)  # noqa: B023
         with mock.patch.object(unions, "continued", note):
             find_consensus(pipeline.object_stage._thinned_views(pipeline.config.consensus_rays))
         rows.append({"masks": masks} | of_borders(*asked[0], *true_points(pipeline)))

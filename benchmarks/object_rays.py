@@ -69,7 +69,7 @@ def score(trial: ObjectRays, stage: Stage, rays: int, seed: int) -> dict:
 def table(rows: list[dict]) -> list[str]:
     """Lines with means, and least and most, of each scene, set of masks and number of rays over the seeds."""
     lines = ["| scene, masks | rays | IoU | SBD | scene IoU | ms an iteration |", "|---" * 6 + "|"]
-    about = lambda row: tuple(row[key] for key in KEYS[:3])  # noqa: E731
+    about = lambda row: tuple(row[key] for key in KEYS[:3])
     for (scene, masks, rays), group in itertools.groupby(sorted(rows, key=about), about):
         some = list(group)
         scores = [spread([row["scores"][part][metric] for row in some]) for part, metric in BRIEF]

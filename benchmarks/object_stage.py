@@ -129,8 +129,8 @@ def synthesised(trial: ObjectStage) -> Stage:
     bundle = RayBundle(-0.5 * directions, directions, zeros + 1e-6, camera_indices=zeros.long())
     config, radiance = scene.model.config, scene.model.current.value.trained.radiance
     with scene.model.still(), autocast():
-        surface = lambda some: render_surface(radiance, some, config.surface_points)  # noqa: E731
-        sample = lambda: in_chunks(surface, bundle, config.eval_num_rays_per_chunk, scene.device)  # noqa: E731
+        surface = lambda some: render_surface(radiance, some, config.surface_points)
+        sample = lambda: in_chunks(surface, bundle, config.eval_num_rays_per_chunk, scene.device)
         before = {"surface": fastest(sample, 2) * rays / trial.cache_rays}
     return Stage(scene.model, scene.next_batch, rays, before, scene.rays is not None)
 

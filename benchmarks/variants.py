@@ -93,7 +93,7 @@ def train(pipeline: DiscoNerfPipeline, variant: Variant, iterations: int, seed: 
     model.config = replace(shipped, **variant.changes)
     model.object_field = ObjectField(replace(shipped.object_field, **variant.field), slots).to(pipeline.device)
     with _matching(variant):
-        losses = lambda step: sum(pipeline.get_train_loss_dict(step)[1].values())  # noqa: E731
+        losses = lambda step: sum(pipeline.get_train_loss_dict(step)[1].values())
         optimize(model.object_field, pipeline, round(variant.length * iterations), losses, rate)
     model.config, pipeline.object_stage.explanations = shipped, explanations
     return model.object_field
@@ -110,7 +110,7 @@ def _matching(variant: Variant) -> Iterator[None]:
 
     Where a view has more masks than slots, masks that get no slot have no loss.
     """
-    best = lambda alpha: alpha.argmax(1) if len(alpha) else torch.zeros(0).long()  # noqa: E731
+    best = lambda alpha: alpha.argmax(1) if len(alpha) else torch.zeros(0).long()
     result = PendingMatching.result
 
     def without_left_over(pending: PendingMatching, counts: Sequence[int]) -> MaskTargets:
@@ -122,6 +122,6 @@ def _matching(variant: Variant) -> Iterator[None]:
         changed.enter_context(mock.patch.object(PendingMatching, "result", without_left_over))
         if variant.by_area:
             affinity = objective.affinity
-            by_area = lambda slots, masks: affinity(slots, masks) * masks.mean(1)[..., None]  # noqa: E731
+            by_area = lambda slots, masks: affinity(slots, masks) * masks.mean(1)[..., None]
             changed.enter_context(mock.patch.object(objective, "affinity", by_area))
         yield

@@ -193,7 +193,7 @@ class EditedRun:
             find = self.pipeline.model.current.value.find
         else:
             shown, others = objects_of(*said), other_objects_of(*said)
-            find = lambda name: find_object(shown, name, others, edit.merged)  # noqa: E731
+            find = lambda name: find_object(shown, name, others, edit.merged)
         return list({each.id: each for each in map(find, wanted)}.values())
 
     @cached_property

@@ -503,7 +503,7 @@ def test_differences_to_the_true_surface_are_fractions_of_its_distance(run: Run)
     pipeline = run.trainer.pipeline
 
     def apart(distance: float) -> Tensor:
-        ends = lambda rays: (rays.origins + distance * rays.directions, torch.arange(len(rays)) % 2 == 0)  # noqa: E731
+        ends = lambda rays: (rays.origins + distance * rays.directions, torch.arange(len(rays)) % 2 == 0)
         return torch.cat(list(geometry.errors(pipeline, SimpleNamespace(meet=ends))))  # type: ignore[arg-type]
 
     near, far = apart(1.0), apart(2.0)

@@ -217,7 +217,7 @@ def test_what_is_inside_of_another_object_and_not_of_its_own_is_lost() -> None:
     own, other = ball_points(above=-1.1), ball_points(above=-1.1)
     other = replace(other, origins=other.origins + shift)
     enclosures = [enclosed(own, box, own, other), enclosed(other, box + shift, other, own)]
-    gray = lambda points, along: torch.full_like(points, 0.5)  # noqa: E731
+    gray = lambda points, along: torch.full_like(points, 0.5)
     found = Completion.of(enclosures[0], enclosures[1:], gray)
     positions = grid((-1.1, -0.4, -0.4), (1.3, 0.4, 0.4), 25)
     lost, radius = found.at(positions).lost, positions.norm(dim=-1)
@@ -233,7 +233,7 @@ def test_where_two_objects_go_on_the_nearer_one_is() -> None:
     own = ball_points(above=-1.1)
     other = replace(own, origins=own.origins + shift)
     both = [enclosed(own, box, own, other), enclosed(other, box + shift, other, own)]
-    gray = lambda points, along: torch.full_like(points, 0.5)  # noqa: E731
+    gray = lambda points, along: torch.full_like(points, 0.5)
     positions = grid((-0.6, -0.6, -0.6), (1.8, 0.9, 0.6), 31)
     contested = both[0].voxels.within(both[0].filled, positions) & both[1].voxels.within(both[1].filled, positions)
     assert int(contested.sum()) > 500
@@ -410,7 +410,7 @@ def test_rays_that_pass_closely_by_what_is_left_are_sampled_again_if_they_let_li
     frame = seen_from_above(scene.with_edit(Edit().hide(BALL_ID)))
     owned = _owned(frame.scene, frame.scene.trained.radiance.sample(frame.rays))
     far, balls = torch.full((len(frame.rays), 1), 10.0), torch.full_like(owned.ids, BALL_ID)
-    looked = lambda weight, ids: _beside_gone(frame.scene, weighing(weight, owned._replace(ids=ids)), far)  # noqa: E731
+    looked = lambda weight, ids: _beside_gone(frame.scene, weighing(weight, owned._replace(ids=ids)), far)
     opaque, clear = looked(1.0, balls), looked(0.0, balls)
     assert looked(0.0, torch.full_like(owned.ids, SLAB)).all(), "the slab would stand for what is behind it"
     assert torch.equal(looked(0.0, torch.full_like(owned.ids, POST)), opaque), "no sample was spent on the ball"
@@ -476,7 +476,7 @@ def test_an_object_is_free_once_nothing_is_beside_it_that_is_never_completed(sce
         lamp: ((5.0, 5.0, 5.0), (6.0, 6.0, 6.0)),
     }
     bodies = Bodies(scene.trained, scene.owners, lambda: boxes, complete=True)
-    of = lambda *absent: Beside.of(bodies, ids, set(absent))  # noqa: E731
+    of = lambda *absent: Beside.of(bodies, ids, set(absent))
     assert of() == of(room) == of(lamp) == ((), (), ())
     assert of(table) == ((cup,), (table,), ())
     assert of(table, room) == ((cup,), (table,), (cup,))

@@ -215,7 +215,7 @@ def test_what_a_person_said_of_any_object_holds_for_its_slots_at_every_cut(
     columns: tuple, one: float, other: float, hidden: set[int], colors: dict
 ) -> None:
     tree = ObjectTree(*columns)
-    of = lambda id: id % len(tree)  # noqa: E731
+    of = lambda id: id % len(tree)
     edit = Edit(hidden=frozenset(map(of, hidden)), colors={of(id): rgb for id, rgb in colors.items()})
     looks = _looks(edit, tree)[: tree.slots]
     for granularity in (one, other, one):

@@ -73,7 +73,7 @@ class World:
 
     def batch(self, views: range, by_scene: bool) -> ObjectBatch:
         """Whole views; with `by_scene` their masks are explained, otherwise matched with the current slots."""
-        of = lambda parts: [parts[view] for view in views]  # noqa: E731
+        of = lambda parts: [parts[view] for view in views]
         return ObjectBatch.of(of(self.surfaces), of(self.views), of(self.explanations) if by_scene else None, "cpu")
 
 

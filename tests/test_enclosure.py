@@ -136,7 +136,7 @@ def looked_at(walls: bool, scatter: float) -> tuple[SeenRays, SeenRays, SeenRays
         scatter: standard deviation of the distance at which rays end on the thing.
     """
     generator = torch.Generator().manual_seed(4)
-    across = lambda count: 2 * torch.rand(count, generator=generator) - 1  # noqa: E731
+    across = lambda count: 2 * torch.rand(count, generator=generator) - 1
     top = torch.stack([across(3000), across(3000), torch.ones(3000)], -1)
     sides = []
     for normal in ([1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]):

@@ -39,7 +39,7 @@ SPACE = Contraction(torch.tensor([[-4.0] * 3, [4.0] * 3]), None)
 def block(low: tuple[float, float, float], high: tuple[float, float, float]) -> Solid:
     """A solid block between two corners."""
     box = torch.tensor([low, high])
-    dense = lambda x: torch.full(x.shape[:-1], 1e4)  # noqa: E731
+    dense = lambda x: torch.full(x.shape[:-1], 1e4)
     return Solid.of(Occupancy.build(dense, SPACE, box, 16, threshold=OPAQUE, grown=False))
 
 

@@ -265,7 +265,7 @@ def test_what_lies_outside_of_all_boxes_is_drawn(edit: Edit) -> None:
 def test_slots_without_an_object_make_no_ray_worth_asking() -> None:
     """Most runs have slots that rule too little to be listed; they do not make all rays worth asking."""
     trained = made_scene().trained
-    field = lambda x: torch.cat([trained.object_field(x), torch.zeros_like(trained.object_field(x)[..., :1])], -1)  # noqa: E731
+    field = lambda x: torch.cat([trained.object_field(x), torch.zeros_like(trained.object_field(x)[..., :1])], -1)
     scene = ArrangedScene(replace(trained, object_field=field, tree=ObjectTree.flat(3)))
     assert scene.ids_in_use - scene.by_id.keys(), "a slot without an object"
     alone = scene.with_edit(Edit().isolate([scene.objects[0].id], scene.ids_in_use))

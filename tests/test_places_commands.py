@@ -71,7 +71,7 @@ def test_a_copy_stands_beside_the_object(run: Run, change) -> None:
 
 def test_each_copy_is_moved_copied_and_taken_away_by_itself(run: Run, change) -> None:
     id = objects_of(run.config)[1].id
-    places = lambda: edit_now(run).places[id]  # noqa: E731
+    places = lambda: edit_now(run).places[id]
     for _ in range(2):
         assert change("copy", "1", "--by", "0.5", "0", "0")[0] == 0
     itself, first, second = places()

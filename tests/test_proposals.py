@@ -109,7 +109,7 @@ def test_what_conditions_samples(case: str) -> None:
     model, rays, factor = model_of(), rays_of(), None
     radiance, densities = NerfactoRadiance(model, torch.no_grad), model.density_fns
     if case == "half the density":
-        factor = lambda x: (x[..., :1] > 0.2).float() / 2  # noqa: E731
+        factor = lambda x: (x[..., :1] > 0.2).float() / 2
         densities = [lambda x, density=density: density(x) * factor(x) for density in densities]
     if case == "between planes":
         rays.nears, rays.fars = torch.rand(RAYS, 1), 1 + 4 * torch.rand(RAYS, 1)

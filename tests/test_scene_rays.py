@@ -52,7 +52,7 @@ class World:
 def every_draw(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Random numbers that count up from draw to draw, so that a multiple of all numbers of rays of draws is all."""
     counter = itertools.count()
-    draws = lambda high, shape, device: torch.full(shape, next(counter), device=device)  # noqa: E731
+    draws = lambda high, shape, device: torch.full(shape, next(counter), device=device)
     with monkeypatch.context() as patched:
         patched.setattr("disconerf_ns.training.scene_rays.torch.randint", draws)
         yield 9 * 6

@@ -235,7 +235,7 @@ def test_parts_are_divided_again() -> None:
     parts, divided = finest(seen, whole)
     assert len(parts.unique()) == 5
     assert (parts[square == SHEET] == -1).all()
-    of = lambda chosen: frozenset(parts[chosen].unique().tolist())  # noqa: E731
+    of = lambda chosen: frozenset(parts[chosen].unique().tolist())
     assert divided == [of((square == SCREEN) | (square == KEYBOARD))]
     tree, _ = tree_of(seen, SPREAD, collect(seen, 64), parts, divided)
     screen, laptop = tree.inner

@@ -84,7 +84,7 @@ def test_a_tree_survives_files_and_more_slots(columns: tuple, further: int) -> N
     wider = tree.widened(tree.slots + further)
     new = range(tree.slots, tree.slots + further)
     assert {node for node in wider.cut() if node in new} == {*new}
-    of = lambda each, node: sorted(each.leaves(node))  # noqa: E731
+    of = lambda each, node: sorted(each.leaves(node))
     assert sorted(of(wider, node) for node in wider.cut() if node not in new) == sorted(of(tree, n) for n in tree.cut())
 
 

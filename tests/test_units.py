@@ -202,7 +202,7 @@ def test_parts_of_an_object() -> None:
 
 
 def test_objects_under_an_edit() -> None:
-    parts = lambda slot: ConnectedParts.of(cells((slice(0, 4),) * 3, (slice(6, 8),) * 3))  # noqa: E731
+    parts = lambda slot: ConnectedParts.of(cells((slice(0, 4),) * 3, (slice(6, 8),) * 3))
     plain = arrange(DISCOVERED, flat(5), Edit(), parts)
     assert [(one.name, one.id) for one in plain] == [("object_00", 4), ("object_01", 0), ("object_02", 2)]
     assert len({one.color for one in plain}) == 3

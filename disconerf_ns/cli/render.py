@@ -123,7 +123,7 @@ class Render:
         )
         frames = self._frames(scene, shots)
         with progress("filming", sum(len(shot.cameras) for shot in shots)) as advance:
-            done = lambda shot: advance(shot.name)  # noqa: E731
+            done = lambda shot: advance(shot.name)
             written = produce(shots, frames, self.output_dir, formats, length.fps, small, done)
         if small is not None and self.contact_sheet:
             write_sheet(small, self.output_dir / "contact_sheet.png")

@@ -132,7 +132,7 @@ def colours_of(
     cameras: Int[Tensor, "rays"],
 ) -> Float[Tensor, "rays samples 3"]:
     """Colours of samples seen along their ray's direction, in the appearance of their ray's photograph."""
-    spread = lambda of_ray: of_ray.to(features)[:, None].expand(-1, features.shape[1], -1)  # noqa: E731
+    spread = lambda of_ray: of_ray.to(features)[:, None].expand(-1, features.shape[1], -1)
     inputs = [spread(field.direction_encoding(get_normalized_directions(directions))), features]
     if field.embedding_appearance is not None:
         inputs.append(spread(field.embedding_appearance.embedding.weight.index_select(0, cameras)))

@@ -53,7 +53,7 @@ def layers_of(scene: ArrangedScene, camera: Cameras) -> Layers:
         numbers[each.id] = each.label_number
     numbers[scene.ids : -1] = first_of_guests(scene) + torch.arange(len(scene.guests), device=alpha.device)
     labels = numbers[frame.edited_ids()]
-    as_image = lambda flat: frame.image(flat).cpu().numpy()  # noqa: E731
+    as_image = lambda flat: frame.image(flat).cpu().numpy()
     return Layers(as_image(picture), as_image(labels)[..., 0].astype(np.uint16), as_image(frame.edited_depth())[..., 0])
 
 

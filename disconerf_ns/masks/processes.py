@@ -25,7 +25,7 @@ def processes(
 ) -> Iterator[Done]:
     """Make masks with several processes on this machine, which take its GPUs in turn."""
     gpus = gpu_names() or [None]
-    hire = lambda number: Process(config, root, gpus[number % len(gpus)])  # noqa: E731
+    hire = lambda number: Process(config, root, gpus[number % len(gpus)])
     return dispatch(jobs, workers, hire, ready_processes, stop, begin)
 
 

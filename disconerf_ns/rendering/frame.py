@@ -78,7 +78,7 @@ class Frame(SampledRays):
 
     def alone(self, id: ObjectId) -> dict[str, Tensor]:
         """One object on a plain background: `rgb` in the edit's colour, `accumulation` and `depth`."""
-        render = lambda rays: alone.render_object(self.scene, rays, id)  # noqa: E731
+        render = lambda rays: alone.render_object(self.scene, rays, id)
         return self.once(f"alone {id}", self._alone_key(id), lambda: self.in_chunks(render))
 
     def has_alone(self, id: ObjectId) -> bool:
@@ -136,7 +136,7 @@ class Frame(SampledRays):
         shown = options.background, options.complete, options.clean
         looks = tuple(edit.colors.items()), self.scene.guests, shown
         key = self.scene.ownership, edit.absent, self.placements_key, looks
-        compute = lambda: self.in_chunks(lambda rays: self._see(rays, together))  # noqa: E731
+        compute = lambda: self.in_chunks(lambda rays: self._see(rays, together))
         return self.once(f"edited {together}", key, compute)[together.index(see)]
 
     def _remembered(self) -> EditedRays:

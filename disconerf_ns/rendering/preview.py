@@ -34,7 +34,7 @@ class Preview:
             return Exact().labels(frame)
         images = frame.images()
         middle = images["points"][:, images["points"].shape[1] // 2, None]
-        compute = lambda: label_pixels(frame.scene, middle, images["surface_opacity"])  # noqa: E731
+        compute = lambda: label_pixels(frame.scene, middle, images["surface_opacity"])
         return frame.once("quick labels", frame.labels_key, compute)
 
     def place(self, frame: SampledRays, number: int) -> PlacedSamples:

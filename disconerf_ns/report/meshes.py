@@ -54,7 +54,7 @@ class Mesh:
                 break
             cells *= 0.9
         joined = joined.reshape(-1)
-        mean = lambda values: _sums(joined, values, len(count)) / count[:, None]  # noqa: E731
+        mean = lambda values: _sums(joined, values, len(count)) / count[:, None]
         triangles = joined[self.triangles]
         a, b, c = triangles.T
         triangles = np.unique(triangles[(a != b) & (b != c) & (c != a)], axis=0)
@@ -104,7 +104,7 @@ def solid_mesh(
     places, triangles, normals, _ = marching_cubes(smooth, 0.5, gradient_direction="ascent")
     cells = torch.from_numpy(places.copy() - 2 + 0.5).to(grid.low)
     inwards = torch.from_numpy(normals.copy()).to(cells)
-    to_scene = lambda cells: grid.contraction.inverse(grid.low + cells / len(grid.occupied) * grid.size)  # noqa: E731
+    to_scene = lambda cells: grid.contraction.inverse(grid.low + cells / len(grid.occupied) * grid.size)
     vertices = to_scene(cells)
     inner = torch.stack([to_scene(cells + depth * inwards) for depth in DEPTHS], 1)
     inside = torch.nn.functional.normalize(to_scene(cells + inwards) - vertices, dim=-1)

@@ -92,7 +92,7 @@ class ArrangedScene:
         object.__setattr__(self, "_bodies", self._bodies or self._new_bodies())
 
     def _new_bodies(self) -> Bodies:
-        boxes = lambda: {id: each.box for id, each in self.by_id.items()}  # noqa: E731
+        boxes = lambda: {id: each.box for id, each in self.by_id.items()}
         return Bodies(self.trained, self.owners, boxes, self.options.complete)
 
     def with_edit(self, edit: Edit) -> ArrangedScene:
@@ -280,7 +280,7 @@ class ArrangedScene:
             tree, radiance = self.trained.tree, self.trained.radiance
             around = Ownership.of(self.trained, tree.cut(opened=tree.ancestors(node), closed=[node]))
             column = around.nodes.index(node)
-            share = lambda x: belonging(self._owners(x, around), column)  # noqa: E731
+            share = lambda x: belonging(self._owners(x, around), column)
             box = torch.tensor(self.trained.by_node[node].box, device=radiance.device)
             with radiance.still():
                 self._parts[node] = ConnectedParts.of(

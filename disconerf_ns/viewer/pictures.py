@@ -340,7 +340,7 @@ def presented(images: Images | Canvas, selected: frozenset[ObjectId]) -> LazyOut
     """
     listed, unlisted = {}, {}
     for output in output_table(images.scene).values():
-        draw = lambda output=output: _present(images, output, selected)  # noqa: E731
+        draw = lambda output=output: _present(images, output, selected)
         unlisted[output.name] = draw
         if output.listed:
             listed[output.caption] = draw

@@ -38,8 +38,8 @@ class Tool(NamedTuple):
 def edit_tools(selection: Selection) -> tuple[Tool, ...]:
     """Changes of the edit."""
     editor = selection.editor
-    some = lambda: bool(selection.ids)  # noqa: E731
-    edit = lambda: editor.edit  # noqa: E731
+    some = lambda: bool(selection.ids)
+    edit = lambda: editor.edit
     return (
         Tool("hide", "Remove the selected objects from the scene, or bring them back", selection.toggle, some,
              ("H", None), lambda: some() and edit().hidden.issuperset(selection.ids)),

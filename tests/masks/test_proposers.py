@@ -211,7 +211,7 @@ def tiny_model(kind: str, folder: Path) -> Path:
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
     if kind in ("sam", "sam_hq"):
-        of = lambda part: getattr(transformers, f"{'Sam' if kind == 'sam' else 'SamHQ'}{part}")  # noqa: E731
+        of = lambda part: getattr(transformers, f"{'Sam' if kind == 'sam' else 'SamHQ'}{part}")
         vision = of("VisionConfig")(
             hidden_size=16, output_channels=16, num_hidden_layers=1, num_attention_heads=2, image_size=64, patch_size=8,
             mlp_dim=16, num_pos_feats=8, global_attn_indexes=[0], window_size=0,

@@ -328,7 +328,7 @@ def test_two_people_have_cameras_and_selections_of_their_own(viewer, page: Page,
         other.press(second.name)
         wait_for(lambda: is_selected(page, first.name) and is_selected(other, second.name), "selections")
         assert not is_selected(page, second.name) and not is_selected(other, first.name)
-        by_window = lambda seat: -seat.client.camera.aspect  # noqa: E731
+        by_window = lambda seat: -seat.client.camera.aspect
         one, two = sorted(viewer.pipeline.object_control.seats.values(), key=by_window)
         still = two.client.camera.position.copy()
         page.drag((500, 400), (600, 400))

@@ -72,7 +72,7 @@ def test_copies_stand_beside_and_the_newest_has_the_handles(seat, ball) -> None:
 def test_each_copy_is_moved_and_taken_away_by_itself(seat, ball, said) -> None:
     """Only the newest copy could be moved, and no copy could be taken away but by undo."""
     fields, id = seat.panel.places, ball.id
-    places = lambda: seat.editor.edit.places_of(id)  # noqa: E731
+    places = lambda: seat.editor.edit.places_of(id)
     uses(seat, "move")
     assert not fields.which.visible and not fields.take_away.visible
     uses(seat, "copy")

@@ -96,7 +96,7 @@ def test_camera_paths_are_written_among_the_others_whatever_they_are_called(
 ) -> None:
     datapath = run.trainer.pipeline.datamanager.get_datapath()
     assert isinstance(datapath, ConfinedFolder)
-    nothing = lambda *_: None  # noqa: E731
+    nothing = lambda *_: None
     panel = ControlPanel(server, False, 10.0, nothing, nothing, nothing)
     render_panel.populate_render_tab(server, tmp_path / "config.yml", ConfinedFolder(tmp_path / "data"), panel)
     named = {getattr(element.props, "label", None): element.handle for element in elements(server)}
