@@ -20,7 +20,7 @@ from disconerf_ns.export.splats_sampled import look_behind
 from disconerf_ns.filming.frames import alone
 from disconerf_ns.rendering.alone import render_object
 from disconerf_ns.rendering.frame import Frame
-from disconerf_ns.rendering.left import OwnedSamples, _beside_gone, _owned
+from disconerf_ns.rendering.left import OwnedSamples, _beside_gone, _lost, _owned
 from disconerf_ns.rendering.preview import Preview
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.bodies import Bodies
@@ -386,9 +386,37 @@ def test_what_others_own_is_not_emptied(scene: ArrangedScene) -> None:
     density, rgb = torch.ones(len(points)), torch.zeros(len(points), 3)
     assert without.revealed.ids == set() and without.bodies.completion(SLAB) is None
     beside = without.with_edit(without.edit.hide(POST))
-    revealed = Revealed({}, {BALL_ID: scene.bodies.completion(BALL_ID)}, torch.zeros(0, 2, 3))  # type: ignore[dict-item]
+    ball = scene.bodies.completion(BALL_ID)
+    assert ball is not None
+    revealed = Revealed({}, {BALL_ID: ball}, ball.box[None])
     for shown in (without.revealed, beside.revealed, revealed):
         assert torch.equal(shown(points, density, rgb, torch.full((len(points),), SLAB))[0], density)
+
+
+def test_far_from_what_is_gone_everything_stays_as_it_is(scene: ArrangedScene) -> None:
+    """Without a block, the bowl beside it lost bits of its far side, where no photograph had looked either."""
+    shown, gone = scene.with_edit(Edit().hide(POST)).revealed, scene.bodies.completion(POST)
+    assert gone is not None and shown.left.keys() == {SLAB}
+    points = grid((-0.5, -0.5, -0.1), (0.5, 0.5, 0.1), 24)
+    density, rgb, ids = torch.ones(len(points)), torch.zeros(len(points), 3), torch.full((len(points),), SLAB)
+    slab = shown.left[SLAB].at(points)
+    changes = (slab.hidden > 0) | (slab.filled > 0)
+    near = ((points >= gone.box[0]) & (points <= gone.box[1])).all(-1)
+    assert (changes & ~near).any(), "below the ball the slab is completed where the ball is gone"
+    after = shown(points, density, rgb, ids)
+    assert torch.equal(after[0][~near], density[~near]) and torch.equal(after[1][~near], rgb[~near])
+    assert not shown.hidden(points[~near]).any() and (after[0][near] != 1).any()
+
+
+def test_rays_that_end_deep_inside_of_what_is_gone_are_sampled_again_whoever_owns_that(scene: ArrangedScene) -> None:
+    """The object field is arbitrary inside of a teapot. Where it named the background, crumbs of the teapot stayed."""
+    hidden = scene.with_edit(Edit().hide(BALL_ID))
+    rays = RayBundle(torch.tensor([[0.0, -2.0, 0.15]]), torch.tensor([[0.0, 1.0, 0.0]]), torch.ones(1, 1))
+    ends = lambda last: Intervals(rays.origins, rays.directions, torch.linspace(1.0, last, 9)[None])
+    for last, again in ((1.0 + 1.0, True), (1.0 + 0.5, False)):
+        owned = _owned(hidden, ends(last))
+        slabs = owned._replace(ids=torch.full_like(owned.ids, SLAB))
+        assert bool(_lost(hidden, weighing(0.0, slabs))) is again, "the slab goes on behind the ball"
 
 
 def test_nothing_is_completed_beyond_a_crop_box(scene: ArrangedScene) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -15,7 +14,7 @@ from disconerf_ns.rendering.labels import OWNED
 from disconerf_ns.rendering.rays import SEEN, ColoredSamples, even_edges
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit_table import weigh
-from disconerf_ns.scene.occupancy import intersect_box
+from disconerf_ns.scene.occupancy import inside, intersect_box
 from disconerf_ns.scene.radiance import Factor
 from disconerf_ns.surface.intervals import Intervals, piecewise, piecewise_inverse
 from disconerf_ns.surface.samples import weight_quantiles
@@ -134,11 +133,15 @@ def _owned(scene: ArrangedScene, samples: Intervals) -> OwnedSamples:
 def _lost(scene: ArrangedScene, owned: OwnedSamples) -> Bool[Tensor, "rays"]:
     """Rays whose samples end inside of what is removed, and let light through although something behind is left.
 
-    The proposal networks never learned what is behind an object, so they may spend all samples where it was.
+    The proposal networks never learned what is behind an object, so they may spend all samples where it was. Deep
+    inside of it owners are arbitrary, so there a last sample may seem to be left.
     """
     samples, ids = owned
     kept = weigh(scene.table.density[:, None], ids[:, -1])[:, 0]
-    candidates = ((samples.weights.sum(-1) < 1 - LOST) & (kept < 0.5)).nonzero()[:, 0]
+    ends = kept < 0.5
+    if (hidden := scene.boxes(scene.table.density <= 0)) is not None:
+        ends |= inside(samples.positions[:, -1], hidden)
+    candidates = ((samples.weights.sum(-1) < 1 - LOST) & ends).nonzero()[:, 0]
     steps = torch.linspace(0, 1, BEHIND + 1, device=kept.device)[1:]
     near = piecewise(samples.edges[candidates, -1:])
     distances = piecewise_inverse(near + (piecewise(torch.full_like(near, FAR)) - near) * steps)
@@ -243,12 +246,3 @@ def kept_density(scene: ArrangedScene) -> Factor:
         return scale.view(*x.shape[:-1], 1)
 
     return kept if scene.options.extraction == "hard" else ask
-
-
-def inside(points: Float[Tensor, "n 3"], boxes: Float[Tensor, "boxes 2 3"]) -> Bool[Tensor, "n"]:
-    """Whether points lie in any of some boxes; one axis at a time, because a CPU compares long rows fastest."""
-    axes, within = points.T.contiguous(), torch.zeros(len(points), dtype=torch.bool, device=points.device)
-    for low, high in boxes:
-        of_axes = ((low[k] <= axis).logical_and_(axis <= high[k]) for k, axis in enumerate(axes))
-        within |= reduce(torch.Tensor.logical_and_, of_axes)
-    return within

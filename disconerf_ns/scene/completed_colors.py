@@ -15,6 +15,8 @@ ALIKE, COMMON = 0.08, 0.02
 """An object has a colour if at least the fraction COMMON of its colours are at most ALIKE away in RGB."""
 NEAREST, PARTLY = 8, 0.25
 """Seen points that say how strange the colour at a position is: wholly, if at least the fraction PARTLY of them is."""
+FALLOFF = 3
+"""Power of the distance by which a seen point's colour counts less (Shepard 1968)."""
 AT_ONCE = 2**13
 """Colours, or positions, that are looked at together."""
 
@@ -47,7 +49,7 @@ def strangeness(points: KDTree, strange: Bool[Tensor, "points"], positions: Floa
 def mean_color(
     points: Float[Tensor, "points 3"], rgb: Float[Tensor, "points 3"], positions: Float[Tensor, "n 3"]
 ) -> Float[Tensor, "n 3"]:
-    """Mean colour of seen points, weighted by 1 / distance^3.
+    """Mean colour of seen points, weighted by 1 / distance^FALLOFF.
 
     Args:
         points: seen points of the object.
@@ -57,7 +59,7 @@ def mean_color(
     chosen = drawn(points)
     parts = [positions[:0]]
     for some in positions.split(AT_ONCE):
-        weights = torch.cdist(some, points[chosen]).clamp(min=1e-6) ** -3
+        weights = torch.cdist(some, points[chosen]).clamp(min=1e-6) ** -FALLOFF
         parts.append(weights @ rgb[chosen] / weights.sum(-1, keepdim=True))
     return torch.cat(parts)
 

@@ -28,6 +28,15 @@ def intersect_box(
     return bounds.amin(0).amax(-1).clamp(min=0), bounds.amax(0).amin(-1)
 
 
+def inside(points: Float[Tensor, "n 3"], boxes: Float[Tensor, "boxes 2 3"]) -> Bool[Tensor, "n"]:
+    """Whether points lie in any of some boxes; one axis at a time, because a CPU compares long rows fastest."""
+    axes, within = points.T.contiguous(), torch.zeros(len(points), dtype=torch.bool, device=points.device)
+    for low, high in boxes:
+        of_axes = ((low[k] <= axis).logical_and_(axis <= high[k]) for k, axis in enumerate(axes))
+        within |= reduce(torch.Tensor.logical_and_, of_axes)
+    return within
+
+
 def with_neighbours(cells: Bool[Tensor, "x y z"], reach: int = 1) -> Bool[Tensor, "x y z"]:
     """Cells, and those up to `reach` cells away along every axis."""
     for axis in range(3):

@@ -14,7 +14,7 @@ from disconerf_ns.scene.bodies import Bodies
 from disconerf_ns.scene.completion import Completed, Completion
 from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.objects import ObjectId, overlap
-from disconerf_ns.scene.occupancy import Occupancy
+from disconerf_ns.scene.occupancy import Occupancy, inside
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class Revealed:
         rgb: Float[Tensor, "*n 3"],
         ids: Shaped[Tensor, "..."],
     ) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n 3"], Shaped[Tensor, "..."]]:
-        """Density, colour and owners of scene positions, completed; what others own stays as it is.
+        """Density, colour and owners of scene positions, completed beside what is gone; all else stays as it is.
 
         Args:
             positions: scene positions.
@@ -68,10 +68,23 @@ class Revealed:
             rgb: its colour.
             ids: its owners, as `weigh` takes them.
         """
-        if not self.left and not self.gone:
-            return density, rgb, ids
         points, shape = positions.reshape(-1, 3), density.shape
+        beside = inside(points, self.boxes)
+        if not self.ids or not beside.any():
+            return density, rgb, ids
         density, rgb, ids = density.flatten(), rgb.reshape(-1, 3), ids.reshape(len(points), *ids.shape[len(shape) :])
+        completed = self._completed(points[beside], density[beside], rgb[beside], ids[beside])
+        density, rgb, ids = (each.clone() for each in (density, rgb, ids))
+        density[beside], rgb[beside], ids[beside] = completed
+        return density.view(shape), rgb.view(*shape, 3), ids.view(*shape, *ids.shape[1:])
+
+    def _completed(
+        self,
+        points: Float[Tensor, "n 3"],
+        density: Float[Tensor, "n"],
+        rgb: Float[Tensor, "n 3"],
+        ids: Shaped[Tensor, "..."],
+    ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n 3"], Shaped[Tensor, "..."]]:
         found = self._over(points, self.gone | self.left)
         completed = torch.tensor(sorted(self.ids), device=ids.device)
         own = ids[:, completed].sum(-1) if ids.is_floating_point() else torch.isin(ids, completed)
@@ -85,7 +98,7 @@ class Revealed:
         for each in found:
             if each.id in self.left:
                 density, rgb, ids = each.onto(density, rgb, ids)
-        return density.view(shape), rgb.view(*shape, 3), ids.view(*shape, *ids.shape[1:])
+        return density, rgb, ids
 
     def recolored(
         self, positions: Float[Tensor, "n 3"], rgb: Float[Tensor, "n 3"], ids: Shaped[Tensor, "..."]
@@ -106,13 +119,16 @@ class Revealed:
         return rgb
 
     def hidden(self, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
-        """Whether no photograph looked into scene positions, in [0, 1]; 0 where no completion is.
+        """Whether no photograph looked into scene positions beside what is gone, in [0, 1]; 0 elsewhere.
 
         All completions over a position have to say so, because the voxels of a large object are coarse. What is
         completed is hidden.
         """
         points = positions.reshape(-1, 3)
-        return _hidden(points, self._over(points, self.gone | self.left)).view(positions.shape[:-1])
+        beside = inside(points, self.boxes)
+        near = points[beside]
+        hidden = _hidden(near, self._over(near, self.gone | self.left))
+        return points.new_zeros(len(points)).masked_scatter(beside, hidden).view(positions.shape[:-1])
 
     def beside_gone(self) -> Iterator[tuple[Completion, Float[Tensor, "2 3"]]]:
         """Each completion of what is left, with the boxes that it has in common with what is gone."""
