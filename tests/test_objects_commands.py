@@ -11,10 +11,11 @@ from tiny_run import Run
 
 from disconerf_ns import load
 from disconerf_ns.cli import main
+from disconerf_ns.cli.edits import CHANGES
 from disconerf_ns.cli.history import HISTORY, History, differences
 from disconerf_ns.errors import UserError
 from disconerf_ns.runs import manifest_of, objects_of
-from disconerf_ns.scene.edit import EDIT, Edit
+from disconerf_ns.scene.edit import EDIT, MAPPINGS, SETS, Edit
 from disconerf_ns.scene.objects import load_manifest
 
 
@@ -93,6 +94,8 @@ def test_objects_are_hidden_and_shown(run: Run, change) -> None:
     assert change("hide", "1") == (1, "disconerf: objects: object_01 is hidden already.")
     assert change("show", "2") == (0, "objects: object_02 is shown again.")
     assert change("show") == (0, "objects: object_01 is shown again.")
+    assert change("undo")[1].startswith("objects: the last change (showing of object_01) is taken back")
+    assert change("redo")[0] == 0
     assert hidden(run) == []
 
 
@@ -117,6 +120,8 @@ def test_objects_are_merged_and_taken_apart(run: Run, change) -> None:
         "objects: object_02 (pair) is split now, into object_02 (pair) and object_01.",
     )
     assert objects_of(run.config) == before
+    assert change("undo")[1].startswith("objects: the last change (taking apart of object_01) is taken back")
+    assert change("redo") == (0, "objects: the change (taking apart of object_01) is made again.")
 
 
 def test_an_object_is_split_into_its_pieces(run: Run, opened_run: None, change, halves) -> None:
@@ -204,7 +209,14 @@ def test_a_change_of_other_objects_is_not_gone_back_to(run: Run, change) -> None
 def test_what_differs_between_two_edits() -> None:
     one = {"granularity": 0.5, "hidden": [3, 4], "names": {"1": "a", "2": "b"}, "split": {"5": 2}}
     other = {"granularity": 0.7, "hidden": [4, 6], "names": {"1": "c", "2": "b"}, "split": {"5": 2}}
-    assert differences(one, other) == {"granularity": [], "hidden": [3, 6], "names": [1]}
-    assert differences({}, {"hidden": [2]}) == differences({"hidden": [2]}, {}) == {"hidden": [2]}
+    taken = {("granularity", True): [], ("hidden", False): [3], ("hidden", True): [6], ("names", True): [1]}
+    assert differences(one, other) == taken
+    assert differences({}, {"hidden": [2]}) == {("hidden", True): [2]}
+    assert differences({"hidden": [2]}, {}) == {("hidden", False): [2]}
     assert differences(one, one) == {}
-    assert differences({}, {"granularity": 0.5, "hidden": [], "names": {"1": "a"}}) == {"names": [1]}, "the first edit"
+    first = differences({}, {"granularity": 0.5, "hidden": [], "names": {"1": "a"}})
+    assert first == {("names", True): [1]}, "the first edit"
+
+
+def test_every_entry_of_an_edit_has_words_for_undo() -> None:
+    assert {entry for entry, _ in CHANGES} == {"granularity", *SETS, *MAPPINGS}

@@ -47,8 +47,14 @@ def test_a_hue_keeps_luma_and_grey(degrees: float) -> None:
 def test_hues_add_up() -> None:
     assert_close(color_matrix(Hue(70.0)) @ color_matrix(Hue(50.0)), color_matrix(Hue(120.0)))
     assert_close(color_matrix(Hue(360.0)), torch.eye(3), 1e-4)
-    red, green, blue = (color_matrix(Hue(120.0)) @ torch.tensor([1.0, 0.0, 0.0])).tolist()
-    assert max(green, blue) > red, "red becomes another colour"
+
+
+@pytest.mark.parametrize("degrees", [120.0, -240.0])
+def test_a_hue_turns_from_red_by_green_to_blue(degrees: float) -> None:
+    """As in CSS and in image editors; it turned the other way."""
+    red, green, blue = torch.eye(3) * 0.6 + 0.2
+    turn = color_matrix(Hue(degrees))
+    assert [int((turn @ color).argmax()) for color in (red, green, blue)] == [1, 2, 0]
 
 
 @pytest.mark.parametrize("recolor", [(0.1, 0.2, 0.3), Hue(30.0), Channels("brg")])

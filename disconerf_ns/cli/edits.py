@@ -25,16 +25,24 @@ One = Annotated[str, tyro.conf.Positional]
 Some = Annotated[tuple[str, ...], tyro.conf.Positional]
 
 
-ENTRIES = {
-    "hidden": "hiding",
-    "opened": "opening",
-    "colors": "colour",
-    "places": "place",
-    "names": "name",
-    "merged": "merging",
-    "split": "splitting",
+CHANGES = {
+    ("hidden", True): "hiding",
+    ("hidden", False): "showing",
+    ("opened", True): "opening",
+    ("opened", False): "closing",
+    ("colors", True): "colour",
+    ("colors", False): "own colours",
+    ("places", True): "place",
+    ("places", False): "own place",
+    ("names", True): "name",
+    ("names", False): "loss of the name",
+    ("merged", True): "merging",
+    ("merged", False): "taking apart",
+    ("split", True): "splitting",
+    ("split", False): "joining",
+    ("granularity", True): "granularity",
 }
-"""Words in which `undo` and `redo` name the entries of an edit."""
+"""Words in which `undo` and `redo` name what was put into an entry of an edit, or taken out of it."""
 
 
 @dataclass
@@ -66,13 +74,13 @@ class Change:
             print(f"objects: {sentence}.")
 
     def _travel(self, steps: int) -> str:
-        """Go through the history of the edit; which objects differ then, and in what, in parentheses."""
-        differs = History(self.load_config, self._opened()[1]).travel(steps)
+        """Go through the history of the edit; what the change was, in parentheses."""
+        changed = History(self.load_config, self._opened()[1]).travel(steps)
         known = {each.id: called(each) for each in (*objects_of(self.load_config), *other_objects_of(self.load_config))}
         kinds = []
-        for entry, ids in differs.items():
+        for change, ids in changed.items():
             names = [name for id, name in known.items() if id in ids]
-            kinds.append(f"{ENTRIES.get(entry, entry)}{' of ' if names else ''}{', '.join(names)}")
+            kinds.append(f"{CHANGES[change]}{' of ' if names else ''}{', '.join(names)}")
         return f" ({'; '.join(kinds)})" if kinds else ""
 
     def _select(self, chosen: Sequence[SceneObject]) -> Selection:

@@ -14,6 +14,8 @@ from disconerf_ns.small_json import Value, small_json
 
 HISTORY = "edit_history.json"
 """Name of the file, beside edit.json."""
+Differences = dict[tuple[str, bool], list[int]]
+"""Ids by the entry of an edit that was changed, and whether they are in it now, or were taken out."""
 STEPS = 100
 """Contents that are kept, at most."""
 
@@ -62,8 +64,8 @@ class History:
         self._append(self._content())
         self._write()
 
-    def travel(self, steps: int) -> dict[str, list[int]]:
-        """Go back or forth by a number of changes; what differs then, see `differences`.
+    def travel(self, steps: int) -> Differences:
+        """Go back or forth by a number of changes; what these changed, see `differences`.
 
         Raises:
             UserError: there is no such state, or it is about other objects than the run's.
@@ -80,7 +82,8 @@ class History:
         else:
             write_whole(self.edit_file, json.dumps(state, indent=2))
         self._write()
-        return differences(left or {}, state or {})
+        earlier, later = (state, left) if steps < 0 else (left, state)
+        return differences(earlier or {}, later or {})
 
     def _content(self) -> Any:
         return json.loads(self.edit_file.read_text(encoding="utf-8")) if self.edit_file.exists() else None
@@ -93,15 +96,16 @@ class History:
         write_whole(self.file, json.dumps({"states": self.states, "now": self.now}))
 
 
-def differences(one: dict[str, Any], other: dict[str, Any]) -> dict[str, list[int]]:
-    """The entries in which two edits, as JSON, differ, and the ids that differ there; the granularity has none."""
-    found = {}
-    for entry in {**one, **other}:
-        before, after = (_by_id(each.get(entry)) for each in (one, other))
-        ids = sorted(int(id) for id in {**before, **after} if before.get(id) != after.get(id))
-        cuts = {each.get(entry, DEFAULT) for each in (one, other)} if entry == "granularity" else ()
-        if ids or len(cuts) > 1:
-            found[entry] = ids
+def differences(earlier: dict[str, Any], later: dict[str, Any]) -> Differences:
+    """What was changed between two edits, as JSON; the granularity has no ids."""
+    found: Differences = {}
+    for entry in {**earlier, **later}:
+        before, after = (_by_id(each.get(entry)) for each in (earlier, later))
+        for id in sorted({*before, *after}, key=int):
+            if before.get(id) != after.get(id):
+                found.setdefault((entry, id in after), []).append(int(id))
+        if entry == "granularity" and earlier.get(entry, DEFAULT) != later.get(entry, DEFAULT):
+            found[entry, True] = []
     return found
 
 

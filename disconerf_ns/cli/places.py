@@ -131,7 +131,7 @@ class Recolor(Change):
     tint: tuple[float, float, float] | None = None
     """R G B in [0, 1] that it takes on, lighter or darker as it is itself."""
     hue: float | None = None
-    """Degrees by which all of its hues are turned."""
+    """Degrees by which all of its hues are turned: 120 from red to green, -120 from red to blue."""
     channels: Literal["rbg", "grb", "gbr", "brg", "bgr"] | None = None
     """Order of the channels: "gbr" shows its green as red, its blue as green and its red as blue."""
     own: bool = False

@@ -27,7 +27,7 @@ Tint = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Hue:
-    """Every colour of an object with its hue turned; luma and saturation stay."""
+    """Every colour of an object with its hue turned, from red by green to blue; luma and saturation stay."""
 
     degrees: float
 
@@ -51,7 +51,7 @@ def color_matrix(recolor: Recolor) -> Float[Tensor, "3 3"]:
     if isinstance(recolor, Hue):
         planes = torch.tensor([LUMA, *CHROMA], dtype=torch.float64)
         cos, sin = math.cos(math.radians(recolor.degrees)), math.sin(math.radians(recolor.degrees))
-        turn = torch.tensor([[1, 0, 0], [0, cos, -sin], [0, sin, cos]], dtype=torch.float64)
+        turn = torch.tensor([[1, 0, 0], [0, cos, sin], [0, -sin, cos]], dtype=torch.float64)
         return (torch.linalg.inv(planes) @ turn @ planes).float()
     if isinstance(recolor, Channels):
         return torch.eye(3)[["rgb".index(channel) for channel in recolor.order]]

@@ -125,7 +125,7 @@ class Panel:
                 "Cameras", False, hint="Show everybody where the photographs were taken; a click looks from there"
             )
             self.hue = gui.add_slider(
-                "Hue", -180.0, 180.0, 5.0, 0.0, hint="Turn the hues of the selected objects, in degrees"
+                "Hue", -180.0, 180.0, 5.0, 0.0, hint="Turn hues of the selected objects: by 120 from red to green"
             )
             self.extraction = gui.add_dropdown(
                 "Extraction", ("hard", "soft"), options.extraction,
