@@ -34,8 +34,8 @@ class Thing:
     """config.yml of its run."""
     object: str
     """Its output name, or the name that a person gave it."""
-    name: str
-    """Name of the object in this composition; by default its own name."""
+    name: str | None
+    """Name of the object in this composition; None for its own."""
     place: Similarity | None
     """Similarity from the capture of its run to the capture of the place; None where `at` is given."""
     at: tuple[float, float, float] | None
@@ -106,7 +106,7 @@ def _thing(file: Path, value: Value) -> Thing:
     return Thing(
         _run(file, value["run"]),
         name,
-        value.get("name", name).text(),
+        value["name"].text() if "name" in content else None,
         Similarity.of_json(value["place"]) if "place" in content else None,
         value["at"].vector() if "at" in content else None,
         value.get("turn", 0.0).number(),
@@ -160,7 +160,8 @@ def compose(
     guests = [_guest(composition, thing, scenes[thing.run]) for thing in composition.things]
     scene = replace(host, guests=tuple(guests))
     pipeline.model.current.replace(lambda _: scene)
-    return Composed(composition, pipeline, scene, tuple(thing.name for thing in composition.things))
+    names = (thing.name or scenes[thing.run].find(thing.object).label for thing in composition.things)
+    return Composed(composition, pipeline, scene, tuple(names))
 
 
 def _check_names(composition: Composition) -> None:

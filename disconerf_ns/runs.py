@@ -33,6 +33,7 @@ def manifest_of(config: Path) -> Path:
     """
     if config.suffix != ".yml" or not config.is_file():
         kind = "is a folder" if config.is_dir() else "is not the config.yml of a run"
+        kind = kind if config.exists() else "does not exist"
         raise UserError(f"--load-config: {config} {kind}; pass the run's config.yml.")
     path = config.parent / "objects.json"
     if not path.exists():

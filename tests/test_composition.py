@@ -62,6 +62,16 @@ def test_an_object_stands_where_the_file_says(run: Run, write, loaded, model) ->
     assert composed.pipeline.model.current.value is composed.scene and composed.names == (ball,)
 
 
+def test_a_guest_has_its_own_name_where_none_is_given(run: Run, write, loaded, model) -> None:
+    """One that was chosen by its number was called by it."""
+    first, second = (each for each in model.current.value.objects if each.number in (1, 2))
+    named = {"run": str(run.config), "object": 2, "at": [0, 0, 0], "name": "guest"}
+    composed = compose(Composition.load(write(objects=[{**named, "object": 1, "name": first.name}, named])), loaded)
+    assert composed.names == (first.name, "guest")
+    unnamed = {key: value for key, value in named.items() if key != "name"}
+    assert compose(Composition.load(write(objects=[unnamed])), loaded).names == (second.label,)
+
+
 def test_a_place_is_said_in_the_captures_coordinates(run: Run, write, loaded, model) -> None:
     """Moved by the way from the first ball to a point in the capture, the object is around that point."""
     place = Similarity(translation=(0.0, 0.0, 0.8))

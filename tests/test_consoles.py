@@ -90,6 +90,8 @@ def test_mistakes(data: Path, console: Callable[[], Printed], monkeypatch: pytes
     assert run(monkeypatch, "fliög") == 1
     assert run(monkeypatch, "masks", "--data", data / "weiß", "graph") == 1
     assert run(monkeypatch, "masks", "--data", data, "grüph") == 2
+    assert run(monkeypatch, "rendr") == 1
+    assert printed().rstrip().endswith("there is no command rendr. Did you mean render?")
     assert "there is no command fli" in printed() and "pass the dataset's folder with --data" in printed()
 
 

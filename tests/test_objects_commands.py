@@ -66,7 +66,7 @@ def test_an_object_is_named_by_number_by_name_and_anew(run: Run, change) -> None
         (["hide"], "name an object, such as 3, object_03"),
         (["show"], "nothing is hidden"),
         (["show", "1"], "object_01 is not hidden"),
-        (["split", "1"], "in one piece; only what was merged, what has parts"),
+        (["split", "1"], "in one piece, was not merged and has no parts"),
         (["undo"], "there is nothing to undo"),
         (["redo"], "there is nothing to redo"),
     ],
@@ -122,6 +122,14 @@ def test_objects_are_merged_and_taken_apart(run: Run, change) -> None:
     assert objects_of(run.config) == before
     assert change("undo")[1].startswith("objects: the last change (taking apart of object_01) is taken back")
     assert change("redo") == (0, "objects: the change (taking apart of object_01) is made again.")
+
+
+def test_what_is_merged_into_a_hidden_object_is_said_to_be_hidden(run: Run, change) -> None:
+    change("hide", "2")
+    assert (
+        change("merge", "2", "1")[1]
+        == "objects: object_02 and object_01 are one object now, object_02, which is hidden."
+    )
 
 
 def test_an_object_is_split_into_its_pieces(run: Run, opened_run: None, change, halves) -> None:

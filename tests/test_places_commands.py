@@ -86,7 +86,7 @@ def test_each_copy_is_moved_copied_and_taken_away_by_itself(run: Run, change) ->
     assert places()[0] == HERE and len(places()) == 3
     assert change("move", "1", "--copy", "3", "--turn", "5") == (
         1,
-        "disconerf: objects: object_01 has 2 copies; --copy is 3.",
+        "disconerf: objects: object_01 has 2 copies, and --copy is 3; leave it out, or pass a lower one.",
     )
     said = change("put-back", "1")
     assert said == (0, "objects: object_01 is where photographed again, and 2 copies are gone.")
@@ -127,7 +127,7 @@ def test_colours(run: Run, change) -> None:
         ("copy 99", "there is no 99"),
         ("recolor 99", "there is no 99"),
         ("put-back 1", "object_01 stands where it was photographed"),
-        ("move 1 --copy 1 --turn 90", "object_01 has no copies; --copy is 1."),
+        ("move 1 --copy 1 --turn 90", "object_01 has no copies, and --copy is 1; leave it out, or pass a lower one."),
         ("move 1 --copy -1 --turn 90", "--copy is -1; it has to be from 0 to"),
         ("recolor 1", "pass one of --tint R G B"),
         ("recolor 1 --hue 3 --own", "pass one of --tint R G B"),

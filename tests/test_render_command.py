@@ -112,6 +112,22 @@ def test_an_object_in_the_edited_scene(run: Run, tmp_path: Path) -> None:
     assert stills(tmp_path / "object_01").shape == (2, 16, 16, 3)
 
 
+def test_what_is_hidden_is_not_filmed_in_the_edited_scene(run: Run, tmp_path: Path, capsys) -> None:
+    """A film of the empty place was called after the object that had stood there."""
+    scene = run.trainer.pipeline.model.current.value
+    (tmp_path / "hidden.json").write_text(json.dumps({"hidden": [scene.find("object_01").id]}))
+    options = ["--edit", str(tmp_path / "hidden.json"), "--frames", "1", "--resolution", "16", "--format", "png"]
+    among = [*options, "--background", "scene"]
+    assert render(run, tmp_path / "films", "--objects", "1", *among) == 1
+    assert (
+        "render: object_01 is hidden in the edited scene; use `disconerf objects show` first" in capsys.readouterr().err
+    )
+    assert render(run, tmp_path / "films", *among) == 0
+    assert "hidden in the edited scene, so not filmed there: object_01." in capsys.readouterr().out
+    assert not (tmp_path / "films" / "object_01").exists() and (tmp_path / "films" / "object_02").exists()
+    assert render(run, tmp_path / "films", "--objects", "1", *options) == 0, "alone it is filmed"
+
+
 def test_frames_are_shared_by_devices(run: Run, tmp_path: Path, monkeypatch) -> None:
     """The command hands the same frames, with the edit, to processes; `test_film` has the processes."""
     import disconerf_ns.filming.devices as devices

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 
 from disconerf_ns.compat.quiet import hide_warnings
@@ -72,7 +73,9 @@ def main(arguments: list[str]) -> int:
         print(usage())
         return 0
     if name not in COMMANDS:
-        print(f"disconerf: there is no command {name}.\n{usage()}", file=sys.stderr)
+        alike = get_close_matches(name, COMMANDS, 1)
+        meant = f" Did you mean {alike[0]}?" if alike else ""
+        print(f"{usage()}\n\ndisconerf: there is no command {name}.{meant}", file=sys.stderr)
         return 1
 
     import tyro

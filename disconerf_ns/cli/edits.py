@@ -21,8 +21,8 @@ from disconerf_ns.scene.tree import ObjectTree
 if TYPE_CHECKING:
     from disconerf_ns.viewer.selection import Selection
 
-One = Annotated[str, tyro.conf.Positional]
-Some = Annotated[tuple[str, ...], tyro.conf.Positional]
+One = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="OBJECT")]
+Some = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="OBJECT ...")]
 
 
 CHANGES = {
@@ -99,7 +99,7 @@ class Rename(Change):
 
     object: One
     """Its number or name, such as 3, object_03 or teapot."""
-    name: One
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
     """The new name."""
 
     def __call__(self) -> None:
@@ -180,7 +180,9 @@ class Merge(Change):
         chosen = self._find(self.objects, least=2)
         selection = self._select(chosen)
         selection.merge()
-        self._save(selection.editor.edit, tree, f"{listed(chosen)} one object now, {called(selection.first)}")
+        edit, whole = selection.editor.edit, selection.first
+        hidden = ", which is hidden" if whole.id in edit.hidden else ""
+        self._save(edit, tree, f"{listed(chosen)} one object now, {called(whole)}{hidden}")
 
 
 @dataclass
@@ -203,8 +205,8 @@ class Split(Change):
             selection.split()
         except UserError as error:
             raise UserError(
-                f"objects: {listed(chosen)} in one piece; only what was merged, what has parts (`disconerf objects "
-                f"--tree`), or what lies in pieces that do not touch can be split."
+                f"objects: {listed(chosen)} in one piece, was not merged and has no parts in `disconerf objects "
+                "--tree`, so nothing can be split."
             ) from error
         pieces = [selection.scene.by_id[id] for id in selection.ids]
         self._save(selection.editor.edit, tree, f"{listed(chosen)} split now, into {' and '.join(map(called, pieces))}")

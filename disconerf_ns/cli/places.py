@@ -177,4 +177,6 @@ def check_copies(edit: Edit, objects: Sequence[SceneObject], number: int) -> Non
         copies = len(edit.places_of(each.id)) - 1
         if number > copies:
             said = "no copies" if copies == 0 else "1 copy" if copies == 1 else f"{copies} copies"
-            raise UserError(f"objects: {called(each)} has {said}; --copy is {number}.")
+            raise UserError(
+                f"objects: {called(each)} has {said}, and --copy is {number}; leave it out, or pass a lower one."
+            )

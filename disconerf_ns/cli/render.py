@@ -14,6 +14,7 @@ from disconerf_ns.errors import UserError, reason
 from disconerf_ns.files import check_folder
 from disconerf_ns.options import FRAMES, GRANULARITY, PROCESSES, RATE, SIDE, Range, check_options
 from disconerf_ns.runs import EditedRun, load_pipeline
+from disconerf_ns.scene.objects import called
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +115,7 @@ class Render:
 
         pipeline = edited.pipeline
         scene = pipeline.model.current.value.with_options(clean=self.clean)
-        objects = [scene.find(each.name) for each in chosen] or list(scene.objects)
+        objects = self._filmed([scene.find(each.name) for each in chosen], scene)
         filmed, shots = self._shots(scene, objects, pipeline.datamanager.train_dataset.cameras, path, length)
         small = (
             SmallFilms(filmed, max((len(shot.cameras) for shot in shots), default=0))
@@ -132,6 +133,25 @@ class Render:
             write_grid(small, self.output_dir / "all.mp4", length.fps)
             written.append("all.mp4")
         print(f"render: {', '.join(written)}; in {self.output_dir}")
+
+    def _filmed(self, named: list[SceneObject], scene: ArrangedScene) -> list[SceneObject]:
+        """The objects that were named, or all; in a film of the edited scene, those that it shows.
+
+        Raises:
+            UserError: one that was named is hidden there.
+        """
+        objects = named or list(scene.objects)
+        hidden = [each for each in objects if each.id in scene.edit.hidden]
+        if self.background != "scene" or self._same_path or not hidden:
+            return objects
+        names = ", ".join(map(called, hidden))
+        if named or len(hidden) == len(objects):
+            raise UserError(
+                f"render: {names} {'is' if len(hidden) == 1 else 'are'} hidden in the edited scene; use `disconerf "
+                "objects show` first, or leave out --background scene."
+            )
+        print(f"render: hidden in the edited scene, so not filmed there: {names}.")
+        return [each for each in objects if each not in hidden]
 
     @property
     def _same_path(self) -> bool:

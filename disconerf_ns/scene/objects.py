@@ -147,7 +147,8 @@ def _why_none(
             f"{name} is shown as its parts, or in a larger object; `disconerf objects --tree` shows which, and "
             "`disconerf objects granularity` or `undo` changes it"
         )
-    return f"there is no {name or '(no name)'}; the scene has {', '.join(map(called, objects)) or 'no objects yet'}"
+    known = ", ".join(map(called, objects)) or "no objects yet"
+    return f"there is no {name or 'object without a name'}; the scene has {known}"
 
 
 def _by_name(objects: Sequence[SceneObject], name: str) -> tuple[list[SceneObject], ...]:
