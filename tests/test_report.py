@@ -362,6 +362,19 @@ def test_the_picture_shows_the_edited_scene_and_dots_lie_where_objects_stand_in_
     assert np.abs(overlay - 0.6 * np.array(scene.by_id[moved].color) - 0.4 * picture)[dots[moved]].max() < 0.1
 
 
+def test_what_has_no_film_is_pictured_in_the_edited_scene_hidden_or_not(run: Run, scene_now: ArrangedScene) -> None:
+    """Its picture had the colours of the photographs, and a hole where a moved object had stood."""
+    floor, ball, *_ = scene_now.objects
+    edit = scene_now.edit.recolor(floor.id, RED).hide(floor.id, ball.id)
+    before, after = (
+        contents.where_seen(run.trainer.pipeline, scene, floor, 0, 48)
+        for scene in (scene_now, scene_now.with_edit(edit))
+    )
+    colors = after[after[..., 3] > 0][:, :3]
+    assert colors[:, 0].mean() > 2 * colors[:, 1:].mean()
+    assert after[..., 3].sum() > before[..., 3].sum() > 50
+
+
 def test_the_command_writes_one_page_with_every_object(run: Run, opened_run: None, tmp_path: Path, capsys) -> None:
     small = ["--frames", "2", "--size", "16", "--scene-size", "48"]
     output = tmp_path / "new" / "report.html"

@@ -225,10 +225,10 @@ def _pictured(run: EvaluatedRun, scene: ArrangedScene, each: SceneObject, known:
 def where_seen(
     run: EvaluatedRun, scene: ArrangedScene, each: SceneObject, index: int, size: int
 ) -> Float[np.ndarray, "height width 4"]:
-    """The pixels of a training view that show an object, RGBA in [0, 1]."""
-    frame = training_view(run, scene, index, size)
-    seen = (frame.labels().id == each.id).float()[:, None]
-    return frame.image(torch.cat([frame.images()["rgb"], seen], -1)).cpu().numpy()
+    """The pixels of a training view that show an object of the edited scene, hidden or not, RGBA in [0, 1]."""
+    frame = training_view(run, scene.with_edit(scene.edit.show(each.id)), index, size)
+    seen = (frame.seen_ids() == each.id).float()[:, None]
+    return frame.image(torch.cat([frame.edited(), seen], -1)).cpu().numpy()
 
 
 @torch.no_grad()
