@@ -239,6 +239,8 @@ OPTIONS = (
     "report --size 0",
     "report --scene-size -1",
     "report --output page.txt",
+    "report --export-dir nowhere",
+    "report --export-dir .",
     "eval",
     "eval --save words.txt",
     "eval --save maps --downscale 0",

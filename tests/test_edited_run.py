@@ -12,6 +12,7 @@ from tiny_run import Run
 
 from disconerf_ns import runs
 from disconerf_ns.cli import main
+from disconerf_ns.discovery.report import load_report
 from disconerf_ns.runs import EditedRun, load_pipeline, objects_of
 from disconerf_ns.scene.edit import Edit
 
@@ -101,6 +102,20 @@ def test_the_table_of_objects_follows_the_edit(run: Run, opened_run: None, edite
     assert main(["objects", "--load-config", str(run.config)]) == 0
     table = capsys.readouterr().out.split("agree least")[0]
     assert "two balls" in table and "object_01" not in table
+
+
+def test_masks_are_compared_with_objects_as_discovered_whatever_is_merged(
+    run: Run, opened_run: None, edited, ids, capsys
+) -> None:
+    """The objects whose masks agree least were not listed any more once they were merged into another."""
+    edited(Edit().merge([ids[1]], ids[2]))
+    assert main(["objects", "--load-config", str(run.config)]) == 0
+    rows = [line.split("│") for line in capsys.readouterr().out.split("Objects, as discovered")[1].splitlines()]
+    listed = {row[1].strip() for row in rows if len(row) > 4}
+    assert {"object_00", "object_01, now in object_02", "object_02", "object_03"} <= listed
+    assert {name.split(",")[0] for name in listed} == {
+        each.name for each in load_report(run.folder / "masks.json").objects
+    }
 
 
 def test_files_alone_say_the_same_as_the_loaded_run(run: Run, edited, ids) -> None:

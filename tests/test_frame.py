@@ -17,12 +17,13 @@ from torch import Tensor
 from disconerf_ns.rendering import left
 from disconerf_ns.rendering.edited import EditedRays
 from disconerf_ns.rendering.frame import Frame
-from disconerf_ns.rendering.outputs import frame_outputs, output_table
+from disconerf_ns.rendering.outputs import OVERLAY, frame_outputs, output_table
 from disconerf_ns.rendering.rays import SEEN
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.occupancy import intersect_box
+from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.tree import ObjectTree
 from disconerf_ns.surface.intervals import Intervals
 from disconerf_ns.viewer.picking import object_at
@@ -201,6 +202,20 @@ def test_unsure_pixels_are_nobodys(scene_now: ArrangedScene, frame_of) -> None:
     frame = frame_of(scene_now.with_options(min_confidence=0.9))
     assert (frame_outputs(frame)["label"].flatten()[~sure] == 0).all()
     assert (frame.colors()[~sure] == 0).all() and (frame.colors()[sure].sum(-1) > 0).any()
+
+
+def test_the_overlay_of_the_edited_scene_has_objects_where_they_stand(scene_now: ArrangedScene, frame_of) -> None:
+    """Each pixel is mixed of the edited picture and, times its opacity, of the colour of the object that it shows."""
+    moved, gone, *_ = ids(scene_now)[1:]
+    edited = scene_now.with_edit(Edit().place(moved, Similarity(translation=(0.0, 0.0, 0.15))).hide(gone))
+    frame = frame_of(edited)
+    mixed = frame_outputs(frame)["edited_overlay"].flatten(0, 1) - (1 - OVERLAY) * frame.edited()
+    here = frame.seen_ids() == moved
+    assert (here & (frame.labels().id != moved)).sum() > 5 and not (frame.seen_ids() == gone).any()
+    assert_close(mixed[here], OVERLAY * frame.edited_opacity()[here] * torch.tensor(edited.by_id[moved].color))
+    assert torch.equal(frame_of(scene_now).seen_ids(), frame_of(scene_now).labels().id)
+    plain = frame_outputs(frame_of(scene_now))
+    assert torch.equal(plain["edited_overlay"], plain["objects_overlay"])
 
 
 def test_soft_extraction_is_rendered_anew(scene_now: ArrangedScene, frame_of) -> None:

@@ -11,7 +11,7 @@ from helpers import assert_close
 from tiny_run import Run
 
 from disconerf_ns.cli import main
-from disconerf_ns.cli.objects import changes
+from disconerf_ns.facts.changes import changes
 from disconerf_ns.runs import capture_frame, objects_of
 from disconerf_ns.scene.edit import HERE, Edit
 from disconerf_ns.scene.objects import load_manifest
@@ -94,13 +94,13 @@ def test_each_copy_is_moved_copied_and_taken_away_by_itself(run: Run, change) ->
 
 def test_what_a_person_changed_is_listed(run: Run, change) -> None:
     id = objects_of(run.config)[1].id
-    assert changes(Edit(), id) == ""
+    assert changes(Edit(), id) == ()
     for words in (("move", "1", "--turn", "5"), ("copy", "1", "--by", "1", "0", "0"), ("copy", "1", "--turn", "9")):
         assert change(*words)[0] == 0
-    assert changes(edit_now(run), id) == "(moved, 2 copies)"
+    assert changes(edit_now(run), id) == ("moved", "2 copies")
     assert change("recolor", "1", "--hue", "90")[0] == 0 and change("hide", "1")[0] == 0
     assert change("put-back", "1", "--copy", "2")[0] == 0 and change("put-back", "1", "--copy", "0")[0] == 0
-    assert changes(edit_now(run), id) == "(hidden, 1 copy, recoloured)"
+    assert changes(edit_now(run), id) == ("hidden", "1 copy", "recoloured")
 
 
 def test_colours(run: Run, change) -> None:

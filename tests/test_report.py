@@ -9,6 +9,7 @@ import re
 import struct
 import sys
 import tempfile
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +22,7 @@ from helpers import damaged, needs_system_package
 from PIL import Image
 from tiny_run import Run
 
+from disconerf_ns import runs
 from disconerf_ns.cli import main
 from disconerf_ns.cli.report import Report
 from disconerf_ns.errors import UserError
@@ -28,7 +30,8 @@ from disconerf_ns.facts.measure import Extent, Measured
 from disconerf_ns.facts.neighbours import Neighbour
 from disconerf_ns.facts.views import Sight
 from disconerf_ns.report import contents
-from disconerf_ns.report.contents import Card, Overview, Photo, Spot, files_of, middle, unchanged
+from disconerf_ns.report.contents import Card, Overview, Photo, Spot, middle
+from disconerf_ns.report.exported import Export
 from disconerf_ns.report.meshes import Mesh, exported_mesh, looks_that_face, solid_mesh
 from disconerf_ns.report.page import page, tree_of
 from disconerf_ns.report.pictures import moving, still
@@ -69,10 +72,10 @@ def cards() -> list[Card]:
     cup = Measured(Extent(6.0, (0.0,) * 3, BOX), 0.1, 4, sights, (Neighbour(ObjectId(1), 0.0),))
     around = Measured(None, 0.5, 5, sights, (Neighbour(ObjectId(0), 0.0),))
     photos = (Photo("a/<b>.png", picture),)
-    files = (Path("export/object_00 & lid.glb"),)
+    files = (Path("export/object_00 & lid.glb"), Path(f"export/object_00_{'long' * 20}.glb"))
     return [
-        Card(thing(0, TITLE), cup, False, picture, film, cube(), files, photos),
-        Card(thing(1), around, True, picture),
+        Card(thing(0, TITLE), cup, picture, film, cube(), files, photos),
+        Card(thing(1), around, picture, changes=("hidden",)),
     ]
 
 
@@ -136,6 +139,40 @@ def test_sizes_are_in_the_captures_units_and_the_background_has_none(tmp_path: P
     assert "0.300 × 0.200 × 0.100" in text and "0.006" in text
     row = text[text.index("object_01") :]
     assert "–" in row
+
+
+def test_a_card_is_about_the_object_as_it_stands_and_says_what_was_changed(tmp_path: Path) -> None:
+    """3 x 2 x 1 scene units of 0.1, and 6 cubic ones, twice as large."""
+    made = [replace(card, scale=2.0, changes=("moved", "2 copies")) for card in cards()]
+    text = Elements(whole_page(made, tmp_path)).text
+    assert text.count("0.600 × 0.400 × 0.200") == 2 and "0.300" not in text, "in the table and on the card"
+    assert "0.048" in text and "moved2 copies" in text
+
+
+def test_cards_follow_the_edit(run: Run, scene_now: ArrangedScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A moved object had the size of its photographs, and what it had stood beside then."""
+    monkeypatch.setattr(contents, "_pictured", lambda run, scene, each, known, options: Card(each, known, ""))
+    monkeypatch.setattr(contents, "photos", lambda run, scene, measured: dict.fromkeys(measured, ()))
+    ids = still_there, moved, gone, *_ = [each.id for each in scene_now.objects]
+    beside = {id: tuple(Neighbour(other, 0.0) for other in ids if other != id) for id in ids}
+    measured = {id: Measured(Extent(1.0, (0.0,) * 3, BOX), 0.1, 1, (), beside[id]) for id in ids}
+    upright = (0.5**0.5, 0.5**0.5, 0.0, 0.0)
+    places = Similarity(2.0, upright), Similarity(3.0)
+    scene = scene_now.with_edit(scene_now.edit.place(moved, *places).hide(gone).recolor(still_there, RED))
+    options = contents.Options(1, 8, 8)
+    by_hand = {still_there: (("recoloured",), 1.0), moved: (("moved", "1 copy"), 2.0), gone: (("hidden",), 1.0)}
+    made = {
+        card.each.id: card
+        for card in contents.cards(run.trainer.pipeline, scene, measured, {}, Similarity(), options, lambda: None)
+    }
+    assert {id: (made[id].changes, made[id].scale) for id in by_hand} == by_hand
+    assert made[moved].measured.neighbours == made[gone].measured.neighbours == ()
+    left = {each.id for each in made[still_there].measured.neighbours}
+    assert left == {*ids} - {still_there, moved, gone}
+    lying, mesh = made[moved].mesh, solid_mesh(scene_now, scene_now.by_id[moved], torch.zeros(1, 3))
+    assert lying is not None and mesh is not None
+    x, y, z = np.ptp(mesh.vertices, axis=0)
+    assert np.ptp(lying.vertices, axis=0) == pytest.approx([2 * x, 2 * z, 2 * y], rel=0.01)
 
 
 def test_the_tree_has_each_whole_above_its_parts(tmp_path: Path) -> None:
@@ -245,24 +282,23 @@ def test_files_of_an_export_are_found_by_name(tmp_path: Path) -> None:
     ]
     for name in there:
         (tmp_path / name).touch()
-    found = files_of([thing(3), thing(5)], tmp_path)
+    found = Export(tmp_path, {}).files_of([thing(3), thing(5)])
     assert found == {3: [tmp_path / "meshes/object_03_cup.glb", tmp_path / "object_03.ply"], 5: []}
 
 
 def test_files_of_an_export_under_another_edit_are_not_shown(tmp_path: Path) -> None:
     """Cards showed a mesh of two merged objects beside the size of one of them."""
     same, merged, renamed, painted, _ = objects = [thing(number, "cup") for number in range(5)]
-    assert unchanged(objects, tmp_path) == objects, "without a manifest"
 
     def row(each: SceneObject, **other: object) -> dict:
         return {"name": each.name, "title": each.title, "slots": sorted(each.slots), "color": [*each.color], **other}
 
     rows = [row(same), row(merged, slots=[1, 3]), row(renamed, title="mug"), row(painted, color=[1, 0, 0])]
     (tmp_path / "manifest.json").write_text(json.dumps({"version": 1, "objects": rows}))
-    assert unchanged(objects, tmp_path) == [same]
+    assert Export.read(tmp_path).unchanged(objects) == [same]
     (tmp_path / "manifest.json").write_text(json.dumps({"objects": [{"name": "object_00"}]}))
     with pytest.raises(UserError, match=r"manifest.json: not the manifest of an export \(objects\[0\] has no slots\)"):
-        unchanged(objects, tmp_path)
+        Export.read(tmp_path)
 
 
 @pytest.mark.parametrize("suffix", ["ply", "obj", "glb"])
@@ -306,6 +342,37 @@ def test_a_dot_lies_deep_in_its_object() -> None:
     x, y = middle(bowed)
     row, column = int(40 * y), int(40 * x)
     assert bowed[row - 4 : row + 5, column - 4 : column + 5].all()
+
+
+def test_the_picture_shows_the_edited_scene_and_dots_lie_where_objects_stand_in_it(run: Run, scene_now) -> None:
+    """Dots lay where moved objects were photographed, and on hidden ones."""
+    sights = (Sight("000.png", 0.1, 1.0, True),)
+    measured = {each.id: Measured(Extent(1.0, (0.0,) * 3, BOX), 0.1, 1, sights, ()) for each in scene_now.objects}
+    _, moved, gone, *_ = (each.id for each in scene_now.objects)
+    edit = scene_now.edit.place(moved, Similarity(translation=(0.0, 0.0, 0.15))).hide(gone)
+    scene, pipeline = scene_now.with_edit(edit), run.trainer.pipeline
+    seen = contents.overview(pipeline, scene, measured, 48)
+    frame = contents.training_view(pipeline, scene, contents.photographs(pipeline).index(seen.photograph), 48)
+    ids = frame.image(frame.edited_ids())[..., 0]
+    assert not torch.equal(frame.edited_ids(), frame.labels().id)
+    dots = {spot.each.id: (int(spot.at[1] * seen.height), int(spot.at[0] * seen.width)) for spot in seen.spots}
+    assert moved in dots and gone not in dots
+    assert {id: int(ids[at]) for id, at in dots.items()} == {id: id for id in dots}
+    overlay, picture = (np.asarray(decoded(uri).convert("RGB")) / 255 for uri in (seen.objects, seen.scene))
+    assert np.abs(overlay - 0.6 * np.array(scene.by_id[moved].color) - 0.4 * picture)[dots[moved]].max() < 0.1
+
+
+def test_what_has_no_film_is_pictured_in_the_edited_scene_hidden_or_not(run: Run, scene_now: ArrangedScene) -> None:
+    """Its picture had the colours of the photographs, and a hole where a moved object had stood."""
+    floor, ball, *_ = scene_now.objects
+    edit = scene_now.edit.recolor(floor.id, RED).hide(floor.id, ball.id)
+    before, after = (
+        contents.where_seen(run.trainer.pipeline, scene, floor, 0, 48)
+        for scene in (scene_now, scene_now.with_edit(edit))
+    )
+    colors = after[after[..., 3] > 0][:, :3]
+    assert colors[:, 0].mean() > 2 * colors[:, 1:].mean()
+    assert after[..., 3].sum() > before[..., 3].sum() > 50
 
 
 def test_the_command_writes_one_page_with_every_object(run: Run, opened_run: None, tmp_path: Path, capsys) -> None:
@@ -357,11 +424,19 @@ def test_turntables_are_smaller_without_a_gpu(monkeypatch: pytest.MonkeyPatch, c
         (["--scene-size", "0"], "--scene-size is 0"),
         (["--output", "report.pdf"], "--output is report.pdf; name an .html file"),
         (["--export-dir", "nowhere"], "there is no folder nowhere"),
+        (
+            ["--export-dir", "{run}/nerfstudio_models"],
+            "_models holds no finished export: it has no manifest",
+        ),
+        (["--export-dir", "{scene}/masks/exact"], "/manifest.json: not the manifest of an export (it has no objects)"),
         (["--granularity", "3"], "--granularity is 3.0"),
     ],
 )
-def test_options_are_checked_first(run: Run, options: list[str], sentence: str, capsys) -> None:
-    assert main(["report", "--load-config", str(run.config), *options]) == 1
+def test_options_are_checked_first(run: Run, scene: Path, options, sentence: str, capsys, monkeypatch) -> None:
+    """A folder without an export was taken, and files of another kind were only found out after minutes."""
+    monkeypatch.setattr(runs, "load_pipeline", lambda *_: pytest.fail("the run was loaded"))
+    given = [option.format(run=run.folder, scene=scene) for option in options]
+    assert main(["report", "--load-config", str(run.config), *given]) == 1
     assert sentence in capsys.readouterr().err
 
 
@@ -456,6 +531,20 @@ def test_nothing_sticks_out_on_a_phone(opened) -> None:
     size = {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     opened.call("Emulation.setDeviceMetricsOverride", **size)
     assert opened.run("document.documentElement.scrollWidth") <= 400
+    opened.call("Emulation.clearDeviceMetricsOverride")
+
+
+@pytest.mark.parametrize("width", [420, 1400])
+def test_names_break_late_and_links_stay_in_their_cards(opened, width: int) -> None:
+    """A name had two letters a line beside a column of numbers, and the name of a long file went beyond its card."""
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    opened.call("Emulation.setDeviceMetricsOverride", **size)
+    names = "[...document.querySelectorAll('td.name a')].map(a => a.getBoundingClientRect().height)"
+    assert opened.run(names)[1] < 30, "object_01 is one line"
+    table = "document.querySelector('.scroll')"
+    assert opened.run(f"{table}.scrollWidth - {table}.clientWidth") == 0
+    beyond = "a => a.getBoundingClientRect().right > a.closest('.card').getBoundingClientRect().right"
+    assert opened.run(f"[...document.querySelectorAll('.card a')].filter({beyond}).map(a => a.textContent)") == []
     opened.call("Emulation.clearDeviceMetricsOverride")
 
 

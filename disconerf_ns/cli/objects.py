@@ -14,8 +14,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.options import GRANULARITY, check_options
 from disconerf_ns.runs import capture_frame, edit_of, manifest_of, objects_of
 from disconerf_ns.scene.arrangement import all_objects
-from disconerf_ns.scene.cut import kept_open
-from disconerf_ns.scene.edit import HERE
+from disconerf_ns.scene.cut import kept_open, shown_nodes
 from disconerf_ns.scene.objects import load_manifest
 
 if TYPE_CHECKING:
@@ -102,21 +101,19 @@ class Objects:
         if not measured:
             console.print("objects: sizes come with the run's first checkpoint.")
         if report is not None:
-            for worst_table in _worst_tables(report, {each.name for each in objects}):
+            for worst_table in _worst_tables(report, self._as_discovered(edit, objects)):
                 console.print(worst_table)
 
-
-def changes(edit: Edit, id: int) -> str:
-    """The changes that an edit makes to an object, such as "(hidden, 2 copies)"; empty without any."""
-    place, *copies = edit.places_of(id)
-    said = {
-        "hidden": id in edit.hidden,
-        "moved": place != HERE,
-        f"{len(copies)} cop{'y' if len(copies) == 1 else 'ies'}": bool(copies),
-        "recoloured": id in edit.colors,
-    }
-    words = [word for word, true in said.items() if true]
-    return f"({', '.join(words)})" if words else ""
+    def _as_discovered(self, edit: Edit, objects: Sequence[SceneObject]) -> dict[str, str]:
+        """The names of the objects that masks are compared with, which are those of the cut before any was merged or
+        split, and under each its name and that of what it is part of now."""
+        discovered, tree = load_manifest(manifest_of(self.load_config))
+        cut, now = {*shown_nodes(edit, tree)}, {int(each.id): each.name for each in objects}
+        return {
+            each.name: f"{each.name}, now in {now[whole]}" if (whole := edit.merged.get(each.id)) in now else each.name
+            for each in all_objects(discovered, tree, edit)
+            if each.id in cut
+        }
 
 
 def table_of(objects: Sequence[SceneObject], measured: Mapping[ObjectId, Measured], scale: float, edit: Edit) -> Table:
@@ -131,6 +128,7 @@ def table_of(objects: Sequence[SceneObject], measured: Mapping[ObjectId, Measure
     from rich.table import Table
     from rich.text import Text
 
+    from disconerf_ns.facts.changes import changes
     from disconerf_ns.facts.listing import sides
 
     size = "size: length x width x height of the upright box around the object, in the capture's units"
@@ -140,7 +138,8 @@ def table_of(objects: Sequence[SceneObject], measured: Mapping[ObjectId, Measure
         table.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=right)
     for each in sorted(objects, key=lambda each: (each.number is None, -each.share)):
         known = measured.get(each.id)
-        title = Text(" ".join(filter(None, (each.title, changes(edit, each.id)))))
+        changed = ", ".join(changes(edit, each.id))
+        title = Text(" ".join(filter(None, (each.title, changed and f"({changed})"))))
         table.add_row(
             each.name,
             title,
@@ -189,8 +188,14 @@ def listed_tree(every: Sequence[SceneObject], tree: ObjectTree, shown: Set[int],
     return root
 
 
-def _worst_tables(report: MaskReport, shown: Collection[str], most: int = 5):
-    """Tables of the views, and of those objects that are shown, whose masks agree least, at most `most` rows each."""
+def _worst_tables(report: MaskReport, said: Mapping[str, str], most: int = 5):
+    """Tables of the views and objects whose masks agree least, at most `most` rows each.
+
+    Args:
+        report: how well masks agree with views, and with discovered objects of every size.
+        said: the names of the objects that are listed, and how they are written.
+        most: rows, at most.
+    """
     from rich.table import Table
 
     views = Table(title="Views whose masks agree least with the objects")
@@ -201,6 +206,6 @@ def _worst_tables(report: MaskReport, shown: Collection[str], most: int = 5):
     objects = Table(title="Objects, as discovered, whose masks agree least with them")
     for column in ("object", "masks of it alone", "with others", "affinity"):
         objects.add_column(column, justify="left" if column == "object" else "right")
-    for each in [each for each in report.objects if each.name in shown][:most]:
-        objects.add_row(each.name, str(each.masks), str(each.joined), f"{each.affinity:.2f}")
+    for each in [each for each in report.objects if each.name in said][:most]:
+        objects.add_row(said[each.name], str(each.masks), str(each.joined), f"{each.affinity:.2f}")
     return views, objects

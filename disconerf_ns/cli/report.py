@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nerfstudio.engine.trainer import TrainerConfig
 
     from disconerf_ns.pipeline import DiscoNerfPipeline
+    from disconerf_ns.report.exported import Export
     from disconerf_ns.scene.arranged import ArrangedScene
 
 
@@ -63,7 +64,8 @@ class Report:
         """Render, measure what is not measured yet, and write the page.
 
         Raises:
-            UserError: an option is out of range, the run has no objects, or a file cannot be read or written.
+            UserError: an option is out of range, the run has no objects, the folder holds no export, or a file cannot
+                be read or written.
         """
         check_options("report", self, frames=FRAMES, size=SIDE, scene_size=SIDE, granularity=GRANULARITY)
         if self.output.suffix.lower() not in (".html", ".htm"):
@@ -75,15 +77,17 @@ class Report:
 
         from disconerf_ns.cli.measured import kept_of, measure_and_keep
         from disconerf_ns.report.contents import Options, cards, overview
+        from disconerf_ns.report.exported import Export
         from disconerf_ns.report.page import page, tree_of
 
+        export = None if self.export_dir is None else Export.read(self.export_dir)
         turn = self._turntables()
         run = EditedRun(self.load_config, self.granularity).pipeline
         scene = run.model.current.value
         if not scene.objects:
             raise UserError("report: this run has discovered no object yet; train it further.")
         measured = measure_and_keep(run, scene, kept_of(self.load_config))
-        files = {} if self.export_dir is None else self._files(scene.objects, self.export_dir)
+        files = {} if export is None else unchanged_files(scene.objects, export)
         with progress("picturing the scene and its objects", 1 + len(scene.objects)) as advance:
             seen = overview(run, scene, measured, self.scene_size)
             advance()
@@ -103,22 +107,6 @@ class Report:
         write_whole(self.output, text)
         print(f"report: {self.output} ({len(text.encode()) / 1e6:.1f} MB, {len(made)} objects)")
 
-    def _files(self, objects: Sequence[SceneObject], folder: Path) -> dict[ObjectId, list[Path]]:
-        """The files of an export that show the objects as they are; says which others there are."""
-        from nerfstudio.utils.rich_utils import CONSOLE
-
-        from disconerf_ns.report.contents import files_of, unchanged
-
-        every = files_of(objects, folder)
-        same = {each.id for each in unchanged(objects, folder)}
-        changed = [each.name for each in objects if every[each.id] and each.id not in same]
-        if changed:
-            CONSOLE.print(
-                f"report: the files of {', '.join(changed)} in {folder} are left out, since objects, names or colours "
-                "have changed; run `disconerf export` again."
-            )
-        return {id: files if id in same else [] for id, files in every.items()}
-
     def _turntables(self) -> Turntables:
         """How long and how large the turntables are: what was said, or the defaults of this machine."""
         import torch
@@ -131,6 +119,21 @@ class Report:
                 f"{default.size} pixels unless --frames and --size say more."
             )
         return Turntables(self.frames or default.frames, self.size or default.size)
+
+
+def unchanged_files(objects: Sequence[SceneObject], export: Export) -> dict[ObjectId, list[Path]]:
+    """The files of an export that show the objects as they are; says which others there are."""
+    from nerfstudio.utils.rich_utils import CONSOLE
+
+    every = export.files_of(objects)
+    same = {each.id for each in export.unchanged(objects)}
+    changed = [each.name for each in objects if every[each.id] and each.id not in same]
+    if changed:
+        CONSOLE.print(
+            f"report: the files of {', '.join(changed)} in {export.folder} are left out, since objects, names or "
+            "colours have changed; run `disconerf export` again."
+        )
+    return {id: files if id in same else [] for id, files in every.items()}
 
 
 def run_facts(run: DiscoNerfPipeline, config: TrainerConfig, scene: ArrangedScene) -> dict[str, str]:

@@ -67,14 +67,17 @@ class Frame(SampledRays):
 
     def colors(self) -> Float[Tensor, "rays 3"]:
         """The colours of the objects; black where there is none or the rest, or confidence is below the limit."""
-        device = self.scene.trained.radiance.device
-        table = torch.zeros(self.scene.ids + 1, 3, device=device)
-        for each in self.scene.objects:
-            if each.number is None:
-                continue
-            color = HIDDEN if each.id in self.scene.edit.hidden else each.color
-            table[each.id] = torch.tensor(color, device=device)
-        return table[self.sure_ids()] * self.labels().opacity[:, None]
+        return self._object_colors()[self.sure_ids()] * self.labels().opacity[:, None]
+
+    def _object_colors(self) -> Float[Tensor, "ids 3"]:
+        """The colour of every id; black for the rest, guests, and at the end nobody."""
+        scene, device = self.scene, self.scene.trained.radiance.device
+        table = torch.zeros(scene.ids + len(scene.guests) + 1, 3, device=device)
+        for each in scene.objects:
+            if each.number is not None:
+                color = HIDDEN if each.id in scene.edit.hidden else each.color
+                table[each.id] = torch.tensor(color, device=device)
+        return table
 
     def alone(self, id: ObjectId) -> dict[str, Tensor]:
         """One object on a plain background: `rgb` in the edit's colour, `accumulation` and `depth`."""
@@ -108,6 +111,16 @@ class Frame(SampledRays):
     def edited_ids(self) -> Int[Tensor, "rays"]:
         """Per ray the id that weighs most under the edit; -1 where little is left; above the scene's ids for guests."""
         return self._of_edited(EditedRays.visible_ids)
+
+    def seen_ids(self) -> Int[Tensor, "rays"]:
+        """Per ray the id of the object that `edited` shows; -1 for none."""
+        return self.edited_ids() if self.scene.repaints else self.labels().id
+
+    def edited_colors(self) -> Float[Tensor, "rays 3"]:
+        """The colours of the objects where `edited` shows them; black where there is none, the rest or a guest."""
+        if not self.scene.repaints:
+            return self.colors()
+        return self._object_colors()[self.edited_ids()] * self.edited_opacity()
 
     def unseen(self) -> Float[Tensor, "rays 1"]:
         """How much of what is seen under the edit lies where no photograph looked, in [0, 1]."""

@@ -92,6 +92,7 @@ def output_table(scene: ArrangedScene) -> dict[str, Output]:
             Output("objects_overlay", _overlay, Needs.LABELS, outlined=True),
             Output("confidence", _confidence, Needs.LABELS, shown=Shown.CONFIDENCE),
             Output("edited", Frame.edited, Needs.EDITED, outlined=True),
+            Output("edited_overlay", _edited_overlay, Needs.EDITED, outlined=True, listed=False),
             Output("edited_depth", Frame.edited_depth, Needs.EDITED, listed=False),
             Output("edited_mask", Frame.edited_opacity, Needs.EDITED, shown=Shown.GRAY, listed=False),
             *([Output("unseen", Frame.unseen, Needs.EDITED, shown=Shown.GRAY)] if scene.trained.training_rays else []),
@@ -148,6 +149,10 @@ def unmixed(rgb: Float[Tensor, "*n 3"], alpha: Float[Tensor, "*n 1"], background
 
 def _overlay(frame: Frame) -> Float[Tensor, "rays 3"]:
     return (1 - OVERLAY) * frame.images()["rgb"] + OVERLAY * frame.colors()
+
+
+def _edited_overlay(frame: Frame) -> Float[Tensor, "rays 3"]:
+    return (1 - OVERLAY) * frame.edited() + OVERLAY * frame.edited_colors()
 
 
 def _confidence(frame: Frame) -> Float[Tensor, "rays 1"]:

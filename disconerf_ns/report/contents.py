@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from scipy import ndimage
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.evaluation.predictions import as_trained
 from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of
-from disconerf_ns.export.exporter import MANIFEST
+from disconerf_ns.facts.changes import changes
 from disconerf_ns.facts.crops import box_around
 from disconerf_ns.facts.measure import Measured
 from disconerf_ns.facts.views import photographs, training_frame
@@ -29,9 +28,9 @@ from disconerf_ns.report.meshes import Mesh, exported_mesh, solid_mesh
 from disconerf_ns.report.pictures import moving, still
 from disconerf_ns.report.turntable import turntable
 from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.scene.similarity import Similarity
-from disconerf_ns.small_json import Value, small_json
 
 SHOWN_VIEWS = 4
 """Photographs on a card, at most."""
@@ -87,7 +86,7 @@ class Card:
 
     each: SceneObject
     measured: Measured
-    hidden: bool
+    """What was measured where it was photographed; beside it is what still is."""
     thumbnail: str
     film: str | None = None
     """None for what has no extent, such as the background: its picture is the thumbnail."""
@@ -96,10 +95,14 @@ class Card:
     photos: tuple[Photo, ...] = ()
     remark: str = ""
     """What the film cannot show, without a full stop."""
+    changes: tuple[str, ...] = ()
+    """What a person changed of it, in words."""
+    scale: float = 1.0
+    """How large it stands in the edited scene, as a multiple of what was measured."""
 
 
 def overview(run: EvaluatedRun, scene: ArrangedScene, measured: Mapping[ObjectId, Measured], size: int) -> Overview:
-    """The scene from the training view that shows most objects well, from the pose that the camera optimizer found.
+    """The edited scene from the training view that shows most objects well, from the pose that the optimizer found.
 
     Args:
         run: the loaded run.
@@ -108,18 +111,19 @@ def overview(run: EvaluatedRun, scene: ArrangedScene, measured: Mapping[ObjectId
         size: longer side of the pictures in pixels.
     """
     names = photographs(run)
-    wanted = [sight.view for each in measured.values() for sight in each.best_views]
+    there = [each for each in scene.objects if each.id not in scene.edit.hidden]
+    wanted = [sight.view for each in there for sight in measured[each.id].best_views]
     index = max(range(len(names)), key=lambda index: wanted.count(names[index]))
     frame = training_view(run, scene, index, size)
     shape = frame.shape[0], frame.shape[1]
     outputs = frame_outputs(frame)
-    ids = frame.image(frame.labels().id)[..., 0].cpu().numpy()
+    ids = frame.image(frame.seen_ids())[..., 0].cpu().numpy()
     spots = tuple(
         Spot(each, middle(ids == each.id))
-        for each in scene.objects
+        for each in there
         if measured[each.id].extent is not None and (ids == each.id).mean() > 1e-3
     )
-    as_it_is, in_colors = (still(outputs[name].cpu().numpy()) for name in ("edited", "objects_overlay"))
+    as_it_is, in_colors = (still(outputs[name].cpu().numpy()) for name in ("edited", "edited_overlay"))
     return Overview(names[index], as_it_is, in_colors, shape[1], shape[0], spots)
 
 
@@ -168,18 +172,25 @@ def cards(
     shown = photos(run, scene, {each.id: measured[each.id] for each in order})
     made = []
     for each in order:
-        known, own = measured[each.id], tuple(files.get(each.id, ()))
+        known, own = _beside_now(measured[each.id], each.id, scene.edit), tuple(files.get(each.id, ()))
         try:
             mesh = _mesh(run, scene, each, known, own, to_scene)
             card = replace(_pictured(run, scene, each, known, options), mesh=mesh)
         except UserError:
             raise
         except Exception as error:  # whatever a library makes of one object, the others are on the page
-            hidden, nothing = each.id in scene.edit.hidden, still(np.zeros((options.size, options.size, 4)))
-            card = Card(each, known, hidden, nothing, remark=f"it could not be pictured: {reason(error)}")
-        made.append(replace(card, files=own, photos=shown[each.id]))
+            nothing = still(np.zeros((options.size, options.size, 4)))
+            card = Card(each, known, nothing, remark=f"it could not be pictured: {reason(error)}")
+        said, scale = changes(scene.edit, each.id), scene.edit.places_of(each.id)[0].scale
+        made.append(replace(card, files=own, photos=shown[each.id], changes=said, scale=scale))
         advance()
     return made
+
+
+def _beside_now(known: Measured, id: ObjectId, edit: Edit) -> Measured:
+    """What was measured of an object, beside what is left there with it where both were photographed."""
+    left = () if id in edit.absent else tuple(each for each in known.neighbours if each.id not in edit.absent)
+    return replace(known, neighbours=left)
 
 
 def _mesh(
@@ -190,32 +201,34 @@ def _mesh(
     own: Sequence[Path],
     to_scene: Similarity,
 ) -> Mesh | None:
-    """The exported mesh, or without one the mesh of the solid voxels; None for an object without an extent."""
+    """The exported mesh, or without one the mesh of the solid voxels, turned as the object stands; None for an object
+    without an extent."""
     mesh = exported_mesh(own, to_scene)
     if mesh is None and known.extent is not None:
         mesh = solid_mesh(scene, each, dataset_of(run, "train").cameras.camera_to_worlds[..., 3])
+        mesh = mesh and mesh.moved(scene.edit.places_of(each.id)[0])
     return mesh and mesh.simplified()
 
 
 def _pictured(run: EvaluatedRun, scene: ArrangedScene, each: SceneObject, known: Measured, options: Options) -> Card:
     """A card with its pictures: a turntable, or for what has no extent the part of a photograph that shows it."""
-    cameras, hidden = dataset_of(run, "train").cameras, each.id in scene.edit.hidden
+    cameras = dataset_of(run, "train").cameras
     if known.extent is not None:
         frames, remark = turntable(scene, each, cameras, options.frames, options.size)
-        return Card(each, known, hidden, still(frames[0]), moving(frames, options.frames / SECONDS), remark=remark)
+        return Card(each, known, still(frames[0]), moving(frames, options.frames / SECONDS), remark=remark)
     names = photographs(run)
     index = names.index(known.best_views[0].view) if known.best_views else 0
     picture = where_seen(run, scene, each, index, 2 * options.size)
-    return Card(each, known, hidden, still(picture))
+    return Card(each, known, still(picture))
 
 
 def where_seen(
     run: EvaluatedRun, scene: ArrangedScene, each: SceneObject, index: int, size: int
 ) -> Float[np.ndarray, "height width 4"]:
-    """The pixels of a training view that show an object, RGBA in [0, 1]."""
-    frame = training_view(run, scene, index, size)
-    seen = (frame.labels().id == each.id).float()[:, None]
-    return frame.image(torch.cat([frame.images()["rgb"], seen], -1)).cpu().numpy()
+    """The pixels of a training view that show an object of the edited scene, hidden or not, RGBA in [0, 1]."""
+    frame = training_view(run, scene.with_edit(scene.edit.show(each.id)), index, size)
+    seen = (frame.seen_ids() == each.id).float()[:, None]
+    return frame.image(torch.cat([frame.edited(), seen], -1)).cpu().numpy()
 
 
 @torch.no_grad()
@@ -239,38 +252,3 @@ def photos(
                 inside = photograph[max(top, 0) : top + side, max(left, 0) : left + side]
                 found[id][name] = Photo(name, still(inside, PHOTO))
     return {id: tuple(found[id][name] for name in names if name in found[id]) for id, names in wanted.items()}
-
-
-def unchanged(objects: Sequence[SceneObject], folder: Path) -> list[SceneObject]:
-    """The objects that an export's manifest describes as they are: of the same slots, with the same name and colour.
-
-    Args:
-        objects: the objects.
-        folder: the export's folder; without a manifest in it, all objects count.
-    Raises:
-        UserError: the manifest cannot be read.
-    """
-    file = folder / MANIFEST
-    if not file.is_file():
-        return list(objects)
-    with small_json(file, "the manifest of an export", "run `disconerf export` again.") as content:
-        known = {
-            row["name"].text(): ({slot.whole() for slot in row["slots"].list()}, row["title"].text(), row["color"])
-            for row in content["objects"].list()
-        }
-        return [each for each in objects if each.name in known and _is_as(each, *known[each.name])]
-
-
-def _is_as(each: SceneObject, slots: set[int], title: str, color: Value) -> bool:
-    return (each.slots, each.title) == (slots, title) and np.allclose(each.color, color.numbers(3), atol=1e-3)
-
-
-def files_of(objects: Sequence[SceneObject], folder: Path) -> dict[ObjectId, list[Path]]:
-    """The files of an export that are about each object: those in the folder, or one below, that begin with its name.
-
-    Args:
-        objects: the objects.
-        folder: the export's folder.
-    """
-    every = sorted(file for pattern in ("*", "*/*") for file in folder.glob(pattern) if file.is_file())
-    return {each.id: [file for file in every if re.match(rf"{each.name}[._]", file.name)] for each in objects}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,10 @@ class Mesh:
         a, b, c = triangles.T
         triangles = np.unique(triangles[(a != b) & (b != c) & (c != a)], axis=0)
         return Mesh(mean(self.vertices), mean(self.colors).round().astype(np.uint8), triangles)
+
+    def moved(self, by: Similarity) -> Mesh:
+        """The mesh turned, scaled and moved."""
+        return replace(self, vertices=by.points(torch.from_numpy(self.vertices)).numpy())
 
     def packed(self) -> str:
         """The mesh as base64, in a cube of side 1 about the origin.

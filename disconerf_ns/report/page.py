@@ -135,7 +135,7 @@ def _row(card: Card, unit: float) -> str:
     name = f"{_swatch(card.each)}{escape(card.each.label)}"
     return f"""<tr><td><img src="{card.thumbnail}" alt="" loading="lazy"></td>
 <td class="name"><a href="#{card.each.name}">{name}</a></td>
-<td class="number">{size_of(card.measured.extent, unit)}</td>
+<td class="number">{size_of(card.measured.extent, unit * card.scale)}</td>
 <td class="number wide">{_percent(card.each.share)}</td>
 <td class="number wide">{100 * card.each.confidence:.0f} %</td>
 <td class="number wide">{card.measured.views}</td></tr>
@@ -146,7 +146,7 @@ def _card(card: Card, cards: Sequence[Card], unit: float, folder: Path) -> str:
     each, known = card.each, card.measured
     names = {other.each.id: other.each for other in cards}
     beside = "".join(f"<li>{_swatch(names[other.id])}{_link(names[other.id])}</li>" for other in known.neighbours)
-    extent = known.extent
+    extent, unit = known.extent, unit * card.scale
     facts = [
         ('<abbr title="length × width × height">Size</abbr>', size_of(extent, unit)),
         ("Volume", "–" if extent is None else f"{unit**3 * extent.volume:.3g}"),
@@ -158,9 +158,10 @@ def _card(card: Card, cards: Sequence[Card], unit: float, folder: Path) -> str:
         ("Best in", escape(", ".join(sight.view for sight in known.best_views[:BEST])) or "–"),
     ]  # fmt: skip
     code = f"<code>{each.name}</code>" if each.title else ""
-    mark = '<span class="hidden-mark">hidden</span>' if card.hidden else ""
+    marks = "".join(f"<li>{words}</li>" for words in card.changes)
     return f"""<article class="card" id="{each.name}" aria-labelledby="{each.name}-title">
-<header>{_swatch(each)}<h3 id="{each.name}-title">{escape(each.label)}</h3>{mark}{code}</header>
+<header>{_swatch(each)}<h3 id="{each.name}-title">{escape(each.label)}</h3>{code}</header>
+{f'<ul class="marks">{marks}</ul>' if marks else ""}
 {_panes(card)}
 <dl>{_facts(facts)}</dl>
 {f'<ul class="beside"><li class="soft">Beside</li>{beside}</ul>' if beside else ""}
