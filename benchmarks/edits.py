@@ -287,8 +287,9 @@ class Removed(Arguments):
     """Each object removed: how much of its pixels looks more like the object than like what is truly behind it.
 
     Without the object there is no shadow of it, and light comes through where it stood, which photographs of the scene
-    cannot tell. `ghost` is about the object alone: there, what is truly behind it is lit as if the object still stood
-    there, and pixels that hardly differ from that, as where a block hides one like it, do not count.
+    cannot tell. `ghost` is about the object alone: it looks more like the object than like what is truly behind it in
+    either light, that of the scene with the object or without it. Pixels that hardly differ from one of these, as where
+    a block hides one like it, do not count.
     """
 
     def __call__(self) -> None:
@@ -310,9 +311,9 @@ class Removed(Arguments):
                 lit = full.radiance(held.camera, pose, self.samples, invisible=label)
                 dark = without.denoised(lit, held.camera, pose)[pixels] / 255.0
                 behind = without.photo(held.camera, pose, self.samples)[pixels] / 255.0
-                residue = difference(edited, before[pixels]) < difference(edited, behind)
-                ghost = difference(edited, before[pixels]) < difference(edited, dark)
-                ghost &= difference(edited, dark) > VISIBLE
+                remains, apart = difference(edited, before[pixels]), difference(edited, behind)
+                nearest = np.minimum(apart, difference(edited, dark))
+                residue, ghost = remains < apart, (remains < nearest) & (nearest > VISIBLE)
                 values = residue, residue[~blind], ghost, ghost[~blind], blind
                 views.append(dict(zip(REMOVED, map(mean, values), strict=True)))
             rows.append({"object": thing.name, **means(views, *REMOVED)})
