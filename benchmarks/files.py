@@ -88,7 +88,7 @@ def removed(content: dict) -> list:
     """What is left of removed objects."""
     *rows, mean = content["rows"]
     columns = "residue", "residue where seen", "ghost", "ghost where seen", "unseen"
-    return [len(rows), *(percent(mean[column]) for column in columns), extremes(rows, "ghost", most=True)]
+    return [len(rows), *(percent(mean.get(column)) for column in columns), extremes(rows, "residue", most=True)]
 
 
 def splats(content: dict) -> list:
@@ -145,7 +145,7 @@ SECTIONS = {
     "Meshes": Section("meshes", "meshes | within 2 % | median | largest", meshes),
     "Removed": Section(
         "removed",
-        "objects | residue | residue, where seen | ghost | ghost, where seen | marked unseen | most ghost",
+        "objects | residue | residue, where seen | ghost | ghost, where seen | marked unseen | most residue",
         removed,
     ),
     "Splats": Section("splats", "sampled | taken apart: keep | drop | split | objects at 0.9 or more, sampled", splats),
