@@ -476,6 +476,16 @@ def test_masks_are_found_by_the_photographs_path(scene, made_run, capture: Captu
     assert content["files"]["coco"] == "masks/coco.json"
 
 
+def test_the_files_beside_an_obj_are_listed(scene, made_run, capture: Capture, tmp_path: Path) -> None:
+    """Whoever copied what the manifest names had a mesh without its material and texture."""
+    options = ExportOptions(what=("meshes",), formats=("obj",), resolution=12, texture=64)
+    content = export(made_run, scene, scene.objects[:1], capture, tmp_path, options, {})
+    suffixes = {"obj": "obj", "obj_material": "mtl", "obj_texture": "png"}
+    named = {kind: f"meshes/object_00.{suffix}" for kind, suffix in suffixes.items()}
+    assert content["objects"][0]["files"] == named
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("meshes/*")} == set(named.values())
+
+
 def test_a_file_that_fails_costs_no_other_of_its_object(
     scene, made_run, capture: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

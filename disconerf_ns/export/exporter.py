@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +31,8 @@ from disconerf_ns.scene.objects import ObjectId, SceneObject
 
 MANIFEST = "manifest.json"
 VERSION = 1
+BESIDE = {".mtl": "material", ".png": "texture"}
+"""What the files beside a mesh are, by their suffix."""
 What = Literal["meshes", "points", "thumbnails", "masks", "alphas", "usdz"]
 
 
@@ -128,9 +129,11 @@ def _export_object(
     to_scene = (capture.frame @ places[0]).inverse()
     row["copies"] = [(capture.frame @ place @ to_scene).as_json() for place in places[1:]]
 
-    def write(kind: str, made: Callable[[], Path]) -> None:
+    def write(kind: str, made: Callable[[], Sequence[Path]]) -> None:
         try:
-            files[kind] = made().relative_to(folder).as_posix()
+            first, *others = made()
+            kinds = {kind: first} | {f"{kind}_{BESIDE[path.suffix]}": path for path in others}
+            files.update({name: path.relative_to(folder).as_posix() for name, path in kinds.items()})
         except OSError:
             raise
         except Exception as error:  # as above, of one file
@@ -142,14 +145,14 @@ def _export_object(
         row |= mesh_facts(mesh)
         if "meshes" in what:
             for kind in options.formats:
-                write(kind, lambda kind=kind: write_mesh(folder / "meshes" / each.file_name, mesh, capture, kind)[0])
+                write(kind, lambda kind=kind: write_mesh(folder / "meshes" / each.file_name, mesh, capture, kind))
         if "points" in what:
-            write("points", partial(write_points, folder / "points" / each.file_name, mesh, options.points))
+            write("points", lambda: [write_points(folder / "points" / each.file_name, mesh, options.points)])
         if "usdz" in what:
-            write("usdz", partial(write_usdz, folder / "usdz" / each.file_name, mesh, capture, options.hulls))
+            write("usdz", lambda: [write_usdz(folder / "usdz" / each.file_name, mesh, capture, options.hulls)])
     if "thumbnails" in what:
         path = folder / "thumbnails" / f"{each.file_name}.png"
-        write("thumbnail", partial(write_thumbnail, path, scene, each, cameras, options.thumbnail))
+        write("thumbnail", lambda: [write_thumbnail(path, scene, each, cameras, options.thumbnail)])
     if missing and not files:
         raise UserError(next(iter(missing.values())))
     return row | {"files": files, "missing": missing}
