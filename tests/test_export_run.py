@@ -96,6 +96,7 @@ def test_a_moved_ball_is_exported_where_it_stands(run: Run, opened_run: None, tm
     [
         (["--resolution", "4"], "export: --resolution is 4; it has to be from 8 to 1,024."),
         (["--faces", "-1"], "export: --faces is -1; it has to be from 0 to 1,000,000,000."),
+        (["--texture", "5"], "export: --texture is 5; it has to be 0, or from 64 to 16,384."),
         (["--thumbnail-size", "0"], "export: --thumbnail-size is 0; it has to be from 16 to 16,384."),
         (["--metres-per-unit", "0"], "export: --metres-per-unit is 0.0; it has to be from 1e-09 to 1e+09."),
         (["--granularity", "2"], "export: --granularity is 2.0; it has to be from 0"),
@@ -107,6 +108,15 @@ def test_a_moved_ball_is_exported_where_it_stands(run: Run, opened_run: None, tm
 def test_mistakes_are_one_sentence(run: Run, tmp_path: Path, options: list[str], sentence: str, capsys) -> None:
     assert export(run, tmp_path / "out", *options) == 1
     assert sentence in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("what", ["masks", "alphas"])
+def test_masks_that_show_nothing_are_refused(run: Run, opened_run: None, tmp_path: Path, capsys, what: str) -> None:
+    """Photographs of 48 x 36 pixels had label maps of 1 x 1."""
+    assert export(run, tmp_path / "out", "--what", what, "--downscale", "3") == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "--downscale is 3; it has to be from 1 to 2, so that the photograph 0000 of 48 x 36 pixels keeps 16" in said
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(("options", "complete"), [((), True), (("--no-complete",), False)])

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_folder
-from disconerf_ns.options import COUNT, DOWNSCALE, GRANULARITY, NONE_OR_MORE, SIDE, Range, check_options
+from disconerf_ns.options import COUNT, DOWNSCALE, GRANULARITY, NONE_OR_MORE, SIDE, VISIBLE, Range, check_options
 from disconerf_ns.runs import EditedRun, capture_frame
 
 OF_SPLATS = "load_config", "output_dir", "objects", "granularity", "edit", "splats"
@@ -55,7 +55,8 @@ class Export:
     """Complete objects where no photograph looked, by continuing their seen surface; otherwise take what the radiance
     field made up there."""
     texture: int = 0
-    """Height and width in pixels of a baked texture of GLB, OBJ and USDZ; 0 gives colours to the vertices instead."""
+    """Height and width in pixels of a baked texture of GLB, OBJ and USDZ, at least 64; 0 gives colours to the vertices
+    instead."""
     points: int = 50_000
     """Points of a point cloud."""
     thumbnail_size: int = 256
@@ -63,7 +64,7 @@ class Export:
     hulls: int = 1
     """Convex pieces that collide in USDZ, at most: 1 is the convex hull."""
     downscale: int = 1
-    """Masks and alphas are written at 1 / downscale of the photographs' size."""
+    """Masks and alphas are written at 1 / downscale of the photographs' size, at least 16 pixels along each side."""
     metres_per_unit: float | None = None
     """Length of the capture's unit in metres, if you know it; GLB and USDZ are then in metres, and PLY, OBJ and the
     manifest stay in the capture's unit."""
@@ -86,17 +87,20 @@ class Export:
     def _export(self) -> None:
         from nerfstudio.utils.rich_utils import CONSOLE
 
-        from disconerf_ns.evaluation.views import dataset_of
+        from disconerf_ns.evaluation.views import dataset_of, views_of
         from disconerf_ns.export.earlier import tell_earlier
         from disconerf_ns.export.exporter import MANIFEST, ExportOptions, boxed_around, export
         from disconerf_ns.export.frames import Capture
         from disconerf_ns.export.mesh import LOST
+        from disconerf_ns.export.view_masks import check_downscale
         from disconerf_ns.scene.objects import REST
 
         capture = Capture(capture_frame(self.load_config), self.metres_per_unit)
         edited = EditedRun(self.load_config, self.granularity, self.edit, self.complete)
         chosen, run = edited.find(self.objects), edited.pipeline
         scene = run.model.current.value
+        if {"masks", "alphas"} & set(self.what):
+            check_downscale(views_of(run, "train"), self.downscale)
         left_out = {}
         if not chosen:
             around = boxed_around(scene, dataset_of(run, "train").cameras.camera_to_worlds[:, :, 3].cpu())
@@ -136,8 +140,8 @@ class Export:
 
     def _check(self) -> None:
         check_options(
-            "export", self, resolution=Range(8, 1_024), faces=NONE_OR_MORE, texture=Range(0, SIDE.high), points=COUNT,
-            thumbnail_size=Range(16, SIDE.high), hulls=Range(1, 1_024), downscale=DOWNSCALE,
+            "export", self, resolution=Range(8, 1_024), faces=NONE_OR_MORE, points=COUNT,
+            texture=Range(64, SIDE.high, also=0), thumbnail_size=VISIBLE, hulls=Range(1, 1_024), downscale=DOWNSCALE,
             metres_per_unit=Range(1e-9, 1e9), granularity=GRANULARITY,
         )  # fmt: skip
         for option in ("what", "formats"):
