@@ -476,6 +476,22 @@ def test_masks_are_found_by_the_photographs_path(scene, made_run, capture: Captu
     assert content["files"]["coco"] == "masks/coco.json"
 
 
+def test_coco_has_masks_of_the_size_of_the_photographs_that_it_names(
+    scene, made_run, capture: Capture, tmp_path: Path
+) -> None:
+    """Half as large label maps made half as large masks, under the photograph's name; each pixel is two by two here."""
+    export(made_run, scene, scene.objects, capture, tmp_path, ExportOptions(what=("masks",), downscale=2), {})
+    labels = np.array(Image.open(tmp_path / "masks/labels/left/1.png"))
+    content = json.loads((tmp_path / "masks/coco.json").read_text())
+    coco, (_, image) = COCO(str(tmp_path / "masks/coco.json")), content["images"]
+    assert labels.shape == (12, 12) and (image["height"], image["width"]) == (24, 24)
+    assert image["file_name"] == "left/1.png", "photographs of other folders may be called 1.png too"
+    for annotation in coco.imgToAnns[2]:
+        mask = np.kron(labels == annotation["category_id"], np.ones((2, 2)))
+        assert (coco.annToMask(annotation) == mask).all() and annotation["area"] == mask.sum()
+    assert content["licenses"] == [] and "description" in content["info"]
+
+
 def test_the_files_beside_an_obj_are_listed(scene, made_run, capture: Capture, tmp_path: Path) -> None:
     """Whoever copied what the manifest names had a mesh without its material and texture."""
     options = ExportOptions(what=("meshes",), formats=("obj",), resolution=12, texture=64)

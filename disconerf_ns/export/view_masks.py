@@ -56,8 +56,9 @@ def write_labels(
 ) -> None:
     """Write `labels/<photograph>.png`, 16 bit, and `coco.json`, which says the same of each object and view.
 
-    Labels are 1 for `object_00` and so on, 0 where none of the objects is seen, as in `disconerf eval --save`; they are
-    COCO's categories too.
+    COCO's masks have the size of the photographs that it names, because programs lay them over these; where labels are
+    smaller, a pixel is that of the nearest label. Labels are 1 for `object_00` and so on, 0 where none of the objects
+    is seen, as in `disconerf eval --save`; they are COCO's categories too.
 
     Args:
         folder: where both are written.
@@ -75,13 +76,15 @@ def write_labels(
         labels = frame.image(label_numbers(frame))[..., 0].cpu().numpy()
         labels = np.where(np.isin(labels, list(wanted)), labels, 0).astype(np.uint16)
         write_label_image(labels, folder / "labels" / f"{view.key}.png")
-        images.append({"id": number, "file_name": view.image.name, "key": view.key} | _size(labels))
+        size = {"height": view.height, "width": view.width}
+        images.append({"id": number, "file_name": f"{view.key}{view.image.suffix}", "key": view.key} | size)
         annotations += [
             {"id": len(annotations) + k, "image_id": number, **annotation}
-            for k, annotation in enumerate(_annotations(labels), 1)
+            for k, annotation in enumerate(_annotations(_enlarged(labels, view.height, view.width)), 1)
         ]
     categories = [{"id": label, "name": each.label} for label, each in wanted.items()]
-    content = {"images": images, "annotations": annotations, "categories": categories}
+    info = {"description": "objects in the training photographs", "version": "1.0", "contributor": "disconerf export"}
+    content = {"info": info, "licenses": [], "images": images, "annotations": annotations, "categories": categories}
     write_whole(folder / "coco.json", json.dumps(content))
 
 
@@ -121,6 +124,7 @@ def _annotations(labels: UInt16[np.ndarray, "h w"]) -> list[dict[str, Any]]:
     return found
 
 
-def _size(image: np.ndarray) -> dict[str, int]:
-    height, width = image.shape
-    return {"height": height, "width": width}
+def _enlarged(labels: UInt16[np.ndarray, "h w"], height: int, width: int) -> UInt16[np.ndarray, "height width"]:
+    """Each pixel as the nearest of a smaller picture: its middle is at (k + 1/2) h / height."""
+    rows, columns = ((2 * np.arange(n) + 1) * few // (2 * n) for n, few in zip((height, width), labels.shape))
+    return labels[np.ix_(rows, columns)]
