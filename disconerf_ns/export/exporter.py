@@ -122,12 +122,9 @@ def _export_object(
         UserError: none can be written.
     """
     cameras, what = dataset_of(run, "train").cameras, options.what
-    places = scene.edit.places_of(each.id)
     files: dict[str, str] = {}
     missing: dict[str, str] = {}
-    row = manifest_row(scene, each, capture.frame @ places[0])
-    to_scene = (capture.frame @ places[0]).inverse()
-    row["copies"] = [(capture.frame @ place @ to_scene).as_json() for place in places[1:]]
+    row = manifest_row(scene, each, capture.frame)
 
     def write(kind: str, made: Callable[[], Sequence[Path]]) -> None:
         try:
@@ -141,7 +138,7 @@ def _export_object(
 
     if {"meshes", "points", "usdz"} & set(what):
         made = made_mesh(scene, each, cameras, options)
-        mesh = made.moved(places[0]).moved(capture.frame)
+        mesh = made.moved(scene.edit.places_of(each.id)[0]).moved(capture.frame)
         row |= mesh_facts(mesh)
         if "meshes" in what:
             for kind in options.formats:
