@@ -460,7 +460,7 @@ def made_run(scene: ArrangedScene, tmp_path: Path) -> SimpleNamespace:
 
 def test_masks_are_found_by_the_photographs_path(scene, made_run, capture: Capture, tmp_path: Path) -> None:
     options = ExportOptions(what=("masks", "alphas"))
-    content = export(made_run, scene, scene.objects, capture, tmp_path / "out", options, {})
+    content = export(made_run, scene, scene.objects, capture, tmp_path / "out", options, {}).manifest
     folder = tmp_path / "out" / "masks"
     labels = np.array(Image.open(folder / "labels" / "left" / "1.png"))
     assert labels.dtype == np.uint16 and labels.shape == (24, 24) and set(np.unique(labels)) == {0, 1, 2}
@@ -495,7 +495,7 @@ def test_coco_has_masks_of_the_size_of_the_photographs_that_it_names(
 def test_the_files_beside_an_obj_are_listed(scene, made_run, capture: Capture, tmp_path: Path) -> None:
     """Whoever copied what the manifest names had a mesh without its material and texture."""
     options = ExportOptions(what=("meshes",), formats=("obj",), resolution=12, texture=64)
-    content = export(made_run, scene, scene.objects[:1], capture, tmp_path, options, {})
+    content = export(made_run, scene, scene.objects[:1], capture, tmp_path, options, {}).manifest
     suffixes = {"obj": "obj", "obj_material": "mtl", "obj_texture": "png"}
     named = {kind: f"meshes/object_00.{suffix}" for kind, suffix in suffixes.items()}
     assert content["objects"][0]["files"] == named
@@ -514,7 +514,7 @@ def test_a_file_that_fails_costs_no_other_of_its_object(
 
     monkeypatch.setattr("disconerf_ns.export.exporter.write_thumbnail", fail)
     options = ExportOptions(what=("meshes", "points", "thumbnails", "masks"), formats=("ply",), resolution=12)
-    content = export(made_run, scene, scene.objects, capture, tmp_path / "out", options, {})
+    content = export(made_run, scene, scene.objects, capture, tmp_path / "out", options, {}).manifest
     assert content["left_out"] == []
     assert [row["missing"] for row in content["objects"]] == [
         {"thumbnail": "object_00 has no picture, because it is nowhere opaque."},
@@ -523,7 +523,7 @@ def test_a_file_that_fails_costs_no_other_of_its_object(
     assert [{*row["files"]} for row in content["objects"]] == [{"ply", "points"}] * 2
     assert len(COCO(str(tmp_path / "out/masks/coco.json")).cats) == 2
     only = ExportOptions(what=("thumbnails",))
-    content = export(made_run, scene, scene.objects[:1], capture, tmp_path / "none", only, {})
+    content = export(made_run, scene, scene.objects[:1], capture, tmp_path / "none", only, {}).manifest
     assert content["objects"] == [] and "nowhere opaque" in content["left_out"][0]["reason"]
 
 

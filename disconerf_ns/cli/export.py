@@ -10,7 +10,8 @@ from typing import Any, Literal
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_folder
 from disconerf_ns.options import COUNT, DOWNSCALE, GRANULARITY, NONE_OR_MORE, SIDE, VISIBLE, Range, check_options
-from disconerf_ns.runs import EditedRun, capture_frame
+from disconerf_ns.runs import EditedRun, capture_frame, edit_of, manifest_of
+from disconerf_ns.scene.objects import load_manifest
 
 OF_SPLATS = "load_config", "output_dir", "objects", "granularity", "edit", "splats"
 """Options that also count where a splat is taken apart."""
@@ -23,7 +24,8 @@ class Export:
     load_config: Path
     """config.yml of the run."""
     output_dir: Path = Path("exports")
-    """Folder of the files; manifest.json in it says which is which."""
+    """Folder of the files; manifest.json in it says which is which. Files of the same scene are added to those that are
+    there already; where checkpoint or edit have changed, the folder has to be another one."""
     objects: tuple[str, ...] = ()
     """Names of the objects, such as object_03 or a name given in the viewer; by default all objects but those that are
     hidden, those that surround the cameras, and the rest."""
@@ -91,13 +93,16 @@ class Export:
         from disconerf_ns.export.earlier import tell_earlier
         from disconerf_ns.export.exporter import MANIFEST, ExportOptions, boxed_around, export
         from disconerf_ns.export.frames import Capture
+        from disconerf_ns.export.joined import earlier_in
         from disconerf_ns.export.mesh import LOST
         from disconerf_ns.export.view_masks import check_downscale
         from disconerf_ns.scene.objects import REST
 
         capture = Capture(capture_frame(self.load_config), self.metres_per_unit)
         edited = EditedRun(self.load_config, self.granularity, self.edit, self.complete)
-        chosen, run = edited.find(self.objects), edited.pipeline
+        chosen, source = edited.find(self.objects), self._source()
+        earlier = earlier_in(self.output_dir / MANIFEST, source, capture.facts())
+        run = edited.pipeline
         scene = run.model.current.value
         if {"masks", "alphas"} & set(self.what):
             check_downscale(views_of(run, "train"), self.downscale)
@@ -124,19 +129,28 @@ class Export:
             hulls=self.hulls,
             downscale=self.downscale,
         )
-        content = export(run, scene, objects, capture, self.output_dir, options, left_out)
-        for each in content["left_out"]:
+        added, manifest = export(run, scene, objects, capture, self.output_dir, options, left_out, source, earlier)
+        for each in added["left_out"]:
             if each["name"] not in left_out:
                 CONSOLE.print(f"export: {each['reason']}")
-        for each in content["objects"]:
+        for each in added["objects"]:
             for kind, why in each["missing"].items():
                 CONSOLE.print(f"export: {each['title'] or each['name']} has no file {kind}: {why}")
             if each.get("lost", 0) > LOST:
                 CONSOLE.print(mesh_leaves_out(each))
-        written = len(content["objects"])
-        print(f"export: {written} object{'s' if written != 1 else ''}; {self.output_dir / MANIFEST} lists them.")
-        files = [file for each in content["objects"] for file in each["files"].values()]
+        written, others = len(added["objects"]), len(manifest["objects"]) - len(added["objects"])
+        beside = f", and {others} of earlier exports" if others else ""
+        said = f"{written} object{'s' if written != 1 else ''}"
+        print(f"export: {said}; {self.output_dir / MANIFEST} lists them{beside}.")
+        files = [file for each in manifest["objects"] for file in each["files"].values()]
         tell_earlier(self.output_dir, ("*/object_*.*", f"*/{REST}.*"), MANIFEST, files)
+
+    def _source(self) -> dict[str, Any]:
+        from disconerf_ns.export.joined import source_of
+        from disconerf_ns.training.checkpoint_files import newest_whole
+
+        edit = edit_of(self.load_config, load_manifest(manifest_of(self.load_config)).tree, self.granularity, self.edit)
+        return source_of(newest_whole(self.load_config, "--load-config"), edit, self.complete)
 
     def _check(self) -> None:
         check_options(

@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from disconerf_ns.errors import UserError, reason
 from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of, views_of
 from disconerf_ns.export.colors import UNSEEN, colors_of, lines_of_sight
 from disconerf_ns.export.frames import Capture
+from disconerf_ns.export.joined import joined
 from disconerf_ns.export.manifest_row import manifest_row
 from disconerf_ns.export.mesh import ObjectMesh, surface
 from disconerf_ns.export.mesh_files import MeshFormat, as_trimesh, write_mesh, write_points
@@ -34,6 +36,15 @@ VERSION = 1
 BESIDE = {".mtl": "material", ".png": "texture"}
 """What the files beside a mesh are, by their suffix."""
 What = Literal["meshes", "points", "thumbnails", "masks", "alphas", "usdz"]
+
+
+class Exported(NamedTuple):
+    """What an export wrote."""
+
+    added: dict[str, Any]
+    """What it would say of itself alone: the manifest of this export."""
+    manifest: dict[str, Any]
+    """The content of manifest.json, with what an earlier export of the same scene left in the folder."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +79,9 @@ def export(
     folder: Path,
     options: ExportOptions,
     left_out: Mapping[str, str],
-) -> dict[str, Any]:
+    source: Mapping[str, Any] = MappingProxyType({}),
+    earlier: Mapping[str, Any] = MappingProxyType({}),
+) -> Exported:
     """Write the files of objects, and `manifest.json` last; an object that fails is said, and does not stop others.
 
     Args:
@@ -79,8 +92,8 @@ def export(
         folder: where they are written.
         options: what is written, and how.
         left_out: why others are not written, by name.
-    Returns:
-        The content of the manifest.
+        source: which scene it is, as `source_of` says it.
+        earlier: the manifest of an earlier export of it into the folder, as `earlier_in` reads it; empty without one.
     Raises:
         OSError: a file cannot be written.
     """
@@ -93,24 +106,29 @@ def export(
         except Exception as error:  # whatever a library makes of one object, the others are written
             failed[each.name] = _why(each, error)
     there = [each for each in objects if each.name in {row["name"] for row in rows}]
-    views, files = views_of(run, "train"), {}
+    views, files, labelled = views_of(run, "train"), {}, []
     if "masks" in options.what:
-        write_labels(folder / "masks", run, scene, there, views, options.downscale, track)
+        names = {each.name for each in there} | set(earlier.get("labelled", ()))
+        labelled = [each for each in scene.objects if each.name in names]
+        write_labels(folder / "masks", run, scene, labelled, views, options.downscale, track)
         files |= {"labels": "masks/labels", "coco": "masks/coco.json"}
     if "alphas" in options.what:
         write_alphas(folder / "masks", run, scene, there, views, options.downscale, track)
         files |= {"alpha": "masks/alpha"}
-    content = {
+    added = {
         "version": VERSION,
+        "source": dict(source),
         "frame": capture.facts(),
         "glb": {"up_axis": "+y", "node": capture.glb_node.tolist()},
         "granularity": scene.edit.granularity,
         "files": files,
+        "labelled": [each.name for each in labelled],
         "objects": rows,
         "left_out": [{"name": name, "reason": why} for name, why in failed.items()],
     }
-    write_whole(folder / MANIFEST, json.dumps(content, indent=2))
-    return content
+    manifest = joined(earlier, added, folder, [each.name for each in scene.objects])
+    write_whole(folder / MANIFEST, json.dumps(manifest, indent=2))
+    return Exported(added, manifest)
 
 
 def _export_object(
