@@ -17,6 +17,7 @@ import torch
 import trimesh
 from helpers import assert_close
 from made_scene import CENTRE, COLOR, OTHER, RADIUS, SMALL, made_cameras, made_scene
+from manifest_page import PAGE, explained, keys_of
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from PIL import Image
@@ -30,6 +31,7 @@ from disconerf_ns.export.colors import UNSEEN, lines_of_sight
 from disconerf_ns.export.exporter import ExportOptions, boxed_around, export, made_mesh, mesh_facts
 from disconerf_ns.export.frames import Capture
 from disconerf_ns.export.grid import ObjectGrid
+from disconerf_ns.export.joined import source_of
 from disconerf_ns.export.manifest_row import manifest_row
 from disconerf_ns.export.mesh import ObjectMesh, Texture, lost_of
 from disconerf_ns.export.mesh_files import linear, write_mesh, write_points
@@ -39,6 +41,7 @@ from disconerf_ns.export.thumbnail import write_thumbnail
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.recolor import Hue
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.small_json import Value
 
@@ -490,6 +493,21 @@ def test_coco_has_masks_of_the_size_of_the_photographs_that_it_names(
         mask = np.kron(labels == annotation["category_id"], np.ones((2, 2)))
         assert (coco.annToMask(annotation) == mask).all() and annotation["area"] == mask.sum()
     assert content["licenses"] == [] and "description" in content["info"]
+
+
+def test_the_page_explains_every_key_of_a_manifest(scene, made_run, capture: Capture, tmp_path: Path) -> None:
+    pytest.importorskip("pxr")
+    first, second = scene.objects
+    edit = Edit().copy(first.id, Similarity(translation=(1.0, 0.0, 0.0))).recolor(first.id, Hue(90.0))
+    (checkpoint := tmp_path / "step-000000001.ckpt").write_bytes(b"weights")
+    everything = "meshes", "points", "thumbnails", "masks", "alphas", "usdz"
+    options = ExportOptions(what=everything, formats=("glb", "ply", "obj"), resolution=12, texture=64, thumbnail=16)
+    edited, source = scene.with_edit(edit), source_of(checkpoint, edit, True)
+    there = [edited.find(first.name)]
+    content = export(made_run, edited, there, capture, tmp_path, options, {second.name: "hidden"}, source).manifest
+    assert content["objects"][0]["missing"] == {}
+    assert sorted(explained("manifest.json")) == sorted(set(keys_of(content)))
+    assert f"| `version` | | of this form; {content['version']} |" in PAGE.read_text()
 
 
 def test_the_files_beside_an_obj_are_listed(scene, made_run, capture: Capture, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from manifest_page import PAGE, explained, keys_of
 from nerfstudio.cameras.rays import RayBundle
 from scene import BALLS
 from tiny_run import Run
@@ -160,6 +161,12 @@ def test_manifests_tell_what_the_edit_does_to_an_object(run: Run) -> None:
     assert [Similarity.of_json(Value(copy)).close_to(minus_y) for copy in row["copies"]] == [True]
     assert not other["hidden"] and other["recolor"] is None and other["copies"] == []
     assert Similarity.of_json(Value(other["place"])).close_to(Similarity())
+
+
+def test_the_page_explains_every_key_of_a_list(document: dict) -> None:
+    named = explained("disconerf objects --json")
+    assert sorted(named) == sorted(set(keys_of(document)))
+    assert f"| `version` | | of this form; {document['version']} |" in PAGE.read_text()
 
 
 def nearest(document: dict, place: tuple[float, float, float]) -> dict:
