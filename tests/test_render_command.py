@@ -70,8 +70,8 @@ def test_the_defaults_of_a_gpu_are_those_of_a_film() -> None:
 def test_other_paths(run: Run, tmp_path: Path, path: str) -> None:
     count = [] if path == "training" else ["--frames", "3"]
     assert render(run, tmp_path, "--objects", "1", "--path", path, *count, "--resolution", "16", "--format", "png") == 0
-    width = 12 if path == "sway" else 16
-    assert stills(tmp_path / "object_01").shape == (14 if path == "training" else 3, 12, width, 4)
+    width = 16 if path == "sway" else 22
+    assert stills(tmp_path / "object_01").shape == (14 if path == "training" else 3, 16, width, 4)
 
 
 def test_an_object_that_cannot_be_filmed_costs_no_other(run: Run, tmp_path: Path, monkeypatch, capsys) -> None:
