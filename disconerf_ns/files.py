@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import time
@@ -117,6 +118,15 @@ def regular(path: Path) -> Path:
         kind = next((kind for is_kind, kind in KINDS.items() if is_kind(mode)), "no file")
         raise UserError(f"{path} is {kind}, not a regular file; put a file there, or remove it.")
     return path
+
+
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal digits."""
+    with file.open("rb") as stream:
+        digest = hashlib.sha256()
+        while block := stream.read(2**22):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def sweep(folder: Path) -> None:

@@ -15,9 +15,16 @@ class Range(NamedTuple):
     high: float | int
     said: str = ""
     """The range in words; by default its numbers."""
+    also: float | int | None = None
+    """A number outside of it that is allowed too, such as 0 for none."""
 
     def __str__(self) -> str:
-        return self.said or f"from {_shown(self.low)} to {_shown(self.high)}"
+        beside = "" if self.also is None else f"{_shown(self.also)}, or "
+        return self.said or f"{beside}from {_shown(self.low)} to {_shown(self.high)}"
+
+    def has(self, number: float | int) -> bool:
+        """Whether a number is allowed."""
+        return number == self.also or self.low <= number <= self.high
 
 
 def _shown(number: float | int) -> str:
@@ -35,6 +42,8 @@ FRACTION = Range(0, 1)
 PART = Range(5e-324, 1, "more than 0 and at most 1")
 SIDE = Range(1, 16_384)
 """Pixels of a picture's side."""
+VISIBLE = Range(16, SIDE.high)
+"""Pixels of a side of a picture that shows something."""
 FRAMES = Range(1, 100_000)
 """Frames of a film, of which 24 a second are more than an hour."""
 RATE = Range(1, 1_000)
@@ -59,5 +68,5 @@ def check_options(command: str, options: object, prefix: str = "", /, **ranges: 
         value = getattr(options, name)
         values = value if isinstance(value, tuple) else () if value is None or isinstance(value, str) else (value,)
         for number in values:
-            if not math.isfinite(number) or not allowed.low <= number <= allowed.high:
+            if not math.isfinite(number) or not allowed.has(number):
                 raise UserError(f"{command}: --{prefix}{name.replace('_', '-')} is {number}; it has to be {allowed}.")

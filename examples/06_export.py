@@ -14,6 +14,6 @@ from disconerf_ns.runs import capture_frame
 config, name = Path(sys.argv[1]), sys.argv[2]
 scene, capture = load(config), Capture(capture_frame(config))
 options = ExportOptions(what=("meshes",), formats=("glb",), resolution=32)
-content = export(scene.run, scene.arranged, [scene.find(name)], capture, Path("exports"), options, {})
-for row in content["objects"]:
+written = export(scene.run, scene.arranged, [scene.find(name)], capture, Path("exports"), options, {})
+for row in written.manifest["objects"]:
     print(f"{row['files']['glb']}: {row['faces']} faces; centre {row['centre']}, up is {capture.up_axis}")

@@ -50,7 +50,7 @@ def look(data: str, run: str, output: str) -> None:
     for command in (
         ["objects", *config],
         ["render", *config, "--objects", "1", "--frames", "2", "--size", "16", "--output-dir", f"{output}/films"],
-        ["export", *config, "--objects", "1", "--resolution", "16", "--what", "meshes", "masks", "--downscale", "4",
+        ["export", *config, "--objects", "1", "--resolution", "16", "--what", "meshes", "masks", "--downscale", "2",
          "--output-dir", f"{output}/objects"],
     ):  # fmt: skip
         for time in ("first", "second"):

@@ -127,7 +127,7 @@ def test_files_alone_say_the_same_as_the_loaded_run(run: Run, edited, ids) -> No
     ("arguments", "sentence"),
     [
         (["render", "--frames", "0"], "render: --frames is 0; it has to be from 1 to 100,000."),
-        (["render", "--size", "-5"], "render: --resolution is -5; it has to be from 1 to 16,384."),
+        (["render", "--size", "-5"], "render: --resolution is -5; it has to be from 16 to 16,384."),
         (["render", "--fps", "0"], "render: --fps is 0; it has to be from 1 to 1,000."),
     ],
 )

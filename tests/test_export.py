@@ -17,6 +17,7 @@ import torch
 import trimesh
 from helpers import assert_close
 from made_scene import CENTRE, COLOR, OTHER, RADIUS, SMALL, made_cameras, made_scene
+from manifest_page import PAGE, explained, keys_of
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from PIL import Image
@@ -30,6 +31,7 @@ from disconerf_ns.export.colors import UNSEEN, lines_of_sight
 from disconerf_ns.export.exporter import ExportOptions, boxed_around, export, made_mesh, mesh_facts
 from disconerf_ns.export.frames import Capture
 from disconerf_ns.export.grid import ObjectGrid
+from disconerf_ns.export.joined import source_of
 from disconerf_ns.export.manifest_row import manifest_row
 from disconerf_ns.export.mesh import ObjectMesh, Texture, lost_of
 from disconerf_ns.export.mesh_files import linear, write_mesh, write_points
@@ -39,6 +41,7 @@ from disconerf_ns.export.thumbnail import write_thumbnail
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.recolor import Hue
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.small_json import Value
 
@@ -460,7 +463,7 @@ def made_run(scene: ArrangedScene, tmp_path: Path) -> SimpleNamespace:
 
 def test_masks_are_found_by_the_photographs_path(scene, made_run, capture: Capture, tmp_path: Path) -> None:
     options = ExportOptions(what=("masks", "alphas"))
-    content = export(made_run, scene, scene.objects, capture, tmp_path / "out", options, {})
+    content = export(made_run, scene, scene.objects, capture, tmp_path / "out", options, {}).manifest
     folder = tmp_path / "out" / "masks"
     labels = np.array(Image.open(folder / "labels" / "left" / "1.png"))
     assert labels.dtype == np.uint16 and labels.shape == (24, 24) and set(np.unique(labels)) == {0, 1, 2}
@@ -476,6 +479,47 @@ def test_masks_are_found_by_the_photographs_path(scene, made_run, capture: Captu
     assert content["files"]["coco"] == "masks/coco.json"
 
 
+def test_coco_has_masks_of_the_size_of_the_photographs_that_it_names(
+    scene, made_run, capture: Capture, tmp_path: Path
+) -> None:
+    """Half as large label maps made half as large masks, under the photograph's name; each pixel is two by two here."""
+    export(made_run, scene, scene.objects, capture, tmp_path, ExportOptions(what=("masks",), downscale=2), {})
+    labels = np.array(Image.open(tmp_path / "masks/labels/left/1.png"))
+    content = json.loads((tmp_path / "masks/coco.json").read_text())
+    coco, (_, image) = COCO(str(tmp_path / "masks/coco.json")), content["images"]
+    assert labels.shape == (12, 12) and (image["height"], image["width"]) == (24, 24)
+    assert image["file_name"] == "left/1.png", "photographs of other folders may be called 1.png too"
+    for annotation in coco.imgToAnns[2]:
+        mask = np.kron(labels == annotation["category_id"], np.ones((2, 2)))
+        assert (coco.annToMask(annotation) == mask).all() and annotation["area"] == mask.sum()
+    assert content["licenses"] == [] and "description" in content["info"]
+
+
+def test_the_page_explains_every_key_of_a_manifest(scene, made_run, capture: Capture, tmp_path: Path) -> None:
+    pytest.importorskip("pxr")
+    first, second = scene.objects
+    edit = Edit().copy(first.id, Similarity(translation=(1.0, 0.0, 0.0))).recolor(first.id, Hue(90.0))
+    (checkpoint := tmp_path / "step-000000001.ckpt").write_bytes(b"weights")
+    everything = "meshes", "points", "thumbnails", "masks", "alphas", "usdz"
+    options = ExportOptions(what=everything, formats=("glb", "ply", "obj"), resolution=12, texture=64, thumbnail=16)
+    edited, source = scene.with_edit(edit), source_of(checkpoint, edit, True)
+    there = [edited.find(first.name)]
+    content = export(made_run, edited, there, capture, tmp_path, options, {second.name: "hidden"}, source).manifest
+    assert content["objects"][0]["missing"] == {}
+    assert sorted(explained("manifest.json")) == sorted(set(keys_of(content)))
+    assert f"| `version` | | of this form; {content['version']} |" in PAGE.read_text()
+
+
+def test_the_files_beside_an_obj_are_listed(scene, made_run, capture: Capture, tmp_path: Path) -> None:
+    """Whoever copied what the manifest names had a mesh without its material and texture."""
+    options = ExportOptions(what=("meshes",), formats=("obj",), resolution=12, texture=64)
+    content = export(made_run, scene, scene.objects[:1], capture, tmp_path, options, {}).manifest
+    suffixes = {"obj": "obj", "obj_material": "mtl", "obj_texture": "png"}
+    named = {kind: f"meshes/object_00.{suffix}" for kind, suffix in suffixes.items()}
+    assert content["objects"][0]["files"] == named
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("meshes/*")} == set(named.values())
+
+
 def test_a_file_that_fails_costs_no_other_of_its_object(
     scene, made_run, capture: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -488,7 +532,7 @@ def test_a_file_that_fails_costs_no_other_of_its_object(
 
     monkeypatch.setattr("disconerf_ns.export.exporter.write_thumbnail", fail)
     options = ExportOptions(what=("meshes", "points", "thumbnails", "masks"), formats=("ply",), resolution=12)
-    content = export(made_run, scene, scene.objects, capture, tmp_path / "out", options, {})
+    content = export(made_run, scene, scene.objects, capture, tmp_path / "out", options, {}).manifest
     assert content["left_out"] == []
     assert [row["missing"] for row in content["objects"]] == [
         {"thumbnail": "object_00 has no picture, because it is nowhere opaque."},
@@ -497,7 +541,7 @@ def test_a_file_that_fails_costs_no_other_of_its_object(
     assert [{*row["files"]} for row in content["objects"]] == [{"ply", "points"}] * 2
     assert len(COCO(str(tmp_path / "out/masks/coco.json")).cats) == 2
     only = ExportOptions(what=("thumbnails",))
-    content = export(made_run, scene, scene.objects[:1], capture, tmp_path / "none", only, {})
+    content = export(made_run, scene, scene.objects[:1], capture, tmp_path / "none", only, {}).manifest
     assert content["objects"] == [] and "nowhere opaque" in content["left_out"][0]["reason"]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import trimesh
+from PIL import Image
 from scene import BALLS
 from tiny_run import Run
 
@@ -60,17 +62,93 @@ def test_a_ball_is_where_it_is_in_the_dataset(run: Run, opened_run: None, tmp_pa
     assert green > red + 30 and green > blue + 30
 
 
+MESH = ("--resolution", "8", "--what", "meshes", "--formats", "obj")
+
+
 def test_files_of_an_earlier_export_are_told(run: Run, opened_run: None, tmp_path: Path, capsys) -> None:
-    """After a rename the mesh has another file, and the old one stayed beside it without a word."""
-    options = ["--objects", "1", "--resolution", "8", "--what", "meshes", "--formats", "obj", "--texture", "64"]
-    named = tmp_path / "named.json"
-    Edit().rename(objects_of(run.config)[1].id, "ball").save(named)
-    assert export(run, tmp_path / "out", *options) == 0 == export(run, tmp_path / "out", *options)
+    """A mesh that is written anew without a texture no longer has the old one, which stayed without a word."""
+    options = ["--objects", "1", *MESH]
+    for _ in ("first", "again"):
+        assert export(run, tmp_path, *options, "--texture", "64") == 0
     assert "of an earlier" not in capsys.readouterr().out
-    assert export(run, tmp_path / "out", *options, "--edit", str(named)) == 0
+    assert export(run, tmp_path, *options) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "/out also holds meshes/object_01.mtl and 2 more of an earlier export, which manifest.json does not" in said
-    assert {path.suffix for path in (tmp_path / "out/meshes").glob("object_01.*")} == {".obj", ".mtl", ".png"}
+    assert "also holds meshes/object_01.mtl and 1 more of an earlier export, which manifest.json does not" in said
+    assert manifest_in(tmp_path)["objects"][0]["files"] == {"obj": "meshes/object_01.obj"}
+
+
+def manifest_in(folder: Path) -> dict:
+    return json.loads((folder / "manifest.json").read_text())
+
+
+def test_an_export_adds_to_an_earlier_one_of_the_same_scene(run: Run, opened_run: None, tmp_path: Path, capsys) -> None:
+    """Thumbnails of one object left a manifest of that object with that file alone; all meshes were orphans."""
+    assert export(run, tmp_path, "--objects", "1", "2", "3", *MESH) == 0
+    (tmp_path / "meshes/object_03.obj").unlink()
+    capsys.readouterr()
+    assert export(run, tmp_path, "--objects", "2", "--what", "thumbnails", "masks", "--thumbnail-size", "16") == 0
+    said = capsys.readouterr().out
+    assert "1 object;" in said and "lists them, and 2 of earlier exports." in said and "also holds" not in said
+    content = manifest_in(tmp_path)
+    files = {row["name"]: row["files"] for row in content["objects"]}
+    assert files == {
+        "object_01": {"obj": "meshes/object_01.obj"},
+        "object_02": {"obj": "meshes/object_02.obj", "thumbnail": "thumbnails/object_02.png"},
+        "object_03": {},
+    }, "and what is no longer there is not named"
+    assert content["objects"][1]["watertight"] and content["labelled"] == ["object_02"]
+    assert export(run, tmp_path, "--objects", "1", "--what", "masks") == 0
+    content = manifest_in(tmp_path)
+    assert content["labelled"] == ["object_01", "object_02"], "labels that were there are there again"
+    labels = np.unique(np.stack([Image.open(path) for path in (tmp_path / "masks/labels").glob("*.png")]))
+    assert labels.tolist() == [0, 2, 3] and content["files"] == {"labels": "masks/labels", "coco": "masks/coco.json"}
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--granularity", "0.9"], "holds an export under another edit or granularity; name another folder with"),
+        (["--edit", "named.json"], "holds an export under another edit or granularity; name another folder with"),
+        (["--no-complete"], "holds an export with the other choice of --complete; name another folder with"),
+        (["--metres-per-unit", "2"], "holds an export with other --metres-per-unit; name another folder with"),
+    ],
+)
+def test_an_export_replaces_none_of_another_scene(
+    run: Run, opened_run: None, tmp_path: Path, capsys, monkeypatch, options: list[str], sentence: str
+) -> None:
+    """The manifest was replaced, and files of both stood side by side, or those of the first were gone."""
+    monkeypatch.chdir(tmp_path)
+    Edit().rename(objects_of(run.config)[1].id, "ball").save(tmp_path / "named.json")
+    assert export(run, tmp_path / "out", "--objects", "1", *MESH) == 0
+    before = files_in(tmp_path / "out")
+    assert export(run, tmp_path / "out", "--objects", "1", *MESH, *options) == 1
+    assert sentence in " ".join(capsys.readouterr().err.split()) and files_in(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda content: content["source"].update(sha256="0" * 64), "holds an export of another checkpoint"),
+        (lambda content: content.pop("source"), "holds an export of an earlier version"),
+        (lambda content: content.pop("objects"), "not the manifest of an export (it has no objects)"),
+        (lambda content: content["objects"].append({"name": 3}), "(objects[1].name is 3, not text)"),
+    ],
+)
+def test_another_manifest_is_not_replaced(
+    run: Run, opened_run: None, tmp_path: Path, capsys, change: Callable[[dict], None], sentence: str
+) -> None:
+    assert export(run, tmp_path, "--objects", "1", *MESH) == 0
+    content = manifest_in(tmp_path)
+    change(content)
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    before = files_in(tmp_path)
+    assert export(run, tmp_path, "--objects", "2", *MESH) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert sentence in said and "name another folder with --output-dir" in said and files_in(tmp_path) == before
+
+
+def files_in(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*.*")}
 
 
 def test_a_moved_ball_is_exported_where_it_stands(run: Run, opened_run: None, tmp_path: Path) -> None:
@@ -96,6 +174,7 @@ def test_a_moved_ball_is_exported_where_it_stands(run: Run, opened_run: None, tm
     [
         (["--resolution", "4"], "export: --resolution is 4; it has to be from 8 to 1,024."),
         (["--faces", "-1"], "export: --faces is -1; it has to be from 0 to 1,000,000,000."),
+        (["--texture", "5"], "export: --texture is 5; it has to be 0, or from 64 to 16,384."),
         (["--thumbnail-size", "0"], "export: --thumbnail-size is 0; it has to be from 16 to 16,384."),
         (["--metres-per-unit", "0"], "export: --metres-per-unit is 0.0; it has to be from 1e-09 to 1e+09."),
         (["--granularity", "2"], "export: --granularity is 2.0; it has to be from 0"),
@@ -107,6 +186,15 @@ def test_a_moved_ball_is_exported_where_it_stands(run: Run, opened_run: None, tm
 def test_mistakes_are_one_sentence(run: Run, tmp_path: Path, options: list[str], sentence: str, capsys) -> None:
     assert export(run, tmp_path / "out", *options) == 1
     assert sentence in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("what", ["masks", "alphas"])
+def test_masks_that_show_nothing_are_refused(run: Run, opened_run: None, tmp_path: Path, capsys, what: str) -> None:
+    """Photographs of 48 x 36 pixels had label maps of 1 x 1."""
+    assert export(run, tmp_path / "out", "--what", what, "--downscale", "3") == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "--downscale is 3; it has to be from 1 to 2, so that the photograph 0000 of 48 x 36 pixels keeps 16" in said
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(("options", "complete"), [((), True), (("--no-complete",), False)])

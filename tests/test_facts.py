@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from manifest_page import PAGE, explained, keys_of
 from nerfstudio.cameras.rays import RayBundle
 from scene import BALLS
 from tiny_run import Run
 
 from disconerf_ns.cli import main
 from disconerf_ns.cli.measured import kept_of
+from disconerf_ns.cli.objects import table_of
 from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation.views import capture_of
 from disconerf_ns.export.manifest_row import manifest_row
@@ -29,6 +32,7 @@ from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import ObjectId, load_manifest, save_manifest
 from disconerf_ns.scene.occupancy import Occupancy
+from disconerf_ns.scene.recolor import Hue
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.solid import OPAQUE, Solid, UprightBox
 from disconerf_ns.small_json import Value
@@ -95,31 +99,74 @@ def test_facts_are_told_in_the_frame_of_the_capture(scene_now: ArrangedScene) ->
     assert Similarity.of_json(Value(row["places"][0])).close_to(Similarity(translation=(0.0, -6.0, 0.0)))
     assert document["frame"]["up"] == pytest.approx([0, -1, 0], abs=1e-6)
     assert Similarity.of_json(Value(document["frame"]["scene_to_capture"])).close_to(frame)
-    assert row["volume"] == pytest.approx(40) and row["centre"] == pytest.approx([1, 0, 2], abs=1e-6)
+    assert row["volume"] == pytest.approx(40) and row["centre"] == pytest.approx([1, -6, 2], abs=1e-6)
     assert row["box"]["size"] == pytest.approx([6, 4, 2]) and row["box"]["centre"] == pytest.approx(
-        [1, -2, 0], abs=1e-6
+        [1, -8, 0], abs=1e-6
     )
     assert np.array(row["box"]["axes"]) == pytest.approx(np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]]), abs=1e-6)
 
 
 @pytest.fixture(scope="module")
-def document(run: Run) -> dict:
-    """What `disconerf objects --json` prints, measured by the trained networks."""
-    pipeline = run.trainer.pipeline
-    scene = pipeline.model.current.value
-    return listing(scene.objects, measure(pipeline, scene), capture_frame(run.config), Edit())
+def facts(run: Run) -> dict[ObjectId, Measured]:
+    """What the trained networks say of each object."""
+    return measure(run.trainer.pipeline, run.trainer.pipeline.model.current.value)
 
 
-def test_lists_and_exports_tell_the_same_size(run: Run, document: dict) -> None:
-    """Lists told what the radiance field has, and manifests what is completed below it."""
-    scene, frame = run.trainer.pipeline.model.current.value, capture_frame(run.config)
+@pytest.fixture(scope="module")
+def document(run: Run, facts: dict) -> dict:
+    """What `disconerf objects --json` prints."""
+    return listing(run.trainer.pipeline.model.current.value.objects, facts, capture_frame(run.config), Edit())
+
+
+TURNED = Similarity.about((0.1, 0.2, 0.3), (0.5**0.5, 0.5**0.5, 0.0, 0.0), scale=1.5, move=(0.0, 0.0, 1.0))
+
+
+@pytest.mark.parametrize("place", [Similarity(), TURNED], ids=["as photographed", "turned, moved and scaled"])
+def test_lists_and_exports_tell_the_same_size(run: Run, facts: dict, place: Similarity) -> None:
+    """Lists told what the radiance field has, and of where it was photographed, and manifests what is completed below
+    it, and of where it stands."""
+    frame, edit = capture_frame(run.config), Edit()
+    for id in facts:
+        edit = edit.move(id, place)
+    scene = run.trainer.pipeline.model.current.value.with_edit(edit)
     exported = {each.id: manifest_row(scene, each, frame) for each in scene.objects}
-    told = [row for row in document["objects"] if row["box"] is not None]
+    table = " ".join(str(cell) for cell in table_of(scene.objects, facts, frame.scale, edit).columns[6].cells)
+    told = [row for row in listing(scene.objects, facts, frame, edit)["objects"] if row["box"] is not None]
     assert len(told) >= len(BALLS)
     for row in told:
         other = exported[row["id"]]
         assert row["volume"] == pytest.approx(other["volume"], rel=1e-5)
-        assert row["box"]["size"] == pytest.approx(other["box"]["size"], rel=1e-5, abs=1e-6)
+        assert row["centre"] == pytest.approx(other["centre"], rel=1e-4, abs=1e-4)
+        for name in ("centre", "size", "axes"):
+            one, same = (np.array(each["box"][name]) for each in (row, other))
+            assert one == pytest.approx(same, rel=1e-4, abs=1e-4)
+        length = max(other["box"]["size"])
+        assert f"{length:.{max(2 - math.floor(math.log10(length)), 0)}f}" in table
+
+
+def test_manifests_tell_what_the_edit_does_to_an_object(run: Run) -> None:
+    """A hidden object that was exported by name was not said to be hidden, nor that a mesh was moved or recoloured."""
+    frame = Similarity(2.0, (0.5**0.5, 0.5**0.5, 0.0, 0.0), (1.0, 0.0, 0.0))
+    scene = run.trainer.pipeline.model.current.value
+    first, second, *_ = scene.objects
+    up = Similarity(translation=(0.0, 0.0, 3.0))
+    edit = Edit().hide(first.id).move(first.id, up).copy(first.id, up).recolor(first.id, Hue(120.0))
+    edited = scene.with_edit(edit)
+    row, other = (manifest_row(edited, edited.find(each.name), frame) for each in (first, second))
+    assert row["hidden"] and row["recolor"] == {"hue": 120.0}
+    minus_y = Similarity(translation=(0.0, -6.0, 0.0))
+    assert Similarity.of_json(Value(row["place"])).close_to(minus_y), (
+        "the scene's up is the capture's -y, twice as long"
+    )
+    assert [Similarity.of_json(Value(copy)).close_to(minus_y) for copy in row["copies"]] == [True]
+    assert not other["hidden"] and other["recolor"] is None and other["copies"] == []
+    assert Similarity.of_json(Value(other["place"])).close_to(Similarity())
+
+
+def test_the_page_explains_every_key_of_a_list(document: dict) -> None:
+    named = explained("disconerf objects --json")
+    assert sorted(named) == sorted(set(keys_of(document)))
+    assert f"| `version` | | of this form; {document['version']} |" in PAGE.read_text()
 
 
 def nearest(document: dict, place: tuple[float, float, float]) -> dict:

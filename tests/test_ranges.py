@@ -20,6 +20,7 @@ from disconerf_ns.config import check_training_options
 from disconerf_ns.errors import UserError
 from disconerf_ns.masks.proposers import config_class
 from disconerf_ns.method import disconerf
+from disconerf_ns.options import Range
 
 NEEDED = {
     "masks": "--data d", "masks convert": "m --data d", "masks ground-truth": "--data d", "masks show": "--data d",
@@ -126,6 +127,12 @@ def test_options_of_a_run(path: str, option: Numeric) -> None:
         with pytest.raises(UserError) as refused:
             check_training_options(config)
         assert f"--{path}{option.name} is {value}; it has to be ".replace("_", "-") in str(refused.value)
+
+
+def test_a_number_may_be_allowed_beside_a_range() -> None:
+    texture = Range(64, 128, also=0)
+    assert [number for number in (-1, 0, 1, 63, 64, 128, 129) if texture.has(number)] == [0, 64, 128]
+    assert str(texture) == "0, or from 64 to 128"
 
 
 def test_all_are_found() -> None:

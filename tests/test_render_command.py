@@ -69,9 +69,9 @@ def test_the_defaults_of_a_gpu_are_those_of_a_film() -> None:
 @pytest.mark.parametrize("path", ["sway", "interpolate", "spiral", "training"])
 def test_other_paths(run: Run, tmp_path: Path, path: str) -> None:
     count = [] if path == "training" else ["--frames", "3"]
-    assert render(run, tmp_path, "--objects", "1", "--path", path, *count, "--resolution", "12", "--format", "png") == 0
-    width = 12 if path == "sway" else 16
-    assert stills(tmp_path / "object_01").shape == (14 if path == "training" else 3, 12, width, 4)
+    assert render(run, tmp_path, "--objects", "1", "--path", path, *count, "--resolution", "16", "--format", "png") == 0
+    width = 16 if path == "sway" else 22
+    assert stills(tmp_path / "object_01").shape == (14 if path == "training" else 3, 16, width, 4)
 
 
 def test_an_object_that_cannot_be_filmed_costs_no_other(run: Run, tmp_path: Path, monkeypatch, capsys) -> None:
@@ -148,7 +148,7 @@ def test_frames_are_shared_by_devices(run: Run, tmp_path: Path, monkeypatch) -> 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--resolution", "0"], "--resolution is 0; it has to be from 1 to 16,384."),
+        (["--resolution", "0"], "--resolution is 0; it has to be from 16 to 16,384."),
         (["--seconds", "0"], "--seconds is 0.0; it has to be from 0.001 to 86,400."),
         (["--devices", "-1"], "--devices is -1; it has to be from 1 to 1,024."),
         (["--frames", "3", "--seconds", "1"], "--frames and --seconds both say how long the film is"),

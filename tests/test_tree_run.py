@@ -116,7 +116,7 @@ def test_what_changes_keep_open_is_told(
 def test_films_of_any_cut_under_the_saved_edit(
     tree_run: Path, opened_run: None, edited, tmp_path: Path, capsys
 ) -> None:
-    options = ["--load-config", str(tree_run), "--frames", "1", "--size", "8"]
+    options = ["--load-config", str(tree_run), "--frames", "1", "--size", "16"]
     edited(Edit().at(0.0))
     assert main(["render", *options, "--output-dir", str(tmp_path / "saved")]) == 0
     assert {path.stem for path in (tmp_path / "saved").iterdir()} == {"object_00", "object_03", "rest"}

@@ -12,7 +12,7 @@ import tyro
 from disconerf_ns.consoles import track
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_folder
-from disconerf_ns.options import FRAMES, PORT, RATE, SIDE, check_options
+from disconerf_ns.options import FRAMES, PORT, RATE, VISIBLE, check_options
 
 if TYPE_CHECKING:
     from nerfstudio.cameras.cameras import Cameras
@@ -60,7 +60,7 @@ class Compose:
         Raises:
             UserError: the file is no composition, a run cannot be loaded, or an option is out of range.
         """
-        check_options("compose", self, resolution=SIDE, frames=FRAMES, fps=RATE, viewer_port=PORT)
+        check_options("compose", self, resolution=VISIBLE, frames=FRAMES, fps=RATE, viewer_port=PORT)
         from disconerf_ns.filming.layers import LAYERS
 
         if self.layers and self.file.stem in LAYERS:

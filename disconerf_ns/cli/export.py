@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_folder
-from disconerf_ns.options import COUNT, DOWNSCALE, GRANULARITY, NONE_OR_MORE, SIDE, Range, check_options
-from disconerf_ns.runs import EditedRun, capture_frame
+from disconerf_ns.options import COUNT, DOWNSCALE, GRANULARITY, NONE_OR_MORE, SIDE, VISIBLE, Range, check_options
+from disconerf_ns.runs import EditedRun, capture_frame, edit_of, manifest_of
+from disconerf_ns.scene.objects import load_manifest
 
 OF_SPLATS = "load_config", "output_dir", "objects", "granularity", "edit", "splats"
 """Options that also count where a splat is taken apart."""
@@ -23,7 +24,8 @@ class Export:
     load_config: Path
     """config.yml of the run."""
     output_dir: Path = Path("exports")
-    """Folder of the files; manifest.json in it says which is which."""
+    """Folder of the files; manifest.json in it says which is which. Files of the same scene are added to those that are
+    there already; where checkpoint or edit have changed, the folder has to be another one."""
     objects: tuple[str, ...] = ()
     """Names of the objects, such as object_03 or a name given in the viewer; by default all objects but those that are
     hidden, those that surround the cameras, and the rest."""
@@ -55,7 +57,8 @@ class Export:
     """Complete objects where no photograph looked, by continuing their seen surface; otherwise take what the radiance
     field made up there."""
     texture: int = 0
-    """Height and width in pixels of a baked texture of GLB, OBJ and USDZ; 0 gives colours to the vertices instead."""
+    """Height and width in pixels of a baked texture of GLB, OBJ and USDZ, at least 64; 0 gives colours to the vertices
+    instead."""
     points: int = 50_000
     """Points of a point cloud."""
     thumbnail_size: int = 256
@@ -63,7 +66,7 @@ class Export:
     hulls: int = 1
     """Convex pieces that collide in USDZ, at most: 1 is the convex hull."""
     downscale: int = 1
-    """Masks and alphas are written at 1 / downscale of the photographs' size."""
+    """Masks and alphas are written at 1 / downscale of the photographs' size, at least 16 pixels along each side."""
     metres_per_unit: float | None = None
     """Length of the capture's unit in metres, if you know it; GLB and USDZ are then in metres, and PLY, OBJ and the
     manifest stay in the capture's unit."""
@@ -86,17 +89,23 @@ class Export:
     def _export(self) -> None:
         from nerfstudio.utils.rich_utils import CONSOLE
 
-        from disconerf_ns.evaluation.views import dataset_of
+        from disconerf_ns.evaluation.views import dataset_of, views_of
         from disconerf_ns.export.earlier import tell_earlier
         from disconerf_ns.export.exporter import MANIFEST, ExportOptions, boxed_around, export
         from disconerf_ns.export.frames import Capture
+        from disconerf_ns.export.joined import earlier_in
         from disconerf_ns.export.mesh import LOST
+        from disconerf_ns.export.view_masks import check_downscale
         from disconerf_ns.scene.objects import REST
 
         capture = Capture(capture_frame(self.load_config), self.metres_per_unit)
         edited = EditedRun(self.load_config, self.granularity, self.edit, self.complete)
-        chosen, run = edited.find(self.objects), edited.pipeline
+        chosen, source = edited.find(self.objects), self._source()
+        earlier = earlier_in(self.output_dir / MANIFEST, source, capture.facts())
+        run = edited.pipeline
         scene = run.model.current.value
+        if {"masks", "alphas"} & set(self.what):
+            check_downscale(views_of(run, "train"), self.downscale)
         left_out = {}
         if not chosen:
             around = boxed_around(scene, dataset_of(run, "train").cameras.camera_to_worlds[:, :, 3].cpu())
@@ -120,24 +129,33 @@ class Export:
             hulls=self.hulls,
             downscale=self.downscale,
         )
-        content = export(run, scene, objects, capture, self.output_dir, options, left_out)
-        for each in content["left_out"]:
+        added, manifest = export(run, scene, objects, capture, self.output_dir, options, left_out, source, earlier)
+        for each in added["left_out"]:
             if each["name"] not in left_out:
                 CONSOLE.print(f"export: {each['reason']}")
-        for each in content["objects"]:
+        for each in added["objects"]:
             for kind, why in each["missing"].items():
                 CONSOLE.print(f"export: {each['title'] or each['name']} has no file {kind}: {why}")
             if each.get("lost", 0) > LOST:
                 CONSOLE.print(mesh_leaves_out(each))
-        written = len(content["objects"])
-        print(f"export: {written} object{'s' if written != 1 else ''}; {self.output_dir / MANIFEST} lists them.")
-        files = [file for each in content["objects"] for file in each["files"].values()]
+        written, others = len(added["objects"]), len(manifest["objects"]) - len(added["objects"])
+        beside = f", and {others} of earlier exports" if others else ""
+        said = f"{written} object{'s' if written != 1 else ''}"
+        print(f"export: {said}; {self.output_dir / MANIFEST} lists them{beside}.")
+        files = [file for each in manifest["objects"] for file in each["files"].values()]
         tell_earlier(self.output_dir, ("*/object_*.*", f"*/{REST}.*"), MANIFEST, files)
+
+    def _source(self) -> dict[str, Any]:
+        from disconerf_ns.export.joined import source_of
+        from disconerf_ns.training.checkpoint_files import newest_whole
+
+        edit = edit_of(self.load_config, load_manifest(manifest_of(self.load_config)).tree, self.granularity, self.edit)
+        return source_of(newest_whole(self.load_config, "--load-config"), edit, self.complete)
 
     def _check(self) -> None:
         check_options(
-            "export", self, resolution=Range(8, 1_024), faces=NONE_OR_MORE, texture=Range(0, SIDE.high), points=COUNT,
-            thumbnail_size=Range(16, SIDE.high), hulls=Range(1, 1_024), downscale=DOWNSCALE,
+            "export", self, resolution=Range(8, 1_024), faces=NONE_OR_MORE, points=COUNT,
+            texture=Range(64, SIDE.high, also=0), thumbnail_size=VISIBLE, hulls=Range(1, 1_024), downscale=DOWNSCALE,
             metres_per_unit=Range(1e-9, 1e9), granularity=GRANULARITY,
         )  # fmt: skip
         for option in ("what", "formats"):

@@ -123,7 +123,7 @@ def table_of(objects: Sequence[SceneObject], measured: Mapping[ObjectId, Measure
         objects: the objects that are shown.
         measured: what was measured of them.
         scale: units of the capture in one of the scene.
-        edit: what a person changed; sizes are of objects as they were photographed.
+        edit: what a person changed; sizes are of objects as it scales them.
     """
     from rich.table import Table
     from rich.text import Text
@@ -131,7 +131,7 @@ def table_of(objects: Sequence[SceneObject], measured: Mapping[ObjectId, Measure
     from disconerf_ns.facts.changes import changes
     from disconerf_ns.facts.listing import sides
 
-    size = "size: length x width x height of the upright box around the object, in the capture's units"
+    size = "size: length x width x height of the object's box as it stands, in the capture's units"
     table = Table(caption=f"{size}; - of what reaches far beyond the cameras, or is solid nowhere")
     for column in ("object", "name", "colour", "surface", "confidence", "views", "size", "best view"):
         right = column in ("surface", "confidence", "views", "size")
@@ -147,7 +147,9 @@ def table_of(objects: Sequence[SceneObject], measured: Mapping[ObjectId, Measure
             f"{100 * each.share:.1f} %",
             f"{100 * each.confidence:.0f} %",
             str(each.views if known is None else known.views),
-            " x ".join(sides(known.extent, scale)) if known and known.extent else "-",
+            " x ".join(sides(known.extent, scale * edit.places_of(each.id)[0].scale))
+            if known and known.extent
+            else "-",
             Text(known.best_views[0].view if known and known.best_views else ""),
         )
     return table

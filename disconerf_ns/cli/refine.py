@@ -23,7 +23,7 @@ from disconerf_ns.masks.report import describe, measure
 from disconerf_ns.masks.say import in_short
 from disconerf_ns.masks.second_round import FIRST_NEW, Refinement
 from disconerf_ns.masks.store import MaskStore
-from disconerf_ns.options import FRACTION, SIDE, WEIGHT, Range, check_options
+from disconerf_ns.options import FRACTION, VISIBLE, WEIGHT, check_options
 from disconerf_ns.runs import load_pipeline
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Refine(Work):
             UserError: one is; the sentence names it.
         """
         super().check()
-        check_options("masks", self, shown=FRACTION, least_share=WEIGHT, size=Range(16, SIDE.high))
+        check_options("masks", self, shown=FRACTION, least_share=WEIGHT, size=VISIBLE)
 
     def _old(self, run: DiscoNerfPipeline) -> MaskStore:
         """The masks to complete; where the run names none, the newest set, or the one that this was completed from."""

@@ -12,7 +12,7 @@ import tyro
 from disconerf_ns.consoles import progress, track
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.files import check_folder
-from disconerf_ns.options import FRAMES, GRANULARITY, PROCESSES, RATE, SIDE, Range, check_options
+from disconerf_ns.options import FRAMES, GRANULARITY, PROCESSES, RATE, VISIBLE, Range, check_options
 from disconerf_ns.runs import EditedRun, load_pipeline
 from disconerf_ns.scene.objects import called
 
@@ -160,7 +160,7 @@ class Render:
 
     def _check(self) -> None:
         check_options(
-            "render", self, resolution=SIDE, frames=FRAMES, seconds=Range(1e-3, 86_400), fps=RATE, devices=PROCESSES,
+            "render", self, resolution=VISIBLE, frames=FRAMES, seconds=Range(1e-3, 86_400), fps=RATE, devices=PROCESSES,
             granularity=GRANULARITY,
         )  # fmt: skip
         if self.frames is not None and self.seconds is not None:

@@ -13,11 +13,9 @@ def tell_earlier(folder: Path, patterns: Sequence[str], manifest: str, named: It
         folder: folder of the export.
         patterns: which files are of objects, such as `*/object_*`.
         manifest: name of the manifest.
-        named: the files that it names, relative to the folder; those beside them that differ only in their suffix, such
-            as an OBJ's texture, belong to them.
+        named: the files that it names, relative to the folder.
     """
-    stems = {(folder / file).with_suffix("") for file in named}
-    found = {path for pattern in patterns for path in folder.glob(pattern) if path.with_suffix("") not in stems}
+    found = {path for pattern in patterns for path in folder.glob(pattern)} - {folder / file for file in named}
     if found:
         first, *others = sorted(path.relative_to(folder).as_posix() for path in found)
         more = f" and {len(others)} more" if others else ""

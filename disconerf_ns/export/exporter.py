@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from disconerf_ns.errors import UserError, reason
 from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of, views_of
 from disconerf_ns.export.colors import UNSEEN, colors_of, lines_of_sight
 from disconerf_ns.export.frames import Capture
+from disconerf_ns.export.joined import joined
 from disconerf_ns.export.manifest_row import manifest_row
 from disconerf_ns.export.mesh import ObjectMesh, surface
 from disconerf_ns.export.mesh_files import MeshFormat, as_trimesh, write_mesh, write_points
@@ -32,7 +33,18 @@ from disconerf_ns.scene.objects import ObjectId, SceneObject
 
 MANIFEST = "manifest.json"
 VERSION = 1
+BESIDE = {".mtl": "material", ".png": "texture"}
+"""What the files beside a mesh are, by their suffix."""
 What = Literal["meshes", "points", "thumbnails", "masks", "alphas", "usdz"]
+
+
+class Exported(NamedTuple):
+    """What an export wrote."""
+
+    added: dict[str, Any]
+    """What it would say of itself alone: the manifest of this export."""
+    manifest: dict[str, Any]
+    """The content of manifest.json, with what an earlier export of the same scene left in the folder."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,9 @@ def export(
     folder: Path,
     options: ExportOptions,
     left_out: Mapping[str, str],
-) -> dict[str, Any]:
+    source: Mapping[str, Any] = MappingProxyType({}),
+    earlier: Mapping[str, Any] = MappingProxyType({}),
+) -> Exported:
     """Write the files of objects, and `manifest.json` last; an object that fails is said, and does not stop others.
 
     Args:
@@ -78,8 +92,8 @@ def export(
         folder: where they are written.
         options: what is written, and how.
         left_out: why others are not written, by name.
-    Returns:
-        The content of the manifest.
+        source: which scene it is, as `source_of` says it.
+        earlier: the manifest of an earlier export of it into the folder, as `earlier_in` reads it; empty without one.
     Raises:
         OSError: a file cannot be written.
     """
@@ -92,24 +106,29 @@ def export(
         except Exception as error:  # whatever a library makes of one object, the others are written
             failed[each.name] = _why(each, error)
     there = [each for each in objects if each.name in {row["name"] for row in rows}]
-    views, files = views_of(run, "train"), {}
+    views, files, labelled = views_of(run, "train"), {}, []
     if "masks" in options.what:
-        write_labels(folder / "masks", run, scene, there, views, options.downscale, track)
+        names = {each.name for each in there} | set(earlier.get("labelled", ()))
+        labelled = [each for each in scene.objects if each.name in names]
+        write_labels(folder / "masks", run, scene, labelled, views, options.downscale, track)
         files |= {"labels": "masks/labels", "coco": "masks/coco.json"}
     if "alphas" in options.what:
         write_alphas(folder / "masks", run, scene, there, views, options.downscale, track)
         files |= {"alpha": "masks/alpha"}
-    content = {
+    added = {
         "version": VERSION,
+        "source": dict(source),
         "frame": capture.facts(),
         "glb": {"up_axis": "+y", "node": capture.glb_node.tolist()},
         "granularity": scene.edit.granularity,
         "files": files,
+        "labelled": [each.name for each in labelled],
         "objects": rows,
         "left_out": [{"name": name, "reason": why} for name, why in failed.items()],
     }
-    write_whole(folder / MANIFEST, json.dumps(content, indent=2))
-    return content
+    manifest = joined(earlier, added, folder, [each.name for each in scene.objects])
+    write_whole(folder / MANIFEST, json.dumps(manifest, indent=2))
+    return Exported(added, manifest)
 
 
 def _export_object(
@@ -121,16 +140,15 @@ def _export_object(
         UserError: none can be written.
     """
     cameras, what = dataset_of(run, "train").cameras, options.what
-    places = scene.edit.places_of(each.id)
     files: dict[str, str] = {}
     missing: dict[str, str] = {}
-    row = manifest_row(scene, each, capture.frame @ places[0])
-    to_scene = (capture.frame @ places[0]).inverse()
-    row["copies"] = [(capture.frame @ place @ to_scene).as_json() for place in places[1:]]
+    row = manifest_row(scene, each, capture.frame)
 
-    def write(kind: str, made: Callable[[], Path]) -> None:
+    def write(kind: str, made: Callable[[], Sequence[Path]]) -> None:
         try:
-            files[kind] = made().relative_to(folder).as_posix()
+            first, *others = made()
+            kinds = {kind: first} | {f"{kind}_{BESIDE[path.suffix]}": path for path in others}
+            files.update({name: path.relative_to(folder).as_posix() for name, path in kinds.items()})
         except OSError:
             raise
         except Exception as error:  # as above, of one file
@@ -138,18 +156,18 @@ def _export_object(
 
     if {"meshes", "points", "usdz"} & set(what):
         made = made_mesh(scene, each, cameras, options)
-        mesh = made.moved(places[0]).moved(capture.frame)
+        mesh = made.moved(scene.edit.places_of(each.id)[0]).moved(capture.frame)
         row |= mesh_facts(mesh)
         if "meshes" in what:
             for kind in options.formats:
-                write(kind, lambda kind=kind: write_mesh(folder / "meshes" / each.file_name, mesh, capture, kind)[0])
+                write(kind, lambda kind=kind: write_mesh(folder / "meshes" / each.file_name, mesh, capture, kind))
         if "points" in what:
-            write("points", partial(write_points, folder / "points" / each.file_name, mesh, options.points))
+            write("points", lambda: [write_points(folder / "points" / each.file_name, mesh, options.points)])
         if "usdz" in what:
-            write("usdz", partial(write_usdz, folder / "usdz" / each.file_name, mesh, capture, options.hulls))
+            write("usdz", lambda: [write_usdz(folder / "usdz" / each.file_name, mesh, capture, options.hulls)])
     if "thumbnails" in what:
         path = folder / "thumbnails" / f"{each.file_name}.png"
-        write("thumbnail", partial(write_thumbnail, path, scene, each, cameras, options.thumbnail))
+        write("thumbnail", lambda: [write_thumbnail(path, scene, each, cameras, options.thumbnail)])
     if missing and not files:
         raise UserError(next(iter(missing.values())))
     return row | {"files": files, "missing": missing}

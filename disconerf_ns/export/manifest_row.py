@@ -9,24 +9,24 @@ import torch
 
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import SceneObject
+from disconerf_ns.scene.recolor import recolor_as_json
 from disconerf_ns.scene.similarity import Similarity
 
 
-def manifest_row(scene: ArrangedScene, each: SceneObject, frame: Similarity) -> dict[str, Any]:
-    """The facts of an object as JSON holds them; lengths are in the capture's units.
+def manifest_row(scene: ArrangedScene, each: SceneObject, capture: Similarity) -> dict[str, Any]:
+    """The facts of an object as JSON holds them; places and lengths are the capture's, of where the edit has it stand.
 
     Args:
         scene: the scene.
         each: one of its objects.
-        frame: scene coordinates to the capture's.
+        capture: scene coordinates to the capture's.
     Returns:
-        `id`; `number` in its output name; `label` in masks; `name`, `title`, `file_name`, `color` (RGB in [0, 1]),
-        `slots`, `share`, `confidence`, `views`; `centre` of mass, `volume` and `box` of its solid voxels, with
-        `centre`, `size` (length, width, height) and `axes` (their unit directions, as rows); these three are None
-        where nothing of it is solid.
+        The entries that docs/manifest.md lists, but those of its files.
     """
-    solid = scene.bodies.whole(each.id)
+    solid, edit = scene.bodies.whole(each.id), scene.edit
     box, there = solid.box, len(solid) > 0
+    place, *copies = edit.places_of(each.id)
+    frame = capture @ place
     return {
         "id": int(each.id),
         "number": each.number,
@@ -39,6 +39,10 @@ def manifest_row(scene: ArrangedScene, each: SceneObject, frame: Similarity) -> 
         "share": round(float(each.share), 6),
         "confidence": round(float(each.confidence), 4),
         "views": each.views,
+        "hidden": each.id in edit.hidden,
+        "recolor": recolor_as_json(edit.colors[each.id]) if each.id in edit.colors else None,
+        "place": (frame @ capture.inverse()).as_json(),
+        "copies": [(capture @ copy @ frame.inverse()).as_json() for copy in copies],
         "centre": _rounded(frame.points(torch.tensor(solid.centre)).tolist()) if there else None,
         "volume": _number(solid.volume * frame.scale**3) if there else None,
         "box": None if box is None else {name: _rounded(value) for name, value in box.as_json(frame).items()},

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt16
 
+from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation.predictions import frame_of_view
 from disconerf_ns.evaluation.views import EvaluatedRun, View
 from disconerf_ns.files import write_whole
@@ -20,8 +21,28 @@ from disconerf_ns.rendering.outputs import label_numbers
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import SceneObject
 
+LEAST = 16
+"""Pixels of a side of a smaller picture, at least."""
 Track = Callable[[Iterable[View], str], Iterable[View]]
 """Shows progress over views, under a sentence."""
+
+
+def check_downscale(views: Sequence[View], downscale: int) -> None:
+    """Refuse pictures so small that they show nothing; photographs at their own size are as small as they are.
+
+    Raises:
+        UserError: a side of the smallest photograph would have less than `LEAST` pixels.
+    """
+    smallest = min(views, key=lambda view: min(view.height, view.width))
+    most = max(min(smallest.height, smallest.width) // LEAST, 1)
+    if downscale > most:
+        raise UserError(
+            f"export: --downscale is {downscale}; it has to be from 1 to {most}, so that the photograph {smallest.key} "
+            f"of {smallest.width} x {smallest.height} pixels keeps {LEAST} along each side."
+            if most > 1
+            else f"export: --downscale is {downscale}; leave it out, because the photograph {smallest.key} has "
+            f"{smallest.width} x {smallest.height} pixels only."
+        )
 
 
 def write_labels(
@@ -35,8 +56,9 @@ def write_labels(
 ) -> None:
     """Write `labels/<photograph>.png`, 16 bit, and `coco.json`, which says the same of each object and view.
 
-    Labels are 1 for `object_00` and so on, 0 where none of the objects is seen, as in `disconerf eval --save`; they are
-    COCO's categories too.
+    COCO's masks have the size of the photographs that it names, because programs lay them over these; where labels are
+    smaller, a pixel is that of the nearest label. Labels are 1 for `object_00` and so on, 0 where none of the objects
+    is seen, as in `disconerf eval --save`; they are COCO's categories too.
 
     Args:
         folder: where both are written.
@@ -54,13 +76,15 @@ def write_labels(
         labels = frame.image(label_numbers(frame))[..., 0].cpu().numpy()
         labels = np.where(np.isin(labels, list(wanted)), labels, 0).astype(np.uint16)
         write_label_image(labels, folder / "labels" / f"{view.key}.png")
-        images.append({"id": number, "file_name": view.image.name, "key": view.key} | _size(labels))
+        size = {"height": view.height, "width": view.width}
+        images.append({"id": number, "file_name": f"{view.key}{view.image.suffix}", "key": view.key} | size)
         annotations += [
             {"id": len(annotations) + k, "image_id": number, **annotation}
-            for k, annotation in enumerate(_annotations(labels), 1)
+            for k, annotation in enumerate(_annotations(_enlarged(labels, view.height, view.width)), 1)
         ]
     categories = [{"id": label, "name": each.label} for label, each in wanted.items()]
-    content = {"images": images, "annotations": annotations, "categories": categories}
+    info = {"description": "objects in the training photographs", "version": "1.0", "contributor": "disconerf export"}
+    content = {"info": info, "licenses": [], "images": images, "annotations": annotations, "categories": categories}
     write_whole(folder / "coco.json", json.dumps(content))
 
 
@@ -100,6 +124,7 @@ def _annotations(labels: UInt16[np.ndarray, "h w"]) -> list[dict[str, Any]]:
     return found
 
 
-def _size(image: np.ndarray) -> dict[str, int]:
-    height, width = image.shape
-    return {"height": height, "width": width}
+def _enlarged(labels: UInt16[np.ndarray, "h w"], height: int, width: int) -> UInt16[np.ndarray, "height width"]:
+    """Each pixel as the nearest of a smaller picture: its middle is at (k + 1/2) h / height."""
+    rows, columns = ((2 * np.arange(n) + 1) * few // (2 * n) for n, few in zip((height, width), labels.shape))
+    return labels[np.ix_(rows, columns)]

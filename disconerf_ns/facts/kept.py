@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.facts.measure import Measured
-from disconerf_ns.files import write_whole
+from disconerf_ns.files import sha256_of, write_whole
 from disconerf_ns.scene.cut import shown_nodes
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import ObjectId
@@ -56,7 +55,7 @@ class KeptMeasurements:
 
     def __init__(self, config: Path, checkpoint: Path):
         self.path = config.parent / MEASURED
-        self._head = {"version": VERSION, "checkpoint": checkpoint.name, "sha256": _sha256(checkpoint)}
+        self._head = {"version": VERSION, "checkpoint": checkpoint.name, "sha256": sha256_of(checkpoint)}
 
     def find(self, edit: Edit, tree: ObjectTree) -> Mapping[ObjectId, Measured] | None:
         """Measurements of the objects that an edit shows; None if there are none yet."""
@@ -87,11 +86,3 @@ def _structure(edit: Edit, tree: ObjectTree) -> dict[str, Any]:
     """All of an edit that says which points are whose, as JSON reads it back."""
     merged, split = edit.structure
     return {"nodes": list(shown_nodes(edit, tree)), "merged": list(map(list, merged)), "split": list(map(list, split))}
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        digest = hashlib.sha256()
-        while block := stream.read(2**22):
-            digest.update(block)
-    return digest.hexdigest()

@@ -1,6 +1,7 @@
 """All facts of a run's objects as one JSON document, with every length in the frame of the capture.
 
-Volume, centre, box and neighbours are those of where an object was photographed; `places` say where it stands instead.
+Volume, centre and box are of the object where the edit has it stand, the first of its `places`; photographs and
+neighbours are those of where it was photographed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.scene.similarity import Similarity, Vector, vector
 
-VERSION = 2
+VERSION = 3
 
 
 def listing(
@@ -50,7 +51,7 @@ def listing(
                 **_identity(each, scores.get(each.id)),
                 "hidden": each.id in edit.hidden,
                 "places": [_in_capture(place, to_capture).as_json() for place in edit.places_of(each.id)],
-                **_facts(measured.get(each.id), names, to_capture),
+                **_facts(measured.get(each.id), names, to_capture, edit.places_of(each.id)[0]),
             }
             for each in objects
         ],
@@ -62,7 +63,7 @@ def sides(extent: Extent | None, unit: float) -> tuple[str, ...]:
 
     Args:
         extent: how much space an object takes up.
-        unit: units of the capture in one of the scene.
+        unit: units of the capture in one of the scene, times the scale of the object's place.
     """
     if extent is None:
         return ()
@@ -95,7 +96,9 @@ def _identity(each: SceneObject, score: float | None) -> dict[str, Any]:
     }
 
 
-def _facts(known: Measured | None, names: Mapping[ObjectId, str], to_capture: Similarity) -> dict[str, Any]:
+def _facts(
+    known: Measured | None, names: Mapping[ObjectId, str], to_capture: Similarity, place: Similarity
+) -> dict[str, Any]:
     if known is None:
         return dict.fromkeys((*SEEN, *EXTENT))
     scale = to_capture.scale
@@ -106,7 +109,7 @@ def _facts(known: Measured | None, names: Mapping[ObjectId, str], to_capture: Si
         "best_views": list(map(_sight, known.best_views)),
         "neighbours": beside,
     }
-    return seen | (dict.fromkeys(EXTENT) if known.extent is None else _extent(known.extent, to_capture))
+    return seen | (dict.fromkeys(EXTENT) if known.extent is None else _extent(known.extent, to_capture @ place))
 
 
 def _sight(sight: Sight) -> dict[str, Any]:

@@ -239,7 +239,11 @@ class Edit:
 
     def save(self, path: Path) -> None:
         """Write the edit as JSON."""
-        content = {
+        write_whole(path, json.dumps(self.as_json(), indent=2))
+
+    def as_json(self) -> dict[str, Any]:
+        """Content of the edit's file."""
+        return {
             "granularity": self.granularity,
             "hidden": sorted(self.hidden),
             "opened": sorted(self.opened),
@@ -248,7 +252,6 @@ class Edit:
                 for name, (_, write) in MAPPINGS.items()
             },
         }
-        write_whole(path, json.dumps(content, indent=2))
 
     @classmethod
     def load(cls, path: Path, tree: ObjectTree) -> Edit:
