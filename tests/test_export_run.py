@@ -147,6 +147,16 @@ def test_another_manifest_is_not_replaced(
     assert sentence in said and "name another folder with --output-dir" in said and files_in(tmp_path) == before
 
 
+def test_the_manifest_of_another_edit_is_replaced_where_that_is_asked_for(
+    run: Run, opened_run: None, tmp_path: Path, capsys
+) -> None:
+    assert export(run, tmp_path, "--objects", "1", "2", *MESH) == 0
+    assert export(run, tmp_path, "--objects", "1", *MESH, "--no-complete", "--replace") == 0
+    said, content = " ".join(capsys.readouterr().out.split()), manifest_in(tmp_path)
+    assert [row["name"] for row in content["objects"]] == ["object_01"] and not content["source"]["complete"]
+    assert "also holds meshes/object_02.obj of an earlier export" in said
+
+
 def files_in(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*.*")}
 

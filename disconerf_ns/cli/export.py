@@ -25,7 +25,9 @@ class Export:
     """config.yml of the run."""
     output_dir: Path = Path("exports")
     """Folder of the files; manifest.json in it says which is which. Files of the same scene are added to those that are
-    there already; where checkpoint or edit have changed, the folder has to be another one."""
+    there already; where checkpoint or edit have changed, name another folder, or pass --replace."""
+    replace: bool = False
+    """Replace the manifest of an earlier export in the folder; its files stay where the new ones have other names."""
     objects: tuple[str, ...] = ()
     """Names of the objects, such as object_03 or a name given in the viewer; by default all objects but those that are
     hidden, those that surround the cameras, and the rest."""
@@ -101,7 +103,7 @@ class Export:
         capture = Capture(capture_frame(self.load_config), self.metres_per_unit)
         edited = EditedRun(self.load_config, self.granularity, self.edit, self.complete)
         chosen, source = edited.find(self.objects), self._source()
-        earlier = earlier_in(self.output_dir / MANIFEST, source, capture.facts())
+        earlier = {} if self.replace else earlier_in(self.output_dir / MANIFEST, source, capture.facts())
         run = edited.pipeline
         scene = run.model.current.value
         if {"masks", "alphas"} & set(self.what):

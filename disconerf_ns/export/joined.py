@@ -12,7 +12,7 @@ from disconerf_ns.files import sha256_of
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.small_json import Value, small_json
 
-REMEDY = "name another folder with --output-dir, or move this one away."
+REMEDY = "name another folder with --output-dir, or pass --replace to put a new manifest into this one."
 DIFFERENT = {
     "source.sha256": "of another checkpoint",
     "source.edit": "under another edit or granularity",
