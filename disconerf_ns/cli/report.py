@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from disconerf_ns.consoles import progress
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_file, write_whole
-from disconerf_ns.options import FRAMES, GRANULARITY, SIDE, check_options
+from disconerf_ns.options import FRAMES, GRANULARITY, VISIBLE, check_options
 from disconerf_ns.runs import EditedRun, capture_frame, config_of, manifest_of
 from disconerf_ns.scene.objects import ObjectId, SceneObject, load_manifest
 
@@ -67,7 +67,7 @@ class Report:
             UserError: an option is out of range, the run has no objects, the folder holds no export, or a file cannot
                 be read or written.
         """
-        check_options("report", self, frames=FRAMES, size=SIDE, scene_size=SIDE, granularity=GRANULARITY)
+        check_options("report", self, frames=FRAMES, size=VISIBLE, scene_size=VISIBLE, granularity=GRANULARITY)
         if self.output.suffix.lower() not in (".html", ".htm"):
             raise UserError(f"report: --output is {self.output}; name an .html file.")
         if self.export_dir is not None and not self.export_dir.is_dir():

@@ -15,7 +15,7 @@ from disconerf_ns.masks.images import find_images, read_image
 from disconerf_ns.masks.report import FEW, ViewMasks, describe, measure_view
 from disconerf_ns.masks.sheet import sheet, tile
 from disconerf_ns.masks.store import MaskStore
-from disconerf_ns.options import COUNT, NONE_OR_MORE, SIDE, check_options
+from disconerf_ns.options import COUNT, NONE_OR_MORE, VISIBLE, check_options
 from disconerf_ns.spacing import evenly_spaced
 
 LARGEST = 100_000_000
@@ -50,7 +50,7 @@ class Show:
             UserError: an option is out of range, the images have no masks, the sheets cannot be written, or images
                 cannot be read.
         """
-        check_options("masks", self, views=NONE_OR_MORE, per_sheet=COUNT, size=SIDE)
+        check_options("masks", self, views=NONE_OR_MORE, per_sheet=COUNT, size=VISIBLE)
         if self.size**2 * self.per_sheet > LARGEST:
             raise UserError(
                 f"masks: a sheet of {self.per_sheet} photographs of {self.size} pixels is too large to view; "
