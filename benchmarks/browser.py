@@ -201,8 +201,10 @@ def open_page(url: str, profile: Path, failure: Path, width: int = 1440, height:
         port = wait_for(lambda: port_file.exists() and port_file.read_text().split("\n")[0], "the browser")
 
         def address() -> str | None:
-            pages = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/json"))
-            return next((page["webSocketDebuggerUrl"] for page in pages if page["type"] == "page"), None)
+            with suppress(OSError):  # the file is there before anybody listens
+                pages = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/json"))
+                return next((page["webSocketDebuggerUrl"] for page in pages if page["type"] == "page"), None)
+            return None
 
         page = Page(wait_for(address, "a page"))
         page.resize(width, height)
