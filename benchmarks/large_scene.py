@@ -194,7 +194,7 @@ def made_pipeline(trial: LargeScene, views: int, folder: Path) -> DiscoNerfPipel
     data.setup = lambda device, **_: MadeViews(data, device, trial, views)
     pipeline = DiscoNerfPipeline(config, "cuda" if torch.cuda.is_available() else "cpu")
     pipeline.folder = folder
-    pipeline.object_stage = MadeStage(config, pipeline.model, pipeline.datamanager)
+    pipeline.object_stage = pipeline.steps.object_stage = MadeStage(config, pipeline.model, pipeline.datamanager)
     return pipeline
 
 

@@ -139,9 +139,10 @@ def test_options_out_of_range_are_one_sentence(run: Run, arguments: list[str], s
 def test_a_config_that_is_none_is_one_sentence(run: Run, tmp_path: Path, capsys) -> None:
     assert main(["objects", "--load-config", str(run.folder)]) == 1
     assert f"{run.folder} is a folder; pass the run's config.yml" in capsys.readouterr().err
-    for path in (run.folder / "confg.yml", run.folder / "objects.json"):
+    missing, other = run.folder / "confg.yml", run.folder / "objects.json"
+    for path, fault in ((missing, "does not exist"), (other, "is not the config.yml of a run")):
         assert main(["render", "--load-config", str(path)]) == 1
-        assert f"{path} is not the config.yml of a run" in capsys.readouterr().err
+        assert f"{path} {fault}; pass the run's config.yml" in capsys.readouterr().err
 
 
 def test_names_of_any_kind_are_listed_and_filmed(

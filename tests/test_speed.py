@@ -15,8 +15,8 @@ from benchmarks import ceilings, naive, object_stage, performance, scaling
 from benchmarks.ceilings import Ceilings
 from benchmarks.clock import MemoryPeak
 from benchmarks.object_stage import ObjectStage, Part
-from benchmarks.report import BEGIN, END
 from benchmarks.synthetic import Size, Synthetic
+from benchmarks.table import BEGIN, END
 from disconerf_ns.field import ObjectFieldConfig
 from disconerf_ns.masks.masked_view import pack, unpack
 from disconerf_ns.training import objective
