@@ -180,6 +180,15 @@ class EditedRun:
     test_mode: Literal["test", "val", "inference"] = "inference"
     """nerfstudio's name of the images to load beside the training images."""
 
+    @cached_property
+    def shown_edit(self) -> Edit:
+        """The edit, from the run's small files.
+
+        Raises:
+            UserError: the run's files cannot be read, or the file is not an edit of it.
+        """
+        return _small_files(self.config, self.granularity, self.edit)[1]
+
     def find(self, wanted: Sequence[str]) -> list[SceneObject]:
         """Objects, each once, from the run's small files; the run itself is loaded only if the edit splits an object.
 
@@ -188,8 +197,7 @@ class EditedRun:
         Raises:
             UserError: there is no such object, or the run's files cannot be read.
         """
-        said = self.config, self.granularity, self.edit
-        edit = _small_files(*said)[1]
+        said, edit = (self.config, self.granularity, self.edit), self.shown_edit
         if edit.split:
             find = self.pipeline.model.current.value.find
         else:

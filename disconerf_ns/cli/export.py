@@ -10,8 +10,7 @@ from typing import Any, Literal
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_folder
 from disconerf_ns.options import COUNT, DOWNSCALE, GRANULARITY, NONE_OR_MORE, SIDE, VISIBLE, Range, check_options
-from disconerf_ns.runs import EditedRun, capture_frame, edit_of, manifest_of
-from disconerf_ns.scene.objects import load_manifest
+from disconerf_ns.runs import EditedRun, capture_frame
 
 OF_SPLATS = "load_config", "output_dir", "objects", "granularity", "edit", "splats"
 """Options that also count where a splat is taken apart."""
@@ -95,14 +94,16 @@ class Export:
         from disconerf_ns.export.earlier import tell_earlier
         from disconerf_ns.export.exporter import MANIFEST, ExportOptions, boxed_around, export
         from disconerf_ns.export.frames import Capture
-        from disconerf_ns.export.joined import earlier_in
+        from disconerf_ns.export.joined import earlier_in, source_of
         from disconerf_ns.export.mesh import LOST
         from disconerf_ns.export.view_masks import check_downscale
         from disconerf_ns.scene.objects import REST
+        from disconerf_ns.training.checkpoint_files import newest_whole
 
         capture = Capture(capture_frame(self.load_config), self.metres_per_unit)
         edited = EditedRun(self.load_config, self.granularity, self.edit, self.complete)
-        chosen, source = edited.find(self.objects), self._source()
+        chosen, checkpoint = edited.find(self.objects), newest_whole(self.load_config, "--load-config")
+        source = source_of(checkpoint, edited.shown_edit, self.complete)
         earlier = {} if self.replace else earlier_in(self.output_dir / MANIFEST, source, capture.facts())
         run = edited.pipeline
         scene = run.model.current.value
@@ -146,13 +147,6 @@ class Export:
         print(f"export: {said}; {self.output_dir / MANIFEST} lists them{beside}.")
         files = [file for each in manifest["objects"] for file in each["files"].values()]
         tell_earlier(self.output_dir, ("*/object_*.*", f"*/{REST}.*"), MANIFEST, files)
-
-    def _source(self) -> dict[str, Any]:
-        from disconerf_ns.export.joined import source_of
-        from disconerf_ns.training.checkpoint_files import newest_whole
-
-        edit = edit_of(self.load_config, load_manifest(manifest_of(self.load_config)).tree, self.granularity, self.edit)
-        return source_of(newest_whole(self.load_config, "--load-config"), edit, self.complete)
 
     def _check(self) -> None:
         check_options(

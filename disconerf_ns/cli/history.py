@@ -97,7 +97,7 @@ class History:
 
 
 def differences(earlier: dict[str, Any], later: dict[str, Any]) -> Differences:
-    """What was changed between two edits, as JSON; the granularity has no ids."""
+    """The changes that lead from one edit to a later one, both as JSON; a change of the granularity has no ids."""
     found: Differences = {}
     for entry in {**earlier, **later}:
         before, after = (_by_id(each.get(entry)) for each in (earlier, later))

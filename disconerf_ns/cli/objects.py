@@ -105,8 +105,11 @@ class Objects:
                 console.print(worst_table)
 
     def _as_discovered(self, edit: Edit, objects: Sequence[SceneObject]) -> dict[str, str]:
-        """The names of the objects that masks are compared with, which are those of the cut before any was merged or
-        split, and under each its name and that of what it is part of now."""
+        """How the table writes each object that masks are compared with, by its name.
+
+        Masks are compared with the objects of the cut before any was merged or split, so a merged one is followed by
+        the name of the object that it is part of now.
+        """
         discovered, tree = load_manifest(manifest_of(self.load_config))
         cut, now = {*shown_nodes(edit, tree)}, {int(each.id): each.name for each in objects}
         return {

@@ -34,17 +34,17 @@ from disconerf_ns.scene.objects import ObjectId, SceneObject
 MANIFEST = "manifest.json"
 VERSION = 1
 BESIDE = {".mtl": "material", ".png": "texture"}
-"""What the files beside a mesh are, by their suffix."""
+"""Kinds of the files that lie beside a mesh, by suffix."""
 What = Literal["meshes", "points", "thumbnails", "masks", "alphas", "usdz"]
 
 
 class Exported(NamedTuple):
-    """What an export wrote."""
+    """The manifest of an export, without and with earlier ones in its folder."""
 
     added: dict[str, Any]
-    """What it would say of itself alone: the manifest of this export."""
+    """The manifest of this export alone."""
     manifest: dict[str, Any]
-    """The content of manifest.json, with what an earlier export of the same scene left in the folder."""
+    """The content of manifest.json, which also lists files of earlier exports of the same scene."""
 
 
 @dataclass(frozen=True)

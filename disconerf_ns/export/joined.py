@@ -19,7 +19,7 @@ DIFFERENT = {
     "source.complete": "with the other choice of --complete",
     "frame.metres_per_unit": "with other --metres-per-unit",
 }
-"""What two exports that do not belong together differ in, by the manifest's entry."""
+"""Entries of the manifest in which exports into one folder have to agree, and what is said of one that does not."""
 
 
 def source_of(checkpoint: Path, edit: Edit, complete: bool) -> dict[str, Any]:

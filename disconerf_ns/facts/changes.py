@@ -1,4 +1,4 @@
-"""What a person changed of an object, in words, as lists and pages of objects say it."""
+"""Words for a person's changes of an object, which lists and pages of objects share."""
 
 from __future__ import annotations
 

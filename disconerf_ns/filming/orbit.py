@@ -104,7 +104,7 @@ class Circle:
     """A level circle, from which cameras look at a point on its axis."""
 
     target: Float[Tensor, "3"]
-    """What they look at."""
+    """The point that all cameras look at."""
     distance: float
     elevation: float
     """Angle above the point's horizon, in radians."""

@@ -123,7 +123,7 @@ class Clouds:
 
 
 def _parts(count: Tensor) -> list[slice]:
-    """Runs of points that have at most `PAIRS_AT_ONCE` gaussians, and in addition those of one point."""
+    """Runs of points: in each, all points but one have at most `PAIRS_AT_ONCE` gaussians together."""
     ends = torch.searchsorted(
         count.cumsum(0),
         torch.arange(PAIRS_AT_ONCE, int(count.sum()) + PAIRS_AT_ONCE, PAIRS_AT_ONCE, device=count.device),

@@ -137,7 +137,7 @@ class Frame(SampledRays):
         return len(self.start(self.unedited).affected)
 
     def placed(self) -> tuple[PlacedSamples, ...]:
-        """What the rays meet of each object that stands somewhere else."""
+        """Samples along the rays of each object that stands somewhere else."""
         return tuple(self.strategy.place(self, number) for number in range(len(self.scene.placements)))
 
     def _of_edited(self, see: Callable[[EditedRays], Tensor]) -> Tensor:

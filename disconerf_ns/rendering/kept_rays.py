@@ -36,7 +36,7 @@ class KeptRays:
         return self if scene is self.scene else replace(self, scene=scene, kept=self.kept.copied())
 
     def at(self: Rays, rays: Int[Tensor, "some"], shape: tuple[int, ...]) -> Rays:
-        """Some of the rays, by index; what is kept of them is taken over."""
+        """A selection of the rays, by index, with what is kept of them."""
         chosen = self.rays[rays.to(self.rays.origins.device)]
         return replace(self, rays=chosen, shape=shape, kept=self.kept.at(rays))
 

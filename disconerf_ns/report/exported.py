@@ -16,7 +16,7 @@ from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.small_json import small_json
 
 
-class Exported(NamedTuple):
+class ExportedObject(NamedTuple):
     """An object as it was when it was exported."""
 
     slots: frozenset[int]
@@ -34,7 +34,7 @@ class Export:
     """What `disconerf export` wrote into a folder."""
 
     folder: Path
-    objects: Mapping[str, Exported]
+    objects: Mapping[str, ExportedObject]
     """The objects, by their names in it."""
 
     @classmethod
@@ -54,7 +54,7 @@ class Export:
             return cls(
                 folder,
                 {
-                    row["name"].text(): Exported(
+                    row["name"].text(): ExportedObject(
                         frozenset(slot.whole() for slot in row["slots"].list()),
                         row["title"].text(),
                         row["color"].vector(),
