@@ -50,15 +50,25 @@ def neighbours_of(solids: Mapping[ObjectId, Solid]) -> dict[ObjectId, tuple[Neig
     shells = {id: _Shell.of(solid) for id, solid in solids.items() if len(solid) > 0}
     found: dict[ObjectId, list[Neighbour]] = {id: [] for id in solids}
     for one, other in itertools.combinations(shells, 2):
-        distance = gap(shells[one], shells[other])
-        if distance <= NEAR * min(shells[one].diagonal, shells[other].diagonal):
+        most = NEAR * min(shells[one].diagonal, shells[other].diagonal)
+        if (distance := gap(shells[one], shells[other], most)) <= most:
             found[one].append(Neighbour(other, distance))
             found[other].append(Neighbour(one, distance))
     return {id: tuple(sorted(others, key=lambda other: (other.gap, other.id))) for id, others in found.items()}
 
 
-def gap(one: _Shell, other: _Shell) -> float:
-    """min over pairs of voxels of |x - y| - (e_x + e_y) / 2, with e their edges, and not below 0."""
+def gap(one: _Shell, other: _Shell, most: float) -> float:
+    """min over pairs of voxels of |x - y| - (e_x + e_y) / 2, with e their edges, and not below 0.
+
+    Args:
+        one, other: outer voxels of two objects.
+        most: larger gaps may be infinite: only voxels that can lie as near as that are compared.
+    """
     few, many = sorted((one, other), key=lambda shell: len(shell.points))
-    distance, nearest = many.tree.query(few.points)
-    return float(max((distance - few.half - many.half[nearest]).min(), 0.0))
+    reach = most + few.half.max() + many.half.max()
+    within = ((few.points >= many.points.min(0) - reach) & (few.points <= many.points.max(0) + reach)).all(1)
+    points, half = few.points[within], few.half[within]
+    distance, nearest = many.tree.query(points, distance_upper_bound=np.nextafter(reach, np.inf))
+    found = np.isfinite(distance)
+    gaps = distance[found] - half[found] - many.half[nearest[found]]
+    return max(float(gaps.min(initial=np.inf)), 0.0)
