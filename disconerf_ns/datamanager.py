@@ -202,7 +202,7 @@ class DiscoNerfDataManager(VanillaDataManager):
     def _data(self) -> Path:
         return Path(self.config.dataparser.data)
 
-    @property
+    @cached_property
     def train_keys(self) -> list[str]:
         """Relative paths of the training images without suffix, which are the keys of their masks."""
         return [image_key(name, self._data) for name in self.train_dataset.image_filenames]
@@ -224,10 +224,10 @@ class DiscoNerfDataManager(VanillaDataManager):
         keys = [stored.get(key) for key in self.train_keys]
         absent = [image.name for image, key in zip(images, keys) if key is None]
         if absent and (len(absent) == len(images) or not self.config.allow_missing_masks):
-            listed = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
+            named = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
             raise UserError(
                 f"masks: {self.store.root} has masks for {len(images) - len(absent)} of {len(images)} training images; "
-                f"missing: {listed}. Run `disconerf masks --data {self._data}` to add them, or pass "
+                f"missing: {named}. Run `disconerf masks --data {self._data}` to add them, or pass "
                 "--pipeline.datamanager.allow-missing-masks True."
             )
         return [self._checked(i, key) for i, key in enumerate(keys)]

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_run import Run
 
 from benchmarks.large_scene import LargeScene, made_pipeline, measure, picture
-from disconerf_ns import object_stage
+from disconerf_ns import datamanager, object_stage
 from disconerf_ns.surface.samples import SurfaceSamples
 from disconerf_ns.surface.thinning import one_in
 from disconerf_ns.training.devices import Devices
@@ -53,6 +54,17 @@ def test_a_made_picture_shows_spheres_on_a_plane() -> None:
     again = picture(3, 60, 80)
     coarse = again.label.view(60, 80)[::2, ::2].flatten()
     assert float((coarse == shown.label).float().mean()) > 0.9, "the same view at every size"
+
+
+def test_each_view_is_named_once_however_many_there_are(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The surface of a view named all views, so of 3,000 views they were named for minutes."""
+    pipeline, named = run.trainer.pipeline, []
+    monkeypatch.setattr(datamanager, "image_key", lambda image, data: named.append(image) or image.stem)
+    vars(pipeline.datamanager).pop("train_keys", None)
+    for view in pipeline.datamanager.views:
+        pipeline.object_stage.sample_surface(view)
+    vars(pipeline.datamanager).pop("train_keys", None)
+    assert len(named) == len(pipeline.datamanager.views) == 14
 
 
 def test_a_large_scene_goes_through_the_run_s_own_object_stage(capsys: pytest.CaptureFixture) -> None:

@@ -108,6 +108,17 @@ def test_views_where_nothing_counts_and_views_without_masks_cost_nothing() -> No
     assert_close(losses(field, batch), losses(field, world.whole()))
 
 
+def test_a_device_without_any_mask_learns_nothing_from_them() -> None:
+    """Of two devices that share the views, one may have none of those with masks."""
+    rays = 100 * LEAST_RAYS
+    assert stride_within(rays, 2, 0, 14 * rays, 2 * rays) == 1
+    world = World((12, 8), (0, 0))
+    field = ObjectField(FIELD, SLOTS)
+    batch = world.rays(60).draw()
+    assert batch.masks.shape == (2, 9, 0)
+    assert losses(field, batch).tolist() == losses(field, world.whole()).tolist() == [0.0, 0.0]
+
+
 def test_every_second_ray_along_the_curve_is_kept() -> None:
     world = World((12, 12), (3, 3))
     all_rays, half = world.rays(2), world.rays(2, stride=2)

@@ -149,6 +149,14 @@ def test_without_masks_there_are_no_objects() -> None:
     assert (len(nothing), agreed_on(nothing)) == (0, "the masks of all views agree on no object")
 
 
+@pytest.mark.parametrize(("rays", "opaque"), [(400, False), (3, True)])
+def test_where_hardly_any_ray_has_a_surface_there_are_no_objects(rays: int, opaque: bool) -> None:
+    """An empty radiance field, and so few rays that 16 points a cell leave no cell."""
+    views = [(SurfaceSamples.pack(torch.rand(rays, 2, 3), torch.full((rays,), float(opaque))), torch.ones(rays, 1))]
+    for most in (None, 2):
+        assert len(find_consensus(2 * views, most)) == 0
+
+
 def test_the_log_counts_objects_not_the_slots_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where masks agree on nothing, the model keeps a slot for each of twice the most masks, in a flat tree."""
     nothing = Consensus.of(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))

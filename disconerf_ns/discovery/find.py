@@ -57,7 +57,11 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
     Args:
         views: surface samples and binary masks of each view, pixel by pixel.
         most: maximum number of slots, one of them for the rest; the largest objects are kept. None keeps all.
+    Returns:
+        The objects; a consensus without points where the masks agree on none, or hardly any ray has a surface.
     """
+    if cell_count(views) == 0:
+        return Consensus.of(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
     _, draw, seen, evidence, groups = grafted(*best_of(_groupings(views, most)))
     coarse, observed = draw[: len(groups)], list(observe(draw, views))
     covered = coverage(observed, draw)
@@ -132,5 +136,11 @@ def _groupings(views: Sequence[MaskedSurface], most: int | None) -> Iterator[Gro
 
 def draw_cells(views: Sequence[MaskedSurface], seed: int) -> Cells:
     """The fine cells of a draw; the first COARSE of them are the coarse cells, which are merged pair by pair."""
+    return Cells.draw((surface for surface, _ in views), cell_count(views), seed)
+
+
+def cell_count(views: Sequence[MaskedSurface]) -> int:
+    """Number of fine cells: one for POINTS_PER_CELL points of all rays, at most FINE, and at most one a solid point."""
     points = sum(surface.packed[..., 0].numel() for surface, _ in views)
-    return Cells.draw((surface for surface, _ in views), min(FINE, points // POINTS_PER_CELL), seed)
+    solid = sum(surface.packed[surface.solid, ..., 0].numel() for surface, _ in views)
+    return min(FINE, points // POINTS_PER_CELL, solid)

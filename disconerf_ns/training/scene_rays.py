@@ -45,11 +45,11 @@ def stride_within(rays: int, points: int, masks: int, surface_bytes: int, mask_b
     Args:
         rays: number of rays of all views.
         points: surface points per ray.
-        masks: largest number of masks of a view.
+        masks: largest number of masks of a view; 0 where none of a device's views has any.
         surface_bytes: budget of the surface points.
         mask_bytes: budget of the masks.
     """
-    fit = min(surface_bytes // sum(sample_sizes(1, points)), mask_bytes // row_bytes(masks))
+    fit = min(surface_bytes // sum(sample_sizes(1, points)), mask_bytes // max(row_bytes(masks), 1))
     return -(-rays // max(fit, LEAST_RAYS))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 from disconerf_ns.errors import MaskError
 from disconerf_ns.masks import filters
 from disconerf_ns.masks.prompts import Prompt
-from disconerf_ns.masks.proposers import PROPOSERS, config_class
+from disconerf_ns.masks.proposers import PROPOSERS, config_class, promptable
 from disconerf_ns.masks.proposers import sam as sam_module
 from disconerf_ns.masks.proposers.graph import GraphConfig
 from disconerf_ns.masks.proposers.promptable import PromptableProposer, by_level
@@ -185,6 +186,21 @@ def test_the_granularity_of_a_scene(image: np.ndarray, tmp_path: Path, monkeypat
     assert config.decide(views) == {"level": expected}
     assert replace(config, min_area=1.1).decide(views) == {"level": 2}
     assert replace(config, level=None).decide(views) == {}
+
+
+@pytest.mark.parametrize(("photographs", "seen"), [(1, 1), (9, 9), (10, 10), (11, 10), (21, 10), (400, 10)])
+def test_ten_views_tell_the_granularity_if_there_are_as_many(
+    photographs: int, seen: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every second of 11 photographs were 6 views, and every third of 21 were 7."""
+    read: list[Path] = []
+    monkeypatch.setattr(promptable, "read_image", read.append)
+    config = SamConfig(**{**EVERYTHING, "level": "auto"})
+    finds_five = MagicMock(return_value=range(5))
+    monkeypatch.setattr(SamConfig, "setup", lambda self: finds_five)
+    images = [Path(f"{number}.png") for number in range(photographs)]
+    assert promptable.decide_level(config, images) == {"level": 0}
+    assert len(set(read)) == len(read) == seen and {images[0], images[-1]} <= set(read)
 
 
 def test_weights_are_fetched_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

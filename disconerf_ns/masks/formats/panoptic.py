@@ -119,11 +119,11 @@ def write(path: Path, images: Images, masks: Iterable[tuple[str, ImageMasks]]) -
         labels, hidden = flatten(image_masks, 2**24 - 1, key, "a panoptic image")
         lost += hidden
         write_colors(labels * SPREAD % 2**24, path / FOLDER / f"{key}.png")
-        segments = [
-            {"id": number * SPREAD % 2**24, "category_id": 1, "iscrowd": 0, "area": seen.area, "bbox": list(seen.bbox)}
-            for number in range(1, len(image_masks) + 1)
-            if (seen := Mask.from_rle(run_length.encode(labels == number))).area
-        ]
+        segments = []
+        for number, rle in run_length.partition(labels).items():
+            if number > 0:
+                segment = {"id": number * SPREAD % 2**24, "category_id": 1, "iscrowd": 0, "area": run_length.area(rle)}
+                segments.append({**segment, "bbox": list(run_length.bounding_box(rle))})
         size = {"height": image_masks.height, "width": image_masks.width}
         entries.append({"id": image_id, "file_name": f"{key}{images[key].suffix}", **size})
         annotations.append({"image_id": image_id, "file_name": f"{key}.png", "segments_info": segments})

@@ -81,8 +81,8 @@ class GraphProposer:
         config = self.config
         levels = []
         for labels in reversed(self.partitions(_fit(image, config.longest_side))):
-            masks = labels == np.arange(labels.max() + 1)[:, None, None]
-            levels.append(masks[filters.large_enough(masks, config.min_area)])
+            large = np.flatnonzero(np.bincount(labels.ravel()) >= config.min_area * labels.size)
+            levels.append(labels == large[:, None, None])
         level = np.repeat(np.arange(len(levels)), [len(masks) for masks in levels])
         masks = np.concatenate(levels)
         new = filters.distinct(filters.packed(masks), SAME)

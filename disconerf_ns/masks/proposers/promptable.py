@@ -20,9 +20,10 @@ from disconerf_ns.masks.images import read_image
 from disconerf_ns.masks.prompts import Prompt
 from disconerf_ns.masks.proposers.recipe import Answers, Recipe, follow, shrink
 from disconerf_ns.masks.report import FEW
+from disconerf_ns.spacing import evenly_spaced
 
 PROBED = 10
-"""Number of evenly spaced views by which the granularity of a scene is chosen."""
+"""Number of evenly spaced views by which the granularity of a scene is chosen, if there are as many."""
 
 
 @runtime_checkable
@@ -167,7 +168,7 @@ def decide_level(config: Any, images: Sequence[Path]) -> dict[str, Any]:
     """
     if config.level != "auto":
         return {}
-    proposer, views = config.setup(), [read_image(path) for path in images[:: -(-len(images) // PROBED)]]
+    proposer, views = config.setup(), [read_image(images[i]) for i in evenly_spaced(len(images), PROBED)]
     for level in (0, 1):
         proposer.config = replace(config, level=level)
         if all(len(proposer(view)) >= FEW for view in views):
