@@ -216,7 +216,7 @@ def measure(trial: LargeScene, views: int) -> dict:
         part("making the masks, which is no part of a run", lambda: data.masks)
         row["masks_per_view"] = sum(map(len, data.masks)) / views
         row["encoded_mib"] = sum(len(each.rle["counts"]) for view in data.masks for each in view.annotations) / 2**20
-        row["said_mib"] = {name: size / 2**20 for name, size in pipeline.object_stage.needs._asdict().items()}
+        row["said_mib"] = {name: size / 2**20 for name, size in pipeline.object_stage.memory._asdict().items()}
         pipeline.model.freeze_radiance(True)
         stage = pipeline.object_stage
         stage.surfaces = part("surface", lambda: stage.sample_surfaces(pipeline.folder))

@@ -25,7 +25,7 @@ from benchmarks.quality import Quality, Stage, save, score
 from disconerf_ns.cli.refine import rendered
 from disconerf_ns.evaluation.label_files import label_path
 from disconerf_ns.masks.label_image import read_label_image
-from disconerf_ns.masks.prompts import Prompt, Seen, Wanted, prompts_of, usual_sizes
+from disconerf_ns.masks.prompts import Prompt, PromptCriteria, Seen, prompts_of, usual_sizes
 from disconerf_ns.masks.proposers.recipe import Answers
 from disconerf_ns.masks.second_round import completed
 from disconerf_ns.masks.store import MaskStore
@@ -46,7 +46,7 @@ class SecondRound:
     """Levels of noise of the proposer of the second round."""
     seeds: tuple[int, ...] = (0, 1)
     """Seeds of each."""
-    shown: float = Wanted.shown
+    shown: float = PromptCriteria.shown
     """IoU with an object's picture, from which on a mask shows the object."""
     size: int = 128
     """Pixels of the longer side of the objects' pictures, about."""
@@ -142,7 +142,7 @@ def refine(
     """The masks of the first round and, in training views, the simulator's masks of what they do not show."""
     manager, old = first.pipeline.datamanager, first.pipeline.datamanager.store
     store = MaskStore.create(folder, {"generator": "second round"})
-    usual, wanted, asked, new = usual_sizes(chain.from_iterable(seen)), Wanted(shown=trial.shown), 0, 0
+    usual, wanted, asked, new = usual_sizes(chain.from_iterable(seen)), PromptCriteria(shown=trial.shown), 0, 0
     for key in old.keys():
         stored = masks = old.load(key)
         if key in manager.train_keys:

@@ -31,7 +31,7 @@ from disconerf_ns.surface.storage import GIB, SurfaceStorage
 from disconerf_ns.surface.thinning import one_in
 from disconerf_ns.training.batch import ObjectBatch
 from disconerf_ns.training.finite import check_finite
-from disconerf_ns.training.needs import Budgets, Needs, needs
+from disconerf_ns.training.memory_estimate import Budgets, MemoryEstimate, estimate_memory
 from disconerf_ns.training.prefetcher import Prefetcher
 from disconerf_ns.training.scene_rays import SceneRays, stride_within
 
@@ -212,10 +212,10 @@ class ObjectStage:
         return rays
 
     @property
-    def needs(self) -> Needs:
+    def memory(self) -> MemoryEstimate:
         """Memory that the object stage takes on the first device and for it."""
         config, masks = self.config, self.datamanager.masks
-        return needs(
+        return estimate_memory(
             [math.prod(self.datamanager.view_size(view)) for view in range(len(masks))],
             [len(of_view) + config.datamanager.background_mask for of_view in masks],
             config.model.surface_points,

@@ -172,7 +172,7 @@ class DiscoNerfPipeline(VanillaPipeline):
             f"{self.schedule.object_start} iterations for the radiance field, {self.schedule.object_iterations} "
             f"for the objects ({self.model.object_field.slots} slots)" + (f"; going on at {start}" if start else "")
         )
-        CONSOLE.log(f"objects: their stage is going to take {self.object_stage.needs}")
+        CONSOLE.log(f"objects: their stage is going to take {self.object_stage.memory}")
 
     def _begin_with_edit(self, before: Path | None) -> None:
         """Show the run's edit; a run that goes on from the checkpoints in another folder takes that one's over."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from disconerf_ns.discovery import blocks
-from disconerf_ns.discovery.blocks import LEAST_VOXELS, Block, Voxels, matches, merge
+from disconerf_ns.discovery.blocks import LEAST_VOXELS, Block, BlockVoxels, matches, merge
 from disconerf_ns.discovery.cells import Cells, MaskedSurface, solid_points
 from disconerf_ns.discovery.find import find_consensus
 from disconerf_ns.surface.samples import SurfaceSamples
@@ -25,15 +25,15 @@ def row_of_voxels(objects: list[int], start: int = 0) -> Block:
 
 def test_the_iou_of_two_objects_by_hand() -> None:
     """Both look at voxels 4 to 15: 0 holds 8 of them and 1 holds 10, of which 8 are the same."""
-    one = Voxels.of(row_of_voxels([0] * 12 + [-1] * 4), 1.0)
-    other = Voxels.of(row_of_voxels([1] * 10 + [0] * 50, start=4), 1.0)
+    one = BlockVoxels.of(row_of_voxels([0] * 12 + [-1] * 4), 1.0)
+    other = BlockVoxels.of(row_of_voxels([1] * 10 + [0] * 50, start=4), 1.0)
     (match,) = matches(one, other, (3, 7))
     assert match == (pytest.approx(8 / 10), (3, 0), (7, 1))
 
 
 def test_a_voxel_belongs_to_the_object_with_most_points() -> None:
     points = torch.tensor([[-0.5, 0, 0]] * 3 + [[0.5, 0, 0]])
-    voxels = Voxels.of(Block(points, torch.tensor([2, 1, 2, 0])), 1.0)
+    voxels = BlockVoxels.of(Block(points, torch.tensor([2, 1, 2, 0])), 1.0)
     assert voxels.owner.tolist() == [2, 0] and voxels.keys[0] < voxels.keys[1]
 
 
@@ -46,7 +46,7 @@ def test_blocks_apart_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_few_voxels_match_nothing() -> None:
     for count in (LEAST_VOXELS - 1, LEAST_VOXELS):
-        same = Voxels.of(row_of_voxels([0] * count), 1.0)
+        same = BlockVoxels.of(row_of_voxels([0] * count), 1.0)
         assert len(list(matches(same, same, (0, 1)))) == (count == LEAST_VOXELS)
 
 

@@ -93,7 +93,7 @@ def test_groups_that_were_nearly_merged_are_tried_as_one(similarity: float, know
 
 
 def test_only_the_best_draws_evidence_stays_in_memory() -> None:
-    """Evidence is two numbers for every pair of cells; training/needs.py counts it for two draws."""
+    """Evidence is two numbers for every pair of cells; training/memory_estimate.py counts it for two draws."""
     held = []
 
     def draws() -> Iterator[Grouping]:

@@ -14,7 +14,7 @@ from disconerf_ns import datamanager, object_stage
 from disconerf_ns.surface.samples import SurfaceSamples
 from disconerf_ns.surface.thinning import one_in
 from disconerf_ns.training.devices import Devices
-from disconerf_ns.training.needs import Budgets, Needs, needs
+from disconerf_ns.training.memory_estimate import Budgets, MemoryEstimate, estimate_memory
 from disconerf_ns.training.scene_rays import LEAST_RAYS
 
 AMPLE = Budgets(2**40, 2**40)
@@ -27,22 +27,24 @@ def test_needs_by_hand() -> None:
     Masks stay decoded in 9 * 100 + 3 * 200 bytes, and one byte for each pixel. The search has (9 * 800 + 3 * 1600) / 3
     = 4000 entries of masks, each 7 times, and 2400 / 3 * 2 / 16 = 100 cells, whose pairs have 8 numbers.
     """
-    found = needs([800, 1600], [9, 3], 2, 800, AMPLE, Devices())
-    assert found == Needs(14 * 2400, 1500 + 2400, 16 * 2400, 4 * 7 * 4000 + 4 * 8 * 100**2)
-    halved = needs([800, 1600], [9, 3], 2, 800, AMPLE, Devices(1, 2))
-    assert halved == Needs(14 * 1200, (1500 + 2400) // 2, 16 * 1200, found.discovery)
+    found = estimate_memory([800, 1600], [9, 3], 2, 800, AMPLE, Devices())
+    assert found == MemoryEstimate(14 * 2400, 1500 + 2400, 16 * 2400, 4 * 7 * 4000 + 4 * 8 * 100**2)
+    halved = estimate_memory([800, 1600], [9, 3], 2, 800, AMPLE, Devices(1, 2))
+    assert halved == MemoryEstimate(14 * 1200, (1500 + 2400) // 2, 16 * 1200, found.discovery)
 
 
 def test_needs_keep_to_budgets() -> None:
     """Each view has LEAST_RAYS rays: of 8 views with room for the rays of 2, every fourth ray is drawn."""
     budgets = Budgets(2 * 14 * LEAST_RAYS, 1000)
-    found = needs([LEAST_RAYS] * 8, [8] * 8, 2, 1000, budgets._replace(masks=2 * LEAST_RAYS), Devices())
+    found = estimate_memory([LEAST_RAYS] * 8, [8] * 8, 2, 1000, budgets._replace(masks=2 * LEAST_RAYS), Devices())
     assert found.drawn == 2 * LEAST_RAYS * (14 + 1) and found.masks == 2 * LEAST_RAYS
 
 
 def test_the_search_is_bounded_however_many_views_there_are() -> None:
     """Of twice the views, half as many rays of each are searched."""
-    few, many = (needs([15_000] * views, [60] * views, 2, 500_000, AMPLE, Devices()) for views in (1000, 2000))
+    few, many = (
+        estimate_memory([15_000] * views, [60] * views, 2, 500_000, AMPLE, Devices()) for views in (1000, 2000)
+    )
     assert few.discovery == pytest.approx(many.discovery, rel=0.02) and few.discovery < 2 * 2**30
 
 

@@ -17,7 +17,7 @@ from disconerf_ns.discovery.explanation import explain_all
 from disconerf_ns.discovery.find import agreed_on, find_consensus
 from disconerf_ns.discovery.nobody import beyond_border, uncovered
 from disconerf_ns.discovery.parts import Inside, finest, inside_groups
-from disconerf_ns.discovery.shown import Shown
+from disconerf_ns.discovery.union_affinities import UnionAffinities
 from disconerf_ns.discovery.unions import HOLDS, Whole, chained, coarser, nested, opens_at, tree_of
 from disconerf_ns.object_stage import ObjectStage
 from disconerf_ns.scene.tree import DEFAULT, ObjectTree
@@ -289,7 +289,7 @@ def test_shown_equals_loops() -> None:
         seen.append(Observation(cells, weight, torch.rand(14, count, generator=generator)))
     groups = torch.randint(-1, 3, (20,), generator=generator)
     unions = torch.tensor([[True, False, True], [False, True, True], [False, False, False]])
-    shown = Shown(seen, groups, unions)
+    shown = UnionAffinities(seen, groups, unions)
     for v, view in enumerate(seen):
         for u in range(3):
             own = [i for i, cell in enumerate(view.cells) if groups[cell] >= 0 and unions[groups[cell], u]]

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from disconerf_ns.config import DiscoNerfPipelineConfig
 from disconerf_ns.errors import UserError
 from disconerf_ns.surface.samples import SurfaceSamples
-from disconerf_ns.surface.storage import GIB, Place, SurfaceStorage, pinned_size, place, sample_sizes
+from disconerf_ns.surface.storage import GIB, SurfaceStorage, Tier, assign_tiers, pinned_size, sample_sizes
 
-GPU, HOST, FILE = Place.GPU, Place.HOST, Place.FILE
+GPU, HOST, FILE = Tier.GPU, Tier.HOST, Tier.FILE
 
 
 def samples(seed: int, rays: int = 50) -> SurfaceSamples:
@@ -39,10 +39,10 @@ def test_pinned_memory_comes_in_powers_of_two(size: int, pinned: int) -> None:
 def test_places_by_hand() -> None:
     views = [(12, 2), (12, 2), (12, 2), (60, 10), (6, 1)]
     # 30 bytes hold two views of 14; pinned, a view of (12, 2) takes 16 + 2, and (60, 10) takes 64 + 16
-    assert place(views, 30, 40) == [GPU, GPU, HOST, FILE, HOST]
-    assert place(views, 35, 0) == [GPU, GPU, FILE, FILE, GPU]
-    assert place(views, None, 30) == [HOST, HOST, FILE, FILE, FILE]
-    assert place(views, 0, 0) == [FILE] * 5
+    assert assign_tiers(views, 30, 40) == [GPU, GPU, HOST, FILE, HOST]
+    assert assign_tiers(views, 35, 0) == [GPU, GPU, FILE, FILE, GPU]
+    assert assign_tiers(views, None, 30) == [HOST, HOST, FILE, FILE, FILE]
+    assert assign_tiers(views, 0, 0) == [FILE] * 5
 
 
 @given(
@@ -51,7 +51,7 @@ def test_places_by_hand() -> None:
     host=st.integers(0, 9999),
 )
 def test_no_budget_is_exceeded_and_nothing_is_far_that_could_be_near(views, gpu: int, host: int) -> None:
-    places = place(views, gpu, host)
+    places = assign_tiers(views, gpu, host)
     on_gpu = sum(sum(view) for view, chosen in zip(views, places) if chosen is GPU)
     pinned = sum(sum(map(pinned_size, view)) for view, chosen in zip(views, places) if chosen is HOST)
     assert on_gpu <= gpu and pinned <= host

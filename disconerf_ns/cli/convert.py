@@ -22,7 +22,7 @@ from disconerf_ns.masks.formats.format import Images, Loaded, Losses
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
 from disconerf_ns.masks.images import find_images, misread
 from disconerf_ns.masks.numbers import void_of
-from disconerf_ns.masks.placement import Drawn, Orientation, Placement, place
+from disconerf_ns.masks.placement import Drawn, DrawnOn, Orientation, decide_picture
 from disconerf_ns.masks.report import ViewMasks, describe, measure_view
 from disconerf_ns.masks.say import in_short
 from disconerf_ns.masks.store import MANIFEST, MaskStore
@@ -81,10 +81,10 @@ class Convert:
         target = None if self.dry_run else self._target()
         contents = format_of(name).read(self.source, images, void_of(self.void))
         print(f"masks: {self.source} is {name}, {FORMATS[name]}.")
-        placement = self._placement(contents.loaders, images)
+        drawn_on = self._drawn_on(contents.loaders, images)
         tally = Tally(left_out=+contents.left_out)
         with progress("converting", len(contents.loaders)) as advance:
-            lost = self._write(name, target, images, load_all(contents.loaders, images, placement, tally, advance))
+            lost = self._write(name, target, images, load_all(contents.loaders, images, drawn_on, tally, advance))
         if not tally.views:
             raise UserError(f"masks: nothing was read, all {len(tally.broken)} images failed: {in_short(tally.broken)}")
         absent = len(images) - len(contents.loaders)
@@ -113,18 +113,18 @@ class Convert:
                 MaskStore.create(target, {"generator": "convert", "version": __version__, "parameters": parameters})
             return format_of(self.to).write(target, images, chain([first], masks))
 
-    def _placement(self, loaders: Mapping[str, Callable[[], Loaded]], images: Images) -> Placement:
+    def _drawn_on(self, loaders: Mapping[str, Callable[[], Loaded]], images: Images) -> DrawnOn:
         """Decide which picture the masks were drawn on, and say it; sets of this package are of the stored pixels."""
-        placement = place(
+        drawn_on = decide_picture(
             {key: images[key] for key in loaders},
             lambda key: Drawn.masks(loaders[key]().masks),
             self.source,
             self.orientation,
             otherwise="stored" if (self.source / MANIFEST).is_file() else None,
         )
-        if said := placement.sentence(self.source, len(loaders)):
+        if said := drawn_on.sentence(self.source, len(loaders)):
             print(f"masks: {said}")
-        return placement
+        return drawn_on
 
     def _target(self) -> Path:
         if self.output is None and self.to != "sa1b":
@@ -200,7 +200,7 @@ class Tally:
 def load_all(
     loaders: Mapping[str, Callable[[], Loaded]],
     images: Images,
-    placement: Placement,
+    drawn_on: DrawnOn,
     tally: Tally,
     advance: Callable[[], None],
 ) -> Iterator[tuple[str, ImageMasks]]:
@@ -209,11 +209,11 @@ def load_all(
         try:
             loaded = load()
             size = image_size(images[key])
-            masks = placement.masks(key, loaded.masks, size)
+            masks = drawn_on.masks(key, loaded.masks, size)
             if not same_shape((masks.height, masks.width), size):
                 raise MaskError(
                     f"masks: the masks of {key} are {loaded.masks.width} x {loaded.masks.height}, but the image is "
-                    f"{size[1]} x {size[0]}, another shape{placement.note(key)}; export them in the shape of these "
+                    f"{size[1]} x {size[0]}, another shape{drawn_on.note(key)}; export them in the shape of these "
                     "images."
                 )
         except MaskError as error:

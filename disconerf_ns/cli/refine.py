@@ -16,7 +16,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_folder
 from disconerf_ns.masks.freshness import changed
 from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.prompts import Seen, Wanted, prompts_of, usual_sizes
+from disconerf_ns.masks.prompts import PromptCriteria, Seen, prompts_of, usual_sizes
 from disconerf_ns.masks.proposers.sam import SamConfig
 from disconerf_ns.masks.proposers.transformers import TransformersConfig
 from disconerf_ns.masks.report import describe, measure
@@ -58,9 +58,9 @@ class Refine(Work):
     """Folder of the masks to complete; by default the run's."""
     output: Path | None = None
     """Folder of the new set; by default the name of the old one with the ending _refined, beside it."""
-    shown: float = Wanted.shown
+    shown: float = PromptCriteria.shown
     """Minimum IoU of a mask with an object's picture, in [0, 1], for the mask to show the object."""
-    least_share: float = Wanted.least_share
+    least_share: float = PromptCriteria.least_share
     """Minimum size of an object's picture that gets a prompt, as a fraction of its median size over all views."""
     size: int = 256
     """Pixels of the longer side at which the run is rendered, about."""
@@ -139,7 +139,7 @@ class Refine(Work):
         """Prompts for each image. All views are rendered first, because an object's sizes in them are compared."""
         keys, cameras = run.datamanager.train_keys, run.datamanager.train_dataset.cameras
         seen = dict(zip(keys, rendered(run, self.size)))
-        usual, wanted = usual_sizes(chain.from_iterable(seen.values())), Wanted(self.shown, self.least_share)
+        usual, wanted = usual_sizes(chain.from_iterable(seen.values())), PromptCriteria(self.shown, self.least_share)
         jobs = []
         for index, key in enumerate(keys):
             if key not in todo:

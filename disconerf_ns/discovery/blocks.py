@@ -49,7 +49,7 @@ class Match(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Voxels:
+class BlockVoxels:
     """The voxels that hold a block's surface."""
 
     keys: Int[np.ndarray, "voxels"]
@@ -62,8 +62,8 @@ class Voxels:
     """Highest place along each axis."""
 
     @classmethod
-    def of(cls, block: Block, edge: float) -> Voxels:
-        """Voxels of a grid through the origin of the blocks' frame.
+    def of(cls, block: Block, edge: float) -> BlockVoxels:
+        """BlockVoxels of a grid through the origin of the blocks' frame.
 
         Args:
             edge: length of a voxel's edge in units of that frame.
@@ -81,12 +81,12 @@ class Voxels:
         low, high = torch.cat([cell, empty + 2**AXIS_BITS]).amin(0), torch.cat([cell, empty - 1]).amax(0)
         return cls(keys[order][last], owner[order][last], low, high)
 
-    def meets(self, other: Voxels) -> bool:
+    def meets(self, other: BlockVoxels) -> bool:
         """Whether the boxes around the voxels of two blocks overlap."""
         return bool(((self.low <= other.high) & (other.low <= self.high)).all())
 
 
-def matches(one: Voxels, other: Voxels, at: tuple[int, int]) -> Iterator[Match]:
+def matches(one: BlockVoxels, other: BlockVoxels, at: tuple[int, int]) -> Iterator[Match]:
     """Objects of two blocks that are one.
 
     Args:
@@ -114,7 +114,7 @@ def merge(blocks: Sequence[Block], edge: float) -> list[Int[Tensor, "objects"]]:
     Returns:
         Of each block, a number for each of its objects, from 0 in the order in which they are first met.
     """
-    voxels = [Voxels.of(block, edge) for block in blocks]
+    voxels = [BlockVoxels.of(block, edge) for block in blocks]
     counts = [int(block.objects.max()) + 1 if len(block.objects) else 0 for block in blocks]
     whole = {(at, each): frozenset([(at, each)]) for at, count in enumerate(counts) for each in range(count)}
     near = (pair for pair in combinations(range(len(blocks)), 2) if voxels[pair[0]].meets(voxels[pair[1]]))

@@ -14,7 +14,7 @@ from torch import Tensor
 from disconerf_ns.discovery.cells import NEAR, Cells, Observation
 from disconerf_ns.discovery.consensus import LEAST_AGREEMENT, LEAST_CELLS
 from disconerf_ns.discovery.explanation import MOSTLY
-from disconerf_ns.discovery.shown import LEAST_POINTS
+from disconerf_ns.discovery.union_affinities import LEAST_POINTS
 
 
 def without_islands(

@@ -23,7 +23,7 @@ from disconerf_ns.discovery.consensus import (
     linkage,
     reassign,
 )
-from disconerf_ns.discovery.shown import LEAST_POINTS, PROPER, Shown
+from disconerf_ns.discovery.union_affinities import LEAST_POINTS, PROPER, UnionAffinities
 
 INSIDE = 0.7
 """Minimum fraction of a mask that lies in a group, for the mask to be inside it."""
@@ -151,5 +151,5 @@ def inner_parts(inside: Inside, group: Int[Tensor, "own"], cells: int) -> list[I
     count = int(pieces.max()) + 1
     everywhere = torch.full((cells,), -1).index_copy_(0, group, torch.where(pieces >= 0, pieces, count))
     whole = torch.ones(count + 1, 1, dtype=torch.bool)
-    shown = Shown(inside.around, everywhere, torch.cat([torch.eye(count + 1, dtype=torch.bool), whole], 1))
+    shown = UnionAffinities(inside.around, everywhere, torch.cat([torch.eye(count + 1, dtype=torch.bool), whole], 1))
     return [group[pieces == piece] for piece in range(count) if shown.apart(piece, count + 1) >= PART]

@@ -16,7 +16,7 @@ from disconerf_ns.discovery.consensus import LEAST_VIEWS, Evidence
 from disconerf_ns.discovery.continued import CONTINUED, continued, largest
 from disconerf_ns.discovery.explanation import Explanation, explain
 from disconerf_ns.discovery.joining import joined
-from disconerf_ns.discovery.shown import LEAST_SHOWN, Shown
+from disconerf_ns.discovery.union_affinities import LEAST_SHOWN, UnionAffinities
 from disconerf_ns.scene.tree import DEFAULT, NEVER, ObjectTree
 
 SHOWN = 0.2
@@ -74,7 +74,7 @@ def tree_of(
     explanations = [explain(view, groups, count) for view in seen]
     unions = list(dict.fromkeys([*divided, *candidates(explanations)]))
     for _ in range(CHAIN):
-        shown = Shown(seen, groups, membership(unions, count))
+        shown = UnionAffinities(seen, groups, membership(unions, count))
         rates = {union: shown.together(count + index, sorted(union)) for index, union in enumerate(unions)}
         firm = {union: stability(mean_agreement(pairs, union), rate) for union, rate in rates.items()}
         longer = chained([union for union in unions if firm[union] >= HOLDS]) - rates.keys()
@@ -93,7 +93,7 @@ def tree_of(
     wholes += [Whole(union, firmness(similar)) for union, similar in fit]
     for union in coarser(pairs, masks_of_both(explanations), wholes, count):
         wholes.append(Whole(union, min(stability(mean_agreement(pairs, union), rate=0.0), LOOSE)))
-    shown = Shown(seen, groups, membership([whole.parts for whole in _smallest_first(wholes)], count))
+    shown = UnionAffinities(seen, groups, membership([whole.parts for whole in _smallest_first(wholes)], count))
     visible = shown.size > 0
     support = (shown.best * visible).sum(0) / visible.sum(0).clamp(min=1)
     return nested(count, wholes, support.tolist(), shown.exact.sum(0).tolist()), tuple(borderless)

@@ -17,7 +17,7 @@ from disconerf_ns.masks.label_image import SUFFIXES, read_label_image
 from disconerf_ns.masks.numbers import TRANSPARENT, Named, census, explain, judge, meaning_of, void_of
 from disconerf_ns.masks.opening import picture
 from disconerf_ns.masks.orientation import stored, stored_size
-from disconerf_ns.masks.placement import Drawn, Orientation, place
+from disconerf_ns.masks.placement import Drawn, Orientation, decide_picture
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def label_files(folder: Path, views: Sequence[View], orientation: Orientation = 
     """The files of the views' true labels; where photographs have an EXIF orientation, what is decided is printed.
 
     Args:
-        orientation: the picture that they were drawn on, as in `placement.place`.
+        orientation: the picture that they were drawn on, as in `placement.decide_picture`.
     Raises:
         UserError: one is not there, serves two views, is not a label image, or has another shape than its view, or it
             is not clear which picture they were drawn on.
@@ -91,19 +91,19 @@ def _placed(
 ) -> list[LabelFile]:
     """Label files of these sizes (height, width), of the shape of their views once they are turned."""
     path_of = {view.key: path for view, path in zip(views, paths)}
-    placement = place(
+    drawn_on = decide_picture(
         {view.key: view.image for view in views},
         lambda key: Drawn.labels(read_truth(path_of[key])),
         folder,
         orientation,
         about="ground truth",
     )
-    if said := placement.sentence(folder, len(views)):
+    if said := drawn_on.sentence(folder, len(views)):
         print(f"eval: {said}")
     files = []
     for view, path, size in zip(views, paths, sizes):
-        turned = placement.orientation(view.key, size, (view.height, view.width))
-        check_shape(path, *stored_size(*size, turned), view, placement.note(view.key))
+        turned = drawn_on.orientation(view.key, size, (view.height, view.width))
+        check_shape(path, *stored_size(*size, turned), view, drawn_on.note(view.key))
         files.append(LabelFile(path, turned))
     return files
 

@@ -208,7 +208,7 @@ def evaluate(
         void: true labels that count nowhere; "auto" judges by all labels and says what was judged.
         downscale: the field is rendered at 1 / downscale of the images' size.
         metrics: what is measured.
-        orientation: picture that the labels were drawn on, as in `placement.place`.
+        orientation: picture that the labels were drawn on, as in `placement.decide_picture`.
         granularity: how fine the scored objects are, in [0, 1].
     Raises:
         UserError: no view is held out, one has no true labels or labels of another shape, or there are no objects.

@@ -45,15 +45,15 @@ class Done:
     """None if the masks are stored, otherwise one sentence that says why they are not."""
 
 
-class Stopped(UserError):
+class CannotStore(UserError):
     """The masks of no image can be kept any more, so the run ends."""
 
 
-class Displaced(Stopped):
+class Displaced(CannotStore):
     """Another run has replaced the set of masks that this run writes to."""
 
 
-class Full(Stopped):
+class Full(CannotStore):
     """The folder of the masks cannot be written any more."""
 
 
@@ -90,7 +90,7 @@ class Maker:
             if self.store.identity() != self.identity:
                 raise Displaced(f"masks: another run has replaced the masks in {self.store.root}; this run stops.")
             self._save(job.key, masks, facts)
-        except Stopped:
+        except CannotStore:
             raise
         except (UserError, OSError) as error:
             _log.debug("no masks of %s", job.image, exc_info=True)

@@ -58,8 +58,8 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Placement:
-    """How the masks or labels of each image come to lie on its stored pixels."""
+class DrawnOn:
+    """Which picture of each photograph its masks or labels were drawn on: the upright one, or its stored pixels."""
 
     orientations: Mapping[str, int]
     """EXIF orientations by key, of photographs that are not stored upright."""
@@ -128,14 +128,14 @@ def allowed_by_size(drawn: tuple[int, int], photograph: tuple[int, int], orienta
     return {reading for reading in READINGS if same_shape(drawn, pictures[reading])}
 
 
-def place(
+def decide_picture(
     photographs: Mapping[str, Path],
     load: Callable[[str], Drawn],
     source: object,
     orientation: Orientation = "auto",
     otherwise: Reading | None = None,
     about: str = "masks",
-) -> Placement:
+) -> DrawnOn:
     """Decide which picture the masks or labels of a set were drawn on, over all photographs with EXIF orientation.
 
     Args:
@@ -149,17 +149,17 @@ def place(
         MaskError: it is not clear.
     """
     turned = {key: value for key, path in photographs.items() if (value := _orientation(path)) != STORED}
-    placement = Placement(turned, about=about)
+    drawn_on = DrawnOn(turned, about=about)
     if not turned:
-        return placement
+        return drawn_on
     if orientation != "auto":
-        return replace(placement, reading=orientation, why="as --orientation says", asked=True)
+        return replace(drawn_on, reading=orientation, why="as --orientation says", asked=True)
     readings, fits = _look(photographs, turned, load)
     if len(readings) == 1:
-        return replace(placement, reading=readings.pop(), why="by its sizes")
+        return replace(drawn_on, reading=readings.pop(), why="by its sizes")
     if not len(fits):
         return replace(
-            placement, reading=None if readings else "stored", why="by sizes" if readings else "nothing says otherwise"
+            drawn_on, reading=None if readings else "stored", why="by sizes" if readings else "nothing says otherwise"
         )
     table: dict[str, np.ndarray] = dict(zip(READINGS, fits.T))
     means = ", ".join(f"{table[reading].mean():.2f} on {PICTURES[reading]}" for reading in READINGS)
@@ -167,7 +167,7 @@ def place(
     best = clearly_best(table)
     for reading in READINGS:
         if reading == (best or otherwise):
-            return replace(placement, reading=reading, why=why)
+            return replace(drawn_on, reading=reading, why=why)
     raise MaskError(
         f"{about}: {len(turned)} of {len(photographs)} photographs have an EXIF orientation, and it is not clear "
         f"whether {source} was drawn on the upright picture or on the stored pixels ({why}); say which with "

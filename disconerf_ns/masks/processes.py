@@ -15,7 +15,7 @@ from typing import Any
 from disconerf_ns.errors import UserError
 from disconerf_ns.gpus import VISIBLE, gpu_names
 from disconerf_ns.masks.dispatch import Ended, dispatch
-from disconerf_ns.masks.making import Done, Job, Maker, Stopped
+from disconerf_ns.masks.making import CannotStore, Done, Job, Maker
 
 _log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def _serve(pipe: Connection, config: Any, root: Path, gpu: str | None) -> None:
             return
         try:
             going = _reply(pipe, False, make(job))
-        except Stopped as error:
+        except CannotStore as error:
             _reply(pipe, True, str(error))
             return
 

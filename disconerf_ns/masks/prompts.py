@@ -45,7 +45,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PromptCriteria:
     """Which objects get a prompt."""
 
     shown: float = 0.6
@@ -90,7 +90,7 @@ def prompts_of(
     masks: Bool[np.ndarray, "masks height width"],
     looked_at: Bool[np.ndarray, "height width"],
     usual: dict[int, float],
-    wanted: Wanted,
+    wanted: PromptCriteria,
 ) -> tuple[Prompt, ...]:
     """Prompts for the objects of a view that its masks do not show, one for each.
 
@@ -112,7 +112,7 @@ def _prompts_of_cut(
     masks: Bool[np.ndarray, "masks height width"],
     looked_at: Bool[np.ndarray, "height width"],
     usual: dict[int, float],
-    wanted: Wanted,
+    wanted: PromptCriteria,
 ) -> Iterator[Prompt]:
     labels = np.where(looked_at, view.labels, 0)
     sure = view.confidence >= wanted.sure

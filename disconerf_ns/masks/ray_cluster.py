@@ -11,7 +11,7 @@ from typing import Any
 
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.masks.dispatch import Ended, dispatch
-from disconerf_ns.masks.making import Done, Job, Maker, Stopped
+from disconerf_ns.masks.making import CannotStore, Done, Job, Maker
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Remote:
         """Make the masks of an image. Returns whether the run must end, and the result of `Maker` or why it must."""
         try:
             return False, self.make(job)
-        except Stopped as error:
+        except CannotStore as error:
             return True, str(error)
 
 

@@ -25,7 +25,7 @@ from disconerf_ns.surface.samples import SurfaceSamples
 GIB = 2**30
 
 
-class Place(Enum):
+class Tier(Enum):
     """Storage place of a view's samples."""
 
     GPU = "on the GPU"
@@ -43,8 +43,8 @@ def pinned_size(size: int) -> int:
     return 1 << max(size - 1, 0).bit_length()
 
 
-def place(sizes: Sequence[tuple[int, int]], gpu_bytes: int | None, host_bytes: int) -> list[Place]:
-    """Place of each view: views fill the GPU first, then host memory, and the rest goes to a file.
+def assign_tiers(sizes: Sequence[tuple[int, int]], gpu_bytes: int | None, host_bytes: int) -> list[Tier]:
+    """Tier of each view: views fill the GPU first, then host memory, and the rest goes to a file.
 
     Training draws all views equally often, so it does not matter which ones are near.
 
@@ -53,12 +53,12 @@ def place(sizes: Sequence[tuple[int, int]], gpu_bytes: int | None, host_bytes: i
         gpu_bytes: budget of the GPU; None if there is no GPU, so that host memory need not be pinned.
         host_bytes: budget of host memory.
     """
-    left = {Place.GPU: gpu_bytes or 0, Place.HOST: host_bytes}
+    left = {Tier.GPU: gpu_bytes or 0, Tier.HOST: host_bytes}
     host_size = sum if gpu_bytes is None else lambda tensors: sum(map(pinned_size, tensors))
     places = []
     for tensors in sizes:
-        needed = {Place.GPU: sum(tensors), Place.HOST: host_size(tensors)}
-        chosen = next((candidate for candidate, size in needed.items() if size <= left[candidate]), Place.FILE)
+        needed = {Tier.GPU: sum(tensors), Tier.HOST: host_size(tensors)}
+        chosen = next((candidate for candidate, size in needed.items() if size <= left[candidate]), Tier.FILE)
         if chosen in left:
             left[chosen] -= needed[chosen]
         places.append(chosen)
@@ -144,12 +144,12 @@ class SurfaceStorage:
         self._device = torch.device(device)
         sizes = [sample_sizes(count, points) for count in rays]
         gpu_bytes = None if self._device.type == "cpu" else round(gpu_gb * GIB)
-        places = place(sizes, gpu_bytes, round(host_gb * GIB))
+        places = assign_tiers(sizes, gpu_bytes, round(host_gb * GIB))
         self.bytes = Counter()
         for size, chosen in zip(sizes, places):
             self.bytes[chosen] += sum(size)
         self._places = iter(places)
-        self._spill = Spill(folder, self.bytes[Place.FILE]) if self.bytes[Place.FILE] else None
+        self._spill = Spill(folder, self.bytes[Tier.FILE]) if self.bytes[Tier.FILE] else None
 
     def __str__(self) -> str:
         return ", ".join(f"{size / 2**20:,.0f} MiB {chosen.value}" for chosen, size in self.bytes.items() if size)
@@ -157,9 +157,9 @@ class SurfaceStorage:
     def keep(self, samples: SurfaceSamples) -> SurfaceSamples:
         """Store the samples of the next view; the returned ones lie in its place."""
         chosen = next(self._places)
-        if chosen is Place.GPU:
+        if chosen is Tier.GPU:
             return samples.to(self._device)
-        put = {Place.HOST: self._in_host_memory, Place.FILE: self._spill and self._spill.keep}[chosen]
+        put = {Tier.HOST: self._in_host_memory, Tier.FILE: self._spill and self._spill.keep}[chosen]
         return SurfaceSamples(put(samples.packed), put(samples.accumulation))
 
     def _in_host_memory(self, tensor: Tensor) -> Tensor:

@@ -9,12 +9,12 @@ import pytest
 
 from disconerf_ns.masks import prompts
 from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.prompts import Prompt, Seen, Wanted, prompts_of, usual_sizes
+from disconerf_ns.masks.prompts import Prompt, PromptCriteria, Seen, prompts_of, usual_sizes
 from disconerf_ns.masks.proposers.recipe import Answers
 from disconerf_ns.masks.second_round import completed
 
 ALL = np.ones((20, 40), dtype=bool)
-WANTED = Wanted(least_pixels=4)
+WANTED = PromptCriteria(least_pixels=4)
 
 
 def view() -> Seen:
@@ -27,7 +27,7 @@ def view() -> Seen:
     return Seen(labels, confidence)
 
 
-def asked(masks: np.ndarray, seen: Seen | None = None, wanted: Wanted = WANTED, looked_at: np.ndarray = ALL):
+def asked(masks: np.ndarray, seen: Seen | None = None, wanted: PromptCriteria = WANTED, looked_at: np.ndarray = ALL):
     seen = seen or view()
     return list(prompts_of([seen], masks, looked_at, usual_sizes([seen]) | usual_sizes([view()]), wanted))
 
@@ -72,7 +72,7 @@ def test_what_is_hardly_seen_is_not_asked_for() -> None:
     seen.labels[7:15] = np.where(seen.labels[7:15] == 2, 0, seen.labels[7:15])
     assert [prompt.object for prompt in asked(boxes(), seen)] == [1]
     assert [prompt.object for prompt in asked(boxes(), seen, replace(WANTED, least_share=0.2))] == [1, 2]
-    assert [prompt.object for prompt in asked(boxes(), seen, Wanted(least_pixels=21, least_share=0.2))] == [1]
+    assert [prompt.object for prompt in asked(boxes(), seen, PromptCriteria(least_pixels=21, least_share=0.2))] == [1]
 
 
 def test_what_was_not_looked_at_counts_nowhere() -> None:

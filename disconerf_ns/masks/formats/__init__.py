@@ -1,6 +1,6 @@
 """File formats of other programs' masks: one module per format, and the recognition of a path's format.
 
-To add a format, write a module with the functions of `Format` and name it in `FORMATS`.
+To add a format, write a module with the functions of `MaskFormat` and name it in `FORMATS`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import cast
 from disconerf_ns.errors import MaskError
 from disconerf_ns.masks.formats import color
 from disconerf_ns.masks.formats.files import below, read_json, refuse_jpeg, sampled_files
-from disconerf_ns.masks.formats.format import Format, Images
+from disconerf_ns.masks.formats.format import Images, MaskFormat
 from disconerf_ns.masks.formats.objects import groups
 from disconerf_ns.masks.formats.said import json_files
 from disconerf_ns.masks.say import say
@@ -50,7 +50,7 @@ UNREAD = {
 """Remedies for kinds of files that no format reads, by suffix."""
 
 
-def format_of(name: str) -> Format:
+def format_of(name: str) -> MaskFormat:
     """The module of a format.
 
     Raises:
@@ -58,7 +58,7 @@ def format_of(name: str) -> Format:
     """
     if name not in FORMATS:
         raise MaskError(f"masks: there is no format {name}; choose one of {', '.join(FORMATS)}.")
-    return cast("Format", import_module(f"{__name__}.{name}"))
+    return cast("MaskFormat", import_module(f"{__name__}.{name}"))
 
 
 def recognise(path: Path, images: Images | None = None) -> str:

@@ -13,7 +13,7 @@ from disconerf_ns.errors import MaskError
 from disconerf_ns.files import write_whole
 from disconerf_ns.masks import rle as run_length
 from disconerf_ns.masks import sa1b
-from disconerf_ns.masks.formats.coco_listing import Entry, Listing, is_coco, listings_of
+from disconerf_ns.masks.formats.coco_listing import ImageEntry, Listing, is_coco, listings_of
 from disconerf_ns.masks.formats.files import image_size, match_images, peek_json, reading, refuse_void, sampled_files
 from disconerf_ns.masks.formats.format import Contents, Images, Loaded, Losses
 from disconerf_ns.masks.formats.said import json_files
@@ -38,11 +38,11 @@ def read(path: Path, images: Images, void: Void = None) -> Contents:
     """Images by their `file_name`; what several files say of an image is taken together.
 
     Raises:
-        MaskError: as in `Format`; or polygons are for images of another size, or no annotation has a mask.
+        MaskError: as in `MaskFormat`; or polygons are for images of another size, or no annotation has a mask.
     """
     refuse_void(void, path)
     listings = listings_of(path, images)
-    found: dict[str, list[Entry]] = defaultdict(list)
+    found: dict[str, list[ImageEntry]] = defaultdict(list)
     left_out = Losses()
     for listing, names in zip(listings, _matched(listings, images, path), strict=True):
         left_out += listing.left_out + Losses({UNKNOWN: len(listing.entries) - len(names)})
@@ -81,7 +81,7 @@ def _matched(listings: list[Listing], images: Images, path: Path) -> list[dict[s
     return pairs
 
 
-def _check_masks(found: Mapping[str, list[Entry]], path: Path) -> None:
+def _check_masks(found: Mapping[str, list[ImageEntry]], path: Path) -> None:
     annotations = [annotation for entries in found.values() for entry in entries for annotation in entry.annotations]
     if annotations and not any(annotation.get("segmentation") for annotation in annotations):
         raise MaskError(
@@ -90,7 +90,7 @@ def _check_masks(found: Mapping[str, list[Entry]], path: Path) -> None:
         )
 
 
-def _check_reach(found: Mapping[str, list[Entry]], images: Images, path: Path) -> None:
+def _check_reach(found: Mapping[str, list[ImageEntry]], images: Images, path: Path) -> None:
     """Check that polygons lie in their images, if they do not in many: then the others are for another size too."""
     reaches = [reach for key, entries in found.items() if (reach := _reach(key, entries, images)) is not None]
     far = [reach for reach in reaches if reach[1] > 0]
@@ -103,7 +103,7 @@ def _check_reach(found: Mapping[str, list[Entry]], images: Images, path: Path) -
         )
 
 
-def _reach(key: str, entries: list[Entry], images: Images) -> tuple[str, float, float, int] | None:
+def _reach(key: str, entries: list[ImageEntry], images: Images) -> tuple[str, float, float, int] | None:
     """The key, and how far, where and at which side polygons reach beyond; None without polygons that can be read."""
     annotations = [annotation for entry in entries for annotation in entry.annotations]
     try:
@@ -119,7 +119,7 @@ def _reach(key: str, entries: list[Entry], images: Images) -> tuple[str, float, 
     return key, max(-value, value - side) / side if side else 0.0, value, side
 
 
-def _load(entries: list[Entry], image: Path) -> Loaded:
+def _load(entries: list[ImageEntry], image: Path) -> Loaded:
     first = entries[0]
     with reading(first.file), about(f"image {first.name}"):
         for other in entries[1:]:
@@ -130,7 +130,7 @@ def _load(entries: list[Entry], image: Path) -> Loaded:
         return Loaded(loaded.masks, loaded.left_out + Losses({TWICE: twice}))
 
 
-def _check_same(one: Entry, other: Entry) -> None:
+def _check_same(one: ImageEntry, other: ImageEntry) -> None:
     if one.file == other.file:
         raise ValueError(
             f"two entries of `images` with annotations have this `file_name`, with the ids {one.image.get('id')} and "
@@ -145,7 +145,7 @@ def _check_same(one: Entry, other: Entry) -> None:
         )
 
 
-def _once(entries: list[Entry]) -> tuple[list[dict[str, Any]], int]:
+def _once(entries: list[ImageEntry]) -> tuple[list[dict[str, Any]], int]:
     """The annotations of an image without those that another file has already, and the number of these."""
     annotations = list(entries[0].annotations)
     known = {json.dumps(annotation.get("segmentation")) for annotation in annotations}
@@ -158,7 +158,7 @@ def _once(entries: list[Entry]) -> tuple[list[dict[str, Any]], int]:
     return annotations, twice
 
 
-def _size(entries: list[Entry], image: Path) -> tuple[int, int]:
+def _size(entries: list[ImageEntry], image: Path) -> tuple[int, int]:
     """Height and width: as an entry says, or of the first RLE, or of the image.
 
     Raises:

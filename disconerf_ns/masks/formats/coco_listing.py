@@ -21,7 +21,7 @@ REPEATED = "image entries without annotations that repeat a name"
 
 
 @dataclass
-class Entry:
+class ImageEntry:
     """One file's annotations of one image."""
 
     file: Path
@@ -55,7 +55,7 @@ class Listing:
     """One file's images, by name, and the content of the file that belongs to none of them."""
 
     file: Path
-    entries: dict[str, list[Entry]]
+    entries: dict[str, list[ImageEntry]]
     left_out: Losses
 
 
@@ -131,7 +131,7 @@ def _of_results(file: Path, content: Any, images: Images) -> Listing:
 
 
 def _listing(file: Path, image_list: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> Listing:
-    entries = [Entry(file, image) for image in image_list]
+    entries = [ImageEntry(file, image) for image in image_list]
     ids = [value_in(image, "id", *ID) for image in image_list]
     spelling = _plain if len(set(map(_plain, ids))) == len(ids) else str
     by_id = {spelling(number): entry for number, entry in zip(ids, entries, strict=True)}
@@ -145,7 +145,7 @@ def _listing(file: Path, image_list: list[dict[str, Any]], annotations: list[dic
         else:
             entry.annotations.append(annotation)
 
-    by_name: dict[str, list[Entry]] = defaultdict(list)
+    by_name: dict[str, list[ImageEntry]] = defaultdict(list)
     for entry in entries:
         by_name[value_in(entry.image, "file_name", str)].append(entry)
     distinct = {name: [e for e in same if e.annotations] or same[:1] for name, same in by_name.items()}

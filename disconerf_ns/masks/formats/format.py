@@ -37,7 +37,7 @@ class Contents:
 
 
 @runtime_checkable
-class Format(Protocol):
+class MaskFormat(Protocol):
     """The functions of a format's module."""
 
     def recognises(self, path: Path) -> bool:

@@ -71,7 +71,7 @@ def read(path: Path, images: Images, void: Void = None) -> Contents:
     """PNGs by the `file_name` of annotations, in the folder with the JSON file's name, beside it, or in a folder there.
 
     Raises:
-        MaskError: as in `Format`; or no PNG that the file names is there.
+        MaskError: as in `MaskFormat`; or no PNG that the file names is there.
     """
     refuse_void(void, path)
     files = json_files(path)

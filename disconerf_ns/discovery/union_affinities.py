@@ -25,8 +25,8 @@ TIE = 0.02
 """Difference of affinities that makes no difference, as where a view sees one part of an object alone."""
 
 
-class Shown:
-    """Unions of groups beside the masks of every view.
+class UnionAffinities:
+    """Unions of groups compared with the masks of every view.
 
     Args:
         seen: the cells that each view sees, and its masks.

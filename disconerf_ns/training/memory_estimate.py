@@ -20,7 +20,7 @@ class Budgets(NamedTuple):
     """Masks that stay decoded, and as much again for those of the rays that are drawn."""
 
 
-class Needs(NamedTuple):
+class MemoryEstimate(NamedTuple):
     """Memory of the parts of the object stage, in bytes."""
 
     surface: int
@@ -37,9 +37,9 @@ class Needs(NamedTuple):
         return f"{surface} for the surface, {masks} for masks, {drawn} for drawn rays, {discovery} to find objects"
 
 
-def needs(
+def estimate_memory(
     rays: Sequence[int], masks: Sequence[int], points: int, searched: int, budgets: Budgets, devices: Devices
-) -> Needs:
+) -> MemoryEstimate:
     """Memory of the object stage on the first device and for it.
 
     The search holds the masks M of its rays as floats, and the fraction of every cell inside every mask: the coarse
@@ -61,7 +61,7 @@ def needs(
     thinned = 1 / max(total // searched, 1)
     entries = sum(thinned * pixels * count for pixels, count in zip(rays, masks))
     cells = min(COARSE, thinned * total * points / POINTS_PER_CELL)
-    return Needs(
+    return MemoryEstimate(
         surface=sum(sample_sizes(own, points)),
         masks=min(decoded, budgets.masks),
         drawn=kept * (sum(sample_sizes(1, points)) + row_bytes(most)),
