@@ -34,7 +34,7 @@ from disconerf_ns.discovery.consensus import (
     reassign,
 )
 from disconerf_ns.discovery.graft import grafted
-from disconerf_ns.discovery.grouping import GroupedCells, Grouping, group
+from disconerf_ns.discovery.grouping import GroupedCells, Grouping, ObservedDraw, group
 from disconerf_ns.discovery.islands import without_islands
 from disconerf_ns.discovery.nobody import COVERED, LEAST_REST, beyond_border, coverage, uncovered
 from disconerf_ns.discovery.parts import finest
@@ -121,17 +121,33 @@ def _groupings(views: Sequence[MaskedSurface], most: int | None) -> Iterator[Gro
     """The groupings of each draw with each doubt."""
     draws = track(range(DRAWS), "Finding what the masks agree on", console=CONSOLE)
     for seed in draws:
-        draw = draw_cells(views, seed)
-        coarse = draw[:COARSE]
-        seen = list(observe(coarse, views))
-        evidence = collect(seen, len(coarse))
+        observed = observed_draw(views, seed)
         with ThreadPoolExecutor(len(DOUBTS)) as threads:
-            candidates = list(threads.map(lambda doubt: group(seen, coarse, evidence, doubt, most), DOUBTS))  # noqa: B023
-        for candidate in candidates:
-            agreed = agreement(ViewAgreement.of(view, candidate) for view in seen)
-            yield Grouping(agreed, draw, seen, evidence, candidate)
-        if likeness(*candidates) >= CLEAR:
+            groupings = list(threads.map(lambda doubt: grouped(observed, doubt, most), DOUBTS))  # noqa: B023
+        yield from groupings
+        if likeness(*(each.groups for each in groupings)) >= CLEAR:
             list(draws)  # run the progress bar to its end
+
+
+def observed_draw(views: Sequence[MaskedSurface], seed: int) -> ObservedDraw:
+    """A draw of cells, and what the masks of all views say about them."""
+    draw = draw_cells(views, seed)
+    coarse = draw[:COARSE]
+    seen = list(observe(coarse, views))
+    return ObservedDraw(draw, seen, collect(seen, len(coarse)))
+
+
+def grouped(observed: ObservedDraw, doubt: float, most: int | None = None) -> Grouping:
+    """A draw whose coarse cells are grouped.
+
+    Args:
+        observed: the draw.
+        doubt: number of disagreeing pairs that are assumed against every merger.
+        most: maximum number of groups; None for no limit.
+    """
+    draw, seen, evidence = observed
+    groups = group(seen, draw[:COARSE], evidence, doubt, most)
+    return Grouping(agreement(ViewAgreement.of(view, groups) for view in seen), *observed, groups)
 
 
 def draw_cells(views: Sequence[MaskedSurface], seed: int) -> Cells:

@@ -32,17 +32,25 @@ class GroupedCells(NamedTuple):
     """Group of each cell, -1 for none."""
 
 
-class Grouping(NamedTuple):
-    """Groups of a draw of cells, and the evidence for them."""
+class ObservedDraw(NamedTuple):
+    """A draw of cells, and the evidence about them."""
 
-    agreement: float
-    """Agreement of masks and groups, in [0, 1]."""
     draw: Cells
     """The fine cells; the first of them are the coarse cells."""
     seen: list[Observation]
     """The coarse cells that each view sees."""
     evidence: Evidence
     """Evidence of all views about pairs of coarse cells."""
+
+
+class Grouping(NamedTuple):
+    """Groups of an `ObservedDraw`, and all that it holds."""
+
+    agreement: float
+    """Agreement of masks and groups, in [0, 1]."""
+    draw: Cells
+    seen: list[Observation]
+    evidence: Evidence
     groups: Int[Tensor, "coarse"]
     """Group of each coarse cell, -1 for none."""
 
