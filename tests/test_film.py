@@ -34,6 +34,7 @@ from disconerf_ns.scene.arranged import ArrangedScene, Guest
 from disconerf_ns.scene.clean import Body
 from disconerf_ns.scene.edit import HERE, Edit
 from disconerf_ns.scene.similarity import Similarity
+from disconerf_ns.spacing import evenly_spaced
 
 SIZE = 48
 
@@ -229,6 +230,9 @@ def test_paths_begin_and_end_at_photographs_and_have_as_many_frames_as_asked_for
     assert_close(between.camera_to_worlds[[0, 6]], taken.camera_to_worlds[[0, 2]], 1e-4)
     assert len(interpolated(taken[:1], torch.linspace(0, 1, 5), order=True)) == 5
     assert_close(evenly(taken, 2).camera_to_worlds, taken.camera_to_worlds[[0, 2]])
+    thirty = taken[torch.zeros(30, dtype=torch.long)]
+    thirty.times = torch.arange(30.0)[:, None]
+    assert evenly(thirty, 15).times[:, 0].tolist() == evenly_spaced(30, 15), "14.5 was rounded to another photograph"
     round_about = spiral(taken[:1], torch.zeros(3), 8).camera_to_worlds
     assert_close(round_about[0], taken.camera_to_worlds[0], 1e-4)
     assert (torch.linalg.cross(round_about[:, :, 2], round_about[:, :, 3]).norm(dim=-1) < 1e-4).all(), "at the origin"

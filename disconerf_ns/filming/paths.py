@@ -15,6 +15,7 @@ from torch import Tensor
 from disconerf_ns.errors import reason
 from disconerf_ns.filming.orbit import look_at
 from disconerf_ns.small_json import small_json
+from disconerf_ns.spacing import spread
 
 LONGEST, LARGEST_SIDE = 1e6, 16_384
 """Seconds of a film, and pixels of a frame's side, at most."""
@@ -90,7 +91,7 @@ def evenly(cameras: Cameras, frames: int | None) -> Cameras:
     """So many of some cameras, spread evenly from the first to the last; None for all."""
     if frames is None:
         return cameras
-    return cameras[torch.linspace(0, len(cameras) - 1, frames).round().long()]
+    return cameras[torch.tensor(spread(len(cameras), frames))]
 
 
 def to_and_fro(frames: int) -> Float[Tensor, "frames"]:
