@@ -235,7 +235,7 @@ def test_a_view_of_nothing_does_not_lower_the_mean() -> None:
     assert scores.views["IoU"] == scores.scene["IoU"] == 1.0 and scores.masks == {}
     with pytest.raises(UserError, match=r"all pixels of the .* views have the label 0, which means no object.*--void"):
         evaluation.summarize([evaluation.compare(full, void)])
-    assert evaluation.summarize([evaluation.compare(full, void, void=None)], void=None).views["IoU"] == 0.5
+    assert evaluation.summarize([evaluation.compare(full, void, void=None)]).views["IoU"] == 0.5
 
 
 def test_true_labels_of_another_size_are_compared_at_the_prediction_s() -> None:

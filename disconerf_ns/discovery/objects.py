@@ -17,6 +17,12 @@ from disconerf_ns.surface.samples import SurfaceSamples, render_slots
 
 UNION_RAYS = 4000
 """Rays, about, that the box of a union is found from; it holds the boxes of its parts in any case."""
+STRAY_CELLS = 64
+"""Cells per axis of the voxel grid in which points of an object are connected."""
+LARGE_PART = 0.1
+"""Smallest fraction of an object's points in a connected part of it that is no stray."""
+MARGIN = 0.05
+"""Margin around a box at each side, as a fraction of its size."""
 
 
 class Surface(NamedTuple):
@@ -110,35 +116,30 @@ def rendered(
     return render_slots(field(view.positions.flatten(0, 1)), view.accumulation.float())
 
 
-def without_strays(
-    points: Float[Tensor, "n 3"], resolution: int = 64, smallest: float = 0.1
-) -> Float[Tensor, "kept 3"]:
+def without_strays(points: Float[Tensor, "n 3"]) -> Float[Tensor, "kept 3"]:
     """The points of an object in its large connected parts; all points if no part is large.
 
     Args:
-        points: contracted positions in [0, 1]^3.
-        resolution: cells per axis of the voxel grid whose occupied neighbours, also diagonal ones, are connected.
-        smallest: minimum fraction of all points in a large part.
+        points: contracted positions in [0, 1]^3; those in neighbouring cells, also diagonal ones, are connected.
     """
-    cells = (points.clamp(0, 1) * (resolution - 1)).long().unbind(-1)
-    occupied, parts = np.zeros((resolution,) * 3, bool), np.zeros((resolution,) * 3, np.int64)
+    cells = (points.clamp(0, 1) * (STRAY_CELLS - 1)).long().unbind(-1)
+    occupied, parts = np.zeros((STRAY_CELLS,) * 3, bool), np.zeros((STRAY_CELLS,) * 3, np.int64)
     occupied[tuple(axis.numpy() for axis in cells)] = True
     ndimage.label(occupied, np.ones((3, 3, 3)), output=parts)
     part = torch.from_numpy(parts)[cells]
-    large = torch.bincount(part) >= smallest * len(points)
+    large = torch.bincount(part) >= LARGE_PART * len(points)
     return points[large[part]] if large.any() else points
 
 
-def robust_box(points: Float[Tensor, "n 3"], outliers: float = 0.005, margin: float = 0.05) -> Box:
+def robust_box(points: Float[Tensor, "n 3"], outliers: float = 0.005) -> Box:
     """Axis-aligned box (low, high) of points without the outliers at both ends of each axis, plus a margin.
 
     Args:
         points: scene positions.
         outliers: fraction of the points left out at each end, in [0, 1/2).
-        margin: fraction of the box's size added at each side.
     """
     ordered = points.sort(0).values
     skip = int(outliers * (len(ordered) - 1))
     low, high = ordered[skip], ordered[len(ordered) - 1 - skip]
-    pad = margin * (high - low).clamp(min=0.1 * (high - low).max())
+    pad = MARGIN * (high - low).clamp(min=0.1 * (high - low).max())
     return tuple((low - pad).tolist()), tuple((high + pad).tolist())

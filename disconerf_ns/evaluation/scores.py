@@ -28,7 +28,7 @@ from disconerf_ns.evaluation.metrics import (
 from disconerf_ns.evaluation.predictions import NOTHING, label_map, predict_labels
 from disconerf_ns.evaluation.views import EvaluatedRun, View, load_masks, views_of
 from disconerf_ns.masks.image_masks import resample
-from disconerf_ns.masks.numbers import Named, void_of
+from disconerf_ns.masks.numbers import Named
 from disconerf_ns.masks.placement import Orientation
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.scene.tree import DEFAULT
@@ -99,16 +99,15 @@ class TrueLabels(NamedTuple):
         return compare(predicted, true, of_masks, self.void)
 
 
-def whole_scene(views: Sequence[Comparison], void: Named = "auto") -> OverlapTable:
-    """Overlaps over all views at once; "auto" leaves out what the views leave out."""
+def whole_scene(views: Sequence[Comparison]) -> OverlapTable:
+    """Overlaps over all views at once, without the labels that count nowhere in one of them."""
     predicted = np.concatenate([view.predicted.ravel() for view in views])
     truth = np.concatenate([view.truth.ravel() for view in views])
-    return labels_table(predicted, truth, _ignored(views, void), NOTHING)
+    return labels_table(predicted, truth, _ignored(views), NOTHING)
 
 
-def _ignored(views: Sequence[Comparison], void: Named) -> frozenset[int]:
-    named = void_of(void)
-    return frozenset().union(*(view.ignored for view in views)) if named is None else named
+def _ignored(views: Sequence[Comparison]) -> frozenset[int]:
+    return frozenset().union(*(view.ignored for view in views))
 
 
 def apply(metrics: Metrics, table: OverlapTable) -> dict[str, float]:
@@ -116,7 +115,7 @@ def apply(metrics: Metrics, table: OverlapTable) -> dict[str, float]:
     return {name: float(metric(table)) for name, metric in metrics.items()}
 
 
-def summarize(views: Sequence[Comparison], metrics: Metrics = METRICS, void: Named = "auto") -> Scores:
+def summarize(views: Sequence[Comparison], metrics: Metrics = METRICS) -> Scores:
     """Means over the views that show a true object, and the scene as a whole.
 
     Raises:
@@ -128,7 +127,7 @@ def summarize(views: Sequence[Comparison], metrics: Metrics = METRICS, void: Nam
 
     shown = [view for view in views if len(view.field.objects)]
     if not shown:
-        ignored = " or ".join(map(str, listed_void(_ignored(views, void))))
+        ignored = " or ".join(map(str, listed_void(_ignored(views))))
         raise UserError(
             f"ground truth: all pixels of the evaluated views have the label {ignored}, which means no object, so "
             "nothing can be scored; name the labels that mean no object with --void, or --void None if there are none."
@@ -137,7 +136,7 @@ def summarize(views: Sequence[Comparison], metrics: Metrics = METRICS, void: Nam
     return Scores(
         masks=mean(of_masks) if of_masks else {},
         views=mean([view.field for view in shown]),
-        scene=apply(metrics, whole_scene(views, void)),
+        scene=apply(metrics, whole_scene(views)),
     )
 
 
@@ -170,10 +169,10 @@ def score_objects(scene: OverlapTable) -> list[ObjectScore]:
     ]
 
 
-def report(views: Mapping[View, Comparison], void: Named = "auto") -> dict[str, Any]:
+def report(views: Mapping[View, Comparison]) -> dict[str, Any]:
     """All there is to say about compared views, as JSON: `scores`, `views` one by one, and the scene's `objects`."""
     metrics = {**FRACTIONS, **COUNTS}
-    scores = asdict(summarize(list(views.values()), metrics, void))
+    scores = asdict(summarize(list(views.values()), metrics))
     each = [
         {
             "image": view.key,
@@ -185,7 +184,7 @@ def report(views: Mapping[View, Comparison], void: Named = "auto") -> dict[str, 
         }
         for view, found in views.items()
     ]
-    objects = [asdict(found) for found in score_objects(whole_scene(list(views.values()), void))]
+    objects = [asdict(found) for found in score_objects(whole_scene(list(views.values())))]
     return {"scores": {name: values for name, values in scores.items() if values}, "views": each, "objects": objects}
 
 

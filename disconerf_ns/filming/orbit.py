@@ -63,9 +63,8 @@ def framed(
     corners: Float[Tensor, "corners 3"],
     away: Float[Tensor, "cameras 3"],
     fov: float = FIELD_OF_VIEW,
-    fill: float = FILL,
 ) -> tuple[Float[Tensor, "3"], float]:
-    """Where cameras look and how far away they are, so that a convex thing fills the fullest picture as it should.
+    """Where cameras look and how far away they are, so that a convex thing fills FILL of the fullest picture.
 
     The wider the thing is in its widest picture, the farther the cameras; what they look at is moved up or down until
     as much room is left above as below.
@@ -74,7 +73,6 @@ def framed(
         corners: the thing's, in scene coordinates.
         away: unit vectors from the thing to the cameras.
         fov: angle of view of the square pictures in radians.
-        fill: fraction of the picture's width or height.
     Returns:
         The point that all cameras look at, and their distance to it.
     """
@@ -89,7 +87,7 @@ def framed(
         fullest = float(torch.stack([over.amax(1) - over.amin(1) for over in (across, up)]).max())
         upright = float(rotation[:, 2, 1].mean())
         centre = centre + torch.tensor([0.0, 0.0, 1.0]) * (up.amax() + up.amin()) / 2 * distance / max(upright, 0.25)
-        distance = max(distance * (fullest / (2 * half * fill)) ** 0.7, float(z.max()) + 0.2 * radius)
+        distance = max(distance * (fullest / (2 * half * FILL)) ** 0.7, float(z.max()) + 0.2 * radius)
     return centre, distance
 
 

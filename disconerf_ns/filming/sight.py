@@ -20,10 +20,10 @@ SEES = 0.1
 """Share of a thing's surface from which on a camera sees it; the side that is turned to the camera is about half."""
 
 
-def surface_of(solid: Solid, count: int = POINTS) -> Float[Tensor, "points 3"]:
-    """Middles of at most `count` voxels of a solid's surface, in scene coordinates."""
+def surface_of(solid: Solid) -> Float[Tensor, "points 3"]:
+    """Middles of at most `POINTS` voxels of a solid's surface, in scene coordinates."""
     beside_empty = with_neighbours(~solid.grid.occupied)
-    return drawn(solid.points[beside_empty[solid.grid.occupied]].cpu(), count)
+    return drawn(solid.points[beside_empty[solid.grid.occupied]].cpu())
 
 
 def drawn(points: Float[Tensor, "n 3"], count: int = POINTS) -> Float[Tensor, "points 3"]:

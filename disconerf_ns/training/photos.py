@@ -20,6 +20,8 @@ from torch import Tensor
 
 RAYS_AT_ONCE = 2**18
 """Number of rays that are drawn together, if a batch is not larger."""
+READERS = 8
+"""Threads that read photographs."""
 
 
 class Photos:
@@ -126,8 +128,8 @@ class RayDraws:
 
 
 def read_photos(
-    read: Callable[[int], UInt8[np.ndarray, "height width channels"]], count: int, threads: int = 8
+    read: Callable[[int], UInt8[np.ndarray, "height width channels"]], count: int
 ) -> list[UInt8[np.ndarray, "height width channels"]]:
     """Read photographs in several threads; decoders release Python's lock."""
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(READERS) as pool:
         return list(pool.map(read, range(count)))
