@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
@@ -30,6 +31,7 @@ from disconerf_ns.gaussians.radiance import SplatRadiance
 from disconerf_ns.masks.numbers import Named
 from disconerf_ns.masks.placement import Orientation
 from disconerf_ns.masks.store import MaskStore
+from disconerf_ns.options import RATE
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import frame_outputs, output_table, unmixed
 from disconerf_ns.runs import load_pipeline, read_splats
@@ -284,10 +286,12 @@ def save_film(
 
     Args:
         path: an .mp4, .webm (VP9), .mov (ProRes 4444), .webp or .gif file, or without suffix a folder of PNG files.
-        frames: RGB, or RGB and alpha, in [0, 1], such as those of `Scene.film`; they are taken one by one.
-        fps: frames per second.
+        frames: RGB, or RGB and alpha, in [0, 1], all of one size, such as those of `Scene.film`; they are taken one by
+            one.
+        fps: frames per second, above 0 and at most 1000.
     Raises:
-        UserError: there is no such format.
+        UserError: there is no such format or rate, or a frame has another shape than the first one.
+        OSError: the file cannot be written, or there are no frames.
 
     >>> save_film(folder / "ball.webm", load(run).film("object_01", frames=2, size=16, transparent=True))
     >>> (folder / "ball.webm").stat().st_size > 0
@@ -297,7 +301,33 @@ def save_film(
     known = [format.suffix for format in FORMATS.values()]
     if path.suffix not in known:
         raise UserError(f"save_film: {path} has no suffix of a film; choose one of {', '.join(filter(None, known))}.")
-    write_film(path, (frame.numpy() for frame in frames), float(fps))
+    if not 0 < fps <= RATE.high:
+        raise UserError(
+            f"save_film: {fps} frames per second were asked for; pass more than 0 and at most {RATE.high:,}."
+        )
+    write_film(path, _of_one_shape(frames), float(fps))
+
+
+def _of_one_shape(frames: Iterable[Float[Tensor, "..."]]) -> Iterator[Float[np.ndarray, "height width channels"]]:
+    """The frames as arrays.
+
+    Raises:
+        UserError: one is neither RGB nor RGB and alpha, or has another shape than the first one.
+    """
+    first = None
+    for number, frame in enumerate(frames):
+        shape, first = tuple(frame.shape), first or tuple(frame.shape)
+        if len(shape) != 3 or shape[2] not in (3, 4):
+            raise UserError(
+                f"save_film: frame {number} has the shape {shape}; pass (height, width, 3) for RGB, which is "
+                "mask.expand(-1, -1, 3) of a mask, or (height, width, 4) for RGB and alpha."
+            )
+        if shape != first:
+            raise UserError(
+                f"save_film: frame {number} has the shape {shape} and the first one {first}; all frames of a film have "
+                "one shape."
+            )
+        yield frame.cpu().numpy()
 
 
 def load(run: Path | str) -> Scene:

@@ -204,6 +204,24 @@ def test_examples_in_docstrings(run: Run, opened_run: None, scene: Path, tmp_pat
     assert len(names) >= 11 and runner.tries >= 40
 
 
+@pytest.mark.parametrize("name", ["film.mp4", "film.webp", "film"])
+@pytest.mark.parametrize(
+    ("shapes", "fps", "sentence"),
+    [
+        ([(8, 8, 1)], 24, r"frame 0 has the shape \(8, 8, 1\); pass .* mask.expand"),
+        ([(8, 8)], 24, r"frame 0 has the shape \(8, 8\); pass"),
+        ([(8, 8, 3), (6, 6, 3)], 24, r"frame 1 has the shape \(6, 6, 3\) and the first one \(8, 8, 3\)"),
+        ([(8, 8, 3)], 0, "0 frames per second"),
+        ([(8, 8, 3)], float("nan"), "nan frames per second"),
+    ],
+)
+def test_a_film_of_odd_frames_is_refused(tmp_path: Path, name: str, shapes: list, fps: float, sentence: str) -> None:
+    """ffmpeg made noise of a mask, and of frames of two sizes, without a word."""
+    with pytest.raises(UserError, match=sentence):
+        disconerf_ns.save_film(tmp_path / name, map(torch.ones, shapes), fps)
+    assert not list(tmp_path.iterdir())
+
+
 def test_mistakes_get_a_sentence(run: Run, opened_run: None) -> None:
     scene = disconerf_ns.load(run.config)
     for mistake, sentence in (
