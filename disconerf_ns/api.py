@@ -28,10 +28,11 @@ from disconerf_ns.filming.frames import film
 from disconerf_ns.filming.shots import orbit
 from disconerf_ns.filming.writers import FORMATS, write_film
 from disconerf_ns.gaussians.radiance import SplatRadiance
+from disconerf_ns.gaussians.spherical_harmonics import LARGEST_DEGREE
 from disconerf_ns.masks.numbers import Named
 from disconerf_ns.masks.placement import Orientation
 from disconerf_ns.masks.store import MaskStore
-from disconerf_ns.options import RATE
+from disconerf_ns.options import COUNT, DOWNSCALE, FRAMES, RATE, SIDE, Range, check_number
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import frame_outputs, output_table, unmixed
 from disconerf_ns.runs import load_pipeline, read_splats
@@ -41,6 +42,8 @@ from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.tree import DEFAULT
 
+FILM_RATE = Range(5e-324, RATE.high, f"more than 0 and at most {RATE.high:,}")
+"""Frames per second of a film."""
 EVIDENCE = 100_000
 """Rays of the training views that tell which frame a file of gaussians is in."""
 
@@ -183,19 +186,19 @@ class Scene:
 
         Args:
             name: an object's output name, number, or a name that a person gave.
-            frames: frames of one turn.
-            size: side of the square frames in pixels.
+            frames: frames of one turn, at least 1.
+            size: side of the square frames in pixels, at least 1.
             transparent: give RGB and alpha, colours not multiplied by alpha, in place of RGB on the background colour.
             clean: take away haze and crumbs.
             shadow: let it stand on a neutral ground with a soft shadow.
         Raises:
-            UserError: no object, or more than one, has that name, or a number is below 1.
+            UserError: no object, or more than one, has that name, or a number is out of range.
 
         >>> [frame.shape for frame in load(run).film("object_01", frames=1, size=8, transparent=True)]
         [torch.Size([8, 8, 4])]
         """
-        if frames < 1 or size < 1:
-            raise UserError(f"film: {frames} frames of {size} pixels were asked for; both have to be 1 or more.")
+        check_number("film: frames", frames, FRAMES)
+        check_number("film: size", size, SIDE)
         shot = orbit(self.arranged, self.find(name), self.cameras(), frames, size)
         return film(self.arranged, shot.cameras, self.find(name).id, shot.look(clean, shadow), transparent)
 
@@ -207,7 +210,12 @@ class Scene:
         return capture_of(self.run)
 
     def training_rays(self, most: int) -> Iterator[RayBundle]:
-        """Flat rays of each training view, about `most` of all, through pixels that teach the radiance field."""
+        """Flat rays of each training view, about `most` of all, through pixels that teach the radiance field.
+
+        Raises:
+            UserError: `most` is below 1.
+        """
+        check_number("training_rays: most", most, COUNT)
         return training_rays(self.run, most)
 
     @property
@@ -260,17 +268,20 @@ class Scene:
                 or else samples gaussians from the radiance field's surface.
             frame: as in `given_splats`.
             straddling: what becomes of given gaussians on a border: kept whole, dropped, or split.
-            gaussians: most gaussians that are sampled.
+            gaussians: most gaussians that are sampled, at least 1.
             degree: of the sampled ones' spherical harmonics, from 0 to 3.
-            rays: rays of the training views, about, that are sampled.
+            rays: rays of the training views, about, that are sampled, at least 1.
         Raises:
-            UserError: there are no gaussians that can be read, or they fit nowhere.
+            UserError: there are no gaussians that can be read, or they fit nowhere, or a number is out of range.
 
         >>> scene = load(run)
         >>> splats = scene.splats(gaussians=500, rays=2000)
         >>> len(splats.of(scene.objects[1].id)) > 0
         True
         """
+        check_number("splats: gaussians", gaussians, COUNT)
+        check_number("splats: degree", degree, Range(0, LARGEST_DEGREE))
+        check_number("splats: rays", rays, COUNT)
         found = self.own_splats if given is None else self.given_splats(given, frame)
         if found is None:
             looks = look_at_all(self.arranged, self.training_rays(rays), self.objects)
@@ -301,10 +312,7 @@ def save_film(
     known = [format.suffix for format in FORMATS.values()]
     if path.suffix not in known:
         raise UserError(f"save_film: {path} has no suffix of a film; choose one of {', '.join(filter(None, known))}.")
-    if not 0 < fps <= RATE.high:
-        raise UserError(
-            f"save_film: {fps} frames per second were asked for; pass more than 0 and at most {RATE.high:,}."
-        )
+    check_number("save_film: fps", fps, FILM_RATE)
     write_film(path, _of_one_shape(frames), float(fps))
 
 
@@ -383,7 +391,7 @@ def evaluate(
         masks: 2D masks that are scored too; by default the run's own if they cover the held-out views.
         void: true labels of pixels that count nowhere, one or several; None if every label is an object. "auto" says
             what it judges by all labels: negative ones are void, or else 0 is, and 255 that stands apart is too.
-        downscale: views are rendered at 1 / downscale of their size.
+        downscale: views are rendered at 1 / downscale of their size; at least 1.
         orientation: picture that the labels were drawn on, where a photograph has an EXIF orientation: "upright",
             "stored", or "auto", which decides by sizes and by edges of the photographs, and prints what it decided.
         granularity: how fine the scored objects are, from 0 to 1.
@@ -391,11 +399,12 @@ def evaluate(
         IoU, BD and SBD in [0, 1] (the paper's 4.1): of the masks, of the field per view, and of the whole scene.
     Raises:
         UserError: no view is held out, one has no true labels or labels of another shape, or there is no such
-            granularity.
+            downscale or granularity.
 
     >>> evaluate(load(run), labels).scene["IoU"] > 0.5
     True
     """
+    check_number("evaluate: downscale", downscale, DOWNSCALE)
     if fault := Edit().at(granularity).fault(scene.arranged.trained.tree):
         raise UserError(f"evaluate: {fault}.")
     store = masks if masks is not None else masks_of(scene.run, views_of(scene.run))

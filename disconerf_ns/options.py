@@ -68,5 +68,16 @@ def check_options(command: str, options: object, prefix: str = "", /, **ranges: 
         value = getattr(options, name)
         values = value if isinstance(value, tuple) else () if value is None or isinstance(value, str) else (value,)
         for number in values:
-            if not math.isfinite(number) or not allowed.has(number):
-                raise UserError(f"{command}: --{prefix}{name.replace('_', '-')} is {number}; it has to be {allowed}.")
+            check_number(f"{command}: --{prefix}{name.replace('_', '-')}", number, allowed)
+
+
+def check_number(what: str, number: float | int, allowed: Range) -> None:
+    """Refuse a number that is out of a range, or not finite.
+
+    Args:
+        what: begins the sentence.
+    Raises:
+        UserError: names it, its value and the range.
+    """
+    if not math.isfinite(number) or not allowed.has(number):
+        raise UserError(f"{what} is {number}; it has to be {allowed}.")

@@ -211,8 +211,8 @@ def test_examples_in_docstrings(run: Run, opened_run: None, scene: Path, tmp_pat
         ([(8, 8, 1)], 24, r"frame 0 has the shape \(8, 8, 1\); pass .* mask.expand"),
         ([(8, 8)], 24, r"frame 0 has the shape \(8, 8\); pass"),
         ([(8, 8, 3), (6, 6, 3)], 24, r"frame 1 has the shape \(6, 6, 3\) and the first one \(8, 8, 3\)"),
-        ([(8, 8, 3)], 0, "0 frames per second"),
-        ([(8, 8, 3)], float("nan"), "nan frames per second"),
+        ([(8, 8, 3)], 0, "fps is 0; it has to be more than 0 and at most 1,000"),
+        ([(8, 8, 3)], float("nan"), "fps is nan; it has to be more than 0"),
     ],
 )
 def test_a_film_of_odd_frames_is_refused(tmp_path: Path, name: str, shapes: list, fps: float, sentence: str) -> None:
@@ -226,7 +226,12 @@ def test_mistakes_get_a_sentence(run: Run, opened_run: None) -> None:
     scene = disconerf_ns.load(run.config)
     for mistake, sentence in (
         (lambda: scene.find(""), "there is no"),
-        (lambda: scene.film("object_01", frames=0), "0 frames of 256 pixels"),
+        (lambda: scene.film("object_01", frames=0), "film: frames is 0; it has to be from 1 to 100,000"),
+        (lambda: scene.training_rays(-5), "training_rays: most is -5; it has to be from 1"),
+        (lambda: scene.splats(gaussians=0), "splats: gaussians is 0; it has to be from 1"),
+        (lambda: scene.splats(degree=4), "splats: degree is 4; it has to be from 0 to 3"),
+        (lambda: scene.splats(rays=-5), "splats: rays is -5; it has to be from 1"),
+        (lambda: disconerf_ns.evaluate(scene, "labels", downscale=0), "evaluate: downscale is 0; it has to be from 1"),
         (lambda: disconerf_ns.save_film("film.avi", []), "film.avi has no suffix of a film; choose one of .mp4, .webm"),
         (lambda: scene.render("rgb", scene.cameras()[0:2]), "2 cameras were given"),
     ):
