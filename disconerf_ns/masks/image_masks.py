@@ -97,13 +97,17 @@ class ImageMasks:
         """Run-length encode masks.
 
         Args:
-            masks: one array, even without masks: its shape gives the image's size.
+            masks: one array of bools, even without masks: its shape gives the image's size. Of a map of labels, pass
+                np.stack([labels == label for label in wanted]); of probabilities, masks > 0.5.
             predicted_iou, stability_score: one value per mask.
             level: one value per mask, or one for all.
             looked_at: pixels that the proposer looked at; None means all.
         Raises:
-            ValueError: the lengths or sizes of the arguments disagree.
+            ValueError: the lengths or sizes of the arguments disagree, or an array is not of bools.
         """
+        for name, array in (("masks", masks), ("looked_at", looked_at)):
+            if array is not None and array.dtype != bool:
+                raise ValueError(f"{name} are of type {array.dtype}, expected bool, such as {name} > 0.5")
         if masks.ndim != 3 or (looked_at is not None and looked_at.shape != masks.shape[1:]):
             raise ValueError(f"masks have shape {masks.shape}, expected (K, H, W) and looked_at of shape (H, W)")
         count = len(masks)

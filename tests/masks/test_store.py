@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -91,6 +92,16 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
         store.save("x", ImageMasks.from_arrays(np.zeros((0, 1, 1), dtype=bool)))
     assert store.load("x") == two_masks()
     assert os.listdir(tmp_path) == ["x.json"]
+
+
+@pytest.mark.parametrize("array", [np.array([[[0, 1, 2, 2, 1, 0]]]), np.array([[[0.0, 0.4, 0.9]]])])
+def test_labels_and_probabilities_are_no_masks(array: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the labels, a mask of the two 1 was stored; of the probabilities, an empty one."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ValueError, match=f"masks are of type {array.dtype}, expected bool"):
+        ImageMasks.from_arrays(array)
+    with pytest.raises(ValueError, match="looked_at are of type"):
+        ImageMasks.from_arrays(array > 0, looked_at=array[0])
 
 
 def test_resampling_takes_the_pixel_under_each_new_centre() -> None:
