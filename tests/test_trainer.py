@@ -46,12 +46,16 @@ def test_accumulated_gradients_take_nerfstudios_step(small_scene: Path, tmp_path
     assert asked == [0]
 
 
-def test_held_tensors_keep_their_addresses_until_shapes_change() -> None:
+def test_held_tensors_keep_their_addresses_also_after_others_of_another_shape() -> None:
+    """A graph of the first shape reads the first addresses, however many other shapes come in between."""
     held = Held()
     first = held.hold([torch.zeros(3), torch.ones(2)])
     again = held.hold([torch.arange(3.0), torch.ones(2)])
     assert again[0].data_ptr() == first[0].data_ptr() and again[0].tolist() == [0, 1, 2]
     assert held.hold([torch.arange(4.0), torch.ones(2)])[0].tolist() == [0, 1, 2, 3]
+    assert (
+        held.hold([torch.ones(3), torch.ones(2)])[0].data_ptr() == first[0].data_ptr() and first[0].tolist() == [1] * 3
+    )
 
 
 def test_a_step_that_no_graph_can_hold_is_one_sentence_with_a_way_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,18 +132,13 @@ class Held:
     """Tensors at addresses that stay, into which the values of every step are copied."""
 
     def __init__(self):
-        self._held: list[Tensor] = []
+        self._held: dict[Hashable, list[Tensor]] = {}
 
     def hold(self, values: Sequence[Tensor]) -> list[Tensor]:
-        """The same values at the addresses of the values before, if their shapes and types are the same."""
-        if len(values) != len(self._held) or not all(map(alike, values, self._held)):
-            self._held = [value.clone() for value in values]
-        else:
-            for held, value in zip(self._held, values):
-                held.copy_(value)
-        return self._held
-
-
-def alike(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors differ in nothing but their values."""
-    return a.shape == b.shape and a.dtype == b.dtype and a.device == b.device
+        """The same values at the addresses of earlier values of these shapes and types, which graphs may read."""
+        kind = tuple((value.shape, value.dtype, value.device) for value in values)
+        if kind not in self._held:
+            self._held[kind] = [value.clone() for value in values]
+        for held, value in zip(self._held[kind], values):
+            held.copy_(value)
+        return self._held[kind]
