@@ -6,10 +6,12 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Shaped, UInt8
+from jaxtyping import Bool, Float, Shaped, UInt8
 
 ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1, dtype=np.uint8)
 """Number of bits that are set in each byte."""
+AT_ONCE = 2**15
+"""Pixels of all masks that are numbers of 4 bytes at a time."""
 
 
 def large_enough(masks: Bool[np.ndarray, "masks height width"], fraction: float) -> Bool[np.ndarray, " masks"]:
@@ -26,12 +28,20 @@ def not_contained(masks: Bool[np.ndarray, "masks height width"], share: float = 
     Args:
         share: fraction of a's pixels, in (0, 1]; 1 requires that b cover all of them.
     """
-    area = masks.sum((1, 2))
-    flat = masks.reshape(len(masks), masks.shape[1] * masks.shape[2]).astype(np.float32)
-    overlap = flat @ flat.T
+    area, overlap = masks.sum((1, 2)), shared_pixels(masks)
     number = np.arange(len(masks))
     before = (area[None] > area[:, None]) | ((area[None] == area[:, None]) & (number[None] < number[:, None]))
     return ~(before & (overlap >= share * area[:, None])).any(1)
+
+
+def shared_pixels(masks: Bool[np.ndarray, "masks height width"]) -> Float[np.ndarray, "masks masks"]:
+    """Number of pixels that each two masks share, by matrix products of a few pixels at a time."""
+    pixels = masks.reshape(len(masks), masks.shape[1] * masks.shape[2])
+    shared = np.zeros((len(masks), len(masks)))
+    for start in range(0, pixels.shape[1], AT_ONCE):
+        some = pixels[:, start : start + AT_ONCE].astype(np.float32)
+        shared += some @ some.T
+    return shared
 
 
 def distinct(bits: UInt8[np.ndarray, "masks bytes"], max_iou: float) -> Bool[np.ndarray, " masks"]:

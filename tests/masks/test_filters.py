@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -107,3 +109,16 @@ def test_uncrop_undoes_a_crop() -> None:
     assert np.array_equal(whole[:, :, 1:6], masks[:, :, 1:6])
     assert not whole[:, :, 0].any()
     assert not whole[:, :, 6:].any()
+
+
+def test_many_masks_of_a_large_image_are_compared_in_little_memory() -> None:
+    """All 300 masks of an image of 512 x 512 as numbers of 4 bytes took 315 MB, and of 1500 x 1500 2.7 GB."""
+    masks = np.random.default_rng(0).random((300, 1, 512 * 128)) < 0.1
+    masks = np.tile(masks, (1, 4, 1))
+    tracemalloc.start()
+    shared = filters.shared_pixels(masks)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.2 * (masks.nbytes + shared.nbytes)
+    flat = masks.reshape(300, -1)
+    assert shared[3, 5] == (flat[3] & flat[5]).sum() and (shared.diagonal() == flat.sum(1)).all()
