@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
@@ -313,29 +312,7 @@ def save_film(
     if path.suffix not in known:
         raise UserError(f"save_film: {path} has no suffix of a film; choose one of {', '.join(filter(None, known))}.")
     check_number("save_film: fps", fps, FILM_RATE)
-    write_film(path, _of_one_shape(frames), float(fps))
-
-
-def _of_one_shape(frames: Iterable[Float[Tensor, "..."]]) -> Iterator[Float[np.ndarray, "height width channels"]]:
-    """The frames as arrays.
-
-    Raises:
-        UserError: one is neither RGB nor RGB and alpha, or has another shape than the first one.
-    """
-    first = None
-    for number, frame in enumerate(frames):
-        shape, first = tuple(frame.shape), first or tuple(frame.shape)
-        if len(shape) != 3 or shape[2] not in (3, 4):
-            raise UserError(
-                f"save_film: frame {number} has the shape {shape}; pass (height, width, 3) for RGB, which is "
-                "mask.expand(-1, -1, 3) of a mask, or (height, width, 4) for RGB and alpha."
-            )
-        if shape != first:
-            raise UserError(
-                f"save_film: frame {number} has the shape {shape} and the first one {first}; all frames of a film have "
-                "one shape."
-            )
-        yield frame.cpu().numpy()
+    write_film(path, (frame.cpu().numpy() for frame in frames), float(fps))
 
 
 def load(run: Path | str) -> Scene:

@@ -208,7 +208,7 @@ def test_examples_in_docstrings(run: Run, opened_run: None, scene: Path, tmp_pat
 @pytest.mark.parametrize(
     ("shapes", "fps", "sentence"),
     [
-        ([(8, 8, 1)], 24, r"frame 0 has the shape \(8, 8, 1\); pass .* mask.expand"),
+        ([(8, 8, 1)], 24, r"frame 0 has the shape \(8, 8, 1\); pass .* of a mask, mask.expand"),
         ([(8, 8)], 24, r"frame 0 has the shape \(8, 8\); pass"),
         ([(8, 8, 3), (6, 6, 3)], 24, r"frame 1 has the shape \(6, 6, 3\) and the first one \(8, 8, 3\)"),
         ([(8, 8, 3)], 0, "fps is 0; it has to be more than 0 and at most 1,000"),

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 from PIL import Image
 
-from disconerf_ns.errors import cause
+from disconerf_ns.errors import UserError, cause
 from disconerf_ns.filming.matte import in_bytes
 
 Put = Callable[[UInt8[np.ndarray, "height width channels"]], None]
@@ -123,11 +123,27 @@ def write_film(path: Path, frames: Iterable[Shaped[np.ndarray, "height width cha
     Raises:
         KeyError: the suffix stands for no film.
         OSError: the film cannot be written.
+        UserError: a frame is neither RGB nor RGB and alpha, or has another shape than the first one.
     """
     formats = {format.suffix: format for format in FORMATS.values()}
     with film_file(path.with_suffix(""), formats[path.suffix], fps) as put:
-        for frame in frames:
+        for frame in _of_one_shape(frames):
             put(frame if frame.dtype == np.uint8 else in_bytes(frame))
+
+
+def _of_one_shape(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    first = None
+    for number, frame in enumerate(frames):
+        first = first or frame.shape
+        said = f"film: frame {number} has the shape {frame.shape}"
+        if frame.ndim != 3 or frame.shape[2] not in (3, 4):
+            raise UserError(
+                f"{said}; pass (height, width, 3) for RGB, or (height, width, 4) for RGB and alpha; of a mask, "
+                "mask.expand(-1, -1, 3)."
+            )
+        if frame.shape != first:
+            raise UserError(f"{said} and the first one {first}; frames of a film have one shape.")
+        yield frame
 
 
 def _check_replaceable(path: Path) -> None:

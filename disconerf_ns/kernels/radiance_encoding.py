@@ -30,9 +30,7 @@ def quicken(model: nn.Module) -> None:
     for encoding in found:
         scalings = encoding.scalings.to(encoding.hash_table.device, torch.float32)
         vars(encoding).pop("scalings", None)
-        encoding.register_buffer(
-            "scalings", scalings, persistent=False
-        )  # stays beside the table, so that no step copies it
+        encoding.register_buffer("scalings", scalings, persistent=False)  # beside the table, so that no step copies it
         vars(encoding)["pytorch_fwd"] = partial(encode, encoding)
 
 
