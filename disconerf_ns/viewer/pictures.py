@@ -18,20 +18,20 @@ import torch
 from jaxtyping import Bool
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.scene_box import OrientedBox
-from nerfstudio.utils import colormaps
 from torch import Tensor
 
 from disconerf_ns.compat.interruptions import uninterrupted
 from disconerf_ns.compat.viewer import IOChangeException
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.lazy_outputs import LazyOutputs
-from disconerf_ns.rendering.outputs import Needs, Output, Shown, output_table
+from disconerf_ns.rendering.outputs import Needs, Output, output_table
 from disconerf_ns.rendering.preview import Preview
 from disconerf_ns.rendering.turns import let_go
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.objects import ObjectId
-from disconerf_ns.viewer.outline import among, marked
+from disconerf_ns.viewer.outline import among
+from disconerf_ns.viewer.presented import computed, failed
 from disconerf_ns.viewer.tiles import Canvas, Images, Tiles, resized
 from disconerf_ns.viewer.workers import Workers
 
@@ -45,8 +45,6 @@ LONG, SIDE = 8192, 48
 of a tile in pixels, a tenth of a second."""
 PAUSE = 0.4
 """Seconds between two pictures that are shown while a picture becomes sharp."""
-FAILED = 0.5
-"""Grey value of a picture that could not be drawn."""
 
 _log = logging.getLogger(__name__)
 
@@ -323,41 +321,3 @@ def same_view(kept: Cameras, camera: Cameras) -> bool:
         and abs(float(kept.fy / kept.height) / float(camera.fy / camera.height) - 1) < 0.01
         and abs(float(kept.width / kept.height) / float(camera.width / camera.height) - 1) < 0.05
     )
-
-
-def computed(images: Images | Canvas, selected: frozenset[ObjectId], drawn: Sequence[Output]) -> LazyOutputs:
-    """A picture's outputs as the viewer shows them, some of which are computed now."""
-    outputs = presented(images, selected)
-    for output in drawn:
-        outputs[output.caption]
-    return outputs
-
-
-def presented(images: Images | Canvas, selected: frozenset[ObjectId]) -> LazyOutputs:
-    """A picture's outputs as the viewer shows them: under the objects' names, coloured, the selected objects marked.
-
-    An output that is gone, because its object was merged meanwhile, shows the scene.
-    """
-    listed, unlisted = {}, {}
-    for output in output_table(images.scene).values():
-        draw = lambda output=output: _present(images, output, selected)
-        unlisted[output.name] = draw
-        if output.listed:
-            listed[output.caption] = draw
-    return LazyOutputs(listed, unlisted, fallback="rgb")
-
-
-def _present(images: Images | Canvas, output: Output, selected: frozenset[ObjectId]) -> Tensor:
-    image = images.values(output)
-    if output.shown is Shown.CONFIDENCE:
-        image = colormaps.apply_colormap(image)
-    elif output.shown is Shown.GRAY:
-        image = image.expand(-1, -1, 3)
-    return marked(image, images.ids(output), selected) if selected and images.outlines(output) else image
-
-
-def failed(names: Sequence[str], height: int, width: int, device: torch.device) -> LazyOutputs:
-    """Outputs of a picture that could not be drawn: grey, and no depth. The scene, which failed, is not asked again."""
-    recipes = {name: lambda: torch.full((height, width, 3), FAILED, device=device) for name in ("rgb", *names)}
-    recipes["depth"] = lambda: torch.zeros(height, width, 1, device=device)
-    return LazyOutputs(recipes, fallback="rgb")

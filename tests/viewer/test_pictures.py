@@ -18,7 +18,7 @@ from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.tree import NEVER, ObjectTree
 from disconerf_ns.viewer.outline import is_background, marked, outline
-from disconerf_ns.viewer.pictures import presented
+from disconerf_ns.viewer.presented import presented
 from disconerf_ns.viewer.tiles import Images
 
 DRAWN = ["rgb", "depth"]

@@ -21,6 +21,7 @@ from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.surface.intervals import Intervals
 from disconerf_ns.viewer import pictures
 from disconerf_ns.viewer.pictures import Pictures
+from disconerf_ns.viewer.presented import presented
 from disconerf_ns.viewer.tiles import Canvas, Tile, Tiles, resized
 
 SIZE = HEIGHT, WIDTH = 36, 48
@@ -264,6 +265,6 @@ def test_another_output_that_is_asked_for_meanwhile_can_be_read(run, scene_now) 
     coarse = new_frame(run, scene_now)
     table = pictures.output_table(scene_now)
     canvas = Canvas(coarse, SIZE, [table["rgb"]], outlining=True)
-    outputs = pictures.presented(canvas, frozenset({scene_now.objects[0].id}))
+    outputs = presented(canvas, frozenset({scene_now.objects[0].id}))
     for name in ("rgb", "depth", "confidence", "object_00_mask", "no such output"):
         assert outputs[name].shape == (*SIZE, 3)
