@@ -77,6 +77,11 @@ def has_left(drawing: RenderStateMachine) -> bool:
     return not drawing.running
 
 
+def is_coarse(drawing: RenderStateMachine) -> bool:
+    """Whether a render thread draws a coarse picture, which it does not interrupt."""
+    return drawing.state != "high"
+
+
 def client_of(drawing: threading.Thread) -> int:
     """Id of the client for which a render thread draws."""
     return drawing.client.client_id if isinstance(drawing, RenderStateMachine) else -1

@@ -269,6 +269,11 @@ class ArrangedScene:
         left, gone, free = self._beside_gone
         return all(map(self.bodies.at_hand, left + gone)) and all(map(self.bodies.clean_at_hand, free))
 
+    @property
+    def edits_at_once(self) -> bool:
+        """Whether what comes to light, and what stands somewhere else, is known already."""
+        return self.reveals_at_once and all(each.scene.bodies.at_hand(each.id) for each in self.placements)
+
     @lazy
     def _beside_gone(self) -> Beside:
         found = Beside.of(self.bodies, self.by_id, self.by_id.keys() & self.edit.absent)

@@ -88,7 +88,6 @@ class ObjectControl(ViewerControl):
         self._tab = add_first_tab(self.viser_server, "Objects", ICON + style)
         self.opened = True
         self.editor.listeners += [self.refresh, self._redraw]
-        self._looks: object = None
         nerfstudio_viewer.draw_lines_sharp(viewer)
         if self.current.value.trained.radiance.device.type == "cpu":
             nerfstudio_viewer.set_still_resolution(viewer, CPU_RESOLUTION)
@@ -169,7 +168,8 @@ class ObjectControl(ViewerControl):
             return None
         if nerfstudio_viewer.has_left(client):
             raise nerfstudio_viewer.IOChangeException
-        return self.pictures.show(client, camera, nerfstudio_viewer.displayed_outputs(client), obb_box)
+        glimpse = nerfstudio_viewer.is_coarse(client)
+        return self.pictures.show(client, camera, nerfstudio_viewer.displayed_outputs(client), obb_box, glimpse)
 
     def tell(self, sentence: str) -> None:
         """Show a sentence to everybody who looks."""
@@ -192,7 +192,7 @@ class ObjectControl(ViewerControl):
         """
         while threading.main_thread().is_alive() and not closed.is_set():
             if not self.editor.wait(EVERY):
-                self.editor.attempt(self._catch_up, CONSOLE.log)
+                self.editor.attempt(self._redraw, CONSOLE.log)
             self.editor.drain()
             self.editor.attempt(self.draft.keep, self.tell)
 
@@ -228,14 +228,7 @@ class ObjectControl(ViewerControl):
     # ---------------------------------------------------------------- what is drawn
 
     def _redraw(self) -> None:
-        """Draw everybody's picture anew if the scene or a selection is another one: it costs a coarse picture first."""
-        looks = self.current.value, {client: seat.selection.ids for client, seat in list(self.seats.items())}
-        if looks != self._looks:
-            nerfstudio_viewer.redraw(self.viewer, self.pictures.drawing, lambda client: True)
-            self._looks = looks
-
-    def _catch_up(self) -> None:
-        """Draw pictures that are out of date anew.
+        """Draw pictures that are out of date anew, after changes and now and then.
 
         nerfstudio's render thread forgets what it is asked for between the moment in which it reads what to do and the
         moment in which it notes that nothing is to be done. The picture then stayed until the camera moved.

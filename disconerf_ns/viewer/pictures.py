@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -43,6 +45,9 @@ time in which a CPU samples a few."""
 LONG, SIDE = 8192, 48
 """Rays to sample from which on a picture becomes sharp tile by tile, fewer take a CPU half a second; and about the side
 of a tile in pixels, a tenth of a second."""
+GLIMPSE = 4096
+"""About the most rays, without a GPU, of a picture that nerfstudio does not interrupt. It takes pictures that are at
+hand for fast ones, and then asks for as many as a sharp picture has."""
 PAUSE = 0.4
 """Seconds between two pictures that are shown while a picture becomes sharp."""
 
@@ -89,8 +94,8 @@ class Pictures:
         self.step = 0
         """Of the training; pictures of another step are out of date."""
         self._drawing: set[Thread] = set()
-        self._shown: weakref.WeakKeyDictionary[Thread, Looks] = weakref.WeakKeyDictionary()
-        """Scene and selection of each client's last picture."""
+        self._looks: weakref.WeakKeyDictionary[Thread, Looks | None] = weakref.WeakKeyDictionary()
+        """Scene and selection of each client's picture, the one in work or else the last one; None if there is none."""
         self._workers = Workers()
         self._pictures: weakref.WeakKeyDictionary[Thread, deque[_Kept]] = weakref.WeakKeyDictionary()
 
@@ -100,15 +105,19 @@ class Pictures:
         return frozenset(client for client in tuple(self._drawing) if client.is_alive())
 
     def is_stale(self, client: Thread) -> bool:
-        """Whether a client's last picture shows another scene or selection than there is now, and none is in work."""
-        shown = self._shown.get(client)
-        return shown is not None and client not in self._drawing and shown != self._looks(client, self.current.value)
+        """Whether a client's picture shows another scene or selection than there is now."""
+        return client in self._looks and self._looks[client] != self._looks_of(client, self.current.value)
 
-    def _looks(self, client: Thread, scene: ArrangedScene) -> Looks:
+    def _looks_of(self, client: Thread, scene: ArrangedScene) -> Looks:
         return Looks(scene, self.selected(client) if scene.objects else frozenset())
 
     def show(
-        self, client: Thread, camera: Cameras, names: Sequence[str], obb_box: OrientedBox | None = None
+        self,
+        client: Thread,
+        camera: Cameras,
+        names: Sequence[str],
+        obb_box: OrientedBox | None = None,
+        glimpse: bool = False,
     ) -> LazyOutputs:
         """Every output for a client's camera, those computed that it is about to draw, `names`.
 
@@ -117,24 +126,33 @@ class Pictures:
         A sharp one that takes long is shown while it becomes sharp; what was computed is kept when it is interrupted.
         A picture that fails is grey: nerfstudio's render thread would end, and the client's picture stay as it is, if
         it raised.
+
+        Args:
+            client: whose picture it is.
+            camera: from which it is seen.
+            names: of the outputs.
+            obb_box: what is outside of it is left out.
+            glimpse: whether it is a coarse picture, which nerfstudio does not interrupt: it has few rays, and waits for
+                no completion of what comes to light.
         """
-        looks = Looks(self.current.value)
+        scene, before = self.current.value, self._looks.get(client)
         self._drawing.add(client)
         try:
-            looks = self._looks(client, looks.scene)
-            outputs = self._drawn(client, *looks, camera, names, obb_box)
+            looks = self._looks[client] = self._looks_of(client, scene)
+            outputs = self._drawn(client, *looks, camera, names, obb_box, glimpse)
         except Exception as error:
             if is_interruption(error):
+                with uninterrupted():
+                    self._looks[client] = before
                 raise IOChangeException from error
             with uninterrupted():
                 _log.exception("a picture could not be drawn")
                 self.tell(f"The picture could not be drawn ({type(error).__name__}: {error}); the log has the details.")
-            outputs = failed(names, int(camera.height), int(camera.width), looks.scene.trained.radiance.device)
+            outputs = failed(names, int(camera.height), int(camera.width), scene.trained.radiance.device)
         finally:
             with uninterrupted():
                 let_go()
                 self._drawing.discard(client)
-        self._shown[client] = looks
         return outputs
 
     def _drawn(
@@ -145,13 +163,15 @@ class Pictures:
         camera: Cameras,
         names: Sequence[str],
         obb_box: OrientedBox | None,
+        glimpse: bool,
     ) -> LazyOutputs:
         table = {output.caption: output for output in output_table(scene).values()}
         drawn = [table.get(name, table["rgb"]) for name in names]
+        seen = glimpsed(camera) if glimpse and not is_fast(scene) else camera
         if obb_box is not None:
-            images = Images(Frame.seen_by(scene, camera, obb_box=obb_box))
+            images = Images(Frame.seen_by(scene, seen, obb_box=obb_box))
         else:
-            images = self._images(client, scene, selected, camera, drawn)
+            images = self._images(client, scene, selected, seen, drawn, glimpse)
         outputs = computed(images, selected, drawn)
         if scene.trained.radiance.device.type == "cuda":
             torch.cuda.synchronize()  # nerfstudio takes the time until here to choose the size of coarse pictures
@@ -168,6 +188,7 @@ class Pictures:
         selected: frozenset[ObjectId],
         camera: Cameras,
         drawn: list[Output],
+        glimpse: bool,
     ) -> Images | Canvas:
         kept = self._pictures.setdefault(client, deque(maxlen=2))
         size = height, width = int(camera.height), int(camera.width)
@@ -189,13 +210,15 @@ class Pictures:
             asked = _Kept(camera, self.step, Frame.seen_by(scene, camera, keep=height * width <= KEPT))
             kept.append(asked)
         if larger is not None and isinstance(larger.picture, Tiles) and isinstance(asked.picture, Frame):
-            return painted(asked.picture, larger.picture, needed, drawn, bool(selected))
+            return painted(soon(asked.picture, needed), larger.picture, needed, drawn, bool(selected))
+        if isinstance(asked.picture, Frame) and glimpse:
+            return Images(soon(asked.picture, needed))
         if isinstance(asked.picture, Frame) and (is_fast(scene) or is_ready(asked.picture, needed, LONG)):
             return Images(asked.picture)
         coarse = at_once(asked.picture, needed) if isinstance(asked.picture, Frame) else None
         if coarse is None:
             smaller = (each.picture for each in same if each.picture.shape < size)
-            coarse = next((picture for picture in smaller if isinstance(picture, Frame)), None)
+            coarse = next((soon(picture, needed) for picture in smaller if isinstance(picture, Frame)), None)
         try:
             return Images(self._sharpen(client, asked, coarse, needed, drawn, selected))
         finally:  # also after an interruption, as the next picture may be at hand and never become sharp by and by
@@ -279,6 +302,14 @@ def at_once(frame: Frame, needed: Sequence[Output], quick: int | None = None) ->
     return None
 
 
+def soon(frame: Frame, needed: Sequence[Output]) -> Frame:
+    """A frame of few rays, or a preview of it where the frame itself would wait for completions."""
+    edits = any(output.needs is Needs.EDITED for output in needed)
+    if edits and frame.remembers_owners and not frame.scene.edits_at_once:
+        return frame.previewed(Preview(quick_rays(frame.scene)))
+    return frame
+
+
 def with_objects(drawn: list[Output], scene: ArrangedScene) -> list[Output]:
     """Outputs, and the one that says where objects are if it is needed to mark selected ones."""
     hard = scene.options.extraction == "hard"
@@ -305,6 +336,17 @@ def focus(coarse: Frame | None, shape: tuple[int, ...], selected: frozenset[Obje
         return None
     inside = among(coarse.image(coarse.labels().id)[..., 0], selected)
     return resized(inside[..., None], shape, "nearest-exact")[..., 0]
+
+
+def glimpsed(camera: Cameras) -> Cameras:
+    """A camera that sees the same in a picture of about `GLIMPSE` rays at most."""
+    height, width = int(camera.height), int(camera.width)
+    rows = int(height * math.sqrt(GLIMPSE / (height * width)))
+    if rows >= height:
+        return camera
+    smaller = deepcopy(camera)
+    smaller.rescale_output_resolution(rows / height, scale_rounding_mode="round")
+    return smaller
 
 
 def same_camera(kept: Cameras, camera: Cameras) -> bool:

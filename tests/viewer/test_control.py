@@ -466,6 +466,17 @@ def test_nothing_is_drawn_for_one_who_has_left(viewer, model, monkeypatch) -> No
         model.get_outputs_for_camera(camera)
 
 
+@pytest.mark.parametrize(("state", "coarse"), [("low_move", True), ("low_static", True), ("high", False)])
+def test_what_nerfstudio_does_not_interrupt_is_quick(viewer, model, monkeypatch, state: str, coarse: bool) -> None:
+    thread = RenderStateMachine(viewer, SCALE, Mock(ClientHandle, client_id=-1))
+    thread.state = state
+    monkeypatch.setattr(nerfstudio_viewer, "rendering_client", lambda: thread)
+    show = Mock(return_value=LazyOutputs({}))
+    monkeypatch.setattr(viewer.pipeline.object_control.pictures, "show", show)
+    model.get_outputs_for_camera(viewer.pipeline.datamanager.train_dataset.cameras[0:1])
+    assert show.call_args[0][-1] is coarse
+
+
 def test_a_client_that_comes_or_goes_ends_no_step_and_raises_nothing(viewer, drawing, monkeypatch) -> None:
     """nerfstudio asked for the render thread of a client that has none yet, or none any more."""
     drawing(-2)  # somebody is there
@@ -494,8 +505,8 @@ def test_all_are_drawn_anew_while_clients_come_and_go(viewer, drawing) -> None:
 def test_a_picture_that_nerfstudio_forgot_is_drawn_by_and_by(viewer, model, monkeypatch) -> None:
     """What was asked for while its render thread took note that there was nothing to do was never drawn."""
     control, camera = viewer.pipeline.object_control, viewer.pipeline.datamanager.train_dataset.cameras[0:1]
-    catch_up, drawn = control._catch_up, []
-    monkeypatch.setattr(control, "_catch_up", lambda: None)  # which another thread calls every two seconds
+    redraw, drawn = control._redraw, []
+    monkeypatch.setattr(control, "_redraw", lambda: None)  # which another thread calls every two seconds
 
     def draw(client, scene, *_) -> LazyOutputs:
         drawn.append(scene.edit.hidden)
@@ -515,7 +526,7 @@ def test_a_picture_that_nerfstudio_forgot_is_drawn_by_and_by(viewer, model, monk
             super().clear()
             if thread.state == "high" and thread.next_action is not None and not model.current.value.edit.hidden:
                 edit_scene(model, Edit().hide(first))
-                control._redraw()
+                redraw()
 
     thread.render_trigger = Trigger()
     thread.start()
@@ -523,31 +534,15 @@ def test_a_picture_that_nerfstudio_forgot_is_drawn_by_and_by(viewer, model, monk
         wait_for(lambda: model.current.value.edit.hidden)
         time.sleep(0.5)
         assert not drawn[-1], "nerfstudio draws nothing by itself"
-        catch_up()
+        redraw()
         wait_for(lambda: drawn[-1] == {first} and thread.state == "high")
         count = len(drawn)
-        catch_up()
+        redraw()
         time.sleep(0.5)
         assert len(drawn) == count, "a picture that is not out of date stays"
     finally:
         thread.running = False
         thread.join()
-
-
-def test_what_could_not_be_drawn_anew_is_drawn_with_the_next_change(viewer, seat, said, monkeypatch) -> None:
-    calls: list[object] = []
-
-    def fail(_, drawing, wanted) -> None:
-        if wanted != viewer.pipeline.object_control.pictures.is_stale:  # as an idle viewer asks now and then
-            calls.append(None)
-            if len(calls) == 1:
-                raise RuntimeError
-
-    monkeypatch.setattr(nerfstudio_viewer, "redraw", fail)
-    chooses(seat, seat.editor.scene.objects[0].id)
-    seat.editor.ask(lambda: None)
-    settle(seat)
-    assert len(calls) == 2
 
 
 def test_a_panel_that_fails_keeps_nothing_from_the_others(viewer, seat, said, monkeypatch) -> None:
@@ -579,22 +574,31 @@ def test_the_film_of_a_person_who_leaves_is_made_and_waited_for(viewer, seat, mo
 
 def test_pictures_are_drawn_anew_only_where_they_look_different(viewer, seat, monkeypatch) -> None:
     """Each small picture of an object that came made all clients' pictures coarse for a moment."""
-    redrawn: list[object] = []
+    control, camera = viewer.pipeline.object_control, viewer.pipeline.datamanager.train_dataset.cameras[0:1]
+    clients = mine, other = seat.client, Mock(ClientHandle, client_id=-1)
+    threads = {client: RenderStateMachine(viewer, SCALE, client) for client in clients}
+    monkeypatch.setattr(viewer, "render_statemachines", {client.client_id: threads[client] for client in clients})
+    monkeypatch.setattr(viewer, "get_camera_state", lambda client: None)
+    monkeypatch.setattr(viewer, "ready", True)
+    monkeypatch.setattr(control.pictures, "_drawn", lambda *_: LazyOutputs({}))
 
-    def note(_, drawing, wanted) -> None:
-        if wanted != viewer.pipeline.object_control.pictures.is_stale:
-            redrawn.append(seat.selection.ids)
+    def drawn_anew() -> list[bool]:
+        asked = [threads[client].next_action is not None for client in (mine, other)]
+        for thread in threads.values():
+            thread.next_action = None
+            control.pictures.show(thread, camera, ["rgb"])
+        return asked
 
-    monkeypatch.setattr(nerfstudio_viewer, "redraw", note)
-    first = seat.editor.scene.objects[0].id
+    drawn_anew()
     seat.editor.ask(lambda: None)
     settle(seat)
-    assert redrawn == []
-    chooses(seat, first)
+    assert drawn_anew() == [False, False]
+    chooses(seat, seat.editor.scene.objects[0].id)
+    assert drawn_anew() == [True, False], "nobody else sees the selection"
     uses(seat, "hide")
-    assert redrawn == [(first,)] * 2
+    assert drawn_anew() == [True, True]
     presses(seat, seat.panel.order, "name")
-    assert len(redrawn) == 2
+    assert drawn_anew() == [False, False]
 
 
 def test_objects_that_training_discovers_are_shown_by_the_editor(viewer, seat, monkeypatch) -> None:

@@ -15,8 +15,11 @@ from disconerf_ns.compat.viewer import IOChangeException
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import drawn_instead, output_table
 from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.closed_surface import ClosedSurface
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.tree import NEVER, ObjectTree
+from disconerf_ns.viewer import pictures
 from disconerf_ns.viewer.outline import is_background, marked, outline
 from disconerf_ns.viewer.presented import presented
 from disconerf_ns.viewer.tiles import Images
@@ -67,6 +70,40 @@ def test_the_sharp_picture_answers_for_the_coarse_one(run, shown, networks) -> N
     outputs = shown.show(client, camera_of(run, 12), DRAWN)
     assert outputs["rgb"].shape[:2] == (36, 48) and networks == []
     assert outputs["depth"].shape[:2] == (12, 16), "the viewer multiplies it by rays of the size that it asked for"
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_a_coarse_picture_has_few_rays_however_many_are_asked_for(run, shown, networks, monkeypatch, fast) -> None:
+    """After clicks whose pictures were at hand, nerfstudio asked for as many as a sharp picture has, and waited."""
+    monkeypatch.setattr(pictures, "GLIMPSE", 12 * 16)
+    monkeypatch.setattr(pictures, "is_fast", lambda scene: fast)
+    outputs = shown.show(threading.Thread(), camera_of(run, 36), DRAWN, glimpse=True)
+    assert outputs["rgb"].shape[:2] == ((36, 48) if fast else (12, 16))
+    assert outputs["depth"].shape[:2] == (36, 48), "the viewer multiplies it by rays of the size that it asked for"
+    client = threading.Thread()
+    sharp = shown.show(client, camera_of(run, 36), DRAWN)["rgb"]
+    networks.clear()
+    assert torch.equal(shown.show(client, camera_of(run, 36), DRAWN, glimpse=True)["rgb"], sharp) and networks == []
+
+
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("change", ["hide", "move", "copy"])
+def test_a_coarse_picture_waits_for_no_completion(run, shown, scene_now, monkeypatch, change: str, fast: bool) -> None:
+    """What was hidden stayed in the picture for half a minute where the camera moved, or a picture was in work."""
+
+    def enclose(*_):
+        raise AssertionError("this takes long")
+
+    client, camera = threading.Thread(), camera_of(run, 12)
+    scene = scene_now.with_trained(scene_now.trained)
+    id, aside = scene.objects[1].id, Similarity(translation=(0.1, 0.0, 0.1))
+    edit = {"hide": Edit().hide(id), "move": Edit().move(id, aside), "copy": Edit().copy(id, aside)}[change]
+    shown.current.replace(lambda _: scene.with_edit(edit))
+    assert not shown.current.value.edits_at_once
+    monkeypatch.setattr(pictures, "is_fast", lambda scene: fast)
+    monkeypatch.setattr(ClosedSurface, "through", enclose)
+    outputs = shown.show(client, camera, ["edited"], glimpse=True)
+    assert (outputs["edited"] - outputs["rgb"]).abs().mean() > 0.005
 
 
 def test_another_camera_step_or_client_gets_a_picture_of_its_own(run, shown, networks) -> None:
