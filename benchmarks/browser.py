@@ -129,11 +129,12 @@ class Page:
         """Click an element that shows a text, as soon as there is one."""
         self._click_on(ELEMENT.format(selector=json.dumps(selector), text=json.dumps(text)), text)
 
-    def write(self, label: str, text: str) -> None:
-        """Replace what stands in a text field."""
+    def write(self, label: str, *parts: str) -> None:
+        """Replace what stands in a text field, by one part of the new text after the other."""
         self._click_on(FIELD.format(label=json.dumps(label)), label)
         self.run("document.activeElement.select()")
-        self.call("Input.insertText", text=text)
+        for part in parts:
+            self.call("Input.insertText", text=part)
         self.run("document.activeElement.blur()")
 
     def value(self, label: str) -> str:

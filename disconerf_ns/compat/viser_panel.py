@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -13,13 +14,13 @@ SINCE_1 = hasattr(viser, "__version__")
 ICON = "_icon_html" if SINCE_1 else "icon_html"
 
 
-def add_first_tab(server: viser.ViserServer, label: str, html: str) -> viser.GuiTabHandle:
+def add_first_tab(server: viser.ViserServer, label: str, icon: str) -> viser.GuiTabHandle:
     """A tab before nerfstudio's own, whose group of tabs is not handed out; in a group of its own without one.
 
     A page opens the first tab.
 
     Args:
-        html: stands before the label; a style sheet in it holds for the whole page.
+        icon: HTML that stands before the label; a style sheet in it holds for the whole page.
     """
     groups = [handle._parent for handle in _containers(server.gui).values() if isinstance(handle, viser.GuiTabHandle)]
     group: Any = groups[0] if groups else server.gui.add_tab_group()
@@ -27,14 +28,22 @@ def add_first_tab(server: viser.ViserServer, label: str, html: str) -> viser.Gui
     if SINCE_1:
         group._tab_handles.insert(0, group._tab_handles.pop())
         group._tab_labels = (label, *group._tab_labels[:-1])
-        group._tab_icons_html = (html, *group._tab_icons_html[:-1])
+        group._tab_icons_html = (icon, *group._tab_icons_html[:-1])
         group._tab_container_ids = tuple(handle._id for handle in group._tab_handles)
     else:
-        group._icons_html[-1] = html
+        group._icons_html[-1] = icon
         for column in (group._labels, group._icons_html, group._tabs):
             column.insert(0, column.pop())
         group._sync_with_client()
     return tab
+
+
+def at_once(script: str) -> str:
+    """HTML of a button or a tab that runs a script when a page receives it, for which viser has no function.
+
+    It is a picture that fails to load: a browser runs no other script in such HTML than a picture's error handler.
+    """
+    return f'<img alt="" hidden src="data:," onerror="{html.escape(script, quote=True)}">'
 
 
 class LentTab:

@@ -18,7 +18,7 @@ from nerfstudio.viewer.viewer_elements import ViewerControl
 from disconerf_ns.compat import viewer as nerfstudio_viewer
 from disconerf_ns.compat.process import before_threads_end
 from disconerf_ns.compat.viser_guard import guard_viser
-from disconerf_ns.compat.viser_panel import add_first_tab
+from disconerf_ns.compat.viser_panel import add_first_tab, at_once
 from disconerf_ns.errors import UserError
 from disconerf_ns.rendering.lazy_outputs import LazyOutputs
 from disconerf_ns.rendering.outputs import drawn_instead, output_table
@@ -42,7 +42,7 @@ CPU_RESOLUTION = 256
 """Size of still pictures without a GPU, until another is chosen in the tab Control: nerfstudio's 512 take a minute."""
 PATIENCE = 5.0
 """Seconds that the program waits at its end for each kind of picture that is being drawn."""
-STYLE = Path(__file__).with_name("panel.css")
+STYLE, COLORS = (Path(__file__).with_name(name) for name in ("panel.css", "colors.js"))
 ICON = (
     '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" stroke-linejoin="round">'
     '<path d="M12 3L21 8L12 13L3 8Z"/><path d="M3 12L12 17L21 12"/><path d="M3 16L12 21L21 16"/></svg>'
@@ -84,8 +84,8 @@ class ObjectControl(ViewerControl):
         self.thumbnails = Thumbnails(
             self.current, self.photographs, self.objects_changed, lambda: bool(self.pictures.drawing)
         )
-        style = f"<style>{STYLE.read_text()}</style>"
-        self._tab = add_first_tab(self.viser_server, "Objects", ICON + style)
+        page = f"<style>{STYLE.read_text()}</style>" + at_once(COLORS.read_text())
+        self._tab = add_first_tab(self.viser_server, "Objects", ICON + page)
         self.opened = True
         self.editor.listeners += [self.refresh, self._redraw]
         nerfstudio_viewer.draw_lines_sharp(viewer)
