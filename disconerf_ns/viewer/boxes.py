@@ -15,7 +15,7 @@ from jaxtyping import Float
 from disconerf_ns.compat.viewer import SCALE
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId, SceneObject
-from disconerf_ns.scene.similarity import Similarity
+from disconerf_ns.scene.similarity import Similarity, Vector, vector
 from disconerf_ns.scene.trained import TrainedScene
 
 POINTS = 2000
@@ -69,6 +69,11 @@ def box_of(trained: TrainedScene, shown: SceneObject) -> DrawnBox:
         if len(points) >= 10:
             return fit(points)
     return DrawnBox((low + high) / 2, high - low, 0.0)
+
+
+def middle_of(scene: ArrangedScene, id: ObjectId) -> Vector:
+    """The middle of an object's box where it was photographed: handles stand there, turns and sizes are about it."""
+    return vector(torch.from_numpy(box_of(scene.trained, scene.by_id[id]).centre))
 
 
 def edges(size: Float[np.ndarray, "3"]) -> Float[np.ndarray, "16 3"]:

@@ -14,6 +14,7 @@ from disconerf_ns.compat.viewer import SCALE
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.scene.similarity import Similarity, Vector, vector
+from disconerf_ns.viewer.boxes import middle_of
 
 REACH = 110.0
 """Length of the handles in pixels. It does not depend on the object's size, so the handles of small objects can be
@@ -42,23 +43,20 @@ class Gizmo:
         self._shown = Similarity()
 
     def update(self, scene: ArrangedScene, id: ObjectId | None, place: Similarity | None) -> None:
-        """Show the handles at an object's place; None, a hidden object or one without solid parts has none."""
+        """Show the handles at an object's place; None or a hidden object has none."""
         if not self.on or id is None or place is None or id not in scene.by_id or id in scene.edit.hidden:
-            return self._remove()
+            self._remove()
+            return
         if id != self.id or self._handle is None:
             self._remove()
-            box = scene.bodies.solid(id).box
-            if box is None:
-                return None
-            self.id, self.centre = id, box.centre
+            self.id, self.centre = id, middle_of(scene, id)
             self._handle = self.scene.add_transform_controls("/objects/gizmo", scale=REACH, fixed=True)
             self._handle.on_update(lambda _: self.moved())
         elif place.close_to(self._shown, STILL):
-            return None
+            return
         self._shown = place
         self._handle.position = SCALE * np.array(place.points(torch.tensor(self.centre)).tolist())
         self._handle.wxyz = np.array(place.rotation)
-        return None
 
     def _remove(self) -> None:
         if self._handle is not None:

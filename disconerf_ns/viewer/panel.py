@@ -9,13 +9,14 @@ from typing import Protocol, runtime_checkable
 import viser
 
 from disconerf_ns.compat.viser_panel import LentTab
-from disconerf_ns.scene.objects import SceneObject
+from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.scene.recolor import Hue
 from disconerf_ns.viewer.boxes import Boxes, Which
+from disconerf_ns.viewer.family import Family
 from disconerf_ns.viewer.film_fields import FilmFields
 from disconerf_ns.viewer.gizmo import Gizmo
 from disconerf_ns.viewer.place_fields import PlaceFields
-from disconerf_ns.viewer.rows import ORDERS, Family, Picture, Rows
+from disconerf_ns.viewer.rows import ORDERS, Clicks, Picture, Rows, Standing
 from disconerf_ns.viewer.selection import Selection
 from disconerf_ns.viewer.status import Head
 from disconerf_ns.viewer.tools import Tool, Toolbar, edit_tools, history_tools, on_change
@@ -95,7 +96,13 @@ class Panel:
                 "Search", "", visible=False, hint="Only objects whose name holds this are listed"
             )
             folder = gui.add_folder("Objects")
-            self.rows = Rows(gui, folder, self.select, self._toggle, lambda part: actions.ask(selection.enter, part))
+            clicks = Clicks(
+                self.select,
+                lambda id: actions.ask(editor.toggle, id),
+                lambda id, number: actions.ask(selection.take_away, id, number),
+                lambda part: actions.ask(selection.enter, part),
+            )
+            self.rows = Rows(gui, folder, clicks)
             self._add_selection(gui)
             self.film = FilmFields(gui, actions.ask, actions.film, actions.cancel_film, self._any_selected)
             self._add_more(gui)
@@ -176,12 +183,9 @@ class Panel:
         on(self.in_3d, wish=show_boxes)
         on(self.cameras, wish=self.actions.show_cameras)
 
-    def select(self, id) -> None:
-        """Select an object, as a click does."""
-        self.actions.ask(lambda: self.selection.select([id], self.several.value))
-
-    def _toggle(self, id) -> None:
-        self.actions.ask(self.editor.toggle, id)
+    def select(self, id: ObjectId, which: int = 0) -> None:
+        """Select an object, or a copy of it by number, as a click does."""
+        self.actions.ask(lambda: self.selection.pick(id, which, self.several.value))
 
     def _move(self) -> None:
         """Show or hide the handles."""
@@ -198,7 +202,10 @@ class Panel:
         self.detail.visible = not scene.trained.tree.is_flat
         self._set(self.detail, scene.edit.granularity)
         family = Family(scene.all_objects, scene.trained.tree)
-        self.rows.update(scene.objects, scene.edit.hidden, selected, self.search.value, family, self.picture)
+        standing = Standing(
+            {id: len(places) - 1 for id, places in scene.edit.places.items()}, self.selection.which if selected else 0
+        )
+        self.rows.update(scene.objects, scene.edit.hidden, selected, self.search.value, family, self.picture, standing)
         self.boxes.update(scene, frozenset(selected), self.selection.place_of)
         self._show_selection([each for each in scene.objects if each.id in selected])
         self.places.refresh(self._set)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -35,6 +33,7 @@ from disconerf_ns.scene.objects import ObjectId
 from disconerf_ns.viewer.outline import among
 from disconerf_ns.viewer.presented import computed, failed
 from disconerf_ns.viewer.tiles import Canvas, Images, Tiles, resized
+from disconerf_ns.viewer.views import glimpsed, same_camera, same_view
 from disconerf_ns.viewer.workers import Workers
 
 KEPT = 2**19
@@ -45,9 +44,6 @@ time in which a CPU samples a few."""
 LONG, SIDE = 8192, 48
 """Rays to sample from which on a picture becomes sharp tile by tile, fewer take a CPU half a second; and about the side
 of a tile in pixels, a tenth of a second."""
-GLIMPSE = 4096
-"""About the most rays, without a GPU, of a picture that nerfstudio does not interrupt. It takes pictures that are at
-hand for fast ones, and then asks for as many as a sharp picture has."""
 PAUSE = 0.4
 """Seconds between two pictures that are shown while a picture becomes sharp."""
 
@@ -336,30 +332,3 @@ def focus(coarse: Frame | None, shape: tuple[int, ...], selected: frozenset[Obje
         return None
     inside = among(coarse.image(coarse.labels().id)[..., 0], selected)
     return resized(inside[..., None], shape, "nearest-exact")[..., 0]
-
-
-def glimpsed(camera: Cameras) -> Cameras:
-    """A camera that sees the same in a picture of about `GLIMPSE` rays at most."""
-    height, width = int(camera.height), int(camera.width)
-    rows = int(height * math.sqrt(GLIMPSE / (height * width)))
-    if rows >= height:
-        return camera
-    smaller = deepcopy(camera)
-    smaller.rescale_output_resolution(rows / height, scale_rounding_mode="round")
-    return smaller
-
-
-def same_camera(kept: Cameras, camera: Cameras) -> bool:
-    """Whether two cameras see the same, to the last digit."""
-    names = "camera_to_worlds", "camera_type", "fx", "fy", "cx", "cy", "width", "height"
-    return all(torch.equal(getattr(kept, name), getattr(camera, name)) for name in names)
-
-
-def same_view(kept: Cameras, camera: Cameras) -> bool:
-    """Whether two cameras see about the same at two sizes, whose focal lengths the viewer rounds differently."""
-    return (
-        torch.equal(kept.camera_to_worlds, camera.camera_to_worlds)
-        and torch.equal(kept.camera_type, camera.camera_type)
-        and abs(float(kept.fy / kept.height) / float(camera.fy / camera.height) - 1) < 0.01
-        and abs(float(kept.width / kept.height) / float(camera.width / camera.height) - 1) < 0.05
-    )

@@ -1,4 +1,4 @@
-"""The part of the panel that says where the selected object and its copies stand, and moves them by numbers."""
+"""The part of the panel that says where the selected object or copy stands, and moves it by numbers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import viser
 
-from disconerf_ns.scene.edit import MOST_PLACES
 from disconerf_ns.scene.similarity import Vector
 from disconerf_ns.viewer.gizmo import Gizmo, numbers_of, place_of
 from disconerf_ns.viewer.selection import Selection
@@ -25,10 +24,6 @@ class PlaceFields:
 
     def __init__(self, gui: viser.GuiApi, gizmo: Gizmo, selection: Selection, ask: Callable[..., None]):
         self.gizmo, self.selection = gizmo, selection
-        self.which = gui.add_dropdown(
-            "Copy", captions(1), visible=False, hint="Which one is moved: the object itself, or one of its copies"
-        )
-        self.take_away = gui.add_button("Take this one away", visible=False, hint="The object's other copies stay")
         self.size = gui.add_slider("Size", 0.1, 4.0, 0.05, 1.0, visible=False, hint="Size, as a multiple of its own")
         self.middle = gui.add_vector3(
             "Middle", (0.0, 0.0, 0.0), step=0.01, visible=False,
@@ -38,9 +33,7 @@ class PlaceFields:
             "Turns", (0.0, 0.0, 0.0), step=1.0, visible=False,
             hint="Turns about x, y and z in degrees, in this order",
         )  # fmt: skip
-        self.take_away.on_click(lambda _: ask(selection.drop))
         for field, wish in (
-            (self.which, lambda caption: selection.choose(captions(MOST_PLACES).index(caption))),
             (self.size, selection.resize),
             (self.middle, lambda middle: self._put(middle, self.turns.value)),
             (self.turns, lambda turns: self._put(self.middle.value, turns)),
@@ -62,19 +55,13 @@ class PlaceFields:
         return self.gizmo.id is not None and self.gizmo.id in self.selection.ids
 
     def refresh(self, show: Callable[[viser.GuiInputHandle, object], None]) -> None:
-        """Show where the selected object stands.
+        """Show where the selected object or copy stands.
 
         Args:
             show: gives a field a value, unless a person may be changing it.
         """
         first = next(iter(self.selection.ids), None)
-        places = () if first is None else self.selection.editor.edit.places_of(first)
         self.gizmo.update(self.selection.scene, first, None if first is None else self.selection.place_of(first))
-        self.which.visible = self.take_away.visible = len(places) > 1
-        if len(places) > 1:
-            if tuple(self.which.options) != captions(len(places)):
-                self.which.options = captions(len(places))
-            show(self.which, self.which.options[self.selection.which])
         for field in (self.size, self.middle, self.turns):
             field.visible = self.gizmo.id is not None
         if self.gizmo.id is not None:
@@ -83,8 +70,3 @@ class PlaceFields:
             show(self.size, place.scale)
             show(self.middle, tuple(round(x, 3) for x in middle))
             show(self.turns, tuple(round(x, 1) for x in turns))
-
-
-def captions(count: int) -> tuple[str, ...]:
-    """Names of an object and its copies."""
-    return ("the object itself", *(f"copy {number}" for number in range(1, count)))

@@ -121,9 +121,7 @@ class Seat:
         met = object_at(self.editor.scene, origin, direction, edited=self.stage.drawn == "edited")
         several = self.panel.several.value
         if met is not None:
-            self.selection.select([met.id], several)
-            if self.selection.ids[:1] == (met.id,):
-                self.selection.choose(met.which)
+            self.selection.pick(met.id, met.which, several)
             self.panel.rows.revealed = met.id
         elif not several:
             self.selection.select([])

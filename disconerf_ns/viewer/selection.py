@@ -15,6 +15,7 @@ from disconerf_ns.scene.names import new_name_fault
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.scene.recolor import Recolor
 from disconerf_ns.scene.similarity import Similarity, Vector, vector
+from disconerf_ns.viewer.boxes import middle_of
 from disconerf_ns.viewer.editor import Editor
 
 BESIDE = 1.2
@@ -32,7 +33,7 @@ class Selection:
     def __init__(self, editor: Editor, right: Callable[[], Vector] = lambda: (1.0, 0.0, 0.0)):
         self.editor, self._right = editor, right
         self._chosen: tuple[ObjectId, ...] = ()
-        self._which: int | None = None
+        self._which = 0
 
     @property
     def scene(self) -> ArrangedScene:
@@ -69,27 +70,19 @@ class Selection:
 
     @property
     def which(self) -> int:
-        """Which place of the object that was selected first is meant: 0 for its own, others for its copies.
-
-        It is the newest one until a person chooses another.
+        """Which of its places is meant of the object that was selected first: 0 for its own, others for its copies.
 
         Raises:
             UserError: nothing is selected.
         """
-        newest = len(self.editor.edit.places_of(self.there()[0])) - 1
-        return newest if self._which is None else min(self._which, newest)
-
-    def choose(self, which: int) -> None:
-        """Mean another place of the object that was selected first; the next selection means the newest one again."""
-        self._which = which
+        return min(self._which, len(self.editor.edit.places_of(self.there()[0])) - 1)
 
     def place_of(self, id: ObjectId) -> Similarity:
-        """One place of an object: the chosen one of the object that was selected first, the newest of any other."""
-        places = self.editor.edit.places_of(id)
-        return places[self.which] if id in self.ids[:1] else places[-1]
+        """One place of an object: of the object that was selected first the one that is meant, of others their own."""
+        return self.editor.edit.places_of(id)[self.which if id in self.ids[:1] else 0]
 
-    def _take(self, ids: Iterable[ObjectId]) -> None:
-        self._chosen, self._which = tuple(ids), None
+    def _take(self, ids: Iterable[ObjectId], which: int = 0) -> None:
+        self._chosen, self._which = tuple(ids), which
 
     def select(self, ids: Iterable[ObjectId], add: bool = False) -> None:
         """Select objects instead of the others, or besides them; one that is selected already is let go with `add`."""
@@ -100,6 +93,12 @@ class Selection:
             else:
                 chosen.append(id)
         self._take(chosen)
+
+    def pick(self, id: ObjectId, which: int, add: bool = False) -> None:
+        """Select an object, or one of its copies, by the number of its place."""
+        self.select([id], add)
+        if self.ids[:1] == (id,):
+            self._which = which
 
     def toggle(self) -> None:
         """Hide the selected objects, or show them if all of them are hidden."""
@@ -137,11 +136,9 @@ class Selection:
             scale: multiple of the object's own size.
         """
         id = self.there()[0]
-        place, box = self.place_of(id), self.scene.bodies.solid(id).box
-        if box is None:
-            raise UserError("Nothing of the selected object is solid, so it has no middle to be scaled about.")
-        now, by = torch.tensor(box.centre), scale / place.scale
-        self.put(Similarity.about(vector(place.points(now)), scale=by) @ place)
+        place = self.place_of(id)
+        middle = vector(place.points(torch.tensor(middle_of(self.scene, id))))
+        self.put(Similarity.about(middle, scale=scale / place.scale) @ place)
 
     def copy(self) -> None:
         """Put a copy of the object that was selected first to the right of its newest copy, as the person sees it."""
@@ -151,15 +148,15 @@ class Selection:
         width = (places[-1].inverse().directions(right).abs() * (high - low)).sum() * places[-1].scale
         aside = Similarity(translation=vector(BESIDE * width * right))
         self.editor.change(self.editor.edit.place(id, *places, aside @ places[-1]))
-        self._which = None
+        self._which = len(places)
 
-    def drop(self) -> None:
-        """Take away the copy that is meant, or the object itself, of an object that stands in several places."""
-        id = self.there()[0]
-        if len(self.editor.edit.places_of(id)) < 2:
-            raise UserError("The selected object has no copies; hide takes it away.")
-        self.editor.change(self.editor.edit.drop(id, self.which))
-        self._which = None
+    def take_away(self, id: ObjectId, which: int) -> None:
+        """Take a copy of an object away, by the number of its place."""
+        if which >= len(self.editor.edit.places_of(id)):
+            raise UserError("This copy is gone already.")
+        self.editor.change(self.editor.edit.drop(id, which))
+        if id in self.ids[:1] and which <= self._which:
+            self._which -= 1
 
     def put_back(self) -> None:
         """Let the selected objects stand where they were photographed, without copies."""

@@ -27,7 +27,7 @@ from disconerf_ns.scene.edit import Edit
 from disconerf_ns.viewer import film, thumbnails
 from disconerf_ns.viewer.control import STYLE
 from disconerf_ns.viewer.gizmo import REACH
-from disconerf_ns.viewer.rows import Rows
+from disconerf_ns.viewer.rows import Clicks, Rows
 
 PICTURES = Path("outputs/screenshots")
 """Where the screenshots are kept."""
@@ -224,6 +224,23 @@ def test_objects_are_picked_hidden_isolated_and_named(viewer, page: Page) -> Non
     wait_for(lambda: current.value.edit == Edit(), "the eye to show it")
 
 
+def test_a_colour_field_takes_colours_alone(viewer, page: Page) -> None:
+    """viser 0.2 took a banana for nearly black, and red, written letter by letter, for no number at all."""
+    current, second = viewer.pipeline.model.current, viewer.pipeline.model.current.value.objects[1]
+    page.press(second.name)
+    wait_for(lambda: page.value("Colour") not in ("", "#808080"), "the object's colour")
+    before = page.value("Colour")
+    for text in ("banana", "12, 200, 40", "#12", "rgba(255, 0, 0, 0.5)"):
+        page.write("Colour", text)
+        wait_for(lambda text=text: page.shows(f'"{text}" is no colour'), "a sentence that says so")
+        assert page.value("Colour") == before
+    assert current.value.edit == Edit()
+    page.picture(PICTURES / "no colour.png")
+    for text, color in (("red", (1.0, 0.0, 0.0)), ("#0f0", (0.0, 1.0, 0.0)), ("rgb(0, 0, 255)", (0.0, 0.0, 1.0))):
+        page.write("Colour", *text)
+        wait_for(lambda color=color: current.value.edit == Edit(colors={second.id: color}), text)
+
+
 @pytest.mark.slow
 def test_a_film_is_downloaded(viewer, page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(viewer.pipeline, "edit_file", tmp_path / "run" / "edit.json")
@@ -286,13 +303,14 @@ def test_an_object_is_moved_by_its_handles(viewer, page: Page) -> None:
     assert seat.panel.places.middle.value == pytest.approx(tuple(middle / SCALE + moved), abs=0.02)
     page.press("copy")
     wait_for(lambda: len(current.value.edit.places_of(red)) == 2, "a copy")
-    wait_for(lambda: page.shows("Take this one away"), "the field that says which one is moved")
-    wait_for(lambda: page.value("Copy") == "copy 1", "the newest one")
-    page.choose("Copy", "the object itself")
-    wait_for(lambda: seat.selection.which == 0, "the other one")
+    wait_for(lambda: is_selected(page, "copy 1"), "its row")
+    (name,) = (one.name for one in current.value.objects if one.id == red)
+    page.press(name)
+    wait_for(lambda: seat.selection.which == 0 and not is_selected(page, "copy 1"), "the object itself")
     page.picture(PICTURES / "copied.png")
-    page.choose("Copy", "copy 1")
-    page.press("Take this one away")
+    page.press("copy 1")
+    wait_for(lambda: seat.selection.which == 1, "the copy")
+    page.press("take away copy 1")
     wait_for(lambda: current.value.edit.places_of(red) == (place,), "the copy to go")
     page.press("undo")
     page.press("undo")
@@ -359,8 +377,9 @@ def test_200_objects_are_usable(tmp_path: Path) -> None:
             def select(*ids: int) -> None:
                 rows.update(objects, frozenset(), ids, "", picture=lambda _: picture)
 
+            clicks = Clicks(lambda id, which: select(id), *[lambda *_: None] * 3)
             with LentTab(tab, client):
-                rows = Rows(client.gui, client.gui.add_folder("Objects"), select, *[lambda _: None] * 2)
+                rows = Rows(client.gui, client.gui.add_folder("Objects"), clicks)
                 client.gui.add_button("below the list")
             select()
             lists.append(rows)

@@ -10,6 +10,7 @@ import torch
 from viewer_presses import chooses, presses, uses
 
 from disconerf_ns.compat.viewer import SCALE
+from disconerf_ns.viewer.boxes import box_of
 from disconerf_ns.viewer.gizmo import numbers_of, place_of
 from disconerf_ns.viewer.picking import object_at
 
@@ -37,7 +38,7 @@ def drag(gizmo, position, wxyz=(1.0, 0.0, 0.0, 0.0)) -> None:
 def test_handles_move_and_turn_the_object(seat, ball, said) -> None:
     editor, gizmo = seat.editor, seat.panel.gizmo
     uses(seat, "move")
-    centre = seat.editor.scene.bodies.solid(ball.id).box.centre
+    centre = box_of(seat.editor.scene.trained, ball).centre
     assert gizmo.id == ball.id and np.allclose(gizmo._handle.position, SCALE * np.array(centre), atol=1e-4)
     half = math.sqrt(0.5)
     drag(gizmo, SCALE * np.add(centre, (0.1, 0.0, 0.2)), (half, 0.0, 0.0, half))
@@ -65,21 +66,21 @@ def test_copies_stand_beside_and_the_newest_has_the_handles(seat, ball) -> None:
     places = seat.editor.edit.places[ball.id]
     width = ball.box[1][0] - ball.box[0][0]
     assert [place.translation[0] for place in places] == pytest.approx([0, 1.2 * width, 2.4 * width], abs=1e-5)
-    centre = seat.editor.scene.bodies.solid(ball.id).box.centre
+    centre = box_of(seat.editor.scene.trained, ball).centre
     assert seat.panel.gizmo._handle.position[0] == pytest.approx(SCALE * (centre[0] + 2.4 * width), abs=1e-3)
 
 
 def test_each_copy_is_moved_and_taken_away_by_itself(seat, ball, said) -> None:
     """Only the newest copy could be moved, and no copy could be taken away but by undo."""
-    fields, id = seat.panel.places, ball.id
+    fields, rows, id = seat.panel.places, seat.panel.rows, ball.id
     places = lambda: seat.editor.edit.places_of(id)
     uses(seat, "move")
-    assert not fields.which.visible and not fields.take_away.visible
+    assert not rows._copies
     uses(seat, "copy")
     uses(seat, "copy")
-    assert fields.which.visible and fields.which.value == "copy 2"
+    assert seat.selection.which == 2, "the newest one"
     itself, first, second = places()
-    presses(seat, fields.which, "copy 1")
+    presses(seat, rows._copies[id, 1].button.handle, True)
     centre = torch.tensor(fields.gizmo.centre)
     assert np.allclose(fields.gizmo._handle.position, SCALE * first.points(centre).numpy(), atol=1e-3)
     x, y, z = fields.middle.value
@@ -88,17 +89,18 @@ def test_each_copy_is_moved_and_taken_away_by_itself(seat, ball, said) -> None:
     presses(seat, fields.size, 2.0)
     assert [place.scale for place in places()] == pytest.approx([1, 2, 1])
     moved = places()[1]
-    presses(seat, fields.which, "the object itself")
+    chooses(seat, id)
     assert fields.size.value == 1.0
-    presses(seat, fields.take_away, True)
-    assert places() == (moved, second) and fields.which.value == "copy 1", "the newest is meant again"
-    presses(seat, fields.take_away, True)
-    assert places() == (moved,) and not fields.which.visible
+    presses(seat, rows._copies[id, 1].button.handle, True)
     assert fields.size.value == 2.0
-    seat.selection.editor.attempt(seat.selection.drop, seat.tell)
-    assert said == ["The selected object has no copies; hide takes it away."]
+    presses(seat, rows._copies[id, 2].end.handle, True)
+    assert places() == (itself, moved) and seat.selection.which == 1, "the one that is meant stays"
+    presses(seat, rows._copies[id, 1].end.handle, True)
+    assert places() == (itself,) and not rows._copies and fields.size.value == 1.0
+    seat.selection.editor.attempt(lambda: seat.selection.take_away(id, 1), seat.tell)
+    assert said == ["This copy is gone already."]
     uses(seat, "undo")
-    assert places() == (moved, second)
+    assert places() == (itself, moved)
 
 
 def test_a_click_means_the_copy_that_it_meets(seat, ball, monkeypatch) -> None:
@@ -125,7 +127,7 @@ def test_numbers_move_and_turn_the_object(seat, ball) -> None:
     panel = seat.panel.places
     assert not panel.middle.visible and not panel.turns.visible
     uses(seat, "move")
-    centre = seat.editor.scene.bodies.solid(ball.id).box.centre
+    centre = box_of(seat.editor.scene.trained, ball).centre
     assert panel.middle.visible and panel.middle.value == pytest.approx(centre, abs=1e-3)
     presses(seat, panel.middle, tuple(round(x + 0.1, 3) for x in centre))
     presses(seat, panel.turns, (0.0, 0.0, 90.0))

@@ -19,7 +19,7 @@ from disconerf_ns.scene.closed_surface import ClosedSurface
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.tree import NEVER, ObjectTree
-from disconerf_ns.viewer import pictures
+from disconerf_ns.viewer import pictures, views
 from disconerf_ns.viewer.outline import is_background, marked, outline
 from disconerf_ns.viewer.presented import presented
 from disconerf_ns.viewer.tiles import Images
@@ -75,7 +75,7 @@ def test_the_sharp_picture_answers_for_the_coarse_one(run, shown, networks) -> N
 @pytest.mark.parametrize("fast", [False, True])
 def test_a_coarse_picture_has_few_rays_however_many_are_asked_for(run, shown, networks, monkeypatch, fast) -> None:
     """After clicks whose pictures were at hand, nerfstudio asked for as many as a sharp picture has, and waited."""
-    monkeypatch.setattr(pictures, "GLIMPSE", 12 * 16)
+    monkeypatch.setattr(views, "GLIMPSE", 12 * 16)
     monkeypatch.setattr(pictures, "is_fast", lambda scene: fast)
     outputs = shown.show(threading.Thread(), camera_of(run, 36), DRAWN, glimpse=True)
     assert outputs["rgb"].shape[:2] == ((36, 48) if fast else (12, 16))

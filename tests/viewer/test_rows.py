@@ -14,11 +14,15 @@ import viser
 from viewer_presses import CAMERA, connect, send, serve, wait_for
 
 from disconerf_ns.compat.viser_panel import HtmlButton
+from disconerf_ns.scene.edit import MOST_PLACES
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.scene.tree import NEVER, ObjectTree
-from disconerf_ns.viewer.rows import Family, Rows, look
+from disconerf_ns.viewer.family import Family
+from disconerf_ns.viewer.row_look import look
+from disconerf_ns.viewer.rows import Clicks, Rows, Standing
 
 NOBODY: frozenset[int] = frozenset()
+NOTHING = Clicks(*[lambda *_: None] * 4)
 
 
 def thing(slot: int, share: float, confidence: float = 0.5, title: str = "") -> SceneObject:
@@ -49,7 +53,7 @@ def gui() -> Iterator[viser.GuiApi]:
 
 @pytest.fixture
 def rows(gui: viser.GuiApi) -> Rows:
-    return Rows(gui, gui.add_folder("Objects"), *[lambda _: None] * 3)
+    return Rows(gui, gui.add_folder("Objects"), NOTHING)
 
 
 def shown(rows: Rows) -> list[int]:
@@ -115,7 +119,7 @@ def test_a_row_tells_name_share_confidence_and_state() -> None:
     one = thing(3, 0.1234, 0.987, "teapot")
     assert look(one).name == "teapot" and all(part in look(one).row for part in ("teapot", "12.3%", "0.99"))
     assert len({look(one, None, *state).row for state in itertools.product((False, True), repeat=2)}) == 4
-    assert look(one, None, False).eye != look(one, None, True).eye
+    assert look(one, None, False).end != look(one, None, True).end
 
 
 def test_a_name_is_no_html() -> None:
@@ -125,14 +129,34 @@ def test_a_name_is_no_html() -> None:
 
 
 def test_a_click_selects_and_the_eye_hides(gui: viser.GuiApi) -> None:
-    chosen: list[tuple[str, int]] = []
-    rows = Rows(gui, gui.add_folder("Objects"), *[
-        lambda id, what=what: chosen.append((what, id)) for what in ("select", "toggle", "enter")
-    ])  # fmt: skip
-    rows.update([thing(0, 0.2), thing(1, 0.5)], NOBODY, (), "")
-    for button in rows._rows[1]:
+    chosen: list[tuple] = []
+    rows = Rows(gui, gui.add_folder("Objects"), Clicks(*(
+        lambda *about, what=what: chosen.append((what, *about)) for what in Clicks._fields
+    )))  # fmt: skip
+    rows.update([thing(0, 0.2), thing(1, 0.5)], NOBODY, (), "", standing=Standing({1: 2}))
+    for button in (*rows._rows[1], *rows._copies[1, 2]):
         send(button.handle, True)
-    assert chosen == [("select", 1), ("toggle", 1)]
+    assert chosen == [("select", 1, 0), ("toggle", 1), ("select", 1, 2), ("take_away", 1, 2)]
+
+
+def test_copies_have_rows_under_their_object_s(rows: Rows) -> None:
+    """They could be chosen in a field that appeared beside the handles, and nowhere else."""
+    objects, parts = [BY_ID[SET], replace(thing(5, 0.1), title="cup")], Family(EVERY, TREE)
+    rows.update(objects, NOBODY, (), "", parts, standing=Standing({5: 1, SET: MOST_PLACES - 1}))
+    orders = [(5, 0), (5, 1), (SET, 0), *((SET, number) for number in range(1, MOST_PLACES))]
+    buttons = {(id, 0): row for id, row in rows._rows.items()} | rows._copies
+    placed = sorted(((button.handle.order, *key) for key, row in buttons.items() for button in row))
+    assert [key for _, *key in placed[::2]] == [list(key) for key in orders[2:] + orders[:2]]
+    assert [key for _, *key in placed[1::2]] == [list(key) for key in orders[2:] + orders[:2]]
+    assert placed[2 * MOST_PLACES - 1][0] < rows._folders[SET].folder.order < placed[2 * MOST_PLACES][0]
+    assert "Copy 1 of cup" in rows._copies[5, 1].button.html and "take away copy 1" in rows._copies[5, 1].end.label
+    rows.update(objects, frozenset({5}), (5,), "", parts, standing=Standing({5: 2}, 1))
+    assert rows._copies.keys() == {(5, 1), (5, 2)}
+    marked = ["dn-on" in row.button.html for row in (rows._rows[5], rows._copies[5, 1], rows._copies[5, 2])]
+    assert marked == [True, True, False] and all("dn-off" in row.button.html for row in rows._copies.values())
+    rows.sort(objects, "name")
+    rows.update(objects, NOBODY, (), "", parts, standing=Standing({5: 1}))
+    assert shown(rows) == [5, SET] and rows._copies.keys() == {(5, 1)}
 
 
 def test_the_eye_follows_its_row(rows: Rows) -> None:
@@ -210,7 +234,7 @@ def test_an_object_is_found_by_the_name_of_a_part(rows: Rows) -> None:
 
 def test_a_click_on_a_part_enters_it(gui: viser.GuiApi) -> None:
     entered: list[int] = []
-    rows = Rows(gui, gui.add_folder("Objects"), *[lambda _: None] * 2, entered.append)
+    rows = Rows(gui, gui.add_folder("Objects"), NOTHING._replace(enter=entered.append))
     rows.update([BY_ID[CUP]], NOBODY, (), "", Family(EVERY, TREE))
     second = max(rows._folders[CUP].folder._children.values(), key=lambda handle: handle.order)
     for callback in second._impl.update_cb:
