@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
+from itertools import count
 
 from disconerf_ns.scene.objects import REST, SceneObject
 
@@ -25,6 +26,19 @@ def read_otherwise(name: str) -> bool:
     """Whether commands take a name for another kind: a number, an output name or the rest."""
     number = name.removeprefix("object_")
     return name == REST or number.isdecimal()
+
+
+def numbered(name: str, taken: Container[str]) -> Iterator[str]:
+    """Names for the pieces of what has a name: the name with numbers from 1 on, without names that are taken.
+
+    >>> names = numbered("mug", {"mug 2"})
+    >>> next(names), next(names)
+    ('mug 1', 'mug 3')
+    """
+    for number in count(1):
+        ending = f" {number}"
+        if (piece := name[: LONGEST - len(ending)].rstrip() + ending) not in taken:
+            yield piece
 
 
 def new_name_fault(name: str, id: int, objects: Sequence[SceneObject]) -> str | None:

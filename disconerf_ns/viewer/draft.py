@@ -33,6 +33,8 @@ class Draft:
         self._looked = -EVERY
         self.begun = False
         """Whether the changes of a session before have been taken; until then nothing is kept in their place."""
+        self.warning = ""
+        """Why changes that nobody saves are lost, as long as they are."""
         self._lock: IO[str] | None = None
 
     @property
@@ -49,11 +51,12 @@ class Draft:
         """
         self._known = self._text()
         if not self._alone():
-            raise UserError(
+            self.warning = (
                 "Another viewer has this run open, so what is changed in this one is lost when it stops, unless it is "
                 "saved; it then takes the place of what the other one saved."
             )
-        self.begun = True
+            raise UserError(self.warning)
+        self.begun, self.warning = True, ""
         if not self.file.exists():
             return
         try:
@@ -104,9 +107,10 @@ class Draft:
                 edit.save(self.file)
         except OSError as error:
             self.begun = False
-            raise UserError(
+            self.warning = (
                 f"{self.file} cannot be written ({error.strerror}): what nobody saves is lost when the viewer stops."
-            ) from error
+            )
+            raise UserError(self.warning) from error
 
     def save(self) -> None:
         """Write the edit into the run's folder, and tell everybody."""

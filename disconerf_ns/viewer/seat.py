@@ -88,8 +88,9 @@ class Seat:
         self.editor.ask(wish, *arguments, what=about, tell=self.tell)
 
     def refresh(self, progress: Progress, drawn: str) -> None:
-        """Show how far the run is, which output is drawn, and the scene as it is."""
+        """Show how far the run is, what is not kept, which output is drawn, and the scene as it is."""
         self.panel.head.show(progress)
+        self.panel.head.warn(self.stage.draft.warning)
         self.panel.show_as_drawn(drawn)
         self.panel.refresh()
 

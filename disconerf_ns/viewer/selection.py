@@ -11,7 +11,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.cut import shown_nodes
 from disconerf_ns.scene.edit import Edit
-from disconerf_ns.scene.names import new_name_fault
+from disconerf_ns.scene.names import new_name_fault, numbered
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.scene.recolor import Recolor
 from disconerf_ns.scene.similarity import Similarity, Vector, vector
@@ -205,6 +205,15 @@ class Selection:
         closed = self.editor.edit.close(*(node for node in opened if node == inside or inside in tree.ancestors(node)))
         return closed if inside in shown_nodes(closed, tree) else None
 
+    def _named(self, edit: Edit, parts: Sequence[int]) -> Edit:
+        """The edit with the connected parts of a named object named after it, each with a number."""
+        if (name := edit.names.get(parts[0])) is None:
+            return edit
+        taken = {each.title for each in self.scene.all_objects + self.scene.objects} | {*edit.names.values()}
+        for part, own in zip(parts, numbered(name, taken)):
+            edit = edit.rename(part, own)
+        return edit
+
     def split(self) -> None:
         """Take merged objects apart again, open those that have parts, split others into their connected parts."""
         scene, edit, pieces = self.scene, self.editor.edit, []
@@ -224,7 +233,7 @@ class Selection:
             elif id < len(tree) and len(scene.parts(id)) > 1:
                 edit = edit.divide(id, len(scene.parts(id)))
                 parts = edit.part_ids(id, len(tree))
-                edit, pieces = edit.alike(id, parts[1:]), [*pieces, *parts]
+                edit, pieces = self._named(edit.alike(id, parts[1:]), parts), [*pieces, *parts]
         if not pieces:
             raise UserError("The selection is in one piece.")
         self.editor.change(edit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -94,6 +95,7 @@ class Head:
         self._turn = threading.Lock()
         """The training, the render thread and the one that makes wishes all write here."""
         with tab:
+            self.warning = gui.add_markdown("", visible=False)
             self.text = gui.add_markdown("")
             self.bar = gui.add_progress_bar(0.0, visible=False)
         self.plot: viser.GuiPlotlyHandle | None = None
@@ -111,6 +113,12 @@ class Head:
                 self.bar.value = standing.percent
             if standing.curve and standing.curve != before.curve:
                 self._draw(standing.curve)
+
+    def warn(self, sentence: str) -> None:
+        """Show a sentence above all else; an empty one takes it away."""
+        content = f"**⚠ {as_markdown(sentence)}**" if sentence else ""
+        if self.warning.content != content:
+            self.warning.content, self.warning.visible = content, bool(sentence)
 
     def sharpening(self, part: float) -> None:
         """Show how much of the person's picture is sharp, in [0, 1]."""
@@ -131,6 +139,11 @@ class Head:
                 self.plot = self.gui.add_plotly(figure, aspect=2.0, order=self._order)
         else:
             self.plot.figure = figure
+
+
+def as_markdown(text: str) -> str:
+    """A text that reads in Markdown as it stands, such as a path with underscores."""
+    return re.sub(r"([\\`*_{}\[\]<>#])", r"\\\1", text)
 
 
 def curves(points: Sequence[tuple[int, float, int]]):

@@ -130,12 +130,13 @@ def test_of_two_viewers_on_a_run_one_keeps_its_changes(editor: Editor, draft: Dr
     editor.toggle(second)
     other.keep(at_once=True)
     assert kept(editor, draft).hidden == {first} and editor.edit.hidden == {second}
+    assert editor.told[-1] == other.warning and not draft.warning
     other.save()
     assert Edit.load(tmp_path / "edit.json", editor.scene.trained.tree).hidden == {second}
     assert kept(editor, draft).hidden == {first}, "what the first one kept is still there"
     draft.close()
     other.begin()
-    assert other.begun, "the next one"
+    assert other.begun and not other.warning, "the next one"
 
 
 def test_saving_tells_what_a_command_changed_meanwhile(editor: Editor, draft: Draft, tmp_path: Path) -> None:

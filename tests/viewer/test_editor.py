@@ -13,6 +13,7 @@ import torch
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.scene.edit import MOST_PLACES, Edit
+from disconerf_ns.scene.names import LONGEST
 from disconerf_ns.scene.similarity import Similarity, Vector
 from disconerf_ns.viewer import editor as editor_module
 from disconerf_ns.viewer.draft import Draft
@@ -144,6 +145,23 @@ def test_parts_of_a_slot_become_objects(editor: Editor, hand: Selection, halves:
     assert editor.scene.ids == slots + 1
     do(editor, editor.undo)
     assert len(ids(editor)) == before and hand.ids == (slot,) and editor.told == []
+
+
+def test_the_parts_of_a_named_object_are_named_after_it(editor: Editor, hand: Selection, halves: None) -> None:
+    """The name stayed with one of them."""
+    slot, other, *_ = ids(editor)
+    for id, name in ((other, "mugs 2"), (slot, "mugs")):
+        do(editor, hand.select, [id])
+        do(editor, hand.rename, name)
+    do(editor, hand.split)
+    assert [editor.scene.by_id[id].title for id in hand.ids] == ["mugs 1", "mugs 3"]
+    assert editor.scene.by_id[other].title == "mugs 2"
+    do(editor, editor.undo)
+    assert hand.first.title == "mugs"
+    do(editor, hand.rename, LONGEST * "m")
+    do(editor, hand.split)
+    assert [editor.scene.by_id[id].title for id in hand.ids] == [58 * "m" + " 1", 58 * "m" + " 2"]
+    assert editor.told == []
 
 
 def test_what_cannot_be_done_is_said(editor: Editor, hand: Selection) -> None:

@@ -75,6 +75,13 @@ def test_it_is_said_while_a_picture_gets_sharp(head: Head, progress: Progress) -
     assert head.text.content == "**3 objects**"
 
 
+def test_what_is_not_kept_is_said_as_long_as_it_is_so(head: Head) -> None:
+    head.warn("a_run/edit_unsaved.json cannot be written")
+    assert head.warning.visible and r"a\_run/edit\_unsaved.json cannot be written" in head.warning.content
+    head.warn("")
+    assert not head.warning.visible
+
+
 def test_what_is_shown_is_the_newest_whoever_shows_it(head: Head) -> None:
     """A thread that had read how far the run is, and then waited for another, showed it over what was newer."""
     progress, slow = Progress(), Thread(target=lambda: head.show(progress))

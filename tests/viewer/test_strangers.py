@@ -33,6 +33,8 @@ from disconerf_ns.compat import viser_guard
 from disconerf_ns.compat.confined import ConfinedFolder
 from disconerf_ns.compat.viser_guard import guard_viser
 from disconerf_ns.method import disconerf, disconerf_small
+from disconerf_ns.viewer.draft import Draft
+from disconerf_ns.viewer.editor import Editor
 
 ODD_WINDOWS = (
     [("image_width", 99_999), ("image_width", 0), ("image_height", 0)] if SINCE_1 else [("aspect", 1e9), ("aspect", 0)]
@@ -365,6 +367,25 @@ def test_two_clients_edit_at_once_and_agree(viewer) -> None:
         one.sends(one.seat.panel.color, (7, 8, 9))
         other.sends(other.seat.panel.name, "the last")
         wait_for(lambda: agreed() == ((7, 8, 9), "the last"))
+
+
+def test_whoever_opens_the_page_of_a_second_viewer_is_told_that_nothing_is_kept(viewer) -> None:
+    """Its terminal alone said so, before anybody looked."""
+    draft = viewer.pipeline.object_control.draft
+    other = Draft(Editor(viewer.pipeline.object_control.current), lambda: viewer.pipeline.object_control.file)
+    draft.close()
+    other.begin()
+    try:
+        viewer.pipeline.object_control.take_draft()
+        with visit(viewer) as late:
+            warning = late.seat.panel.head.warning
+            assert warning.visible and "Another viewer has this run open" in warning.content
+            other.close()
+            viewer.pipeline.object_control.take_draft()
+            uses(late.seat, "all")
+            assert not warning.visible
+    finally:
+        other.close()
 
 
 def test_each_client_has_a_selection_and_tools_of_its_own(viewer) -> None:
