@@ -142,7 +142,11 @@ def draw_lines_sharp(viewer: Viewer) -> None:
 
 
 def show_finished(viewer: Viewer, step: int) -> None:
-    """Show a run that is not trained any more: its step, and nothing that is about training."""
+    """Show a run that is not trained any more: its step, and nothing that is about training.
+
+    Nobody's picture waits for another person's, since there is no training step that they could disturb.
+    """
+    viewer.train_lock = None
     viewer.pause_train.visible = viewer.resume_train.visible = False
     viewer.update_step(step)
     panel = viewer.control_panel

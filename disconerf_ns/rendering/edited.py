@@ -15,6 +15,7 @@ from disconerf_ns.rendering.alone import object_samples
 from disconerf_ns.rendering.media import Medium, Part, optical_depth, seen_through
 from disconerf_ns.rendering.rays import ColoredSamples
 from disconerf_ns.scene.arranged import ArrangedScene, Placement
+from disconerf_ns.scene.clean import Body
 from disconerf_ns.scene.edit_table import weigh
 from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.occupancy import intersect_box
@@ -82,11 +83,16 @@ def meets(each: Placement, rays: RayBundle) -> Bool[Tensor, "rays"]:
     return enter < leave
 
 
-def place(each: Placement, rays: RayBundle) -> PlacedSamples:
-    """Samples that flat rays meet of an object where it is shown, without the haze that surrounds it elsewhere."""
+def place(each: Placement, rays: RayBundle, body: Body | None = None) -> PlacedSamples:
+    """Samples that flat rays meet of an object where it is shown, without the haze that surrounds it elsewhere.
+
+    Args:
+        each: the object, and where it is shown.
+        rays: flat rays.
+        body: the object as it is looked at; by default as the scene's options have it.
+    """
     size, device = each.scene.options.rays_at_once, each.scene.trained.radiance.device
-    bodies = each.scene.bodies
-    body = bodies.clean(each.id) if each.scene.options.clean else bodies.hazy(each.id)
+    body = body or each.body
     parts = []
     for start in range(0, max(len(rays), 1), size):
         back = moved_back(each, rays[start : start + size].to(device))

@@ -15,6 +15,7 @@ from disconerf_ns.rendering.left import OwnedSamples, passes_something
 from disconerf_ns.rendering.sampled import SampledRays
 from disconerf_ns.rendering.strategy import Exact
 from disconerf_ns.scene.arranged import ArrangedScene, Placement
+from disconerf_ns.scene.clean import Body
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,16 @@ class Preview:
         if frame.has_placed(number):
             return Exact().place(frame, number)
         each = frame.scene.placements[number]
-        known = each.scene.bodies.at_hand(each.id)
-        shown = each if known else each._replace(scene=each.scene.with_options(complete=False))
-        key = frame.placements_key[number], known
-        return frame.once(f"placed preview {number}", key, lambda: self._place(frame, shown))
+        key = frame.placements_key[number], each.is_at_hand
+        return frame.once(f"placed preview {number}", key, lambda: self._place(frame, each))
 
     def _place(self, frame: SampledRays, each: Placement) -> PlacedSamples:
+        body = each.body if each.is_at_hand else Body(each.scene.bodies.occupancy(each.id))
         device = each.scene.trained.radiance.device
         met = meets(each, frame.rays.to(device)).nonzero()[:, 0]
         side = math.ceil(math.sqrt(len(met) / self.most)) or 1
         block, first = blocks(met, frame.shape[1], side)
-        placed = place(each, frame.rays[met[first].to(frame.rays.origins.device)])
+        placed = place(each, frame.rays[met[first].to(frame.rays.origins.device)], body)
         hit = torch.full((len(first),), -1, device=device)
         hit[placed.rays] = torch.arange(len(placed.rays), device=device)
         shared = (hit[block] >= 0).nonzero()[:, 0]

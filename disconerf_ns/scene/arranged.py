@@ -12,6 +12,7 @@ from torch import Tensor
 
 from disconerf_ns.scene.arrangement import all_objects, arrange
 from disconerf_ns.scene.bodies import Bodies
+from disconerf_ns.scene.clean import Body
 from disconerf_ns.scene.connected_parts import ConnectedParts
 from disconerf_ns.scene.cut import said_of_shown, shown_nodes
 from disconerf_ns.scene.edit import HERE, Edit
@@ -70,6 +71,18 @@ class Placement(NamedTuple):
     """Coordinates in which it was photographed to those in which it is shown."""
     seen_as: int
     """Id under which pictures know it: its own, or one above all ids of the scene for a guest."""
+
+    @property
+    def body(self) -> Body:
+        """The object as the scene's options have it looked at."""
+        bodies = self.scene.bodies
+        return bodies.clean(self.id) if self.scene.options.clean else bodies.hazy(self.id)
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether its body is known already, so that asking for it takes no time."""
+        bodies = self.scene.bodies
+        return bodies.clean_at_hand(self.id) if self.scene.options.clean else bodies.at_hand(self.id)
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,7 +285,7 @@ class ArrangedScene:
     @property
     def edits_at_once(self) -> bool:
         """Whether what comes to light, and what stands somewhere else, is known already."""
-        return self.reveals_at_once and all(each.scene.bodies.at_hand(each.id) for each in self.placements)
+        return self.reveals_at_once and all(each.is_at_hand for each in self.placements)
 
     @lazy
     def _beside_gone(self) -> Beside:

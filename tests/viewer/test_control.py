@@ -6,7 +6,7 @@ import math
 import re
 import time
 from dataclasses import replace
-from threading import Event, Timer
+from threading import Barrier, Event, Lock, Thread, Timer
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 from helpers import edit_scene
-from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.viewer.render_state_machine import RenderStateMachine
+from nerfstudio.viewer.utils import CameraState
 from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO as SCALE
 from scene import BALLS
 from viewer_presses import chooses, containers, elements_of, paired, presses, settle, uses, visit, wait_for
@@ -217,6 +218,28 @@ def test_a_finished_run_says_its_step_and_has_no_training_sliders(viewer) -> Non
     panel = viewer.control_panel
     assert not any(element.gui_handle.visible for element in (panel._train_speed, panel._train_util))
     assert not viewer.pause_train.visible and not viewer.resume_train.visible
+
+
+def test_two_people_s_pictures_of_a_finished_run_are_drawn_at_the_same_time(viewer, model, monkeypatch) -> None:
+    """One waited until the other's was sharp, up to a minute, before anything was seen."""
+    together, drawn = Barrier(2), []
+
+    def draw(camera, obb_box=None) -> LazyOutputs:
+        together.wait(10)
+        drawn.append(camera)
+        return LazyOutputs({})
+
+    viewer.train_lock = Lock()
+    show_finished(viewer, 0)
+    monkeypatch.setattr(model, "get_outputs_for_camera", draw)
+    looks = CameraState(fov=1.0, aspect=1.5, c2w=torch.eye(4)[:3], camera_type=CameraType.PERSPECTIVE)
+    clients = [RenderStateMachine(viewer, SCALE, Mock(ClientHandle, client_id=number)) for number in (-1, -2)]
+    threads = [Thread(target=client._render_img, args=(looks,)) for client in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(drawn) == 2
 
 
 def test_what_is_changed_is_drawn(viewer, seat, said) -> None:

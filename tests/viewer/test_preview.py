@@ -13,6 +13,7 @@ from disconerf_ns.compat.nerfacto import NerfactoRadiance
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.preview import Preview, blocks
 from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.bodies import Bodies
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.viewer import pictures
@@ -69,6 +70,21 @@ def test_an_object_that_is_moved_out_of_sight_is_gone(frame, scene_now) -> None:
         assert torch.equal(preview, hidden)
     torch.testing.assert_close(away.edited(), gone.edited())
     assert [len(block) for block in blocks(torch.tensor([], dtype=torch.long), 8, 2)] == [0, 0]
+
+
+def test_what_is_moved_is_seen_before_it_is_cleaned_and_completed(run, scene_now, monkeypatch) -> None:
+    """A preview of a copy took four times as long as one of what is hidden, and as long again for each place."""
+
+    def clean(bodies, id):
+        raise AssertionError("this takes long")
+
+    scene = scene_now.with_trained(scene_now.trained)
+    copied = new_frame(run, scene.with_edit(Edit().copy(scene.objects[1].id, Similarity(translation=(0.1, 0.0, 0.1)))))
+    with monkeypatch.context() as patch:
+        patch.setattr(Bodies, "clean", clean)
+        quick = copied.previewed(Preview(most=10**6)).edited()
+    exact, before = copied.edited(), copied.images()["rgb"]
+    assert (quick - exact).abs().mean() < 0.3 * (before - exact).abs().mean()
 
 
 def test_what_comes_to_light_is_the_exact_picture_where_all_rays_are_sampled(frame, scene_now) -> None:
