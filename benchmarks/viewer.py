@@ -150,7 +150,11 @@ def main(waiting: Waiting) -> None:
         page.sends("Show", "the scene")
         time.sleep(QUIET)
         for name in ACTIONS:
-            label, value = {"select": (each.label, True), "recolour": ("Colour", [200, 30, 30])}.get(name, (name, True))
+            label, value = {
+                "select": (each.label, True),
+                "only": ("show only", True),
+                "recolour": ("Colour", [200, 30, 30]),
+            }.get(name, (name, True))
             waits.setdefault(name, []).append(wait(page, page.sends, label, value))
             print(each.name, name, waits[name][-1], flush=True)
     figures = {

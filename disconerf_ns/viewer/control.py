@@ -158,8 +158,10 @@ class ObjectControl(ViewerControl):
             if nerfstudio_viewer.client_of(drawing) == client.client_id:
                 nerfstudio_viewer.interrupt(drawing)
         seat = self.seats.pop(client.client_id, None)
-        if seat is not None and seat.filming.running:
-            self._films_of_others.append(seat.filming)
+        if seat is not None:
+            seat.has_left = True
+            if seat.filming.running:
+                self._films_of_others.append(seat.filming)
 
     def present(self, camera: Cameras, obb_box: OrientedBox | None) -> LazyOutputs | None:
         """Every output for a camera, where a client of the viewer asks for it; None for everybody else."""
@@ -277,7 +279,7 @@ class ObjectControl(ViewerControl):
         seat = self._seat_of(drawing)
         return frozenset() if seat is None else frozenset(seat.selection.ids)
 
-    def _sharpening(self, drawing: threading.Thread, part: float) -> None:
+    def _sharpening(self, drawing: threading.Thread, part: float | None) -> None:
         if (seat := self._seat_of(drawing)) is not None:
             seat.panel.head.sharpening(part)
 

@@ -125,7 +125,9 @@ class Panel:
         options = self.editor.scene.options
         with gui.add_folder("More", expand_by_default=False):
             self.order = gui.add_dropdown("Sort by", tuple(ORDERS), hint="Sort the list now; new objects come last")
-            self.several = gui.add_checkbox("Add to it", False, hint="Clicks select objects besides those selected")
+            self.several = gui.add_checkbox(
+                "Select several", False, hint="A click selects one more object, or lets it go"
+            )
             self.in_3d = gui.add_dropdown("Boxes", tuple(each.value for each in Which),
                                           hint="Boxes and names in the 3D scene")  # fmt: skip
             self.cameras = gui.add_checkbox(
@@ -135,12 +137,12 @@ class Panel:
                 "Hue", -180.0, 180.0, 5.0, 0.0, hint="Turn hues of the selected objects: by 120 from red to green"
             )
             self.extraction = gui.add_dropdown(
-                "Extraction", ("hard", "soft"), options.extraction,
-                hint="hard: an object is where its slot rules. soft: everywhere, by its slot's probability",
+                "Borders", ("hard", "soft"), options.extraction,
+                hint="hard: each point belongs to one object. soft: to several, by their probabilities",
             )  # fmt: skip
             self.threshold = gui.add_slider(
-                "Confidence", 0.0, 1.0, 0.05, options.min_confidence,
-                hint="Pixels whose object is less sure than this are drawn as nobody's",
+                "Least confidence", 0.0, 1.0, 0.05, options.min_confidence,
+                hint="A pixel whose object is less certain than this, from 0 to 1, belongs to no object",
             )  # fmt: skip
             files = (
                 Tool(

@@ -74,7 +74,7 @@ class Pictures:
         tell: shows a person a sentence.
         selected: gives the ids of the objects that are marked for a client.
         send: shows a client the outputs of a picture that is not sharp everywhere yet.
-        sharpening: hears how much of a client's picture is sharp, in [0, 1].
+        sharpening: hears how much of a client's picture is sharp, in [0, 1]; None while it waits for completions.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Pictures:
         tell: Callable[[str], None],
         selected: Callable[[Thread], frozenset[ObjectId]] = lambda client: frozenset(),
         send: Callable[[Thread, LazyOutputs], None] = lambda client, outputs: None,
-        sharpening: Callable[[Thread, float], None] = lambda client, fraction: None,
+        sharpening: Callable[[Thread, float | None], None] = lambda client, fraction: None,
     ):
         self.current, self.tell, self.selected = current, tell, selected
         self.send, self.sharpening = send, sharpening
@@ -236,8 +236,9 @@ class Pictures:
         tiles, seen = kept.picture, time.monotonic()
         canvas = None if coarse is None else painted(coarse, tiles, needed, drawn, bool(selected))
         ordered = tiles.nearest_first(focus(coarse, tiles.shape, selected))
+        waits = edits(needed) and not tiles.whole.scene.edits_at_once
         with uninterrupted():
-            self.sharpening(client, 0.0)
+            self.sharpening(client, None if waits else 0.0)
         first, *others = ordered
         draw(needed, first[1])  # and with it what all tiles need
         works = [partial(draw, needed, frame) for _, frame in others]
@@ -298,10 +299,14 @@ def at_once(frame: Frame, needed: Sequence[Output], quick: int | None = None) ->
     return None
 
 
+def edits(needed: Sequence[Output]) -> bool:
+    """Whether some of the outputs show the edited scene."""
+    return any(output.needs is Needs.EDITED for output in needed)
+
+
 def soon(frame: Frame, needed: Sequence[Output]) -> Frame:
     """A frame of few rays, or a preview of it where the frame itself would wait for completions."""
-    edits = any(output.needs is Needs.EDITED for output in needed)
-    if edits and frame.remembers_owners and not frame.scene.edits_at_once:
+    if edits(needed) and frame.remembers_owners and not frame.scene.edits_at_once:
         return frame.previewed(Preview(quick_rays(frame.scene)))
     return frame
 

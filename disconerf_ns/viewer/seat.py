@@ -78,6 +78,8 @@ class Seat:
         self.client, self.stage, self.editor = client, stage, stage.editor
         self.selection = Selection(stage.editor, lambda: rightwards(client.camera))
         self._told, self._flying = ("", -SILENCE), threading.Lock()
+        self.has_left = False
+        """Whether the page was closed or loaded anew; its film goes on."""
         self.panel = Panel(client, LentTab(tab, client), self.selection, self, stage.picture)
         self.filming = Filming(lambda: stage.file.parent / "videos")
         self._take_clicks()
@@ -95,7 +97,10 @@ class Seat:
         self.panel.refresh()
 
     def tell(self, sentence: str) -> None:
-        """Show a sentence to this person."""
+        """Show a sentence to this person, or to all others if this one has left."""
+        if self.has_left:
+            self.editor.tell(sentence)
+            return
         (last, when), now = self._told, time.monotonic()
         if sentence == last and now - when < SILENCE:
             return
@@ -161,7 +166,10 @@ class Seat:
         self._film_is(running=False)
 
     def _hand_over(self, film: Path) -> None:
-        CONSOLE.log(f"viewer: a film is in {film}")  # its person may have left
+        if self.has_left:
+            self.tell(f"The film is in {film}. The page that ordered it was closed meanwhile.")
+            return
+        CONSOLE.log(f"viewer: a film is in {film}")
         self.ask(self._film_is, False)
         self.client.send_file_download(film.name, film.read_bytes())
         self.tell(f"The film is in {film}, and among your downloads.")

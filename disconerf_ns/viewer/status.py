@@ -100,7 +100,7 @@ class Head:
             self.bar = gui.add_progress_bar(0.0, visible=False)
         self.plot: viser.GuiPlotlyHandle | None = None
         self._order = self.bar.order + 0.5
-        self._standing, self._sharp = Standing(), 1.0
+        self._standing, self._picture = Standing(), ""
 
     def show(self, progress: Progress) -> None:
         """Show how far the run is. It is read here, in turn: one thread would show what another has shown newer."""
@@ -120,15 +120,20 @@ class Head:
         if self.warning.content != content:
             self.warning.content, self.warning.visible = content, bool(sentence)
 
-    def sharpening(self, part: float) -> None:
-        """Show how much of the person's picture is sharp, in [0, 1]."""
+    def sharpening(self, part: float | None) -> None:
+        """Show how much of the person's picture is sharp, in [0, 1]; None while it waits for what comes to light."""
         with self._turn:
-            self._sharp = part
+            self._picture = (
+                "completing what comes to light"
+                if part is None
+                else f"sharpening {100 * part:.0f} %"
+                if part < 1
+                else ""
+            )
             self._write()
 
     def _write(self) -> None:
-        sharpening = f" &nbsp;·&nbsp; sharpening {100 * self._sharp:.0f} %" if self._sharp < 1 else ""
-        text = f"{self._standing.text}{sharpening}"
+        text = f"{self._standing.text} &nbsp;·&nbsp; {self._picture}" if self._picture else self._standing.text
         if self.text.content != text:
             self.text.content = text
 

@@ -41,12 +41,12 @@ def edit_tools(selection: Selection) -> tuple[Tool, ...]:
     some = lambda: bool(selection.ids)
     edit = lambda: editor.edit
     return (
-        Tool("hide", "Remove the selected objects from the scene, or bring them back", selection.toggle, some,
+        Tool("hide", "Remove the selected objects and their copies, or bring them back", selection.toggle, some,
              ("H", None), lambda: some() and edit().hidden.issuperset(selection.ids)),
-        Tool("only", "Show the selected objects alone; once more for everything", selection.isolate, some,
+        Tool("show only", "Show the selected objects alone; once more for everything", selection.isolate, some,
              ("H", "shift")),
-        Tool("all", "Bring back everything that is hidden", editor.show_all, lambda: bool(edit().hidden)),
-        Tool("own look", "Give the selected objects their own colours back", selection.reset_colors,
+        Tool("show all", "Bring back everything that is hidden", editor.show_all, lambda: bool(edit().hidden)),
+        Tool("own colour", "Give the selected objects their own colours back", selection.reset_colors,
              lambda: not edit().colors.keys().isdisjoint(selection.ids)),
         Tool("merge", "Make the selected objects one", selection.merge, lambda: len(selection.ids) > 1),
         Tool("split", "Open the selected objects into their parts, or into pieces that do not touch",

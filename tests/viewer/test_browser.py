@@ -201,7 +201,7 @@ def test_objects_are_picked_hidden_isolated_and_named(viewer, page: Page) -> Non
     wait_for(lambda: len(places(page, "red")) > SEEN * sizes["red"], "the red ball to come back")
     assert current.value.edit == Edit()
 
-    page.press("only")
+    page.press("show only")
     wait_for(lambda: len(places(page, "green")) < GONE * sizes["green"], "the green ball to go")
     wait_for(lambda: len(places(page, "red", "alone")) > SEEN * sizes["red"], "the red ball alone")
     assert len(places(page, "blue")) < GONE * sizes["blue"]
@@ -401,6 +401,6 @@ def test_200_objects_are_usable(tmp_path: Path) -> None:
             (rows,) = lists
             for number in (20, 101, 20):
                 rows.revealed = number
-                rows.select(number)
+                rows.clicks.select(number, 0)
                 wait_for(lambda number=number: is_in_sight(page, f"object_{number}"), "its row in sight")
                 page.run(f"{LIST}.scrollTop = 0")

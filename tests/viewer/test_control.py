@@ -101,9 +101,9 @@ def test_tools_do_what_they_say(viewer, seat, said) -> None:
     assert current.value.edit.hidden == {first}
     uses(seat, "hide")
     assert current.value.edit.hidden == set()
-    uses(seat, "only")
+    uses(seat, "show only")
     assert current.value.edit.hidden >= {second} and first not in current.value.edit.hidden
-    uses(seat, "all")
+    uses(seat, "show all")
     presses(seat, seat.panel.name, "ball")
     presses(seat, seat.panel.color, (255, 0, 0))
     assert current.value.edit == Edit(names={first: "ball"}, colors={first: (1.0, 0.0, 0.0)})
@@ -132,10 +132,10 @@ def test_tools_that_can_do_nothing_are_grey(seat) -> None:
     first, second = (each.id for each in seat.editor.scene.objects[:2])
     assert usable(seat) == set(), "nothing is selected, hidden or changed"
     chooses(seat, first)
-    one = {"hide", "only", "split", "copy", "move", "fly to"}
+    one = {"hide", "show only", "split", "copy", "move", "fly to"}
     assert usable(seat) == one
     uses(seat, "hide")
-    assert usable(seat) == one | {"all", "undo"}
+    assert usable(seat) == one | {"show all", "undo"}
     uses(seat, "undo")
     assert usable(seat) == one | {"redo"}
     presses(seat, seat.panel.several, True)
@@ -143,7 +143,7 @@ def test_tools_that_can_do_nothing_are_grey(seat) -> None:
     assert usable(seat) == one | {"redo", "merge"}
     presses(seat, seat.panel.color, (255, 0, 0))
     uses(seat, "copy")
-    assert usable(seat) == one | {"merge", "own look", "put back", "undo"}
+    assert usable(seat) == one | {"merge", "own colour", "put back", "undo"}
 
 
 def test_everything_has_a_tooltip(seat) -> None:

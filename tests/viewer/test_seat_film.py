@@ -75,6 +75,17 @@ def test_a_film_is_cancelled(seat: Seat, downloads, said, tmp_path: Path, monkey
     assert said == [] and downloads == {}
 
 
+def test_a_film_whose_page_was_closed_is_told_to_the_others(viewer, seat: Seat, downloads, monkeypatch) -> None:
+    """Whoever loaded the page anew heard no more of it."""
+    told: list[str] = []
+    monkeypatch.setattr(seat.editor, "tell", told.append)
+    chooses(seat, seat.editor.scene.objects[1].id)
+    press(seat, "film")
+    viewer.pipeline.object_control._leave(seat.client)
+    wait_for(lambda: told, 60)
+    assert "object_01.mp4. The page that ordered it was closed meanwhile." in told[0] and downloads == {}
+
+
 def test_what_a_format_cannot_do_is_told(seat: Seat, downloads, said) -> None:
     chooses(seat, seat.editor.scene.objects[1].id)
     presses(seat, seat.panel.film.background, "transparent")

@@ -218,6 +218,18 @@ def test_an_edit_meanwhile_loses_no_tile(run, model, shown, in_tiles, interrupte
     assert torch.allclose(edited, exact.image(exact.edited()), atol=1e-5)
 
 
+def test_it_is_said_while_what_comes_to_light_is_completed(run, model, shown, in_tiles) -> None:
+    """The panel said "sharpening 0 %" for half a minute."""
+    client, seen = threading.Thread(), Seen(shown)
+    scene = model.current.value.with_trained(model.current.value.trained)
+    model.current.replace(lambda _: scene.with_edit(Edit().hide(scene.objects[1].id)))
+    shown.show(client, camera_of(run, 12), ["edited"], glimpse=True)
+    shown.show(client, camera_of(run, HEIGHT), ["edited"])
+    assert seen.fractions[0] is None and seen.fractions[1:] == [number / 9 for number in range(1, 10)]
+    again = scene.with_edit(Edit().hide(scene.objects[1].id).recolor(scene.objects[2].id, (1.0, 0.0, 0.0)))
+    assert again.edits_at_once
+
+
 def test_a_long_edit_is_sharp_where_the_object_was_first(run, model, shown, in_tiles) -> None:
     client, camera, seen = threading.Thread(), camera_of(run, HEIGHT), Seen(shown)
     shown.show(client, camera, ["objects"])
