@@ -144,7 +144,9 @@ class ObjectControl(ViewerControl):
             return
         self._hide_cameras()
         look_as(client, self.photographs()[0:1])
-        self.seats[client.client_id] = Seat(client, self._tab, self)
+        self.seats[client.client_id] = seat = Seat(client, self._tab, self)
+        if self.draft.greeting:
+            seat.tell(self.draft.greeting)
         if client.client_id not in self.viser_server.get_clients():  # it left meanwhile
             self._leave(client)
 

@@ -33,6 +33,7 @@ class Draft:
         self._looked = -EVERY
         self.begun = False
         """Whether the changes of a session before have been taken; until then nothing is kept in their place."""
+        self._restored: Edit | None = None
         self.warning = ""
         """Why changes that nobody saves are lost, as long as they are."""
         self._lock: IO[str] | None = None
@@ -41,6 +42,13 @@ class Draft:
     def file(self) -> Path:
         """File of the changes that nobody has saved."""
         return draft_of(self._file())
+
+    @property
+    def greeting(self) -> str:
+        """What whoever comes is told: that changes of the last session are here, as long as nothing else changed."""
+        if self.editor.edit != self._restored:
+            return ""
+        return "Changes that were not saved last time are here again; undo takes all of them back."
 
     def begin(self) -> None:
         """Take the changes that a session before did not save; `undo` takes them back.
@@ -66,7 +74,8 @@ class Draft:
             raise UserError(f"Changes that were not saved are in {aside} now: {error}") from error
         if edit != self.editor.edit:
             self.editor.change(edit)
-            self.editor.tell("Changes that were not saved last time are here again; undo takes them back.")
+            self._restored = self.editor.edit
+            self.editor.tell(self.greeting)
 
     def _alone(self) -> bool:
         """Lock the run's folder; of several viewers only the one that holds the lock keeps its unsaved changes."""

@@ -123,13 +123,8 @@ class Head:
     def sharpening(self, part: float | None) -> None:
         """Show how much of the person's picture is sharp, in [0, 1]; None while it waits for what comes to light."""
         with self._turn:
-            self._picture = (
-                "completing what comes to light"
-                if part is None
-                else f"sharpening {100 * part:.0f} %"
-                if part < 1
-                else ""
-            )
+            doing = "filling in gaps" if part is None else f"sharpening {100 * part:.0f} %"
+            self._picture = "" if part == 1 else doing
             self._write()
 
     def _write(self) -> None:

@@ -65,12 +65,11 @@ def test_what_is_not_saved_is_there_in_the_next_session_and_can_be_taken_back(
     saved = editor.edit
     editor.toggle(second)
     changed = editor.edit
-    again(editor, tmp_path, saved, before=draft)
-    assert editor.edit == changed and editor.told == [
-        "Changes that were not saved last time are here again; undo takes them back."
-    ]
+    draft = again(editor, tmp_path, saved, before=draft)
+    assert editor.edit == changed and editor.told == [draft.greeting]
+    assert draft.greeting == "Changes that were not saved last time are here again; undo takes all of them back."
     editor.undo()
-    assert editor.edit == saved
+    assert editor.edit == saved and not draft.greeting
 
 
 def test_nothing_is_kept_of_what_is_saved_or_taken_back(editor: Editor, draft: Draft, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_it_is_said_while_a_picture_gets_sharp(head: Head, progress: Progress) -
     head.sharpening(0.4)
     assert "3 objects" in head.text.content and "sharpening 40 %" in head.text.content
     head.sharpening(None)
-    assert "completing what comes to light" in head.text.content
+    assert "filling in gaps" in head.text.content
     head.sharpening(1.0)
     assert head.text.content == "**3 objects**"
 

@@ -33,8 +33,10 @@ from disconerf_ns.compat import viser_guard
 from disconerf_ns.compat.confined import ConfinedFolder
 from disconerf_ns.compat.viser_guard import guard_viser
 from disconerf_ns.method import disconerf, disconerf_small
+from disconerf_ns.scene.edit import Edit
 from disconerf_ns.viewer.draft import Draft
 from disconerf_ns.viewer.editor import Editor
+from disconerf_ns.viewer.seat import Seat
 
 ODD_WINDOWS = (
     [("image_width", 99_999), ("image_width", 0), ("image_height", 0)] if SINCE_1 else [("aspect", 1e9), ("aspect", 0)]
@@ -386,6 +388,20 @@ def test_whoever_opens_the_page_of_a_second_viewer_is_told_that_nothing_is_kept(
             assert not warning.visible
     finally:
         other.close()
+
+
+def test_whoever_comes_is_told_that_changes_of_the_last_session_are_here(viewer, monkeypatch) -> None:
+    """The terminal alone said so, before anybody looked; the first undo then took all of them back."""
+    control, told = viewer.pipeline.object_control, list[str]()
+    control.draft.close()
+    Edit().hide(control.current.value.objects[0].id).save(control.draft.file)
+    control.take_draft()
+    monkeypatch.setattr(Seat, "tell", lambda seat, sentence: told.append(sentence))
+    with visit(viewer) as visitor:
+        assert told == ["Changes that were not saved last time are here again; undo takes all of them back."]
+        uses(visitor.seat, "undo")
+    with visit(viewer):
+        assert len(told) == 1
 
 
 def test_each_client_has_a_selection_and_tools_of_its_own(viewer) -> None:
