@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
@@ -67,6 +67,12 @@ class DiscoNerfTrainerConfig(TrainerConfig):
     """nerfstudio's settings of a run, with a trainer that does not wait for the GPU in each step."""
 
     _target: Callable[..., Trainer] = field(default_factory=lambda: make_trainer)
+    opened_in: ClassVar[Path | None] = None
+    """Folder of the file that a configuration was opened from; it is not written."""
+
+    def get_base_dir(self) -> Path:
+        """The run's folder: where it lies when it is opened, or else where it is trained."""
+        return self.opened_in or super().get_base_dir()
 
     def save_config(self) -> None:
         """Write config.yml into the run's folder, which nerfstudio does before it starts anything.

@@ -60,7 +60,9 @@ def test_a_run_opens_from_any_folder_and_after_its_project_was_moved(
     shutil.move(config.parent, config.parent.with_name("renamed"))
     config = config.parent.with_name("renamed") / "config.yml"
     opened, pipeline, checkpoint, _ = eval_setup(config, test_mode="inference")
-    assert checkpoint.parent.parent == config.parent
+    assert checkpoint.parent.parent == config.parent == opened.get_base_dir(), (
+        "nerfstudio's viewer names it in commands"
+    )
     assert opened.data == tmp_path / "elsewhere/data/balls"
     assert Path(pipeline.datamanager.train_dataset.image_filenames[0]).is_relative_to(tmp_path / "elsewhere")
 

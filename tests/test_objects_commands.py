@@ -54,7 +54,7 @@ def test_an_object_is_named_by_number_by_name_and_anew(run: Run, change) -> None
     ("words", "sentence"),
     [
         (["rename", "9", "mug"], "there is no 9; the scene has object_00, object_01"),
-        (["rename", "1", "object_02"], "object_02 is called object_02 already; give another name"),
+        (["rename", "1", "object_02"], "object_02 is the name of another object; give another name"),
         (["rename", "1", "2"], "2 is what objects without a name are called; give another name"),
         (["rename", "1", "object_01"], "object_01 is what objects without a name are called; give another name"),
         (["granularity", "1.5"], "the granularity is 1.5; it has to be from 0, the coarsest objects, to 1"),

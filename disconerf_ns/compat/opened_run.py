@@ -30,11 +30,12 @@ def opened_run() -> tuple[TrainerConfig, Path] | None:
 
 
 def relocate(config: TrainerConfig, file: Path) -> None:
-    """Let an opened configuration name the checkpoints beside its file, and its data and masks where they lie now.
+    """Let an opened configuration name its file's folder, checkpoints there, and its data and masks where they lie now.
 
     Raises:
         UserError: the data is nowhere.
     """
+    vars(config)["opened_in"] = file.parent.resolve()
     checkpoints = file.parent / config.relative_model_dir
     if checkpoints.is_dir():
         config.load_dir = checkpoints

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections.abc import Callable, Container
@@ -16,6 +17,8 @@ from nerfstudio.viewer.viewer_elements import ViewerDropdown
 from nerfstudio.viewer_legacy.server.viewer_utils import IOChangeException
 
 from disconerf_ns.compat.calling_frame import calling_frame
+
+PATH_COMMAND = re.compile(r"^ns-render camera-path .*$", re.MULTILINE)
 
 __all__ = ["SCALE", "IOChangeException"]
 
@@ -134,6 +137,25 @@ def redraw(viewer: Viewer, drawing: Container[object], which: Callable[[threadin
         client.action(RenderAction("move", viewer.get_camera_state(client.client)))
         if client not in drawing:
             client.interrupt_render_flag = False
+
+
+def film_what_is_drawn(client: Any, drawn: Callable[[], str], note: Callable[[], str]) -> None:
+    """Let nerfstudio's command for a camera path film the output that is drawn; it films the scene as it is otherwise.
+
+    Args:
+        client: whose page shows the command.
+        drawn: gives the output's name.
+        note: gives a sentence that is shown below the command.
+    """
+    add = client.gui.add_markdown
+
+    def added(content: str, *arguments: Any, **named: Any) -> Any:
+        if PATH_COMMAND.search(content):
+            content = PATH_COMMAND.sub(lambda found: f"{found[0]} --rendered-output-names {drawn()}", content)
+            content += f"\n\n{note()}"
+        return add(content, *arguments, **named)
+
+    client.gui.add_markdown = added
 
 
 def draw_lines_sharp(viewer: Viewer) -> None:

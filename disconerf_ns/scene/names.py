@@ -54,5 +54,6 @@ def new_name_fault(name: str, id: int, objects: Sequence[SceneObject]) -> str | 
     if fault := name_fault(name):
         return fault
     if other := next((each for each in objects if each.id != id and name in (each.title, each.name)), None):
-        return f"{other.name} is called {name} already"
+        taken = f"{other.name} is called {name} already"
+        return taken if name == other.title else f"{name} is the name of another object"
     return f"{name} is what objects without a name are called" if read_otherwise(name) else None

@@ -42,6 +42,8 @@ CPU_RESOLUTION = 256
 """Size of still pictures without a GPU, until another is chosen in the tab Control: nerfstudio's 512 take a minute."""
 PATIENCE = 5.0
 """Seconds that the program waits at its end for each kind of picture that is being drawn."""
+UNSAVED = "It shows no changes that are not saved. *save edit* in the tab Objects, under *More*, saves them."
+"""What is said below a command that films the scene."""
 STYLE, COLORS = (Path(__file__).with_name(name) for name in ("panel.css", "colors.js"))
 ICON = (
     '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" stroke-linejoin="round">'
@@ -144,6 +146,8 @@ class ObjectControl(ViewerControl):
             return
         self._hide_cameras()
         look_as(client, self.photographs()[0:1])
+        output, note = lambda: self.drawn.split()[0], lambda: "" if self.draft.is_saved else UNSAVED
+        nerfstudio_viewer.film_what_is_drawn(client, output, note)
         self.seats[client.client_id] = seat = Seat(client, self._tab, self)
         if self.draft.greeting:
             seat.tell(self.draft.greeting)

@@ -60,8 +60,8 @@ class Draft:
         self._known = self._text()
         if not self._alone():
             self.warning = (
-                "Another viewer has this run open, so what is changed in this one is lost when it stops, unless it is "
-                "saved; it then takes the place of what the other one saved."
+                "Another viewer has this run open. What is changed here is lost when this viewer stops, unless it is "
+                "saved (More, save edit); it then replaces what the other viewer saved."
             )
             raise UserError(self.warning)
         self.begun, self.warning = True, ""
@@ -110,7 +110,7 @@ class Draft:
             return
         self._looked, self._kept = now, edit
         try:
-            if edit == self._saved():
+            if self.is_saved:
                 self.file.unlink(missing_ok=True)
             else:
                 edit.save(self.file)
@@ -142,6 +142,11 @@ class Draft:
             raise UserError(f"There is no {path} yet; save an edit first.")
         self.editor.change(Edit.load(path, self.editor.scene.trained.tree))
         self._settle()
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the file holds the edit as it is now."""
+        return self.editor.edit == self._saved()
 
     def _settle(self) -> None:
         self._known, self._kept = self._text(), None

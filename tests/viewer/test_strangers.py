@@ -112,6 +112,25 @@ def test_camera_paths_are_written_among_the_others_whatever_they_are_called(
     assert [file.relative_to(tmp_path) for file in tmp_path.rglob("*.json")] == [Path("data/camera_paths/evil.json")]
 
 
+def test_the_command_for_a_camera_path_films_what_is_drawn(viewer, monkeypatch) -> None:
+    """It filmed the scene as it is, without the edit that the person looked at."""
+    control, shown = viewer.pipeline.object_control, list[str]()
+    first = control.current.value.objects[0]
+    monkeypatch.setattr(viser.GuiApi, "add_markdown", lambda gui, content, *_: shown.append(content))
+    client = Mock(client_id=-7)
+    client.gui = object.__new__(viser.GuiApi)
+    compat_viewer.film_what_is_drawn(client, lambda: control.drawn.split()[0], lambda: "Save it.")
+    control.editor.change(Edit().rename(first.id, "ball"))
+    for drawn in ("edited", f"{first.name} ball"):
+        control.show_output(drawn)
+        client.gui.add_markdown("Run:\n```\nns-render camera-path --load-config config.yml\n```\n")
+        command, *_, note = shown.pop().splitlines()[2:]
+        assert command == f"ns-render camera-path --load-config config.yml --rendered-output-names {drawn.split()[0]}"
+        assert note == "Save it."
+    client.gui.add_markdown("something else")
+    assert shown == ["something else"]
+
+
 def test_messages_that_no_browser_sends_change_nothing_and_end_nothing(server: viser.ViserServer) -> None:
     gui = server.gui
     color, name, tick = gui.add_rgb("Colour", (1, 2, 3)), gui.add_text("Name", "ball"), gui.add_checkbox("Tick", False)
