@@ -3,8 +3,8 @@
 (() => {
   if (window.colorsAreWhole) return;
   window.colorsAreWhole = true;
-  const SHOWN = 6000;
-  const before = new WeakMap();
+  const SHOWN = 6000, SOON = 100;
+  const writing = new WeakMap(); /* what a field showed before somebody wrote into it, and what is written */
   const write = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set;
   const pen = document.createElement('canvas').getContext('2d');
   const isColorField = element => element.classList && element.classList.contains('mantine-ColorInput-input');
@@ -27,23 +27,34 @@
     setTimeout(() => note.remove(), SHOWN);
   };
 
-  const take = (field, text) => {
-    const old = before.get(field), color = asWritten(text, old);
-    before.delete(field);
+  const take = field => {
+    if (!writing.has(field)) return;
+    const {old, text} = writing.get(field), color = asWritten(text.trim(), old);
+    writing.delete(field);
     write.call(field, color || old);
     if (color) field.dispatchEvent(new Event('input', {bubbles: true}));
     else say(field, `"${text.slice(0, 40)}" is no colour, so it stays as it was; write red, or #ff0000, for example.`);
   };
 
-  const whileWritten = (event, react) => window.addEventListener(event, told => {
-    if (before.has(told.target)) react(told, told.target, told.target.value.trim());
+  /* the page shows the old colour again whenever it draws the field anew */
+  const keep = field => {
+    if (writing.has(field) && field.value !== writing.get(field).text) write.call(field, writing.get(field).text);
+  };
+
+  const listen = (event, react) => window.addEventListener(event, told => {
+    if (isColorField(told.target)) react(told.target, told);
   }, true);
-  window.addEventListener('beforeinput', ({target}) => {
-    if (isColorField(target) && !before.has(target)) before.set(target, target.value);
-  }, true);
-  whileWritten('input', told => told.stopImmediatePropagation());
-  whileWritten('change', told => told.stopImmediatePropagation());
-  whileWritten('keydown', (told, field, text) => told.key === 'Enter' && take(field, text));
-  /* a field that is left puts its last colour back first */
-  whileWritten('focusout', (told, field, text) => setTimeout(() => before.has(field) && take(field, text)));
+  const whileWriting = (event, react) => listen(event, (field, told) => writing.has(field) && react(field, told));
+  listen('beforeinput', field => {
+    if (writing.has(field)) keep(field);
+    else writing.set(field, {old: field.value, text: field.value});
+  });
+  whileWriting('input', (field, told) => {
+    told.stopImmediatePropagation();
+    writing.get(field).text = field.value;
+    setTimeout(() => keep(field), SOON);
+  });
+  whileWriting('change', (field, told) => told.stopImmediatePropagation());
+  whileWriting('keydown', (field, told) => told.key === 'Enter' && take(field));
+  whileWriting('focusout', field => setTimeout(() => take(field))); /* viser puts its last colour back first */
 })();

@@ -20,6 +20,14 @@ if (row.top < seen.top || row.bottom > seen.bottom) list.scrollTop += row.top - 
 """Scrolls the list to a row when the page receives it."""
 
 
+class _End(NamedTuple):
+    """What is at the end of a row."""
+
+    verb: str
+    hint: str
+    icon: str
+
+
 class RowLook(NamedTuple):
     """Looks of a row."""
 
@@ -50,21 +58,22 @@ class RowLook(NamedTuple):
         )
 
     @property
+    def _end(self) -> _End:
+        if self.copied:
+            return _End("take away", "Take this copy away", CROSS)
+        if self.hidden:
+            return _End("show", "Show it again", SHUT)
+        return _End("hide", "Hide it, with its copies", OPEN)
+
+    @property
     def end_label(self) -> str:
         """The eye or the cross in words, for those who do not see it."""
-        return f"{'take away' if self.copied else 'show' if self.hidden else 'hide'} {self.name}"
+        return f"{self._end.verb} {self.name}"
 
     @property
     def end(self) -> str:
         """The HTML of the eye, or of the cross of a copy."""
-        said, icon = (
-            ("Take this copy away", CROSS)
-            if self.copied
-            else ("Show it again", SHUT)
-            if self.hidden
-            else ("Hide it, with its copies", OPEN)
-        )
-        return f'<div class="dn-eye" title="{said}">{icon}</div>' + REVEAL * self.revealed
+        return f'<div class="dn-eye" title="{self._end.hint}">{self._end.icon}</div>' + REVEAL * self.revealed
 
 
 def look(

@@ -364,7 +364,7 @@ def test_the_slider_shows_coarser_and_finer_objects(viewer, seat) -> None:
     assert panel.name.value == "2 objects", "both parts of what was selected"
     uses(seat, "undo")
     assert panel.detail.value == 0.5 and set(panel.rows.ids) == {5, *(each.node for each in others)}
-    panel.rows.enter(first.node)
+    panel.rows.clicks.enter(first.node)
     settle(seat)
     assert current.value.edit == Edit().open(5) and seat.selection.ids == (first.node,)
 
