@@ -3,9 +3,9 @@
 (() => {
   if (window.colorsAreWhole) return;
   window.colorsAreWhole = true;
-  const SHOWN = 6000, SOON = 100;
-  const writing = new WeakMap(); /* what a field showed before somebody wrote into it, and what is written */
-  const write = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set;
+  const SHOWN = 6000;
+  const writing = new WeakMap(); /* of a field that somebody writes into, what it showed before, and its property */
+  const native = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value');
   const pen = document.createElement('canvas').getContext('2d');
   const isColorField = element => element.classList && element.classList.contains('mantine-ColorInput-input');
 
@@ -27,33 +27,28 @@
     setTimeout(() => note.remove(), SHOWN);
   };
 
-  const take = field => {
-    if (!writing.has(field)) return;
-    const {old, text} = writing.get(field), color = asWritten(text.trim(), old);
-    writing.delete(field);
-    write.call(field, color || old);
-    if (color) field.dispatchEvent(new Event('input', {bubbles: true}));
-    else say(field, `"${text.slice(0, 40)}" is no colour, so it stays as it was; write red, or #ff0000, for example.`);
+  /* the page would show the old colour again whenever it draws the field anew */
+  const hold = field => {
+    writing.set(field, {old: field.value, own: Object.getOwnPropertyDescriptor(field, 'value') || native});
+    Object.defineProperty(field, 'value', {configurable: true, get: native.get, set: () => {}});
   };
 
-  /* the page shows the old colour again whenever it draws the field anew */
-  const keep = field => {
-    if (writing.has(field) && field.value !== writing.get(field).text) write.call(field, writing.get(field).text);
+  const take = field => {
+    if (!writing.has(field)) return;
+    const {old, own} = writing.get(field), text = field.value.trim(), color = asWritten(text, old);
+    writing.delete(field);
+    Object.defineProperty(field, 'value', own);
+    native.set.call(field, color || old);
+    if (color) field.dispatchEvent(new Event('input', {bubbles: true}));
+    else say(field, `"${text.slice(0, 40)}" is no colour, so it stays as it was; write red, or #ff0000, for example.`);
   };
 
   const listen = (event, react) => window.addEventListener(event, told => {
     if (isColorField(told.target)) react(told.target, told);
   }, true);
   const whileWriting = (event, react) => listen(event, (field, told) => writing.has(field) && react(field, told));
-  listen('beforeinput', field => {
-    if (writing.has(field)) keep(field);
-    else writing.set(field, {old: field.value, text: field.value});
-  });
-  whileWriting('input', (field, told) => {
-    told.stopImmediatePropagation();
-    writing.get(field).text = field.value;
-    setTimeout(() => keep(field), SOON);
-  });
+  listen('beforeinput', field => writing.has(field) || hold(field));
+  whileWriting('input', (field, told) => told.stopImmediatePropagation());
   whileWriting('change', (field, told) => told.stopImmediatePropagation());
   whileWriting('keydown', (field, told) => told.key === 'Enter' && take(field));
   whileWriting('focusout', field => setTimeout(() => take(field))); /* viser puts its last colour back first */
