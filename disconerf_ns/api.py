@@ -19,7 +19,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation import scores
 from disconerf_ns.evaluation.predictions import training_rays
 from disconerf_ns.evaluation.scores import Scores
-from disconerf_ns.evaluation.views import EvaluatedRun, capture_of, dataset_of, masks_of, views_of
+from disconerf_ns.evaluation.views import EvaluatedRun, capture_of, check_downscale, dataset_of, masks_of, views_of
 from disconerf_ns.export.splats_apart import OwnedSplats, Straddling, take_apart
 from disconerf_ns.export.splats_frame import FrameOfSplats, GivenSplats, decide
 from disconerf_ns.export.splats_sampled import look_at_all, sample_splats
@@ -368,7 +368,7 @@ def evaluate(
         masks: 2D masks that are scored too; by default the run's own if they cover the held-out views.
         void: true labels of pixels that count nowhere, one or several; None if every label is an object. "auto" says
             what it judges by all labels: negative ones are void, or else 0 is, and 255 that stands apart is too.
-        downscale: views are rendered at 1 / downscale of their size; at least 1.
+        downscale: views are rendered at 1 / downscale of their size, at least 16 pixels along each side.
         orientation: picture that the labels were drawn on, where a photograph has an EXIF orientation: "upright",
             "stored", or "auto", which decides by sizes and by edges of the photographs, and prints what it decided.
         granularity: how fine the scored objects are, from 0 to 1.
@@ -376,7 +376,7 @@ def evaluate(
         IoU, BD and SBD in [0, 1] (the paper's 4.1): of the masks, of the field per view, and of the whole scene.
     Raises:
         UserError: no view is held out, one has no true labels or labels of another shape, or there is no such
-            downscale or granularity.
+            granularity or downscale.
 
     >>> evaluate(load(run), labels).scene["IoU"] > 0.5
     True
@@ -384,7 +384,9 @@ def evaluate(
     check_number("evaluate: downscale", downscale, DOWNSCALE)
     if fault := Edit().at(granularity).fault(scene.arranged.trained.tree):
         raise UserError(f"evaluate: {fault}.")
-    store = masks if masks is not None else masks_of(scene.run, views_of(scene.run))
+    views = views_of(scene.run)
+    check_downscale("evaluate: downscale", downscale, views)
+    store = masks if masks is not None else masks_of(scene.run, views)
     return scores.evaluate(
         scene.run, Path(labels), store, void, downscale, orientation=orientation, granularity=granularity
     )

@@ -103,13 +103,21 @@ def test_label_maps_alone_at_the_images_size_from_a_coarser_rendering(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     config = ["--load-config", str(run.config)]
-    assert main(["eval", *config, "--save", str(tmp_path), "--split", "all", "--downscale", "4"]) == 0
+    assert main(["eval", *config, "--save", str(tmp_path), "--split", "all", "--downscale", "2"]) == 0
     said = capsys.readouterr().out
-    assert f"16 label maps, in the images' size, enlarged from 1/4 of it, are in {tmp_path}" in said
+    assert f"16 label maps, in the images' size, enlarged from 1/2 of it, are in {tmp_path}" in said
     assert "nothing was scored" in said
     assert len(list(tmp_path.iterdir())) == 16 and not (run.folder / "eval_objects.json").exists()
     labels = read(tmp_path, "0000")
-    assert labels.shape == (36, 48) and (labels == np.kron(labels[2::4, 2::4], np.ones((4, 4), int))).all()
+    assert labels.shape == (36, 48) and (labels == np.kron(labels[1::2, 1::2], np.ones((2, 2), int))).all()
+
+
+def test_pictures_that_show_nothing_are_not_scored(run: Run, opened_run: None, scene: Path, tmp_path: Path, capsys) -> None:
+    """Photographs of 48 x 36 pixels were scored as 1 x 1, and got a table of scores."""
+    config = ["--load-config", str(run.config), "--output", str(tmp_path / "scores.json")]
+    assert main(["eval", *config, "--ground-truth", str(scene / "labels"), "--downscale", "1000"]) == 1
+    assert "eval: --downscale is 1000; it has to be from 1 to 2, so that" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "scores.json").exists()
 
 
 def mistake(capsys: pytest.CaptureFixture, *options: object) -> str:

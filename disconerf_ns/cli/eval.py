@@ -50,8 +50,8 @@ class Eval:
     """Picture that labels were drawn on, where a photograph has an EXIF orientation: "upright" as most programs show
     it, or "stored" as its pixels are. "auto" decides by sizes, or else by edges of the photographs."""
     downscale: int = 1
-    """Render and score the field at 1 / downscale of the images' size; at least 1. Saved label maps are enlarged to the
-    images' size."""
+    """Render and score the field at 1 / downscale of the images' size, at least 16 pixels along each side. Saved label
+    maps are enlarged to the images' size."""
 
     def __call__(self) -> None:
         """Render the label map of every view, then save it, score it, or both.
@@ -74,12 +74,13 @@ class Eval:
 
         from disconerf_ns.evaluation.predictions import predict_labels
         from disconerf_ns.evaluation.scores import TrueLabels
-        from disconerf_ns.evaluation.views import masks_of, views_of
+        from disconerf_ns.evaluation.views import check_downscale, masks_of, views_of
         from disconerf_ns.masks.image_masks import resample
         from disconerf_ns.masks.label_image import write_label_image
 
         config, pipeline, step = open_run(self.load_config, "test")
         views, truth, compared = views_of(pipeline, self.split), None, {}
+        check_downscale("eval: --downscale", self.downscale, views)
         if self.ground_truth is not None:
             files = label_files(self.ground_truth, views, self.orientation)
             truth = TrueLabels(files, masks_of(pipeline, views, self.masks), said_void(files, self.void))

@@ -90,13 +90,12 @@ class Export:
     def _export(self) -> None:
         from nerfstudio.utils.rich_utils import CONSOLE
 
-        from disconerf_ns.evaluation.views import dataset_of, views_of
+        from disconerf_ns.evaluation.views import check_downscale, dataset_of, views_of
         from disconerf_ns.export.earlier import tell_earlier
         from disconerf_ns.export.exporter import MANIFEST, ExportOptions, boxed_around, export
         from disconerf_ns.export.frames import Capture
         from disconerf_ns.export.joined import earlier_in, source_of
         from disconerf_ns.export.mesh import LOST
-        from disconerf_ns.export.view_masks import check_downscale
         from disconerf_ns.scene.objects import REST
         from disconerf_ns.training.checkpoint_files import newest_whole
 
@@ -108,7 +107,7 @@ class Export:
         run = edited.pipeline
         scene = run.model.current.value
         if {"masks", "alphas"} & set(self.what):
-            check_downscale(views_of(run, "train"), self.downscale)
+            check_downscale("export: --downscale", self.downscale, views_of(run, "train"))
         left_out = {}
         if not chosen:
             around = boxed_around(scene, dataset_of(run, "train").cameras.camera_to_worlds[:, :, 3].cpu())

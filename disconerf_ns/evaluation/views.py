@@ -16,6 +16,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
 from disconerf_ns.masks.keys import image_key
 from disconerf_ns.masks.store import MaskStore
+from disconerf_ns.options import VISIBLE
 from disconerf_ns.scene.current import CurrentScene
 from disconerf_ns.scene.similarity import Similarity, scene_to_capture
 
@@ -109,6 +110,28 @@ def views_of(run: EvaluatedRun, split: Literal["train", "test", "all"] = "test")
                 f"evaluation: {other} and {view.image} are both called {view.key}; give the images different names."
             )
     return list(views.values())
+
+
+def check_downscale(option: str, downscale: int, views: Sequence[View]) -> None:
+    """Refuse pictures so small that they show nothing; photographs at their own size are as small as they are.
+
+    Args:
+        option: how the sentence calls it, such as `export: --downscale`.
+        downscale: pictures have 1 / downscale of the views' size.
+        views: what is looked at.
+    Raises:
+        UserError: a side of the smallest photograph would have too few pixels.
+    """
+    smallest = min(views, key=lambda view: min(view.height, view.width))
+    most = max(min(smallest.height, smallest.width) // VISIBLE.low, 1)
+    if downscale > most:
+        raise UserError(
+            f"{option} is {downscale}; it has to be from 1 to {most}, so that the photograph {smallest.key} of "
+            f"{smallest.width} x {smallest.height} pixels keeps {VISIBLE.low} along each side."
+            if most > 1
+            else f"{option} is {downscale}; leave it out, because the photograph {smallest.key} has "
+            f"{smallest.width} x {smallest.height} pixels only."
+        )
 
 
 def check_shape(path: Path, height: int, width: int, view: View, note: str = "") -> None:

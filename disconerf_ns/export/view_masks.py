@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt16
 
-from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation.predictions import frame_of_view
 from disconerf_ns.evaluation.views import EvaluatedRun, View
 from disconerf_ns.files import write_whole
@@ -21,28 +20,8 @@ from disconerf_ns.rendering.outputs import label_numbers
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.objects import SceneObject
 
-LEAST = 16
-"""Pixels of a side of a smaller picture, at least."""
 Track = Callable[[Iterable[View], str], Iterable[View]]
 """Shows progress over views, under a sentence."""
-
-
-def check_downscale(views: Sequence[View], downscale: int) -> None:
-    """Refuse pictures so small that they show nothing; photographs at their own size are as small as they are.
-
-    Raises:
-        UserError: a side of the smallest photograph would have less than `LEAST` pixels.
-    """
-    smallest = min(views, key=lambda view: min(view.height, view.width))
-    most = max(min(smallest.height, smallest.width) // LEAST, 1)
-    if downscale > most:
-        raise UserError(
-            f"export: --downscale is {downscale}; it has to be from 1 to {most}, so that the photograph {smallest.key} "
-            f"of {smallest.width} x {smallest.height} pixels keeps {LEAST} along each side."
-            if most > 1
-            else f"export: --downscale is {downscale}; leave it out, because the photograph {smallest.key} has "
-            f"{smallest.width} x {smallest.height} pixels only."
-        )
 
 
 def write_labels(
