@@ -236,6 +236,8 @@ class Scene:
             UserError: there are no gaussians that can be read, or they fit nowhere.
         """
         splats, to_capture = read_splats(Path(path))
+        if not splats.finite.any():
+            raise UserError(f"splats: {path} has no gaussian whose values are all finite; export or train it again.")
         to_scene = self.capture.inverse()
         frames = {"capture": to_scene, "scene": Similarity()}
         if to_capture is not None:
@@ -247,9 +249,9 @@ class Scene:
         surface = look_at_all(self.arranged, self.training_rays(EVIDENCE)).positions
         radiance = self.arranged.trained.radiance
         with radiance.still():
-            best, fits = decide(splats.selected(splats.finite), frames, surface, radiance.contraction)
+            best, placement, fits = decide(splats.selected(splats.finite), frames, surface, radiance.contraction)
         evidence = ", ".join(f"{name} {fit.score:.2f}" for name, fit in fits.items())
-        return GivenSplats(splats, frames[best], f"{best}, as the surface says (fit from 0 to 1: {evidence})")
+        return GivenSplats(splats, placement, f"{best}, as the surface says (fit from 0 to 1: {evidence})")
 
     def splats(
         self,

@@ -24,7 +24,12 @@ def keys_of(content: dict[str, Any], place: str = "") -> Iterator[str]:
                 yield from keys_of(each, below)
 
 
+def section(title: str) -> str:
+    """The text of a section of the page."""
+    (found,) = [part for part in PAGE.read_text().split("\n## ") if part.startswith(f"`{title}`\n")]
+    return found
+
+
 def explained(title: str) -> list[str]:
     """The keys in the table of a section of the page."""
-    (section,) = [part for part in PAGE.read_text().split("\n## ") if part.startswith(f"`{title}`\n")]
-    return re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
+    return re.findall(r"^\| `([^`]+)` \|", section(title), re.MULTILINE)

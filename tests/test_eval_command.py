@@ -112,7 +112,9 @@ def test_label_maps_alone_at_the_images_size_from_a_coarser_rendering(
     assert labels.shape == (36, 48) and (labels == np.kron(labels[1::2, 1::2], np.ones((2, 2), int))).all()
 
 
-def test_pictures_that_show_nothing_are_not_scored(run: Run, opened_run: None, scene: Path, tmp_path: Path, capsys) -> None:
+def test_pictures_that_show_nothing_are_not_scored(
+    run: Run, opened_run: None, scene: Path, tmp_path: Path, capsys
+) -> None:
     """Photographs of 48 x 36 pixels were scored as 1 x 1, and got a table of scores."""
     config = ["--load-config", str(run.config), "--output", str(tmp_path / "scores.json")]
     assert main(["eval", *config, "--ground-truth", str(scene / "labels"), "--downscale", "1000"]) == 1

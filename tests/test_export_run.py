@@ -88,7 +88,7 @@ def test_an_export_adds_to_an_earlier_one_of_the_same_scene(run: Run, opened_run
     capsys.readouterr()
     assert export(run, tmp_path, "--objects", "2", "--what", "thumbnails", "masks", "--thumbnail-size", "16") == 0
     said = capsys.readouterr().out
-    assert "1 object;" in said and "lists them, and 2 of earlier exports." in said and "also holds" not in said
+    assert "1 object;" in said and "lists it, and 2 of earlier exports." in said and "also holds" not in said
     content = manifest_in(tmp_path)
     files = {row["name"]: row["files"] for row in content["objects"]}
     assert files == {

@@ -174,7 +174,8 @@ def test_export_splats_takes_the_scene_s_own_apart(over_splats: Run, splats: Spl
     said = " ".join(capsys.readouterr().out.split())
     assert "also holds object_00_old_name.ply of an earlier export, which splats.json does not name" in said
     manifest = json.loads((tmp_path / "splats.json").read_text())
-    assert manifest["source"] is None and manifest["straddling"] == "keep" and not (tmp_path / "scene.ply").exists()
+    assert manifest["source"]["splats"] is None and manifest["options"]["straddling"] == "keep"
+    assert manifest["scene"] is None and not (tmp_path / "scene.ply").exists()
     parts = [read_ply(tmp_path / row["file"]) for row in manifest["objects"]]
     assert sum(map(len, parts)) == len(splats) and len(parts) >= 4
     means = Splats.cat(parts).means

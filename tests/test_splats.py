@@ -6,11 +6,13 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from manifest_page import explained, keys_of, section
 from tiny_run import Run
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -245,7 +247,7 @@ def write_other(path: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("mesh", "is a mesh: its points have no red; pass the PLY"),
+        ("mesh", "is a mesh: its points have no f_dc_0; pass the PLY"),
         ("points", "is a PLY file without gaussians"),
         ("compressed", "is a compressed PLY file of SuperSplat; open it in SuperSplat .* save it as an uncompressed"),
         ("spz", "is a file of format SPZ"),
@@ -260,7 +262,7 @@ def write_other(path: Path, kind: str) -> None:
 def test_other_files_are_refused(kind: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "other.ply"
     write_other(path, kind)
-    with pytest.raises(UserError, match=f"^splats: .*other.ply.* {said}|^splats: .*other.ply {said}") as refused:
+    with pytest.raises(UserError, match=rf"^splats: [^ ]*other\.ply {said}") as refused:
         read_ply(path)
     assert len(str(refused.value).splitlines()) == 1
     with pytest.raises(UserError, match="cannot be read"):
@@ -418,10 +420,19 @@ def test_the_frame_in_which_gaussians_lie_on_the_surface_is_chosen() -> None:
     surface, frames = half_a_ball(), {"capture": TILT, "scene": Similarity()}
     for name, to_scene in frames.items():
         given = scattered(to_scene.inverse().points(surface[::2]))
-        best, fits = decide(given, frames, surface, PLAIN)
-        assert best == name and fits[name].score > 0.95 and min(each.score for each in fits.values()) < 0.6
+        best, placement, fits = decide(given, frames, surface, PLAIN)
+        assert best == name and placement is to_scene and fits.keys() == frames.keys()
+        assert fits[name].score > 0.95 and min(each.score for each in fits.values()) < 0.6
+        best, placement, fits = decide(given.placed(SUPERSPLAT), frames, surface, PLAIN)
+        assert best == f"{name}, turned for SuperSplat" and fits[best].score > 0.95
+        torch.testing.assert_close(placement.points(given.placed(SUPERSPLAT).means), surface[::2], rtol=0, atol=1e-5)
     same = {"capture": Similarity(translation=(1e-4, 0.0, 0.0)), "scene": Similarity()}
-    assert decide(scattered(surface), same, surface, PLAIN)[1]["scene"].score > 0.99
+    assert decide(scattered(surface), same, surface, PLAIN)[2]["scene"].score > 0.99
+
+
+def test_a_scene_that_looks_alike_when_turned_is_not_taken_for_turned() -> None:
+    ball = 0.7 * directions(20000)
+    assert decide(scattered(ball), {"capture": Similarity()}, ball, PLAIN)[0] == "capture"
 
 
 def test_a_small_copy_on_the_surface_is_no_fit() -> None:
@@ -628,6 +639,74 @@ def splatfacto_run(folder: Path, splats: Splats, sh_degree: int) -> Path:
     return write_splatfacto_run(folder, splats, sh_degree, TURN.inverse())
 
 
+def test_a_second_export_adds_objects_to_the_first(
+    run: Run, loaded: Scene, sampled: tuple[Path, dict], tmp_path: Path, capsys
+) -> None:
+    """The list of the second object alone replaced that of the first, whose file stayed beside it unnamed."""
+    first, second = (each.name for each in loaded.objects[1:3])
+    given = "--splats", sampled[0] / "scene.ply", "--splats-frame", "capture"
+    assert export(run, tmp_path, *given, "--objects", first)[0] == 0
+    code, manifest = export(run, tmp_path, *given, "--objects", second)
+    assert code == 0 and [each["name"] for each in manifest["objects"]] == [first, second, "rest"]
+    assert "of an earlier export" not in capsys.readouterr().out
+    counted = {each["name"]: each["gaussians"] for each in manifest["objects"]}
+    assert {name: len(read_ply(tmp_path / f"{name}.ply")) for name in counted} == counted
+    assert sum(counted.values()) == len(read_ply(sampled[0] / "scene.ply"))
+    (tmp_path / f"{first}.ply").unlink()
+    _, manifest = export(run, tmp_path, *given, "--objects", second)
+    assert [each["name"] for each in manifest["objects"]] == [second, "rest"], "a file that is gone stays so"
+
+
+def test_other_gaussians_are_not_added(
+    run: Run, loaded: Scene, sampled: tuple[Path, dict], tmp_path: Path, capsys
+) -> None:
+    """Files of both stood side by side, and splats.json listed the last alone."""
+    folder, name = tmp_path / "out", loaded.objects[1].name
+    copytree(sampled[0], folder)
+    Edit().rename(loaded.objects[1].id, "ball").save(tmp_path / "named.json")
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    for options, said in (
+        (("--degree", 1), "holds an export with another --degree; name another folder with --output-dir, or pass"),
+        (("--supersplat",), "holds an export with another --supersplat;"),
+        (("--no-complete",), "holds an export with the other choice of --complete;"),
+        (("--edit", tmp_path / "named.json"), "holds an export under another edit or granularity;"),
+        (("--splats", folder / "scene.ply", "--splats-frame", "capture"), "holds an export of other gaussians;"),
+    ):
+        given = FEW if "--splats" not in options else ()
+        assert export(run, folder, *given, *options)[0] == 1
+        assert said in " ".join(capsys.readouterr().err.split())
+        assert {file: file.read_bytes() for file in folder.iterdir()} == before
+    code, manifest = export(run, folder, *FEW, "--degree", 1, "--objects", name, "--replace")
+    assert code == 0 and [each["name"] for each in manifest["objects"]] == [name, "rest"]
+    assert "of an earlier export, which splats.json does not name" in " ".join(capsys.readouterr().out.split())
+
+
+def test_hidden_objects_are_left_out(
+    run: Run, loaded: Scene, sampled: tuple[Path, dict], tmp_path: Path, capsys
+) -> None:
+    """A hidden ball was still in scene.ply and had a file, although films and meshes leave it out."""
+    ball = loaded.objects[1]
+    Edit().hide(ball.id).save(tmp_path / "hidden.json")
+    hidden = "--edit", tmp_path / "hidden.json"
+    _, manifest = export(run, tmp_path / "out", *FEW, *hidden)
+    assert f"export splats: {ball.name} is hidden, and left out." in capsys.readouterr().out
+    others = [each["name"] for each in sampled[1]["objects"] if each["name"] != ball.name]
+    assert [each["name"] for each in manifest["objects"]] == others
+    owner = np.load(tmp_path / "out" / manifest["labels"])["object"]
+    assert ball.id not in owner and len(read_ply(tmp_path / "out" / manifest["scene"])) == len(owner)
+    given = "--splats", sampled[0] / "scene.ply", "--splats-frame", "capture"
+    _, manifest = export(run, tmp_path / "named", *hidden, *given, "--objects", ball.name)
+    assert [each["name"] for each in manifest["objects"]] == [ball.name, "rest"], "but one that is named is there"
+
+
+def test_the_page_explains_every_key_of_a_list_of_splats(run: Run, sampled: tuple[Path, dict], tmp_path: Path) -> None:
+    of_sampled = sampled[1]
+    code, of_given = export(run, tmp_path, "--splats", sampled[0] / "scene.ply", "--splats-frame", "capture")
+    assert code == 0 and of_given["source"]["splats_sha256"] == read_ply(sampled[0] / "scene.ply").sha256
+    assert sorted(explained("splats.json")) == sorted({*keys_of(of_sampled), *keys_of(of_given)})
+    assert f"| `version` | | of this form; {of_sampled['version']} |" in section("splats.json")
+
+
 def test_a_splatfacto_run_says_where_it_is(run: Run, loaded: Scene, tmp_path: Path) -> None:
     scene = loaded
     sampled = scene.splats(gaussians=1000, rays=4000, degree=1)
@@ -665,12 +744,16 @@ def test_mistakes_get_a_sentence(
 ) -> None:
     monkeypatch.setattr(api, "EVIDENCE", 4000)
     write_ply(tmp_path / "elsewhere.ply", random_splats(500))
+    write_ply(tmp_path / "none.ply", random_splats(0))
     (tmp_path / "empty").mkdir()
     for options, said in (
         (("--gaussians", 0), "--gaussians is 0; it has to be from 1 to 1,000,000,000"),
         (("--degree", 4), "--degree is 4; it has to be from 0 to 3"),
         (("--splats", "nowhere.ply"), "there is no nowhere.ply; pass a PLY file"),
         (("--objects", "teapot"), "there is no teapot"),
+        (("--splats-frame", "scene"), "--splats-frame says nothing without --splats; leave one of them out"),
+        (("--splats", tmp_path / "none.ply", "--degree", 1), "--degree says nothing with --splats; leave one of"),
+        (("--splats", tmp_path / "none.ply"), "none.ply has no gaussian whose values are all finite; export or train"),
         (("--granularity", 2), "--granularity is 2.0"),
         (("--splats", tmp_path / "elsewhere.ply"), "in no frame do the gaussians lie on the scene's surface"),
         (("--splats", run.config), "is a run of disconerf-small, not of splatfacto"),

@@ -12,7 +12,7 @@ from disconerf_ns.files import check_folder
 from disconerf_ns.options import COUNT, DOWNSCALE, GRANULARITY, NONE_OR_MORE, SIDE, VISIBLE, Range, check_options
 from disconerf_ns.runs import EditedRun, capture_frame
 
-OF_SPLATS = "load_config", "output_dir", "objects", "granularity", "edit", "splats"
+OF_SPLATS = "load_config", "output_dir", "replace", "objects", "granularity", "edit", "splats"
 """Options that also count where a splat is taken apart."""
 
 
@@ -84,8 +84,7 @@ class Export:
         else:
             from disconerf_ns.cli.export_splats import ExportSplats
 
-            folder, objects, granularity = self.output_dir, self.objects, self.granularity
-            ExportSplats(self.load_config, folder, self.splats, objects, granularity, self.edit)()
+            ExportSplats(**{name: getattr(self, name) for name in OF_SPLATS})()
 
     def _export(self) -> None:
         from nerfstudio.utils.rich_utils import CONSOLE
@@ -143,7 +142,7 @@ class Export:
         written, others = len(added["objects"]), len(manifest["objects"]) - len(added["objects"])
         beside = f", and {others} of earlier exports" if others else ""
         said = f"{written} object{'s' if written != 1 else ''}"
-        print(f"export: {said}; {self.output_dir / MANIFEST} lists them{beside}.")
+        print(f"export: {said}; {self.output_dir / MANIFEST} lists {'them' if written != 1 else 'it'}{beside}.")
         files = [file for each in manifest["objects"] for file in each["files"].values()]
         tell_earlier(self.output_dir, ("*/object_*.*", f"*/{REST}.*"), MANIFEST, files)
 

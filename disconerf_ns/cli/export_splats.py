@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from disconerf_ns.consoles import track
 from disconerf_ns.errors import UserError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SCENE = "scene.ply"
 """File of all sampled gaussians together, in the order of the table of labels."""
+OF_GIVEN, OF_SAMPLED = ("straddling", "splats_frame"), ("gaussians", "degree", "rays")
+"""Options that count where gaussians are given, and where they are sampled."""
 
 
 @dataclass
@@ -30,13 +32,16 @@ class ExportSplats:
     """config.yml of the run."""
     output_dir: Path = Path("exports/splats")
     """Folder of the PLY files, of the table labels.npz and of splats.json, which lists them; where gaussians are
-    sampled, scene.ply has them all."""
+    sampled, scene.ply has them all. Files of the same gaussians that are there already are written again and stay
+    listed; for other gaussians, another edit or other options name another folder, or pass --replace."""
+    replace: bool = False
+    """Replace splats.json of an earlier export in the folder; its files stay where the new ones have other names."""
     splats: Path | None = None
     """Gaussians of the same capture that are taken apart: a PLY file, or config.yml or folder of a splatfacto run.
     Without it, gaussians are sampled from the surface of the radiance field; of a run on splats, its own are taken."""
     objects: tuple[str, ...] = ()
-    """Names of the objects that get a file, such as object_03 or a name given in the viewer; by default all objects.
-    All other gaussians, if there are any, are in rest.ply."""
+    """Names of the objects that get a file, such as object_03 or a name given in the viewer; by default all but those
+    that are hidden, which are left out. All other gaussians, if there are any, are in rest.ply."""
     granularity: float | None = None
     """How fine objects are, from 0, the coarsest, to 1; by default as saved in the viewer, or else 0.5."""
     edit: Path | None = None
@@ -79,37 +84,65 @@ class ExportSplats:
 
         from disconerf_ns.api import Scene
         from disconerf_ns.export.earlier import tell_earlier
-        from disconerf_ns.export.splats_files import MANIFEST, write_splats
+        from disconerf_ns.export.splats_files import MANIFEST, earlier_objects, write_splats
         from disconerf_ns.export.splats_frame import SUPERSPLAT
         from disconerf_ns.export.splats_ply import write_ply
-        from disconerf_ns.scene.objects import REST
+        from disconerf_ns.scene.objects import REST, called
 
         pipeline = edited.pipeline
         scene = Scene(pipeline, pipeline.model.current.value)
-        objects = [scene.find(each.name) for each in chosen] or scene.objects
         given = scene.own_splats if self.splats is None else scene.given_splats(self.splats, self.splats_frame)
+        now = {"source": self._source(edited, given), "options": self._counting(given)}
+        names = set() if self.replace else earlier_objects(self.output_dir, now)
+        names |= {each.name for each in chosen}
+        hidden = [each for each in scene.objects if each.id in scene.edit.hidden and each.name not in names]
         owned, to_capture, said = self._sampled(scene) if given is None else self._apart(scene, given)
-        owned = owned.standing(scene.edit.places, to_capture.inverse() @ scene.capture)
+        owned = owned.without(each.id for each in hidden).standing(
+            scene.edit.places, to_capture.inverse() @ scene.capture
+        )
         if self.supersplat:
             owned, to_capture = owned.placed(SUPERSPLAT), to_capture @ SUPERSPLAT.inverse()
-        facts = {
-            "frame": said,
-            "supersplat": self.supersplat,
-            "source": None if self.splats is None else str(self.splats),
-            "straddling": None if given is None else self.straddling,
-        }
-        named = [each for each in objects if each.number is not None]
+        whole = [SCENE] if given is None else []
+        for name in whole:
+            write_ply(self.output_dir / name, owned.splats)
+        shown = [each for each in scene.objects if each.number is not None and each not in hidden]
+        named = [each for each in shown if each.name in names or not chosen]
+        facts = {**now, "frame": said, "scene": next(iter(whole), None)}
         written = write_splats(self.output_dir, owned, named, to_capture, facts)
-        if given is None:
-            write_ply(self.output_dir / SCENE, owned.splats)
         table = Table("object", "gaussians", "file")
         for each in written:
             table.add_row(each.name, f"{each.gaussians:,}", each.file.name)
         Console().print(table)
+        if hidden:
+            said = ", ".join(map(called, hidden))
+            print(f"export splats: {said} {'is' if len(hidden) == 1 else 'are'} hidden, and left out.")
         print(f"export splats: {len(written)} PLY files of {len(owned.splats):,} gaussians are in {self.output_dir}")
-        tell_earlier(self.output_dir, ("object_*.ply", f"{REST}.ply"), MANIFEST, [each.file.name for each in written])
+        files = [each.file.name for each in written] + whole
+        tell_earlier(self.output_dir, ("object_*.ply", f"{REST}.ply", SCENE), MANIFEST, files)
+
+    def _source(self, edited: EditedRun, given: GivenSplats | None) -> dict[str, Any]:
+        """All that says which gaussians are taken apart, and by which objects."""
+        from disconerf_ns.export.joined import source_of
+        from disconerf_ns.training.checkpoint_files import newest_whole
+
+        checkpoint = newest_whole(self.load_config, "--load-config")
+        return {
+            **source_of(checkpoint, edited.shown_edit, self.complete and given is None),
+            "splats": None if self.splats is None else str(self.splats),
+            "splats_sha256": None if given is None else given.splats.sha256,
+        }
+
+    def _counting(self, given: GivenSplats | None) -> dict[str, Any]:
+        """The options that what is written depends on."""
+        names = OF_SAMPLED if given is None else OF_GIVEN
+        return {name: getattr(self, name) for name in ("frame", "supersplat", *names)}
 
     def _check_options(self) -> None:
+        for option in fields(self):
+            idle = option.name in (("splats_frame",) if self.splats is None else (*OF_SAMPLED, "complete"))
+            if idle and getattr(self, option.name) != option.default:
+                name, given = option.name.replace("_", "-"), "without" if self.splats is None else "with"
+                raise UserError(f"export splats: --{name} says nothing {given} --splats; leave one of them out.")
         check_options("export splats", self, gaussians=COUNT, rays=COUNT, degree=Range(0, 3), granularity=GRANULARITY)
         if self.splats is not None and not self.splats.exists():
             raise UserError(
@@ -135,6 +168,7 @@ class ExportSplats:
         print(f"splats: {len(given.splats):,} gaussians, in the frame {given.said}")
         if broken := int((~given.splats.finite).sum()):
             print(f"splats: {broken:,} of them have a value that is not finite; they are left out")
+        print("splats: they stay as they are, so nothing is completed where no photograph looked, as sampled ones are")
         apart = take_apart(scene.arranged, given.splats, self.straddling, given.to_scene)
         places = {
             "same": (Similarity(), scene.capture @ given.to_scene, "same as given"),

@@ -51,12 +51,26 @@ def earlier_in(manifest: Path, source: Mapping[str, Any], frame: Mapping[str, An
     earlier = content.content
     if "source" not in earlier:
         raise UserError(f"export: {manifest.parent} holds an export of an earlier version; {REMEDY}")
-    now = {"source": source, "frame": frame}
-    for entry, said in DIFFERENT.items():
+    refuse_another(manifest.parent, earlier, {"source": source, "frame": frame}, DIFFERENT)
+    return earlier
+
+
+def refuse_another(
+    folder: Path, earlier: Mapping[str, Any], now: Mapping[str, Any], different: Mapping[str, str]
+) -> None:
+    """Refuse to add to an export of something else.
+
+    Args:
+        folder: where both are written.
+        earlier, now: groups of entries, of the earlier manifest and of this export.
+        different: the entries in which they have to agree, as group.name, and what is said of one that does not.
+    Raises:
+        UserError: they do not agree.
+    """
+    for entry, said in different.items():
         group, name = entry.split(".")
         if earlier[group].get(name) != now[group].get(name):
-            raise UserError(f"export: {manifest.parent} holds an export {said}; {REMEDY}")
-    return earlier
+            raise UserError(f"export: {folder} holds an export {said}; {REMEDY}")
 
 
 def _check(content: Value) -> None:

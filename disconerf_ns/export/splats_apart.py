@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -73,6 +73,10 @@ class OwnedSplats:
     def selected(self, mask: Bool[Tensor, "n"]) -> OwnedSplats:
         """Some of the gaussians."""
         return OwnedSplats(self.splats.selected(mask), self.id[mask], self.share[mask], self.source[mask])
+
+    def without(self, ids: Iterable[ObjectId]) -> OwnedSplats:
+        """The gaussians of all but some objects."""
+        return self.selected(~torch.isin(self.id, torch.tensor([*ids], dtype=torch.long)))
 
     def standing(self, places: Mapping[int, tuple[Similarity, ...]], to_here: Similarity) -> OwnedSplats:
         """The gaussians where a person put their objects; those that were moved or copied come last.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from disconerf_ns.errors import UserError
+from disconerf_ns.export.joined import DIFFERENT, REMEDY, refuse_another
 from disconerf_ns.export.splats_apart import OwnedSplats
 from disconerf_ns.export.splats_ply import write_ply
 from disconerf_ns.files import write_whole
 from disconerf_ns.scene.objects import REST, SceneObject
 from disconerf_ns.scene.similarity import Similarity
+from disconerf_ns.small_json import small_json
 
-LABELS, MANIFEST = "labels.npz", "splats.json"
+LABELS, MANIFEST, VERSION = "labels.npz", "splats.json", 2
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,29 @@ class Written:
     name: str
     file: Path
     gaussians: int
+
+
+def earlier_objects(folder: Path, now: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Names of the objects of which an earlier export of the same gaussians has files in a folder.
+
+    Args:
+        folder: the folder.
+        now: `source` and `options` of the manifest that is written now.
+    Raises:
+        UserError: the folder holds an export of other gaussians, or a manifest that cannot be read.
+    """
+    file = folder / MANIFEST
+    if not file.exists():
+        return set()
+    with small_json(file, "the manifest of an export of splats", REMEDY) as content:
+        if content["version"].whole() != VERSION:
+            raise UserError(f"export: {folder} holds an export of another version; {REMEDY}")
+        names = {row["name"].text(): row["file"].text() for row in content["objects"].list()}
+        earlier = {group: content[group].object().content for group in ("source", "options")}
+    of_source = {entry: said for entry, said in DIFFERENT.items() if entry.startswith("source.")}
+    of_options = {f"options.{name}": f"with another --{name.replace('_', '-')}" for name in now["options"]}
+    refuse_another(folder, earlier, now, {"source.splats_sha256": "of other gaussians"} | of_source | of_options)
+    return {name for name, file in names.items() if (folder / file).is_file()}
 
 
 def write_splats(
@@ -68,6 +94,6 @@ def write_splats(
         }
         for name, path, splats in parts
     ]
-    content = {"version": 1, **facts, "to_capture": to_capture.as_json(), "labels": LABELS, "objects": rows}
+    content = {"version": VERSION, **facts, "to_capture": to_capture.as_json(), "labels": LABELS, "objects": rows}
     write_whole(folder / MANIFEST, json.dumps(content, indent=2))
     return [Written(name, path, len(splats)) for name, path, splats in parts]

@@ -2,6 +2,7 @@
 
 Files of one capture come in several frames. `ns-export gaussian-splat` writes the scene coordinates of its run, which
 nerfstudio has turned, moved and scaled; other trainers write the coordinates of the capture, those of its camera poses.
+Either may be turned for SuperSplat.
 """
 
 from __future__ import annotations
@@ -84,19 +85,25 @@ def fit(splats: Splats, surface: Float[Tensor, "points 3"], contraction: Contrac
 
 def decide(
     splats: Splats, frames: Mapping[str, Similarity], surface: Float[Tensor, "points 3"], contraction: Contraction
-) -> tuple[str, dict[str, Fit]]:
-    """The frame that gaussians are in.
+) -> tuple[str, Similarity, dict[str, Fit]]:
+    """The frame that gaussians are in: one of those given, or one turned for SuperSplat where that fits clearly better.
 
     Args:
         splats: finite gaussians as the file has them.
         frames: by name, what takes a frame's coordinates to the scene's.
         surface, contraction: as in `fit`.
     Returns:
-        The name of the frame, and the fit of each.
+        The name of the frame, what takes its coordinates to the scene's, and the fit of each that was in question.
     Raises:
         UserError: no frame fits, or two that differ fit alike.
     """
-    fits = {name: fit(splats.placed(to_scene), surface, contraction) for name, to_scene in frames.items()}
+    turned = {f"{name}, turned for SuperSplat": to_scene @ SUPERSPLAT.inverse() for name, to_scene in frames.items()}
+    plain, other = (
+        {name: fit(splats.placed(to_scene), surface, contraction) for name, to_scene in group.items()}
+        for group in (frames, turned)
+    )
+    lead = max(each.score for each in other.values()) - max(each.score for each in plain.values())
+    fits, places = (plain | other, dict(frames) | turned) if lead >= CLEARLY else (plain, frames)
     best, *others = sorted(fits, key=lambda name: -fits[name].score)
     said = ", ".join(f"{name}: {fits[name].score:.2f}" for name in fits)
     if fits[best].score < ENOUGH:
@@ -104,11 +111,11 @@ def decide(
             f"splats: in no frame do the gaussians lie on the scene's surface (fit from 0 to 1 in {said}); pass the "
             "config.yml of their splatfacto run in the place of its PLY file, or say the frame with --splats-frame."
         )
-    for other in others:
-        alike = frames[best].close_to(frames[other], NEAR)
-        if not alike and fits[best].score - fits[other].score < CLEARLY:
+    for other_name in others:
+        alike = places[best].close_to(places[other_name], NEAR)
+        if not alike and fits[best].score - fits[other_name].score < CLEARLY:
             raise UserError(f"splats: the gaussians fit in two frames alike ({said}); say which with --splats-frame.")
-    return best, fits
+    return best, places[best], fits
 
 
 def _spread(count: int) -> Tensor:

@@ -61,13 +61,14 @@ def read_ply(path: Path) -> Splats:
             raise UserError(f"splats: {path} is a file of format {name}, which is not read here; {REMEDY}")
     try:
         header = read_header(path)
-        if "chunk" in header.elements:
-            raise UserError(f"splats: {path} is a compressed PLY file of SuperSplat; {REMEDY}")
-        rows = read_vertices(path, header)
+        compressed = "chunk" in header.elements
+        rows = np.zeros(0) if compressed else read_vertices(path, header)
     except NotPly as error:
         raise UserError(f"splats: {path} is not a PLY file ({error}); {REMEDY}") from error
     except (ValueError, OSError) as error:
         raise UserError(f"splats: {path} is cut off or damaged ({reason(error)}); export it again.") from error
+    if compressed:
+        raise UserError(f"splats: {path} is a compressed PLY file of SuperSplat; {REMEDY}")
     return _splats(path, rows, "face" in header.elements)
 
 
@@ -84,7 +85,8 @@ def _first_bytes(path: Path) -> bytes:
 
 def _splats(path: Path, rows: np.ndarray, is_mesh: bool) -> Splats:
     properties = rows.dtype.names or ()
-    needed = (*POSITION, *(RGB if FLAT[0] not in properties else FLAT), "opacity", *SCALES, *TURN)
+    flat = RGB if "opacity" in properties and FLAT[0] not in properties else FLAT
+    needed = (*POSITION, *flat, "opacity", *SCALES, *TURN)
     if missing := [name for name in needed if name not in properties]:
         kind = "a mesh" if is_mesh else "a PLY file without gaussians"
         raise UserError(
@@ -96,7 +98,7 @@ def _splats(path: Path, rows: np.ndarray, is_mesh: bool) -> Splats:
         values = np.stack([rows[name] for name in names], 1) if names else np.zeros((len(rows), 0))
         return torch.from_numpy(values.astype(np.float32))
 
-    flat = column(*FLAT) if FLAT[0] in properties else (column(*RGB) / 255 - 0.5) / C0
+    base = column(*FLAT) if flat == FLAT else (column(*RGB) / 255 - 0.5) / C0
     rest = [name for name in properties if name.startswith("f_rest_")]
     degrees = {3 * (bases(degree) - 1): degree for degree in range(LARGEST_DEGREE + 1)}
     numbers = [f"f_rest_{k}" for k in range(len(rest))]
@@ -106,5 +108,5 @@ def _splats(path: Path, rows: np.ndarray, is_mesh: bool) -> Splats:
             "45, numbered from 0; export it again with one of these degrees."
         )
     higher = column(*numbers).view(len(rows), 3, len(rest) // 3).mT
-    sh = torch.cat([flat[:, None], higher], 1)
+    sh = torch.cat([base[:, None], higher], 1)
     return Splats(column(*POSITION), column(*SCALES), column(*TURN), column("opacity")[:, 0], sh)

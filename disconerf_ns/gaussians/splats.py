@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -88,6 +89,14 @@ class Splats:
         values = [*self.columns, self.scales]
         finite = [value.isfinite().reshape(len(self), value.shape[1:].numel()).all(-1) for value in values]
         return torch.stack(finite).all(0) & (self.quaternions.norm(dim=-1) > 0)
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the parameters, in hexadecimal digits."""
+        digest = hashlib.sha256()
+        for column in self.columns:
+            digest.update(column.contiguous().cpu().numpy())
+        return digest.hexdigest()
 
     def probes(self) -> Float[Tensor, "n probes 3"]:
         """Points spread as each gaussian is, with its mean and covariance; the same pattern for all."""
