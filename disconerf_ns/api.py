@@ -349,7 +349,7 @@ def compose(file: Path | str) -> Scene:
     >>> len(compose(folder / "scene.json").arranged.guests)
     1
     """
-    composed = compose_runs(Composition.load(Path(file)), lambda config: load_pipeline(config, test_mode="test"))
+    composed = compose_runs(Composition.load(Path(file)), test_mode="test")
     return Scene(composed.pipeline, composed.scene)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.runs import EditedRun, capture_frame, load_pipeline
+from disconerf_ns.runs import EditedRun, TestMode, capture_frame
 from disconerf_ns.scene.arranged import ArrangedScene, Guest
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.similarity import LARGEST, Similarity, vector
@@ -127,30 +127,23 @@ class Composed:
 
 
 def compose(
-    composition: Composition,
-    load: Callable[[Path], DiscoNerfPipeline] = load_pipeline,
-    clean: bool = True,
-    complete: bool = True,
+    composition: Composition, test_mode: TestMode = "inference", clean: bool = True, complete: bool = True
 ) -> Composed:
     """Load all runs of a composition, each once, and put its objects into their places.
 
     Args:
         composition: what its file says.
-        load: gives the pipeline of a config.yml.
+        test_mode: nerfstudio's name of the images to load beside the training images.
         clean: whether objects leave the haze and the crumbs around them behind.
         complete: whether objects go on where no photograph looked, if their run's options say so too.
     Raises:
         UserError: a run cannot be loaded, or has no such object, or one that nothing of is solid.
     """
-    _check_names(composition)
-    runs = {run: load(run) for run in dict.fromkeys((composition.scene, *(each.run for each in composition.things)))}
-    scenes = {
-        run: (scene := pipeline.model.current.value).with_options(
-            clean=clean, complete=complete and scene.options.complete
-        )
-        for run, pipeline in runs.items()
-    }
-    pipeline = runs[composition.scene]
+    configs = dict.fromkeys((composition.scene, *(each.run for each in composition.things)))
+    runs = {config: EditedRun(config, complete=complete, test_mode=test_mode) for config in configs}
+    _check_names(composition, runs)
+    scenes = {config: run.pipeline.model.current.value.with_options(clean=clean) for config, run in runs.items()}
+    pipeline = runs[composition.scene].pipeline
     host, pipeline.edit_file = scenes[composition.scene], composition.edit_file
     if composition.edit_file.exists():
         host = host.with_edit(Edit.load(composition.edit_file, host.trained.tree))
@@ -164,17 +157,15 @@ def compose(
     return Composed(composition, pipeline, scene, tuple(names))
 
 
-def _check_names(composition: Composition) -> None:
-    """Refuse names of objects that a run does not have, before any run is loaded."""
+def _check_names(composition: Composition, runs: Mapping[Path, EditedRun]) -> None:
+    """Refuse names of objects that a run does not have, if possible before any run is loaded."""
     kept = () if composition.edit_file.exists() else composition.keep or ()
-    named: dict[Path, list[str]] = {composition.scene: list(kept)}
-    for each in composition.things:
-        named.setdefault(each.run, []).append(each.object)
-    for run, names in named.items():
-        try:
-            EditedRun(run).find(names)
-        except UserError as error:
-            raise UserError(f"{composition.file}: {error}") from error
+    try:
+        runs[composition.scene].find(kept)
+        for each in composition.things:
+            runs[each.run].find([each.object])
+    except UserError as error:
+        raise UserError(f"{composition.file}: {error}") from error
 
 
 def _guest(composition: Composition, thing: Thing, scene: ArrangedScene) -> Guest:

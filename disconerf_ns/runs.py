@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from disconerf_ns.scene.connected_parts import ConnectedParts
 
 
+TestMode = Literal["test", "val", "inference"]
+"""nerfstudio's name of the images to load beside the training images."""
+
+
 def manifest_of(config: Path) -> Path:
     """Path of a run's `objects.json`, which lies beside its config.yml.
 
@@ -95,7 +99,7 @@ def edit_of(config: Path, tree: ObjectTree, granularity: float | None = None, fi
     return said_of_shown(edit if granularity is None else edit.at(granularity), tree)
 
 
-def load_pipeline(config: Path, test_mode: Literal["test", "val", "inference"] = "inference") -> DiscoNerfPipeline:
+def load_pipeline(config: Path, test_mode: TestMode = "inference") -> DiscoNerfPipeline:
     """A run's pipeline with its newest checkpoint and its edit.
 
     Args:
@@ -108,9 +112,7 @@ def load_pipeline(config: Path, test_mode: Literal["test", "val", "inference"] =
     return open_run(config, test_mode)[1]
 
 
-def open_run(
-    config: Path, test_mode: Literal["test", "val", "inference"]
-) -> tuple[TrainerConfig, DiscoNerfPipeline, int]:
+def open_run(config: Path, test_mode: TestMode) -> tuple[TrainerConfig, DiscoNerfPipeline, int]:
     """A run's configuration, its pipeline with its newest checkpoint, and the step of that.
 
     nerfstudio runs what a config.yml names, so the file is read first by a loader that does not.
@@ -177,7 +179,7 @@ class EditedRun:
     """Another file of an edit than the run's own."""
     complete: bool = True
     """Whether objects are completed where no photograph looked, if the run's options say so too."""
-    test_mode: Literal["test", "val", "inference"] = "inference"
+    test_mode: TestMode = "inference"
     """nerfstudio's name of the images to load beside the training images."""
 
     @cached_property

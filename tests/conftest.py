@@ -201,6 +201,16 @@ def opened_run(run: Run, model: DiscoNerfModel) -> Iterator[None]:
 
 
 @pytest.fixture
+def opened(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The runs that commands load, each as often as they do."""
+    from disconerf_ns import runs
+
+    asked, load = [], runs.open_run
+    monkeypatch.setattr(runs, "open_run", lambda config, mode: asked.append(config) or load(config, mode))
+    return asked
+
+
+@pytest.fixture
 def halves(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every slot has two connected parts, the halves of its cells along x: the run's own objects are in one piece.
 

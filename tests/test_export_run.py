@@ -157,6 +157,26 @@ def test_the_manifest_of_another_edit_is_replaced_where_that_is_asked_for(
     assert "also holds meshes/object_02.obj of an earlier export" in said
 
 
+def test_opacities_of_a_folder_have_one_size(run: Run, opened_run: None, tmp_path: Path, capsys) -> None:
+    """Those of a second object at another --downscale lay beside the first's, and the manifest told no size."""
+    assert export(run, tmp_path, "--objects", "1", "--what", "alphas", "--downscale", "2") == 0
+    before = files_in(tmp_path)
+    assert export(run, tmp_path, "--objects", "2", "--what", "alphas") == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "holds an export with alphas of another --downscale; name another folder" in said
+    assert files_in(tmp_path) == before
+    assert export(run, tmp_path, "--objects", "2", "--what", "alphas", "--downscale", "2") == 0
+    assert export(run, tmp_path, "--objects", "2", "--what", "masks") == 0, "label maps are all written anew"
+    content = manifest_in(tmp_path)
+    assert content["downscale"] == {"alpha": 2, "labels": 1}
+    folders = [tmp_path / row["files"]["alpha"] for row in content["objects"]]
+    sizes = {Image.open(path).size for folder in folders for path in folder.iterdir()}
+    assert len(folders) == 2 and sizes == {(24, 18)}
+    capsys.readouterr()
+    assert export(run, tmp_path, "--objects", "2", "--what", "alphas", "--replace") == 0
+    assert "also holds masks/alpha/object_01 of an earlier export" in " ".join(capsys.readouterr().out.split())
+
+
 def files_in(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*.*")}
 

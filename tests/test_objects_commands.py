@@ -132,12 +132,14 @@ def test_what_is_merged_into_a_hidden_object_is_said_to_be_hidden(run: Run, chan
     )
 
 
-def test_an_object_is_split_into_its_pieces(run: Run, opened_run: None, change, halves) -> None:
+def test_an_object_is_split_into_its_pieces(run: Run, opened_run: None, opened, change, halves) -> None:
     count = len(objects_of(run.config))
     further = f"object_{sum(each.number is not None for each in objects_of(run.config)):02d}"
     assert change("split", "1") == (0, f"objects: object_01 is split now, into object_01 and {further}.")
     assert len(objects_of(run.config)) == count + 1
+    opened.clear()
     assert change("merge", "2", further)[0] == 0
+    assert opened == [run.config], "the run was loaded to find the names, and then again"
     inside = f"objects: {further} is merged into object_02; name that one, or split it first."
     for words in (["hide", further], ["move", further, "--by", "1", "0", "0"]):
         assert change(*words) == (1, f"disconerf: {inside}")

@@ -31,12 +31,14 @@ from disconerf_ns.facts.neighbours import Neighbour
 from disconerf_ns.facts.views import Sight
 from disconerf_ns.report import contents
 from disconerf_ns.report.contents import Card, Overview, Photo, Spot, middle
-from disconerf_ns.report.exported import Export
+from disconerf_ns.report.exported import Export, ExportedObject
 from disconerf_ns.report.meshes import Mesh, exported_mesh, looks_that_face, solid_mesh
 from disconerf_ns.report.page import page, tree_of
 from disconerf_ns.report.pictures import moving, still
 from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import ObjectId, SceneObject
+from disconerf_ns.scene.recolor import Hue
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.solid import UprightBox
 from disconerf_ns.scene.tree import NEVER, ObjectTree
@@ -79,9 +81,10 @@ def cards() -> list[Card]:
     ]
 
 
-def whole_page(made: list[Card], folder: Path) -> str:
+def whole_page(made: list[Card], folder: Path, edited: bool = False) -> str:
     blue = still(np.full((30, 40, 3), (0.0, 0.0, 1.0)))
-    seen = Overview("a/<b>.png", blue, blue, 40, 30, (Spot(made[0].each, (0.5, 0.5)), Spot(made[1].each, (0.02, 0.1))))
+    spots = Spot(made[0].each, (0.5, 0.5)), Spot(made[1].each, (0.02, 0.1))
+    seen = Overview("a/<b>.png", blue, blue, 40, 30, spots, edited)
     tree = ObjectTree(2, (2, 2, -1), (NEVER, NEVER, 0.5))
     every = [*(card.each for card in made), thing(2)]
     facts = {"Software": "a < b", "Data": TITLE}
@@ -289,16 +292,44 @@ def test_files_of_an_export_are_found_by_name(tmp_path: Path) -> None:
 def test_files_of_an_export_under_another_edit_are_not_shown(tmp_path: Path) -> None:
     """Cards showed a mesh of two merged objects beside the size of one of them."""
     same, merged, renamed, painted, _ = objects = [thing(number, "cup") for number in range(5)]
+    source = {"edit": Edit().as_json()}
 
     def row(each: SceneObject, **other: object) -> dict:
         return {"name": each.name, "title": each.title, "slots": sorted(each.slots), "color": [*each.color], **other}
 
     rows = [row(same), row(merged, slots=[1, 3]), row(renamed, title="mug"), row(painted, color=[1, 0, 0])]
-    (tmp_path / "manifest.json").write_text(json.dumps({"version": 1, "objects": rows}))
-    assert Export.read(tmp_path).unchanged(objects) == [same]
+    (tmp_path / "manifest.json").write_text(json.dumps({"version": 1, "objects": rows, "source": source}))
+    assert Export.read(tmp_path).unchanged(objects, Edit()) == [same]
     (tmp_path / "manifest.json").write_text(json.dumps({"objects": [{"name": "object_00"}]}))
     with pytest.raises(UserError, match=r"manifest.json: not the manifest of an export \(objects\[0\] has no slots\)"):
         Export.read(tmp_path)
+
+
+def test_files_of_an_export_before_a_change_are_not_shown() -> None:
+    """Cards of a moved object showed the mesh where it stood before, turned and as large as it was."""
+    objects = [*map(thing, range(4))]
+    there = {each.name: ExportedObject(each.slots, each.title, each.color) for each in objects}
+    moved = Similarity(translation=(1.0, 0.0, 0.0))
+    before = Edit().place(0, moved).recolor(1, Hue(90.0)).merge([9], 2)
+    still_so = before.place(0, moved, Similarity()).hide(1).rename(7, "cup")
+    assert Export(Path(), there, before).unchanged(objects, still_so) == objects, "copies and hiding change no file"
+    for edit, other in (
+        (before.place(0), 0),
+        (before.place(0, Similarity(), moved), 0),
+        (before.recolor(1, Hue(91.0)), 1),
+        (before.merge([8], 2), 2),
+        (before.divide(3, 2), 3),
+    ):
+        assert [each.id for each in Export(Path(), there, before).unchanged(objects, edit)] == [
+            each.id for each in objects if each.id != other
+        ]
+    pieces = [replace(each, whole=False) for each in objects]
+    assert Export(Path(), there, Edit().divide(3, 2)).unchanged(pieces, Edit().divide(3, 3)) == []
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_the_caption_says_whether_the_scene_is_edited(edited: bool, tmp_path: Path) -> None:
+    assert ("The edited scene, and its objects" in whole_page(cards(), tmp_path, edited)) == edited
 
 
 @pytest.mark.parametrize("suffix", ["ply", "obj", "glb"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ import tyro
 from disconerf_ns.cli.history import History
 from disconerf_ns.errors import UserError
 from disconerf_ns.options import GRANULARITY
-from disconerf_ns.runs import EditedRun, edit_of, load_pipeline, manifest_of, objects_of, other_objects_of
+from disconerf_ns.runs import EditedRun, edit_of, manifest_of, objects_of, other_objects_of
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.names import new_name_fault
 from disconerf_ns.scene.objects import SceneObject, called, find_object, load_manifest
@@ -52,6 +53,11 @@ class Change:
     load_config: Path
     """config.yml of the run."""
 
+    @cached_property
+    def _run(self) -> EditedRun:
+        """The run, which is loaded at most once."""
+        return EditedRun(self.load_config)
+
     def _opened(self) -> tuple[Edit, ObjectTree]:
         tree = load_manifest(manifest_of(self.load_config)).tree
         return edit_of(self.load_config, tree), tree
@@ -62,7 +68,7 @@ class Change:
         Raises:
             UserError: there is no such object, or they are too few.
         """
-        found = EditedRun(self.load_config).find(names)
+        found = self._run.find(names)
         if len(found) < least:
             some = "an object" if least == 1 else f"{least} different objects or more"
             raise UserError(f"objects: name {some}, such as 3, object_03 or a name that a person gave.")
@@ -88,7 +94,7 @@ class Change:
         from disconerf_ns.viewer.editor import Editor
         from disconerf_ns.viewer.selection import Selection
 
-        selection = Selection(Editor(load_pipeline(self.load_config).model.current))
+        selection = Selection(Editor(self._run.pipeline.model.current))
         selection.select([each.id for each in chosen])
         return selection
 

@@ -102,7 +102,8 @@ class Export:
         edited = EditedRun(self.load_config, self.granularity, self.edit, self.complete)
         chosen, checkpoint = edited.find(self.objects), newest_whole(self.load_config, "--load-config")
         source = source_of(checkpoint, edited.shown_edit, self.complete)
-        earlier = {} if self.replace else earlier_in(self.output_dir / MANIFEST, source, capture.facts())
+        alphas = self.downscale if "alphas" in self.what else None
+        earlier = {} if self.replace else earlier_in(self.output_dir / MANIFEST, source, capture.facts(), alphas)
         run = edited.pipeline
         scene = run.model.current.value
         if {"masks", "alphas"} & set(self.what):
@@ -144,7 +145,8 @@ class Export:
         said = f"{written} object{'s' if written != 1 else ''}"
         print(f"export: {said}; {self.output_dir / MANIFEST} lists {'them' if written != 1 else 'it'}{beside}.")
         files = [file for each in manifest["objects"] for file in each["files"].values()]
-        tell_earlier(self.output_dir, ("*/object_*.*", f"*/{REST}.*"), MANIFEST, files)
+        patterns = "*/object_*.*", f"*/{REST}.*", "masks/alpha/*"
+        tell_earlier(self.output_dir, patterns, MANIFEST, files)
 
     def _check(self) -> None:
         check_options(

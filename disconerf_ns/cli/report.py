@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -13,7 +12,7 @@ from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_file, write_whole
 from disconerf_ns.options import FRAMES, GRANULARITY, VISIBLE, check_options
 from disconerf_ns.runs import EditedRun, capture_frame, config_of, manifest_of
-from disconerf_ns.scene.objects import ObjectId, SceneObject, load_manifest
+from disconerf_ns.scene.objects import ObjectId, load_manifest
 
 if TYPE_CHECKING:
     from nerfstudio.engine.trainer import TrainerConfig
@@ -87,7 +86,7 @@ class Report:
         if not scene.objects:
             raise UserError("report: this run has discovered no object yet; train it further.")
         measured = measure_and_keep(run, scene, kept_of(self.load_config))
-        files = {} if export is None else unchanged_files(scene.objects, export)
+        files = {} if export is None else unchanged_files(scene, export)
         with progress("picturing the scene and its objects", 1 + len(scene.objects)) as advance:
             seen = overview(run, scene, measured, self.scene_size)
             advance()
@@ -121,17 +120,17 @@ class Report:
         return Turntables(self.frames or default.frames, self.size or default.size)
 
 
-def unchanged_files(objects: Sequence[SceneObject], export: Export) -> dict[ObjectId, list[Path]]:
+def unchanged_files(scene: ArrangedScene, export: Export) -> dict[ObjectId, list[Path]]:
     """The files of an export that show the objects as they are; says which others there are."""
     from nerfstudio.utils.rich_utils import CONSOLE
 
-    every = export.files_of(objects)
-    same = {each.id for each in export.unchanged(objects)}
-    changed = [each.name for each in objects if every[each.id] and each.id not in same]
+    every = export.files_of(scene.objects)
+    same = {each.id for each in export.unchanged(scene.objects, scene.edit)}
+    changed = [each.name for each in scene.objects if every[each.id] and each.id not in same]
     if changed:
         CONSOLE.print(
-            f"report: the files of {', '.join(changed)} in {export.folder} are left out, since objects, names or "
-            "colours have changed; run `disconerf export` again."
+            f"report: the files of {', '.join(changed)} in {export.folder} are left out, since objects, names, colours "
+            "or places have changed; run `disconerf export` again."
         )
     return {id: files if id in same else [] for id, files in every.items()}
 

@@ -106,15 +106,19 @@ def export(
         except Exception as error:  # whatever a library makes of one object, the others are written
             failed[each.name] = _why(each, error)
     there = [each for each in objects if each.name in {row["name"] for row in rows}]
-    views, files, labelled = views_of(run, "train"), {}, []
+    views, files, labelled, downscale = views_of(run, "train"), {}, [], {}
     if "masks" in options.what:
         names = {each.name for each in there} | set(earlier.get("labelled", ()))
         labelled = [each for each in scene.objects if each.name in names]
         write_labels(folder / "masks", run, scene, labelled, views, options.downscale, track)
         files |= {"labels": "masks/labels", "coco": "masks/coco.json"}
+        downscale["labels"] = options.downscale
     if "alphas" in options.what:
         write_alphas(folder / "masks", run, scene, there, views, options.downscale, track)
         files |= {"alpha": "masks/alpha"}
+        downscale["alpha"] = options.downscale
+        for row in rows:
+            row["files"]["alpha"] = f"{files['alpha']}/{row['file_name']}"
     added = {
         "version": VERSION,
         "source": dict(source),
@@ -122,6 +126,7 @@ def export(
         "glb": {"up_axis": "+y", "node": capture.glb_node.tolist()},
         "granularity": scene.edit.granularity,
         "files": files,
+        "downscale": downscale,
         "labelled": [each.name for each in labelled],
         "objects": rows,
         "left_out": [{"name": name, "reason": why} for name, why in failed.items()],

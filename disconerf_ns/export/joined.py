@@ -34,13 +34,17 @@ def source_of(checkpoint: Path, edit: Edit, complete: bool) -> dict[str, Any]:
     return json.loads(json.dumps({**content, "edit": edit.as_json()}))
 
 
-def earlier_in(manifest: Path, source: Mapping[str, Any], frame: Mapping[str, Any]) -> dict[str, Any]:
+def earlier_in(
+    manifest: Path, source: Mapping[str, Any], frame: Mapping[str, Any], alphas: int | None = None
+) -> dict[str, Any]:
     """The manifest of an earlier export of the same scene; empty if there is none.
 
     Args:
         manifest: its file.
         source: what is exported now, as `source_of` says it.
         frame: the frame in which it is exported now.
+        alphas: downscale of the opacities that are written now, which those of other objects have to share; None where
+            none are.
     Raises:
         UserError: the file is something else, or of another scene, and would be replaced.
     """
@@ -51,7 +55,10 @@ def earlier_in(manifest: Path, source: Mapping[str, Any], frame: Mapping[str, An
     earlier = content.content
     if "source" not in earlier:
         raise UserError(f"export: {manifest.parent} holds an export of an earlier version; {REMEDY}")
-    refuse_another(manifest.parent, earlier, {"source": source, "frame": frame}, DIFFERENT)
+    both = alphas is not None and "alpha" in earlier.get("downscale", {})
+    sizes = {"downscale.alpha": "with alphas of another --downscale"} if both else {}
+    now = {"source": source, "frame": frame, "downscale": {"alpha": alphas}}
+    refuse_another(manifest.parent, earlier, now, DIFFERENT | sizes)
     return earlier
 
 
@@ -81,7 +88,8 @@ def _check(content: Value) -> None:
     """
     for group in ("frame", "files"):
         content[group].object()
-    content.get("source", {}).object()
+    for group in ("source", "downscale"):
+        content.get(group, {}).object()
     for name in content.get("labelled", []).list():
         name.text()
     for row in content["left_out"].list():
@@ -110,6 +118,7 @@ def joined(earlier: Mapping[str, Any], added: Mapping[str, Any], folder: Path, o
     return {
         **added,
         "files": earlier["files"] | added["files"],
+        "downscale": earlier.get("downscale", {}) | added["downscale"],
         "labelled": added["labelled"] or earlier.get("labelled", []),
         "objects": rows,
         "left_out": [row for name, row in left_out.items() if name not in before | now],
@@ -119,7 +128,7 @@ def joined(earlier: Mapping[str, Any], added: Mapping[str, Any], folder: Path, o
 def _row(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """An object's row with the files of both; a mesh that is written anew takes what was beside the old one along."""
     old, new = before.get("files", {}), now.get("files", {})
-    kept = {kind: file for kind, file in old.items() if kind.split("_")[0] not in new and (folder / file).is_file()}
+    kept = {kind: file for kind, file in old.items() if kind.split("_")[0] not in new and (folder / file).exists()}
     files = kept | new
     missing = before.get("missing", {}) | now.get("missing", {})
     return {**before, **now, "files": files, "missing": {kind: missing[kind] for kind in missing if kind not in files}}

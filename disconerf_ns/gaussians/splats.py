@@ -95,7 +95,7 @@ class Splats:
         """The SHA-256 of the parameters, in hexadecimal digits."""
         digest = hashlib.sha256()
         for column in self.columns:
-            digest.update(column.contiguous().cpu().numpy())
+            digest.update(column.cpu().numpy().tobytes())
         return digest.hexdigest()
 
     def probes(self) -> Float[Tensor, "n probes 3"]:

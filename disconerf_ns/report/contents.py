@@ -71,6 +71,8 @@ class Overview(NamedTuple):
     width: int
     height: int
     spots: tuple[Spot, ...]
+    edited: bool = False
+    """Whether a person's edit changed what the pictures show."""
 
 
 class Photo(NamedTuple):
@@ -124,7 +126,7 @@ def overview(run: EvaluatedRun, scene: ArrangedScene, measured: Mapping[ObjectId
         if measured[each.id].extent is not None and (ids == each.id).mean() > 1e-3
     )
     as_it_is, in_colors = (still(outputs[name].cpu().numpy()) for name in ("edited", "edited_overlay"))
-    return Overview(names[index], as_it_is, in_colors, shape[1], shape[0], spots)
+    return Overview(names[index], as_it_is, in_colors, shape[1], shape[0], spots, scene.repaints)
 
 
 def training_view(run: EvaluatedRun, scene: ArrangedScene, index: int, size: int) -> Frame:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.export.exporter import MANIFEST
+from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.small_json import small_json
 
@@ -36,6 +37,8 @@ class Export:
     folder: Path
     objects: Mapping[str, ExportedObject]
     """The objects, by their names in it."""
+    edit: Edit = field(default_factory=Edit)
+    """The edit under which they were exported."""
 
     @classmethod
     def read(cls, folder: Path) -> Export:
@@ -61,13 +64,22 @@ class Export:
                     )
                     for row in content["objects"].list()
                 },
+                Edit.of_json(content["source"]["edit"]),
             )
 
-    def unchanged(self, objects: Sequence[SceneObject]) -> list[SceneObject]:
-        """The objects that still are as they were exported."""
-        return [each for each in objects if each.name in self.objects and self.objects[each.name].is_as(each)]
+    def unchanged(self, objects: Sequence[SceneObject], edit: Edit) -> list[SceneObject]:
+        """The objects that still are as they were exported, under the edit of now."""
+        named = [each for each in objects if each.name in self.objects and self.objects[each.name].is_as(each)]
+        return [each for each in named if _made(each, edit) == _made(each, self.edit)]
 
     def files_of(self, objects: Sequence[SceneObject]) -> dict[ObjectId, list[Path]]:
         """The files about each object: those in the folder, or one below, that begin with its name."""
         every = sorted(file for pattern in ("*", "*/*") for file in self.folder.glob(pattern) if file.is_file())
         return {each.id: [file for file in every if re.match(rf"{each.name}[._]", file.name)] for each in objects}
+
+
+def _made(each: SceneObject, edit: Edit) -> Hashable:
+    """What an edit makes of an object, as far as its files show it: where it stands, its colours, and its pieces."""
+    pieces = edit.split.get(each.id) if each.whole else tuple(edit.split.items())
+    merged = frozenset(id for id, into in edit.merged.items() if into == each.id)
+    return edit.places_of(each.id)[0], edit.colors.get(each.id), merged, pieces

@@ -90,12 +90,13 @@ def _swatch(each: SceneObject) -> str:
 
 def _overview(overview: Overview) -> str:
     size = f'width="{overview.width}" height="{overview.height}"'
+    scene = "The edited scene" if overview.edited else "The scene"
     return f"""<figure class="compare"><div class="layers" style="--ratio:{overview.width / overview.height:.4f}">
-<img {size} src="{overview.scene}" alt="The scene">
-<img class="over" {size} src="{overview.objects}" alt="The scene with every object in its colour">
+<img {size} src="{overview.scene}" alt="{scene}">
+<img class="over" {size} src="{overview.objects}" alt="{scene} with every object in its colour">
 <input type="range" min="0" max="100" value="50" aria-label="How much of the objects' colours is shown">
 {"".join(map(_spot, overview.spots))}</div>
-<figcaption>The scene, and its objects in their colours, from the camera of {escape(overview.photograph)}.
+<figcaption>{scene}, and its objects in their colours, from the camera of {escape(overview.photograph)}.
 Move the line; a dot leads to its object.</figcaption></figure>"""
 
 
