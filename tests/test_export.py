@@ -24,6 +24,7 @@ from PIL import Image
 from plyfile import PlyData
 from pycocotools.coco import COCO
 
+from disconerf_ns import __version__
 from disconerf_ns.cli.export import mesh_leaves_out
 from disconerf_ns.errors import UserError
 from disconerf_ns.export import usd
@@ -290,6 +291,7 @@ def test_glb_is_upright_and_in_metres(ball: ObjectMesh, capture: Capture, tmp_pa
         ball.moved(TURNED).vertices.amin(0).tolist(), abs=1e-4
     ), "the vertices are the capture's"
     assert read.accessors[attributes._SEEN].count == len(ball.vertices)
+    assert read.asset.generator == f"disconerf_ns {__version__}"
     (material,) = read.materials
     assert read.meshes[0].primitives[0].material == 0, "Blender shows no vertex colours without a material"
     assert material.pbrMetallicRoughness.metallicFactor == 0 and material.pbrMetallicRoughness.roughnessFactor == 1

@@ -132,6 +132,21 @@ def test_what_is_merged_into_a_hidden_object_is_said_to_be_hidden(run: Run, chan
     )
 
 
+def test_all_changes_are_taken_back_at_once(run: Run, change) -> None:
+    assert change("reset") == (1, "disconerf: objects: nothing is changed; the objects are as training found them.")
+    change("rename", "1", "mug")
+    change("hide", "mug")
+    before = Edit.load(run.folder / EDIT, load_manifest(manifest_of(run.config)).tree)
+    code, said = change("reset")
+    assert code == 0 and "all changes are taken back; `disconerf objects undo`" in said
+    assert titles(run.config) == {} and hidden(run) == []
+    assert change("undo")[1] == (
+        "objects: the last change (showing of object_01 (mug); loss of the name of object_01 (mug)) is taken back; "
+        "`disconerf objects redo` makes it again."
+    )
+    assert Edit.load(run.folder / EDIT, load_manifest(manifest_of(run.config)).tree) == before
+
+
 def test_an_object_is_split_into_its_pieces(run: Run, opened_run: None, opened, change, halves) -> None:
     count = len(objects_of(run.config))
     further = f"object_{sum(each.number is not None for each in objects_of(run.config)):02d}"

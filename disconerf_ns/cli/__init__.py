@@ -33,6 +33,7 @@ COMMANDS = {
     "objects put-back": ("disconerf_ns.cli.places:PutBack", "let objects stand where they were photographed"),
     "objects recolor": ("disconerf_ns.cli.places:Recolor", "give an object other colours"),
     "objects granularity": ("disconerf_ns.cli.edits:Granularity", "show finer or coarser objects from now on"),
+    "objects reset": ("disconerf_ns.cli.edits:Reset", "take all changes of a run's edit back"),
     "objects undo": ("disconerf_ns.cli.edits:Undo", "take the last change of a run's edit back"),
     "objects redo": ("disconerf_ns.cli.edits:Redo", "make the change again that was taken back"),
     "eval": ("disconerf_ns.cli.eval:Eval", "score a run's objects on views with true labels"),

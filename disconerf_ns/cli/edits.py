@@ -1,4 +1,4 @@
-"""`disconerf objects rename | merge | split | hide | show | granularity | undo | redo`: the edits of the viewer."""
+"""`disconerf objects rename`, `merge`, `split`, `hide`, `show`, `granularity`, `reset`, `undo`, `redo`: edits."""
 
 from __future__ import annotations
 
@@ -239,6 +239,22 @@ class Granularity(Change):
         self._save(edit.at(self.granularity), tree, f"the granularity is {self.granularity:g} now")
         shown = objects_of(self.load_config)
         print(f"objects: these are {len(shown)}: {', '.join(map(called, shown))}.")
+
+
+@dataclass
+class Reset(Change):
+    """Take all changes of a run's edit back: objects are as training found them, without names."""
+
+    def __call__(self) -> None:
+        """Change the edit.
+
+        Raises:
+            UserError: nothing is changed.
+        """
+        edit, tree = self._opened()
+        if edit == Edit():
+            raise UserError("objects: nothing is changed; the objects are as training found them.")
+        self._save(Edit(), tree, "all changes are taken back; `disconerf objects undo` brings them back again")
 
 
 @dataclass

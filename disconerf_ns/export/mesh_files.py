@@ -14,6 +14,7 @@ from trimesh.exchange.obj import export_obj
 from trimesh.visual import ColorVisuals, TextureVisuals
 from trimesh.visual.material import PBRMaterial, SimpleMaterial
 
+from disconerf_ns import __version__
 from disconerf_ns.export.frames import Capture
 from disconerf_ns.export.mesh import ObjectMesh
 from disconerf_ns.export.ply import ply_bytes
@@ -43,7 +44,7 @@ def write_mesh(path: Path, mesh: ObjectMesh, capture: Capture, kind: MeshFormat)
     if kind == "glb":
         scene = trimesh.Scene()
         scene.add_geometry(made, path.name, path.name, transform=capture.glb_node)
-        return _written({target: export_glb(scene, include_normals=True, tree_postprocessor=with_material)})
+        return _written({target: export_glb(scene, include_normals=True, tree_postprocessor=finish)})
     if kind == "ply":
         return _written({target: made.export(file_type="ply", vertex_normal=True)})
     text, beside = export_obj(made, include_normals=True, return_texture=True, mtl_name=f"{path.name}.mtl")
@@ -51,9 +52,10 @@ def write_mesh(path: Path, mesh: ObjectMesh, capture: Capture, kind: MeshFormat)
     return _written({target: f"o {path.name}\n{text}", **others})
 
 
-def with_material(tree: dict[str, Any]) -> None:
-    """Give meshes of a glTF file without a material a rough one: Blender shows no vertex colours without any, and the
-    standard's own one is a metal."""
+def finish(tree: dict[str, Any]) -> None:
+    """Say in a glTF file who made it, and give meshes without a material a rough one: Blender shows no vertex colours
+    without any, and the standard's own one is a metal."""
+    tree["asset"]["generator"] = f"disconerf_ns {__version__}"
     primitives = [each for mesh in tree["meshes"] for each in mesh["primitives"] if "material" not in each]
     if primitives:
         tree.setdefault("materials", []).append(
