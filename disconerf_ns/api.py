@@ -264,6 +264,8 @@ class Scene:
     ) -> OwnedSplats:
         """Gaussians in the capture's coordinates, and the object that each belongs to; `.of(object.id)` selects.
 
+        Objects stand where the edit puts them; hidden ones are not there.
+
         Args:
             given: a PLY file or a splatfacto run of the same capture, which is taken apart; None takes the scene's own,
                 or else samples gaussians from the radiance field's surface.
@@ -286,9 +288,11 @@ class Scene:
         found = self.own_splats if given is None else self.given_splats(given, frame)
         if found is None:
             looks = look_at_all(self.arranged, self.training_rays(rays), self.objects)
-            return sample_splats(self.arranged, looks, gaussians, degree).placed(self.capture)
-        apart = take_apart(self.arranged, found.splats, straddling, found.to_scene)
-        return apart.placed(self.capture @ found.to_scene)
+            owned = sample_splats(self.arranged, looks, gaussians, degree).placed(self.capture)
+        else:
+            apart = take_apart(self.arranged, found.splats, straddling, found.to_scene)
+            owned = apart.placed(self.capture @ found.to_scene)
+        return owned.without(self.edit.hidden).standing(self.edit.places, self.capture)
 
 
 def save_film(

@@ -707,6 +707,19 @@ def test_the_page_explains_every_key_of_a_list_of_splats(run: Run, sampled: tupl
     assert f"| `version` | | of this form; {of_sampled['version']} |" in section("splats.json")
 
 
+def test_splats_of_an_edited_scene_are_edited(loaded: Scene, sampled: tuple[Path, dict]) -> None:
+    """In Python a hidden ball was there, and a moved one where it was photographed."""
+    first, second = (each.id for each in loaded.objects[1:3])
+    moved = Similarity(translation=(0.0, 0.0, 1.0))
+    given = sampled[0] / "scene.ply"
+    before = loaded.splats(given, "capture")
+    after = loaded.edited(Edit().hide(first).place(second, moved)).splats(given, "capture")
+    assert len(after.of(first)) == 0 < len(before.of(first))
+    way = after.of(second).means - before.of(second).means
+    up = loaded.capture.scale * loaded.capture.directions(torch.tensor([0.0, 0.0, 1.0]))
+    torch.testing.assert_close(way, up.expand_as(way), rtol=0, atol=1e-4)
+
+
 def test_a_splatfacto_run_says_where_it_is(run: Run, loaded: Scene, tmp_path: Path) -> None:
     scene = loaded
     sampled = scene.splats(gaussians=1000, rays=4000, degree=1)

@@ -74,7 +74,7 @@ class OwnedSplats:
         """Some of the gaussians."""
         return OwnedSplats(self.splats.selected(mask), self.id[mask], self.share[mask], self.source[mask])
 
-    def without(self, ids: Iterable[ObjectId]) -> OwnedSplats:
+    def without(self, ids: Iterable[int]) -> OwnedSplats:
         """The gaussians of all but some objects."""
         return self.selected(~torch.isin(self.id, torch.tensor([*ids], dtype=torch.long)))
 
