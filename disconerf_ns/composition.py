@@ -160,12 +160,11 @@ def compose(
 def _check_names(composition: Composition, runs: Mapping[Path, EditedRun]) -> None:
     """Refuse names of objects that a run does not have, if possible before any run is loaded."""
     kept = () if composition.edit_file.exists() else composition.keep or ()
-    try:
-        runs[composition.scene].find(kept)
-        for each in composition.things:
-            runs[each.run].find([each.object])
-    except UserError as error:
-        raise UserError(f"{composition.file}: {error}") from error
+    for config, name in [(composition.scene, name) for name in kept] + [(x.run, x.object) for x in composition.things]:
+        try:
+            runs[config].find([name])
+        except UserError as error:
+            raise UserError(f"{composition.file}: {config}: {error}") from error
 
 
 def _guest(composition: Composition, thing: Thing, scene: ArrangedScene) -> Guest:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tiny_run import Run
 
 from disconerf_ns.cli import main
+from disconerf_ns.compat.quiet import hide_warnings
+from disconerf_ns.filming.paths import interpolated
 
 
 @pytest.fixture
@@ -100,3 +104,13 @@ def test_what_no_photograph_saw_is_completed_or_not(
     command = ["compose", str(arrangement), "--output-dir", str(tmp_path / "out"), "--frames", "1", "--format", "png"]
     assert main([*command, "--path", "training", *options]) == 0
     assert completing == {complete}
+
+
+def test_a_path_between_photographs_says_nothing_of_torch(run: Run) -> None:
+    """Every command on such a path began with a warning about a line of nerfstudio's code."""
+    cameras = run.trainer.pipeline.datamanager.train_dataset.cameras[:3]
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.resetwarnings()
+        hide_warnings()
+        interpolated(cameras, torch.linspace(0, 1, 2), order=True)
+    assert seen == []

@@ -151,10 +151,14 @@ def test_mistakes_are_told_in_one_sentence(run: Run, write, entries, said: str) 
 
 def test_an_object_that_a_run_does_not_have(run: Run, write, loads) -> None:
     file = write(objects=[{"run": str(run.config), "object": "teapot", "at": [0, 0, 0]}])
-    with pytest.raises(UserError, match="scene.json: objects: there is no teapot; the scene has object_00"):
+    with pytest.raises(
+        UserError, match="scene.json: .*config.yml: objects: there is no teapot; the scene has object_00"
+    ):
         compose(Composition.load(file))
     file = write(keep=["teapot"])
-    with pytest.raises(UserError, match="scene.json: objects: there is no teapot; the scene has object_00"):
+    with pytest.raises(
+        UserError, match="scene.json: .*config.yml: objects: there is no teapot; the scene has object_00"
+    ):
         compose(Composition.load(file))
     assert loads == [], "names are looked up before a run is loaded"
 

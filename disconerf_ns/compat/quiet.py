@@ -8,6 +8,7 @@ MESSAGES = (
     r"`torch\.cuda\.amp\.custom_(fwd|bwd)",
     "Using a non-tuple sequence for multidimensional indexing",
     "This DataLoader will create",
+    "To copy construct from a tensor",
 )
 """How they begin: nerfstudio's code is older than the names and indices of today's torch, and its number of worker
 processes is the same on every machine."""
