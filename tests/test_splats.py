@@ -615,7 +615,9 @@ def test_a_file_is_taken_apart_in_any_frame(
     for frame, splats in (("capture", whole), ("scene", whole.placed(loaded.capture.inverse()))):
         write_ply(tmp_path / "whole.ply", splats)
         code, apart = export(run, tmp_path / frame, "--splats", tmp_path / "whole.ply")
-        assert code == 0 and f"in the frame {frame}, as the surface says" in capsys.readouterr().out
+        told = capsys.readouterr().out
+        assert code == 0 and f"in the frame {frame}, as the surface says" in told
+        assert "what no photograph shows of an object is completed in sampled ones only" in told
         labels = np.load(tmp_path / frame / "labels.npz")
         rows = {each["id"]: row for row, each in enumerate(manifest["objects"])}
         owner = torch.tensor([rows.get(int(id), rows.get(None, -1)) for id in labels["object"]])

@@ -168,7 +168,7 @@ class ExportSplats:
         print(f"splats: {len(given.splats):,} gaussians, in the frame {given.said}")
         if broken := int((~given.splats.finite).sum()):
             print(f"splats: {broken:,} of them have a value that is not finite; they are left out")
-        print("splats: they stay as they are, so nothing is completed where no photograph looked, as sampled ones are")
+        print("splats: they stay as they are; what no photograph shows of an object is completed in sampled ones only")
         apart = take_apart(scene.arranged, given.splats, self.straddling, given.to_scene)
         places = {
             "same": (Similarity(), scene.capture @ given.to_scene, "same as given"),
