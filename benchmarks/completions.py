@@ -34,10 +34,6 @@ VARIANTS: dict[str, dict[str, float]] = {
     "others' surfaces left aside": {"completion.COARSER": 0.0},
     "coarse surfaces of others too": {"completion.COARSER": 1e9},
     "no colours replaced beside others": {"completed_colors.ALIKE": 2.0},
-    "colours that count by 1 / distance^2": {"completed_colors.FALLOFF": 2},
-    "colours that count by 1 / distance^4": {"completed_colors.FALLOFF": 4},
-    "colours that count by 1 / distance^6": {"completed_colors.FALLOFF": 6},
-    "colours of four times as many points": {"completed_colors.DRAWN": 4096},
     "all colours replaced beside others": {"completed_colors.COMMON": 1.0},
 }
 """Constants of modules in `disconerf_ns.scene` that differ from the default; `the field` is without completion."""

@@ -172,7 +172,7 @@ def _beside_gone(scene: ArrangedScene, owned: OwnedSamples, far: Float[Tensor, "
         through = ((enter < leave) & ~met).nonzero()[:, 0]
         distances = enter[through, None] + (leave - enter)[through, None] * steps
         points = first.origins[through, None] + first.directions[through, None] * distances[..., None]
-        there = completion.at(points.flatten(0, 1))
+        there = completion.at(points.flatten(0, 1)).values
         filled, around = ((each > 0).view(-1, ALONG).any(-1) for each in (there.filled, there.around))
         met[through] = filled | (around & leaky[through])
     return met

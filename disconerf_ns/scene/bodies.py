@@ -124,7 +124,7 @@ class Bodies:
         completion, looked = self.completion(id), self.trained.looked_into(positions)
         if completion is None:
             return looked
-        there = completion.at(positions.reshape(-1, 3))
+        there = completion.at(positions.reshape(-1, 3)).values
         return looked & (there.hidden.maximum(there.filled) < 0.5).view(looked.shape)
 
     def is_wide(self, id: ObjectId) -> bool:

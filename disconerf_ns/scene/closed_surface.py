@@ -49,8 +49,6 @@ class ClosedSurface:
 
     own: SeenRays
     """Rays that end on the object."""
-    tree: KDTree
-    """Their ends."""
     side: float
     """Side of the voxels in which the object is completed, in scene units; finer detail does not count."""
     smooth: open3d.t.geometry.RaycastingScene
@@ -75,11 +73,10 @@ class ClosedSurface:
         if len(own) < LEAST:
             return None
         ends = own.points.cpu().double().numpy()
-        tree = KDTree(ends)
-        apart, size = float(tree.query(ends, k=2)[0][:, 1].mean()), (box[1] - box[0]).double()
+        apart, size = float(KDTree(ends).query(ends, k=2)[0][:, 1].mean()), (box[1] - box[0]).double()
         side = max(float(size.prod() / VOXELS) ** (1 / 3), float(size.max()) / LONGEST, APART * apart)
         try:
-            return cls(own, tree, side, *_enclosed(ends, own.directions.cpu().double().numpy(), side))
+            return cls(own, side, *_enclosed(ends, own.directions.cpu().double().numpy(), side))
         except (QhullError, RuntimeError, ValueError):  # what scipy and open3d raise of such points
             return None
 

@@ -87,12 +87,13 @@ class Revealed:
     ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n 3"], Shaped[Tensor, "..."]]:
         found = self._over(points, self.gone | self.left)
         completed = torch.tensor(sorted(self.ids), device=ids.device)
-        own = ids[:, completed].sum(-1) if ids.is_floating_point() else torch.isin(ids, completed)
-        density = density * (1 - own * _hidden(points, found))
+        own = ids[:, completed].sum(-1) if ids.is_floating_point() else torch.isin(ids, completed).to(density)
+        inside = _filled(points, (each for each in found if each.id in self.gone))
+        density = density * (1 - own * _hidden(points, found)) * (1 - (1 - own) * inside)
         around = self._around(points, found)
         for id, index, there in found:
             if id in self.left:
-                density[index] *= 1 - belonging(ids[index], id) * there.lost * around[index]
+                density[index] *= 1 - belonging(ids[index], id) * there.values.lost * around[index]
         for id, voxels in self.free.items():
             density = density * (1 - belonging(ids, id) * ~voxels.holds(points) * around)
         for each in found:
@@ -144,7 +145,7 @@ class Revealed:
         around = torch.zeros_like(points[:, 0])
         for id, index, there in found:
             if id in self.gone:
-                around[index] = around[index].maximum(there.around)
+                around[index] = around[index].maximum(there.values.around)
         return around
 
     def _over(self, points: Float[Tensor, "n 3"], completions: Mapping[ObjectId, Completion]) -> list[_Found]:
@@ -176,14 +177,19 @@ class _Found(NamedTuple):
         return density.index_copy(0, self.index, total), rgb.index_copy(0, self.index, mixed), ids
 
 
+def _filled(points: Float[Tensor, "n 3"], found: Iterable[_Found]) -> Float[Tensor, "n"]:
+    filled = torch.zeros_like(points[:, 0])
+    for each in found:
+        filled[each.index] = filled[each.index].maximum(each.there.values.filled)
+    return filled
+
+
 def _hidden(points: Float[Tensor, "n 3"], found: Sequence[_Found]) -> Float[Tensor, "n"]:
     hidden = torch.full_like(points[:, 0], torch.inf)
     for each in found:
-        hidden[each.index] = hidden[each.index].minimum(each.there.hidden)
+        hidden[each.index] = hidden[each.index].minimum(each.there.values.hidden)
     hidden = torch.where(hidden.isinf(), 0.0, hidden)
-    for each in found:
-        hidden[each.index] = hidden[each.index].maximum(each.there.filled)
-    return hidden
+    return hidden.maximum(_filled(points, found))
 
 
 class Beside(NamedTuple):

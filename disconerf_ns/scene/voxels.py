@@ -54,6 +54,17 @@ class Voxels(NamedTuple):
         held[cells[there].unbind(-1)] = True
         return held
 
+    def means(
+        self, points: Float[Tensor, "n 3"], values: Float[Tensor, "n channels"]
+    ) -> tuple[Bool[Tensor, "x y z"], Float[Tensor, "channels x y z"]]:
+        """Voxels that hold scene points, and the means of the points' values in each, 0 elsewhere."""
+        cells, there = self._cells(points)
+        counted = torch.cat([values, torch.ones_like(values[:, :1])], -1)
+        total = torch.zeros(*self.shape, counted.shape[1], device=self.low.device)
+        total.index_put_(cells[there].unbind(-1), counted[there], accumulate=True)
+        count = total[..., -1]
+        return count > 0, (total[..., :-1] / count.clamp(min=1)[..., None]).movedim(-1, 0)
+
     def within(self, chosen: Bool[Tensor, "x y z"], points: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
         """Whether scene points are in some of the voxels."""
         cells, there = self._cells(points)
