@@ -201,13 +201,16 @@ def opened_run(run: Run, model: DiscoNerfModel) -> Iterator[None]:
 
 
 @pytest.fixture
-def opened(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+def opened(request: pytest.FixtureRequest) -> Iterator[list[Path]]:
     """The runs that commands load, each as often as they do."""
     from disconerf_ns import runs
 
+    if "opened_run" in request.fixturenames:
+        request.getfixturevalue("opened_run")  # which patches the same function, so it is put back after this one
     asked, load = [], runs.open_run
-    monkeypatch.setattr(runs, "open_run", lambda config, mode: asked.append(config) or load(config, mode))
-    return asked
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "open_run", lambda config, mode: asked.append(config) or load(config, mode))
+        yield asked
 
 
 @pytest.fixture
