@@ -88,8 +88,8 @@ class Revealed:
         found = self._over(points, self.gone | self.left)
         completed = torch.tensor(sorted(self.ids), device=ids.device)
         own = ids[:, completed].sum(-1) if ids.is_floating_point() else torch.isin(ids, completed).to(density)
-        inside = _filled(points, (each for each in found if each.id in self.gone))
-        density = density * (1 - own * _hidden(points, found)) * (1 - (1 - own) * inside)
+        was_solid = _filled(points, (each for each in found if each.id in self.gone))
+        density = density * (1 - own * _hidden(points, found)) * (1 - (1 - own) * was_solid)
         around = self._around(points, found)
         for id, index, there in found:
             if id in self.left:
