@@ -36,7 +36,7 @@ from disconerf_ns.scene.recolor import Channels
 from disconerf_ns.scene.revealed import Beside, Revealed
 from disconerf_ns.scene.seen_rays import SeenRays
 from disconerf_ns.scene.similarity import Similarity
-from disconerf_ns.scene.spread_colors import harmonic, spread
+from disconerf_ns.scene.spread_colors import harmonic, pull_push
 from disconerf_ns.scene.trained import TrainedScene
 from disconerf_ns.scene.tree import ObjectTree
 from disconerf_ns.scene.voxels import INTO, LAYERS, Voxels
@@ -271,14 +271,14 @@ def test_known_colours_stay_and_others_lie_between_those_around_them() -> None:
     known = torch.ones(shape, dtype=torch.bool)
     known[4:29, 4:16] = False
     ramp = torch.linspace(0.2, 0.8, shape[0])[None, :, None, None].expand(3, *shape)
-    found = spread(known, torch.where(known, ramp, 7.0))
+    found = pull_push(known, torch.where(known, ramp, 7.0))
     assert torch.equal(found[:, known], ramp[:, known])
     assert ((found >= 0.2) & (found <= 0.8)).all()
     assert (found[:, 4, 10, 2] - ramp[:, 3, 10, 2]).abs().max() < 0.05
     assert (found[:, 28, 10, 2] - ramp[:, 29, 10, 2]).abs().max() < 0.05
     one = torch.zeros(7, 3, 1, dtype=torch.bool)
     one[2, 1, 0] = True
-    only = spread(one, torch.rand(3, *one.shape, generator=torch.Generator().manual_seed(0)))
+    only = pull_push(one, torch.rand(3, *one.shape, generator=torch.Generator().manual_seed(0)))
     torch.testing.assert_close(only, only[:, one].view(3, 1, 1, 1).expand_as(only))
 
 

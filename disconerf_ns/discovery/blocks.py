@@ -63,7 +63,7 @@ class BlockVoxels:
 
     @classmethod
     def of(cls, block: Block, edge: float) -> BlockVoxels:
-        """BlockVoxels of a grid through the origin of the blocks' frame.
+        """Voxels of a grid through the origin of the blocks' frame.
 
         Args:
             edge: length of a voxel's edge in units of that frame.

@@ -64,7 +64,7 @@ def framed(
     away: Float[Tensor, "cameras 3"],
     fov: float = FIELD_OF_VIEW,
 ) -> tuple[Float[Tensor, "3"], float]:
-    """Where cameras look and how far away they are, so that a convex thing fills FILL of the fullest picture.
+    """Find where cameras look and how far away they stand: a convex thing then fills FILL of the fullest picture.
 
     The wider the thing is in its widest picture, the farther the cameras; what they look at is moved up or down until
     as much room is left above as below.

@@ -79,7 +79,7 @@ class Export:
 
 
 def _made(each: SceneObject, edit: Edit) -> Hashable:
-    """What an edit makes of an object, as far as its files show it: where it stands, its colours, and its pieces."""
+    """The parts of an edit that change the files of an object: its place, its colours and its pieces."""
     pieces = edit.split.get(each.id) if each.whole else tuple(edit.split.items())
     merged = frozenset(id for id, into in edit.merged.items() if into == each.id)
     return edit.places_of(each.id)[0], edit.colors.get(each.id), merged, pieces

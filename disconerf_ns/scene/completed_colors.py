@@ -15,9 +15,9 @@ from torch.nn.functional import grid_sample
 from disconerf_ns.scene.closed_surface import LEAST
 from disconerf_ns.scene.enclosure import AROUND, Enclosure
 from disconerf_ns.scene.occupancy import with_neighbours
-from disconerf_ns.scene.spread_colors import harmonic, spread
+from disconerf_ns.scene.spread_colors import harmonic, pull_push
 
-SHELL = 2
+OUTER = 2
 """Voxels below the surface of what is completed that rays see."""
 FREE = 7
 """Voxels between other objects and seen points whose colours are surely the object's own."""
@@ -67,7 +67,7 @@ class CompletedColors(NamedTuple):
     known: Bool[Tensor, "x y z"]
     """Voxels that have a colour."""
     mixed: Bool[Tensor, "x y z"]
-    """Those of them in which the radiance field's colours do not count."""
+    """Voxels in which this colour replaces the radiance field's, whatever that is."""
     rgb: Float[Tensor, "3 x y z"]
     """The colours in [0, 1], 0 where none is known."""
 
@@ -88,6 +88,6 @@ class CompletedColors(NamedTuple):
         sure = sure if sure.sum() >= LEAST else torch.ones_like(sure)
         known = filled | (beside & near)
         seen, means = voxels.means(own.points[sure], rgb[sure])
-        surface = known & ~seen & with_neighbours(~(filled | with_neighbours(enclosure.skin)), SHELL)
-        colors = harmonic(surface, seen, spread(seen, means))
+        surface = known & ~seen & with_neighbours(~(filled | with_neighbours(enclosure.skin)), OUTER)
+        colors = harmonic(surface, seen, pull_push(seen, means))
         return cls(palette, known, filled | (mixed & near), colors * known)

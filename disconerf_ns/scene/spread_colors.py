@@ -1,4 +1,4 @@
-"""Colours of voxels that nobody saw, from those of seen ones around them."""
+"""Voxels that no photograph saw take colours from the seen voxels around them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool3d, interpolate, pad
 
 GUESSED = 1e-3
-"""Weight of a guess beside that of a neighbouring voxel."""
+"""Weight of a guessed colour, where a neighbouring voxel has the weight 1."""
 SOLVED = 1e-4
 """Residual, as a fraction of what is known, at which colours are good enough."""
 
@@ -18,9 +18,9 @@ SOLVED = 1e-4
 def harmonic(
     unknown: Bool[Tensor, "x y z"], known: Bool[Tensor, "x y z"], guess: Float[Tensor, "3 x y z"]
 ) -> Float[Tensor, "3 x y z"]:
-    """Colours that are the mean of those of the neighbours in each unknown voxel (Laplace's equation).
+    """Give each unknown voxel the mean colour of its neighbours (Laplace's equation).
 
-    Neighbours share a face, and are unknown or known. So colours go along a surface, and no other side of it counts.
+    Neighbours share a face, and are unknown or known. Colours therefore spread along a surface, and never through it.
 
     Args:
         unknown: voxels whose colours are looked for; all others keep theirs.
@@ -53,10 +53,10 @@ def _neighbours(active: Bool[np.ndarray, "x y z"]) -> sparse.csr_array:
     return (above + above.T).tocsr()
 
 
-def spread(known: Bool[Tensor, "x y z"], rgb: Float[Tensor, "3 x y z"]) -> Float[Tensor, "3 x y z"]:
-    """Rough colours of all voxels: known ones keep theirs, others take those of ever coarser voxels.
+def pull_push(known: Bool[Tensor, "x y z"], rgb: Float[Tensor, "3 x y z"]) -> Float[Tensor, "3 x y z"]:
+    """Fill all voxels roughly: known voxels keep their colours, and the others take those of coarser voxels.
 
-    This is the pull-push of Gortler et al., *The Lumigraph*, 1996.
+    The method is the pull-push of Gortler et al., *The Lumigraph*, 1996.
 
     Args:
         known: at least one.
@@ -67,6 +67,6 @@ def spread(known: Bool[Tensor, "x y z"], rgb: Float[Tensor, "3 x y z"]) -> Float
     x, y, z = known.shape
     counted = pad(torch.cat([rgb * known, known[None].to(rgb)]), (0, z % 2, 0, y % 2, 0, x % 2))
     *total, count = avg_pool3d(counted, 2)
-    coarse = spread(count > 0, torch.stack(total) / count.clamp(min=1e-6))
+    coarse = pull_push(count > 0, torch.stack(total) / count.clamp(min=1e-6))
     pushed = interpolate(coarse[None], scale_factor=2, mode="trilinear")[0]
     return torch.where(known, rgb, pushed[:, :x, :y, :z])

@@ -43,7 +43,7 @@ CPU_RESOLUTION = 256
 PATIENCE = 5.0
 """Seconds that the program waits at its end for each kind of picture that is being drawn."""
 UNSAVED = "It shows no changes that are not saved. *save edit* in the tab Objects, under *More*, saves them."
-"""What is said below a command that films the scene."""
+"""Note below a command that films the scene."""
 STYLE, COLORS = (Path(__file__).with_name(name) for name in ("panel.css", "colors.js"))
 ICON = (
     '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" stroke-linejoin="round">'

@@ -45,7 +45,7 @@ class Draft:
 
     @property
     def greeting(self) -> str:
-        """What whoever comes is told: that changes of the last session are here, as long as nothing else changed."""
+        """Tells a page that opens that changes of the last session are here; empty once anything else has changed."""
         if self.editor.edit != self._restored:
             return ""
         return "Changes that were not saved last time are here again; undo takes all of them back."

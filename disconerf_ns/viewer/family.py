@@ -50,7 +50,7 @@ FLAT = Family((), ObjectTree.flat(0))
 
 
 def ids_of(parts: Nested) -> tuple:
-    """Ids of parts, each with those of its own parts."""
+    """The ids of parts, nested as the parts are."""
     return tuple((part.id, ids_of(nested)) for part, nested in parts)
 
 

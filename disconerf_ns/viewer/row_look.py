@@ -21,7 +21,7 @@ if (row.top < seen.top || row.bottom > seen.bottom) list.scrollTop += row.top - 
 
 
 class _End(NamedTuple):
-    """What is at the end of a row."""
+    """The button at the end of a row."""
 
     verb: str
     hint: str
@@ -35,7 +35,7 @@ class RowLook(NamedTuple):
     facts: str
     """Share of the visible surface, and confidence."""
     said: str
-    """What the row is, in words."""
+    """The tooltip, without what a click does."""
     color: str
     picture: str | None
     """Data URI of a small picture; None while there is none."""
