@@ -8,7 +8,7 @@ The figures are those of `benchmarks.edits`, `benchmarks.meshes` and `benchmarks
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -94,8 +94,15 @@ def removed(content: dict) -> list:
 def splats(content: dict) -> list:
     """Gaussians of objects beside their pictures."""
     means = [content["mean"][f"{kind}, mask"] for kind in ("sampled", *(f"taken apart, {how}" for how in TAKEN))]
-    known = [iou for each in content["objects"].values() if (iou := each["sampled"]["mask"]) is not None]
-    return [*map(percent, means), f"{sum(iou >= GOOD for iou in known)} of {len(known)}"]
+    small = good(each["sampled"]["mask"] for each in content["objects"].values())
+    large = good(each.get("large mask") for each in content["objects"].values())
+    return [*map(percent, means), small, percent(content["mean"].get("sampled, large mask")), large]
+
+
+def good(values: Iterable[float | None]) -> str:
+    """How many of the known values are at least GOOD."""
+    known = [iou for iou in values if iou is not None]
+    return f"{sum(iou >= GOOD for iou in known)} of {len(known)}" if known else ""
 
 
 TAKEN = "keep", "drop", "split"
@@ -148,7 +155,11 @@ SECTIONS = {
         "objects | residue | residue, where seen | ghost | ghost, where seen | marked unseen | most residue",
         removed,
     ),
-    "Splats": Section("splats", "sampled | taken apart: keep | drop | split | objects at 0.9 or more, sampled", splats),
+    "Splats": Section(
+        "splats",
+        "sampled | taken apart: keep | drop | split | sampled, at 0.9 or more | sampled, large | at 0.9 or more",
+        splats,
+    ),
 }
 """The page's tables, under their headings."""
 

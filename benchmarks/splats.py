@@ -6,6 +6,8 @@
 labels and in the capture's coordinates, which the object field takes apart again. Both are drawn at the photographs'
 size by benchmarks/rasterizer.py. IoU is that of what is at least half opaque with
 - `mask`: the picture of the object alone that `disconerf render` draws, at least half opaque;
+- `large mask`: the same with both drawn `--enlarged` times as large, of sampled ones alone. Every program that draws
+  splats makes them wider by about half a pixel (`rasterizer.BLUR`), which is much of a thing that is 15 pixels wide;
 - `truth`: true visible pixels of the instance that the object shows, where all gaussians are drawn together; beside it
   is the same of the field's own labels, since what was discovered may be a part, or more than one instance.
 Objects are listed by name; those of fewer than LEAST pixels in a view, and whatever surrounds the scene, count nowhere.
@@ -16,6 +18,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -24,7 +27,9 @@ import numpy as np
 import torch
 import tyro
 from jaxtyping import Bool, Float, Int
+from nerfstudio.cameras.cameras import Cameras
 from PIL import Image
+from rich.progress import track
 from torch import Tensor
 
 from benchmarks.rasterizer import composite, rasterize
@@ -61,6 +66,8 @@ class SplatsBenchmark:
     """Most gaussians."""
     rays: int = 600_000
     """Rays of the training views, about."""
+    enlarged: int = 3
+    """How many times as wide and high as the photographs the pictures of `large mask` are."""
     pictures: Path | None = None
     """Folder for pictures of the objects' splats."""
     output: Path | None = None
@@ -98,7 +105,12 @@ class SplatsBenchmark:
                 for kind in kinds
                 for of in ("mask", "truth")
             }
-            | {"field, truth": round(mean(row["field"] for row in rows.values() if row["field"] is not None), 4)},
+            | {
+                "sampled, large mask": round(
+                    mean(row["large mask"] for row in rows.values() if row["large mask"] is not None), 4
+                ),
+                "field, truth": round(mean(row["field"] for row in rows.values() if row["field"] is not None), 4),
+            },
             "objects": rows,
             "commit": commit(),
             "machine": machine(),
@@ -113,29 +125,35 @@ class SplatsBenchmark:
     def compare(self, scene: Scene, kinds: dict[str, OwnedSplats], chosen: np.ndarray) -> dict[str, dict]:
         """IoU of each object, as the mean over views that see it."""
         objects = [each for each in scene.objects if not surrounds(each)]
-        cameras, views = scene.cameras("test"), views_of(scene.run)
+        every, views = scene.cameras("test"), views_of(scene.run)
+        cameras = [every[int(view) : int(view) + 1] for view in chosen]
         truths = [read_label_image(label_path(self.data / "labels", views[view].key)) for view in chosen]
-        masks = [
-            {each.id: shown_alone(scene, each, cameras[int(view) : int(view) + 1]) > 0.5 for each in objects}
-            for view in chosen
-        ]
-        shown = [{kind: visible(owned, cameras[int(view)]) for kind, owned in kinds.items()} for view in chosen]
-        fields = [scene.render("label", cameras[int(view)])[..., 0].long() for view in chosen]
+        shown = [{kind: visible(owned, camera) for kind, owned in kinds.items()} for camera in cameras]
+        fields = [scene.render("label", camera)[..., 0].long() for camera in cameras]
         rows = {}
-        for each in objects:
+        for each in track(objects, "objects"):
             instance = self.instance(each, [view["sampled"] for view in shown], truths)
+            masks = [shown_alone(scene, each, camera) > 0.5 for camera in cameras]
+            seen = [view for view, mask in enumerate(masks) if mask.sum() >= LEAST]
             rows[each.name] = {}
             for kind, owned in kinds.items():
                 of_mask, of_truth = [], []
-                for view, mask, seen, truth in zip(chosen, masks, shown, truths):
-                    if mask[each.id].sum() >= LEAST:
-                        drawn = rasterize(owned.of(each.id), cameras[int(view)])
-                        of_mask.append(iou(drawn.alpha > 0.5, mask[each.id]))
-                        self.picture(each, kind, int(view), drawn.rgb + 1 - drawn.alpha[..., None])
+                for view in seen:
+                    drawn = rasterize(owned.of(each.id), cameras[view])
+                    of_mask.append(iou(drawn.alpha > 0.5, masks[view]))
+                    self.picture(each, kind, int(chosen[view]), drawn.rgb + 1 - drawn.alpha[..., None])
+                for of_view, truth in zip(shown, truths):
                     true = torch.from_numpy(truth == instance)
                     if true.sum() >= LEAST:
-                        of_truth.append(iou(seen[kind] == each.id, true))
+                        of_truth.append(iou(of_view[kind] == each.id, true))
                 rows[each.name][kind] = {"mask": mean_or_none(of_mask), "truth": mean_or_none(of_truth)}
+            large = [enlarged(cameras[view], self.enlarged) for view in seen]
+            rows[each.name]["large mask"] = mean_or_none(
+                [
+                    iou(rasterize(kinds["sampled"].of(each.id), at).alpha > 0.5, shown_alone(scene, each, at) > 0.5)
+                    for at in large
+                ]
+            )
             rows[each.name]["field"] = mean_or_none(
                 [
                     iou(labels == each.label_number, torch.from_numpy(truth == instance))
@@ -162,6 +180,13 @@ class SplatsBenchmark:
 def surrounds(each: SceneObject) -> bool:
     """Whether an object is what surrounds the scene, or the rest: its box has no meaning."""
     return each.number is None or max(high - low for low, high in zip(*each.box)) > SURROUNDING
+
+
+def enlarged(camera: Cameras, times: int) -> Cameras:
+    """A camera whose pictures are several times as wide and high."""
+    large = deepcopy(camera)
+    large.rescale_output_resolution(times)
+    return large
 
 
 def visible(owned: OwnedSplats, camera) -> Int[Tensor, "h w"]:
