@@ -34,7 +34,7 @@ from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.options import COUNT, DOWNSCALE, FRAMES, RATE, SIDE, Range, check_number
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import frame_outputs, output_table, unmixed
-from disconerf_ns.runs import load_pipeline, read_splats
+from disconerf_ns.runs import ReadSplats, load_pipeline, read_splats
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import SceneObject
@@ -235,9 +235,18 @@ class Scene:
         Raises:
             UserError: there are no gaussians that can be read, or they fit nowhere.
         """
-        splats, to_capture = read_splats(Path(path))
-        if not splats.finite.any():
-            raise UserError(f"splats: {path} has no gaussian whose values are all finite; export or train it again.")
+        return self.placed_splats(read_splats(Path(path)), frame)
+
+    def placed_splats(self, read: ReadSplats, frame: FrameOfSplats = "auto") -> GivenSplats:
+        """Where gaussians that `disconerf_ns.runs.read_splats` has read are in the scene.
+
+        Args:
+            read: the gaussians.
+            frame: as in `given_splats`.
+        Raises:
+            UserError: they fit nowhere.
+        """
+        splats, to_capture = read
         to_scene = self.capture.inverse()
         frames = {"capture": to_scene, "scene": Similarity()}
         if to_capture is not None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from disconerf_ns.errors import UserError, reason
 from disconerf_ns.scene.arrangement import all_objects, arrange
@@ -241,13 +241,19 @@ def capture_frame(config: Path) -> Similarity:
         raise UserError(f"{path}: the frame of the capture cannot be undone ({error}); train the run anew.") from error
 
 
-def read_splats(path: Path) -> tuple[Splats, Similarity | None]:
-    """Gaussians of a PLY file or a splatfacto run, and what takes their coordinates to the capture's.
+class ReadSplats(NamedTuple):
+    """Gaussians of a PLY file or a splatfacto run."""
+
+    splats: Splats
+    to_capture: Similarity | None
+    """Takes their coordinates to the capture's; None where a file does not say it."""
+
+
+def read_splats(path: Path) -> ReadSplats:
+    """Gaussians of a PLY file or a splatfacto run.
 
     Args:
         path: the PLY file, the run's config.yml, or its folder.
-    Returns:
-        The gaussians, and the similarity; None where a file does not say it.
     Raises:
         UserError: there is no such file or run, or it has no gaussians that can be read.
     """
@@ -256,5 +262,9 @@ def read_splats(path: Path) -> tuple[Splats, Similarity | None]:
 
     config = path / "config.yml" if path.is_dir() else path
     if config.suffix != ".yml":
-        return read_ply(path), None
-    return read_run(config_of(config), config), capture_frame(config)
+        found = ReadSplats(read_ply(path), None)
+    else:
+        found = ReadSplats(read_run(config_of(config), config), capture_frame(config))
+    if not found.splats.finite.any():
+        raise UserError(f"splats: {path} has no gaussian whose values are all finite; export or train it again.")
+    return found

@@ -241,7 +241,8 @@ def write_other(path: Path, kind: str) -> None:
         cut = content[:-50]
         path.write_bytes(cut if kind == "cut off" else content.replace(b"f_rest_8", b"g_rest_8"))
     else:
-        path.write_bytes({"spz": b"\x1f\x8b\x08\x00", "sog": b"PK\x03\x04", "glb": b"glTF\x02", "text": b"hello"}[kind])
+        begin = {"spz": b"\x1f\x8b\x08\x00", "sog": b"PK\x03\x04", "glb": b"glTF\x02", "text": b"hello"}
+        path.write_bytes(begin.get(kind, bytes(64)))
 
 
 @pytest.mark.parametrize(
@@ -267,6 +268,31 @@ def test_other_files_are_refused(kind: str, said: str, tmp_path: Path) -> None:
     assert len(str(refused.value).splitlines()) == 1
     with pytest.raises(UserError, match="cannot be read"):
         read_ply(tmp_path / "missing.ply")
+
+
+@pytest.mark.parametrize(("name", "said"), [("room.splat", "SPLAT"), ("room.KSPLAT", "KSPLAT")])
+def test_formats_without_a_mark_are_told_by_their_names(name: str, said: str, tmp_path: Path) -> None:
+    """They were "not a PLY file", which says nothing to who takes them for one."""
+    write_other(tmp_path / name, "zeros")
+    with pytest.raises(UserError, match=rf"{name} is a file of format {said}, which is not read here; open it in Supe"):
+        read_ply(tmp_path / name)
+    write_ply(tmp_path / name, random_splats(5, 0))
+    assert len(read_ply(tmp_path / name)) == 5, "what begins as a PLY file is one"
+
+
+def test_2d_gaussians_are_sheets(tmp_path: Path) -> None:
+    """Files of 2D Gaussian Splatting have no third scale, and were refused as files without gaussians."""
+    from numpy.lib.recfunctions import drop_fields
+    from plyfile import PlyData, PlyElement
+
+    splats = random_splats(5, 1)
+    write_ply(tmp_path / "splats.ply", splats)
+    rows = drop_fields(PlyData.read(str(tmp_path / "splats.ply"))["vertex"].data, "scale_2")
+    PlyData([PlyElement.describe(rows, "vertex")], byte_order="<").write(str(tmp_path / "flat.ply"))
+    read = read_ply(tmp_path / "flat.ply")
+    assert equal(replace(read, log_scales=splats.log_scales), splats)
+    assert torch.equal(read.log_scales[:, :2], splats.log_scales[:, :2])
+    torch.testing.assert_close(read.scales[:, 2], torch.full((5,), 1e-6))
 
 
 # -------------------------------------------------------------------- the rasterizer that tests and figures use
@@ -778,6 +804,30 @@ def test_mistakes_get_a_sentence(
         lines = capsys.readouterr().err.strip().splitlines()
         assert code == 1 and said in lines[-1], lines
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", [("export", "splats"), ("export",)])
+def test_a_file_that_cannot_be_read_is_refused_before_the_run_is_loaded(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, command: tuple[str, ...]
+) -> None:
+    """The run was loaded first, which takes a minute of a large one."""
+    monkeypatch.setattr("disconerf_ns.runs.load_pipeline", lambda *_: pytest.fail("the run was loaded"))
+    write_other(tmp_path / "cut.ply", "cut off")
+    assert main([*command, "--load-config", str(run.config), "--splats", str(tmp_path / "cut.ply")]) == 1
+    assert "cut.ply is cut off or damaged" in " ".join(capsys.readouterr().err.split())
+
+
+def test_both_ways_of_taking_a_splat_apart_write_to_one_place(
+    run: Run, sampled: tuple[Path, dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`export --splats` wrote among the meshes, into `exports`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(api, "EVIDENCE", 4000)
+    given = "--load-config", str(run.config.absolute()), "--splats", str(sampled[0] / "scene.ply")
+    for command in (("export",), ("export", "splats", "--splats-frame", "capture")):
+        assert main([*command, *given, "--replace"]) == 0
+        assert [each.name for each in (tmp_path / "exports").iterdir()] == ["splats"]
+        assert (tmp_path / "exports/splats/splats.json").is_file()
 
 
 def test_gaussians_stand_where_a_person_put_their_objects() -> None:

@@ -12,6 +12,8 @@ from disconerf_ns.files import check_folder
 from disconerf_ns.options import COUNT, DOWNSCALE, GRANULARITY, NONE_OR_MORE, SIDE, VISIBLE, Range, check_options
 from disconerf_ns.runs import EditedRun, capture_frame
 
+FOLDER = Path("exports")
+"""Folder of the files where none is named."""
 OF_SPLATS = "load_config", "output_dir", "replace", "objects", "granularity", "edit", "splats"
 """Options that also count where a splat is taken apart."""
 
@@ -22,9 +24,10 @@ class Export:
 
     load_config: Path
     """config.yml of the run."""
-    output_dir: Path = Path("exports")
-    """Folder of the files; manifest.json in it says which is which. Files of the same scene are added to those that are
-    there already; where checkpoint or edit have changed, name another folder, or pass --replace."""
+    output_dir: Path | None = None
+    """Folder of the files, by default exports, and exports/splats for splats; manifest.json in it, or splats.json, says
+    which is which. Files of the same scene are added to those that are there already; where checkpoint or edit have
+    changed, name another folder, or pass --replace."""
     replace: bool = False
     """Replace the manifest of an earlier export in the folder; its files stay where the new ones have other names."""
     objects: tuple[str, ...] = ()
@@ -84,7 +87,8 @@ class Export:
         else:
             from disconerf_ns.cli.export_splats import ExportSplats
 
-            ExportSplats(**{name: getattr(self, name) for name in OF_SPLATS})()
+            said = {name: getattr(self, name) for name in OF_SPLATS}
+            ExportSplats(**{name: value for name, value in said.items() if value is not None})()
 
     def _export(self) -> None:
         from nerfstudio.utils.rich_utils import CONSOLE
@@ -98,12 +102,14 @@ class Export:
         from disconerf_ns.scene.objects import REST
         from disconerf_ns.training.checkpoint_files import newest_whole
 
+        folder = self.output_dir or FOLDER
+        check_folder(folder, "name another folder with --output-dir.")
         capture = Capture(capture_frame(self.load_config), self.metres_per_unit)
         edited = EditedRun(self.load_config, self.granularity, self.edit, self.complete)
         chosen, checkpoint = edited.find(self.objects), newest_whole(self.load_config, "--load-config")
         source = source_of(checkpoint, edited.shown_edit, self.complete)
         alphas = self.downscale if "alphas" in self.what else None
-        earlier = {} if self.replace else earlier_in(self.output_dir / MANIFEST, source, capture.facts(), alphas)
+        earlier = {} if self.replace else earlier_in(folder / MANIFEST, source, capture.facts(), alphas)
         run = edited.pipeline
         scene = run.model.current.value
         if {"masks", "alphas"} & set(self.what):
@@ -131,7 +137,7 @@ class Export:
             hulls=self.hulls,
             downscale=self.downscale,
         )
-        added, manifest = export(run, scene, objects, capture, self.output_dir, options, left_out, source, earlier)
+        added, manifest = export(run, scene, objects, capture, folder, options, left_out, source, earlier)
         for each in added["left_out"]:
             if each["name"] not in left_out:
                 CONSOLE.print(f"export: {each['reason']}")
@@ -143,10 +149,10 @@ class Export:
         written, others = len(added["objects"]), len(manifest["objects"]) - len(added["objects"])
         beside = f", and {others} of earlier exports" if others else ""
         said = f"{written} object{'s' if written != 1 else ''}"
-        print(f"export: {said}; {self.output_dir / MANIFEST} lists {'them' if written != 1 else 'it'}{beside}.")
+        print(f"export: {said}; {folder / MANIFEST} lists {'them' if written != 1 else 'it'}{beside}.")
         files = [file for each in manifest["objects"] for file in each["files"].values()]
         patterns = "*/object_*.*", f"*/{REST}.*", "masks/alpha/*"
-        tell_earlier(self.output_dir, patterns, MANIFEST, files)
+        tell_earlier(folder, patterns, MANIFEST, files)
 
     def _check(self) -> None:
         check_options(
@@ -162,7 +168,6 @@ class Export:
                 if option.name not in OF_SPLATS and getattr(self, option.name) != option.default:
                     name = option.name.replace("_", "-")
                     raise UserError(f"export: --{name} says nothing about splats; leave it out, or leave out --splats.")
-        check_folder(self.output_dir, "name another folder with --output-dir.")
         if "usdz" in self.what:
             from disconerf_ns.export.usd import check_usd
 

@@ -10,7 +10,7 @@ from disconerf_ns.consoles import track
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import check_folder
 from disconerf_ns.options import COUNT, GRANULARITY, Range, check_options
-from disconerf_ns.runs import EditedRun
+from disconerf_ns.runs import EditedRun, read_splats
 
 if TYPE_CHECKING:
     from disconerf_ns.api import Scene
@@ -78,6 +78,7 @@ class ExportSplats:
         check_folder(self.output_dir, "name another folder with --output-dir.")
         edited = EditedRun(self.load_config, self.granularity, self.edit, self.complete, test_mode="test")
         chosen = edited.find(self.objects)
+        read = None if self.splats is None else read_splats(self.splats)
 
         from rich.console import Console
         from rich.table import Table
@@ -91,7 +92,7 @@ class ExportSplats:
 
         pipeline = edited.pipeline
         scene = Scene(pipeline, pipeline.model.current.value)
-        given = scene.own_splats if self.splats is None else scene.given_splats(self.splats, self.splats_frame)
+        given = scene.own_splats if read is None else scene.placed_splats(read, self.splats_frame)
         now = {"source": self._source(edited, given), "options": self._counting(given)}
         names = set() if self.replace else earlier_objects(self.output_dir, now)
         names |= {each.name for each in chosen}

@@ -43,6 +43,11 @@ class Header(NamedTuple):
     end: int
     """Bytes of the header."""
 
+    def names(self, element: str) -> tuple[str, ...]:
+        """Properties of an element; none if there is no such element, or its rows differ in length."""
+        _, kind = self.elements.get(element, (0, None))
+        return (kind.names or ()) if kind is not None else ()
+
 
 def ply_bytes(rows: np.ndarray) -> bytes:
     """A binary, little endian PLY file of a structured array, as the element `vertex`."""

@@ -7,6 +7,7 @@ rot_0..3 as a quaternion (w, x, y, z).
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,18 @@ from disconerf_ns.gaussians.splats import Splats
 POSITION, NORMAL = ("x", "y", "z"), ("nx", "ny", "nz")
 FLAT = tuple(f"f_dc_{k}" for k in range(3))
 SCALES, TURN = tuple(f"scale_{k}" for k in range(3)), tuple(f"rot_{k}" for k in range(4))
+PACKED = "packed_position"
+"""Property of the compressed PLY files of SuperSplat."""
 RGB = ("red", "green", "blue")
 """Bytes in the place of `FLAT` where `ns-export gaussian-splat --ply-color-mode rgb` wrote the file."""
 
+FLAT_THICKNESS = math.log(1e-6)
+"""Scale along the third axis of 2D gaussians, whose files have none; SuperSplat takes the same."""
+
 OTHER_FORMATS = ((b"\x1f\x8b", "SPZ"), (b"NGSP", "SPZ"), (b"glTF", "GLB"), (b"PK", "SOG"))
 """First bytes of files in which splats come as well."""
+WITHOUT_MARK = {".splat": "SPLAT", ".ksplat": "KSPLAT"}
+"""Formats of splats whose first bytes say nothing, by the ends of their files' names."""
 REMEDY = "open it in SuperSplat or another converter, save it as an uncompressed PLY, and pass that with --splats."
 
 
@@ -52,16 +60,20 @@ def write_ply(path: Path, splats: Splats) -> None:
 def read_ply(path: Path) -> Splats:
     """Read a PLY file of gaussians, in text or binary; of other properties, such as normals, nothing is kept.
 
+    2D gaussians (2D Gaussian Splatting), whose files have no third scale, are 3D gaussians as thin as a sheet.
+
     Raises:
         UserError: the file is missing, broken, or no plain PLY file of 3D gaussians.
     """
     begin = _first_bytes(path)
-    for magic, name in OTHER_FORMATS:
-        if begin.startswith(magic):
-            raise UserError(f"splats: {path} is a file of format {name}, which is not read here; {REMEDY}")
+    others = [name for magic, name in OTHER_FORMATS if begin.startswith(magic)]
+    if not begin.startswith(b"ply"):
+        others += [name for suffix, name in WITHOUT_MARK.items() if path.suffix.lower() == suffix]
+    if others:
+        raise UserError(f"splats: {path} is a file of format {others[0]}, which is not read here; {REMEDY}")
     try:
         header = read_header(path)
-        compressed = "chunk" in header.elements
+        compressed = PACKED in header.names("vertex")
         rows = np.zeros(0) if compressed else read_vertices(path, header)
     except NotPly as error:
         raise UserError(f"splats: {path} is not a PLY file ({error}); {REMEDY}") from error
@@ -86,7 +98,7 @@ def _first_bytes(path: Path) -> bytes:
 def _splats(path: Path, rows: np.ndarray, is_mesh: bool) -> Splats:
     properties = rows.dtype.names or ()
     flat = RGB if "opacity" in properties and FLAT[0] not in properties else FLAT
-    needed = (*POSITION, *flat, "opacity", *SCALES, *TURN)
+    needed = (*POSITION, *flat, "opacity", *SCALES[:2], *TURN)
     if missing := [name for name in needed if name not in properties]:
         kind = "a mesh" if is_mesh else "a PLY file without gaussians"
         raise UserError(
@@ -109,4 +121,6 @@ def _splats(path: Path, rows: np.ndarray, is_mesh: bool) -> Splats:
         )
     higher = column(*numbers).view(len(rows), 3, len(rest) // 3).mT
     sh = torch.cat([base[:, None], higher], 1)
-    return Splats(column(*POSITION), column(*SCALES), column(*TURN), column("opacity")[:, 0], sh)
+    scales = column(*[name for name in SCALES if name in properties])
+    scales = torch.nn.functional.pad(scales, (0, 3 - scales.shape[1]), value=FLAT_THICKNESS)
+    return Splats(column(*POSITION), scales, column(*TURN), column("opacity")[:, 0], sh)
