@@ -301,7 +301,7 @@ class Scene:
         else:
             apart = take_apart(self.arranged, found.splats, straddling, found.to_scene)
             owned = apart.placed(self.capture @ found.to_scene)
-        return owned.without(self.edit.hidden).standing(self.edit.places, self.capture)
+        return owned.without(self.edit.hidden).standing(self.edit.standing, self.capture)
 
 
 def save_film(

@@ -178,6 +178,9 @@ def test_manifests_tell_what_the_edit_does_to_an_object(run: Run) -> None:
         "the scene's up is the capture's -y, twice as long"
     )
     assert [Similarity.of_json(Value(copy)).close_to(minus_y) for copy in row["copies"]] == [True]
+    left = scene.with_edit(Edit().copy(first.id, up).hide_copy(first.id, 0))
+    row = manifest_row(left, left.find(first.name), frame)
+    assert Similarity.of_json(Value(row["place"])).close_to(minus_y) and row["copies"] == []
     assert not other["hidden"] and other["recolor"] is None and other["copies"] == []
     assert Similarity.of_json(Value(other["place"])).close_to(Similarity())
 

@@ -15,7 +15,8 @@ from disconerf_ns.cli.edits import CHANGES
 from disconerf_ns.cli.history import HISTORY, History, differences
 from disconerf_ns.errors import UserError
 from disconerf_ns.runs import manifest_of, objects_of
-from disconerf_ns.scene.edit import EDIT, MAPPINGS, SETS, Edit
+from disconerf_ns.scene.edit import EDIT, Edit
+from disconerf_ns.scene.edit_entries import MAPPINGS, SETS
 from disconerf_ns.scene.objects import load_manifest
 
 

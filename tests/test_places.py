@@ -20,6 +20,7 @@ from disconerf_ns.rendering.preview import Preview
 from disconerf_ns.rendering.rays import SEEN
 from disconerf_ns.scene.arranged import ArrangedScene, Guest
 from disconerf_ns.scene.contraction import Contraction
+from disconerf_ns.scene.cut import said_of_shown
 from disconerf_ns.scene.edit import HERE, Edit
 from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.recolor import Channels, Hue
@@ -88,6 +89,16 @@ def test_a_copy_leaves_the_object_where_it_is(scene_now, frame_of, ball) -> None
     assert_close(frame.edited()[lifted == 0], plain.images()["rgb"][lifted == 0], 1e-3)
 
 
+def test_an_object_is_taken_away_and_its_copy_stays(scene_now, frame_of, ball) -> None:
+    """Only both could be hidden together. What is left is what a moved object leaves."""
+    copied = Edit().copy(ball.id, UP)
+    moved, itself = Edit().move(ball.id, UP), copied.hide_copy(ball.id, 0)
+    assert itself.absent == {ball.id} and itself.standing == moved.places and itself.paint == moved.paint
+    hidden = copied.hide_copy(ball.id, 1)
+    for edit, like in ((itself, moved), (hidden, Edit())):
+        assert_close(frame_of(scene_now.with_edit(edit)).edited(), frame_of(scene_now.with_edit(like)).edited(), 1e-6)
+
+
 def test_what_was_behind_a_moved_object_appears(scene_now, frame_of, ball) -> None:
     moved, hidden = scene_now.with_edit(Edit().move(ball.id, UP)), scene_now.with_edit(Edit().hide(ball.id))
     lifted = frame_of(scene_now, seen_from=UP.inverse()).alone(ball.id)["accumulation"][:, 0]
@@ -154,11 +165,32 @@ def test_a_guest_of_another_scene(scene_now, frame_of, ball) -> None:
 def test_the_rest_of_a_tree_moves_with_the_object_that_it_is_in() -> None:
     """Slots 0 and 1 make object 3, slot 2 is alone: moved as a whole, both parts move at a finer cut."""
     tree = ObjectTree(3, (3, 3, -1, -1), (1.0, 1.0, 1.0, 0.7), (1.0,) * 4, (1,) * 4)
-    from disconerf_ns.scene.cut import said_of_shown
-
     fine = said_of_shown(Edit().move(3, UP).at(1.0), tree)
     assert fine.places == {0: (UP,), 1: (UP,)}
     assert said_of_shown(fine.at(0.5), tree).places == {3: (UP,)}
+
+
+def test_hidden_copies_go_along_with_the_places_of_another_cut() -> None:
+    tree = ObjectTree(3, (3, 3, -1, -1), (1.0, 1.0, 1.0, 0.7), (1.0,) * 4, (1,) * 4)
+    fine = said_of_shown(Edit().copy(3, UP).hide_copy(3, 0).at(1.0), tree)
+    assert fine.hidden_copies == {0: {0}, 1: {0}} and said_of_shown(fine.at(0.5), tree).hidden_copies == {3: {0}}
+    assert said_of_shown(fine.move(0, UP, which=1).at(0.5), tree).hidden_copies == {0: {0}, 1: {0}}, "not alike any more"
+
+
+def test_copies_are_hidden_and_shown_one_by_one() -> None:
+    three = Edit().copy(1, UP).copy(1, UP, which=1)
+    edit = three.hide_copy(1, 1)
+    assert edit.seen_places(1) == [0, 2] and edit.standing_of(1) == (HERE, three.places[1][2])
+    assert edit.show_copy(1, 1) == three and edit.show(1) == three and three.show_copy(1, 2) == three
+    assert edit.hide(1) == three.hide(1), "an object that is hidden has no hidden copies"
+    assert edit.hide_copy(1, 0).hide_copy(1, 2) == three.hide(1), "nor has one of which nothing is left"
+    assert three.hide(1).show_copy(1, 2).seen_places(1) == [2]
+    assert edit.drop(1, 0).seen_places(1) == [1] and edit.drop(1, 1) == three.drop(1, 1)
+    assert edit.drop(1, 2).drop(1, 0) == Edit().place(1, three.places[1][1]).hide(1), "no hidden copy appears"
+    assert edit.copy(1, UP).seen_places(1) == [0, 2, 3] and edit.move(1, UP).seen_places(1) == [0, 2]
+    assert edit.place(1) == Edit() and edit.hide(1).place(1) == Edit().hide(1)
+    assert edit.alike(1, [5]).hidden_copies == {1: {1}, 5: {1}} and Edit().alike(1, [5]) == Edit()
+    assert three.alike(1, [5]).hide_copy(5, 0).alike(1, [5]).hidden_copies == {}
 
 
 def test_moves_add_up_and_are_put_back() -> None:
@@ -173,10 +205,28 @@ def test_moves_add_up_and_are_put_back() -> None:
 def test_an_edit_of_places_and_colours_survives_a_file(tmp_path: Path) -> None:
     moved = Similarity(2.0, TURN, (1.0, 2.0, 3.0))
     edit = Edit().copy(1, moved).recolor(0, Hue(40.0)).recolor(2, Channels("gbr")).recolor(1, (0.1, 0.2, 0.3))
+    edit = edit.hide_copy(1, 0)
     edit.save(tmp_path / "edit.json")
     loaded = Edit.load(tmp_path / "edit.json", ObjectTree.flat(3))
     assert loaded.places[1][0] == HERE and loaded.places[1][1].close_to(moved)
-    assert loaded.colors == edit.colors
+    assert loaded.colors == edit.colors and loaded.hidden_copies == {1: {0}}
+
+
+@pytest.mark.parametrize(
+    ("copies", "said"),
+    [
+        ({"1": [2]}, "hides a copy that there is not"),
+        ({"0": [1]}, "hides a copy that there is not"),
+        ({"1": [0, 1]}, "hides an object and each of its copies alone; hide the object instead"),
+        ({"9": [0]}, "about object 9"),
+        ({"1": [-1]}, r"hidden_copies\.1\[0\] is -1, not from 0"),
+        ({"1": 0}, "not a list"),
+    ],
+)
+def test_hidden_copies_that_cannot_be(tmp_path: Path, copies, said: str) -> None:
+    (tmp_path / "edit.json").write_text(json.dumps({"places": {"1": [{}, {"scale": 2}]}, "hidden_copies": copies}))
+    with pytest.raises(UserError, match=said):
+        Edit.load(tmp_path / "edit.json", ObjectTree.flat(3))
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,36 @@ def test_each_copy_is_moved_copied_and_taken_away_by_itself(run: Run, change) ->
     assert said == (0, "objects: object_01 is where photographed again, and 2 copies are gone.")
 
 
+def test_copies_are_set_out_in_a_row(run: Run, change) -> None:
+    id, here, frame = objects_of(run.config)[1].id, underside(run, run.config), capture_frame(run.config)
+    said = change("copy", "1", "--by", "0.5", "0", "0", "--turn", "30", "--times", "3")
+    assert said == (0, "objects: object_01 is copied now, as copies 1 to 3.")
+    places = edit_now(run).places[id]
+    for number, place in enumerate(places):
+        way = frame.points(place.points(here)) - frame.points(here)
+        assert_close(way, torch.tensor([0.5 * number, 0.0, 0.0]), 1e-4)
+        assert 2 * math.degrees(math.acos(min(place.rotation[0], 1.0))) == pytest.approx(30 * number, abs=1e-3)
+    assert change("undo")[0] == 0 and not (run.folder / "edit.json").exists(), "they are one change"
+
+
+def test_one_place_of_an_object_is_hidden_and_shown(run: Run, change) -> None:
+    """A single copy could not be hidden, and the object could not be taken away while its copies stay."""
+    id = objects_of(run.config)[1].id
+    assert change("copy", "1", "--by", "0.5", "0", "0", "--times", "2")[0] == 0
+    assert change("hide", "1", "--copy", "2") == (0, "objects: copy 2 of object_01 is hidden now.")
+    assert edit_now(run).hidden_copies == {id: {2}}
+    assert change("hide", "1", "--copy", "2") == (1, "disconerf: objects: copy 2 of object_01 is hidden already.")
+    assert change("hide", "1", "--copy", "0") == (0, "objects: object_01 itself is hidden now, and its copies stay.")
+    assert edit_now(run).seen_places(id) == [1] and changes(edit_now(run), id) == ("moved", "2 of 3 places hidden")
+    assert change("show", "1", "--copy", "1") == (1, "disconerf: objects: copy 1 of object_01 is not hidden.")
+    assert change("show", "1", "--copy", "2") == (0, "objects: copy 2 of object_01 is shown again.")
+    assert change("undo")[1].startswith("objects: the last change (hidden copies of object_01) is taken back")
+    assert change("show") == (0, "objects: object_01 is shown again.") and edit_now(run).hidden_copies == {}
+    assert change("hide", "1", "--copy", "3")[1].endswith("object_01 has 2 copies, and --copy is 3; leave it out, or pass a lower one.")
+    assert change("show", "--copy", "1")[1].endswith("--copy says nothing without objects; name those whose copy to show.")
+    assert change("show", "1", "--copy", "0")[1].endswith("object_01 itself is not hidden.")
+
+
 def test_what_a_person_changed_is_listed(run: Run, change) -> None:
     id = objects_of(run.config)[1].id
     assert changes(Edit(), id) == ()
@@ -126,6 +156,8 @@ def test_colours(run: Run, change) -> None:
         ("move 99 --by 0 0 0", "there is no 99"),
         ("copy 99", "there is no 99"),
         ("recolor 99", "there is no 99"),
+        ("copy 1 --by 1 0 0 --times 0", "--times is 0; it has to be from 1 to 63."),
+        ("copy 1 --by 1 0 0 --copy 0 --times 64", "--times is 64; it has to be from 1 to 63."),
         ("put-back 1", "object_01 stands where it was photographed"),
         ("move 1 --copy 1 --turn 90", "object_01 has no copies, and --copy is 1; leave it out, or pass a lower one."),
         ("move 1 --copy -1 --turn 90", "--copy is -1; it has to be from 0 to"),

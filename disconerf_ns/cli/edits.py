@@ -12,7 +12,7 @@ import tyro
 
 from disconerf_ns.cli.history import History
 from disconerf_ns.errors import UserError
-from disconerf_ns.options import GRANULARITY
+from disconerf_ns.options import GRANULARITY, NONE_OR_MORE, check_options
 from disconerf_ns.runs import EditedRun, edit_of, manifest_of, objects_of, other_objects_of
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.names import new_name_fault
@@ -35,6 +35,8 @@ CHANGES = {
     ("colors", False): "own colours",
     ("places", True): "place",
     ("places", False): "own place",
+    ("hidden_copies", True): "hidden copies",
+    ("hidden_copies", False): "showing of copies",
     ("names", True): "name",
     ("names", False): "loss of the name",
     ("merged", True): "merging",
@@ -128,45 +130,67 @@ class Rename(Change):
 
 @dataclass
 class Hide(Change):
-    """Take objects out of the edited scene; what was behind them appears."""
+    """Take objects, or single copies of them, out of the edited scene; what was behind them appears."""
 
     objects: Some
     """Their numbers or names."""
+    copy: int | None = None
+    """Hide this copy alone: 1 is the one made first; 0 is the object itself, whose copies stay."""
 
     def __call__(self) -> None:
         """Change the edit.
 
         Raises:
-            UserError: there is no such object, or it is hidden.
+            UserError: there is no such object or copy, or it is hidden.
         """
+        check_options("objects", self, copy=NONE_OR_MORE)
         edit, tree = self._opened()
         chosen = self._find(self.objects)
-        if hidden := [each for each in chosen if each.id in edit.hidden]:
-            raise UserError(f"objects: {called(hidden[0])} is hidden already.")
-        self._save(edit.hide(*(each.id for each in chosen)), tree, f"{listed(chosen)} hidden now")
+        check_copies(edit, chosen, self.copy or 0)
+        hidden = [each for each in chosen if each.id in edit.hidden or self.copy in hidden_copies(edit, each)]
+        if hidden:
+            raise UserError(f"objects: {one_place(hidden[0], self.copy)} is hidden already.")
+        for each in chosen:
+            edit = edit.hide(each.id) if self.copy is None else edit.hide_copy(each.id, self.copy)
+        copies = any(len(edit.places_of(each.id)) > 1 for each in chosen)
+        left = ", and its copies stay" if self.copy == 0 and copies else ""
+        self._save(edit, tree, f"{listed_places(chosen, self.copy)} hidden now{left}")
 
 
 @dataclass
 class Show(Change):
-    """Put hidden objects back into the edited scene."""
+    """Put hidden objects, or single copies of them, back into the edited scene."""
 
     objects: Some = ()
-    """Their numbers or names; by default all that are hidden."""
+    """Their numbers or names; by default all of which something is hidden."""
+    copy: int | None = None
+    """Show this copy alone: 1 is the one made first; 0 is the object itself. By default all copies are shown."""
 
     def __call__(self) -> None:
         """Change the edit.
 
         Raises:
-            UserError: there is no such object, or nothing is hidden.
+            UserError: there is no such object or copy, or nothing is hidden.
         """
+        check_options("objects", self, copy=NONE_OR_MORE)
         edit, tree = self._opened()
+        if self.copy is not None and not self.objects:
+            raise UserError("objects: --copy says nothing without objects; name those whose copy to show.")
         chosen = self._find(self.objects) if self.objects else list(objects_of(self.load_config))
-        if self.objects and (there := [each for each in chosen if each.id not in edit.hidden]):
-            raise UserError(f"objects: {called(there[0])} is not hidden.")
-        chosen = [each for each in chosen if each.id in edit.hidden]
-        if not chosen:
+        if self.copy is not None:
+            check_copies(edit, chosen, self.copy)
+        hidden = [each for each in chosen if each.id in edit.hidden or self._hidden_alone(edit, each)]
+        if self.objects and (there := [each for each in chosen if each not in hidden]):
+            raise UserError(f"objects: {one_place(there[0], self.copy)} is not hidden.")
+        if not hidden:
             raise UserError("objects: nothing is hidden.")
-        self._save(edit.show(*(each.id for each in chosen)), tree, f"{listed(chosen)} shown again")
+        for each in hidden:
+            edit = edit.show(each.id) if self.copy is None else edit.show_copy(each.id, self.copy)
+        self._save(edit, tree, f"{listed_places(hidden, self.copy)} shown again")
+
+    def _hidden_alone(self, edit: Edit, each: SceneObject) -> bool:
+        away = hidden_copies(edit, each)
+        return bool(away) if self.copy is None else self.copy in away
 
 
 @dataclass
@@ -284,6 +308,39 @@ class Redo(Change):
         print(f"objects: the change{self._travel(1)} is made again.")
 
 
+def hidden_copies(edit: Edit, each: SceneObject) -> frozenset[int]:
+    """Numbers of an object's places that are hidden alone."""
+    return edit.hidden_copies.get(each.id, frozenset())
+
+
+def one_place(each: SceneObject, number: int | None) -> str:
+    """An object, or one of its copies, as a sentence calls it; without a number all of them."""
+    if number is None:
+        return called(each)
+    return f"copy {number} of {called(each)}" if number else f"{called(each)} itself"
+
+
+def check_copies(edit: Edit, objects: Sequence[SceneObject], number: int) -> None:
+    """Refuse the number of a copy that an object does not have.
+
+    Raises:
+        UserError: an object has fewer copies.
+    """
+    for each in objects:
+        copies = len(edit.places_of(each.id)) - 1
+        if number > copies:
+            said = "no copies" if copies == 0 else "1 copy" if copies == 1 else f"{copies} copies"
+            raise UserError(
+                f"objects: {called(each)} has {said}, and --copy is {number}; leave it out, or pass a lower one."
+            )
+
+
 def listed(objects: Sequence[SceneObject]) -> str:
     """Objects as the subject of a sentence, with its verb."""
-    return f"{' and '.join(map(called, objects))} {'is' if len(objects) == 1 else 'are'}"
+    return listed_places(objects, None)
+
+
+def listed_places(objects: Sequence[SceneObject], number: int | None) -> str:
+    """Objects, or one copy of each, as the subject of a sentence, with its verb."""
+    said = " and ".join(one_place(each, number) for each in objects)
+    return f"{said} {'is' if len(objects) == 1 else 'are'}"

@@ -99,7 +99,7 @@ class ExportSplats:
         hidden = [each for each in scene.objects if each.id in scene.edit.hidden and each.name not in names]
         owned, to_capture, said = self._sampled(scene) if given is None else self._apart(scene, given)
         owned = owned.without(each.id for each in hidden).standing(
-            scene.edit.places, to_capture.inverse() @ scene.capture
+            scene.edit.standing, to_capture.inverse() @ scene.capture
         )
         if self.supersplat:
             owned, to_capture = owned.placed(SUPERSPLAT), to_capture @ SUPERSPLAT.inverse()

@@ -150,7 +150,7 @@ def table_of(objects: Sequence[SceneObject], measured: Mapping[ObjectId, Measure
             f"{100 * each.share:.1f} %",
             f"{100 * each.confidence:.0f} %",
             str(each.views if known is None else known.views),
-            " x ".join(sides(known.extent, scale * edit.places_of(each.id)[0].scale))
+            " x ".join(sides(known.extent, scale * edit.standing_of(each.id)[0].scale))
             if known and known.extent
             else "-",
             Text(known.best_views[0].view if known and known.best_views else ""),

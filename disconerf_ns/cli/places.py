@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from disconerf_ns.cli.edits import Change, One, Some, listed
+from disconerf_ns.cli.edits import Change, One, Some, check_copies, listed
 from disconerf_ns.errors import UserError
 from disconerf_ns.options import ANY, FRACTION, NONE_OR_MORE, Range, check_options
 from disconerf_ns.runs import capture_frame
 from disconerf_ns.scene.edit import HERE
+from disconerf_ns.scene.edit_entries import MOST_PLACES
 from disconerf_ns.scene.objects import called
 
 if TYPE_CHECKING:
@@ -48,24 +49,24 @@ class Move(Change):
         if (*self.by, self.turn, self.scale) == (0.0, 0.0, 0.0, 0.0, 1.0):
             raise UserError("objects: nothing would move; pass --by X Y Z, --turn DEGREES or --scale FACTOR.")
         for each in chosen:
-            edit = self._moved(edit, each, self._step(edit, each))
+            edit = self._moved(edit, each)
         self._save(edit, tree, f"{listed(chosen)} {self._done(edit, chosen)}")
 
     def _done(self, edit: Edit, chosen: Sequence[SceneObject]) -> str:
         return "moved now"
 
-    def _moved(self, edit: Edit, each: SceneObject, step: Similarity) -> Edit:
-        return edit.move(each.id, step, self.copy)
+    def _moved(self, edit: Edit, each: SceneObject) -> Edit:
+        return edit.move(each.id, self._step(edit, each, self.copy), self.copy)
 
-    def _step(self, edit: Edit, each: SceneObject) -> Similarity:
-        """How an object moves, in scene coordinates."""
+    def _step(self, edit: Edit, each: SceneObject, which: int) -> Similarity:
+        """How one of an object's places moves, in scene coordinates."""
         import torch
 
         from disconerf_ns.scene.similarity import Similarity, vector
 
         (left, front, bottom), (right, back, _) = each.box
         middle = torch.tensor([(left + right) / 2, (front + back) / 2, bottom])
-        underside = edit.places_of(each.id)[self.copy].points(middle)
+        underside = edit.places_of(each.id)[which].points(middle)
         to_scene, half = capture_frame(self.load_config).inverse(), math.radians(self.turn) / 2
         way = to_scene.scale * to_scene.directions(torch.tensor(self.by))
         return Similarity.about(vector(underside), (math.cos(half), 0.0, 0.0, math.sin(half)), self.scale, vector(way))
@@ -73,14 +74,27 @@ class Move(Change):
 
 @dataclass
 class Copy(Move):
-    """Put a copy of each object somewhere: moved, turned and scaled on from where the object stands."""
+    """Put copies of each object somewhere: moved, turned and scaled on from where the object stands."""
+
+    times: int = 1
+    """Number of copies; each is moved, turned and scaled on from the one before."""
+
+    def __call__(self) -> None:
+        """Change the edit; raises as moving does."""
+        check_options("objects", self, times=Range(1, MOST_PLACES - 1))
+        super().__call__()
 
     def _done(self, edit: Edit, chosen: Sequence[SceneObject]) -> str:
-        numbers = [str(len(edit.places_of(each.id)) - 1) for each in chosen]
-        return f"copied now, as {'copy' if len(numbers) == 1 else 'copies'} {', '.join(numbers)}"
+        last = [len(edit.places_of(each.id)) - 1 for each in chosen]
+        said = [str(number) if self.times == 1 else f"{number - self.times + 1} to {number}" for number in last]
+        return f"copied now, as {'copy' if self.times * len(last) == 1 else 'copies'} {', '.join(said)}"
 
-    def _moved(self, edit: Edit, each: SceneObject, step: Similarity) -> Edit:
-        return edit.copy(each.id, step, self.copy)
+    def _moved(self, edit: Edit, each: SceneObject) -> Edit:
+        which = self.copy
+        for _ in range(self.times):
+            edit = edit.copy(each.id, self._step(edit, each, which), which)
+            which = len(edit.places_of(each.id)) - 1
+        return edit
 
 
 @dataclass
@@ -165,18 +179,3 @@ class Recolor(Change):
             return
         (recolor,) = wishes
         self._save(edit.recolor(each.id, recolor), tree, f"{called(each)} has other colours now")
-
-
-def check_copies(edit: Edit, objects: Sequence[SceneObject], number: int) -> None:
-    """Refuse the number of a copy that an object does not have.
-
-    Raises:
-        UserError: an object has fewer copies.
-    """
-    for each in objects:
-        copies = len(edit.places_of(each.id)) - 1
-        if number > copies:
-            said = "no copies" if copies == 0 else "1 copy" if copies == 1 else f"{copies} copies"
-            raise UserError(
-                f"objects: {called(each)} has {said}, and --copy is {number}; leave it out, or pass a lower one."
-            )

@@ -161,7 +161,7 @@ def _export_object(
 
     if {"meshes", "points", "usdz"} & set(what):
         made = made_mesh(scene, each, cameras, options)
-        mesh = made.moved(scene.edit.places_of(each.id)[0]).moved(capture.frame)
+        mesh = made.moved(scene.edit.standing_of(each.id)[0]).moved(capture.frame)
         row |= mesh_facts(mesh)
         if "meshes" in what:
             for kind in options.formats:

@@ -25,7 +25,7 @@ def manifest_row(scene: ArrangedScene, each: SceneObject, capture: Similarity) -
     """
     solid, edit = scene.bodies.whole(each.id), scene.edit
     box, there = solid.box, len(solid) > 0
-    place, *copies = edit.places_of(each.id)
+    place, *copies = edit.standing_of(each.id)
     frame = capture @ place
     return {
         "id": int(each.id),

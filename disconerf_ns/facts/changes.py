@@ -7,11 +7,13 @@ from disconerf_ns.scene.edit import HERE, Edit
 
 def changes(edit: Edit, id: int) -> tuple[str, ...]:
     """The changes that an edit makes to an object, such as ("hidden", "2 copies")."""
-    place, *copies = edit.places_of(id)
+    place, *copies = edit.standing_of(id)
+    away = len(edit.hidden_copies.get(id, ()))
     said = {
         "hidden": id in edit.hidden,
         "moved": place != HERE,
         f"{len(copies)} cop{'y' if len(copies) == 1 else 'ies'}": bool(copies),
+        f"{away} of {len(edit.places_of(id))} places hidden": bool(away),
         "recoloured": id in edit.colors,
     }
     return tuple(words for words, true in said.items() if true)

@@ -50,8 +50,8 @@ def listing(
             {
                 **_identity(each, scores.get(each.id)),
                 "hidden": each.id in edit.hidden,
-                "places": [_in_capture(place, to_capture).as_json() for place in edit.places_of(each.id)],
-                **_facts(measured.get(each.id), names, to_capture, edit.places_of(each.id)[0]),
+                "places": [_in_capture(place, to_capture).as_json() for place in edit.standing_of(each.id)],
+                **_facts(measured.get(each.id), names, to_capture, edit.standing_of(each.id)[0]),
             }
             for each in objects
         ],

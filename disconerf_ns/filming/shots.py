@@ -89,7 +89,7 @@ def orbit(
     if looks.surrounds:
         sway = _between_photographs(looks, photographs, frames, size, "it surrounds the photographs")
         return shot(*sway, surrounds=True)
-    place, seeing = scene.edit.places_of(filmed.id)[0] if among else HERE, positions[looks.seeing]
+    place, seeing = scene.edit.standing_of(filmed.id)[0] if among else HERE, positions[looks.seeing]
     there = looks.moved(place)
     first = positions[int(looks.seen.argmax())] - looks.centre if start is None else start - there.centre
     azimuths = math.atan2(float(first[1]), float(first[0])) + full_turn(frames)
@@ -169,7 +169,7 @@ def spiral_shot(
     """A spiral at the photograph that sees an object best, moved along with the object; arguments as for `orbit`."""
     looks = Appearance.of(scene, filmed, photographs)
     best = int(looks.seen.argmax())
-    place = scene.edit.places_of(filmed.id)[0] if among else HERE
+    place = scene.edit.standing_of(filmed.id)[0] if among else HERE
     seeing = in_size(photographs[best : best + 1], size)
     seeing = replace(seeing, camera_to_worlds=moved_poses(place, seeing.camera_to_worlds))
     cameras = spiral(seeing, looks.moved(place).centre, frames)

@@ -183,7 +183,7 @@ def cards(
         except Exception as error:  # whatever a library makes of one object, the others are on the page
             nothing = still(np.zeros((options.size, options.size, 4)))
             card = Card(each, known, nothing, remark=f"it could not be pictured: {reason(error)}")
-        said, scale = changes(scene.edit, each.id), scene.edit.places_of(each.id)[0].scale
+        said, scale = changes(scene.edit, each.id), scene.edit.standing_of(each.id)[0].scale
         made.append(replace(card, files=own, photos=shown[each.id], changes=said, scale=scale))
         advance()
     return made
@@ -208,7 +208,7 @@ def _mesh(
     mesh = exported_mesh(own, to_scene)
     if mesh is None and known.extent is not None:
         mesh = solid_mesh(scene, each, dataset_of(run, "train").cameras.camera_to_worlds[..., 3])
-        mesh = mesh and mesh.moved(scene.edit.places_of(each.id)[0])
+        mesh = mesh and mesh.moved(scene.edit.standing_of(each.id)[0])
     return mesh and mesh.simplified()
 
 

@@ -82,4 +82,4 @@ def _made(each: SceneObject, edit: Edit) -> Hashable:
     """The parts of an edit that change the files of an object: its place, its colours and its pieces."""
     pieces = edit.split.get(each.id) if each.whole else tuple(edit.split.items())
     merged = frozenset(id for id, into in edit.merged.items() if into == each.id)
-    return edit.places_of(each.id)[0], edit.colors.get(each.id), merged, pieces
+    return edit.standing_of(each.id)[0], edit.colors.get(each.id), merged, pieces

@@ -222,7 +222,7 @@ class ArrangedScene:
         """What is shown somewhere else than where it was photographed, the scene's own objects first."""
         moved = [
             Placement(self, ObjectId(id), place, id)
-            for id, places in self.edit.places.items()
+            for id, places in self.edit.standing.items()
             if id in self.by_id and id not in self.edit.hidden
             for place in places
             if place != HERE

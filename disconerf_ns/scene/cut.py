@@ -18,7 +18,9 @@ class ShownAs(NamedTuple):
     color: Recolor | None = None
     """New colours; None for its own."""
     places: tuple[Similarity, ...] = (HERE,)
-    """Where it stands."""
+    """Its places."""
+    away: frozenset[int] = frozenset()
+    """Numbers of those that are hidden."""
 
 
 def shown_nodes(edit: Edit, tree: ObjectTree) -> tuple[int, ...]:
@@ -57,18 +59,23 @@ def said_of_shown(edit: Edit, tree: ObjectTree) -> Edit:
     look = {node: looks[min(tree.leaves(node))] for node in nodes}
     hidden = {id for id in edit.hidden if id >= len(tree)} | {node for node in nodes if look[node].hidden}
     colors = {id: color for id, color in edit.colors.items() if id >= len(tree)}
-    colors |= {node: color for node, (_, color, _) in look.items() if color is not None}
+    colors |= {node: each.color for node, each in look.items() if each.color is not None}
     places = {id: places for id, places in edit.places.items() if id >= len(tree)}
-    places |= {node: places for node, (_, _, places) in look.items() if places != (HERE,)}
-    return replace(edit, hidden=frozenset(hidden), colors=colors, places=places)
+    places |= {node: each.places for node, each in look.items() if each.places != (HERE,)}
+    away = {id: copies for id, copies in edit.hidden_copies.items() if id >= len(tree)}
+    away |= {node: each.away for node, each in look.items() if each.away}
+    return replace(edit, hidden=frozenset(hidden), colors=colors, places=places, hidden_copies=away)
 
 
 def _looks(edit: Edit, tree: ObjectTree) -> list[ShownAs]:
     looks = [ShownAs()] * len(tree)
     for node in reversed(range(len(tree))):  # parents come after their children
         around = looks[tree.parent[node]] if tree.parent[node] >= 0 else ShownAs()
-        hidden = node in edit.hidden or around.hidden
-        looks[node] = ShownAs(hidden, edit.colors.get(node, around.color), edit.places.get(node, around.places))
+        hidden, color = node in edit.hidden or around.hidden, edit.colors.get(node, around.color)
+        there = around.places, around.away
+        if node in edit.places:
+            there = edit.places[node], edit.hidden_copies.get(node, frozenset())
+        looks[node] = ShownAs(hidden, color, *there)
     return looks
 
 

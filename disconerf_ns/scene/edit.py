@@ -8,15 +8,16 @@ place, in one or in several.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import write_whole
-from disconerf_ns.scene.names import LONGEST, name_fault
-from disconerf_ns.scene.recolor import Recolor, recolor_as_json, recolor_fault, recolor_of_json
+from disconerf_ns.scene.edit_entries import MAPPINGS, MOST_IDS, MOST_PLACES, SETS, id_of
+from disconerf_ns.scene.names import name_fault
+from disconerf_ns.scene.recolor import Recolor, recolor_fault
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.tree import DEFAULT, ObjectTree
 from disconerf_ns.small_json import Value, small_json
@@ -25,10 +26,6 @@ HERE = Similarity()
 """The place in which an object was photographed."""
 MOST = 16
 """Parts of an object, at most."""
-MOST_PLACES = 64
-"""Places of an object, at most."""
-MOST_IDS = 10**9
-"""Ids of objects, at most."""
 EDIT = "edit.json"
 """Name of the file of a run's edit, beside its config.yml."""
 
@@ -51,6 +48,8 @@ class Edit:
     """New colours; shading is kept."""
     places: Mapping[int, tuple[Similarity, ...]] = field(default_factory=dict)
     """Where an object stands, once or several times, said of where it was photographed, in scene coordinates."""
+    hidden_copies: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    """The places of an object that are hidden alone, never all: 0 for the object itself, others for its copies."""
     names: Mapping[int, str] = field(default_factory=dict)
     merged: Mapping[int, int] = field(default_factory=dict)
     """Objects that are part of another one now; those are part of none."""
@@ -64,16 +63,31 @@ class Edit:
     @property
     def paint(self) -> tuple[frozenset[int], Mapping[int, Recolor], Mapping[int, tuple[Similarity, ...]]]:
         """Everything that the edited scene's looks depend on, besides which point belongs to which object."""
-        return self.hidden, self.colors, self.places
+        return self.hidden, self.colors, self.standing
 
     @property
     def absent(self) -> frozenset[int]:
         """Objects that are not where they were photographed: hidden ones, and those that stand elsewhere only."""
-        return self.hidden | {id for id, places in self.places.items() if HERE not in places}
+        return self.hidden | {id for id, places in self.standing.items() if HERE not in places}
 
     def places_of(self, id: int) -> tuple[Similarity, ...]:
-        """Where an object stands, whether it is hidden or not."""
+        """All places of an object, by number: 0 for the object itself, others for copies; also those that are hidden."""
         return self.places.get(id, (HERE,))
+
+    def seen_places(self, id: int) -> list[int]:
+        """Numbers of an object's places that are not hidden alone."""
+        away = self.hidden_copies.get(id, frozenset())
+        return [which for which in range(len(self.places_of(id))) if which not in away]
+
+    def standing_of(self, id: int) -> tuple[Similarity, ...]:
+        """Where an object is seen, unless it is hidden altogether: its places without hidden copies, at least one."""
+        places = self.places_of(id)
+        return tuple(places[which] for which in self.seen_places(id))
+
+    @property
+    def standing(self) -> dict[int, tuple[Similarity, ...]]:
+        """`standing_of` the objects that a person moved or copied."""
+        return {id: self.standing_of(id) for id in self.places}
 
     @property
     def structure(self) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]:
@@ -86,12 +100,40 @@ class Edit:
         return any(self.paint)
 
     def hide(self, *ids: int) -> Edit:
-        """The same edit with more objects removed."""
-        return replace(self, hidden=self.hidden | set(ids))
+        """The same edit with more objects removed, and all copies of them."""
+        return replace(self.show(*ids), hidden=self.hidden | set(ids))
 
     def show(self, *ids: int) -> Edit:
-        """The same edit with objects back in the scene."""
-        return replace(self, hidden=self.hidden - set(ids))
+        """The same edit with objects, and all copies of them, back in the scene."""
+        away = {id: copies for id, copies in self.hidden_copies.items() if id not in ids}
+        return replace(self, hidden=self.hidden - set(ids), hidden_copies=away)
+
+    def hide_copy(self, id: int, which: int) -> Edit:
+        """The same edit without one of an object's places in sight; without the last one, the object is hidden.
+
+        Args:
+            id: the object.
+            which: number of the copy; 0 for the object itself, whose copies stay.
+
+        >>> both = Edit().copy(3, Similarity(translation=(1.0, 0.0, 0.0)))
+        >>> both.hide_copy(3, 0).seen_places(3), both.hide_copy(3, 0).hide_copy(3, 1).hidden
+        ([1], frozenset({3}))
+        """
+        return self._seen_at(id, {*self._seen(id)} - {which})
+
+    def show_copy(self, id: int, which: int) -> Edit:
+        """The same edit with one of an object's places in sight again; arguments as in `hide_copy`."""
+        return self._seen_at(id, {*self._seen(id), which})
+
+    def _seen(self, id: int) -> list[int]:
+        return [] if id in self.hidden else self.seen_places(id)
+
+    def _seen_at(self, id: int, seen: set[int]) -> Edit:
+        away = frozenset(range(len(self.places_of(id)))) - seen
+        shown = self.show(id)
+        if not seen:
+            return shown.hide(id)
+        return replace(shown, hidden_copies={**shown.hidden_copies, id: away}) if away else shown
 
     def isolate(self, ids: Iterable[int], everything: Iterable[int]) -> Edit:
         """The same edit with these objects alone, of everything that there is."""
@@ -102,9 +144,14 @@ class Edit:
         return replace(self, colors={**self.colors, id: recolor})
 
     def place(self, id: int, *places: Similarity) -> Edit:
-        """The same edit with an object in other places; in the one where it was photographed if none is given."""
+        """The same edit with an object in other places; in the one where it was photographed if none is given.
+
+        Places of the numbers of hidden copies stay hidden, unless they are all that there are.
+        """
+        places = places or (HERE,)
         others = {key: value for key, value in self.places.items() if key != id}
-        return replace(self, places=others if places in ((), (HERE,)) else {**others, id: places})
+        placed = replace(self, places=others if places == (HERE,) else {**others, id: places})
+        return placed.hide(id) if id in self.hidden else placed._seen_at(id, {*placed.seen_places(id)} or {0})
 
     def move(self, id: int, by: Similarity, which: int = 0) -> Edit:
         """The same edit with an object, or one of its copies, turned, scaled and moved on from where it stands.
@@ -137,7 +184,8 @@ class Edit:
             which: number of the copy; 0 for the object itself.
         """
         places = self.places_of(id)
-        return self.place(id, *places[:which], *places[which + 1 :])
+        seen = {each - (each > which) for each in self._seen(id) if each != which}
+        return self.place(id, *places[:which], *places[which + 1 :])._seen_at(id, seen)
 
     def rename(self, id: int, name: str) -> Edit:
         """The same edit with an object under a name of its own; under the old one where the name is empty."""
@@ -184,8 +232,13 @@ class Edit:
         others = set(others)
         hidden = self.hidden | others if id in self.hidden else self.hidden - others
         color = dict.fromkeys(others, self.colors[id]) if id in self.colors else {}
-        places = dict.fromkeys(others, self.places[id]) if id in self.places else {}
-        return replace(self, hidden=hidden, colors={**self.colors, **color}, places={**self.places, **places})
+        edit = replace(self, hidden=hidden, colors={**self.colors, **color})
+        if id not in self.places:
+            return edit
+        places = self.places | dict.fromkeys(others, self.places[id])
+        away = {other: copies for other, copies in self.hidden_copies.items() if other not in others}
+        away |= dict.fromkeys(others, self.hidden_copies[id]) if id in self.hidden_copies else {}
+        return replace(edit, places=places, hidden_copies=away)
 
     def part_ids(self, node: int, nodes: int) -> list[int]:
         """The ids of a node's connected parts, largest first.
@@ -211,7 +264,8 @@ class Edit:
 
     def fault(self, tree: ObjectTree) -> str | None:
         """The reason why a scene with such a tree of objects cannot have this edit; None if it can."""
-        named = {*self.hidden, *self.colors, *self.places, *self.names, *self.merged, *self.merged.values()}
+        named = {*self.hidden, *self.colors, *self.places, *self.hidden_copies, *self.names}
+        named |= {*self.merged, *self.merged.values()}
         unknown = [id for id in named if not 0 <= id < self.ids(len(tree))]
         unknown += [node for node in (*self.split, *self.opened) if not 0 <= node < len(tree)]
         if unknown:
@@ -231,6 +285,10 @@ class Edit:
             return f"an object is split into more than {MOST} parts"
         if any(not places for places in self.places.values()):
             return "an object has an empty list of places; hide it instead"
+        if any(not copies <= {*range(len(self.places_of(id)))} for id, copies in self.hidden_copies.items()):
+            return "it hides a copy that there is not"
+        if any(not self.standing_of(id) for id in self.hidden_copies):
+            return "it hides an object and each of its copies alone; hide the object instead"
         if len(many := max(self.places.values(), key=len, default=())) > MOST_PLACES:
             return f"an object stands in {len(many)} places, more than {MOST_PLACES}"
         stood = (place.fault for places in self.places.values() for place in places)
@@ -274,7 +332,7 @@ class Edit:
             ValueError: it is no edit; the message says why.
         """
         content.object(("granularity", *SETS, *MAPPINGS))
-        maps = {name: {_id(id): read(each) for id, each in content.get(name, {}).items()}
+        maps = {name: {id_of(id): read(each) for id, each in content.get(name, {}).items()}
                 for name, (read, _) in MAPPINGS.items()}  # fmt: skip
         hidden, opened = (frozenset(each.whole(-MOST_IDS) for each in content.get(name, []).list()) for name in SETS)
         return cls(hidden, **maps, granularity=content.get("granularity", DEFAULT).number(), opened=opened)
@@ -283,38 +341,3 @@ class Edit:
 def draft_of(file: Path) -> Path:
     """The file in which a viewer keeps changes until somebody saves them; it lies beside the saved edit's."""
     return file.with_stem(f"{file.stem}_unsaved")
-
-
-def _id(text: str) -> int:
-    if not text.isdecimal() or len(text) > len(str(MOST_IDS)) or str(int(text)) != text:
-        raise ValueError(f"{text[:LONGEST]!a} is not an object's number")
-    return int(text)
-
-
-def _places(value: Value) -> tuple[Similarity, ...]:
-    return tuple(map(Similarity.of_json, value.list(most=MOST_PLACES)))
-
-
-def _places_as_json(places: tuple[Similarity, ...]) -> list[Any]:
-    return [place.as_json() for place in places]
-
-
-SETS = ("hidden", "opened")
-"""Entries of an edit's file that list ids."""
-
-
-class Entry(NamedTuple):
-    """How the values of an entry of an edit's file are read and written."""
-
-    read: Callable[[Value], Any]
-    write: Callable[[Any], Any] = lambda value: value
-
-
-MAPPINGS = {
-    "colors": Entry(recolor_of_json, recolor_as_json),
-    "places": Entry(_places, _places_as_json),
-    "names": Entry(Value.text),
-    "merged": Entry(Value.whole),
-    "split": Entry(Value.whole),
-}
-"""Entries of an edit's file that map ids."""

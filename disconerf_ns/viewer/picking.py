@@ -62,4 +62,4 @@ def nearest_place(scene: ArrangedScene, id: ObjectId, point: Float[Tensor, "3"])
         outside = (low - was).clamp(min=0) + (was - high).clamp(min=0)
         return scale * float(outside.norm()), scale * float((was - (low + high) / 2).norm())
 
-    return min(range(len(places)), key=distance)
+    return min(scene.edit.seen_places(id), key=distance)

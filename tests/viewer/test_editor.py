@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.scene.edit import MOST_PLACES, Edit
+from disconerf_ns.scene.edit import Edit
+from disconerf_ns.scene.edit_entries import MOST_PLACES
 from disconerf_ns.scene.names import LONGEST
 from disconerf_ns.scene.similarity import Similarity, Vector
 from disconerf_ns.viewer import editor as editor_module

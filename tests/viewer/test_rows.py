@@ -14,7 +14,7 @@ import viser
 from viewer_presses import CAMERA, connect, send, serve, wait_for
 
 from disconerf_ns.compat.viser_panel import HtmlButton
-from disconerf_ns.scene.edit import MOST_PLACES
+from disconerf_ns.scene.edit_entries import MOST_PLACES
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.scene.tree import NEVER, ObjectTree
 from disconerf_ns.viewer.family import Family
