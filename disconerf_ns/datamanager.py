@@ -27,13 +27,14 @@ from disconerf_ns.config import DiscoNerfDataManagerConfig
 from disconerf_ns.errors import UserError
 from disconerf_ns.masks.freshness import changed
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
-from disconerf_ns.masks.images import find_images, misread
+from disconerf_ns.masks.images import find_images, headers_of, misread_modes, misread_sentence
 from disconerf_ns.masks.keys import image_key
 from disconerf_ns.masks.masked_view import MaskedView
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.surface.rays import sampled_rays
 from disconerf_ns.training.devices import Devices
 from disconerf_ns.training.photos import Photos, RayDraws, read_photos
+from disconerf_ns.training.same_scene import files_of
 
 PHOTO_BYTES = 3 * 12
 """Maximum number of bytes that nerfstudio needs per pixel: three float32 values in the photos in use and, while a new
@@ -122,11 +123,13 @@ class DiscoNerfDataManager(VanillaDataManager):
             UserError: names the file.
         """
         parsed = self.train_dataparser_outputs
-        if sentence := misread([*parsed.image_filenames, *self.eval_dataset.image_filenames]):
+        every = parsed, self.eval_dataset._dataparser_outputs
+        headers = headers_of(image for outputs in every for image in outputs.image_filenames)
+        if sentence := misread_sentence(misread_modes(headers)):
             raise UserError(f"images: {sentence}")
-        for outputs in (parsed, self.eval_dataset._dataparser_outputs):
+        for outputs in every:
             check_poses(outputs.cameras, outputs.image_filenames, self._data)
-            check_sizes(outputs.cameras, outputs.image_filenames)
+            check_sizes(outputs.cameras, outputs.image_filenames, headers)
         if parsed.mask_filenames is not None:
             check_masks(parsed.mask_filenames, parsed.image_filenames)
 
@@ -340,6 +343,7 @@ class DiscoNerfDataManager(VanillaDataManager):
         """State with which `go_on` draws the same next rays and views, and the photographs and masks to compare."""
         return {
             "images": self.train_keys,
+            "files": files_of(self.train_dataset.cameras, self.train_dataset.image_filenames),
             "masks": str(self.store.root.resolve()),
             "masks_identity": self.store.identity(),
             "order": self.shuffled,

@@ -18,11 +18,12 @@ from nerfstudio.data.utils import colmap_parsing_utils as colmap
 from nerfstudio.utils.eval_utils import eval_setup
 from PIL import Image
 from scene import camera_pose, cast, write_scene
-from tiny_run import tiny_config, train
+from tiny_run import Run, tiny_config, train
 
 from disconerf_ns.cli import main
 from disconerf_ns.datamanager import DiscoNerfDataManager
 from disconerf_ns.errors import UserError
+from disconerf_ns.masks import images as photographs
 from disconerf_ns.masks.image_masks import ImageMasks, resample
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.runs import config_of_ours
@@ -280,3 +281,17 @@ def test_every_mask_is_all_of_one_grey(painted: Path, change, downscale: int, vi
         seen = [mask[valid].astype(bool) for mask in masks.unpack().numpy().T]
         expected = [labels[valid] == label for label in range(1, 5)]
         assert {mask.tobytes() for mask in seen if mask.any()} == {mask.tobytes() for mask in expected if mask.any()}
+
+
+def test_each_photographs_header_is_read_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its mode and its size were read apart, and every file was opened twice before a training began."""
+    opened: list[Path] = []
+
+    def counted(path: Path):
+        opened.append(path)
+        return read(path)
+
+    data, read = run.trainer.pipeline.datamanager, photographs.picture
+    monkeypatch.setattr(photographs, "picture", counted)
+    data._check_photos()
+    assert sorted(opened) == sorted({*data.train_dataset.image_filenames, *data.eval_dataset.image_filenames})

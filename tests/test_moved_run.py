@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import yaml
 from nerfstudio.configs.method_configs import method_configs
 from nerfstudio.utils.eval_utils import eval_setup
+from PIL import Image
 from scene import write_scene
 from tiny_run import Run, tiny_config, train
 
@@ -17,6 +19,7 @@ from disconerf_ns.cli import main
 from disconerf_ns.errors import UserError
 from disconerf_ns.runs import load_pipeline
 from disconerf_ns.scene.edit import Edit
+from disconerf_ns.training.same_scene import other_files
 
 
 @pytest.fixture
@@ -95,6 +98,57 @@ def test_another_dataset_is_no_new_place_of_a_runs_own(
     assert main(["relocate", "--load-config", str(config), "--data", str(other)]) == 1
     assert "another dataset than the run was trained on" in capsys.readouterr().err
     assert config.read_text() == before
+
+
+def edited(data: Path, names: dict[str, str]) -> None:
+    """Replace words in a dataset's transforms.json."""
+    file = data / "transforms.json"
+    content = file.read_text()
+    for old, new in names.items():
+        assert old in content
+        content = content.replace(old, new)
+    file.write_text(content)
+
+
+def test_photographs_that_are_not_those_of_the_training_are_said(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Other pictures in the same frame were taken without a word: smaller ones, and ones of something else."""
+    config = next(project.rglob("config.yml"))
+    before = config.read_text()
+
+    def relocated(name: str, change) -> tuple[int, str]:
+        data = write_scene(tmp_path / name)
+        for image in sorted((data / "images").iterdir()):
+            with Image.open(image) as picture:
+                change(picture).save(image)
+        code = main(["relocate", "--load-config", str(config), "--data", str(data)])
+        printed = capsys.readouterr()
+        return code, " ".join((printed.err if code else printed.out).split())
+
+    code, said = relocated("same", lambda picture: picture.copy())
+    assert code == 0 and "other files" not in said
+    code, said = relocated("black", lambda picture: Image.new("RGB", picture.size))
+    assert code == 0 and " names " in said
+    assert re.search(r"14 of the 14 training photographs are other files than the run was trained on, such as", said)
+    assert re.search(r"which has [\d,]+ bytes and had [\d,]+; masks, labels and scores of this run are those of", said)
+    config.write_text(before)
+    code, said = relocated("small", lambda picture: picture.resize((24, 18)))
+    assert code == 1 and "photographs have another size than their cameras" in said and config.read_text() == before
+    data = write_scene(tmp_path / "renamed")
+    first = sorted((data / "images").iterdir())[0]
+    first.rename(first.with_stem("new"))
+    edited(data, {first.name: f"new{first.suffix}"})
+    assert main(["relocate", "--load-config", str(config), "--data", str(data)]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "is another dataset: the run was trained on 14 photographs, and there are 14 now: 1 are gone" in said
+
+
+def test_files_of_photographs_are_told_by_size_and_bytes() -> None:
+    keys, before = ["a", "b"], [[8, 6, 100], [8, 6, 200]]
+    assert other_files(keys, before, [[8, 6, 100], [8, 6, 200]]) is None
+    assert "1 of the 2 training" in (said := other_files(keys, before, [[8, 6, 100], [4, 3, 50]]) or "")
+    assert "such as b, which has 4 x 3 pixels and had 8 x 6;" in said
 
 
 def test_a_run_of_another_method_is_not_relocated(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

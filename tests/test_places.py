@@ -174,7 +174,9 @@ def test_hidden_copies_go_along_with_the_places_of_another_cut() -> None:
     tree = ObjectTree(3, (3, 3, -1, -1), (1.0, 1.0, 1.0, 0.7), (1.0,) * 4, (1,) * 4)
     fine = said_of_shown(Edit().copy(3, UP).hide_copy(3, 0).at(1.0), tree)
     assert fine.hidden_copies == {0: {0}, 1: {0}} and said_of_shown(fine.at(0.5), tree).hidden_copies == {3: {0}}
-    assert said_of_shown(fine.move(0, UP, which=1).at(0.5), tree).hidden_copies == {0: {0}, 1: {0}}, "not alike any more"
+    assert said_of_shown(fine.move(0, UP, which=1).at(0.5), tree).hidden_copies == {0: {0}, 1: {0}}, (
+        "not alike any more"
+    )
 
 
 def test_copies_are_hidden_and_shown_one_by_one() -> None:

@@ -117,8 +117,12 @@ def test_one_place_of_an_object_is_hidden_and_shown(run: Run, change) -> None:
     assert change("show", "1", "--copy", "2") == (0, "objects: copy 2 of object_01 is shown again.")
     assert change("undo")[1].startswith("objects: the last change (hidden copies of object_01) is taken back")
     assert change("show") == (0, "objects: object_01 is shown again.") and edit_now(run).hidden_copies == {}
-    assert change("hide", "1", "--copy", "3")[1].endswith("object_01 has 2 copies, and --copy is 3; leave it out, or pass a lower one.")
-    assert change("show", "--copy", "1")[1].endswith("--copy says nothing without objects; name those whose copy to show.")
+    assert change("hide", "1", "--copy", "3")[1].endswith(
+        "object_01 has 2 copies, and --copy is 3; leave it out, or pass a lower one."
+    )
+    assert change("show", "--copy", "1")[1].endswith(
+        "--copy says nothing without objects; name those whose copy to show."
+    )
     assert change("show", "1", "--copy", "0")[1].endswith("object_01 itself is not hidden.")
 
 

@@ -17,7 +17,7 @@ from disconerf_ns.files import check_file, write_whole
 from disconerf_ns.masks.frames import TRANSFORMS, frames_of, lists_of, pose_of
 from disconerf_ns.masks.freshness import changed, fingerprint
 from disconerf_ns.masks.image_masks import ImageMasks, same_shape
-from disconerf_ns.masks.images import find_images, frame_file, misread_modes, misread_sentence, read_image
+from disconerf_ns.masks.images import find_images, frame_file, headers_of, misread_modes, misread_sentence, read_image
 from disconerf_ns.masks.misfit import AS_THEY_ARE, BESIDE, align
 from disconerf_ns.masks.orientation import STORED, orientation_of
 from disconerf_ns.masks.report import describe, measure_view
@@ -98,7 +98,7 @@ def draw(path: Path, images: Mapping[str, Path], masks: Mapping[str, ImageMasks]
 def look_at_photographs(images: Mapping[str, Path]) -> tuple[dict[str, tuple[int, int]], list[Finding]]:
     """Heights and widths of the photographs that can be read, and what is unusual about the files."""
     sizes, turned, broken, prints = {}, [], [], {}
-    misread = misread_modes(images.values())
+    misread = misread_modes(headers_of(images.values()))
     for key, path in images.items():
         try:
             sizes[key] = read_image(path).shape[:2]

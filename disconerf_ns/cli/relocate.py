@@ -30,8 +30,14 @@ class Relocate:
         """
         import yaml
 
+        from disconerf_ns.compat.named_dataset import listed
+        from disconerf_ns.compat.named_photos import check_sizes
+        from disconerf_ns.masks.images import headers_of
+        from disconerf_ns.masks.keys import image_key
         from disconerf_ns.runs import config_of_ours
-        from disconerf_ns.training.same_scene import same_frame
+        from disconerf_ns.trainer import stored_in
+        from disconerf_ns.training.checkpoint_files import newest_whole
+        from disconerf_ns.training.same_scene import files_of, other_files, other_photographs, same_frame
 
         config = config_of_ours(self.load_config)
         for path in (self.data, self.masks):
@@ -50,5 +56,13 @@ class Relocate:
                 f"relocate: {self.data} is another dataset than the run was trained on, or a part of it, since its "
                 "cameras lie in another frame; name the one that the run was trained on."
             )
+        stored = stored_in(newest_whole(self.load_config, "--load-config"))
+        cameras, images = listed(parsed.cameras), parsed.image_filenames
+        keys = [image_key(image, manager.data) for image in images]
+        if "images" in stored and (said := other_photographs(stored["images"], keys)):
+            raise UserError(f"relocate: {self.data} is another dataset: {said}; name the one of the training.")
+        check_sizes(cameras, images, headers_of(images))
         write_whole(self.load_config, yaml.dump(config))
         print(f"relocate: {self.load_config} names {manager.data} now.")
+        if "files" in stored and (said := other_files(keys, stored["files"], files_of(cameras, images))):
+            print(f"relocate: {said}.")

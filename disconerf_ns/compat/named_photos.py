@@ -5,14 +5,14 @@ nerfstudio's loaders pass on what a decoder says, which names no file, and take 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from nerfstudio.cameras.cameras import Cameras
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.masks.images import UNREADABLE, header, read_image
+from disconerf_ns.masks.images import UNREADABLE, Header, read_image
 
 SLACK = 0.01
 """Fraction of a side that a photograph may be larger or smaller; smaller copies are rounded, one way or the other."""
@@ -38,18 +38,19 @@ def photos_named(photographs: Sequence[Path]) -> Iterator[None]:
         raise
 
 
-def check_sizes(cameras: Cameras, images: Sequence[Path]) -> None:
+def check_sizes(cameras: Cameras, images: Sequence[Path], headers: Mapping[Path, Header | None]) -> None:
     """Refuse photographs that are not of their camera's size: rays would go through other pixels than they show.
 
     Args:
         cameras: one of each photograph, as the dataparser gives them.
-        images: the photographs; those that are missing or broken are left to `photos_named`.
+        images: the photographs.
+        headers: theirs; photographs that are missing or broken are left to `photos_named`.
     Raises:
         UserError: names the first photograph, and both sizes.
     """
     other = []
     for image, *wanted in zip(images, cameras.width[:, 0].tolist(), cameras.height[:, 0].tolist()):
-        read = header(image)
+        read = headers[image]
         if read and any(abs(one - two) > max(1, SLACK * two) for one, two in zip(read.size, wanted)):
             other.append((image, read.size, wanted))
     if other:

@@ -154,7 +154,7 @@ def misread(images: Iterable[Path]) -> str | None:
     nerfstudio takes the numbers of a file for grey, RGB or RGBA modulo 256, whatever they mean: white of 16 bit, the
     entries of a palette, the inks of CMYK.
     """
-    return misread_sentence(misread_modes(images))
+    return misread_sentence(misread_modes(headers_of(images)))
 
 
 def misread_sentence(modes: Mapping[Path, str]) -> str | None:
@@ -169,9 +169,8 @@ def misread_sentence(modes: Mapping[Path, str]) -> str | None:
     )
 
 
-def misread_modes(images: Iterable[Path]) -> dict[Path, str]:
+def misread_modes(headers: Mapping[Path, Header | None]) -> dict[Path, str]:
     """Pillow's modes of the images that nerfstudio cannot read; missing and broken files are left to their readers."""
-    headers = {image: header(image) for image in images}
     return {image: each.mode for image, each in headers.items() if each and each.mode not in READ_BY_NERFSTUDIO}
 
 
@@ -184,8 +183,12 @@ class Header(NamedTuple):
     """Width and height in pixels."""
 
 
-def header(path: Path) -> Header | None:
-    """The mode and size of an image; None where it is missing or broken."""
+def headers_of(images: Iterable[Path]) -> dict[Path, Header | None]:
+    """The mode and size of each image; None where it is missing or broken."""
+    return {image: _header(image) for image in images}
+
+
+def _header(path: Path) -> Header | None:
     try:
         with picture(path) as image:
             return Header(image.mode, image.size)

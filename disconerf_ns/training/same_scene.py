@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 
 from disconerf_ns.errors import UserError
@@ -34,22 +35,56 @@ def same_frame(run: Path, here: DataparserOutputs) -> bool:
     return alike and abs(scale - float(here.dataparser_scale)) <= ALIKE * abs(scale)
 
 
-def check_photographs(before: Sequence[str], now: Sequence[str]) -> None:
-    """Check that a run goes on with the photographs that it began with.
+def other_photographs(before: Sequence[str], now: Sequence[str]) -> str | None:
+    """In what the training photographs of a run differ from those of now; None if they are the same.
 
     Args:
-        before, now: relative paths of the training photographs, in order.
+        before, now: their relative paths, in order.
+    """
+    if list(before) == list(now):
+        return None
+    gone, new = [key for key in before if key not in set(now)], [key for key in now if key not in set(before)]
+    changes = [f"{len(keys)} are {what} ({_some(keys)})" for keys, what in ((gone, "gone"), (new, "new")) if keys]
+    return (
+        f"the run was trained on {len(before)} photographs, and there are {len(now)} now: "
+        f"{'; '.join(changes) or 'their order is another one'}"
+    )
+
+
+def check_photographs(before: Sequence[str], now: Sequence[str]) -> None:
+    """Check that a run goes on with the photographs that it began with; arguments as in `other_photographs`.
+
     Raises:
         UserError: they differ.
     """
-    if list(before) == list(now):
-        return
-    gone, new = [key for key in before if key not in set(now)], [key for key in now if key not in set(before)]
-    changes = [f"{len(keys)} are {what} ({_some(keys)})" for keys, what in ((gone, "gone"), (new, "new")) if keys]
-    raise UserError(
-        f"--load-dir: the run was trained on {len(before)} photographs, and there are {len(now)} now: "
-        f"{'; '.join(changes) or 'their order is another one'}. Go on with the same photographs and the same split, or "
-        "begin a new run."
+    if said := other_photographs(before, now):
+        raise UserError(f"--load-dir: {said}. Go on with the same photographs and the same split, or begin a new run.")
+
+
+def files_of(cameras: Cameras, images: Sequence[Path]) -> list[list[int]]:
+    """Width and height in pixels, and bytes, of each photograph, which tell its file from others without reading it."""
+    sizes = torch.cat([cameras.width, cameras.height], -1).tolist()
+    return [[*size, image.stat().st_size if image.exists() else 0] for size, image in zip(sizes, images)]
+
+
+def other_files(keys: Sequence[str], before: Sequence[Sequence[int]], now: Sequence[Sequence[int]]) -> str | None:
+    """What is said of photographs that are other files than those of a training; None if none is.
+
+    Args:
+        keys: their relative paths.
+        before, now: `files_of` them.
+    """
+    other = [(key, *pair) for key, *pair in zip(keys, before, now) if list(pair[0]) != list(pair[1])]
+    if not other:
+        return None
+    key, (*size, length), (*size_now, length_now) = other[0]
+    if size != size_now:
+        said = f"{size_now[0]} x {size_now[1]} pixels and had {size[0]} x {size[1]}"
+    else:
+        said = f"{length_now:,} bytes and had {length:,}"
+    return (
+        f"{len(other)} of the {len(keys)} training photographs are other files than the run was trained on, such as "
+        f"{key}, which has {said}; masks, labels and scores of this run are those of the photographs that are there now"
     )
 
 
