@@ -22,6 +22,7 @@ from disconerf_ns.compat.confined import ConfinedFolder
 from disconerf_ns.compat.named_dataset import dataset_named, frame_unsaid, listed
 from disconerf_ns.compat.named_photos import check_sizes, photos_named
 from disconerf_ns.compat.poses import check_poses
+from disconerf_ns.compat.rendered_splits import rendered_splits
 from disconerf_ns.compat.taught_pixels import check_masks, inside_mask, inside_radius
 from disconerf_ns.config import DiscoNerfDataManagerConfig
 from disconerf_ns.errors import UserError
@@ -68,8 +69,17 @@ class DiscoNerfDataManager(VanillaDataManager):
         return super().create_train_dataset()
 
     def create_eval_dataset(self) -> InputDataset:
-        """nerfstudio's dataset of the held-out photographs."""
+        """nerfstudio's dataset of the held-out photographs.
+
+        Raises:
+            UserError: there are none, and `ns-render dataset` is to render them.
+        """
         dataset = super().create_eval_dataset()
+        if len(dataset) == 0 and self.test_split in rendered_splits():
+            raise UserError(
+                f"data: {self._data} holds no view out, so there is nothing to render; render those of the training with "
+                "--split train."
+            )
         dataset.cameras, parsed = listed(dataset.cameras), dataset._dataparser_outputs
         parsed.cameras = listed(parsed.cameras)
         return dataset

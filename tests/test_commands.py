@@ -20,9 +20,10 @@ from nerfstudio.scripts.eval import ComputePSNR
 from nerfstudio.scripts.render import DatasetRender, RenderCameraPath, RenderInterpolated, SpiralRender
 from nerfstudio.utils import colormaps
 from nerfstudio.utils.eval_utils import eval_setup
-from scene import camera_pose
+from scene import camera_pose, write_scene
 from tiny_run import Run
 
+from disconerf_ns.errors import UserError
 from disconerf_ns.rendering.labels import label_pixels
 from disconerf_ns.runs import objects_of
 from disconerf_ns.scene.edit import Edit
@@ -200,6 +201,17 @@ def test_render_dataset_by_default_renders_every_output(run: Run, objects: list[
     of_objects = {f"{name}{end}" for name in objects for end in ("", "_mask", "_depth")}
     assert {"rgb", "gt-rgb", "depth", "objects", "confidence", *of_objects} <= written
     assert all(len(list(folder.iterdir())) == 2 for folder in (tmp_path / "all" / "test").iterdir())
+
+
+@pytest.mark.parametrize("split", ["test", "val", "train+test"])
+def test_render_dataset_says_that_no_view_is_held_out(run: Run, tmp_path: Path, split) -> None:
+    """It ended in nerfstudio's traceback: commonpath() arg is an empty sequence."""
+    data = write_scene(tmp_path / "data")
+    file = data / "transforms.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"val_filenames": [], "test_filenames": []}))
+    with pytest.raises(UserError, match="data holds no view out, so there is nothing to render; .* --split train"):
+        DatasetRender(run.config, tmp_path / "all", data=data, split=split).main()
+    assert not (tmp_path / "all").exists()
 
 
 def test_render_dataset_gives_the_depth_of_an_object(run: Run, pipeline, tmp_path: Path) -> None:

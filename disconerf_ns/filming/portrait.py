@@ -74,10 +74,8 @@ def piece(scene: ArrangedScene, each: SceneObject, cameras: Cameras, size: int) 
 
     Everything is there, in the edit's colours, where it was photographed.
     """
-    some, scene = (
-        spread(cameras, LOOKED_AT),
-        scene.with_edit(replace(scene.edit, hidden=frozenset(), places={}, hidden_copies={})),
-    )
+    unmoved = replace(scene.edit, hidden=frozenset(), places={}, hidden_copies={})
+    some, scene = spread(cameras, LOOKED_AT), scene.with_edit(unmoved)
     wholes = [middle(some[number : number + 1], COARSE) for number in range(len(some))]
     labels = torch.stack([Frame.seen_by(scene, whole).labels().id.view(COARSE, COARSE) for whole in wholes])
     shares = avg_pool2d((labels == each.id).float(), COARSE // 2, stride=1)

@@ -71,7 +71,7 @@ class Edit:
         return self.hidden | {id for id, places in self.standing.items() if HERE not in places}
 
     def places_of(self, id: int) -> tuple[Similarity, ...]:
-        """All places of an object, by number: 0 for the object itself, others for copies; also those that are hidden."""
+        """All places of an object, by number: 0 for the object itself, others for copies; hidden ones too."""
         return self.places.get(id, (HERE,))
 
     def seen_places(self, id: int) -> list[int]:
