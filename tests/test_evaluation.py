@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from exif import boxes, photograph, shown
 from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
+from nerfstudio.data.datasets.base_dataset import InputDataset
 from PIL import Image
 from tiny_run import Run
 
@@ -176,6 +177,17 @@ def test_views_of_every_split(pipeline) -> None:
     assert [v.key for v in test] == ["0004", "0012"] and len(train) == 14
     assert {v.key for v in both} == {f"{i:04d}" for i in range(16)} and len(both) == 16
     assert (test[0].height, test[0].width) == (36, 48)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_views_and_labels_have_the_size_of_their_photographs(pipeline, monkeypatch: pytest.MonkeyPatch, split) -> None:
+    """Labels of a run with `camera-res-scale-factor 0.5` had half the size, and lay over a quarter of their photographs."""
+    data, name = pipeline.datamanager, {"train": "train_dataset", "test": "eval_dataset"}[split]
+    before = predict_labels(pipeline, 1, split=split)
+    monkeypatch.setattr(data, name, InputDataset(getattr(data, name)._dataparser_outputs, scale_factor=0.5))
+    assert getattr(data, name).cameras.height[1] == 18
+    after, seen = predict_labels(pipeline, 1, split=split), views_of(pipeline, split)[1]
+    assert after.shape == (seen.height, seen.width) == (36, 48) and (after == before).all()
 
 
 def test_labels_are_found_by_path_or_by_plain_name(tmp_path: Path) -> None:

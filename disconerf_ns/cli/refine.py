@@ -169,11 +169,12 @@ def rendered(run: DiscoNerfPipeline, size: int) -> list[tuple[Seen, ...]]:
         size: pixels of the longer side, about.
     """
     from disconerf_ns.evaluation.predictions import frame_of_view
+    from disconerf_ns.evaluation.views import photographs_of
     from disconerf_ns.rendering.outputs import label_numbers
     from disconerf_ns.scene.edit import Edit
     from disconerf_ns.scene.tree import DEFAULT
 
-    cameras, views = run.datamanager.train_dataset.cameras, []
+    cameras, views = photographs_of(run, "train"), []
     finest = () if run.model.current.value.trained.tree.is_flat else (1.0,)
     for index in track(range(len(cameras)), "rendering objects"):
         longest = max(int(cameras.height[index]), int(cameras.width[index]))

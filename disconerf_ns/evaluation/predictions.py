@@ -13,7 +13,7 @@ from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of
+from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of, photographs_of
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import label_numbers
 from disconerf_ns.scene.edit import Edit
@@ -31,7 +31,7 @@ def frame_of_view(
     split: Literal["train", "test"] = "test",
     granularity: float = DEFAULT,
 ) -> Frame:
-    """A view of the scene without a person's edit, through pixels of the full-size image.
+    """A view of the scene without a person's edit, through pixels of the photograph's file.
 
     Args:
         run: a loaded or trained run; its current scene stays as it is.
@@ -39,7 +39,7 @@ def frame_of_view(
         downscale: the view is rendered at 1 / downscale of its size.
         granularity: how fine objects are, in [0, 1].
     """
-    camera = dataset_of(run, split).cameras[view : view + 1].to(run.device)
+    camera = photographs_of(run, split)[view : view + 1].to(run.device)
     height, width = (max(int(side) // downscale, 1) for side in (camera.height, camera.width))
     rays = sampled_rays(camera, 0, height, width).flatten()
     if split == "train":

@@ -67,6 +67,11 @@ def dataset_of(run: EvaluatedRun, split: Literal["train", "test"]) -> InputDatas
     return run.datamanager.train_dataset if split == "train" else run.datamanager.eval_dataset
 
 
+def photographs_of(run: EvaluatedRun, split: Literal["train", "test"]) -> Cameras:
+    """Cameras of a split's photographs as their files are, also where `camera-res-scale-factor` made them smaller."""
+    return dataset_of(run, split)._dataparser_outputs.cameras
+
+
 def capture_of(run: EvaluatedRun) -> Similarity:
     """The similarity from a loaded run's scene coordinates to its capture's, the coordinates of the data's poses."""
     parsed = run.datamanager.train_dataparser_outputs
@@ -96,9 +101,9 @@ def views_of(run: EvaluatedRun, split: Literal["train", "test", "all"] = "test")
     data = Path(run.config.datamanager.dataparser.data)
     views: dict[Path, View] = {}
     for part in ("train", "test") if split == "all" else (split,):
-        dataset = dataset_of(run, part)
-        for index, image in enumerate(dataset.image_filenames):
-            height, width = int(dataset.cameras.height[index]), int(dataset.cameras.width[index])
+        cameras = photographs_of(run, part)
+        for index, image in enumerate(dataset_of(run, part).image_filenames):
+            height, width = int(cameras.height[index]), int(cameras.width[index])
             views.setdefault(image, View(part, index, image_key(image, data), image, height, width))
     if not views:
         raise _none(data)

@@ -12,7 +12,7 @@ from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
 from disconerf_ns.evaluation.predictions import frame_of_view
-from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of
+from disconerf_ns.evaluation.views import EvaluatedRun, dataset_of, photographs_of
 from disconerf_ns.masks.keys import image_key
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -62,7 +62,7 @@ def training_frames(run: EvaluatedRun, scene: ArrangedScene, rays: int) -> Itera
 
 def training_frame(run: EvaluatedRun, scene: ArrangedScene, index: int, rays: int) -> Frame:
     """A training view of a scene at about so many rays, at most one for each pixel of the photograph."""
-    cameras = dataset_of(run, "train").cameras
+    cameras = photographs_of(run, "train")
     pixels = int(cameras.height[index]) * int(cameras.width[index])
     return frame_of_view(run, index, math.ceil(math.sqrt(pixels / rays)), "train").under(scene)
 
