@@ -77,8 +77,8 @@ class DiscoNerfDataManager(VanillaDataManager):
         dataset = super().create_eval_dataset()
         if len(dataset) == 0 and self.test_split in rendered_splits():
             raise UserError(
-                f"data: {self._data} holds no view out, so there is nothing to render; render those of the training with "
-                "--split train."
+                f"data: {self._data} holds no view out, so there is nothing to render; render those of the training "
+                "with --split train."
             )
         dataset.cameras, parsed = listed(dataset.cameras), dataset._dataparser_outputs
         parsed.cameras = listed(parsed.cameras)

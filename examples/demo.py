@@ -39,7 +39,7 @@ class Demo:
     """Take the example scene apart and show its objects."""
 
     data: Path = HERE / "table"
-    """A nerfstudio dataset with `masks/` and true labels in `labels/`."""
+    """A nerfstudio dataset with `masks/` and true labels in `labels/`, where 0 means no object."""
     output: Path = Path("outputs/demo")
     """Folder of the run, the pictures and the videos."""
     radiance_iterations: int = 2000
@@ -111,7 +111,7 @@ def main(demo: Demo) -> None:
 
     pipeline, config = train(demo)
     lap("training")
-    scores = evaluate(pipeline, demo.data / "labels", MaskStore.find(demo.data), downscale=2)
+    scores = evaluate(pipeline, demo.data / "labels", MaskStore.find(demo.data), void=0, downscale=2)
     lap("evaluation")
     scene = pipeline.model.current.value
     stills = film_objects(scene, pipeline.datamanager.train_dataset.cameras, demo)

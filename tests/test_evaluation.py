@@ -181,7 +181,7 @@ def test_views_of_every_split(pipeline) -> None:
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_views_and_labels_have_the_size_of_their_photographs(pipeline, monkeypatch: pytest.MonkeyPatch, split) -> None:
-    """Labels of a run with `camera-res-scale-factor 0.5` had half the size, and lay over a quarter of their photographs."""
+    """Labels of a run with `camera-res-scale-factor 0.5` had half the size of their photographs."""
     data, name = pipeline.datamanager, {"train": "train_dataset", "test": "eval_dataset"}[split]
     before = predict_labels(pipeline, 1, split=split)
     monkeypatch.setattr(data, name, InputDataset(getattr(data, name)._dataparser_outputs, scale_factor=0.5))

@@ -61,9 +61,11 @@ def dispatch(
         UserError: the proposer cannot run, or more than `workers` workers died while they started.
     """
     todo = deque((job, 1) for job in jobs)
-    busy: dict[W, tuple[Job, int] | None] = {hire(n): None for n in range(min(workers, len(jobs)))}
-    hired, lost, begun = len(busy), 0, False
+    busy: dict[W, tuple[Job, int] | None] = {}
+    hired, lost, begun = min(workers, len(jobs)), 0, False
     try:
+        for number in range(hired):
+            busy[hire(number)] = None
         while busy:
             for worker in ready(list(busy)):
                 task = busy[worker]

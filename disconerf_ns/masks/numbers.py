@@ -156,8 +156,8 @@ def explain(
 
 
 def _surprises(void: frozenset[int], judged: Meaning, seen: Census, spell: Callable[[int], str]) -> list[str]:
-    """What named numbers leave open: some of them do not occur, or others look like nothing or like a border."""
-    absent, left = sorted(void - seen.keys()), sorted((judged.void & seen.keys()) - void)
+    """What named numbers leave open: some of them, besides 0, do not occur, or others look like nothing or a border."""
+    absent, left = sorted(void - PLAIN.nothing - seen.keys()), sorted((judged.void & seen.keys()) - void)
     said = [f"--void names {_listed(absent, spell)}, which occurs in none of the files."] if absent else []
     odd = [number for number in left if number < 0 or number in judged.border]
     if odd:

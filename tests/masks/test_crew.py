@@ -299,3 +299,19 @@ def test_a_worker_that_ends_the_run_is_ended_too(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot run"):
         list(dispatch(jobs, 2, hire, lambda busy: busy[:1], Event(), lambda: None))
     assert len(hired) == 2 and all(worker.closed for worker in hired)
+
+
+def test_workers_are_ended_if_a_later_one_cannot_be_hired(tmp_path: Path) -> None:
+    """Those that were there already stayed open, for as long as the command's process lived."""
+    hired: list[Refusing] = []
+
+    def hire(number: int) -> Refusing:
+        if number == 2:
+            raise OSError("no more processes")
+        hired.append(Refusing())
+        return hired[-1]
+
+    jobs = [Job(str(number), tmp_path / f"{number}.png") for number in range(3)]
+    with pytest.raises(OSError, match="no more processes"):
+        list(dispatch(jobs, 3, hire, lambda busy: busy[:1], Event(), lambda: None))
+    assert len(hired) == 2 and all(worker.closed for worker in hired)

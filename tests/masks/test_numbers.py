@@ -14,7 +14,7 @@ from disconerf_ns.cli import main
 from disconerf_ns.errors import MaskError
 from disconerf_ns.masks.formats import format_of, recognise
 from disconerf_ns.masks.image_masks import ImageMasks
-from disconerf_ns.masks.numbers import Void
+from disconerf_ns.masks.numbers import Void, explain, judge
 
 SIDE = (4, 6)
 
@@ -132,6 +132,13 @@ def test_what_is_not_known_is_said(tmp_path: Path, capsys: pytest.CaptureFixture
     assert columns(read_set(tmp_path)["a/1"]) == [[3], [4, 5], [0, 1, 2]]
     assert "the number 0 is in none of the files, so every number is an object" in (said := capsys.readouterr().out)
     assert "if 4, the most frequent (50% of the pixels), means no object, pass --void 4." in said
+
+
+def test_0_that_does_not_occur_is_no_surprise() -> None:
+    """Whoever scores examples without a 0 by a command that names it was told about options."""
+    assert explain(frozenset({0}), judge({1: 9, 2: 9}), {1: 9, 2: 9}) == []
+    (said,) = explain(frozenset({0, 7}), judge({1: 9, 2: 9}), {1: 9, 2: 9})
+    assert said == "--void names 7, which occurs in none of the files."
 
 
 def test_void_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
