@@ -273,9 +273,11 @@ def test_a_camera_path_of_nerfstudios_viewer(tmp_path: Path) -> None:
     assert len(cameras) == 3 and seconds == 1.5
     shorter = in_size(cameras, 12)
     assert (int(shorter.width[0]), int(shorter.height[0])) == (18, 12)
-    even = in_size(cameras, 10)
-    assert (int(even.width[0]), int(even.height[0])) == (16, 10), "15 columns would lose one in a film"
+    wider = in_size(cameras, 10)
+    assert (int(wider.width[0]), int(wider.height[0])) == (16, 10), "15 columns would lose one in a film"
     assert int(in_size(cameras, None).width[0]) == 30
+    odd = in_size(replace(cameras, height=cameras.height - 1), None)
+    assert (int(odd.width[0]), int(odd.height[0])) == (30, 20), "pictures of 19 rows were beside a film of 18"
     for broken in ("", "[]", '{"camera_path": 3}', '{"render_height": 2, "render_width": 2, "camera_path": []}'):
         (tmp_path / "path.json").write_text(broken)
         with pytest.raises(UserError, match=r"path.json: not a camera path .*; save one in the tab Render"):

@@ -51,6 +51,15 @@ def test_objects_by_number_in_several_formats_with_a_sheet_and_a_grid(run: Run, 
         assert len(list(film.decode(video=0))) == 4
 
 
+def test_all_formats_have_one_size(run: Run, tmp_path: Path) -> None:
+    """Pictures of 19 pixels were beside a film of 18."""
+    options = ["--frames", "1", "--resolution", "19", "--format", "png", "mp4"]
+    assert render(run, tmp_path, "--objects", "1", *options) == 0
+    with av.open(tmp_path / "object_01.mp4") as film:
+        size = film.streams.video[0].height, film.streams.video[0].width
+    assert size == stills(tmp_path / "object_01").shape[1:3] == (20, 20)
+
+
 def test_a_length_in_seconds_and_the_defaults_of_a_cpu(run: Run, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(command, "ON_CPU", command.Default(16, 24, 12))

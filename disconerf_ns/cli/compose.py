@@ -36,7 +36,7 @@ class Compose:
     """mp4: H.264; webm: VP9 and mov: ProRes 4444, with transparency where nothing stands; webp and gif: animated; png:
     a folder of files."""
     resolution: int | None = None
-    """Pixels of a frame's shorter side; by default the photographs'."""
+    """Pixels of a frame's shorter side, made even; by default the photographs'."""
     frames: int = 48
     """Number of frames."""
     fps: int = 24

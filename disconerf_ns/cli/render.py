@@ -77,7 +77,7 @@ class Render:
     """Complete objects where no photograph looked, by continuing their seen surface; otherwise show what the radiance
     field made up there."""
     resolution: Annotated[int | None, tyro.conf.arg(aliases=["--size"])] = None
-    """Pixels of a frame's shorter side; by default 512 on a GPU and 256 on a CPU, or what --camera-path says."""
+    """Pixels of a frame's shorter side, made even; by default 512 on a GPU, 256 on a CPU, or what --camera-path says."""
     frames: int | None = None
     """Number of frames; by default 96 on a GPU and 24 on a CPU."""
     seconds: float | None = None
@@ -215,7 +215,7 @@ class Render:
         import torch
 
         from disconerf_ns.filming.appearance import surrounds
-        from disconerf_ns.filming.paths import evenly, in_size, interpolated
+        from disconerf_ns.filming.paths import even, evenly, in_size, interpolated
         from disconerf_ns.filming.shots import Shot, orbit, spiral_shot
 
         among, frames = self.background == "scene", length.frames or length.default.frames
@@ -230,7 +230,7 @@ class Render:
             around = [surrounds(scene, each, photographs) for each in objects]
             return objects, [Shot(x.file_name, x.id, cameras, surrounds=y) for x, y in zip(objects, around)]
         paths = {"orbit": orbit, "sway": partial(orbit, photographed=True), "spiral": spiral_shot}
-        size = length.resolution or length.default.resolution
+        size = even(length.resolution or length.default.resolution)
         shots, failed = {}, []
         for each in track(objects, "looking at every object"):
             try:

@@ -27,15 +27,19 @@ SPIRAL_RADIUS, TURNS = 0.12, 2
 """Radius of a spiral as a fraction of the distance to what it looks at, and its turns."""
 
 
+def even(side: float | int) -> int:
+    """A side of a film's pictures in pixels: H.264 drops a last odd row or column, and all formats show the same."""
+    return 2 * max(round(side / 2), 1)
+
+
 def in_size(cameras: Cameras, resolution: int | None) -> Cameras:
     """Give all cameras pictures of one size: the first camera's, or one whose shorter side has `resolution` pixels.
 
-    With a resolution both sides are even, because H.264 drops a last odd row or column.
+    Both sides become even.
     """
     height, width = (int(side[0]) for side in (cameras.height, cameras.width))
-    if resolution is not None:
-        scale = resolution / min(height, width)
-        height, width = (2 * max(round(side * scale / 2), 1) for side in (height, width))
+    scale = 1 if resolution is None else resolution / min(height, width)
+    height, width = even(scale * height), even(scale * width)
     each = height / cameras.height
     return replace(
         cameras,
