@@ -26,6 +26,8 @@ from disconerf_ns.object_model import ObjectModel
 from disconerf_ns.rendering.rays import in_chunks, render_surface
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import DiscoveredObject, SceneObject
+from disconerf_ns.spacing import evenly_spaced
+from disconerf_ns.surface.fitting import VIEWS, SeenSurface, fitting, said_of_fitting
 from disconerf_ns.surface.samples import SurfaceSamples
 from disconerf_ns.surface.storage import GIB, SurfaceStorage
 from disconerf_ns.surface.thinning import one_in
@@ -133,16 +135,30 @@ class ObjectStage:
             CONSOLE.log(f"consensus: {agreed_on(found)}")
         if len(self.model.consensus_points) == 0:
             self.check_slots()
-            CONSOLE.log(
-                "matching: view by view, as with --pipeline.model.matching view, because the masks do not agree"
-            )
+            why = self._why_not_the_masks() or "the masks do not agree"
+            CONSOLE.log(f"matching: view by view, as with --pipeline.model.matching view, because {why}")
             return []
         rays = max(self.config.consensus_rays, EXPLAINING_RAYS * len(self.datamanager.train_dataset))
         denser = ((surface.to("cpu"), masks) for surface, masks in self._thinned(self._stride(rays)))
         explanations = explain_all(denser, self.model.consensus.cpu(), self.model.object_field.slots)
         counts = [self.devices.total(number) for number in count_explained(explanations)]
-        CONSOLE.log(f"masks: {said_of_explained(*counts)}")
+        CONSOLE.log(f"masks: {said_of_explained(*counts, self._why_not_the_masks)}")
         return [explanation.to(self.device) for explanation in explanations]
+
+    def _why_not_the_masks(self) -> str | None:
+        """Why the masks seem not to agree, if it is the radiance field; every device has to ask."""
+        some = evenly_spaced(len(self.surfaces), VIEWS)
+        found = fitting([self._seen_surface(self.datamanager.views[k], self.surfaces[k]) for k in some])
+        return said_of_fitting(self.devices.total(found.fitting) / max(self.devices.total(found.looked), 1))
+
+    @torch.no_grad()
+    def _seen_surface(self, view: int, surface: SurfaceSamples) -> SeenSurface:
+        """The surface of a training view, whose rays are taken to begin where the middle one does."""
+        rays = self.datamanager.view_rays(view)
+        self.model.camera_optimizer.apply_to_raybundle(rays)
+        contraction = self.model.current.value.trained.radiance.contraction
+        points = contraction.inverse(surface[surface.solid].positions.mean(1).to(contraction.box))
+        return SeenSurface(rays.origins[len(rays) // 2].cpu(), points.cpu())
 
     def check_slots(self) -> None:
         """Refuse more masks in a view than there are slots, where each mask is matched with one.

@@ -77,7 +77,7 @@ class Render:
     """Complete objects where no photograph looked, by continuing their seen surface; otherwise show what the radiance
     field made up there."""
     resolution: Annotated[int | None, tyro.conf.arg(aliases=["--size"])] = None
-    """Pixels of a frame's shorter side, made even; by default 512 on a GPU, 256 on a CPU, or what --camera-path says."""
+    """Pixels of a frame's shorter side, made even; by default 512 on a GPU, 256 on a CPU, or --camera-path's."""
     frames: int | None = None
     """Number of frames; by default 96 on a GPU and 24 on a CPU."""
     seconds: float | None = None

@@ -7,7 +7,7 @@ union looks like the mask, the union learns from the mask; otherwise nothing doe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -78,11 +78,17 @@ def count_explained(explanations: Sequence[Explanation]) -> tuple[int, int]:
     return sum(int(view.explained.sum()) for view in explanations), sum(len(view.affinity) for view in explanations)
 
 
-def said_of_explained(explained: int, masks: int) -> str:
-    """A sentence about how many masks the objects explain, and what it means where hardly any is."""
+def said_of_explained(explained: int, masks: int, why: Callable[[], str | None] = lambda: None) -> str:
+    """A sentence about how many masks the objects explain, and what it means where hardly any is.
+
+    Args:
+        why: asked where hardly any is: a reason that is not the masks; None if there is none.
+    """
     sentence = f"the objects explain {explained:,} of {masks:,} masks"
     if explained >= HARDLY * masks:
         return sentence + "."
+    if other := why():
+        return f"{sentence}, hardly any, because {other}."
     return (
         f"{sentence}, hardly any, so the objects are not what the masks show: do the masks belong to these images? "
         "`disconerf masks check` and `disconerf masks show` tell."
