@@ -17,7 +17,7 @@ from scipy.spatial import KDTree
 from tiny_run import Run
 
 from disconerf_ns.cli import main
-from disconerf_ns.cli.measured import kept_of
+from disconerf_ns.cli.measured import kept_of, measure_and_keep
 from disconerf_ns.cli.objects import table_of
 from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation.views import capture_of
@@ -268,6 +268,14 @@ def test_objects_are_measured_once_for_a_checkpoint_and_who_owns_what(run: Run, 
     assert main(["objects", *config]) == 0 and len(measuring) == 2
     (run.folder / "edit.json").unlink()
     assert main(["objects", *config]) == 0 and len(measuring) == 2, "those of the other edit are still there"
+
+
+def test_progress_says_what_it_counts(run: Run, capsys) -> None:
+    """Of a scene of 35 objects "measuring objects: 24 of 77" was said, which are its objects and its photographs."""
+    pipeline = run.trainer.pipeline
+    measure_and_keep(pipeline, pipeline.model.current.value, None)
+    every = len(pipeline.model.current.value.objects) + 14
+    assert f"measuring objects and photographs: {every} of {every}" in capsys.readouterr().err
 
 
 def test_the_table_fits_and_says_in_which_units_sizes_are(run: Run, measuring, capsys) -> None:

@@ -75,7 +75,7 @@ def measure_and_keep(
     tree = scene.trained.tree
     if kept is not None and (measured := kept.find(scene.edit, tree)) is not None:
         return measured
-    with progress("measuring objects", steps(run, scene)) as advance:
+    with progress("measuring objects and photographs", steps(run, scene)) as advance:
         measured = measure(run, scene, advance)
     if kept is not None:
         try:
