@@ -65,8 +65,8 @@ class ObjectControl(ViewerControl):
         self.progress = Progress()
         self.seats: dict[int, Seat] = {}
         """Seats by the ids of their clients."""
-        self._films_of_others: list[Filming] = []
-        """Films that were being made when the person who ordered them left; they are kept in the run's folder."""
+        self._orphans: list[Filming] = []
+        """Films whose page has left; they go on, and the next page takes one over."""
         self.loaded_step = 0
         """Step of the checkpoint that was loaded."""
         self.opened = False
@@ -119,7 +119,7 @@ class ObjectControl(ViewerControl):
         self.editor.attempt(self.draft.close, CONSOLE.log)
         nerfstudio_viewer.stop_drawing(self.viewer)
         self.thumbnails.close(PATIENCE)
-        for filming in [*self._films_of_others, *(seat.filming for seat in list(self.seats.values()))]:
+        for filming in self._all_films:
             filming.close(PATIENCE)
         end = time.monotonic() + PATIENCE
         while self.pictures.drawing and time.monotonic() < end:
@@ -148,7 +148,7 @@ class ObjectControl(ViewerControl):
         look_as(client, self.photographs()[0:1])
         output, note = lambda: self.drawn.split()[0], lambda: "" if self.draft.is_saved else UNSAVED
         nerfstudio_viewer.film_what_is_drawn(client, output, note)
-        self.seats[client.client_id] = seat = Seat(client, self._tab, self)
+        self.seats[client.client_id] = seat = Seat(client, self._tab, self, self._adopted())
         if self.draft.greeting:
             seat.tell(self.draft.greeting)
         if client.client_id not in self.viser_server.get_clients():  # it left meanwhile
@@ -167,7 +167,26 @@ class ObjectControl(ViewerControl):
         if seat is not None:
             seat.has_left = True
             if seat.filming.running:
-                self._films_of_others.append(seat.filming)
+                self._orphans.append(seat.filming)
+
+    def _adopted(self) -> Filming | None:
+        """A film that goes on though its page has left, such as one that was loaded anew; None if there is none."""
+        self._orphans = [each for each in self._orphans if each.running]
+        return self._orphans.pop() if self._orphans else None
+
+    @property
+    def _all_films(self) -> list[Filming]:
+        return [*self._orphans, *(seat.filming for seat in list(self.seats.values()))]
+
+    @property
+    def films(self) -> list[Filming]:
+        """All films that are being made."""
+        return [each for each in self._all_films if each.running]
+
+    def show_films(self) -> None:
+        """Show everybody how far films are."""
+        for seat in list(self.seats.values()):
+            seat.panel.film.show_progress()
 
     def present(self, camera: Cameras, obb_box: OrientedBox | None) -> LazyOutputs | None:
         """Every output for a camera, where a client of the viewer asks for it; None for everybody else."""

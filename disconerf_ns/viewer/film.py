@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock, Thread
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -87,15 +87,32 @@ class _Cancelled(Exception):
     """Nobody wants the film any more."""
 
 
+@runtime_checkable
+class Audience(Protocol):
+    """Who hears of a film; the thread that films calls all three."""
+
+    def film_goes_on(self) -> None:
+        """One more frame is done."""
+
+    def film_is_there(self, film: Path) -> None:
+        """The film's file is written."""
+
+    def film_failed(self, sentence: str) -> None:
+        """There will be no film, and why."""
+
+
 class Filming:
     """One person's films, one at a time.
 
     Args:
         folder: gives the folder that keeps them.
+        audience: hears of them; somebody else may take the place, also while one is being made.
     """
 
-    def __init__(self, folder: Callable[[], Path]):
-        self.folder = folder
+    def __init__(self, folder: Callable[[], Path], audience: Audience):
+        self.folder, self.audience = folder, audience
+        self.label, self.part = "", 0.0
+        """Name of the object that is filmed, and how much of its film is done, in [0, 1]."""
         self._ended: Lock | None = None
         """Of the last film; taken once, by the one who cancels it or by the thread that has made it."""
         self._thread: Thread | None = None
@@ -108,7 +125,7 @@ class Filming:
     def cancel(self) -> None:
         """Stop the film, if there is one, before its next frame.
 
-        Neither `done` nor `failed` is called, and no file is left; `progress` may be called for the frame being drawn.
+        The audience hears no more of it, and no file is left.
         """
         if self._ended is not None:
             self._ended.acquire(blocking=False)
@@ -120,9 +137,6 @@ class Filming:
         options: FilmOptions,
         photographs: Cameras,
         start_position: Float[Tensor, "3"] | None,
-        progress: Callable[[float], None],
-        done: Callable[[Path], None],
-        failed: Callable[[str], None],
     ) -> None:
         """Begin to film an object; returns at once.
 
@@ -131,9 +145,6 @@ class Filming:
             photographs: the training cameras.
             start_position: the side from which a full turn begins, in scene coordinates; by default that of the
                 photograph that sees the object best.
-            progress: called after each frame with the fraction that is done, in (0, 1].
-            done: called with the film's file.
-            failed: called with a sentence. The thread that films calls all three.
         Raises:
             UserError: a film is being made, there is no such object, or the folder cannot be written.
         """
@@ -145,11 +156,17 @@ class Filming:
         folder = self.folder()
         check_folder(folder, "films cannot be kept there until it can.")
         ended = self._ended = Lock()
+        self.label, self.part = filmed.label, 0.0
+
+        def progress(part: float) -> None:
+            if not ended.locked():
+                self.part = part
+                self.audience.film_goes_on()
 
         def work() -> None:
             end = _outcome(
                 lambda: _write(folder, scene, filmed, options, photographs, start_position, progress, ended),
-                filmed, done, failed,
+                filmed, lambda film: self.audience.film_is_there(film), lambda why: self.audience.film_failed(why),
             )  # fmt: skip
             if ended.acquire(blocking=False):
                 end()

@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import viser
 
-from disconerf_ns.viewer.film import CHOICES, FilmOptions
+from disconerf_ns.viewer.film import CHOICES, Filming, FilmOptions
+from disconerf_ns.viewer.status import as_markdown
 from disconerf_ns.viewer.tools import Tool, Toolbar
 
 
+@runtime_checkable
+class Films(Protocol):
+    """Films of the person who sees the fields, and of others."""
+
+    filming: Filming
+    """The person's own."""
+
+    @property
+    def films_of_others(self) -> Sequence[Filming]:
+        """Those being made that other pages ordered."""
+        ...
+
+    def film(self) -> None:
+        """Film the selection."""
+
+    def cancel_film(self) -> None:
+        """Stop the person's film."""
+
+
 class FilmFields:
-    """How a film is to be, its progress, and a button that stops it.
+    """How a film is to be, how far it and those of others are, and a button that stops it.
 
     Args:
+        films: what is being made.
         ask: puts an action into the queue of wishes.
-        order: orders a film of the selection.
-        cancel: stops the film.
         useful: whether something is selected.
     """
 
     def __init__(
         self,
         gui: viser.GuiApi,
+        films: Films,
         ask: Callable[[Callable[[], None]], None],
-        order: Callable[[], None],
-        cancel: Callable[[], None],
         useful: Callable[[], bool],
     ):
-        default = FilmOptions()
-        self.running = False
-        """Whether a film is being made."""
-        with gui.add_folder("Film", expand_by_default=False):
+        default, self.films = FilmOptions(), films
+        with gui.add_folder("Film", expand_by_default=films.filming.running):
             self.size, self.seconds, self.format, self.background = (
                 gui.add_dropdown(
                     name.capitalize(), tuple(map(str, CHOICES[name])), str(getattr(default, name)), hint=hint
@@ -43,13 +60,14 @@ class FilmFields:
                     ("background", "What is behind the object"),
                 )
             )
+            self.others = gui.add_markdown("", visible=False)
             self.bar = gui.add_progress_bar(0.0, visible=False, animated=True)
             self.tools = Toolbar(
                 gui,
                 (
                     Tool("film", "Film the selected object on a circle, from this side on; the film is downloaded",
-                         order, lambda: useful() and not self.running, wide=True),
-                    Tool("cancel", "Stop the film", cancel, lambda: self.running, wide=True),
+                         films.film, lambda: useful() and not films.filming.running, wide=True),
+                    Tool("cancel", "Stop the film", films.cancel_film, lambda: films.filming.running, wide=True),
                 ),
                 ask,
             )  # fmt: skip
@@ -64,10 +82,17 @@ class FilmFields:
         return FilmOptions(int(self.size.value), int(self.seconds.value), self.format.value, self.background.value)
 
     def refresh(self) -> None:
-        """Grey out what can do nothing."""
-        self.bar.visible = self.running
+        """Show how far films are, and grey out what can do nothing."""
+        self.show_progress()
         self.tools.refresh()
 
-    def progress(self, part: float) -> None:
-        """Show how much of the film is done, in [0, 1]."""
-        self.bar.value = 100 * part
+    def show_progress(self) -> None:
+        """Show how far films are; those who make them call this."""
+        own = self.films.filming
+        self.bar.visible, self.bar.value = own.running, 100 * own.part
+        lines = [
+            f"A film of {as_markdown(each.label)} for another page: {100 * each.part:.0f} %"
+            for each in self.films.films_of_others
+        ]
+        if self.others.content != (content := "  \n".join(lines)):
+            self.others.content, self.others.visible = content, bool(content)

@@ -13,7 +13,7 @@ from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.scene.recolor import Hue
 from disconerf_ns.viewer.boxes import Boxes, Which
 from disconerf_ns.viewer.family import Family
-from disconerf_ns.viewer.film_fields import FilmFields
+from disconerf_ns.viewer.film_fields import FilmFields, Films
 from disconerf_ns.viewer.gizmo import Gizmo
 from disconerf_ns.viewer.place_fields import PlaceFields
 from disconerf_ns.viewer.rows import ORDERS, Clicks, Picture, Rows, Standing
@@ -34,7 +34,7 @@ MANY = 20
 
 
 @runtime_checkable
-class Actions(Protocol):
+class Actions(Films, Protocol):
     """Actions of the panel besides edits."""
 
     def ask(self, wish: Callable[..., None], *arguments, what: object = None) -> None:
@@ -48,12 +48,6 @@ class Actions(Protocol):
 
     def fly(self) -> None:
         """Move this person's camera to the selection."""
-
-    def film(self) -> None:
-        """Film the selection."""
-
-    def cancel_film(self) -> None:
-        """Stop this person's film."""
 
     def save(self) -> None:
         """Write the edit into the run's folder."""
@@ -104,7 +98,7 @@ class Panel:
             )
             self.rows = Rows(gui, folder, clicks)
             self._add_selection(gui)
-            self.film = FilmFields(gui, actions.ask, actions.film, actions.cancel_film, self._any_selected)
+            self.film = FilmFields(gui, actions, actions.ask, self._any_selected)
             self._add_more(gui)
         self._connect()
 

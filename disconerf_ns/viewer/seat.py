@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -64,6 +64,14 @@ class Stage(Protocol):
     def picture(self, each: SceneObject) -> str | None:
         """The small picture of an object."""
 
+    @property
+    def films(self) -> Sequence[Filming]:
+        """All films that are being made."""
+        ...
+
+    def show_films(self) -> None:
+        """Show everybody how far films are."""
+
 
 class Seat:
     """One person's place at the viewer.
@@ -72,16 +80,18 @@ class Seat:
         client: the person's page.
         tab: the tab in which all have their panel.
         stage: what all share.
+        filming: a film that goes on, of a page that was closed or loaded anew; this seat takes it over.
     """
 
-    def __init__(self, client: viser.ClientHandle, tab: viser.GuiTabHandle, stage: Stage):
+    def __init__(self, client: viser.ClientHandle, tab: viser.GuiTabHandle, stage: Stage, filming: Filming | None):
         self.client, self.stage, self.editor = client, stage, stage.editor
         self.selection = Selection(stage.editor, lambda: rightwards(client.camera))
         self._told, self._flying = ("", -SILENCE), threading.Lock()
         self.has_left = False
         """Whether the page was closed or loaded anew; its film goes on."""
+        self.filming = filming or Filming(lambda: stage.file.parent / "videos", self)
+        self.filming.audience = self
         self.panel = Panel(client, LentTab(tab, client), self.selection, self, stage.picture)
-        self.filming = Filming(lambda: stage.file.parent / "videos")
         self._take_clicks()
 
     def ask(self, wish: Callable[..., None], *arguments, what: object = None) -> None:
@@ -154,33 +164,38 @@ class Seat:
         """Film the object that was selected first, from the person's side of it on, and hand the film to the page."""
         filmed, options = self.selection.first, self.panel.film.options
         start = torch.from_numpy(np.asarray(self.client.camera.position) / SCALE).float()
-        self.filming.start(
-            self.editor.scene, filmed.id, options, self.stage.photographs(), start,
-            self.panel.film.progress, self._hand_over, self._film_failed,
-        )  # fmt: skip
-        self._film_is(running=True)
+        self.filming.start(self.editor.scene, filmed.id, options, self.stage.photographs(), start)
 
     def cancel_film(self) -> None:
         """Stop the person's film."""
         self.filming.cancel()
-        self._film_is(running=False)
 
-    def _hand_over(self, film: Path) -> None:
+    @property
+    def films_of_others(self) -> Sequence[Filming]:
+        """Films being made that other pages ordered."""
+        return [each for each in self.stage.films if each is not self.filming]
+
+    def film_goes_on(self) -> None:
+        """Show everybody how far the film is."""
+        self.stage.show_films()
+
+    def film_is_there(self, film: Path) -> None:
+        """Hand the film to the page."""
+        self._show_end()
         if self.has_left:
             self.tell(f"The film is in {film}. The page that ordered it was closed meanwhile.")
             return
         CONSOLE.log(f"viewer: a film is in {film}")
-        self.ask(self._film_is, False)
         self.client.send_file_download(film.name, film.read_bytes())
         self.tell(f"The film is in {film}, and among your downloads.")
 
-    def _film_failed(self, sentence: str) -> None:
-        self.ask(self._film_is, False)
+    def film_failed(self, sentence: str) -> None:
+        """Tell why there is no film."""
+        self._show_end()
         self.tell(sentence)
 
-    def _film_is(self, running: bool) -> None:
-        self.panel.film.running = running
-        self.panel.film.progress(0.0)
+    def _show_end(self) -> None:
+        self.editor.ask(lambda: None)
 
     def fly(self) -> None:
         """Move the person's camera to the object that was selected first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from random import random
 
@@ -55,28 +56,26 @@ class Person:
     each_frame: Callable[[], None] = lambda: None
 
     def __post_init__(self):
-        self.filming = Filming(lambda: self.folder)
+        self.filming = Filming(lambda: self.folder, self)
 
     def order(self, scene: ArrangedScene, id: int = BALL, start: torch.Tensor | None = None, **changes) -> None:
         self.over.clear()
-        self.filming.start(
-            scene, id, options(**changes), photographs(), start, self._progress, self._done, self._failed
-        )
+        self.filming.start(scene, id, options(**changes), photographs(), start)
 
     def film(self, scene: ArrangedScene, id: int = BALL, **changes) -> Path:
         self.order(scene, id, **changes)
         assert self.over.wait(30) and not self.told, self.told
         return self.films[-1]
 
-    def _progress(self, part: float) -> None:
-        self.progress.append(part)
+    def film_goes_on(self) -> None:
+        self.progress.append(self.filming.part)
         self.each_frame()
 
-    def _done(self, path: Path) -> None:
-        self.films.append(path)
+    def film_is_there(self, film: Path) -> None:
+        self.films.append(film)
         self._end()
 
-    def _failed(self, sentence: str) -> None:
+    def film_failed(self, sentence: str) -> None:
         self.told.append(sentence)
         self._end()
 
@@ -181,28 +180,28 @@ def test_no_film_takes_the_place_of_an_earlier_one(person: Person) -> None:
 
 
 def test_a_film_that_ends_while_it_is_cancelled_ends_once_and_the_next_one_is_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The end of a cancelled film could make the next one one that nobody could cancel."""
-    filming, said, arguments = Filming(lambda: tmp_path), [], (SCENE, BALL, options(), photographs(), None)
-    hold = threading.Event()
+    filming, films, hold, numbers = person.filming, person.films, threading.Event(), count()
 
     def outcome(write, filmed, done, failed):
         hold.wait(0.001)
-        return lambda: done(tmp_path)
+        end = person.folder / str(next(numbers))
+        return lambda: done(end)
 
     monkeypatch.setattr(film, "_outcome", outcome)
     for _ in range(200):
-        said.clear()
-        filming.start(*arguments, lambda part: None, said.append, said.append)
+        person.order(SCENE)
         hold.wait(0.001 * random())
         filming.cancel()
         assert not filming.running
-        filming.start(*arguments, lambda part: None, lambda path: None, lambda sentence: None)
+        person.order(SCENE)
         thread = filming._thread
         filming.cancel()
         thread.join()
-        assert not filming.running and len(said) <= 1
+        assert not filming.running
+    assert len(films) == len({*films}), "none ended twice"
 
 
 def test_a_cancelled_film_leaves_nothing_and_the_next_may_begin(person: Person) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
-from viewer_presses import chooses, presses, wait_for
+from viewer_presses import chooses, presses, settle, visit, wait_for
 
+from disconerf_ns.filming.frames import Painter
 from disconerf_ns.viewer import film
 from disconerf_ns.viewer.seat import Seat
 
@@ -84,6 +86,48 @@ def test_a_film_whose_page_was_closed_is_told_to_the_others(viewer, seat: Seat, 
     viewer.pipeline.object_control._leave(seat.client)
     wait_for(lambda: told, 60)
     assert "object_01.mp4. The page that ordered it was closed meanwhile." in told[0] and downloads == {}
+
+
+def test_a_page_that_is_loaded_anew_has_the_film_and_another_page_sees_how_far_it_is(
+    viewer, seat: Seat, downloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither showed anything, and nobody could stop the film any more."""
+    monkeypatch.setattr(film, "RATE", 24)  # many frames, so that it is not over before
+    presses(seat, seat.panel.film.seconds, "8")
+    control, first = viewer.pipeline.object_control, seat.editor.scene.objects[1]
+    chooses(seat, first.id)
+    presses(seat, seat.panel.name, "red_ball")
+    press(seat, "film")
+    with visit(viewer) as other:
+        wait_for(lambda: "red" in other.seat.panel.film.others.content, 60)
+        wait_for(lambda: not other.seat.panel.film.others.content.endswith(" 0 %"), 60)
+        assert other.seat.panel.film.others.content.startswith("A film of red\\_ball for another page: ")
+        assert other.seat.panel.film.others.visible and not other.seat.panel.film.bar.visible
+        assert not seat.panel.film.others.visible
+        control._leave(seat.client)
+        with visit(viewer) as again:
+            shown = again.seat.panel.film
+            assert usable(again.seat) == ["cancel"] and shown.bar.visible and shown.bar.value > 0
+            assert not shown.others.visible and other.seat.panel.film.others.visible
+            press(again.seat, "cancel")
+            assert usable(again.seat) == [] and not shown.bar.visible, "nothing is selected on the new page"
+            settle(other.seat)
+            assert not other.seat.panel.film.others.visible
+    assert downloads == {} and not seat.filming.running
+
+
+def test_a_page_that_is_loaded_anew_gets_the_film(viewer, seat: Seat, downloads, monkeypatch) -> None:
+    go_on, paint = Event(), Painter.__call__
+    monkeypatch.setattr(Painter, "__call__", lambda *arguments: go_on.wait(30) and paint(*arguments))
+    chooses(seat, seat.editor.scene.objects[1].id)
+    press(seat, "film")
+    viewer.pipeline.object_control._leave(seat.client)
+    with visit(viewer) as again:
+        monkeypatch.setattr(again.seat.client, "send_file_download", downloads.__setitem__)
+        go_on.set()
+        wait_for(lambda: downloads, 60)
+        wait_for(lambda: not again.seat.panel.film.bar.visible)
+    assert [*downloads] == ["object_01.mp4"]
 
 
 def test_what_a_format_cannot_do_is_told(seat: Seat, downloads, said) -> None:
