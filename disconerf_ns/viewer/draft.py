@@ -14,7 +14,7 @@ from disconerf_ns.viewer.editor import Editor
 
 LOCK = "viewer.lock"
 EVERY = 2.0
-"""Seconds between two looks at whether there is something to keep."""
+"""Seconds between two looks at whether there is something to keep, or another viewer was closed."""
 
 
 class Draft:
@@ -34,6 +34,8 @@ class Draft:
         self.begun = False
         """Whether the changes of a session before have been taken; until then nothing is kept in their place."""
         self._restored: Edit | None = None
+        self._guest_with: Edit | None = None
+        """The edit with which this viewer began while another one had the run; None if it is alone."""
         self.warning = ""
         """Why changes that nobody saves are lost, as long as they are."""
         self._lock: IO[str] | None = None
@@ -59,23 +61,62 @@ class Draft:
         """
         self._known = self._text()
         if not self._alone():
+            self._guest_with = self.editor.edit
             self.warning = (
-                "Another viewer has this run open. What is changed here is lost when this viewer stops, unless it is "
-                "saved (More, save edit); it then replaces what the other viewer saved."
+                "Another viewer has this run open. Until that one is closed, what is changed here is lost when this "
+                "viewer stops, unless it is saved (More, save edit); it then replaces what the other viewer saved."
             )
             raise UserError(self.warning)
-        self.begun, self.warning = True, ""
-        if not self.file.exists():
-            return
-        try:
-            edit = Edit.load(self.file, self.editor.scene.trained.tree)
-        except UserError as error:
-            aside = self.file.replace(self.file.with_suffix(".old.json"))
-            raise UserError(f"Changes that were not saved are in {aside} now: {error}") from error
-        if edit != self.editor.edit:
+        self._be_alone()
+        edit = self._unsaved()
+        if edit not in (None, self.editor.edit):
             self.editor.change(edit)
             self._restored = self.editor.edit
             self.editor.tell(self.greeting)
+
+    def _be_alone(self) -> None:
+        self.begun, self.warning, self._guest_with = True, "", None
+
+    def _succeed(self) -> None:
+        """Go on as the only viewer, with the changes of this one; *undo* brings those of the one that was closed.
+
+        Where nothing was changed here, those of the other one are taken.
+        """
+        if self._guest_with is None:
+            return
+        mine, unchanged = self.editor.edit, self.editor.edit == self._guest_with
+        self._be_alone()
+        left, file = self._unsaved(), self._file()
+        if left is None and self._text() != self._known:
+            left = self._saved()
+        elif left is not None and not unchanged:
+            file = self._put_aside()
+        self._known = self._text()
+        said = "The other viewer of this run was closed; what is changed here is kept from now on."
+        if left not in (None, mine):
+            self.editor.change(left)
+            if unchanged:
+                said += " What was changed there is here now; undo takes it back."
+            else:
+                self.editor.change(mine)
+                said += f" Undo shows what was changed there, which is in {file}; redo brings back what is here."
+        self.editor.tell(said)
+
+    def _unsaved(self) -> Edit | None:
+        """The changes that another session left unsaved.
+
+        Raises:
+            UserError: they are about other objects, and their file gets another name.
+        """
+        if not self.file.exists():
+            return None
+        try:
+            return Edit.load(self.file, self.editor.scene.trained.tree)
+        except UserError as error:
+            raise UserError(f"Changes that were not saved are in {self._put_aside()} now: {error}") from error
+
+    def _put_aside(self) -> Path:
+        return self.file.replace(self.file.with_suffix(".old.json"))
 
     def _alone(self) -> bool:
         """Lock the run's folder; of several viewers only the one that holds the lock keeps its unsaved changes."""
@@ -97,7 +138,7 @@ class Draft:
         finally:
             if self._lock is not None:
                 self._lock.close()
-            self._lock, self.begun = None, False
+            self._lock, self.begun, self._guest_with = None, False, None
 
     def keep(self, at_once: bool = False) -> None:
         """Write changes that are not saved, every few seconds at most unless it has to be at once.
@@ -106,6 +147,10 @@ class Draft:
             UserError: they cannot be written; it is said once, and nothing is kept any more.
         """
         now, edit = time.monotonic(), self.editor.edit
+        if self._guest_with is not None and now - self._looked >= EVERY:
+            self._looked = now
+            if self._alone():
+                self.editor.ask(self._succeed)
         if not self.begun or edit == self._kept or (now - self._looked < EVERY and not at_once):
             return
         self._looked, self._kept = now, edit
@@ -127,7 +172,9 @@ class Draft:
         self.editor.edit.save(path)
         self._settle()
         said = f"The edit is in {path}; `ns-render` shows it as the output `edited`."
-        if changed:
+        if changed and self._guest_with is not None:
+            said += " The other viewer had changed it meanwhile, which is replaced."
+        elif changed:
             said += " A command had changed it meanwhile; `disconerf objects undo` brings that back."
         self.editor.tell(said)
 

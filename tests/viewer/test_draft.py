@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,93 @@ def test_of_two_viewers_on_a_run_one_keeps_its_changes(editor: Editor, draft: Dr
     assert other.begun and not other.warning, "the next one"
 
 
+@pytest.fixture
+def guest(editor: Editor, draft: Draft, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Draft:
+    """A second viewer's, which looks all the time whether the first one is still there."""
+    monkeypatch.setattr("disconerf_ns.viewer.draft.EVERY", 0.0)
+    guest = Draft(editor, lambda: tmp_path / "edit.json")
+    with pytest.raises(UserError):
+        guest.begin()
+    return guest
+
+
+def leave_behind(draft: Draft, change: Callable[[], None], here: Edit) -> Edit:
+    """Change something in the first viewer, whose editor is the test's, and close it; the second one shows `here`."""
+    change()
+    left = draft.editor.edit
+    draft.close()
+    draft.editor.current.replace(lambda scene: scene.with_edit(here))
+    return left
+
+
+def look_around(guest: Draft) -> None:
+    guest.keep()
+    guest.editor.drain()
+
+
+ALONE = "The other viewer of this run was closed; what is changed here is kept from now on."
+
+
+def test_a_second_viewer_takes_over_from_one_that_is_closed(editor: Editor, draft: Draft, guest: Draft) -> None:
+    """It said for ever that what is changed in it is lost, and was right."""
+    look_around(guest)
+    assert guest.warning and not guest.begun
+    draft.close()
+    look_around(guest)
+    assert editor.told == [ALONE] and not guest.warning
+    editor.toggle(editor.scene.objects[0].id)
+    guest.keep()
+    assert kept(editor, guest) == editor.edit
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_one_that_changed_nothing_goes_on_with_what_the_other_changed(
+    editor: Editor, draft: Draft, guest: Draft, saved: bool
+) -> None:
+    def change() -> None:
+        editor.toggle(editor.scene.objects[0].id)
+        if saved:
+            draft.save()
+
+    left = leave_behind(draft, change, here=Edit())
+    editor.told.clear()
+    look_around(guest)
+    assert editor.edit == left and guest.is_saved is saved
+    assert editor.told == [f"{ALONE} What was changed there is here now; undo takes it back."]
+    editor.undo()
+    assert editor.edit == Edit()
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_changes_of_neither_viewer_are_lost_when_one_takes_over(
+    editor: Editor, draft: Draft, guest: Draft, saved: bool
+) -> None:
+    first, second = (each.id for each in editor.scene.objects[:2])
+
+    def change() -> None:
+        editor.toggle(first)
+        if saved:
+            draft.save()
+
+    here = Edit().rename(second, "ball")
+    left = leave_behind(draft, change, here)
+    editor.told.clear()
+    look_around(guest)
+    guest.keep()
+    assert editor.edit == here and kept(editor, guest) == here
+    there = draft.file.with_name("edit.json" if saved else "edit_unsaved.old.json")
+    undo = f"Undo shows what was changed there, which is in {there}; redo brings back what is here."
+    assert editor.told == [f"{ALONE} {undo}"]
+    editor.undo()
+    assert editor.edit == left
+    editor.redo()
+    assert editor.edit == here
+    editor.undo()
+    editor.undo()
+    assert editor.edit == here
+    assert Edit.load(there, editor.scene.trained.tree) == left, "also after both are closed"
+
+
 def test_saving_tells_what_a_command_changed_meanwhile(editor: Editor, draft: Draft, tmp_path: Path) -> None:
     """It was replaced in silence."""
     first, second = (each.id for each in editor.scene.objects[:2])
@@ -149,6 +237,17 @@ def test_saving_tells_what_a_command_changed_meanwhile(editor: Editor, draft: Dr
     assert "A command had changed it meanwhile; `disconerf objects undo` brings that back." in editor.told[-1]
     draft.save()
     assert "meanwhile" not in editor.told[-1]
+
+
+def test_a_second_viewer_that_saves_tells_that_it_replaces_what_the_first_one_saved(
+    editor: Editor, draft: Draft, guest: Draft
+) -> None:
+    """It said that a command undoes that, which knows nothing of it."""
+    editor.toggle(editor.scene.objects[0].id)
+    draft.save()
+    editor.toggle(editor.scene.objects[1].id)
+    guest.save()
+    assert editor.told[-1].endswith("The other viewer had changed it meanwhile, which is replaced.")
 
 
 def test_a_folder_that_cannot_be_written_is_told_once(editor: Editor, tmp_path: Path) -> None:

@@ -402,9 +402,7 @@ def test_whoever_opens_the_page_of_a_second_viewer_is_told_that_nothing_is_kept(
             warning = late.seat.panel.head.warning
             assert warning.visible and "Another viewer has this run open" in warning.content
             other.close()
-            viewer.pipeline.object_control.take_draft()
-            uses(late.seat, "show all")
-            assert not warning.visible
+            wait_for(lambda: not warning.visible, 10)
     finally:
         other.close()
 
