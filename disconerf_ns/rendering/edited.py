@@ -16,7 +16,7 @@ from disconerf_ns.rendering.media import Medium, Part, optical_depth, seen_throu
 from disconerf_ns.rendering.rays import ColoredSamples
 from disconerf_ns.scene.arranged import ArrangedScene, Placement
 from disconerf_ns.scene.clean import Body
-from disconerf_ns.scene.edit_table import weigh
+from disconerf_ns.scene.edit_table import likeliest, weigh
 from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.occupancy import intersect_box
 from disconerf_ns.surface.intervals import Intervals
@@ -173,7 +173,7 @@ class EditedRays:
     @lazy
     def _certain(self) -> Int[Tensor, "rays samples"]:
         """The likeliest owners of the samples."""
-        return self.ids.argmax(-1) if self.ids.is_floating_point() else self.ids
+        return likeliest(self.ids)
 
     def _plain(self, see: Callable[[Medium, Tensor], Tensor]) -> Tensor:
         nothing = self.samples.rgb[..., :0]

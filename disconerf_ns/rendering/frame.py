@@ -32,6 +32,11 @@ TOGETHER = EditedRays.rgb, EditedRays.depth, EditedRays.opacity, EditedRays.visi
 """What is seen of edited rays from the same samples, without any network."""
 
 
+def together_with(see: Callable[[EditedRays], Tensor]) -> tuple[Callable[[EditedRays], Tensor], ...]:
+    """What is computed of edited rays where one thing of it is asked for."""
+    return TOGETHER if see in TOGETHER else (see,)
+
+
 @dataclass(eq=False)
 class Frame(SampledRays):
     """One camera's view of an arranged scene."""
@@ -126,10 +131,12 @@ class Frame(SampledRays):
         """How much of what is seen under the edit lies where no photograph looked, in [0, 1]."""
         return self._of_edited(EditedRays.unseen)
 
-    def rays_to_edit(self) -> int:
-        """Rays that the networks have to be asked about before the edited scene can be drawn."""
-        if not self.scene.repaints:
+    def rays_to_edit(self, see: Callable[[EditedRays], Tensor] = EditedRays.rgb) -> int:
+        """Rays that the networks have to be asked about before what is seen of the edited scene can be drawn."""
+        if see is EditedRays.rgb and not self.scene.repaints:
             return 0
+        if not self.remembers_owners:
+            return 0 if self.has(f"edited {together_with(see)}", self._edited_key) else len(self.rays)
         if not self.knows_owners or not self.scene.reveals_at_once:
             return len(self.rays)
         if not all(map(self.has_placed, range(len(self.scene.placements)))):
@@ -142,15 +149,18 @@ class Frame(SampledRays):
 
     def _of_edited(self, see: Callable[[EditedRays], Tensor]) -> Tensor:
         """What is seen of the edited rays: from samples that are kept, or else together with all that comes with it."""
-        if self.remembers_owners:
+        if self.strategy.remembers(self):
             return see(self._remembered())
-        together = TOGETHER if see in TOGETHER else (see,)
+        together = together_with(see)
+        compute = lambda: self.in_chunks(lambda rays: self._see(rays, together))
+        return self.once(f"edited {together}", self._edited_key, compute)[together.index(see)]
+
+    @property
+    def _edited_key(self) -> Hashable:
         edit, options = self.scene.edit, self.scene.options
         shown = options.background, options.complete, options.clean
         looks = tuple(edit.colors.items()), self.scene.guests, shown
-        key = self.scene.ownership, edit.absent, self.placements_key, looks
-        compute = lambda: self.in_chunks(lambda rays: self._see(rays, together))
-        return self.once(f"edited {together}", key, compute)[together.index(see)]
+        return self.scene.ownership, edit.absent, self.placements_key, looks
 
     def _remembered(self) -> EditedRays:
         """The edited rays, from samples that are kept."""

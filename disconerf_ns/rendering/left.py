@@ -13,7 +13,7 @@ from torch import Tensor
 from disconerf_ns.rendering.labels import OWNED
 from disconerf_ns.rendering.rays import SEEN, ColoredSamples, even_edges
 from disconerf_ns.scene.arranged import ArrangedScene
-from disconerf_ns.scene.edit_table import weigh
+from disconerf_ns.scene.edit_table import likeliest, weigh
 from disconerf_ns.scene.occupancy import inside, intersect_box
 from disconerf_ns.scene.radiance import Factor
 from disconerf_ns.surface.intervals import Intervals, piecewise, piecewise_inverse
@@ -35,6 +35,11 @@ class OwnedSamples(NamedTuple):
     samples: ColoredSamples
     ids: Shaped[Tensor, "..."]
     """Owners of the samples, as `weigh` takes them."""
+
+    @property
+    def certain(self) -> OwnedSamples:
+        """The same samples, each with its likeliest owner alone."""
+        return self._replace(ids=likeliest(self.ids))
 
     def seen(self, chosen: Bool[Tensor, "ids"]) -> Bool[Tensor, "rays"]:
         """Rays in which some of the objects are seen; owners are certain."""
@@ -162,7 +167,7 @@ def _beside_gone(scene: ArrangedScene, owned: OwnedSamples, far: Float[Tensor, "
     """
     first, ids = owned
     leaky = first.weights.sum(-1) < 1 - LOST
-    last = ids[:, -1].argmax(-1) if ids.is_floating_point() else ids[:, -1]
+    last = likeliest(ids[:, -1])
     met = leaky & torch.isin(last, torch.tensor(sorted(scene.revealed.free), device=last.device))
     leaky &= (weigh(scene.table.density[:, None], ids)[..., 0] < 0.5).any(-1)
     steps = (torch.arange(ALONG, device=met.device) + 0.5) / ALONG

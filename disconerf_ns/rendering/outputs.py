@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from disconerf_ns.rendering.edited import EditedRays
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.lazy_outputs import LazyOutputs
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -26,6 +27,7 @@ class Needs(Enum):
     SCENE = "the whole scene"
     LABELS = "the object that each ray sees"
     EDITED = "the scene under the edit"
+    UNSEEN = "what no photograph saw of it"
     ALONE = "one object alone"
 
 
@@ -62,21 +64,24 @@ class Output:
 
     def waiting(self, frame: Frame) -> int:
         """Rays that the networks have to be asked about, once or more often, before this can be drawn."""
-        ready = {
-            Needs.SCENE: lambda: True,
-            Needs.LABELS: lambda: frame.has_labels,
-            Needs.EDITED: lambda: frame.rays_to_edit() == 0,
-            Needs.ALONE: lambda: self.object is not None and frame.has_alone(self.object.id),
+        all_rays = len(frame.rays)
+        rays = {
+            Needs.SCENE: lambda: 0,
+            Needs.LABELS: lambda: 0 if frame.has_labels else all_rays,
+            Needs.EDITED: lambda: frame.rays_to_edit(),
+            Needs.UNSEEN: lambda: frame.rays_to_edit(EditedRays.unseen),
+            Needs.ALONE: lambda: 0 if self.object is not None and frame.has_alone(self.object.id) else all_rays,
         }
-        if frame.has_images and ready[self.needs]():
-            return 0
-        return frame.rays_to_edit() if frame.has_images and self.needs is Needs.EDITED else len(frame.rays)
+        return rays[self.needs]() if frame.has_images else all_rays
+
+    @property
+    def edits(self) -> bool:
+        """Whether it shows the edited scene."""
+        return self.needs in (Needs.EDITED, Needs.UNSEEN)
 
     def ids(self, frame: Frame) -> Int[Tensor, "rays"]:
         """The object that each ray of this output shows, for outlines; -1 for none."""
-        if self.needs is Needs.EDITED and frame.remembers_owners:
-            return frame.edited_ids()
-        return frame.labels().id
+        return frame.seen_ids() if self.needs is Needs.EDITED else frame.labels().id
 
 
 def output_table(scene: ArrangedScene) -> dict[str, Output]:
@@ -95,7 +100,7 @@ def output_table(scene: ArrangedScene) -> dict[str, Output]:
             Output("edited_overlay", _edited_overlay, Needs.EDITED, outlined=True, listed=False),
             Output("edited_depth", Frame.edited_depth, Needs.EDITED, listed=False),
             Output("edited_mask", Frame.edited_opacity, Needs.EDITED, shown=Shown.GRAY, listed=False),
-            *([Output("unseen", Frame.unseen, Needs.EDITED, shown=Shown.GRAY)] if scene.trained.training_rays else []),
+            *([Output("unseen", Frame.unseen, Needs.UNSEEN, shown=Shown.GRAY)] if scene.trained.training_rays else []),
             Output("label", _label, Needs.LABELS, listed=False),
             *(output for each in scene.objects for output in _of_object(each)),
         ]

@@ -23,7 +23,7 @@ class Preview:
     """Answers questions about objects with one point a ray, edits with few rays; the frame's scene is at hand.
 
     Pixels that showed mostly what is hidden now share the samples of one of their block; the others show what is left
-    of their own. A sample whose owner is not known yet counts to the pixel's object.
+    of their own. A sample whose owner is not known yet, or is several in parts, counts to the pixel's object.
     """
 
     most: int
@@ -58,6 +58,10 @@ class Preview:
         shared = (hit[block] >= 0).nonzero()[:, 0]
         return placed.at(hit[block[shared]])._replace(rays=met[shared])
 
+    def remembers(self, frame: SampledRays) -> bool:
+        """Whether it keeps any samples."""
+        return frame.keep
+
     def shown(self, scene: ArrangedScene) -> ArrangedScene:
         """The scene, not completed where that would take time."""
         return scene if scene.reveals_at_once else scene.with_options(complete=False)
@@ -81,7 +85,7 @@ class Preview:
         met = passes_something(frame.scene, rays)
         side = math.ceil(math.sqrt(int(met.sum()) / self.most)) or 1
         block, first = blocks(revealed, frame.shape[1], side)
-        return owned.replaced(revealed, frame.resample(revealed[first]).at(block))
+        return owned.replaced(revealed, frame.resample(revealed[first]).certain.at(block))
 
     def _unedited(self, frame: SampledRays) -> OwnedSamples:
         if frame.knows_owners:

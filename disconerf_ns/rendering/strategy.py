@@ -20,6 +20,10 @@ class Strategy(Protocol):
         """The object that each ray sees."""
         ...
 
+    def remembers(self, frame: SampledRays) -> bool:
+        """Whether edits are answered from samples that the frame keeps; otherwise its rays are sampled anew."""
+        ...
+
     def shown(self, scene: ArrangedScene) -> ArrangedScene:
         """The scene as its edit is shown."""
         ...
@@ -45,6 +49,10 @@ class Exact:
             return label_pixels(frame.scene, images["points"], images["surface_opacity"])
 
         return frame.once("labels", frame.labels_key, compute)
+
+    def remembers(self, frame: SampledRays) -> bool:
+        """Whether each of its samples has one owner."""
+        return frame.remembers_owners
 
     def shown(self, scene: ArrangedScene) -> ArrangedScene:
         """The scene itself."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from disconerf_ns.scene.edit import Edit
@@ -45,6 +45,11 @@ def weigh(values: Float[Tensor, "ids c"], ids: Shaped[Tensor, "..."]) -> Float[T
         ids: integer ids (*points), or probabilities (*points, ids) with rows summing to 1.
     """
     return ids @ values if ids.is_floating_point() else values[ids]
+
+
+def likeliest(ids: Shaped[Tensor, "..."]) -> Int[Tensor, "*n"]:
+    """The owner that weighs most at points; the owners as `weigh` takes them."""
+    return ids.argmax(-1) if ids.is_floating_point() else ids
 
 
 def belonging(ids: Shaped[Tensor, "..."], id: int) -> Float[Tensor, "*n"]:

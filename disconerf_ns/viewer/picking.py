@@ -43,7 +43,6 @@ def object_at(
         metadata={"directions_norm": unit},
     )
     frame = Frame(scene, rays, (1,), keep=True)
-    edited = edited and frame.remembers_owners
     id = ObjectId(int(frame.edited_ids() if edited else frame.labels().id))
     if id not in scene.by_id:
         return None

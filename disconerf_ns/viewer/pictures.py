@@ -293,28 +293,27 @@ def at_once(frame: Frame, needed: Sequence[Output], quick: int | None = None) ->
     most = quick_rays(frame.scene) if quick is None else quick
     if is_ready(frame, needed, most):
         return frame
-    good = {Needs.LABELS, Needs.EDITED} if frame.remembers_owners else {Needs.LABELS}
-    if frame.has_images and is_ready(frame, [output for output in needed if output.needs not in good], most):
+    exact = [output for output in needed if output.needs is not Needs.LABELS and not (output.edits and frame.keep)]
+    if frame.has_images and is_ready(frame, exact, most):
         return frame.previewed(Preview(most))
     return None
 
 
 def edits(needed: Sequence[Output]) -> bool:
     """Whether some of the outputs show the edited scene."""
-    return any(output.needs is Needs.EDITED for output in needed)
+    return any(output.edits for output in needed)
 
 
 def soon(frame: Frame, needed: Sequence[Output]) -> Frame:
     """A frame of few rays, or a preview of it where the frame itself would wait for completions."""
-    if edits(needed) and frame.remembers_owners and not frame.scene.edits_at_once:
+    if edits(needed) and frame.keep and not frame.scene.edits_at_once:
         return frame.previewed(Preview(quick_rays(frame.scene)))
     return frame
 
 
 def with_objects(drawn: list[Output], scene: ArrangedScene) -> list[Output]:
     """Outputs, and the one that says where objects are if it is needed to mark selected ones."""
-    hard = scene.options.extraction == "hard"
-    if any(output.outlined and not (hard and output.needs is Needs.EDITED) for output in drawn):
+    if any(output.outlined and not (output.edits and scene.repaints) for output in drawn):
         return [*drawn, output_table(scene)["objects"]]
     return drawn
 

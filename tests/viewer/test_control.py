@@ -63,8 +63,10 @@ def test_a_ray_meets_the_object_that_it_is_aimed_at(viewer) -> None:
         assert (boxes[id][0] < centre).all() and (centre < boxes[id][1]).all()
 
 
-def test_hidden_objects_are_in_nobodys_way(viewer) -> None:
+@pytest.mark.parametrize("extraction", ["hard", "soft"])
+def test_hidden_objects_are_in_nobodys_way(viewer, extraction: str) -> None:
     model = viewer.pipeline.model
+    model.current.replace(lambda scene: scene.with_options(extraction=extraction))
     ray = towards(viewer, scene_frame(viewer.pipeline)[0])
     first = id_at(model.current.value, *ray, edited=True)
     edit_scene(model, Edit().hide(first))

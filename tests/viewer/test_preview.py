@@ -14,6 +14,7 @@ from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.preview import Preview, blocks
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.bodies import Bodies
+from disconerf_ns.scene.closed_surface import ClosedSurface
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.viewer import pictures
@@ -169,11 +170,55 @@ def test_the_coarse_picture_is_the_preview_and_the_sharp_one_is_exact(run, model
     assert show(coarse, first.name).shape[:2] == (12, 16)
 
 
-def test_a_soft_edit_has_no_preview(run, model, shown, monkeypatch) -> None:
+@pytest.fixture
+def soft(model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Points belong to several objects, and previews have few rays."""
     monkeypatch.setattr(pictures, "QUICK", 20)
     monkeypatch.setattr(pictures, "QUICK_ON_GPU", 20)
     model.current.replace(lambda scene: scene.with_options(extraction="soft"))
+
+
+def test_a_soft_edit_is_seen_at_once_and_its_sharp_picture_is_kept(soft, run, model, shown, sampled) -> None:
+    """The coarse picture was drawn anew of few pixels, each time again, also where the sharp one was there."""
     client, coarse, sharp = threading.Thread(), camera_of(run, 12), camera_of(run, SIZE[0])
     shown.show(client, sharp, ["rgb"])
     edit_scene(model, Edit().hide(model.current.value.objects[0].id))
-    assert shown.show(client, coarse, ["edited"])["edited"].shape[:2] == (12, 16)
+    sampled.clear()
+    assert shown.show(client, coarse, ["edited"])["edited"].shape[:2] == SIZE and sum(sampled) < 100
+    exact = shown.show(client, sharp, ["edited"])["edited"]
+    sampled.clear()
+    assert torch.equal(shown.show(client, coarse, ["edited"])["edited"], exact) and sampled == []
+    unseen = shown.show(client, coarse, ["unseen"])["unseen"]
+    assert unseen.shape[:2] == SIZE and sum(sampled) < 100, "of which no sharp picture was drawn"
+
+
+@pytest.mark.parametrize("change", ["hide", "move", "recolor"])
+def test_a_soft_preview_is_close(run, scene_now, change: str) -> None:
+    """Probabilities of a field that was trained for a minute are far from 0 and 1, so the exact picture has haze."""
+    scene = scene_now.with_options(extraction="soft")
+    before, id = new_frame(run, scene), scene.objects[1].id
+    edit = {
+        "hide": Edit().hide(id),
+        "move": Edit().move(id, Similarity(translation=(0.1, 0.0, 0.1))),
+        "recolor": Edit().recolor(id, (1.0, 0.0, 1.0)),
+    }[change]
+    before.images()
+    edited = before.under(scene.with_edit(edit))
+    quick = edited.previewed(Preview(most=150)).edited()
+    exact = edited.edited()
+    assert (quick - exact).abs().mean() < 0.7 * (before.images()["rgb"] - exact).abs().mean()
+    ids = edited.previewed(Preview(most=150)).edited_ids()
+    assert (ids == edited.edited_ids()).float().mean() > 0.9
+
+
+def test_a_soft_edit_waits_for_no_completion_where_the_camera_moves(soft, run, model, shown, monkeypatch) -> None:
+    """What was hidden stayed in the picture until it was completed."""
+
+    def enclose(*_):
+        raise AssertionError("this takes long")
+
+    scene = model.current.value.with_trained(model.current.value.trained)
+    shown.current.replace(lambda _: scene.with_edit(Edit().hide(scene.objects[1].id)))
+    monkeypatch.setattr(ClosedSurface, "through", enclose)
+    outputs = shown.show(threading.Thread(), camera_of(run, 12), ["edited"], glimpse=True)
+    assert (outputs["edited"] - outputs["rgb"]).abs().mean() > 0.005
