@@ -30,6 +30,11 @@ WIDE = 8.0
 """An object whose box is at least this long, in scene units, counts as what surrounds the scene."""
 
 
+def is_wide(box: Box) -> bool:
+    """Whether a box is so large that what it holds counts as what surrounds the scene."""
+    return max(high - low for low, high in zip(*box)) >= WIDE
+
+
 @dataclass(frozen=True, eq=False)
 class Bodies:
     """Objects where they were photographed; each result is found once, for all values of a scene that share it."""
@@ -129,7 +134,7 @@ class Bodies:
 
     def is_wide(self, id: ObjectId) -> bool:
         """Whether an object's box is so large that it counts as what surrounds the scene."""
-        return max(high - low for low, high in zip(*self.boxes[id])) >= WIDE
+        return is_wide(self.boxes[id])
 
     def matter(self, id: ObjectId) -> Matter:
         """An object in the radiance field."""

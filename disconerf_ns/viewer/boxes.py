@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from disconerf_ns.compat.viewer import SCALE
 from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.bodies import is_wide
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.scene.similarity import Similarity, Vector, vector
 from disconerf_ns.scene.trained import TrainedScene
@@ -60,15 +61,26 @@ def fit(points: Float[np.ndarray, "n 3"]) -> DrawnBox:
 
 
 def box_of(trained: TrainedScene, shown: SceneObject) -> DrawnBox:
-    """The box of an object: of the points at which the masks agree on its slots, or else along the axes."""
+    """The box of an object: of the points at which the masks agree on its slots, or else along the axes.
+
+    What surrounds the scene reaches to the horizon. Its box is that of the half of its points that is nearest to their
+    middle, so that it is drawn, and has its handles, where people look.
+    """
     low, high = np.array(shown.box)
-    points = trained.agreed_on(shown.slots) if shown.whole else None
+    wide = is_wide(shown.box)
+    points = trained.agreed_on(shown.slots) if shown.whole or wide else None
     if points is not None and len(points) >= 10:
         points = trained.contraction.inverse(points[:: -(-len(points) // POINTS)]).cpu().numpy()
         points = points[((points >= low) & (points <= high)).all(-1)]
         if len(points) >= 10:
-            return fit(points)
+            return fit(nearest_half(points) if wide else points)
     return DrawnBox((low + high) / 2, high - low, 0.0)
+
+
+def nearest_half(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "half 3"]:
+    """The half of some points that is nearest to their median."""
+    away = np.linalg.norm(points - np.median(points, 0), axis=1)
+    return points[away <= np.median(away)]
 
 
 def middle_of(scene: ArrangedScene, id: ObjectId) -> Vector:

@@ -122,8 +122,10 @@ class Panel:
             self.several = gui.add_checkbox(
                 "Select several", False, hint="A click selects one more object, or lets it go"
             )
-            self.in_3d = gui.add_dropdown("Boxes", tuple(each.value for each in Which),
-                                          hint="Boxes and names in the 3D scene")  # fmt: skip
+            self.in_3d = gui.add_dropdown(
+                "Boxes", tuple(each.value for each in Which),
+                hint="Boxes and names in the 3D scene; of a background its middle half",
+            )  # fmt: skip
             self.cameras = gui.add_checkbox(
                 "Cameras", False, hint="Show everybody where the photographs were taken; a click looks from there"
             )

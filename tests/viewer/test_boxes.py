@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import torch
 import viser.transforms as vtf
+from test_rows import thing
 from viewer_presses import chooses, presses, settle, uses, wait_for
 
 from disconerf_ns.compat.viewer import SCALE
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.similarity import Similarity
+from disconerf_ns.scene.trained import TrainedScene
 from disconerf_ns.viewer.boxes import ANGLES, DrawnBox, box_of, edges, fit
 
 
@@ -42,6 +47,22 @@ def test_strays_do_not_widen_a_box() -> None:
     points = np.random.default_rng(1).random((1000, 3))
     box = fit(np.concatenate([points, [[50, 50, 50], [-50, 0, 0]]]))
     assert (box.size < 1.1).all() and inside(box, points).mean() > 0.9
+
+
+def test_the_box_of_what_surrounds_the_scene_is_where_people_look() -> None:
+    """It reached to the horizon, and its handles stood there."""
+    random = np.random.default_rng(2)
+    floor = torch.from_numpy(random.uniform((-1.5, -1.5, -1.0), (1.5, 1.5, -0.9), (800, 3))).float()
+    horizon = torch.from_numpy(random.uniform((20.0, 30.0, -60.0), (150.0, 150.0, -20.0), (300, 3))).float()
+    trained, contraction = Mock(TrainedScene), Mock()
+    trained.contraction, contraction.inverse = contraction, lambda points: points
+    trained.agreed_on = lambda slots: torch.cat([floor, horizon])
+    outdoors = replace(thing(0, 0.5), box=((-2.0, -2.0, -60.0), (150.0, 150.0, 0.0)))
+    for shown in (outdoors, replace(outdoors, whole=False)):
+        box = box_of(trained, shown)
+        assert (np.abs(box.centre - (0.0, 0.0, -0.95)) < 0.3).all() and (box.size[:2] > 1).all() and box.size.max() < 4
+    room = replace(thing(1, 0.5), box=((-1.5, -1.5, -1.0), (1.5, 1.5, -0.9)))
+    assert box_of(trained, room).size[:2] == pytest.approx((3, 3), abs=0.1), "as before"
 
 
 def test_one_line_draws_all_edges_of_a_box() -> None:
