@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +16,13 @@ from torch import Tensor
 from disconerf_ns.filming.clean import crisp
 from disconerf_ns.filming.ground import Ground
 from disconerf_ns.filming.matte import Picture, bled, in_bytes, on_color, over
+from disconerf_ns.filming.orbit import moved_poses
 from disconerf_ns.rendering.alone import object_images, visible_images
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import unmixed
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.clean import Body
+from disconerf_ns.scene.edit import HERE
 from disconerf_ns.scene.objects import ObjectId
 
 FADE = 0.08
@@ -41,7 +43,9 @@ class Look:
 
 
 class Subject:
-    """An object that is filmed, and what all of its frames need.
+    """An object that is filmed as it stands under the edit, and what all of its frames need.
+
+    What surrounds the photographs is shown where it was photographed, as they show it.
 
     Args:
         scene: the scene; a later edit does not change the film.
@@ -52,20 +56,23 @@ class Subject:
     def __init__(self, scene: ArrangedScene, id: ObjectId, look: Look = Look()):
         self.scene, self.id, self.look = scene, id, look
         self.body: Body | None = None
+        self.place = HERE if look.cut_out else scene.edit.standing_of(id)[0]
         if not look.cut_out:
             self.body = scene.bodies.clean(id) if look.clean else scene.bodies.hazy(id)
-        box = scene.bodies.whole(id).box if look.shadow else None
-        self.ground = None if box is None else Ground.below(box, scene.bodies.whole(id))
+        solid = scene.bodies.whole(id)
+        self.ground = Ground.below(solid, self.place) if look.shadow and len(solid) > 0 else None
 
     def picture(self, camera: Cameras) -> Picture:
         """The object as one camera sees it: straight RGB and alpha.
 
         Args:
-            camera: n cameras with n = 1.
+            camera: n cameras with n = 1, where the object stands.
         """
         if self.look.cut_out:
             return bled(cut_out(self.scene, self.id, camera, self.look.clean))
-        picture = bled(alone(self.scene, self.id, camera, self.body, self.look.clean))
+        poses = moved_poses(self.place.inverse(), camera.camera_to_worlds)
+        photographed = replace(camera, camera_to_worlds=poses)
+        picture = bled(alone(self.scene, self.id, photographed, self.body, self.look.clean))
         if self.ground is None:
             return picture
         rays = camera.to(self.scene.trained.radiance.device).generate_rays(0, keep_shape=True)
@@ -82,7 +89,7 @@ def faded(height: int, width: int) -> Float[np.ndarray, "height width"]:
 
 
 def alone(scene: ArrangedScene, id: ObjectId, camera: Cameras, body: Body | None, clean: bool = True) -> Picture:
-    """An object as one camera, n = 1, sees it: straight RGB and alpha, black where it is not.
+    """An object as one camera, n = 1, sees it where it was photographed: straight RGB and alpha, black where it is not.
 
     Args:
         body: the object as it is looked at; by default all that the radiance field has of it.
@@ -130,7 +137,7 @@ def film(
 
     Args:
         scene: the scene; a later edit does not change the film.
-        cameras: one camera per frame.
+        cameras: one camera per frame, where the object stands under the edit.
         id: the object.
         look: how it is shown.
         transparent: give RGB and straight alpha, in place of RGB on the scene's background.

@@ -11,6 +11,7 @@ from nerfstudio.cameras.rays import RayBundle
 from scipy import ndimage
 from torch import Tensor
 
+from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.solid import Solid, UprightBox
 
 CELLS = 96
@@ -39,12 +40,14 @@ class Ground:
     """Alpha of black, in [0, 1]."""
 
     @classmethod
-    def below(cls, box: UprightBox, solid: Solid) -> Ground:
-        """The ground below an object that has a box."""
+    def below(cls, solid: Solid, place: Similarity) -> Ground:
+        """The ground below an object of which something is solid, where it stands."""
+        box = UprightBox.around(place.points(solid.corners))
         corners, tallest = box.corners, max(box.size)
         low, high = corners.amin(0) - REACH * tallest, corners.amax(0) + REACH * tallest
         cell, height = float((high - low)[:2].max()) / CELLS, float(corners[:, 2].min())
-        columns = heights(solid, low[:2], cell, height)
+        side = place.scale * float(solid.volumes.mean()) ** (1 / 3)
+        columns = heights(place.points(solid.points.cpu()), side, low[:2], cell, height)
         beside = torch.from_numpy(ndimage.distance_transform_edt(~(columns[..., 1] > 0).numpy())).float() * cell
         near = (1 - beside / (REACH * tallest)).clamp(min=0)
         return cls(height, low[:2], cell, DARKEST * hidden_sky(columns / cell) * near.square())
@@ -61,13 +64,18 @@ class Ground:
         return torch.where((distance > 0) & (fall < 0), found, 0.0)
 
 
-def heights(solid: Solid, low: Float[Tensor, "2"], cell: float, ground: float) -> Float[Tensor, "x y 2"]:
-    """From which height on, and up to which, the object stands above each cell of a map; (inf, -inf) where it is not.
+def heights(
+    points: Float[Tensor, "voxels 3"], side: float, low: Float[Tensor, "2"], cell: float, ground: float
+) -> Float[Tensor, "x y 2"]:
+    """From which height on, and up to which, an object stands above each cell of a map; (inf, -inf) where it is not.
 
     A voxel may be larger than a cell, so it marks all cells that it is over.
+
+    Args:
+        points: middles of the object's voxels.
+        side: of a voxel.
     """
-    half = float(solid.volumes.mean()) ** (1 / 3) / 2
-    points = solid.points.cpu()
+    half = side / 2
     spans = torch.stack([torch.full((CELLS, CELLS), math.inf), torch.full((CELLS, CELLS), -math.inf)], -1)
     steps = torch.linspace(-half, half, 1 + math.ceil(2 * half / cell))
     for offset in torch.cartesian_prod(steps, steps):

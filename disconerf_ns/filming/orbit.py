@@ -12,6 +12,8 @@ from nerfstudio.cameras.cameras import Cameras
 from scipy.spatial import ConvexHull, QhullError
 from torch import Tensor
 
+from disconerf_ns.scene.similarity import Similarity
+
 FIELD_OF_VIEW = math.radians(40)
 """Vertical and horizontal angle of the square picture."""
 FILL = 0.8
@@ -26,6 +28,12 @@ def look_at(positions: Float[Tensor, "cameras 3"], target: Float[Tensor, "3"]) -
     right = torch.stack([-back[:, 1], back[:, 0], torch.zeros(len(back))], -1)
     right = torch.nn.functional.normalize(right, dim=-1)
     return torch.stack([right, torch.linalg.cross(back, right), back, positions], -1)
+
+
+def moved_poses(place: Similarity, poses: Float[Tensor, "cameras 3 4"]) -> Float[Tensor, "cameras 3 4"]:
+    """Camera-to-world matrices that see what a similarity moved as the given ones saw it before."""
+    turned = place.directions(poses[..., :3].mT).mT
+    return torch.cat([turned, place.points(poses[..., 3])[..., None]], -1)
 
 
 def square(poses: Float[Tensor, "cameras 3 4"], size: int, fov: float = FIELD_OF_VIEW) -> Cameras:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from disconerf_ns.filming.appearance import Appearance
 from disconerf_ns.filming.frames import Look
-from disconerf_ns.filming.orbit import Circle, elevation_of, full_turn, square, view_angle
+from disconerf_ns.filming.orbit import Circle, elevation_of, full_turn, moved_poses, square, view_angle
 from disconerf_ns.filming.paths import chain, in_size, interpolated, spiral, to_and_fro
 from disconerf_ns.filming.sight import in_sight, shares_clear
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -47,7 +47,7 @@ class Shot:
     shown: ObjectId | None
     """The object that is alone in the picture; None for the edited scene."""
     cameras: Cameras
-    """One for each frame."""
+    """One for each frame, where the object stands under the edit."""
     remark: str = ""
     """What is to be known of it, without a full stop."""
     surrounds: bool = False
@@ -72,7 +72,8 @@ def orbit(
 ) -> Shot:
     """A turntable around an object: level, at the photographs' own height angle, and as near as it fits.
 
-    It begins on the side where the photograph was taken that sees the object best. Of what surrounds the photographs
+    It goes around the object as it stands under the edit, turned or upside down. It begins on the side where the
+    photograph was taken that sees the object best. Of what surrounds the photographs
     there is no turntable, and none where other things stand in the way all around: there the camera sways between
     photographs.
 
@@ -89,9 +90,10 @@ def orbit(
     if looks.surrounds:
         sway = _between_photographs(looks, photographs, frames, size, "it surrounds the photographs")
         return shot(*sway, surrounds=True)
-    place, seeing = scene.edit.standing_of(filmed.id)[0] if among else HERE, positions[looks.seeing]
+    place, seeing = scene.edit.standing_of(filmed.id)[0], positions[looks.seeing]
     there = looks.moved(place)
-    first = positions[int(looks.seen.argmax())] - looks.centre if start is None else start - there.centre
+    best = place.directions(positions[int(looks.seen.argmax())] - looks.centre)
+    first = best if start is None else start - there.centre
     azimuths = math.atan2(float(first[1]), float(first[0])) + full_turn(frames)
     circle = Circle.around(there.corners, azimuths, elevation_of(seeing, looks.centre))
     taken, sways = place.points(seeing), ""  # as the photographs see the object, wherever it stands now
@@ -99,7 +101,7 @@ def orbit(
         usable, (why, elsewhere) = _usable(scene, there, circle, seeing, taken, among)
         middle, arc = longest_arc(usable)
         if arc < LEAST_ARC:
-            return shot(*_between_photographs(there, photographs, frames, size, why))
+            return shot(*_between_photographs(there, photographs, frames, size, why, HERE if among else place))
         if arc < 2 * math.pi:
             azimuths = middle + arc * (to_and_fro(frames) - 0.5)
             sways = f"the camera sways through {math.degrees(arc):.0f} degrees: elsewhere {elsewhere}"
@@ -169,7 +171,7 @@ def spiral_shot(
     """A spiral at the photograph that sees an object best, moved along with the object; arguments as for `orbit`."""
     looks = Appearance.of(scene, filmed, photographs)
     best = int(looks.seen.argmax())
-    place = scene.edit.standing_of(filmed.id)[0] if among else HERE
+    place = scene.edit.standing_of(filmed.id)[0]
     seeing = in_size(photographs[best : best + 1], size)
     seeing = replace(seeing, camera_to_worlds=moved_poses(place, seeing.camera_to_worlds))
     cameras = spiral(seeing, looks.moved(place).centre, frames)
@@ -177,22 +179,18 @@ def spiral_shot(
     return Shot(filmed.file_name, shown, cameras, remark, looks.surrounds)
 
 
-def moved_poses(place: Similarity, poses: Float[Tensor, "cameras 3 4"]) -> Float[Tensor, "cameras 3 4"]:
-    """Camera-to-world matrices that see what a similarity moved as the given ones saw it before."""
-    turned = place.directions(poses[..., :3].mT).mT
-    return torch.cat([turned, place.points(poses[..., 3])[..., None]], -1)
-
-
 def _between_photographs(
-    looks: Appearance, photographs: Cameras, frames: int, size: int, why: str
+    looks: Appearance, photographs: Cameras, frames: int, size: int, why: str, place: Similarity = HERE
 ) -> tuple[Cameras, str]:
-    """Cameras that sway between the photographs that see an object best, and why they do."""
+    """Cameras that sway between the photographs that see an object best, moved along with it, and why they do."""
     best = chain(photographs, looks.seen)
     views = in_size(photographs[torch.tensor(best)], size)
     poses = interpolated(views, to_and_fro(frames), order=False).camera_to_worlds
     named = ", ".join(map(str, best))
     stays = f"stays at photograph {named}" if len(best) == 1 else f"sways between photographs {named}"
-    return square(poses, size, view_angle(views)), f"no turntable, because {why}; the camera {stays}"
+    return square(
+        moved_poses(place, poses), size, view_angle(views)
+    ), f"no turntable, because {why}; the camera {stays}"
 
 
 def unseen(

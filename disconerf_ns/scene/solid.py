@@ -132,10 +132,13 @@ class Solid:
     @lazy
     def box(self) -> UprightBox | None:
         """The smallest upright box around the voxels; None where nothing is solid."""
-        if len(self) == 0:
-            return None
+        return UprightBox.around(self.corners) if len(self) > 0 else None
+
+    @property
+    def corners(self) -> Float[Tensor, "corners 3"]:
+        """Corners of the voxels, in scene coordinates."""
         offsets = torch.tensor(list(itertools.product((0, 1), repeat=3)), device=self._cells.device)
-        return UprightBox.around(self._scene((self._cells[:, None] + offsets).flatten(0, 1)))
+        return self._scene((self._cells[:, None] + offsets).flatten(0, 1))
 
 
 def pieces_of(cells: Bool[Tensor, "x y z"]) -> Int[np.ndarray, "x y z"]:
