@@ -108,6 +108,10 @@ class Edit:
         away = {id: copies for id, copies in self.hidden_copies.items() if id not in ids}
         return replace(self, hidden=self.hidden - set(ids), hidden_copies=away)
 
+    def show_all(self) -> Edit:
+        """The same edit with nothing hidden."""
+        return self.show(*self.hidden, *self.hidden_copies)
+
     def hide_copy(self, id: int, which: int) -> Edit:
         """The same edit without one of an object's places in sight; without the last one, the object is hidden.
 

@@ -115,14 +115,14 @@ class Boxes:
         self._shown: dict[ObjectId, tuple[tuple, list]] = {}
 
     def update(
-        self, scene: ArrangedScene, selected: frozenset[ObjectId], place_of: Callable[[ObjectId], Similarity]
+        self, scene: ArrangedScene, selected: frozenset[ObjectId], place_of: Callable[[ObjectId], Similarity | None]
     ) -> None:
-        """Show boxes and names of objects that are not hidden, each at one of its places; selected ones are white."""
+        """Show boxes and names of objects, each at a place, unless that is None; selected ones are white."""
         wanted = {}
         for each in scene.objects:
-            if self._shows(each.id, selected) and each.id not in scene.edit.hidden:
+            if self._shows(each.id, selected) and (place := place_of(each.id)) is not None:
                 color = (255, 255, 255) if each.id in selected else tuple(round(255 * c) for c in each.color)
-                wanted[each.id] = each.label, color, place_of(each.id), each.box
+                wanted[each.id] = each.label, color, place, each.box
         for id in list(self._shown):
             if self._shown[id][0] != wanted.get(id):
                 for handle in self._shown.pop(id)[1]:

@@ -7,7 +7,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import replace
 from typing import NamedTuple
 
 from nerfstudio.utils.rich_utils import CONSOLE
@@ -184,7 +183,7 @@ class Editor:
 
     def show_all(self) -> None:
         """Hide nothing."""
-        self.change(replace(self.edit, hidden=frozenset()))
+        self.change(self.edit.show_all())
 
     def refine(self, granularity: float) -> None:
         """Show finer or coarser objects, from 0, the coarsest, to 1."""

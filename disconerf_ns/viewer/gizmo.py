@@ -43,8 +43,8 @@ class Gizmo:
         self._shown = Similarity()
 
     def update(self, scene: ArrangedScene, id: ObjectId | None, place: Similarity | None) -> None:
-        """Show the handles at an object's place; None or a hidden object has none."""
-        if not self.on or id is None or place is None or id not in scene.by_id or id in scene.edit.hidden:
+        """Show the handles at an object's place; without an object, or without a place where it is seen, none."""
+        if not self.on or id is None or place is None or id not in scene.by_id:
             self._remove()
             return
         if id != self.id or self._handle is None:

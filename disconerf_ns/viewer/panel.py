@@ -93,6 +93,7 @@ class Panel:
             clicks = Clicks(
                 self.select,
                 lambda id: actions.ask(editor.toggle, id),
+                lambda id, number: actions.ask(selection.toggle_one, id, number),
                 lambda id, number: actions.ask(selection.take_away, id, number),
                 lambda part: actions.ask(selection.enter, part),
             )
@@ -201,10 +202,15 @@ class Panel:
         self._set(self.detail, scene.edit.granularity)
         family = Family(scene.all_objects, scene.trained.tree)
         standing = Standing(
-            {id: len(places) - 1 for id, places in scene.edit.places.items()}, self.selection.which if selected else 0
+            {
+                id: [number in scene.edit.seen_places(id) for number in range(len(places))]
+                for id, places in scene.edit.places.items()
+                if len(places) > 1
+            },
+            self.selection.which if selected else 0,
         )
         self.rows.update(scene.objects, scene.edit.hidden, selected, self.search.value, family, self.picture, standing)
-        self.boxes.update(scene, frozenset(selected), self.selection.place_of)
+        self.boxes.update(scene, frozenset(selected), self.selection.seen_place_of)
         self._show_selection([each for each in scene.objects if each.id in selected])
         self.places.refresh(self._set)
         self.tools.refresh()

@@ -61,7 +61,7 @@ class PlaceFields:
             show: gives a field a value, unless a person may be changing it.
         """
         first = next(iter(self.selection.ids), None)
-        self.gizmo.update(self.selection.scene, first, None if first is None else self.selection.place_of(first))
+        self.gizmo.update(self.selection.scene, first, None if first is None else self.selection.seen_place_of(first))
         for field in (self.size, self.middle, self.turns):
             field.visible = self.gizmo.id is not None
         if self.gizmo.id is not None:

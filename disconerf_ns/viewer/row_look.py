@@ -20,12 +20,23 @@ if (row.top < seen.top || row.bottom > seen.bottom) list.scrollTop += row.top - 
 """Scrolls the list to a row when the page receives it."""
 
 
-class _End(NamedTuple):
-    """The button at the end of a row."""
+class End(NamedTuple):
+    """A button at the end of a row."""
 
-    verb: str
+    label: str
+    """What it does in words, for those who do not see it."""
     hint: str
     icon: str
+    more: str = ""
+    """Further HTML."""
+    inner: bool = False
+    """Whether there is another one on its right."""
+
+    @property
+    def html(self) -> str:
+        """What is seen of it."""
+        place = " dn-inner" * self.inner
+        return f'<div class="dn-eye{place}" title="{self.hint}">{self.icon}</div>{self.more}'
 
 
 class RowLook(NamedTuple):
@@ -44,7 +55,7 @@ class RowLook(NamedTuple):
     revealed: bool = False
     """Whether the list is scrolled to it."""
     copied: bool = False
-    """Whether it is the row of a copy, which stands under its object's."""
+    """Whether it is the row of one of the places of an object that has copies, which are under the object's."""
 
     @property
     def row(self) -> str:
@@ -58,22 +69,14 @@ class RowLook(NamedTuple):
         )
 
     @property
-    def _end(self) -> _End:
-        if self.copied:
-            return _End("take away", "Take this copy away", CROSS)
-        if self.hidden:
-            return _End("show", "Show it again", SHUT)
-        return _End("hide", "Hide it, with its copies", OPEN)
-
-    @property
-    def end_label(self) -> str:
-        """The eye or the cross in words, for those who do not see it."""
-        return f"{self._end.verb} {self.name}"
-
-    @property
-    def end(self) -> str:
-        """The HTML of the eye, or of the cross of a copy."""
-        return f'<div class="dn-eye" title="{self._end.hint}">{self._end.icon}</div>' + REVEAL * self.revealed
+    def ends(self) -> tuple[End, ...]:
+        """The eye, and the cross of a copy."""
+        with_all = "" if self.copied else ", with its copies"
+        verb, hint, icon = ("show", "Show it again", SHUT) if self.hidden else ("hide", f"Hide it{with_all}", OPEN)
+        eye = End(f"{verb} {self.name}", hint, icon, REVEAL * self.revealed, inner=self.copied)
+        if not self.copied:
+            return (eye,)
+        return eye, End(f"take away {self.name}", "Take it away; the others stay", CROSS)
 
 
 def look(
@@ -92,12 +95,13 @@ def look(
 
 
 def look_of_copy(each: SceneObject, number: int, picture: str | None, hidden: bool, selected: bool) -> RowLook:
-    """The row of an object's copy, which is hidden with the object.
+    """The row of an object's copy, or of the object itself where it has copies.
 
     Args:
-        number: of the copy, from 1.
+        number: of the copy; 0 for the object itself.
     """
-    name, said = f"copy {number}", f"Copy {number} of {each.label}"
+    name = f"copy {number}" if number else "itself"
+    said = f"Copy {number} of {each.label}" if number else f"{each.label} itself, without its copies"
     return RowLook(name, "", said, color_of(each), picture, hidden, selected, copied=True)
 
 

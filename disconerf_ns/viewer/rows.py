@@ -20,9 +20,9 @@ ORDERS: dict[str, Callable[[SceneObject], float | str]] = {
 """Orders of the list, by name."""
 LAST = 1e6
 """Place of the rest: below all objects."""
-EYE, COPY, BELOW = 1e-9, 1e-8, 1e-6
-"""Distance from a row to its eye, to the next copy's row, and to the folder of the object's parts, less than from any
-object's row to the next."""
+END, COPY, BELOW = 1e-9, 1e-8, 1e-6
+"""Distance from a row to the first button at its end, to the next copy's row, and to the folder of the object's parts,
+less than from any object's row to the next."""
 
 Picture = Callable[[SceneObject], str | None]
 """Gives the data URI of an object's small picture, or None."""
@@ -38,9 +38,11 @@ class Clicks(NamedTuple):
     select: Callable[[ObjectId, int], None]
     """Select an object, or one of its copies by number; 0 for the object itself."""
     toggle: Callable[[ObjectId], None]
-    """Hide an object, or show it."""
+    """Hide an object with all copies, or show them."""
+    toggle_one: Callable[[ObjectId, int], None]
+    """Hide one of its copies alone, or show it; 0 for the object itself."""
     take_away: Callable[[ObjectId, int], None]
-    """Take a copy away."""
+    """Take a copy away; 0 for the object itself."""
     enter: Callable[[ObjectId], None]
     """Show an object as its parts, one of which is selected."""
 
@@ -48,8 +50,8 @@ class Clicks(NamedTuple):
 class Standing(NamedTuple):
     """Where objects stand more than once."""
 
-    copies: Mapping[int, int]
-    """Numbers of copies, of objects that have some."""
+    seen: Mapping[int, Sequence[bool]]
+    """Whether the object itself, and each copy, is seen, of objects that have copies."""
     meant: int = 0
     """The copy that is selected, of the object that was selected first; 0 for the object itself."""
 
@@ -74,22 +76,27 @@ class _Parts(NamedTuple):
 
 class _Row(NamedTuple):
     button: HtmlButton
-    end: HtmlButton
+    ends: tuple[HtmlButton, ...]
+
+    @property
+    def buttons(self) -> tuple[HtmlButton, ...]:
+        return self.button, *self.ends
 
     def show(self, look: RowLook) -> None:
         self.button.update(look.row, look.name)
-        self.end.update(look.end, look.end_label)
+        for button, end in zip(self.ends, look.ends):
+            button.update(end.html, end.label)
 
     def remove(self) -> None:
-        self.button.remove()
-        self.end.remove()
+        for button in self.buttons:
+            button.remove()
 
 
 class Rows:
     """Rows of objects in a folder; an object stays in its row until the list is sorted again.
 
-    Under the row of an object are those of its copies, and, where it has parts, a closed folder with a row for each of
-    them, and so on.
+    Under the row of an object that has copies are those of itself and of each copy, and, where it has parts, a closed
+    folder with a row for each of them, and so on.
 
     Args:
         folder: where they are.
@@ -151,11 +158,11 @@ class Rows:
                 each,
                 number,
                 looks[each.id].picture,
-                each.id in hidden,
+                each.id in hidden or not seen,
                 (each.id, number) == (*selected[:1], standing.meant),
             )
             for each in found
-            for number in range(1, standing.copies.get(each.id, 0) + 1)
+            for number, seen in enumerate(standing.seen.get(each.id, ()))
         }
         for id in self._rows.keys() - looks.keys():
             self._rows.pop(id).remove()
@@ -200,18 +207,20 @@ class Rows:
 
     def _add_row(self, id: ObjectId, look: RowLook, order: float) -> _Row:
         row = self._button(look, order, lambda: self.clicks.select(id, 0))
-        return _Row(row, self._end(look, order, lambda: self.clicks.toggle(id)))
+        return _Row(row, self._ends(look, order, lambda: self.clicks.toggle(id)))
 
     def _add_copy(self, id: ObjectId, number: int, look: RowLook) -> _Row:
-        order = self._places[id].order + number * COPY
+        order = self._places[id].order + (number + 1) * COPY
         row = self._button(look, order, lambda: self.clicks.select(id, number))
-        return _Row(row, self._end(look, order, lambda: self.clicks.take_away(id, number)))
+        toggle, take_away = self.clicks.toggle_one, self.clicks.take_away
+        return _Row(row, self._ends(look, order, lambda: toggle(id, number), lambda: take_away(id, number)))
 
-    def _end(self, look: RowLook, order: float, clicked: Callable[[], None]) -> HtmlButton:
-        """The eye of an object's row, or the cross of a copy's."""
-        button = HtmlButton(self.gui, look.end, look.end_label, order + EYE)
-        button.handle.on_click(lambda _: clicked())
-        return button
+    def _ends(self, look: RowLook, order: float, *clicked: Callable[[], None]) -> tuple[HtmlButton, ...]:
+        buttons = []
+        for number, (end, click) in enumerate(zip(look.ends, clicked), 1):
+            buttons.append(HtmlButton(self.gui, end.html, end.label, order + number * END))
+            buttons[-1].handle.on_click(lambda _, click=click: click())
+        return tuple(buttons)
 
     def _button(self, look: RowLook, order: float, clicked: Callable[[], None]) -> HtmlButton:
         button = HtmlButton(self.gui, look.row, look.name, order)

@@ -78,8 +78,17 @@ class Selection:
         return min(self._which, len(self.editor.edit.places_of(self.there()[0])) - 1)
 
     def place_of(self, id: ObjectId) -> Similarity:
-        """One place of an object: of the object that was selected first the one that is meant, of others their own."""
-        return self.editor.edit.places_of(id)[self.which if id in self.ids[:1] else 0]
+        """One place of an object: of the object that was selected first the one that is meant, of others the first that
+        is seen."""
+        return self.editor.edit.places_of(id)[self._place_number(id)]
+
+    def seen_place_of(self, id: ObjectId) -> Similarity | None:
+        """The same; None where it is hidden."""
+        edit, number = self.editor.edit, self._place_number(id)
+        return edit.places_of(id)[number] if id not in edit.hidden and number in edit.seen_places(id) else None
+
+    def _place_number(self, id: ObjectId) -> int:
+        return self.which if id in self.ids[:1] else self.editor.edit.seen_places(id)[0]
 
     def _take(self, ids: Iterable[ObjectId], which: int = 0) -> None:
         self._chosen, self._which = tuple(ids), which
@@ -108,7 +117,7 @@ class Selection:
         """Show the selected objects alone; everything again, if they are alone."""
         ids, edit = self.there(), self.editor.edit
         alone = edit.isolate(ids, self.scene.ids_in_use)
-        self.editor.change(replace(edit, hidden=frozenset()) if alone.hidden == edit.hidden else alone)
+        self.editor.change(edit.show_all() if alone.hidden == edit.hidden else alone)
 
     def recolor(self, recolor: Recolor) -> None:
         """Give the selected objects new colours, such as a tint, RGB in [0, 1]."""
@@ -150,13 +159,24 @@ class Selection:
         self.editor.change(self.editor.edit.place(id, *places, aside @ places[-1]))
         self._which = len(places)
 
+    def toggle_one(self, id: ObjectId, which: int) -> None:
+        """Hide one place of an object, by its number, or show it."""
+        edit, seen = self._having(id, which), self.editor.edit.seen_places(id)
+        is_seen = id not in edit.hidden and which in seen
+        self.editor.change(edit.hide_copy(id, which) if is_seen else edit.show_copy(id, which))
+
     def take_away(self, id: ObjectId, which: int) -> None:
-        """Take a copy of an object away, by the number of its place."""
-        if which >= len(self.editor.edit.places_of(id)):
-            raise UserError("This copy is gone already.")
-        self.editor.change(self.editor.edit.drop(id, which))
+        """Take a copy of an object away, by the number of its place, or the object itself while copies stay."""
+        self.editor.change(self._having(id, which).drop(id, which))
         if id in self.ids[:1] and which <= self._which:
-            self._which -= 1
+            self._which = max(self._which - 1, 0)
+
+    def _having(self, id: ObjectId, which: int) -> Edit:
+        """The edit, if an object has copies and such a place."""
+        edit = self.editor.edit
+        if not which < len(edit.places_of(id)) > 1:
+            raise UserError("This copy is gone already.")
+        return edit
 
     def put_back(self) -> None:
         """Let the selected objects stand where they were photographed, without copies."""

@@ -313,9 +313,9 @@ def test_the_selection_is_shown(seat) -> None:
 def test_the_eye_hides_an_object_that_is_not_selected(seat) -> None:
     first, second = (each.id for each in seat.editor.scene.objects[:2])
     chooses(seat, first)
-    presses(seat, seat.panel.rows._rows[second].end.handle, True)
+    presses(seat, seat.panel.rows._rows[second].ends[0].handle, True)
     assert seat.editor.edit.hidden == {second} and seat.selection.ids == (first,)
-    presses(seat, seat.panel.rows._rows[second].end.handle, True)
+    presses(seat, seat.panel.rows._rows[second].ends[0].handle, True)
     assert seat.editor.edit.hidden == set()
 
 

@@ -93,14 +93,40 @@ def test_each_copy_is_moved_and_taken_away_by_itself(seat, ball, said) -> None:
     assert fields.size.value == 1.0
     presses(seat, rows._copies[id, 1].button.handle, True)
     assert fields.size.value == 2.0
-    presses(seat, rows._copies[id, 2].end.handle, True)
+    presses(seat, rows._copies[id, 2].ends[1].handle, True)
     assert places() == (itself, moved) and seat.selection.which == 1, "the one that is meant stays"
-    presses(seat, rows._copies[id, 1].end.handle, True)
+    presses(seat, rows._copies[id, 1].ends[1].handle, True)
     assert places() == (itself,) and not rows._copies and fields.size.value == 1.0
     seat.selection.editor.attempt(lambda: seat.selection.take_away(id, 1), seat.tell)
     assert said == ["This copy is gone already."]
     uses(seat, "undo")
     assert places() == (itself, moved)
+
+
+def test_each_place_of_an_object_is_hidden_and_taken_away_by_itself(seat, ball, said) -> None:
+    """An eye hid the object with all copies, and the object could not be taken away while copies stayed."""
+    rows, boxes, gizmo, id = seat.panel.rows, seat.panel.boxes, seat.panel.gizmo, ball.id
+    edit = lambda: seat.editor.edit
+    uses(seat, "move")
+    uses(seat, "copy")
+    itself, copy = edit().places_of(id)
+    presses(seat, rows._copies[id, 1].ends[0].handle, True)
+    assert edit().seen_places(id) == [0] and gizmo._handle is None and boxes._shown == {}, "the copy was selected"
+    chooses(seat, id)
+    assert gizmo._handle is not None and boxes._shown.keys() == {id}
+    presses(seat, rows._copies[id, 0].ends[0].handle, True)
+    assert edit().hidden == {id}, "nothing is left to be seen"
+    presses(seat, rows._copies[id, 1].ends[0].handle, True)
+    assert edit().seen_places(id) == [1] and not edit().hidden
+    uses(seat, "show all")
+    assert edit().seen_places(id) == [0, 1] and edit().places_of(id) == (itself, copy)
+    presses(seat, rows._copies[id, 0].ends[1].handle, True)
+    assert edit().places_of(id) == (copy,) and not rows._copies and said == []
+    assert np.allclose(gizmo._handle.position, SCALE * copy.points(torch.tensor(gizmo.centre)).numpy(), atol=1e-3)
+    seat.selection.editor.attempt(lambda: seat.selection.toggle_one(id, 0), seat.tell)
+    assert said == ["This copy is gone already."]
+    uses(seat, "undo")
+    assert edit().places_of(id) == (itself, copy)
 
 
 def test_a_click_means_the_copy_that_it_meets(seat, ball, monkeypatch) -> None:

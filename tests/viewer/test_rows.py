@@ -7,6 +7,7 @@ import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import groupby
 
 import msgspec
 import pytest
@@ -22,7 +23,7 @@ from disconerf_ns.viewer.row_look import look
 from disconerf_ns.viewer.rows import Clicks, Rows, Standing
 
 NOBODY: frozenset[int] = frozenset()
-NOTHING = Clicks(*[lambda *_: None] * 4)
+NOTHING = Clicks(*[lambda *_: None] * len(Clicks._fields))
 
 
 def thing(slot: int, share: float, confidence: float = 0.5, title: str = "") -> SceneObject:
@@ -101,7 +102,7 @@ def test_only_rows_that_look_different_are_touched(rows: Rows, monkeypatch: pyte
     assert time.process_time() - start < 0.2
     after = handles(rows)
     assert before.keys() - after.keys() == {199} and all(after[slot] is before[slot] for slot in after)
-    of = {id(button): slot for slot, row in rows._rows.items() for button in row}
+    of = {id(button): slot for slot, row in rows._rows.items() for button in row.buttons}
     assert {of[id(button)] for button, *_ in touched} == {7, 50, 60}
     assert shown(rows) == list(range(199))
 
@@ -119,7 +120,7 @@ def test_a_row_tells_name_share_confidence_and_state() -> None:
     one = thing(3, 0.1234, 0.987, "teapot")
     assert look(one).name == "teapot" and all(part in look(one).row for part in ("teapot", "12.3%", "0.99"))
     assert len({look(one, None, *state).row for state in itertools.product((False, True), repeat=2)}) == 4
-    assert look(one, None, False).end != look(one, None, True).end
+    assert look(one, None, False).ends != look(one, None, True).ends
 
 
 def test_a_name_is_no_html() -> None:
@@ -133,35 +134,43 @@ def test_a_click_selects_and_the_eye_hides(gui: viser.GuiApi) -> None:
     rows = Rows(gui, gui.add_folder("Objects"), Clicks(*(
         lambda *about, what=what: chosen.append((what, *about)) for what in Clicks._fields
     )))  # fmt: skip
-    rows.update([thing(0, 0.2), thing(1, 0.5)], NOBODY, (), "", standing=Standing({1: 2}))
-    for button in (*rows._rows[1], *rows._copies[1, 2]):
-        send(button.handle, True)
-    assert chosen == [("select", 1, 0), ("toggle", 1), ("select", 1, 2), ("take_away", 1, 2)]
+    rows.update([thing(0, 0.2), thing(1, 0.5)], NOBODY, (), "", standing=Standing({1: [True] * 3}))
+    for row in (rows._rows[1], rows._copies[1, 0], rows._copies[1, 2]):
+        for button in row.buttons:
+            send(button.handle, True)
+    of_copies = [(what, 1, number) for number in (0, 2) for what in ("select", "toggle_one", "take_away")]
+    assert chosen == [("select", 1, 0), ("toggle", 1), *of_copies]
 
 
 def test_copies_have_rows_under_their_object_s(rows: Rows) -> None:
     """They could be chosen in a field that appeared beside the handles, and nowhere else."""
     objects, parts = [BY_ID[SET], replace(thing(5, 0.1), title="cup")], Family(EVERY, TREE)
-    rows.update(objects, NOBODY, (), "", parts, standing=Standing({5: 1, SET: MOST_PLACES - 1}))
-    orders = [(5, 0), (5, 1), (SET, 0), *((SET, number) for number in range(1, MOST_PLACES))]
-    buttons = {(id, 0): row for id, row in rows._rows.items()} | rows._copies
-    placed = sorted(((button.handle.order, *key) for key, row in buttons.items() for button in row))
-    assert [key for _, *key in placed[::2]] == [list(key) for key in orders[2:] + orders[:2]]
-    assert [key for _, *key in placed[1::2]] == [list(key) for key in orders[2:] + orders[:2]]
-    assert placed[2 * MOST_PLACES - 1][0] < rows._folders[SET].folder.order < placed[2 * MOST_PLACES][0]
-    assert "Copy 1 of cup" in rows._copies[5, 1].button.html and "take away copy 1" in rows._copies[5, 1].end.label
-    rows.update(objects, frozenset({5}), (5,), "", parts, standing=Standing({5: 2}, 1))
-    assert rows._copies.keys() == {(5, 1), (5, 2)}
-    marked = ["dn-on" in row.button.html for row in (rows._rows[5], rows._copies[5, 1], rows._copies[5, 2])]
-    assert marked == [True, True, False] and all("dn-off" in row.button.html for row in rows._copies.values())
+    rows.update(objects, NOBODY, (), "", parts, standing=Standing({5: [True] * 2, SET: [True] * MOST_PLACES}))
+    orders = [(SET, number) for number in range(-1, MOST_PLACES)] + [(5, -1), (5, 0), (5, 1)]
+    buttons = {(id, -1): row for id, row in rows._rows.items()} | rows._copies
+    placed = sorted((button.handle.order, *key) for key, row in buttons.items() for button in row.buttons)
+    assert [key for key, _ in groupby(tuple(key) for _, *key in placed)] == orders
+    last = max(row.handle.order for row in rows._copies[SET, MOST_PLACES - 1].ends)
+    assert last < rows._folders[SET].folder.order < rows._rows[5].button.handle.order
+    assert "cup itself, without its copies" in rows._copies[5, 0].button.html
+    assert "Copy 1 of cup" in rows._copies[5, 1].button.html
+    assert [end.label for end in rows._copies[5, 1].ends] == ["hide copy 1", "take away copy 1"]
+    rows.update(objects, frozenset({5}), (5,), "", parts, standing=Standing({5: [True] * 3}, 1))
+    assert rows._copies.keys() == {(5, 0), (5, 1), (5, 2)}
+    marked = ["dn-on" in row.button.html for row in (rows._rows[5], *rows._copies.values())]
+    assert marked == [True, False, True, False] and all("dn-off" in row.button.html for row in rows._copies.values())
+    rows.update(objects, NOBODY, (), "", parts, standing=Standing({5: [False, True, True]}))
+    hidden = ["dn-off" in row.button.html for row in (rows._rows[5], *rows._copies.values())]
+    assert hidden == [False, True, False, False]
+    assert rows._copies[5, 0].ends[0].label == "show itself"
     rows.sort(objects, "name")
-    rows.update(objects, NOBODY, (), "", parts, standing=Standing({5: 1}))
-    assert shown(rows) == [5, SET] and rows._copies.keys() == {(5, 1)}
+    rows.update(objects, NOBODY, (), "", parts, standing=Standing({5: [True] * 2}))
+    assert shown(rows) == [5, SET] and rows._copies.keys() == {(5, 0), (5, 1)}
 
 
 def test_the_eye_follows_its_row(rows: Rows) -> None:
     rows.update([thing(slot, 1 / (slot + 1)) for slot in range(300)], NOBODY, (), "")
-    orders = [button.handle.order for slot in shown(rows) for button in rows._rows[slot]]
+    orders = [button.handle.order for slot in shown(rows) for button in rows._rows[slot].buttons]
     assert orders == sorted(orders) and len(set(orders)) == 600
 
 

@@ -431,7 +431,7 @@ def test_each_client_has_a_selection_and_tools_of_its_own(viewer) -> None:
         assert (one.seat.selection.ids, other.seat.selection.ids) == ((first,), (second,))
         assert control._selected(viewer.render_statemachines[one.seat.client.client_id]) == {first}
         uses(one.seat, "hide")
-        assert [seat.panel.rows._rows[first].end.label for seat in (one.seat, other.seat)] == ["show object_00"] * 2
+        assert [seat.panel.rows._rows[first].ends[0].label for seat in (one.seat, other.seat)] == ["show object_00"] * 2
         uses(other.seat, "undo")
         assert control.current.value.edit.hidden == frozenset()
         assert other.seat.panel.name.value == "object_01"
