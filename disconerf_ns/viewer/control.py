@@ -186,7 +186,7 @@ class ObjectControl(ViewerControl):
     def show_films(self) -> None:
         """Show everybody how far films are."""
         for seat in list(self.seats.values()):
-            seat.panel.film.show_progress()
+            seat.panel.show_films()
 
     def present(self, camera: Cameras, obb_box: OrientedBox | None) -> LazyOutputs | None:
         """Every output for a camera, where a client of the viewer asks for it; None for everybody else."""

@@ -49,17 +49,6 @@ class FilmFields:
     ):
         default, self.films = FilmOptions(), films
         with gui.add_folder("Film", expand_by_default=films.filming.running):
-            self.size, self.seconds, self.format, self.background = (
-                gui.add_dropdown(
-                    name.capitalize(), tuple(map(str, CHOICES[name])), str(getattr(default, name)), hint=hint
-                )
-                for name, hint in (
-                    ("size", "Side of the square picture in pixels"),
-                    ("seconds", "Length of the turn around the object"),
-                    ("format", "webm, mov, webp and gif can be transparent"),
-                    ("background", "What is behind the object"),
-                )
-            )
             self.others = gui.add_markdown("", visible=False)
             self.bar = gui.add_progress_bar(0.0, visible=False, animated=True)
             self.tools = Toolbar(
@@ -71,6 +60,17 @@ class FilmFields:
                 ),
                 ask,
             )  # fmt: skip
+            self.size, self.seconds, self.format, self.background = (
+                gui.add_dropdown(
+                    name.capitalize(), tuple(map(str, CHOICES[name])), str(getattr(default, name)), hint=hint
+                )
+                for name, hint in (
+                    ("size", "Side of the square picture in pixels"),
+                    ("seconds", "Length of the turn around the object"),
+                    ("format", "webm, mov, webp and gif can be transparent"),
+                    ("background", "What is behind the object"),
+                )
+            )
 
     @property
     def options(self) -> FilmOptions:
@@ -81,13 +81,8 @@ class FilmFields:
         """
         return FilmOptions(int(self.size.value), int(self.seconds.value), self.format.value, self.background.value)
 
-    def refresh(self) -> None:
-        """Show how far films are, and grey out what can do nothing."""
-        self.show_progress()
-        self.tools.refresh()
-
     def show_progress(self) -> None:
-        """Show how far films are; those who make them call this."""
+        """Show how far films are."""
         own = self.films.filming
         self.bar.visible, self.bar.value = own.running, 100 * own.part
         lines = [

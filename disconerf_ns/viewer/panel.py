@@ -214,7 +214,14 @@ class Panel:
         self._show_selection([each for each in scene.objects if each.id in selected])
         self.places.refresh(self._set)
         self.tools.refresh()
-        self.film.refresh()
+        self.film.tools.refresh()
+        self.show_films()
+
+    def show_films(self) -> None:
+        """Show how far films are; those who make them call this too."""
+        own = self.actions.filming
+        self.head.filming(own.part if own.running else None)
+        self.film.show_progress()
 
     def _show_selection(self, chosen: list[SceneObject]) -> None:
         name = chosen[0].label if len(chosen) == 1 else f"{len(chosen)} objects" if chosen else ""

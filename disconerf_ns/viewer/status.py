@@ -100,7 +100,7 @@ class Head:
             self.bar = gui.add_progress_bar(0.0, visible=False)
         self.plot: viser.GuiPlotlyHandle | None = None
         self._order = self.bar.order + 0.5
-        self._standing, self._picture = Standing(), ""
+        self._standing, self._picture, self._film = Standing(), "", ""
 
     def show(self, progress: Progress) -> None:
         """Show how far the run is. It is read here, in turn: one thread would show what another has shown newer."""
@@ -127,8 +127,14 @@ class Head:
             self._picture = "" if part == 1 else doing
             self._write()
 
+    def filming(self, part: float | None) -> None:
+        """Show how much of the person's film is done, in [0, 1]; None where none is being made."""
+        with self._turn:
+            self._film = "" if part is None else f"film {100 * part:.0f} %"
+            self._write()
+
     def _write(self) -> None:
-        text = f"{self._standing.text} &nbsp;·&nbsp; {self._picture}" if self._picture else self._standing.text
+        text = " &nbsp;·&nbsp; ".join(filter(None, (self._standing.text, self._picture, self._film)))
         if self.text.content != text:
             self.text.content = text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from threading import Event
 
@@ -108,9 +109,11 @@ def test_a_page_that_is_loaded_anew_has_the_film_and_another_page_sees_how_far_i
         with visit(viewer) as again:
             shown = again.seat.panel.film
             assert usable(again.seat) == ["cancel"] and shown.bar.visible and shown.bar.value > 0
+            assert re.search(r"4 objects.* film \d+ %$", again.seat.panel.head.text.content)
             assert not shown.others.visible and other.seat.panel.film.others.visible
             press(again.seat, "cancel")
             assert usable(again.seat) == [] and not shown.bar.visible, "nothing is selected on the new page"
+            assert "film" not in again.seat.panel.head.text.content
             settle(other.seat)
             assert not other.seat.panel.film.others.visible
     assert downloads == {} and not seat.filming.running
