@@ -141,8 +141,8 @@ class ObjectStage:
         rays = max(self.config.consensus_rays, EXPLAINING_RAYS * len(self.datamanager.train_dataset))
         denser = ((surface.to("cpu"), masks) for surface, masks in self._thinned(self._stride(rays)))
         explanations = explain_all(denser, self.model.consensus.cpu(), self.model.object_field.slots)
-        counts = [self.devices.total(number) for number in count_explained(explanations)]
-        CONSOLE.log(f"masks: {said_of_explained(*counts, self._why_not_the_masks)}")
+        explained, masks = (self.devices.total(number) for number in count_explained(explanations))
+        CONSOLE.log(f"masks: {said_of_explained(explained, masks, self._why_not_the_masks)}")
         return [explanation.to(self.device) for explanation in explanations]
 
     def _why_not_the_masks(self) -> str | None:

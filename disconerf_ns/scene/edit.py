@@ -239,7 +239,7 @@ class Edit:
         edit = replace(self, hidden=hidden, colors={**self.colors, **color})
         if id not in self.places:
             return edit
-        places = self.places | dict.fromkeys(others, self.places[id])
+        places = {**self.places, **dict.fromkeys(others, self.places[id])}
         away = {other: copies for other, copies in self.hidden_copies.items() if other not in others}
         away |= dict.fromkeys(others, self.hidden_copies[id]) if id in self.hidden_copies else {}
         return replace(edit, places=places, hidden_copies=away)

@@ -75,9 +75,9 @@ def fitting(views: Sequence[SeenSurface]) -> Fitting:
     for one, other in permutations(range(len(views)), 2):
         points = views[other].points
         there = SeenSurface(views[one].origin, points[:: -(-len(points) // POINTS)])
-        gap, ray = trees[one].query(there.directions, distance_upper_bound=2 * widths[one])
+        gap, nearest = trees[one].query(there.directions, distance_upper_bound=2 * widths[one])
         met = np.isfinite(gap)
-        seen = views[one].distances[torch.from_numpy(ray[met])]
+        seen = views[one].distances[torch.from_numpy(np.asarray(nearest)[met])]
         fits += int(((there.distances[torch.from_numpy(met)] / seen - 1).abs() < SLACK).sum())
         looked += int(met.sum())
     return Fitting(fits, looked)
