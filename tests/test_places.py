@@ -28,6 +28,7 @@ from disconerf_ns.scene.seen_rays import SeenRays
 from disconerf_ns.scene.seen_space import SeenSpace
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.tree import ObjectTree
+from disconerf_ns.viewer.picking import nearest_place
 
 UP = Similarity(translation=(0.0, 0.0, 0.3))
 TURN = math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5)
@@ -97,6 +98,14 @@ def test_an_object_is_taken_away_and_its_copy_stays(scene_now, frame_of, ball) -
     hidden = copied.hide_copy(ball.id, 1)
     for edit, like in ((itself, moved), (hidden, Edit())):
         assert_close(frame_of(scene_now.with_edit(edit)).edited(), frame_of(scene_now.with_edit(like)).edited(), 1e-6)
+
+
+def test_a_click_means_no_hidden_copy(scene_now, ball) -> None:
+    """The place is told by its box alone, and a hidden copy can be nearer than the one that is seen."""
+    middle = torch.tensor(ball.box).mean(0)
+    copied = Edit().copy(ball.id, Similarity(translation=(0.01, 0.0, 0.0)))
+    assert nearest_place(scene_now.with_edit(copied), ball.id, middle) == 0
+    assert nearest_place(scene_now.with_edit(copied.hide_copy(ball.id, 0)), ball.id, middle) == 1
 
 
 def test_what_was_behind_a_moved_object_appears(scene_now, frame_of, ball) -> None:
