@@ -72,14 +72,14 @@ class DiscoNerfDataManager(VanillaDataManager):
         """nerfstudio's dataset of the held-out photographs.
 
         Raises:
-            UserError: there are none, and `ns-render dataset` is to render them.
+            UserError: there are none of a split that `ns-render dataset` is to render.
         """
-        dataset = super().create_eval_dataset()
-        if len(dataset) == 0 and self.test_split in rendered_splits():
+        if any(not self.dataparser.get_dataparser_outputs(split).image_filenames for split in rendered_splits()):
             raise UserError(
                 f"data: {self._data} holds no view out, so there is nothing to render; render those of the training "
                 "with --split train."
             )
+        dataset = super().create_eval_dataset()
         dataset.cameras, parsed = listed(dataset.cameras), dataset._dataparser_outputs
         parsed.cameras = listed(parsed.cameras)
         return dataset

@@ -23,6 +23,7 @@ from nerfstudio.utils.eval_utils import eval_setup
 from scene import camera_pose, write_scene
 from tiny_run import Run
 
+from disconerf_ns.datamanager import DiscoNerfDataManager
 from disconerf_ns.errors import UserError
 from disconerf_ns.rendering.labels import label_pixels
 from disconerf_ns.runs import objects_of
@@ -212,6 +213,7 @@ def test_render_dataset_says_that_no_view_is_held_out(run: Run, tmp_path: Path, 
     with pytest.raises(UserError, match="data holds no view out, so there is nothing to render; .* --split train"):
         DatasetRender(run.config, tmp_path / "all", data=data, split=split).main()
     assert not (tmp_path / "all").exists()
+    assert DiscoNerfDataManager.setup_train.__name__ == "setup_train", "nerfstudio brings it not back after errors"
 
 
 def test_render_dataset_gives_the_depth_of_an_object(run: Run, pipeline, tmp_path: Path) -> None:

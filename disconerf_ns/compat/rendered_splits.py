@@ -8,5 +8,5 @@ from disconerf_ns.compat.calling_frame import calling_frame
 def rendered_splits() -> tuple[str, ...]:
     """Names of the splits, such as "test"; none if another command runs."""
     frame = calling_frame("nerfstudio.scripts.render", "main")
-    command = None if frame is None else frame.f_locals.get("self")
-    return tuple(getattr(command, "split", "").split("+"))
+    splits = getattr(None if frame is None else frame.f_locals.get("self"), "split", None)
+    return tuple(splits.split("+")) if splits else ()
