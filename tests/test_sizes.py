@@ -157,7 +157,13 @@ def test_where_hardly_any_ray_has_a_surface_there_are_no_objects(rays: int, opaq
         assert len(find_consensus(2 * views, most)) == 0
 
 
-def test_the_log_counts_objects_not_the_slots_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("fault", "said_of_it"),
+    [(None, "because the masks do not agree"), ("the surfaces do not fit", "because the surfaces do not fit")],
+)
+def test_the_log_counts_objects_not_the_slots_of_the_model(
+    monkeypatch: pytest.MonkeyPatch, fault: str | None, said_of_it: str
+) -> None:
     """Where masks agree on nothing, the model keeps a slot for each of twice the most masks, in a flat tree."""
     nothing = Consensus.of(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
     said = []
@@ -175,9 +181,11 @@ def test_the_log_counts_objects_not_the_slots_of_the_model(monkeypatch: pytest.M
         _thinned_views=lambda _: [],
         check_slots=lambda: None,
         devices=Devices(),
+        _why_not_the_masks=lambda: fault,
     )
     assert ObjectStage.explain_masks(stage) == []
     assert said[0] == "consensus: the masks of all views agree on no object" and "view by view" in said[1]
+    assert said[1].endswith(said_of_it)
 
 
 def test_coverage_counts_views_and_a_little_the_neighbours() -> None:
