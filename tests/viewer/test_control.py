@@ -152,7 +152,7 @@ def test_everything_has_a_tooltip(seat) -> None:
     fields = [element for element in elements_of(seat) if element.kind != "Button"]
     assert len(fields) > 12 and all(element.props.hint for element in fields)
     buttons = [button for _, button in seat.panel.tools._buttons]
-    buttons += [button for row in seat.panel.rows._rows.values() for button in row]
+    buttons += [button for row in seat.panel.rows._rows.values() for button in row.buttons]
     assert len(buttons) > 20
     assert all(re.search(r'title="[^"]{4,}"', button.html) for button in buttons), "viser's buttons have none"
 
