@@ -451,7 +451,8 @@ def made_run(scene: ArrangedScene, tmp_path: Path) -> SimpleNamespace:
     cameras = made_cameras(views=2)
     photographs = [tmp_path / "data" / "images" / "left" / f"{k}.png" for k in range(len(cameras))]
     dataset = InputDataset.__new__(InputDataset)
-    dataset.cameras, dataset._dataparser_outputs = cameras, SimpleNamespace(image_filenames=photographs)
+    dataset.cameras = cameras
+    dataset._dataparser_outputs = SimpleNamespace(cameras=cameras, image_filenames=photographs)
     manager = SimpleNamespace(dataparser=SimpleNamespace(data=tmp_path / "data"))
     return SimpleNamespace(
         config=SimpleNamespace(datamanager=manager),

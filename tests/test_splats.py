@@ -44,6 +44,8 @@ from disconerf_ns.gaussians.spherical_harmonics import basis, turned
 from disconerf_ns.gaussians.splats import PROBES, Splats
 from disconerf_ns.runs import capture_frame, read_splats
 from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.bodies import Bodies
+from disconerf_ns.scene.clean import Body
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.objects import ObjectId
@@ -613,8 +615,20 @@ def test_sampled_splats_have_the_colour_of_an_edit(loaded: Scene) -> None:
     assert torch.equal(after.splats.sh[others], before.splats.sh[others])
 
 
+def test_sampled_splats_leave_out_what_films_leave_out(loaded: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Haze and crumbs made the chairs of a room wider in splats than in their films."""
+    scene, ball = loaded.arranged, loaded.objects[1]
+    clean = scene.bodies.clean(ball.id).voxels
+    left = torch.arange(len(clean.occupied)) < len(clean.occupied) // 2
+    half = Body(replace(clean, occupied=clean.occupied & left[:, None, None]))
+    monkeypatch.setattr(Bodies, "clean", lambda *_: half)
+    looks = look_at_all(scene, loaded.training_rays(3000), loaded.objects)
+    own = looks.positions[looks.id == ball.id]
+    assert len(own) > 20 and half.voxels.holds(own).all()
+
+
 def test_nothing_to_see_gets_a_sentence(loaded: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(splats_sampled, "SOLID", 2.0)
+    monkeypatch.setattr(splats_sampled, "OPAQUE", 2.0)
     with pytest.raises(UserError, match="no ray of the training views meets a surface; train"):
         loaded.splats(rays=500)
 

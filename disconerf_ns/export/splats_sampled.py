@@ -20,8 +20,11 @@ from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.surface.intervals import Intervals
-from disconerf_ns.surface.samples import SOLID, weight_quantiles
+from disconerf_ns.surface.samples import weight_quantiles
 
+OPAQUE = 0.75
+"""Fraction of its light that a ray has to lose for it to see a surface, and no haze or fuzzy border; half of this at
+the surface itself."""
 THICKNESS = 0.01
 """Depth in the contracted unit cube within which light that stops belongs to one surface."""
 FAR_THICKNESS = 0.08
@@ -76,9 +79,25 @@ def look(scene: ArrangedScene, rays: RayBundle) -> Looks:
 
 def look_behind(scene: ArrangedScene, rays: RayBundle, each: SceneObject) -> Looks:
     """Where flat rays meet the surface of an object that is alone in the scene, so also behind other objects."""
-    _, samples, density, rgb = object_samples(scene, rays, each.id, scene.bodies.hazy(each.id))
+    body = scene.bodies.clean(each.id) if has_outside(scene, each) else scene.bodies.hazy(each.id)
+    _, samples, density, rgb = object_samples(scene, rays, each.id, body)
     seen = _seen(scene.trained.contraction, samples, density, rgb, THICKNESS)
     return Looks(*seen, torch.full_like(seen[3], each.id, dtype=torch.long))
+
+
+def without_haze(scene: ArrangedScene, looks: Looks, objects: Iterable[SceneObject]) -> Looks:
+    """The looks that do not meet the haze or crumbs of some objects, which films leave out too."""
+    kept = torch.ones_like(looks.id, dtype=torch.bool)
+    for each in objects:
+        if has_outside(scene, each):
+            own, voxels = looks.id == each.id, scene.bodies.clean(each.id).voxels
+            kept[own] = voxels.holds(looks.positions[own].to(voxels.occupied.device)).cpu()
+    return Looks(*(column[kept] for column in looks))
+
+
+def has_outside(scene: ArrangedScene, each: SceneObject) -> bool:
+    """Whether an object can be seen from outside: it is neither the rest nor what surrounds the scene."""
+    return each.number is not None and not scene.bodies.is_wide(each.id)
 
 
 def _seen(
@@ -99,7 +118,7 @@ def _seen(
     near = torch.where(apart < thickness[:, None], weights, 0.0)
     stopped = near.sum(-1)
     thin = (late - early).norm(dim=-1) < thickness
-    opaque = (weights.sum(-1) > SOLID) & (stopped > SOLID / 2)
+    opaque = (weights.sum(-1) > OPAQUE) & (stopped > OPAQUE / 2)
     kept = (thin & opaque & places.isfinite().all(-1).all(-1)).nonzero()[:, 0]
     color = (near[kept, :, None] * rgb[kept]).sum(1) / stopped[kept, None]
     return places[kept, 1], samples.directions[kept], color.clamp(0, 1), stopped[kept]
@@ -110,7 +129,8 @@ def look_at_all(scene: ArrangedScene, views: Iterable[RayBundle], behind: Sequen
 
     Args:
         views: flat rays of each.
-        behind: objects that are looked at once more, without the others in front of them.
+        behind: objects that are looked at once more, without the others in front of them, and of which haze and crumbs
+            are left out.
     Raises:
         UserError: no ray meets a surface.
     """
@@ -122,7 +142,7 @@ def look_at_all(scene: ArrangedScene, views: Iterable[RayBundle], behind: Sequen
             some = rays[start : start + size].to(device)
             with scene.trained.radiance.still():
                 parts += [look(hard, some), *(look_behind(hard, some[::BEHIND], each) for each in behind)]
-    looks = Looks(*(column.cpu() for column in Looks.cat(parts)))
+    looks = without_haze(scene, Looks(*(column.cpu() for column in Looks.cat(parts))), behind)
     if len(looks.id) == 0:
         raise UserError(
             "splats: no ray of the training views meets a surface; train the radiance field longer, with a larger "
