@@ -238,7 +238,7 @@ class Scene:
         return self.placed_splats(read_splats(Path(path)), frame)
 
     def placed_splats(self, read: ReadSplats, frame: FrameOfSplats = "auto") -> GivenSplats:
-        """Where gaussians that `disconerf_ns.runs.read_splats` has read are in the scene.
+        """Gaussians that were read with `disconerf_ns.runs.read_splats`, and where they are in the scene.
 
         Args:
             read: the gaussians.

@@ -147,7 +147,7 @@ class Hide(Change):
         edit, tree = self._opened()
         chosen = self._find(self.objects)
         check_copies(edit, chosen, self.copy or 0)
-        hidden = [each for each in chosen if each.id in edit.hidden or self.copy in hidden_copies(edit, each)]
+        hidden = [each for each in chosen if each.id in edit.hidden or self.copy in edit.hidden_places(each.id)]
         if hidden:
             raise UserError(f"objects: {one_place(hidden[0], self.copy)} is hidden already.")
         for each in chosen:
@@ -189,7 +189,7 @@ class Show(Change):
         self._save(edit, tree, f"{listed_places(hidden, self.copy)} shown again")
 
     def _hidden_alone(self, edit: Edit, each: SceneObject) -> bool:
-        away = hidden_copies(edit, each)
+        away = edit.hidden_places(each.id)
         return bool(away) if self.copy is None else self.copy in away
 
 
@@ -306,11 +306,6 @@ class Redo(Change):
             UserError: there is nothing to redo.
         """
         print(f"objects: the change{self._travel(1)} is made again.")
-
-
-def hidden_copies(edit: Edit, each: SceneObject) -> frozenset[int]:
-    """Numbers of an object's places that are hidden alone."""
-    return edit.hidden_copies.get(each.id, frozenset())
 
 
 def one_place(each: SceneObject, number: int | None) -> str:

@@ -8,7 +8,7 @@ from disconerf_ns.scene.edit import HERE, Edit
 def changes(edit: Edit, id: int) -> tuple[str, ...]:
     """The changes that an edit makes to an object, such as ("hidden", "2 copies")."""
     place, *copies = edit.standing_of(id)
-    away = len(edit.hidden_copies.get(id, ()))
+    away = len(edit.hidden_places(id))
     said = {
         "hidden": id in edit.hidden,
         "moved": place != HERE,

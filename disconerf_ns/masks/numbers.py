@@ -156,7 +156,7 @@ def explain(
 
 
 def _surprises(void: frozenset[int], judged: Meaning, seen: Census, spell: Callable[[int], str]) -> list[str]:
-    """What named numbers leave open: some of them, besides 0, do not occur, or others look like nothing or a border."""
+    """Doubts about named numbers: one other than 0 does not occur, or one not named looks like nothing or a border."""
     absent, left = sorted(void - PLAIN.nothing - seen.keys()), sorted((judged.void & seen.keys()) - void)
     said = [f"--void names {_listed(absent, spell)}, which occurs in none of the files."] if absent else []
     odd = [number for number in left if number < 0 or number in judged.border]

@@ -33,7 +33,7 @@ TOGETHER = EditedRays.rgb, EditedRays.depth, EditedRays.opacity, EditedRays.visi
 
 
 def together_with(see: Callable[[EditedRays], Tensor]) -> tuple[Callable[[EditedRays], Tensor], ...]:
-    """What is computed of edited rays where one thing of it is asked for."""
+    """All that is computed of edited rays when one quantity is asked for, since it comes from the same samples."""
     return TOGETHER if see in TOGETHER else (see,)
 
 

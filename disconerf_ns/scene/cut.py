@@ -74,7 +74,7 @@ def _looks(edit: Edit, tree: ObjectTree) -> list[ShownAs]:
         hidden, color = node in edit.hidden or around.hidden, edit.colors.get(node, around.color)
         there = around.places, around.away
         if node in edit.places:
-            there = edit.places[node], edit.hidden_copies.get(node, frozenset())
+            there = edit.places[node], edit.hidden_places(node)
         looks[node] = ShownAs(hidden, color, *there)
     return looks
 

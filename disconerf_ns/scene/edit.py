@@ -74,13 +74,17 @@ class Edit:
         """All places of an object, by number: 0 for the object itself, others for copies; hidden ones too."""
         return self.places.get(id, (HERE,))
 
+    def hidden_places(self, id: int) -> frozenset[int]:
+        """Numbers of an object's places that are hidden alone."""
+        return self.hidden_copies.get(id, frozenset())
+
     def seen_places(self, id: int) -> list[int]:
         """Numbers of an object's places that are not hidden alone."""
-        away = self.hidden_copies.get(id, frozenset())
+        away = self.hidden_places(id)
         return [which for which in range(len(self.places_of(id))) if which not in away]
 
     def standing_of(self, id: int) -> tuple[Similarity, ...]:
-        """Where an object is seen, unless it is hidden altogether: its places without hidden copies, at least one."""
+        """Places of an object that are not hidden alone, at least one; also given if the whole object is hidden."""
         places = self.places_of(id)
         return tuple(places[which] for which in self.seen_places(id))
 

@@ -54,7 +54,7 @@ def _neighbours(active: Bool[np.ndarray, "x y z"]) -> sparse.csr_array:
 
 
 def pull_push(known: Bool[Tensor, "x y z"], rgb: Float[Tensor, "3 x y z"]) -> Float[Tensor, "3 x y z"]:
-    """Fill all voxels roughly: known voxels keep their colours, and the others take those of coarser voxels.
+    """Fill all voxels roughly: known voxels keep their colours, and the others take the colours of coarser voxels.
 
     The method is the pull-push of Gortler et al., *The Lumigraph*, 1996.
 

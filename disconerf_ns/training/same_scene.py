@@ -36,7 +36,7 @@ def same_frame(run: Path, here: DataparserOutputs) -> bool:
 
 
 def other_photographs(before: Sequence[str], now: Sequence[str]) -> str | None:
-    """In what the training photographs of a run differ from those of now; None if they are the same.
+    """A sentence about how the photographs of now differ from those a run was trained on; None if they are the same.
 
     Args:
         before, now: their relative paths, in order.
@@ -68,7 +68,7 @@ def files_of(cameras: Cameras, images: Sequence[Path]) -> list[list[int]]:
 
 
 def other_files(keys: Sequence[str], before: Sequence[Sequence[int]], now: Sequence[Sequence[int]]) -> str | None:
-    """What is said of photographs that are other files than those of a training; None if none is.
+    """A sentence about photographs whose files are not those a run was trained on; None if all are.
 
     Args:
         keys: their relative paths.

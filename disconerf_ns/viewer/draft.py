@@ -78,7 +78,7 @@ class Draft:
         self.begun, self.warning, self._guest_with = True, "", None
 
     def _succeed(self) -> None:
-        """Go on as the only viewer, with the changes of this one; *undo* brings those of the one that was closed.
+        """Become the only viewer and keep the changes made here; *undo* brings those of the viewer that was closed.
 
         Where nothing was changed here, those of the other one are taken.
         """

@@ -21,7 +21,7 @@ class Films(Protocol):
 
     @property
     def films_of_others(self) -> Sequence[Filming]:
-        """Those being made that other pages ordered."""
+        """Films being made that other pages ordered."""
         ...
 
     def film(self) -> None:
@@ -32,7 +32,7 @@ class Films(Protocol):
 
 
 class FilmFields:
-    """How a film is to be, how far it and those of others are, and a button that stops it.
+    """Fields for a film's size, length and format, the progress of all films, and a button that stops the person's own.
 
     Args:
         films: what is being made.

@@ -24,7 +24,7 @@ class End(NamedTuple):
     """A button at the end of a row."""
 
     label: str
-    """What it does in words, for those who do not see it."""
+    """What the button does in words, for screen readers."""
     hint: str
     icon: str
     more: str = ""
@@ -34,7 +34,7 @@ class End(NamedTuple):
 
     @property
     def html(self) -> str:
-        """What is seen of it."""
+        """The button as HTML."""
         place = " dn-inner" * self.inner
         return f'<div class="dn-eye{place}" title="{self.hint}">{self.icon}</div>{self.more}'
 

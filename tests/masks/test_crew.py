@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from pathlib import Path
@@ -287,31 +288,29 @@ class Refusing:
         self.closed = True
 
 
-def test_a_worker_that_ends_the_run_is_ended_too(tmp_path: Path) -> None:
-    """It stayed: a Ray actor kept its GPU for as long as the command's process lived."""
-    hired: list[Refusing] = []
-
-    def hire(_: int) -> Refusing:
-        hired.append(Refusing())
-        return hired[-1]
-
-    jobs = [Job(str(number), tmp_path / f"{number}.png") for number in range(3)]
-    with pytest.raises(UserError, match="cannot run"):
-        list(dispatch(jobs, 2, hire, lambda busy: busy[:1], Event(), lambda: None))
-    assert len(hired) == 2 and all(worker.closed for worker in hired)
-
-
-def test_workers_are_ended_if_a_later_one_cannot_be_hired(tmp_path: Path) -> None:
-    """Those that were there already stayed open, for as long as the command's process lived."""
+def refused(tmp_path: Path, workers: int, most: int, error: AbstractContextManager) -> list[Refusing]:
+    """The workers that were hired for three jobs, of at most `most` that can be, when the run ended with an error."""
     hired: list[Refusing] = []
 
     def hire(number: int) -> Refusing:
-        if number == 2:
+        if number == most:
             raise OSError("no more processes")
         hired.append(Refusing())
         return hired[-1]
 
     jobs = [Job(str(number), tmp_path / f"{number}.png") for number in range(3)]
-    with pytest.raises(OSError, match="no more processes"):
-        list(dispatch(jobs, 3, hire, lambda busy: busy[:1], Event(), lambda: None))
+    with error:
+        list(dispatch(jobs, workers, hire, lambda busy: busy[:1], Event(), lambda: None))
+    return hired
+
+
+def test_a_worker_that_ends_the_run_is_ended_too(tmp_path: Path) -> None:
+    """It stayed: a Ray actor kept its GPU for as long as the command's process lived."""
+    hired = refused(tmp_path, workers=2, most=2, error=pytest.raises(UserError, match="cannot run"))
+    assert len(hired) == 2 and all(worker.closed for worker in hired)
+
+
+def test_workers_are_ended_if_a_later_one_cannot_be_hired(tmp_path: Path) -> None:
+    """Those that were there already stayed open, for as long as the command's process lived."""
+    hired = refused(tmp_path, workers=3, most=2, error=pytest.raises(OSError, match="no more processes"))
     assert len(hired) == 2 and all(worker.closed for worker in hired)
