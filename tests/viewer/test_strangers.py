@@ -347,7 +347,7 @@ def test_a_flood_waits_in_its_connection_and_keeps_its_order() -> None:
         )
     fovs, seconds = zip(*handed)
     assert fovs == tuple(1 + number / 1000 for number in range(200))
-    assert seconds[48] < 0.1 < 0.19 <= seconds[199]
+    assert seconds[48] < seconds[199] / 2 and seconds[199] >= 0.19
 
 
 def test_a_message_that_comes_while_python_ends_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
