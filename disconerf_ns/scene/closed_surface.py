@@ -34,8 +34,8 @@ FOOT = 0.05
 """Fraction of an object's seen points that lie below the height on which it stands; noise makes them scatter."""
 SLACK = 0.5
 """Voxels around the convex hull that count to it."""
-AT_ONCE = 2**13
-"""Positions that are looked at together."""
+AT_ONCE, FEW = 2**13, 2**9
+"""Positions that are looked at together, and those whose distances from all planes of a hull fit into a cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +52,9 @@ class ClosedSurface:
     side: float
     """Side of the voxels in which the object is completed, in scene units; finer detail does not count."""
     smooth: open3d.t.geometry.RaycastingScene
-    planes: Float[np.ndarray, "planes 4"]
+    planes: Float[Tensor, "planes 4"]
     """Normals and offsets of the hull that reaches down to the foot."""
-    tight: Float[np.ndarray, "faces 4"]
+    tight: Float[Tensor, "faces 4"]
     """Normals and offsets of the hull of the seen points alone."""
     firm: KDTree
     """The ends of rays without outliers, half a voxel apart."""
@@ -98,13 +98,10 @@ class ClosedSurface:
         """Whether scene positions are inside of the convex hull of the seen points themselves, without their foot."""
         return self._within(self.tight, positions)
 
-    def _within(self, planes: Float[np.ndarray, "planes 4"], positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
-        places = positions.cpu().double().numpy()
-        parts = [
-            (some @ planes[:, :3].T + planes[:, 3]).max(-1) < SLACK * self.side
-            for some in np.split(places, range(AT_ONCE, len(places), AT_ONCE))
-        ]
-        return torch.from_numpy(np.concatenate(parts)).to(positions.device)
+    def _within(self, planes: Float[Tensor, "planes 4"], positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
+        normals, offsets = planes.to(positions).split([3, 1], -1)
+        outside = [torch.addmm(offsets, normals, some.T).amax(0) for some in positions.split(FEW)]
+        return torch.cat(outside) < SLACK * self.side
 
     def distances(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
         """Distance of scene positions to the nearest of the object's seen points that is no outlier."""
@@ -113,7 +110,7 @@ class ClosedSurface:
 
 def _enclosed(
     ends: Float[np.ndarray, "n 3"], along: Float[np.ndarray, "n 3"], side: float
-) -> tuple[open3d.t.geometry.RaycastingScene, Float[np.ndarray, "planes 4"], Float[np.ndarray, "faces 4"], KDTree]:
+) -> tuple[open3d.t.geometry.RaycastingScene, Float[Tensor, "planes 4"], Float[Tensor, "faces 4"], KDTree]:
     """The Poisson surface through points, the planes of their hulls, and the points that are no outliers.
 
     Args:
@@ -130,7 +127,7 @@ def _enclosed(
         company = KDTree(points).query_ball_point(points, AT_HAND * side, return_length=True)
         cloud = cloud.select_by_index(np.flatnonzero(company >= COMPANY * np.median(company)).tolist())
         firm = np.asarray(cloud.points)
-        planes, tight = (ConvexHull(each).equations for each in (grounded(firm), firm))
+        planes, tight = (torch.from_numpy(ConvexHull(each).equations).float() for each in (grounded(firm), firm))
         looked = np.asarray(cloud.normals).copy()
         cloud.estimate_normals(o3d.geometry.KDTreeSearchParamKNN(NEIGHBOURS))
         normals = np.asarray(cloud.normals)
