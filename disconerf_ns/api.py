@@ -21,7 +21,8 @@ from disconerf_ns.evaluation.predictions import training_rays
 from disconerf_ns.evaluation.scores import Scores
 from disconerf_ns.evaluation.views import EvaluatedRun, capture_of, check_downscale, dataset_of, masks_of, views_of
 from disconerf_ns.export.splats_apart import OwnedSplats, Straddling, take_apart
-from disconerf_ns.export.splats_frame import FrameOfSplats, GivenSplats, decide
+from disconerf_ns.export.splats_frame import FrameOfSplats, GivenSplats
+from disconerf_ns.export.splats_placed import placed
 from disconerf_ns.export.splats_sampled import look_at_all, sample_splats
 from disconerf_ns.filming.frames import film
 from disconerf_ns.filming.shots import orbit
@@ -31,7 +32,7 @@ from disconerf_ns.gaussians.spherical_harmonics import LARGEST_DEGREE
 from disconerf_ns.masks.numbers import Named
 from disconerf_ns.masks.placement import Orientation
 from disconerf_ns.masks.store import MaskStore
-from disconerf_ns.options import COUNT, DOWNSCALE, FRAMES, RATE, SIDE, Range, check_number
+from disconerf_ns.options import COUNT, DOWNSCALE, FRAMES, PART, RATE, SIDE, Range, check_number
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.rendering.outputs import frame_outputs, output_table, unmixed
 from disconerf_ns.runs import ReadSplats, load_pipeline, read_splats
@@ -41,7 +42,7 @@ from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.scene.tree import DEFAULT
 
-FILM_RATE = Range(5e-324, RATE.high, f"more than 0 and at most {RATE.high:,}")
+FILM_RATE = Range(PART.low, RATE.high, f"more than 0 and at most {RATE.high:,}")
 """Frames per second of a film."""
 EVIDENCE = 100_000
 """Rays of the training views that tell which frame a file of gaussians is in."""
@@ -246,21 +247,7 @@ class Scene:
         Raises:
             UserError: they fit nowhere.
         """
-        splats, to_capture = read
-        to_scene = self.capture.inverse()
-        frames = {"capture": to_scene, "scene": Similarity()}
-        if to_capture is not None:
-            return GivenSplats(
-                splats, to_scene @ to_capture, "scene of the splatfacto run, whose files say where it is"
-            )
-        if frame != "auto":
-            return GivenSplats(splats, frames[frame], f"{frame}, as was said")
-        surface = look_at_all(self.arranged, self.training_rays(EVIDENCE)).positions
-        radiance = self.arranged.trained.radiance
-        with radiance.still():
-            best, placement, fits = decide(splats.selected(splats.finite), frames, surface, radiance.contraction)
-        evidence = ", ".join(f"{name} {fit.score:.2f}" for name, fit in fits.items())
-        return GivenSplats(splats, placement, f"{best}, as the surface says (fit from 0 to 1: {evidence})")
+        return placed(*read, frame, self.arranged, self.capture, lambda: self.training_rays(EVIDENCE))
 
     def splats(
         self,
