@@ -348,8 +348,17 @@ def pit(scene: ArrangedScene, picture: Callable[[Frame], Tensor]) -> Tensor:
     return picture(frame)[there[:, :2].norm(dim=-1) < 0.1]
 
 
-def test_a_ball_that_is_removed_leaves_the_slab_and_no_junk(scene: ArrangedScene) -> None:
-    without = scene.with_edit(Edit().hide(BALL_ID))
+def surrounded(scene: ArrangedScene) -> ArrangedScene:
+    """The same scene, whose slab is so wide that it counts as what surrounds it."""
+    wide = replace(scene.trained.discovered[0], box=((-9.0, -9.0, -0.15), (9.0, 9.0, 0.15)))
+    return scene.with_trained(replace(scene.trained, discovered=(wide, *scene.trained.discovered[1:])))
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_ball_that_is_removed_leaves_the_slab_and_no_junk(scene: ArrangedScene, wide: bool) -> None:
+    """What surrounds the scene was never completed, so a sofa left a pit in the floor; now it is, around the sofa."""
+    without = (surrounded(scene) if wide else scene).with_edit(Edit().hide(BALL_ID))
+    assert (without.bodies.completion(SLAB) is None) == wide
     assert (pit(without, Frame.edited) - BROWN).abs().max() < 0.1
     assert (pit(without, Frame.edited_ids) == SLAB).all()
     assert (pit(without, Frame.unseen) > 0.9).all(), "what is completed is still marked as unseen"
@@ -424,34 +433,43 @@ def test_samples_of_an_edit_are_the_start_of_the_next_one(scene: ArrangedScene) 
 
 
 def test_what_others_own_is_emptied_inside_of_what_is_gone_alone(scene: ArrangedScene) -> None:
-    """A wall that surrounds the scene is never completed, so what no photograph saw of it stays.
-
-    Inside of a mug the object field is arbitrary. Where it named the background, crumbs of the mug stayed.
-    """
-    wide = replace(scene.trained.discovered[0], box=((-9.0, -9.0, -0.15), (9.0, 9.0, 0.15)))
-    trained = replace(scene.trained, discovered=(wide, *scene.trained.discovered[1:]))
-    without = scene.with_trained(trained).with_edit(Edit().hide(BALL_ID))
+    """Inside of a mug the object field is arbitrary. Where it named the background, crumbs of the mug stayed."""
     points = grid((-0.45, -0.45, -0.05), (0.45, 0.45, 0.35), 16)
     density, rgb = torch.ones(len(points)), torch.zeros(len(points), 3)
-    assert without.revealed.ids == set() and without.bodies.completion(SLAB) is None
-    beside = without.with_edit(without.edit.hide(POST))
     ball = scene.bodies.completion(BALL_ID)
     assert ball is not None
-    revealed = Revealed({}, {BALL_ID: ball}, ball.box[None])
     filled = ball.at(points).values.filled
     assert (filled == 0).float().mean() > 0.5 and (filled == 1).any()
-    for shown, inside in ((without.revealed, 0), (beside.revealed, 0), (revealed, filled)):
-        left, _, _ = shown(points, density, rgb, torch.full((len(points),), SLAB))
-        torch.testing.assert_close(left, density * (1 - inside))
+    revealed = Revealed((), (), ((BALL_ID, ball),), ball.box[None])
+    left, _, _ = revealed(points, density, rgb, torch.full((len(points),), SLAB))
+    torch.testing.assert_close(left, density * (1 - filled))
+
+
+def test_what_surrounds_the_scene_is_completed_around_each_thing_that_is_gone(scene: ArrangedScene) -> None:
+    gone = surrounded(scene).with_edit(Edit().hide(BALL_ID).hide(POST))
+    assert gone.revealed.left == () and [id for id, _ in gone.revealed.patches] == [SLAB, SLAB]
+    points = grid((-1.0, -1.0, -0.1), (1.0, 1.0, 0.1), 24)
+    density, rgb, ids = torch.ones(len(points)), torch.zeros(len(points), 3), torch.full((len(points),), SLAB)
+    around = [patch.box for _, patch in gone.revealed.patches]
+    near = torch.stack([((points >= low) & (points <= high)).all(-1) for low, high in around]).any(0)
+    everywhere = torch.ones_like(near)
+    after, _, _ = gone.revealed(points, density, rgb, ids, everywhere)
+    assert (after[near] != 1).any() and torch.equal(after[~near], density[~near])
+    beside = ((points[:, None] >= gone.revealed.boxes[:, 0]) & (points[:, None] <= gone.revealed.boxes[:, 1])).all(-1)
+    after, _, _ = gone.revealed(points, density, rgb, ids, ~everywhere)
+    assert (after != 1).any() and (after == 1)[~beside.any(-1)].all(), "nothing changes in front of what is gone"
+    lone = surrounded(scene).with_options(complete=False).with_edit(gone.edit)
+    assert lone.revealed.patches == ()
 
 
 def test_far_from_what_is_gone_everything_stays_as_it_is(scene: ArrangedScene) -> None:
     """Without a block, the bowl beside it lost bits of its far side, where no photograph had looked either."""
     shown, gone = scene.with_edit(Edit().hide(POST)).revealed, scene.bodies.completion(POST)
-    assert gone is not None and shown.left.keys() == {SLAB}
+    ((id, slab_left),) = shown.left
+    assert gone is not None and id == SLAB
     points = grid((-0.5, -0.5, -0.1), (0.5, 0.5, 0.1), 24)
     density, rgb, ids = torch.ones(len(points)), torch.zeros(len(points), 3), torch.full((len(points),), SLAB)
-    slab = shown.left[SLAB].at(points)
+    slab = slab_left.at(points)
     changes = (slab.values.hidden > 0) | (slab.values.filled > 0)
     near = ((points >= gone.box[0]) & (points <= gone.box[1])).all(-1)
     assert (changes & ~near).any(), "below the ball the slab is completed where the ball is gone"
@@ -499,7 +517,7 @@ def test_rays_that_pass_closely_by_what_is_left_are_sampled_again_if_they_let_li
         points = origin + direction * torch.linspace(0, 10, 4000)[:, None]
         low, high = frame.scene.bodies.completion(BALL_ID).box  # type: ignore[union-attr]
         points = points[((points > low) & (points < high)).all(-1)]
-        there = [frame.scene.bodies.completion(id).at(points).values for id in frame.scene.revealed.left]  # type: ignore[union-attr]
+        there = [left.at(points).values for _, left in frame.scene.revealed.left]
         filled[number] = any((each.filled > 0).any() for each in there)
         around[number] = any((each.around > 0).any() for each in there)
     assert (opaque != filled).float().mean() < 0.01 and (clear != around).float().mean() < 0.01
@@ -557,10 +575,11 @@ def test_an_object_is_free_once_nothing_is_beside_it_that_is_never_completed(sce
     }
     bodies = Bodies(scene.trained, scene.owners, lambda: boxes, complete=True)
     of = lambda *absent: Beside.of(bodies, ids, set(absent))
-    assert of() == of(room) == of(lamp) == ((), (), ())
-    assert of(table) == ((cup,), (table,), ())
-    assert of(table, room) == ((cup,), (table,), (cup,))
-    assert of(cup, room) == ((table,), (cup,), (table,))
+    assert of() == of(room) == ((), (), (), ())
+    assert of(lamp) == ((), (lamp,), (), ((room, lamp),))
+    assert of(table) == ((cup,), (table,), (), ((room, table),))
+    assert of(table, room) == ((cup,), (table,), (cup,), ())
+    assert of(cup, room) == ((table,), (cup,), (table,), ())
 
 
 def test_a_preview_does_not_wait_for_completions(scene: ArrangedScene) -> None:

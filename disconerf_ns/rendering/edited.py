@@ -12,6 +12,7 @@ from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
 from disconerf_ns.rendering.alone import object_samples
+from disconerf_ns.rendering.behind import behind_gone
 from disconerf_ns.rendering.media import Medium, Part, optical_depth, seen_through
 from disconerf_ns.rendering.rays import ColoredSamples
 from disconerf_ns.scene.arranged import ArrangedScene, Placement
@@ -149,8 +150,8 @@ class EditedRays:
 
     def unseen(self) -> Float[Tensor, "rays 1"]:
         """Fraction of the light that comes from where no photograph looked, in [0, 1]."""
-        positions = self.samples.positions
-        looked = self.scene.trained.looked_into(positions) & (self.scene.revealed.hidden(positions) < 0.5)
+        positions, behind = self.samples.positions, behind_gone(self.scene, self.samples.intervals)
+        looked = self.scene.trained.looked_into(positions) & (self.scene.revealed.hidden(positions, behind) < 0.5)
         unseen = (~looked)[..., None].float()
         beyond = self._beyond * unseen[:, -1]
         return self._seen(

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
+from disconerf_ns.rendering.behind import behind_gone, known
 from disconerf_ns.rendering.labels import OWNED
 from disconerf_ns.rendering.rays import SEEN, ColoredSamples, even_edges
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -25,6 +26,8 @@ FAR = 1e3
 """Distance at which only what surrounds the scene is left; nerfacto's far plane."""
 BEHIND = 8
 """Points behind a ray's samples at which it is looked whether something is left there."""
+FIRM = 0.9
+"""Least opacity of what photographs saw behind something that is gone; otherwise what none saw is shown as well."""
 ALONG = 64
 """Points along a ray at which a completed object is looked for, in the common box of it and of what is gone."""
 
@@ -62,11 +65,13 @@ class Start(NamedTuple):
     """Rays that see something hidden."""
     thinned: Bool[Tensor, "rays"]
     """Rays that see something of an object that stays, which goes with what is hidden."""
+    made_up: Bool[Tensor, "rays"]
+    """Rays that see, behind something that is hidden, what no photograph saw."""
 
     @property
     def affected(self) -> Int[Tensor, "affected"]:
         """Indices of the rays that have to be sampled again."""
-        return (self.met | self.thinned).nonzero()[:, 0]
+        return (self.met | self.thinned | self.made_up).nonzero()[:, 0]
 
 
 def sample_edited(scene: ArrangedScene, rays: RayBundle) -> OwnedSamples:
@@ -109,28 +114,41 @@ def thinned(scene: ArrangedScene, owned: OwnedSamples) -> Bool[Tensor, "rays"]:
     lost = torch.zeros_like(samples.weights)
     if scene.revealed.gone:
         seen = samples.weights > SEEN / samples.weights.shape[-1]
-        before = torch.ones_like(samples.weights[seen])
-        after, _, _ = scene.revealed(samples.positions[seen], before, samples.rgb[seen], ids[seen])
+        before, behind = torch.ones_like(samples.weights[seen]), behind_gone(scene, samples.intervals)[seen]
+        after, _, _ = scene.revealed(samples.positions[seen], before, samples.rgb[seen], ids[seen], behind)
         lost[seen] = (before - after).clamp(min=0)
     return (samples.weights * lost).sum(-1) > SEEN
+
+
+def made_up(scene: ArrangedScene, owned: OwnedSamples) -> Bool[Tensor, "rays"]:
+    """Rays that see, behind something that is gone, what no photograph saw."""
+    return (owned.samples.weights * ~known(scene, owned.samples.intervals)).sum(-1) > SEEN
 
 
 def _sample_edited(scene: ArrangedScene, rays: RayBundle) -> OwnedSamples:
     """Densities of the proposal networks are scaled too, so that an occluded object is found by the sampler."""
     first = _owned(scene, scene.trained.radiance.sample(rays, kept_density(scene)))
     far = _fars(rays)
-    lost = (_lost(scene, first) | _beside_gone(scene, first, far)).nonzero()[:, 0]
+    lost = (_lost(scene, first) | _beside_gone(scene, first, far) | made_up(scene, first)).nonzero()[:, 0]
     if len(lost) == 0:
         return first
-    return first.replaced(lost, _owned(scene, evenly_refined(scene, first.samples.at(lost), far[lost])))
+    samples, firm = evenly_refined(scene, first.samples.at(lost), far[lost])
+    return first.replaced(lost, _owned(scene, samples, firm))
 
 
-def _owned(scene: ArrangedScene, samples: Intervals) -> OwnedSamples:
+def _owned(scene: ArrangedScene, samples: Intervals, firm: Bool[Tensor, "rays"] | None = None) -> OwnedSamples:
+    """What samples are.
+
+    Args:
+        firm: rays along which the radiance field counts only where it is known; by default none.
+    """
     positions = samples.positions
     density, rgb = scene.trained.radiance.shade(positions, samples.directions[:, None])
     ids = scene.owners(positions)
     density = density * weigh(scene.table.density[:, None], ids)[..., 0]
-    density, rgb, ids = scene.revealed(positions, density, rgb, ids)
+    if firm is not None:
+        density = density * (known(scene, samples) | ~firm[:, None])
+    density, rgb, ids = scene.revealed(positions, density, rgb, ids, behind_gone(scene, samples))
     weights = samples.weights(density)
     return OwnedSamples(ColoredSamples(weights, rgb, samples.origins, samples.directions, samples.edges), ids)
 
@@ -188,22 +206,31 @@ def _fars(rays: RayBundle) -> Float[Tensor, "rays 1"]:
     return farthest if rays.fars is None else farthest.minimum(rays.fars)
 
 
-def evenly_refined(scene: ArrangedScene, first: ColoredSamples, far: Float[Tensor, "rays 1"]) -> Intervals:
+def evenly_refined(
+    scene: ArrangedScene, first: ColoredSamples, far: Float[Tensor, "rays 1"]
+) -> tuple[Intervals, Bool[Tensor, "rays"]]:
     """As many samples, by the densities of the field itself under the edit, up to a distance.
 
-    Densities are looked at in even steps along the rays, and where the first samples are.
+    Densities are looked at in even steps along the rays, and where the first samples are. Rays that are stopped where
+    the field is known, and by what is completed, are firm: what no photograph saw does not count along them.
     """
     near = first.edges[:, :1]
     far = far.maximum(near)
     edges = torch.cat([even_edges(near, far), first.edges.clamp(near, far)], -1).sort(-1).values
     even = Intervals(first.origins, first.directions, edges)
-    ids = scene.owners(even.positions)
+    ids, behind, certain = scene.owners(even.positions), behind_gone(scene, even), known(scene, even)
     density = scene.trained.radiance.densities(even) * weigh(scene.table.density[:, None], ids)[..., 0]
-    density, _, _ = scene.revealed(even.positions, density, torch.zeros_like(even.positions), ids)
-    weights = even.weights(density)
+    black = torch.zeros_like(even.positions)
+    weights = even.weights(scene.revealed(even.positions, density * certain, black, ids, behind)[0])
+    firm = weights.sum(-1) >= FIRM
+    other = (~firm & ~certain.all(-1)).nonzero()[:, 0]
+    everything, _, _ = scene.revealed(even.positions[other], density[other], black[other], ids[other], behind[other])
+    weights[other] = Intervals(*(column[other] for column in (even.origins, even.directions, even.edges))).weights(
+        everything
+    )
     edges = weight_quantiles(weights, even.edges, first.edges.shape[1], spread=0.01)
     edges[:, 0], edges[:, -1] = even.edges[:, 0], even.edges[:, -1]
-    return Intervals(first.origins, first.directions, edges)
+    return Intervals(first.origins, first.directions, edges), firm
 
 
 def passes_something(scene: ArrangedScene, rays: RayBundle) -> Bool[Tensor, "rays"]:

@@ -27,7 +27,7 @@ class Preview:
     """
 
     most: int
-    """Rays that are sampled, a few more where blocks are cut by outlines."""
+    """Rays that are sampled of what stays; a few more of what is placed, where blocks are cut by outlines."""
 
     def labels(self, frame: SampledRays) -> Labels:
         """The object that each ray sees, from the middle one of its surface points."""
@@ -78,14 +78,25 @@ class Preview:
         before, left = samples.weights.sum(-1), samples.weights * ~hidden[ids]
         after = left.sum(-1)
         owned = OwnedSamples(samples._replace(weights=left * (before / after.clamp(min=1e-6))[:, None]), ids)
-        revealed = (start.thinned | (start.met & (after < before / 2))).nonzero()[:, 0]
+        revealed = (start.thinned | start.made_up | (start.met & (after < before / 2))).nonzero()[:, 0]
         if len(revealed) == 0:
             return owned
         rays = frame.rays[revealed.to(frame.rays.origins.device)].to(hidden.device)
         met = passes_something(frame.scene, rays)
-        side = math.ceil(math.sqrt(int(met.sum()) / self.most)) or 1
-        block, first = blocks(revealed, frame.shape[1], side)
+        block, first = self._blocks(revealed, int(met.sum()), frame.shape[1])
         return owned.replaced(revealed, frame.resample(revealed[first]).certain.at(block))
+
+    def _blocks(
+        self, pixels: Int[Tensor, "pixels"], count: int, width: int
+    ) -> tuple[Int[Tensor, "pixels"], Int[Tensor, "blocks"]]:
+        """Blocks of pixels, `count` of which cost something, and the first pixel of each; larger ones of scattered
+        pixels."""
+        side = math.ceil(math.sqrt(count / self.most)) or 1
+        block, first = blocks(pixels, width, side)
+        while len(first) > self.most and side < width:
+            side += 1
+            block, first = blocks(pixels, width, side)
+        return block, first
 
     def _unedited(self, frame: SampledRays) -> OwnedSamples:
         if frame.knows_owners:

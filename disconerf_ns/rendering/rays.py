@@ -75,9 +75,14 @@ class ColoredSamples(NamedTuple):
     """Distances between the samples."""
 
     @property
+    def intervals(self) -> Intervals:
+        """Where the samples are."""
+        return Intervals(self.origins, self.directions, self.edges)
+
+    @property
     def positions(self) -> Float[Tensor, "rays samples 3"]:
         """Scene positions of the middles of the samples."""
-        return Intervals(self.origins, self.directions, self.edges).positions
+        return self.intervals.positions
 
     @staticmethod
     def cat(parts: Sequence[ColoredSamples]) -> ColoredSamples:

@@ -279,8 +279,9 @@ class ArrangedScene:
     @property
     def reveals_at_once(self) -> bool:
         """Whether what comes to light is known already, or known to be nothing."""
-        left, gone, free = self._beside_gone
-        return all(map(self.bodies.at_hand, left + gone)) and all(map(self.bodies.clean_at_hand, free))
+        left, gone, free, patches = self._beside_gone
+        known = all(map(self.bodies.at_hand, left + gone)) and all(map(self.bodies.clean_at_hand, free))
+        return known and all(self.bodies.patch_at_hand(id, other) for id, other in patches)
 
     @property
     def edits_at_once(self) -> bool:

@@ -30,6 +30,12 @@ WIDE = 8.0
 """An object whose box is at least this long, in scene units, counts as what surrounds the scene."""
 
 
+def around(box: Float[Tensor, "2 3"]) -> Float[Tensor, "2 3"]:
+    """A box twice as long as another one's longest side, more or less, around it."""
+    margin = (box[1] - box[0]).amax() / 2
+    return torch.stack([box[0] - margin, box[1] + margin])
+
+
 def is_wide(box: Box) -> bool:
     """Whether a box is so large that what it holds counts as what surrounds the scene."""
     return max(high - low for low, high in zip(*box)) >= WIDE
@@ -50,6 +56,7 @@ class Bodies:
     _solids: dict[ObjectId, Solid] = field(default_factory=dict, repr=False)
     _enclosures: dict[ObjectId, Enclosure | None] = field(default_factory=dict, repr=False)
     _completions: dict[ObjectId, Completion | None] = field(default_factory=dict, repr=False)
+    _patches: dict[tuple[ObjectId, ObjectId], Completion | None] = field(default_factory=dict, repr=False)
     _wholes: dict[ObjectId, Solid] = field(default_factory=dict, repr=False)
     _clean: dict[ObjectId, Body] = field(default_factory=dict, repr=False)
     _hazy: dict[ObjectId, Body] = field(default_factory=dict, repr=False)
@@ -102,23 +109,39 @@ class Bodies:
         The first one also follows the training rays, some seconds on a CPU.
         """
         if id not in self._completions:
-            self._completions[id] = self._completed(id)
+            enclosure = self.enclosure(id)
+            self._completions[id] = None if enclosure is None else self._completed(id, enclosure, self._box(id))
         return self._completions[id]
 
     def enclosure(self, id: ObjectId) -> Enclosure | None:
         """The voxels that an object encloses; None if the object is not completed."""
         if id not in self._enclosures:
-            self._enclosures[id] = self._enclosed(id)
+            self._enclosures[id] = self._enclosed(id, self._box(id)) if self.completes(id) else None
         return self._enclosures[id]
 
+    def patch(self, id: ObjectId, gone: ObjectId) -> Completion | None:
+        """The completion of what surrounds the scene, such as a floor, around an object that is gone."""
+        if (id, gone) not in self._patches:
+            box = around(self._box(gone))
+            enclosure = self._enclosed(id, box)
+            self._patches[id, gone] = None if enclosure is None else self._completed(id, enclosure.without_hull(), box)
+        return self._patches[id, gone]
+
     def completes(self, id: ObjectId) -> bool:
-        """Whether the scene tries to complete an object."""
-        known = self.complete and self.trained.training_rays is not None
-        return known and id != self.trained.tree.rest and not self.is_wide(id)
+        """Whether the scene tries to complete an object as a whole."""
+        return self.may_complete(id) and not self.is_wide(id)
+
+    def may_complete(self, id: ObjectId) -> bool:
+        """Whether the scene tries to complete an object, or, of what surrounds it, a patch."""
+        return self.complete and self.trained.training_rays is not None and id != self.trained.tree.rest
 
     def at_hand(self, id: ObjectId) -> bool:
         """Whether an object's completion is known already, so that asking for it takes no time."""
         return id in self._completions or not self.completes(id)
+
+    def patch_at_hand(self, id: ObjectId, gone: ObjectId) -> bool:
+        """Whether a patch is known already."""
+        return (id, gone) in self._patches
 
     def clean_at_hand(self, id: ObjectId) -> bool:
         """Whether an object without haze and crumbs is known already."""
@@ -140,17 +163,17 @@ class Bodies:
         """An object in the radiance field."""
         return Matter(self.trained.radiance.density, lambda x: belonging(self.owners(x), id))
 
-    def _enclosed(self, id: ObjectId) -> Enclosure | None:
-        if not self.completes(id) or not can_complete():
+    def _enclosed(self, id: ObjectId, box: Float[Tensor, "2 3"]) -> Enclosure | None:
+        """What an object encloses within a box."""
+        if not self.may_complete(id) or not can_complete():
             return None
-        rays, own, box = self._seen_rays, self._seen_of(id), self._box(id)
+        rays, own = self._seen_rays, self._seen_of(id)
         surface = ClosedSurface.through(rays[own], box)
         return None if surface is None else Enclosure.of(surface, box, rays, rays[~own])
 
-    def _completed(self, id: ObjectId) -> Completion | None:
-        if (enclosure := self.enclosure(id)) is None:
-            return None
-        neighbours = (other for other, box in self.boxes.items() if other != id and overlap(box, self.boxes[id]))
+    def _completed(self, id: ObjectId, enclosure: Enclosure, box: Float[Tensor, "2 3"]) -> Completion:
+        low, high = (tuple(corner) for corner in box.tolist())
+        neighbours = (other for other, there in self.boxes.items() if other != id and overlap(there, (low, high)))
         return Completion.of(enclosure, filter(None, map(self.enclosure, neighbours)), self._colors)
 
     def _cleaned(self, id: ObjectId) -> Body:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from disconerf_ns.scene.bodies import Bodies
@@ -16,13 +16,18 @@ from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.objects import ObjectId, overlap
 from disconerf_ns.scene.occupancy import Occupancy, inside
 
+Known = tuple[tuple[ObjectId, Completion], ...]
+"""Completions of objects; of what surrounds the scene there may be several, around different things."""
+
 
 @dataclass(frozen=True, eq=False)
 class Revealed:
     """Completions of objects that are gone, and of those that are left beside them."""
 
-    left: dict[ObjectId, Completion]
-    gone: dict[ObjectId, Completion]
+    left: Known
+    patches: Known
+    """Of what surrounds the scene and stays, around what is gone."""
+    gone: Known
     boxes: Float[Tensor, "gone 2 3"]
     """Boxes around what is gone, in scene coordinates."""
     free: Mapping[ObjectId, Occupancy] = field(default_factory=dict)
@@ -31,22 +36,25 @@ class Revealed:
     @classmethod
     def of(cls, bodies: Bodies, beside: Beside) -> Revealed:
         """Complete objects that stay, and those that are gone, to know what they hide."""
-        left, gone, free = beside
-        known = {id: completion for id in (*left, *gone) if (completion := bodies.completion(id)) is not None}
-        device = bodies.trained.radiance.device
-        boxes = [known[id].box if id in known else torch.tensor(bodies.boxes[id], device=device) for id in gone]
+        left, gone = (_known((id, bodies.completion(id)) for id in some) for some in (beside.left, beside.gone))
+        patches = _known((id, bodies.patch(id, other)) for id, other in beside.patches)
+        completed, device = dict(gone), bodies.trained.radiance.device
+        boxes = [
+            completed[id].box if id in completed else torch.tensor(bodies.boxes[id], device=device)
+            for id in beside.gone
+        ]
         hiding = torch.stack(boxes) if boxes else torch.zeros(0, 2, 3, device=device)
-        return cls(
-            {id: known[id] for id in left if id in known},
-            {id: known[id] for id in gone if id in known},
-            hiding,
-            {id: bodies.clean(id).voxels for id in free},
-        )
+        return cls(left, patches, gone, hiding, {id: bodies.clean(id).voxels for id in beside.free})
+
+    @property
+    def staying(self) -> Known:
+        """Completions of what stays."""
+        return self.left + self.patches
 
     @property
     def ids(self) -> frozenset[ObjectId]:
         """The objects whose completions count."""
-        return frozenset((*self.left, *self.gone))
+        return frozenset(id for id, _ in self.staying + self.gone)
 
     @property
     def key(self) -> Hashable:
@@ -59,6 +67,7 @@ class Revealed:
         density: Float[Tensor, "*n"],
         rgb: Float[Tensor, "*n 3"],
         ids: Shaped[Tensor, "..."],
+        behind: Bool[Tensor, "*n"] | None = None,
     ) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n 3"], Shaped[Tensor, "..."]]:
         """Density, colour and owners of scene positions, completed beside what is gone; all else stays as it is.
 
@@ -67,9 +76,10 @@ class Revealed:
             density: of what is left there.
             rgb: its colour.
             ids: its owners, as `weigh` takes them.
+            behind: whether what is gone is seen in front of them; what surrounds the scene is completed there too.
         """
         points, shape = positions.reshape(-1, 3), density.shape
-        beside = inside(points, self.boxes)
+        beside = self._changes(points, behind)
         if not self.ids or not beside.any():
             return density, rgb, ids
         density, rgb, ids = density.flatten(), rgb.reshape(-1, 3), ids.reshape(len(points), *ids.shape[len(shape) :])
@@ -85,20 +95,17 @@ class Revealed:
         rgb: Float[Tensor, "n 3"],
         ids: Shaped[Tensor, "..."],
     ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n 3"], Shaped[Tensor, "..."]]:
-        found = self._over(points, self.gone | self.left)
+        gone, left = _over(points, self.gone), _over(points, self.staying)
         completed = torch.tensor(sorted(self.ids), device=ids.device)
         own = ids[:, completed].sum(-1) if ids.is_floating_point() else torch.isin(ids, completed).to(density)
-        was_solid = _filled(points, (each for each in found if each.id in self.gone))
-        density = density * (1 - own * _hidden(points, found)) * (1 - (1 - own) * was_solid)
-        around = self._around(points, found)
-        for id, index, there in found:
-            if id in self.left:
-                density[index] *= 1 - belonging(ids[index], id) * there.values.lost * around[index]
+        density = density * (1 - own * _hidden(points, gone + left)) * (1 - (1 - own) * _filled(points, gone))
+        around = _around(points, gone)
+        for id, index, there in left:
+            density[index] *= 1 - belonging(ids[index], id) * there.values.lost * around[index]
         for id, voxels in self.free.items():
             density = density * (1 - belonging(ids, id) * ~voxels.holds(points) * around)
-        for each in found:
-            if each.id in self.left:
-                density, rgb, ids = each.onto(density, rgb, ids)
+        for each in left:
+            density, rgb, ids = each.onto(density, rgb, ids)
         return density, rgb, ids
 
     def recolored(
@@ -111,50 +118,41 @@ class Revealed:
             rgb: colours in the radiance field.
             ids: owners, as `weigh` takes them.
         """
-        around = self._around(positions, self._over(positions, self.gone))
+        around = _around(positions, _over(positions, self.gone))
         near = around.nonzero()[:, 0]
         rgb = rgb.clone()
-        for each in self._over(positions[near], self.left):
+        for each in _over(positions[near], self.staying):
             index = near[each.index]
             rgb[index] = each.there.over(rgb[index], around[index] * belonging(ids[index], each.id))
         return rgb
 
-    def hidden(self, positions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
+    def hidden(self, positions: Float[Tensor, "*n 3"], behind: Bool[Tensor, "*n"] | None = None) -> Float[Tensor, "*n"]:
         """Whether no photograph looked into scene positions beside what is gone, in [0, 1]; 0 elsewhere.
 
         All completions over a position have to say so, because the voxels of a large object are coarse. What is
         completed is hidden.
         """
         points = positions.reshape(-1, 3)
-        beside = inside(points, self.boxes)
+        beside = self._changes(points, behind)
         near = points[beside]
-        hidden = _hidden(near, self._over(near, self.gone | self.left))
+        hidden = _hidden(near, _over(near, self.gone + self.staying))
         return points.new_zeros(len(points)).masked_scatter(beside, hidden).view(positions.shape[:-1])
 
     def beside_gone(self) -> Iterator[tuple[Completion, Float[Tensor, "2 3"]]]:
         """Each completion of what is left, with the boxes that it has in common with what is gone."""
-        for completion in self.left.values():
+        for _, completion in self.staying:
             for box in self.boxes:
                 low, high = torch.stack([completion.box, box]).unbind(1)
                 common = torch.stack([low.amax(0), high.amin(0)])
                 if (common[0] < common[1]).all():
                     yield completion, common
 
-    def _around(self, points: Float[Tensor, "n 3"], found: Sequence[_Found]) -> Float[Tensor, "n"]:
-        """Whether scene positions are in or around something that is gone, in [0, 1]."""
-        around = torch.zeros_like(points[:, 0])
-        for id, index, there in found:
-            if id in self.gone:
-                around[index] = around[index].maximum(there.values.around)
-        return around
-
-    def _over(self, points: Float[Tensor, "n 3"], completions: Mapping[ObjectId, Completion]) -> list[_Found]:
-        found = []
-        for id, completion in completions.items():
-            low, high = completion.box
-            index = ((points >= low) & (points <= high)).all(-1).nonzero()[:, 0]
-            found.append(_Found(id, index, completion.at(points[index])))
-        return found
+    def _changes(self, points: Float[Tensor, "n 3"], behind: Bool[Tensor, "*n"] | None) -> Bool[Tensor, "n"]:
+        """Points at which something may change: in the boxes of what is gone, and in those of patches behind them."""
+        beside = inside(points, self.boxes)
+        if behind is not None and self.patches:
+            beside |= behind.flatten() & inside(points, torch.stack([patch.box for _, patch in self.patches]))
+        return beside
 
 
 class _Found(NamedTuple):
@@ -175,6 +173,27 @@ class _Found(NamedTuple):
             owner = torch.nn.functional.one_hot(torch.tensor([self.id]), ids.shape[1]).to(ids)
         ids = ids.index_copy(0, owned, owner.expand(len(owned), *owner.shape[1:]))
         return density.index_copy(0, self.index, total), rgb.index_copy(0, self.index, mixed), ids
+
+
+def _known(completions: Iterable[tuple[ObjectId, Completion | None]]) -> Known:
+    return tuple((id, completion) for id, completion in completions if completion is not None)
+
+
+def _over(points: Float[Tensor, "n 3"], completions: Known) -> list[_Found]:
+    found = []
+    for id, completion in completions:
+        low, high = completion.box
+        index = ((points >= low) & (points <= high)).all(-1).nonzero()[:, 0]
+        found.append(_Found(id, index, completion.at(points[index])))
+    return found
+
+
+def _around(points: Float[Tensor, "n 3"], gone: Iterable[_Found]) -> Float[Tensor, "n"]:
+    """Whether scene positions are in or around something that is gone, in [0, 1]."""
+    around = torch.zeros_like(points[:, 0])
+    for _, index, there in gone:
+        around[index] = around[index].maximum(there.values.around)
+    return around
 
 
 def _filled(points: Float[Tensor, "n 3"], found: Iterable[_Found]) -> Float[Tensor, "n"]:
@@ -201,10 +220,12 @@ class Beside(NamedTuple):
     """Absent objects, beside some that stay."""
     free: tuple[ObjectId, ...]
     """Objects of `left` that nothing surrounds any more: all that is beside them is absent, or is completed too."""
+    patches: tuple[tuple[ObjectId, ObjectId], ...]
+    """What surrounds the scene and stays, and each absent object beside it."""
 
     @classmethod
     def of(cls, bodies: Bodies, ids: Iterable[ObjectId], absent: Set[ObjectId]) -> Beside:
-        """Find them; what surrounds the scene is in none of the three.
+        """Find them; what surrounds the scene is in the last one alone.
 
         Args:
             bodies: the objects in voxels.
@@ -218,4 +239,7 @@ class Beside(NamedTuple):
         left, gone = ({pair[k] for pair in meet if pair[1] in small & absent} for k in (0, 1))
         surrounded = {one for one, other in meet if other not in absent and not bodies.completes(other)}
         free = {id for id in left - surrounded if bodies.completes(id)}
-        return cls(*(tuple(sorted(some)) for some in (left, gone, free)))
+        wide = [id for id in boxes.keys() - small - absent if bodies.may_complete(id)]
+        patches = [(id, other) for id in wide for other in small & absent if overlap(boxes[id], boxes[other])]
+        gone |= {other for _, other in patches}
+        return cls(tuple(sorted(left)), tuple(sorted(gone)), tuple(sorted(free)), tuple(sorted(patches)))

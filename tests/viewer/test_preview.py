@@ -204,6 +204,7 @@ def test_a_soft_preview_is_close(run, scene_now, change: str) -> None:
     }[change]
     before.images()
     edited = before.under(scene.with_edit(edit))
+    assert edited.scene.revealed is not None, "what is completed is known"
     quick = edited.previewed(Preview(most=150)).edited()
     exact = edited.edited()
     assert (quick - exact).abs().mean() < 0.7 * (before.images()["rgb"] - exact).abs().mean()

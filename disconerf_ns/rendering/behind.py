@@ -1,0 +1,42 @@
+"""What photographs saw behind something that is gone."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.occupancy import intersect_box
+from disconerf_ns.surface.intervals import Intervals
+
+
+def behind_gone(scene: ArrangedScene, samples: Intervals) -> Bool[Tensor, "rays samples"]:
+    """Samples behind the place at which their ray enters the box of something that is gone; none without completion.
+
+    What surrounds the scene hides nothing in this sense.
+    """
+    entered = torch.full_like(samples.origins[:, 0], torch.inf)
+    for each in scene.objects if scene.options.complete else ():
+        if scene.table.density[each.id] <= 0 and not scene.bodies.is_wide(each.id):
+            enter, leave = intersect_box(samples.origins, samples.directions, torch.tensor(each.box).to(entered))
+            entered = torch.where(enter < leave, entered.minimum(enter), entered)
+    return samples.edges[:, 1:] > entered[:, None]
+
+
+def known(scene: ArrangedScene, samples: Intervals) -> Bool[Tensor, "rays samples"]:
+    """Samples that some photograph looked into, and all that are not behind something that is gone.
+
+    Below a table, say, the radiance field is arbitrary, and often goes on in the table's colours. When the table is
+    gone, such samples would show a ghost of it. A sample counts if a photograph looked into its middle or its start:
+    the first one inside of a seen surface may be long.
+    """
+    behind = behind_gone(scene, samples)
+    starts = samples.origins[:, None] + samples.directions[:, None] * samples.edges[:, :-1, None]
+    unknown = behind.masked_scatter(behind, ~_looked(scene, samples.positions[behind]))
+    return ~unknown.masked_scatter(unknown, ~_looked(scene, starts[unknown]))
+
+
+def _looked(scene: ArrangedScene, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
+    behind = torch.ones_like(positions[:, 0], dtype=torch.bool)
+    return scene.trained.looked_into(positions) & (scene.revealed.hidden(positions, behind) < 0.5)
