@@ -19,6 +19,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from disconerf_ns.compat.confined import ConfinedFolder
+from disconerf_ns.compat.leaning import said_to_lean
 from disconerf_ns.compat.named_dataset import dataset_named, frame_unsaid, listed
 from disconerf_ns.compat.named_photos import check_sizes, photos_named
 from disconerf_ns.compat.poses import check_poses
@@ -106,8 +107,10 @@ class DiscoNerfDataManager(VanillaDataManager):
         if self.test_mode != "val":
             return
         self._warn_of_changed_images()
-        if sentence := frame_unsaid(self.config.dataparser):
-            CONSOLE.log(sentence)
+        parser = self.config.dataparser
+        for sentence in (frame_unsaid(parser), said_to_lean(parser, self._cameras)):
+            if sentence:
+                CONSOLE.log(sentence)
         most = max(len(masks) for masks in self.masks)
         if most == 0:
             raise UserError(

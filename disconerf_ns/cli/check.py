@@ -158,19 +158,23 @@ def look_at_transforms(
 
 
 def look_at_dataset(data: Path) -> Iterator[Finding]:
-    """Find why nerfstudio cannot read a dataset with a transforms file, such as one without focal lengths."""
+    """Find why nerfstudio cannot read a dataset with a transforms file, or whether it puts its scene askew."""
     if not (data.is_file() or (data / TRANSFORMS).is_file()):
         return
     from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 
+    from disconerf_ns.compat.leaning import said_to_lean
     from disconerf_ns.compat.named_dataset import dataset_named
 
     parser = NerfstudioDataParserConfig(data=data)
     try:
         with redirect_stdout(StringIO()), dataset_named(parser, data):
-            parser.setup().get_dataparser_outputs("train")
+            cameras = parser.setup().get_dataparser_outputs("train").cameras
     except UserError as error:
         yield Finding(str(error).removeprefix("data: "), True)
+        return
+    if sentence := said_to_lean(parser, cameras):
+        yield Finding(sentence.removeprefix("data: "))
 
 
 def look_at_names(store: MaskStore, pairs: Mapping[str, str], images: Mapping[str, Path]) -> Iterator[Finding]:
