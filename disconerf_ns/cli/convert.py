@@ -217,7 +217,7 @@ def load_all(
                     "images."
                 )
         except MaskError as error:
-            tally.broken.append(str(error))
+            tally.broken.append(str(error).removeprefix("masks: "))
         else:
             tally.left_out += loaded.left_out
             tally.views.append(measure_view(key, masks))

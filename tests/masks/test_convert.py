@@ -69,6 +69,18 @@ def test_broken_files_are_named_and_the_others_converted(
     assert "the masks of a/1 are 3 x 9, but the image is 6 x 4, another shape" in capsys.readouterr().err
 
 
+def test_a_missing_photograph_is_called_missing(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """It was called broken, with Python's own words, in a sentence with two heads."""
+    frames = [{"file_path": f"images/a/{name}.png", "transform_matrix": np.eye(4).tolist()} for name in (1, 2)]
+    (data / "transforms.json").write_text(json.dumps({"frames": frames}))
+    for name in (1, 2):
+        label_image(tmp_path / f"l/a/{name}.png", [0, 0, 1, 1, 2, 2])
+    (data / "images/a/2.png").unlink(missing_ok=True)
+    assert convert(tmp_path / "l", "--data", data) == 1
+    expected = f"disconerf: masks: 1 images were left out: {data / 'images/a/2.png'} is missing."
+    assert capsys.readouterr().err.splitlines()[-1] == expected
+
+
 def test_nothing_is_left_where_all_failed(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     for name in ("1", "2"):
         (tmp_path / f"l/a/{name}.png").parent.mkdir(parents=True, exist_ok=True)

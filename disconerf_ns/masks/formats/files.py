@@ -191,6 +191,8 @@ def reading(path: Path) -> Iterator[None]:
     except MemoryError:
         _log.debug("%s does not fit in memory", path, exc_info=True)
         raise MaskError(f"masks: {path} does not fit in memory.") from None
+    except FileNotFoundError as error:
+        raise MaskError(f"masks: {error.filename or path} is missing.") from None
     except BROKEN as error:
         _log.debug("%s is broken", path, exc_info=True)
         fault = f"it lacks {error}" if isinstance(error, KeyError) else reason(error)
