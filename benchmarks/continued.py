@@ -20,7 +20,15 @@ import tyro
 from benchmarks.quality import true_points
 from benchmarks.runs import load
 from disconerf_ns.discovery import unions
-from disconerf_ns.discovery.continued import CONTINUED, LEAST_SEEN, at_borders, continued, largest, unit_of
+from disconerf_ns.discovery.continued import (
+    CONTINUED,
+    LEAST_SEEN,
+    at_borders,
+    continued,
+    largest,
+    unit_of,
+    without_strays,
+)
 from disconerf_ns.discovery.find import find_consensus
 from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.files import write_whole
@@ -57,7 +65,7 @@ def main(trial: Borders) -> None:
 
 def of_borders(cells, evidence, groups, units, points, truth) -> dict[str, Any]:
     """The largest similarities at true borders and at others, and the number of unions that are joined."""
-    own = unit_of(units, groups)
+    own = without_strays(cells, unit_of(units, groups))
     similar, views = at_borders(cells, evidence, own, len(units))
     there = own[cells.at(points)]
     thing = torch.stack([truth[there == unit].mode().values for unit in range(len(units))])

@@ -105,3 +105,19 @@ def test_units_are_joined_if_enough_views_say_so(similar: float, views: float, j
     expected = [(frozenset([0, 1]), pytest.approx(similar))] if joined else []
     assert continued(cells, evidence, groups, units) == expected
     assert LEAST_SEEN > 0.01 * 40 * CLOSE
+
+
+@pytest.mark.parametrize(("strays", "joined"), [(3, False), (4, True)])
+def test_a_few_stray_cells_join_nothing(strays: int, joined: bool) -> None:
+    """Some cells of a unit lie far from it, in the midst of another one, and are alike with what is around them.
+
+    A basket became one object with the lawn under its table by two such cells.
+    """
+    line = torch.cat([torch.linspace(0, 0.1, 40), torch.linspace(0.5, 1, 200)])
+    cells = Cells(line[:, None] * torch.tensor([1.0, 0.0, 0.0]))
+    groups = (torch.arange(240) >= 40).long()
+    groups[140 : 140 + strays] = 0
+    there = torch.arange(240) >= 40
+    evidence = Evidence(10.0 * (there[:, None] & there), torch.full((240, 240), 10.0))
+    units = [frozenset([0]), frozenset([1])]
+    assert (continued(cells, evidence, groups, units) != []) == joined

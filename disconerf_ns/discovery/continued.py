@@ -14,7 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from disconerf_ns.discovery.cells import NEAR, Cells
-from disconerf_ns.discovery.consensus import Evidence
+from disconerf_ns.discovery.consensus import LEAST_CELLS, Evidence
+from disconerf_ns.discovery.islands import pieces
 from disconerf_ns.discovery.joining import joined
 
 CLOSE = 4 * NEAR
@@ -41,7 +42,7 @@ def continued(
     Returns:
         The unions in the order in which they are made, and the similarity at the border in each, from CONTINUED to 1.
     """
-    tables = at_borders(cells, evidence, unit_of(units, groups), len(units))
+    tables = at_borders(cells, evidence, without_strays(cells, unit_of(units, groups)), len(units))
     return joined(units, tables, lambda similar, views: similar / views.clamp(min=LEAST_SEEN), CONTINUED)
 
 
@@ -71,6 +72,15 @@ def at_borders(
         table.index_put_((units[one], units[other]), about[one, other], accumulate=True)
     similar, views = tables + tables.transpose(1, 2)
     return similar, views
+
+
+def without_strays(cells: Cells, units: Int[Tensor, "cells"]) -> Int[Tensor, "cells"]:
+    """The unit of each cell, -1 also for a few cells apart from all others of their unit.
+
+    Such cells lie in the midst of another unit, whose masks hold them, and so they would make it go on into theirs.
+    """
+    found = pieces(cells, units)
+    return torch.where(found.cells_of((found.size < LEAST_CELLS) & ~found.is_body), -1, units)
 
 
 def unit_of(units: Sequence[frozenset[int]], groups: Int[Tensor, "cells"]) -> Int[Tensor, "cells"]:
