@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from scipy.spatial import ConvexHull, KDTree, QhullError
 from torch import Tensor
 
+from disconerf_ns.scene.poisson_warnings import warnings_of_poisson_unsaid
 from disconerf_ns.scene.seen_rays import SeenRays
 
 if TYPE_CHECKING:
@@ -132,7 +133,8 @@ def _enclosed(
         cloud.estimate_normals(o3d.geometry.KDTreeSearchParamKNN(NEIGHBOURS))
         normals = np.asarray(cloud.normals)
         normals[(normals * looked).sum(-1) > 0] *= -1
-        mesh, _ = o3d.geometry.TriangleMesh.create_from_point_cloud_poisson(cloud, depth=DEPTH, n_threads=1)
+        with warnings_of_poisson_unsaid():
+            mesh, _ = o3d.geometry.TriangleMesh.create_from_point_cloud_poisson(cloud, depth=DEPTH, n_threads=1)
         smooth = o3d.t.geometry.RaycastingScene(nthreads=1)
         smooth.add_triangles(o3d.t.geometry.TriangleMesh.from_legacy(mesh))
     return smooth, planes, tight, KDTree(firm)
