@@ -15,6 +15,7 @@ from scene import BALLS
 from tiny_run import Run
 
 from disconerf_ns.cli import main
+from disconerf_ns.export import exporter
 from disconerf_ns.runs import capture_frame, objects_of
 from disconerf_ns.scene.edit import Edit
 from disconerf_ns.scene.similarity import Similarity
@@ -102,6 +103,21 @@ def test_an_export_adds_to_an_earlier_one_of_the_same_scene(run: Run, opened_run
     assert content["labelled"] == ["object_01", "object_02"], "labels that were there are there again"
     labels = np.unique(np.stack([Image.open(path) for path in (tmp_path / "masks/labels").glob("*.png")]))
     assert labels.tolist() == [0, 2, 3] and content["files"] == {"labels": "masks/labels", "coco": "masks/coco.json"}
+
+
+def test_masks_show_what_surrounds_the_cameras_too(
+    run: Run, opened_run: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    """Two thirds of a garden's pixels, its lawn and its wall, had no label."""
+    monkeypatch.setattr(exporter, "boxed_around", lambda scene, places: {scene.objects[0].id})
+    surrounding = objects_of(run.config)[0]
+    assert export(run, tmp_path, "--what", "masks") == 0
+    said, content = " ".join(capsys.readouterr().out.split()), manifest_in(tmp_path)
+    assert f"{surrounding.name} (surrounds the cameras)" in said and f"masks show {surrounding.name} too." in said
+    assert surrounding.name in content["labelled"]
+    assert surrounding.name not in [row["name"] for row in content["objects"]]
+    labels = np.stack([np.array(Image.open(path)) for path in (tmp_path / "masks/labels").rglob("*.png")])
+    assert (labels == surrounding.number + 1).mean() > 0.3
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from disconerf_ns.options import COUNT, DOWNSCALE, GRANULARITY, NONE_OR_MORE, SI
 from disconerf_ns.runs import EditedRun, capture_frame
 
 FOLDER = Path("exports")
+AROUND = "surrounds the cameras"
 """Folder of the files where none is named."""
 OF_SPLATS = "load_config", "output_dir", "replace", "objects", "granularity", "edit", "splats"
 """Options that also count where a splat is taken apart."""
@@ -32,7 +33,7 @@ class Export:
     """Replace the manifest of an earlier export in the folder; its files stay where the new ones have other names."""
     objects: tuple[str, ...] = ()
     """Names of the objects, such as object_03 or a name given in the viewer; by default all objects but those that are
-    hidden, those that surround the cameras, and the rest."""
+    hidden, those that surround the cameras, which masks show all the same, and the rest."""
     granularity: float | None = None
     """How fine objects are, from 0, the coarsest, to 1; by default as saved in the viewer, or else 0.5."""
     edit: Path | None = None
@@ -123,8 +124,10 @@ class Export:
         said = ", ".join(f"{name} ({why})" for name, why in left_out.items())
         if not objects:
             raise UserError(f"export: no object is left without {said}; name those to export with --objects.")
+        around = [name for name, why in left_out.items() if why == AROUND]
         if left_out:
-            CONSOLE.print(f"export: {said} {'is' if len(left_out) == 1 else 'are'} left out.")
+            are = "is" if len(left_out) == 1 else "are"
+            CONSOLE.print(f"export: {said} {are} left out{labelled_too(around, self.what)}.")
         options = ExportOptions(
             what=self.what,
             formats=self.formats,
@@ -137,7 +140,7 @@ class Export:
             hulls=self.hulls,
             downscale=self.downscale,
         )
-        added, manifest = export(run, scene, objects, capture, folder, options, left_out, source, earlier)
+        added, manifest = export(run, scene, objects, capture, folder, options, left_out, source, earlier, around)
         for each in added["left_out"]:
             if each["name"] not in left_out:
                 CONSOLE.print(f"export: {each['reason']}")
@@ -188,4 +191,9 @@ def _reason(each, hidden, around) -> str:
         return "no object"
     if each.id in hidden:
         return "hidden"
-    return "surrounds the cameras" if each.id in around else ""
+    return AROUND if each.id in around else ""
+
+
+def labelled_too(around: Sequence[str], what: Collection[str]) -> str:
+    """The end of a sentence about what is left out: which of it label maps show."""
+    return f"; masks show {' and '.join(around)} too" if around and "masks" in what else ""

@@ -81,6 +81,7 @@ def export(
     left_out: Mapping[str, str],
     source: Mapping[str, Any] = MappingProxyType({}),
     earlier: Mapping[str, Any] = MappingProxyType({}),
+    around: Collection[str] = (),
 ) -> Exported:
     """Write the files of objects, and `manifest.json` last; an object that fails is said, and does not stop others.
 
@@ -94,6 +95,7 @@ def export(
         left_out: why others are not written, by name.
         source: which scene it is, as `source_of` says it.
         earlier: the manifest of an earlier export of it into the folder, as `earlier_in` reads it; empty without one.
+        around: names of objects of `left_out` that label maps show all the same.
     Raises:
         OSError: a file cannot be written.
     """
@@ -108,7 +110,7 @@ def export(
     there = [each for each in objects if each.name in {row["name"] for row in rows}]
     views, files, labelled, downscale = views_of(run, "train"), {}, [], {}
     if "masks" in options.what:
-        names = {each.name for each in there} | set(earlier.get("labelled", ()))
+        names = {each.name for each in there} | set(earlier.get("labelled", ())) | set(around)
         labelled = [each for each in scene.objects if each.name in names]
         write_labels(folder / "masks", run, scene, labelled, views, options.downscale, track)
         files |= {"labels": "masks/labels", "coco": "masks/coco.json"}
