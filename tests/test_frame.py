@@ -217,7 +217,7 @@ def test_the_overlay_of_the_edited_scene_has_objects_where_they_stand(scene_now:
     assert torch.equal(frame_of(scene_now).seen_ids(), frame_of(scene_now).labels().id)
     plain = frame_outputs(frame_of(scene_now))
     assert torch.equal(plain["edited_overlay"], plain["objects_overlay"])
-    assert {"edited", "edited_overlay", "edited_depth", "edited_mask"} <= set(plain.keys()), "ns-render dataset asks keys"
+    assert {"edited", "edited_overlay", "edited_depth", "edited_mask"} <= set(plain.keys()), "ns-render asks for keys"
 
 
 def test_soft_extraction_is_rendered_anew(scene_now: ArrangedScene, frame_of) -> None:
