@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -49,6 +50,14 @@ def test_objects_by_number_in_several_formats_with_a_sheet_and_a_grid(run: Run, 
     assert Image.open(tmp_path / "contact_sheet.png").size[0] == 80
     with av.open(tmp_path / "all.mp4") as film:
         assert len(list(film.decode(video=0))) == 4
+
+
+def test_what_is_to_be_known_of_several_films_is_one_line(run: Run, tmp_path: Path, monkeypatch, capsys) -> None:
+    """Fifteen lines said one thing of fifteen objects."""
+    orbit = shots.orbit
+    monkeypatch.setattr(shots, "orbit", lambda *given, **options: replace(orbit(*given, **options), remark="it is far"))
+    assert render(run, tmp_path, "--objects", "1", "2", "--frames", "1", "--resolution", "16", "--format", "png") == 0
+    assert "render: object_01, object_02: it is far.\n" in capsys.readouterr().out
 
 
 def test_all_formats_have_one_size(run: Run, tmp_path: Path) -> None:

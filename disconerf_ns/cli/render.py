@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -240,9 +241,11 @@ class Render:
         if not shots:
             raise UserError(" ".join(failed))
         filmed = [each for each in objects if each.id in shots]
+        labels = defaultdict(list)
         for each in filmed:
-            if shots[each.id].remark:
-                print(f"render: {each.label}: {shots[each.id].remark}.")
+            labels[shots[each.id].remark].append(each.label)
+        for remark in filter(None, labels):
+            print(f"render: {', '.join(labels[remark])}: {remark}.")
         if self.path == "orbit" and any(shot.unseen > MUCH for shot in shots.values()):
             print("render: --path sway keeps the camera on the sides that photographs show.")
         for sentence in failed:
