@@ -33,7 +33,7 @@ from disconerf_ns.report import contents
 from disconerf_ns.report.contents import Card, Overview, Photo, Spot, middle
 from disconerf_ns.report.exported import Export, ExportedObject
 from disconerf_ns.report.meshes import Mesh, exported_mesh, looks_that_face, solid_mesh
-from disconerf_ns.report.page import page, tree_of
+from disconerf_ns.report.page import in_three_digits, page, tree_of
 from disconerf_ns.report.pictures import moving, still
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.edit import Edit
@@ -142,6 +142,14 @@ def test_sizes_are_in_the_captures_units_and_the_background_has_none(tmp_path: P
     assert "0.300 × 0.200 × 0.100" in text and "0.006" in text
     row = text[text.index("object_01") :]
     assert "–" in row
+
+
+@pytest.mark.parametrize(
+    ("volume", "told"), [(65_712.0, "65,700"), (0.0000061, "0.00000610"), (99.96, "100.0"), (7.0, "7.00"), (0.0, "0")]
+)
+def test_a_volume_has_three_digits_and_no_exponent(volume: float, told: str) -> None:
+    """That of a table in a capture in centimetres was 6.57e+04."""
+    assert in_three_digits(volume) == told
 
 
 def test_a_card_is_about_the_object_as_it_stands_and_says_what_was_changed(tmp_path: Path) -> None:

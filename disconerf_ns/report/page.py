@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
@@ -112,6 +113,12 @@ def size_of(extent: Extent | None, unit: float) -> str:
     return " × ".join(sides(extent, unit)) or "–"
 
 
+def in_three_digits(value: float) -> str:
+    """A number that is not negative in three digits, never with an exponent: 65,700 of a table in centimetres."""
+    decimals = 2 - math.floor(math.log10(value)) if value > 0 else 0
+    return f"{round(value, decimals):,.{max(decimals, 0)}f}"
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
@@ -150,7 +157,7 @@ def _card(card: Card, cards: Sequence[Card], unit: float, folder: Path) -> str:
     extent, unit = known.extent, unit * card.scale
     facts = [
         ('<abbr title="length × width × height">Size</abbr>', size_of(extent, unit)),
-        ("Volume", "–" if extent is None else f"{unit**3 * extent.volume:.3g}"),
+        ("Volume", "–" if extent is None else in_three_digits(unit**3 * extent.volume)),
         ("Of the surface", _percent(each.share)),
         ("Of all pixels", _percent(known.pixels)),
         ("Confidence", f'<span class="bar"><i style="--w:{100 * each.confidence:.0f}%"></i></span>'
