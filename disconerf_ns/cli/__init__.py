@@ -83,6 +83,8 @@ def main(arguments: list[str]) -> int:
 
     module, attribute = COMMANDS[name][0].split(":")
     command = getattr(import_module(module), attribute)
+    if {"-h", "--help"} & set(options):
+        import_module("disconerf_ns.cli.help_text").join_lines(command)
     config = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.CascadeSubcommandArgs)
     try:
         with sigterm_raises():
