@@ -179,6 +179,6 @@ def _guest(composition: Composition, thing: Thing, scene: ArrangedScene) -> Gues
         )
     half = math.radians(thing.turn) / 2
     turned = Similarity(thing.scale * own.scale / host.scale, (math.cos(half), 0.0, 0.0, math.sin(half)))
-    underside = torch.tensor(box.centre) - torch.tensor([0.0, 0.0, box.size[2] / 2])
     there = host.inverse().points(torch.tensor(thing.at))
-    return Guest(scene, found.id, replace(turned, translation=vector(there - turned.points(underside))))
+    below = turned.points(torch.tensor(box.underside))
+    return Guest(scene, found.id, replace(turned, translation=vector(there - below)))

@@ -13,6 +13,7 @@ import torch
 from masks.test_check import check, write
 from nerfstudio.cameras.camera_utils import auto_orient_and_center_poses
 from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManagerConfig
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from tiny_run import tiny_config
 
@@ -80,6 +81,7 @@ def test_check_says_it(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
 @pytest.mark.parametrize("method", ["up", "vertical"])
 def test_training_says_it(method: Method, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     config = tiny_config(on_half_a_circle(tmp_path / "data"), tmp_path / "out").pipeline.datamanager
+    assert isinstance(config, VanillaDataManagerConfig) and isinstance(config.dataparser, NerfstudioDataParserConfig)
     config.dataparser.orientation_method = method
     config.setup(device="cpu", test_mode="val")
     assert ("--orientation-method vertical" in capsys.readouterr().out) == (method == "up")

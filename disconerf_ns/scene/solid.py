@@ -50,6 +50,12 @@ class UprightBox:
         return cls((float(x), float(y), float((low + high)[2] / 2)), (length, width, height), float(yaw))
 
     @property
+    def underside(self) -> tuple[float, float, float]:
+        """The middle of its underside."""
+        x, y, z = self.centre
+        return x, y, z - self.size[2] / 2
+
+    @property
     def axes(self) -> Float[Tensor, "3 3"]:
         """The directions of length, width and height, as rows."""
         cos, sin = math.cos(self.yaw), math.sin(self.yaw)
