@@ -80,7 +80,10 @@ class Check:
             raise UserError(
                 f"masks: {wrong} of {len(findings)} findings stop the training or are surely wrong; see above."
             )
-        print(f"masks: {len(findings)} findings, none of which stops the training.")
+        harmless = (
+            "1 finding, which does not stop" if len(findings) == 1 else f"{len(findings)} findings, none of which stops"
+        )
+        print(f"masks: {harmless} the training.")
 
 
 def draw(path: Path, images: Mapping[str, Path], masks: Mapping[str, ImageMasks]) -> None:
