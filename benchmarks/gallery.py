@@ -26,7 +26,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from benchmarks.browser import open_page, wait_for
 from benchmarks.rasterizer import rasterize
-from disconerf_ns import Channels, Edit, Hue, Scene, Similarity, cli, compose, load, save_film
+from disconerf_ns import Edit, Hue, Scene, Similarity, cli, compose, load, save_film
 from disconerf_ns.compat.lenses import projected
 from disconerf_ns.filming.layers import layers_of
 from disconerf_ns.filming.matte import in_bytes
@@ -72,7 +72,7 @@ def edits(scene: Scene) -> dict[str, np.ndarray]:
         "moved and turned": Edit().move(thing.id, turned),
         "copied and scaled": Edit().copy(thing.id, beside),
         "hues turned": Edit().recolor(thing.id, Hue(150.0)),
-        "channels exchanged": Edit().recolor(thing.id, Channels("brg")),
+        "what it stood on removed": Edit().hide(support(scene, thing).id),
         "alone": Edit().isolate([thing.id], scene.arranged.ids_in_use),
     }
     pictures = {name: scene.edited(edit).render("edited", camera).numpy() for name, edit in changes.items()}
@@ -81,20 +81,26 @@ def edits(scene: Scene) -> dict[str, np.ndarray]:
     return pictures
 
 
+def support(scene: Scene, thing: SceneObject) -> SceneObject:
+    """What a thing stands on: the object that covers most ground."""
+    others = [each for each in scene.objects[1:] if each.number is not None and each.id != thing.id]
+    return max(others, key=lambda each: np.prod(np.subtract(*reversed(each.box))[:2]))
+
+
 def free_spot(scene: Scene, thing: SceneObject, camera: Cameras, scale: float = 1.0) -> tuple[float, float, float]:
     """The move to the place in a picture, on what a thing stands on, that is near the camera, and free or nearly so."""
     boxes = {each.id: torch.tensor(each.box)[:, :2] for each in scene.objects[1:] if each.number is not None}
-    own = boxes.pop(thing.id)
+    own, below = boxes.pop(thing.id), boxes.pop(support(scene, thing).id)
     middle, radius = own.mean(0), scale * float((own[1] - own[0]).max()) / 2
-    support = max(boxes.values(), key=lambda box: float((box[1] - box[0]).prod()))
     turns, steps = torch.arange(48) * math.pi / 24, torch.linspace(0.3, 1.5, 25)
     angle, away = (grid.flatten() for grid in torch.meshgrid(turns, steps, indexing="ij"))
     moves = torch.stack([angle.cos() * away, angle.sin() * away, torch.zeros_like(away)], -1)
     places = middle + moves[:, :2]
-    others = [box for box in boxes.values() if box is not support]
-    gaps = [(torch.maximum(low - places, places - high).clamp(min=0).norm(dim=-1) - radius) for low, high in others]
-    half = (support[1] - support[0]) / 2
-    at_edge = (1 - ((places - support.mean(0)) / half).norm(dim=-1)) * half.min() - radius
+    gaps = [
+        torch.maximum(low - places, places - high).clamp(min=0).norm(dim=-1) - radius for low, high in boxes.values()
+    ]
+    half = (below[1] - below[0]) / 2
+    at_edge = (1 - ((places - below.mean(0)) / half).norm(dim=-1)) * half.min() - radius
     moved = torch.tensor(scene.arranged.bodies.solid(thing.id).centre) + moves
     right, down, _ = (each[:, 0] for each in projected(camera.to("cpu"), moved))
     x, y = right / camera.width.cpu()[0] - 0.5, down / camera.height.cpu()[0] - 0.5
