@@ -445,9 +445,13 @@ def test_what_others_own_is_emptied_inside_of_what_is_gone_alone(scene: Arranged
     torch.testing.assert_close(left, density * (1 - filled))
 
 
-def test_what_surrounds_the_scene_is_completed_around_each_thing_that_is_gone(scene: ArrangedScene) -> None:
+@pytest.mark.parametrize("apart", [True, False])
+def test_what_surrounds_the_scene_is_completed_around_each_thing_that_is_gone(
+    scene: ArrangedScene, apart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("disconerf_ns.scene.revealed.APART", 2 if apart else 1)
     gone = surrounded(scene).with_edit(Edit().hide(BALL_ID).hide(POST))
-    assert gone.revealed.left == () and [id for id, _ in gone.revealed.patches] == [SLAB, SLAB]
+    assert gone.revealed.left == () and [id for id, _ in gone.revealed.patches] == [SLAB, SLAB][: 1 + apart]
     points = grid((-1.0, -1.0, -0.1), (1.0, 1.0, 0.1), 24)
     density, rgb, ids = torch.ones(len(points)), torch.zeros(len(points), 3), torch.full((len(points),), SLAB)
     around = [patch.box for _, patch in gone.revealed.patches]
@@ -457,7 +461,7 @@ def test_what_surrounds_the_scene_is_completed_around_each_thing_that_is_gone(sc
     assert (after[near] != 1).any() and torch.equal(after[~near], density[~near])
     beside = ((points[:, None] >= gone.revealed.boxes[:, 0]) & (points[:, None] <= gone.revealed.boxes[:, 1])).all(-1)
     after, _, _ = gone.revealed(points, density, rgb, ids, ~everywhere)
-    assert (after != 1).any() and (after == 1)[~beside.any(-1)].all(), "nothing changes in front of what is gone"
+    assert (after == 1)[~beside.any(-1)].all(), "nothing changes in front of what is gone"
     lone = surrounded(scene).with_options(complete=False).with_edit(gone.edit)
     assert lone.revealed.patches == ()
 
@@ -565,7 +569,9 @@ def test_crumbs_of_what_is_left_go_with_what_is_gone_if_nothing_surrounds_it(
     assert (seen(with_slab) > 0.95).all()
 
 
-def test_an_object_is_free_once_nothing_is_beside_it_that_is_never_completed(scene: ArrangedScene) -> None:
+def test_an_object_is_free_once_nothing_is_beside_it_that_is_never_completed(
+    scene: ArrangedScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     room, table, cup, lamp = ids = [ObjectId(number) for number in range(4)]
     boxes: dict[ObjectId, Box] = {
         room: ((-9.0, -9.0, -9.0), (9.0, 9.0, 9.0)),
@@ -576,9 +582,11 @@ def test_an_object_is_free_once_nothing_is_beside_it_that_is_never_completed(sce
     bodies = Bodies(scene.trained, scene.owners, lambda: boxes, complete=True)
     of = lambda *absent: Beside.of(bodies, ids, set(absent))
     assert of() == of(room) == ((), (), (), ())
-    assert of(lamp) == ((), (lamp,), (), ((room, lamp),))
-    assert of(table) == ((cup,), (table,), (), ((room, table),))
+    assert of(lamp) == ((), (lamp,), (), ((room, (lamp,)),))
+    assert of(table) == ((cup,), (table,), (), ((room, (table,)),))
     assert of(table, room) == ((cup,), (table,), (cup,), ())
+    monkeypatch.setattr("disconerf_ns.scene.revealed.APART", 1)
+    assert of(table, lamp) == ((cup,), (table,), (), ((room, (table, lamp)),)), "around many things at once"
     assert of(cup, room) == ((table,), (cup,), (table,), ())
 
 

@@ -30,10 +30,10 @@ WIDE = 8.0
 """An object whose box is at least this long, in scene units, counts as what surrounds the scene."""
 
 
-def around(box: Float[Tensor, "2 3"]) -> Float[Tensor, "2 3"]:
-    """A box twice as long as another one's longest side, more or less, around it."""
-    margin = (box[1] - box[0]).amax() / 2
-    return torch.stack([box[0] - margin, box[1] + margin])
+def around(boxes: Float[Tensor, "boxes 2 3"]) -> Float[Tensor, "2 3"]:
+    """A box around others, with half of the longest side of any of them to spare on all sides."""
+    margin = (boxes[:, 1] - boxes[:, 0]).amax() / 2
+    return torch.stack([boxes[:, 0].amin(0) - margin, boxes[:, 1].amax(0) + margin])
 
 
 def is_wide(box: Box) -> bool:
@@ -56,7 +56,7 @@ class Bodies:
     _solids: dict[ObjectId, Solid] = field(default_factory=dict, repr=False)
     _enclosures: dict[ObjectId, Enclosure | None] = field(default_factory=dict, repr=False)
     _completions: dict[ObjectId, Completion | None] = field(default_factory=dict, repr=False)
-    _patches: dict[tuple[ObjectId, ObjectId], Completion | None] = field(default_factory=dict, repr=False)
+    _patches: dict[tuple[ObjectId, tuple[ObjectId, ...]], Completion | None] = field(default_factory=dict, repr=False)
     _wholes: dict[ObjectId, Solid] = field(default_factory=dict, repr=False)
     _clean: dict[ObjectId, Body] = field(default_factory=dict, repr=False)
     _hazy: dict[ObjectId, Body] = field(default_factory=dict, repr=False)
@@ -119,10 +119,10 @@ class Bodies:
             self._enclosures[id] = self._enclosed(id, self._box(id)) if self.completes(id) else None
         return self._enclosures[id]
 
-    def patch(self, id: ObjectId, gone: ObjectId) -> Completion | None:
-        """The completion of what surrounds the scene, such as a floor, around an object that is gone."""
+    def patch(self, id: ObjectId, gone: tuple[ObjectId, ...]) -> Completion | None:
+        """The completion of what surrounds the scene, such as a floor, around objects that are gone."""
         if (id, gone) not in self._patches:
-            box = around(self._box(gone))
+            box = around(torch.stack([self._box(each) for each in gone]))
             enclosure = self._enclosed(id, box)
             self._patches[id, gone] = None if enclosure is None else self._completed(id, enclosure.without_hull(), box)
         return self._patches[id, gone]
@@ -139,7 +139,7 @@ class Bodies:
         """Whether an object's completion is known already, so that asking for it takes no time."""
         return id in self._completions or not self.completes(id)
 
-    def patch_at_hand(self, id: ObjectId, gone: ObjectId) -> bool:
+    def patch_at_hand(self, id: ObjectId, gone: tuple[ObjectId, ...]) -> bool:
         """Whether a patch is known already."""
         return (id, gone) in self._patches
 

@@ -16,6 +16,10 @@ from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.objects import ObjectId, overlap
 from disconerf_ns.scene.occupancy import Occupancy, inside
 
+APART = 6
+"""Absent objects around which what surrounds the scene is completed one by one, some seconds each; it is completed
+around more of them at once, in coarser voxels."""
+
 Known = tuple[tuple[ObjectId, Completion], ...]
 """Completions of objects; of what surrounds the scene there may be several, around different things."""
 
@@ -220,8 +224,8 @@ class Beside(NamedTuple):
     """Absent objects, beside some that stay."""
     free: tuple[ObjectId, ...]
     """Objects of `left` that nothing surrounds any more: all that is beside them is absent, or is completed too."""
-    patches: tuple[tuple[ObjectId, ObjectId], ...]
-    """What surrounds the scene and stays, and each absent object beside it."""
+    patches: tuple[tuple[ObjectId, tuple[ObjectId, ...]], ...]
+    """What surrounds the scene and stays, and each absent object beside it; all of them together, if there are many."""
 
     @classmethod
     def of(cls, bodies: Bodies, ids: Iterable[ObjectId], absent: Set[ObjectId]) -> Beside:
@@ -240,6 +244,10 @@ class Beside(NamedTuple):
         surrounded = {one for one, other in meet if other not in absent and not bodies.completes(other)}
         free = {id for id in left - surrounded if bodies.completes(id)}
         wide = [id for id in boxes.keys() - small - absent if bodies.may_complete(id)]
-        patches = [(id, other) for id in wide for other in small & absent if overlap(boxes[id], boxes[other])]
-        gone |= {other for _, other in patches}
+        patches = []
+        for id in wide:
+            beside = tuple(sorted(other for other in small & absent if overlap(boxes[id], boxes[other])))
+            apart = len(beside) <= APART
+            patches += [(id, (other,)) for other in beside] if apart else [(id, beside)]
+            gone |= set(beside) if apart else set()
         return cls(tuple(sorted(left)), tuple(sorted(gone)), tuple(sorted(free)), tuple(sorted(patches)))
