@@ -17,10 +17,9 @@ def behind_gone(scene: ArrangedScene, samples: Intervals) -> Bool[Tensor, "rays 
     What surrounds the scene hides nothing in this sense.
     """
     entered = torch.full_like(samples.origins[:, 0], torch.inf)
-    for each in scene.objects if scene.options.complete else ():
-        if scene.table.density[each.id] <= 0 and not scene.bodies.is_wide(each.id):
-            enter, leave = intersect_box(samples.origins, samples.directions, torch.tensor(each.box).to(entered))
-            entered = torch.where(enter < leave, entered.minimum(enter), entered)
+    for box in scene.gone_boxes if scene.options.complete else ():
+        enter, leave = intersect_box(samples.origins, samples.directions, box)
+        entered = torch.where(enter < leave, entered.minimum(enter), entered)
     return samples.edges[:, 1:] > entered[:, None]
 
 

@@ -276,6 +276,13 @@ class ArrangedScene:
         """What comes to light where objects are gone."""
         return Revealed.of(self.bodies, self._beside_gone)
 
+    @lazy
+    def gone_boxes(self) -> Float[Tensor, "gone 2 3"]:
+        """Boxes of what is not where it was photographed, but for what surrounds the scene."""
+        gone = sorted(id for id in self.by_id.keys() & self.edit.absent if not self.bodies.is_wide(id))
+        boxes = [self.by_id[id].box for id in gone]
+        return torch.tensor(boxes, device=self.trained.radiance.device).view(-1, 2, 3)
+
     @property
     def reveals_at_once(self) -> bool:
         """Whether what comes to light is known already, or known to be nothing."""
