@@ -128,3 +128,12 @@ def test_known_is_what_photographs_looked_into_and_all_in_front_of_what_is_gone(
     assert gone[0][(heights[0] > 0) & (heights[0] < 0.04)].all(), "the floor, which cameras see from the side"
     assert gone[1].all(), "a ray that does not pass the plate"
     assert known(scene, down).all() and known(scene.with_edit(Edit().hide(FLOOR)), down).all()
+
+
+def test_no_ray_of_the_training_is_followed_where_nothing_is_gone() -> None:
+    """It takes seconds on a CPU, and a preview, or an edit of colours alone, would wait for it."""
+    rays = cameras((1.2,), 1).generate_rays(0, keep_shape=True).flatten()
+    scene = floating(True)
+    for edit, complete in ((Edit().recolor(PLATE, (0.0, 0.0, 1.0)), True), (Edit().hide(PLATE), False)):
+        Frame(scene.with_edit(edit).with_options(complete=complete), rays, (SIZE, SIZE)).edited()
+    assert "seen_rays" not in vars(scene.trained)

@@ -31,6 +31,8 @@ def known(scene: ArrangedScene, samples: Intervals) -> Bool[Tensor, "rays sample
     the first one inside of a seen surface may be long.
     """
     behind = behind_gone(scene, samples)
+    if not behind.any():
+        return ~behind
     starts = samples.origins[:, None] + samples.directions[:, None] * samples.edges[:, :-1, None]
     unknown = behind.masked_scatter(behind, ~_looked(scene, samples.positions[behind]))
     return ~unknown.masked_scatter(unknown, ~_looked(scene, starts[unknown]))

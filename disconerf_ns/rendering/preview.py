@@ -89,8 +89,10 @@ class Preview:
     def _blocks(
         self, pixels: Int[Tensor, "pixels"], count: int, width: int
     ) -> tuple[Int[Tensor, "pixels"], Int[Tensor, "blocks"]]:
-        """Blocks of pixels, `count` of which cost something, and the first pixel of each; larger ones of scattered
-        pixels."""
+        """The block of each pixel, and the first pixel of each block.
+
+        Blocks are as small as `most` allows; `count` of the pixels cost something. Scattered ones need larger blocks.
+        """
         side = math.ceil(math.sqrt(count / self.most)) or 1
         block, first = blocks(pixels, width, side)
         while len(first) > self.most and side < width:
