@@ -14,7 +14,7 @@ from nerfstudio.cameras.rays import RayBundle
 from scene import camera_pose
 from torch import Tensor
 
-from disconerf_ns.rendering.behind import known
+from disconerf_ns.rendering.behind import behind_gone, known
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.bodies import Bodies
@@ -123,11 +123,12 @@ def test_known_is_what_photographs_looked_into_and_all_in_front_of_what_is_gone(
         torch.linspace(0.0, 1.8, 37).expand(2, -1),
     )
     heights = 1.5 - down.middles
-    gone = known(scene.with_edit(Edit().hide(PLATE)), down)
+    of = lambda shown: known(shown, down, behind_gone(shown, down))
+    gone = of(scene.with_edit(Edit().hide(PLATE)))
     assert gone[0][heights[0] > 0.4].all() and not gone[0][(heights[0] > 0.2) & (heights[0] < 0.28)].any()
     assert gone[0][(heights[0] > 0) & (heights[0] < 0.04)].all(), "the floor, which cameras see from the side"
     assert gone[1].all(), "a ray that does not pass the plate"
-    assert known(scene, down).all() and known(scene.with_edit(Edit().hide(FLOOR)), down).all()
+    assert of(scene).all() and of(scene.with_edit(Edit().hide(FLOOR))).all()
 
 
 def test_no_ray_of_the_training_is_followed_where_nothing_is_gone() -> None:

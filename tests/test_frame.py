@@ -121,8 +121,7 @@ def test_hiding_samples_the_rays_that_met_the_object(
     one, other = ids(scene_now)[1:3]
     assert 0 < check(Edit().hide(one)) < len(kept.rays)
     base, owners = owned = kept.unedited()
-    met = ((base.weights * (owners == one)).sum(-1) > SEEN) | left.thinned(kept.scene, owned)
-    met = (met | left.made_up(kept.scene, owned))[:, None]
+    met = (((base.weights * (owners == one)).sum(-1) > SEEN) | left.thinned(kept.scene, owned))[:, None]
     left_as_it_was = EditedRays(kept.scene, base._replace(rgb=left.own_colors(kept.scene, owned)), owners)
     expected = torch.where(met, frame_of(kept.scene).edited(), left_as_it_was.rgb())
     assert_close(kept.edited(), expected, 1e-5)

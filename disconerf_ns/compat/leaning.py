@@ -11,7 +11,7 @@ from nerfstudio.data.dataparsers.base_dataparser import DataParserConfig
 from disconerf_ns.compat.named_dataset import name_of
 
 ASKEW = 10.0
-"""Degrees between both directions from which on it is said."""
+"""A scene is said to lean if both directions are at least this many degrees apart."""
 SPREAD = math.sin(math.radians(10))
 """Least turn of the cameras' horizons in the plane that they span, below which they do not tell what is up."""
 LEVEL = math.sin(math.radians(10))

@@ -12,7 +12,7 @@ from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
 from disconerf_ns.rendering.alone import object_samples
-from disconerf_ns.rendering.behind import behind_gone
+from disconerf_ns.rendering.behind import behind_gone, looked_into
 from disconerf_ns.rendering.media import Medium, Part, optical_depth, seen_through
 from disconerf_ns.rendering.rays import ColoredSamples
 from disconerf_ns.scene.arranged import ArrangedScene, Placement
@@ -36,8 +36,7 @@ class PlacedSamples(NamedTuple):
 
     def at(self, index: Int[Tensor, "some"]) -> PlacedSamples:
         """Some of the rays, by their place in `rays`."""
-        samples = Intervals(*(column[index] for column in _columns(self.samples)))
-        return PlacedSamples(self.rays[index], samples, self.density[index], self.rgb[index])
+        return PlacedSamples(self.rays[index], self.samples.at(index), self.density[index], self.rgb[index])
 
     def among(self, rays: Int[Tensor, "some"]) -> PlacedSamples:
         """The samples of some of the rays, which are given by index; the rays are numbered anew in their order."""
@@ -151,8 +150,7 @@ class EditedRays:
     def unseen(self) -> Float[Tensor, "rays 1"]:
         """Fraction of the light that comes from where no photograph looked, in [0, 1]."""
         positions, behind = self.samples.positions, behind_gone(self.scene, self.samples.intervals)
-        looked = self.scene.trained.looked_into(positions) & (self.scene.revealed.hidden(positions, behind) < 0.5)
-        unseen = (~looked)[..., None].float()
+        unseen = (~looked_into(self.scene, positions, behind))[..., None].float()
         beyond = self._beyond * unseen[:, -1]
         return self._seen(
             unseen,

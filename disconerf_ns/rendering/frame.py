@@ -33,7 +33,7 @@ TOGETHER = EditedRays.rgb, EditedRays.depth, EditedRays.opacity, EditedRays.visi
 
 
 def together_with(see: Callable[[EditedRays], Tensor]) -> tuple[Callable[[EditedRays], Tensor], ...]:
-    """All that is computed of edited rays when one quantity is asked for, since it comes from the same samples."""
+    """The quantities that are computed with one that is asked for, because they come from the same samples."""
     return TOGETHER if see in TOGETHER else (see,)
 
 

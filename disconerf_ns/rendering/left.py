@@ -64,14 +64,12 @@ class Start(NamedTuple):
     met: Bool[Tensor, "rays"]
     """Rays that see something hidden."""
     thinned: Bool[Tensor, "rays"]
-    """Rays that see something of an object that stays, which goes with what is hidden."""
-    made_up: Bool[Tensor, "rays"]
-    """Rays that see, behind something that is hidden, what no photograph saw."""
+    """Rays that see something that goes with what is hidden, though it belongs to what stays."""
 
     @property
     def affected(self) -> Int[Tensor, "affected"]:
         """Indices of the rays that have to be sampled again."""
-        return (self.met | self.thinned | self.made_up).nonzero()[:, 0]
+        return (self.met | self.thinned).nonzero()[:, 0]
 
 
 def sample_edited(scene: ArrangedScene, rays: RayBundle) -> OwnedSamples:
@@ -109,7 +107,7 @@ def own_colors(scene: ArrangedScene, owned: OwnedSamples) -> Float[Tensor, "rays
 
 
 def thinned(scene: ArrangedScene, owned: OwnedSamples) -> Bool[Tensor, "rays"]:
-    """Rays that see bits or crumbs of an object that stays, and these go with what is gone."""
+    """Rays that see bits or crumbs of an object that stays, or what no photograph saw, which go with what is gone."""
     samples, ids = owned
     lost = torch.zeros_like(samples.weights)
     if scene.revealed.gone:
@@ -117,19 +115,20 @@ def thinned(scene: ArrangedScene, owned: OwnedSamples) -> Bool[Tensor, "rays"]:
         before, behind = torch.ones_like(samples.weights[seen]), behind_gone(scene, samples.intervals)[seen]
         after, _, _ = scene.revealed(samples.positions[seen], before, samples.rgb[seen], ids[seen], behind)
         lost[seen] = (before - after).clamp(min=0)
-    return (samples.weights * lost).sum(-1) > SEEN
+    return ((samples.weights * lost).sum(-1) > SEEN) | _made_up(scene, samples)
 
 
-def made_up(scene: ArrangedScene, owned: OwnedSamples) -> Bool[Tensor, "rays"]:
+def _made_up(scene: ArrangedScene, samples: ColoredSamples) -> Bool[Tensor, "rays"]:
     """Rays that see, behind something that is gone, what no photograph saw."""
-    return (owned.samples.weights * ~known(scene, owned.samples.intervals)).sum(-1) > SEEN
+    behind = behind_gone(scene, samples.intervals)
+    return (samples.weights * ~known(scene, samples.intervals, behind)).sum(-1) > SEEN
 
 
 def _sample_edited(scene: ArrangedScene, rays: RayBundle) -> OwnedSamples:
     """Densities of the proposal networks are scaled too, so that an occluded object is found by the sampler."""
     first = _owned(scene, scene.trained.radiance.sample(rays, kept_density(scene)))
     far = _fars(rays)
-    lost = (_lost(scene, first) | _beside_gone(scene, first, far) | made_up(scene, first)).nonzero()[:, 0]
+    lost = (_lost(scene, first) | _beside_gone(scene, first, far) | _made_up(scene, first.samples)).nonzero()[:, 0]
     if len(lost) == 0:
         return first
     samples, firm = evenly_refined(scene, first.samples.at(lost), far[lost])
@@ -137,18 +136,18 @@ def _sample_edited(scene: ArrangedScene, rays: RayBundle) -> OwnedSamples:
 
 
 def _owned(scene: ArrangedScene, samples: Intervals, firm: Bool[Tensor, "rays"] | None = None) -> OwnedSamples:
-    """What samples are.
+    """Density, colour and owners of samples under the edit.
 
     Args:
         firm: rays along which the radiance field counts only where it is known; by default none.
     """
-    positions = samples.positions
+    positions, behind = samples.positions, behind_gone(scene, samples)
     density, rgb = scene.trained.radiance.shade(positions, samples.directions[:, None])
     ids = scene.owners(positions)
     density = density * weigh(scene.table.density[:, None], ids)[..., 0]
     if firm is not None:
-        density = density * (known(scene, samples) | ~firm[:, None])
-    density, rgb, ids = scene.revealed(positions, density, rgb, ids, behind_gone(scene, samples))
+        density = density * (known(scene, samples, behind) | ~firm[:, None])
+    density, rgb, ids = scene.revealed(positions, density, rgb, ids, behind)
     weights = samples.weights(density)
     return OwnedSamples(ColoredSamples(weights, rgb, samples.origins, samples.directions, samples.edges), ids)
 
@@ -218,16 +217,15 @@ def evenly_refined(
     far = far.maximum(near)
     edges = torch.cat([even_edges(near, far), first.edges.clamp(near, far)], -1).sort(-1).values
     even = Intervals(first.origins, first.directions, edges)
-    ids, behind, certain = scene.owners(even.positions), behind_gone(scene, even), known(scene, even)
+    ids, behind = scene.owners(even.positions), behind_gone(scene, even)
+    certain = known(scene, even, behind)
     density = scene.trained.radiance.densities(even) * weigh(scene.table.density[:, None], ids)[..., 0]
     black = torch.zeros_like(even.positions)
     weights = even.weights(scene.revealed(even.positions, density * certain, black, ids, behind)[0])
     firm = weights.sum(-1) >= FIRM
     other = (~firm & ~certain.all(-1)).nonzero()[:, 0]
     everything, _, _ = scene.revealed(even.positions[other], density[other], black[other], ids[other], behind[other])
-    weights[other] = Intervals(*(column[other] for column in (even.origins, even.directions, even.edges))).weights(
-        everything
-    )
+    weights[other] = even.at(other).weights(everything)
     edges = weight_quantiles(weights, even.edges, first.edges.shape[1], spread=0.01)
     edges[:, 0], edges[:, -1] = even.edges[:, 0], even.edges[:, -1]
     return Intervals(first.origins, first.directions, edges), firm

@@ -78,7 +78,7 @@ class Preview:
         before, left = samples.weights.sum(-1), samples.weights * ~hidden[ids]
         after = left.sum(-1)
         owned = OwnedSamples(samples._replace(weights=left * (before / after.clamp(min=1e-6))[:, None]), ids)
-        revealed = (start.thinned | start.made_up | (start.met & (after < before / 2))).nonzero()[:, 0]
+        revealed = (start.thinned | (start.met & (after < before / 2))).nonzero()[:, 0]
         if len(revealed) == 0:
             return owned
         rays = frame.rays[revealed.to(frame.rays.origins.device)].to(hidden.device)

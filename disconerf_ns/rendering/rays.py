@@ -76,7 +76,7 @@ class ColoredSamples(NamedTuple):
 
     @property
     def intervals(self) -> Intervals:
-        """Where the samples are."""
+        """The intervals of the samples along the rays."""
         return Intervals(self.origins, self.directions, self.edges)
 
     @property

@@ -90,10 +90,8 @@ class SampledRays(KeptRays):
         owned: OwnedSamples = before.result
         met = owned.seen(self.scene.table.density < 1)
         if before.key == now:
-            return Start(owned, met, torch.zeros_like(met), torch.zeros_like(met))
-        key = before.key, now
-        thinned = self.once("thinned", key, lambda: left.thinned(self.scene, owned))
-        return Start(owned, met, thinned, self.once("made up", key, lambda: left.made_up(self.scene, owned)))
+            return Start(owned, met, torch.zeros_like(met))
+        return Start(owned, met, self.once("thinned", (before.key, now), lambda: left.thinned(self.scene, owned)))
 
     @property
     def _settling(self) -> _Settling:

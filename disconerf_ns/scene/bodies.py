@@ -164,7 +164,7 @@ class Bodies:
         return Matter(self.trained.radiance.density, lambda x: belonging(self.owners(x), id))
 
     def _enclosed(self, id: ObjectId, box: Float[Tensor, "2 3"]) -> Enclosure | None:
-        """What an object encloses within a box."""
+        """The voxels over a box that an object encloses; None if it is not completed, or too little was seen there."""
         if not self.may_complete(id) or not can_complete():
             return None
         rays, own = self._seen_rays, self._seen_of(id)

@@ -78,7 +78,7 @@ class Enclosure:
         return cls(surface, voxels, skin, crowded, hidden, inside & ~opened, opened, hulled)
 
     def without_hull(self) -> Enclosure:
-        """The same without what the hull alone encloses: that of a hollow thing, such as a corner, holds its air."""
+        """The same enclosure without `hulled`, since the hull of a hollow thing, such as a room's corner, holds air."""
         return replace(self, hulled=torch.zeros_like(self.hulled))
 
     def holds(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:

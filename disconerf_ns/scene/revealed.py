@@ -20,7 +20,7 @@ APART = 6
 """Absent objects around which what surrounds the scene is completed one by one, some seconds each; it is completed
 around more of them at once, in coarser voxels."""
 
-Known = tuple[tuple[ObjectId, Completion], ...]
+Completions = tuple[tuple[ObjectId, Completion], ...]
 """Completions of objects; of what surrounds the scene there may be several, around different things."""
 
 
@@ -28,10 +28,10 @@ Known = tuple[tuple[ObjectId, Completion], ...]
 class Revealed:
     """Completions of objects that are gone, and of those that are left beside them."""
 
-    left: Known
-    patches: Known
+    left: Completions
+    patches: Completions
     """Of what surrounds the scene and stays, around what is gone."""
-    gone: Known
+    gone: Completions
     boxes: Float[Tensor, "gone 2 3"]
     """Boxes around what is gone, in scene coordinates."""
     free: Mapping[ObjectId, Occupancy] = field(default_factory=dict)
@@ -40,8 +40,8 @@ class Revealed:
     @classmethod
     def of(cls, bodies: Bodies, beside: Beside) -> Revealed:
         """Complete objects that stay, and those that are gone, to know what they hide."""
-        left, gone = (_known((id, bodies.completion(id)) for id in some) for some in (beside.left, beside.gone))
-        patches = _known((id, bodies.patch(id, other)) for id, other in beside.patches)
+        left, gone = (_existing((id, bodies.completion(id)) for id in some) for some in (beside.left, beside.gone))
+        patches = _existing((id, bodies.patch(id, other)) for id, other in beside.patches)
         completed, device = dict(gone), bodies.trained.radiance.device
         boxes = [
             completed[id].box if id in completed else torch.tensor(bodies.boxes[id], device=device)
@@ -51,7 +51,7 @@ class Revealed:
         return cls(left, patches, gone, hiding, {id: bodies.clean(id).voxels for id in beside.free})
 
     @property
-    def staying(self) -> Known:
+    def staying(self) -> Completions:
         """Completions of what stays."""
         return self.left + self.patches
 
@@ -152,7 +152,7 @@ class Revealed:
                     yield completion, common
 
     def _changes(self, points: Float[Tensor, "n 3"], behind: Bool[Tensor, "*n"] | None) -> Bool[Tensor, "n"]:
-        """Points at which something may change: in the boxes of what is gone, and in those of patches behind them."""
+        """Points that may change: those in boxes of gone objects, and those in a patch's box that lie behind one."""
         beside = inside(points, self.boxes)
         if behind is not None and self.patches:
             beside |= behind.flatten() & inside(points, torch.stack([patch.box for _, patch in self.patches]))
@@ -179,11 +179,11 @@ class _Found(NamedTuple):
         return density.index_copy(0, self.index, total), rgb.index_copy(0, self.index, mixed), ids
 
 
-def _known(completions: Iterable[tuple[ObjectId, Completion | None]]) -> Known:
+def _existing(completions: Iterable[tuple[ObjectId, Completion | None]]) -> Completions:
     return tuple((id, completion) for id, completion in completions if completion is not None)
 
 
-def _over(points: Float[Tensor, "n 3"], completions: Known) -> list[_Found]:
+def _over(points: Float[Tensor, "n 3"], completions: Completions) -> list[_Found]:
     found = []
     for id, completion in completions:
         low, high = completion.box
@@ -225,7 +225,7 @@ class Beside(NamedTuple):
     free: tuple[ObjectId, ...]
     """Objects of `left` that nothing surrounds any more: all that is beside them is absent, or is completed too."""
     patches: tuple[tuple[ObjectId, tuple[ObjectId, ...]], ...]
-    """What surrounds the scene and stays, and each absent object beside it; all of them together, if there are many."""
+    """Pairs of an object that surrounds the scene and stays, and the absent objects around which it is completed."""
 
     @classmethod
     def of(cls, bodies: Bodies, ids: Iterable[ObjectId], absent: Set[ObjectId]) -> Beside:
@@ -247,7 +247,9 @@ class Beside(NamedTuple):
         patches = []
         for id in wide:
             beside = tuple(sorted(other for other in small & absent if overlap(boxes[id], boxes[other])))
-            apart = len(beside) <= APART
-            patches += [(id, (other,)) for other in beside] if apart else [(id, beside)]
-            gone |= set(beside) if apart else set()
+            if len(beside) <= APART:
+                patches += [(id, (other,)) for other in beside]
+                gone |= set(beside)
+            else:
+                patches.append((id, beside))
         return cls(tuple(sorted(left)), tuple(sorted(gone)), tuple(sorted(free)), tuple(sorted(patches)))

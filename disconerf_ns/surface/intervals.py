@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -30,6 +30,10 @@ class Intervals:
     def positions(self) -> Float[Tensor, "rays samples 3"]:
         """Scene position of the middle of each sample."""
         return self.origins[:, None] + self.directions[:, None] * self.middles[..., None]
+
+    def at(self, rays: Int[Tensor, "some"]) -> Intervals:
+        """The samples of some rays, by index."""
+        return Intervals(self.origins[rays], self.directions[rays], self.edges[rays])
 
     def weights(self, density: Float[Tensor, "rays samples"]) -> Float[Tensor, "rays samples"]:
         """Rendering weights w_i = T_i - T_i+1, with the transmittance T_i = exp(-sum of density times length before i).

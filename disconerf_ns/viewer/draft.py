@@ -78,9 +78,10 @@ class Draft:
         self.begun, self.warning, self._guest_with = True, "", None
 
     def _succeed(self) -> None:
-        """Become the only viewer and keep the changes made here; *undo* brings those of the viewer that was closed.
+        """Take over from a viewer that was closed.
 
-        Where nothing was changed here, those of the other one are taken.
+        Changes made here stay, and *undo* brings those of the closed viewer. Its changes are taken where nothing was
+        changed here.
         """
         if self._guest_with is None:
             return

@@ -24,7 +24,7 @@ class End(NamedTuple):
     """A button at the end of a row."""
 
     label: str
-    """What the button does in words, for screen readers."""
+    """A sentence that tells screen readers what the button does."""
     hint: str
     icon: str
     more: str = ""
