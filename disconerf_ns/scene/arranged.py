@@ -20,6 +20,7 @@ from disconerf_ns.scene.edit_table import EditTable, belonging
 from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.objects import ObjectId, SceneObject, find_object
 from disconerf_ns.scene.occupancy import Occupancy
+from disconerf_ns.scene.owners import Divided, Owners
 from disconerf_ns.scene.ownership import Ownership
 from disconerf_ns.scene.revealed import Beside, Revealed
 from disconerf_ns.scene.similarity import Similarity
@@ -27,8 +28,8 @@ from disconerf_ns.scene.trained import TrainedScene
 
 LISTS = "objects", "all_objects", "by_id"
 """Values that are the same whatever is hidden and wherever objects stand."""
-POINTS_AT_ONCE = 2**18
-"""Most points whose slot probabilities are in memory together."""
+POINTS_AT_ONCE = {"cpu": 2**15}
+"""Points whose slot probabilities are in memory together, by kind of device: so many stay in a CPU's caches."""
 
 
 @dataclass(frozen=True)
@@ -241,12 +242,8 @@ class ArrangedScene:
 
     def owners(self, positions: Float[Tensor, "*n 3"]) -> Shaped[Tensor, "..."]:
         """The id that rules at scene positions (*n), or for soft extraction the probabilities (*n, ids)."""
-        return self._owners(positions, self.probabilities)
-
-    @lazy
-    def owning(self) -> Ownership:
-        """The shown nodes that may own points."""
-        return Ownership.of(self.trained, self.nodes)
+        owners = self._ruling(positions, self.owning)
+        return self.owning.of_ids(owners, self.ids) if owners.is_floating_point() else self.owning.ids[owners]
 
     def probabilities(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n ids"]:
         """Probabilities of the objects at contracted positions, times who may own them.
@@ -254,17 +251,15 @@ class ArrangedScene:
         These are the shown nodes' probabilities, divided among the connected parts of split ones, summed where objects
         are merged.
         """
-        of_nodes = self.owning(positions)
-        probabilities = of_nodes.new_zeros(len(positions), self.ids).index_copy_(1, self.owning.index, of_nodes)
-        for node, count in self.edit.split.items():
-            if node in self.trained.by_node:  # otherwise it rules too little to be an object any more
-                part = self.parts(node).at(positions).clamp(max=count - 1)
-                own = part[:, None] == torch.arange(count, device=part.device)
-                probabilities[:, self.edit.part_ids(node, len(self.trained.tree))] = probabilities[:, node, None] * own
-        for id, into in self.merged.items():
-            probabilities[:, into] += probabilities[:, id]
-            probabilities[:, id] = 0
-        return probabilities
+        return self.owning.of_ids(self.owning(positions), self.ids)
+
+    @lazy
+    def owning(self) -> Owners:
+        """Who may own points."""
+        nodes = Ownership.of(self.trained, self.nodes)
+        split = self.trained.by_node.keys() & self.edit.split.keys() & set(nodes.nodes)
+        ids = {node: self.edit.part_ids(node, len(self.trained.tree)) for node in sorted(split)}
+        return Owners(nodes, {node: Divided(ids[node], self.parts(node)) for node in ids}, self.merged)
 
     @property
     def bodies(self) -> Bodies:
@@ -306,7 +301,7 @@ class ArrangedScene:
             tree, radiance = self.trained.tree, self.trained.radiance
             around = Ownership.of(self.trained, tree.cut(opened=tree.ancestors(node), closed=[node]))
             column = around.nodes.index(node)
-            share = lambda x: belonging(self._owners(x, around), column)
+            share = lambda x: belonging(self._ruling(x, around), column)
             box = torch.tensor(self.trained.by_node[node].box, device=radiance.device)
             with radiance.still():
                 self._parts[node] = ConnectedParts.of(
@@ -314,12 +309,13 @@ class ArrangedScene:
                 )
         return self._parts[node]
 
-    def _owners(self, positions: Float[Tensor, "*n 3"], of: Callable[[Tensor], Tensor]) -> Shaped[Tensor, "..."]:
-        def own(points: Tensor) -> Tensor:
-            probabilities = of(self.trained.contraction(points))
-            if self.options.extraction == "hard":
-                return probabilities.argmax(-1)
-            return probabilities / probabilities.sum(-1, keepdim=True)
+    def _ruling(self, positions: Float[Tensor, "*n 3"], of: Callable[[Tensor], Tensor]) -> Shaped[Tensor, "..."]:
+        """Columns that rule at scene positions, or all columns' shares; `of` gives those of contracted positions."""
 
-        owners = torch.cat([own(points) for points in positions.reshape(-1, 3).split(POINTS_AT_ONCE)])
-        return owners.view(*positions.shape[:-1], *owners.shape[1:])
+        def rule(points: Tensor) -> Tensor:
+            shares = of(self.trained.contraction(points))
+            return shares.argmax(-1) if self.options.extraction == "hard" else shares / shares.sum(-1, keepdim=True)
+
+        at_once = POINTS_AT_ONCE.get(positions.device.type, 2**18)
+        ruling = torch.cat([rule(points) for points in positions.reshape(-1, 3).split(at_once)])
+        return ruling.view(*positions.shape[:-1], *ruling.shape[1:])

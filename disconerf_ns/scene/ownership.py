@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import reduce
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from disconerf_ns.scene.lazy import lazy
@@ -24,16 +24,12 @@ class Ownership:
 
     trained: TrainedScene
     nodes: tuple[int, ...]
+    """Slots first, then unions of several slots."""
 
     @classmethod
     def of(cls, trained: TrainedScene, cut: Iterable[int]) -> Ownership:
         """The owners among the nodes of a cut, which have no slot in common."""
-        return cls(trained, tuple(node for node in cut if node in trained.by_node or node == trained.tree.rest))
-
-    @lazy
-    def index(self) -> Int[Tensor, "nodes"]:
-        """The nodes as a tensor."""
-        return torch.tensor(self.nodes, dtype=torch.long, device=self.trained.radiance.device)
+        return cls(trained, tuple(sorted(each for each in cut if each in trained.by_node or each == trained.tree.rest)))
 
     @lazy
     def boxes(self) -> Float[Tensor, "nodes 2 3"]:
@@ -44,19 +40,32 @@ class Ownership:
         return torch.tensor(boxes, device=self.trained.radiance.device).view(-1, 2, 3)
 
     @lazy
-    def unions(self) -> Float[Tensor, "slots nodes"] | None:
-        """1 where a node holds a slot; None where every node is a slot."""
-        tree = self.trained.tree
-        if all(node < tree.slots for node in self.nodes):
-            return None
-        unions = torch.zeros(tree.slots, len(self.nodes))
-        for column, node in enumerate(self.nodes):
-            unions[sorted(tree.leaves(node)), column] = 1
-        return unions.to(self.trained.radiance.device)
+    def alone(self) -> Int[Tensor, "alone"]:
+        """The nodes that are slots."""
+        return self._index(node for node in self.nodes if node < self.trained.tree.slots)
 
-    def joined(self, slots: Float[Tensor, "n slots"]) -> Float[Tensor, "n nodes"]:
-        """Values of the slots, summed for each node."""
-        return slots.index_select(1, self.index) if self.unions is None else slots @ self.unions
+    @lazy
+    def united(self) -> Int[Tensor, "united"]:
+        """The slots of the other nodes."""
+        return self._index(sorted(slot for leaves in self._unions for slot in leaves))
+
+    @lazy
+    def unions(self) -> Float[Tensor, "united unions"]:
+        """1 where a node holds a slot."""
+        held = [[float(slot in leaves) for leaves in self._unions] for slot in self.united.tolist()]
+        return torch.tensor(held, device=self.united.device).view(len(self.united), len(self._unions))
+
+    @property
+    def _unions(self) -> list[frozenset[int]]:
+        return [self.trained.tree.leaves(node) for node in self.nodes if node >= self.trained.tree.slots]
+
+    def _index(self, columns: Iterable[int]) -> Int[Tensor, "columns"]:
+        return torch.tensor(list(columns), dtype=torch.long, device=self.trained.radiance.device)
+
+    def joined(self, slots: Shaped[Tensor, "n slots"]) -> Float[Tensor, "n nodes"]:
+        """Values of the slots, numbers or truth values, summed for each node."""
+        alone, united = slots.index_select(1, self.alone), slots.index_select(1, self.united).to(self.unions)
+        return torch.cat([alone, united @ self.unions], 1)
 
     def inside(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n nodes"]:
         """Whether scene positions lie in the nodes' boxes."""
@@ -72,9 +81,8 @@ class Ownership:
         next to nothing, but one of them is still the largest. Slots of nodes that are no objects own nothing.
         """
         trained = self.trained
-        probabilities = self.joined(trained.object_field(positions) + 1e-9)
-        owned = self.inside(trained.contraction.inverse(positions)).to(probabilities).clamp(min=OUTSIDE)
+        shares = self.joined(trained.object_field(positions) + 1e-9)
+        shares = torch.where(self.inside(trained.contraction.inverse(positions)), shares, OUTSIDE * shares)
         if trained.seen_voxels is not None:
-            seen = self.joined(trained.seen_voxels(positions).to(probabilities))
-            owned *= seen.clamp(OUTSIDE, 1)
-        return probabilities * owned
+            shares *= self.joined(trained.seen_voxels(positions)).clamp(OUTSIDE, 1)
+        return shares
