@@ -107,7 +107,7 @@ def test_how_much_of_an_orbit_nobody_saw(plain_scene: ArrangedScene) -> None:
     share = unseen(directions(azimuths + 1e-4, 0.0), taken, torch.zeros(3))
     assert float(share.float().mean()) == pytest.approx(1 - (len(near) - 2) / 12)
     half = orbit(plain_scene, plain_scene.objects[0], photographs(spread=0.5), 24, 8)
-    assert 25 <= int(half.remark.split("%")[0]) <= 45, "180 degrees less 2 x 30 and the spacing of photographs"
+    assert 25 <= int(half.remark.split("% of the film")[0]) <= 45, "180 degrees less 2 x 30 and the spacing of photographs"
 
 
 def distances_to(point: torch.Tensor, camera: Cameras) -> torch.Tensor:
@@ -176,7 +176,7 @@ def test_a_camera_in_the_scene_stays_where_photographs_were_taken(plain_scene: A
         away = (around[:, None] - spread + math.pi).remainder(2 * math.pi) - math.pi
         assert (float(away.abs().amin(-1).max()) <= NEAR + 0.1) is inside
     assert "degrees: elsewhere other things are in the way, or no photograph looks from there" in among.remark
-    assert "% of the path" not in among.remark + swaying.remark
+    assert "% of the film" not in among.remark + swaying.remark
     assert (swaying.shown, among.shown, among.unseen, swaying.unseen) == (BALL, None, 0, 0) and alone.unseen > 0.2
     assert "degrees: elsewhere no photograph looks from there" in swaying.remark
     one = orbit(plain_scene, ball, photographs()[:1], 4, 8, photographed=True)

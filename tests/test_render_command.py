@@ -38,7 +38,7 @@ def test_objects_by_number_in_several_formats_with_a_sheet_and_a_grid(run: Run, 
     """Frames were opaque and small, the object filled half of them, and there was no file of all objects."""
     options = ["--frames", "4", "--resolution", "40", "--format", "png", "mp4", "--contact-sheet", "--grid"]
     assert render(run, tmp_path, "--objects", "1", "object_02", *options) == 0
-    assert "0% of the path" not in capsys.readouterr().out.replace("10%", "")
+    assert "0% of the film" not in capsys.readouterr().out.replace("10%", "")
     names = {"object_01", "object_01.mp4", "object_02", "object_02.mp4", "contact_sheet.png", "all.mp4"}
     assert {path.name for path in tmp_path.iterdir()} == names
     frames = stills(tmp_path / "object_01")

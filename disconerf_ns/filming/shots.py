@@ -137,8 +137,8 @@ def _said_of_unseen(share: float) -> str:
     """How much of a film's path is far from all photographs that see the object; nothing if hardly any is."""
     if share < 0.005:
         return ""
-    side = f"from more than {math.degrees(NEAR):.0f} degrees beside every photograph that sees it"
-    return f"{share:.0%} of the path looks at it {side}"
+    away = f"the photographs that show it are more than {math.degrees(NEAR):.0f} degrees away"
+    return f"{share:.0%} of the film looks at it from sides that nobody photographed: {away}"
 
 
 def free_of_others(
