@@ -107,7 +107,9 @@ def test_how_much_of_an_orbit_nobody_saw(plain_scene: ArrangedScene) -> None:
     share = unseen(directions(azimuths + 1e-4, 0.0), taken, torch.zeros(3))
     assert float(share.float().mean()) == pytest.approx(1 - (len(near) - 2) / 12)
     half = orbit(plain_scene, plain_scene.objects[0], photographs(spread=0.5), 24, 8)
-    assert 25 <= int(half.remark.split("% of the film")[0]) <= 45, "180 degrees less 2 x 30 and the spacing of photographs"
+    assert 25 <= int(half.remark.split("% of the film")[0]) <= 45, (
+        "180 degrees less 2 x 30 and the spacing of photographs"
+    )
 
 
 def distances_to(point: torch.Tensor, camera: Cameras) -> torch.Tensor:
