@@ -27,11 +27,12 @@ from disconerf_ns.compat.rendered_splits import rendered_splits
 from disconerf_ns.compat.taught_pixels import check_masks, inside_mask, inside_radius
 from disconerf_ns.config import DiscoNerfDataManagerConfig
 from disconerf_ns.errors import UserError
-from disconerf_ns.masks.freshness import changed
-from disconerf_ns.masks.image_masks import ImageMasks, same_shape
-from disconerf_ns.masks.images import find_images, headers_of, misread_modes, misread_sentence
+from disconerf_ns.masks.freshness import said_of_changed
+from disconerf_ns.masks.image_masks import ImageMasks
+from disconerf_ns.masks.images import headers_of, misread_modes, misread_sentence
 from disconerf_ns.masks.keys import image_key
 from disconerf_ns.masks.masked_view import MaskedView
+from disconerf_ns.masks.of_photographs import Photograph, masks_of_each
 from disconerf_ns.masks.store import MaskStore
 from disconerf_ns.surface.rays import sampled_rays
 from disconerf_ns.training.devices import Devices
@@ -106,9 +107,9 @@ class DiscoNerfDataManager(VanillaDataManager):
                 super().setup_train()
         if self.test_mode != "val":
             return
-        self._warn_of_changed_images()
         parser = self.config.dataparser
-        for sentence in (frame_unsaid(parser), said_to_lean(parser, self._cameras)):
+        warnings = said_of_changed(self.store, self._data), frame_unsaid(parser), said_to_lean(parser, self._cameras)
+        for sentence in warnings:
             if sentence:
                 CONSOLE.log(sentence)
         most = max(len(masks) for masks in self.masks)
@@ -201,19 +202,6 @@ class DiscoNerfDataManager(VanillaDataManager):
         CONSOLE.log(store.note)
         return store
 
-    def _warn_of_changed_images(self) -> None:
-        try:
-            images = find_images(self._data)
-        except UserError:
-            return
-        there = [key for key, image in images.items() if self.store.holds(key) and image.is_file()]
-        stale = [key for key in there if changed(self.store, key, images[key])]
-        if stale:
-            CONSOLE.log(
-                f"masks: {len(stale)} images have changed since the masks in {self.store.root} were made of them, such "
-                f"as {images[stale[0]]}; make or convert the masks anew, or they may lie on other pixels."
-            )
-
     @property
     def _data(self) -> Path:
         return Path(self.config.dataparser.data)
@@ -231,35 +219,10 @@ class DiscoNerfDataManager(VanillaDataManager):
             UserError: an image has no masks, its masks have another shape, or two images would share them.
         """
         images = self.train_dataset.image_filenames
-        owner: dict[str, Path] = {}
-        for key, image in zip(self.train_keys, images):
-            if owner.setdefault(key, image) != image:
-                raise UserError(f"masks: {owner[key]} and {image} would share one file of masks; rename one of them.")
+        sizes = map(self._image_size, range(len(images)))
+        photographs = [Photograph(*each) for each in zip(images, self.train_keys, sizes)]
         held_out = [image_key(name, self._data) for name in self.eval_dataset.image_filenames]
-        stored = self.store.files_for([*self.train_keys, *held_out])
-        keys = [stored.get(key) for key in self.train_keys]
-        absent = [image.name for image, key in zip(images, keys) if key is None]
-        if absent and (len(absent) == len(images) or not self.config.allow_missing_masks):
-            named = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
-            raise UserError(
-                f"masks: {self.store.root} has masks for {len(images) - len(absent)} of {len(images)} training images; "
-                f"missing: {named}. Run `disconerf masks --data {self._data}` to add them, or pass "
-                "--pipeline.datamanager.allow-missing-masks True."
-            )
-        return [self._checked(i, key) for i, key in enumerate(keys)]
-
-    def _checked(self, index: int, key: str | None) -> ImageMasks:
-        height, width = self._image_size(index)
-        if key is None:
-            return ImageMasks(height, width, ())
-        masks = self.store.load(key)
-        if not same_shape((masks.height, masks.width), (height, width)):
-            raise UserError(
-                f"masks: {self.store.root / key}.json is for an image of {masks.width} x {masks.height}, but "
-                f"{self.train_dataset.image_filenames[index].name} is {width} x {height}, another shape; "
-                "make the masks from the training images."
-            )
-        return masks
+        return masks_of_each(self.store, photographs, held_out, self._data, self.config.allow_missing_masks)
 
     def _image_size(self, index: int) -> tuple[int, int]:
         cameras = self.train_dataset.cameras

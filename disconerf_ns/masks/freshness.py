@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from disconerf_ns.errors import UserError
+from disconerf_ns.masks.images import find_images
 from disconerf_ns.masks.opening import read_bytes
 from disconerf_ns.masks.store import MaskStore
 
@@ -42,6 +44,22 @@ def changed(store: MaskStore, key: str, image: Path) -> bool:
     if now.st_size == recorded["bytes"] and as_then:
         return False
     return fingerprint(image)["sha256"] != recorded["sha256"]
+
+
+def said_of_changed(store: MaskStore, data: Path) -> str:
+    """A sentence on the images of a dataset that have changed since their masks were made; "" if none has."""
+    try:
+        images = find_images(data)
+    except UserError:
+        return ""
+    there = [key for key, image in images.items() if store.holds(key) and image.is_file()]
+    stale = [key for key in there if changed(store, key, images[key])]
+    if not stale:
+        return ""
+    return (
+        f"masks: {len(stale)} images have changed since the masks in {store.root} were made of them, such as "
+        f"{images[stale[0]]}; make or convert the masks anew, or they may lie on other pixels."
+    )
 
 
 def _copy_in_another_folder(store: MaskStore, recorded: dict[str, Any], image: Path) -> Path | None:
