@@ -64,6 +64,7 @@ def commands(trial: RealCapture) -> Iterator[Command]:
     )
     objects = f"--pipeline.object-iterations {trial.object_iterations}"
     longer, outputs = trial.iterations + 5, "rgb objects_overlay confidence object_00"
+    small, half = "--frames 8 --resolution 128", "--downscale-factor 2"
     yield Command(f"disconerf masks --data {data} --output masks graph", masks)
     yield Command(f"disconerf masks check --data {data} --masks masks")
     yield Command(
@@ -73,20 +74,20 @@ def commands(trial: RealCapture) -> Iterator[Command]:
     yield Command(f"disconerf objects {run}")
     yield Command(f"ns-eval {run} --output-path eval.json", lambda output: scores(output / "eval.json"))
     yield Command(
-        f"ns-render dataset {run} --split test --output-path views --rendered-output-names {outputs}",
+        f"ns-render dataset {run} --split test {half} --output-path views --rendered-output-names {outputs}",
         lambda output: pictures(output / "views"),
     )
-    yield Command(f"disconerf render {run} --objects object_00 object_01 --output-dir films")
+    yield Command(f"disconerf render {run} --objects object_00 object_01 --output-dir films {small}")
     yield Command(f"disconerf export {run} --objects object_00 object_01 --output-dir exports")
     yield Command(f"disconerf export splats {run} --output-dir splats")
     yield Command(
         f"ns-export pointcloud {run} --output-dir cloud --normal-method open3d --num-points 20000",
         lambda output: points(output / "cloud/point_cloud.ply"),
     )
-    yield Command(f"disconerf report {run} --output report.html")
+    yield Command(f"disconerf report {run} --output report.html --frames 4 --size 64")
     yield Command(f"disconerf objects hide object_01 {run}")
     yield Command(
-        f"ns-render dataset {run} --split test --output-path without --rendered-output-names edited unseen",
+        f"ns-render dataset {run} --split test {half} --output-path without --rendered-output-names edited unseen",
         lambda output: pictures(output / "without"),
     )
     yield Command(f"disconerf objects undo {run}")
