@@ -63,8 +63,7 @@ def commands(trial: RealCapture) -> Iterator[Command]:
         f"ns-train disconerf-small --data {data} --output-dir runs --vis tensorboard --pipeline.datamanager.masks masks"
     )
     objects = f"--pipeline.object-iterations {trial.object_iterations}"
-    longer, outputs = trial.iterations + 5, "rgb objects_overlay confidence object_00"
-    small, half = "--frames 8 --resolution 128", "--downscale-factor 2"
+    longer, small = trial.iterations + 5, "--frames 8 --resolution 128"
     yield Command(f"disconerf masks --data {data} --output masks graph", masks)
     yield Command(f"disconerf masks check --data {data} --masks masks")
     yield Command(
@@ -74,7 +73,7 @@ def commands(trial: RealCapture) -> Iterator[Command]:
     yield Command(f"disconerf objects {run}")
     yield Command(f"ns-eval {run} --output-path eval.json", lambda output: scores(output / "eval.json"))
     yield Command(
-        f"ns-render dataset {run} --split test {half} --output-path views --rendered-output-names {outputs}",
+        f"ns-render dataset {run} --split test --output-path views --rendered-output-names rgb objects_overlay",
         lambda output: pictures(output / "views"),
     )
     yield Command(f"disconerf render {run} --objects object_00 object_01 --output-dir films {small}")
@@ -87,7 +86,7 @@ def commands(trial: RealCapture) -> Iterator[Command]:
     yield Command(f"disconerf report {run} --output report.html --frames 4 --size 64")
     yield Command(f"disconerf objects hide object_01 {run}")
     yield Command(
-        f"ns-render dataset {run} --split test {half} --output-path without --rendered-output-names edited unseen",
+        f"ns-render dataset {run} --split test --output-path without --rendered-output-names edited unseen",
         lambda output: pictures(output / "without"),
     )
     yield Command(f"disconerf objects undo {run}")
