@@ -35,11 +35,12 @@ PREFIX = re.compile(
 )
 """Prefixes of mask files; the one of eight digits is Label Studio's."""
 PHOTO = re.compile(
-    r"(?<![^/])(?:rgb|colou?r|image|img|photo)[_-](?=[^/]+$)"
+    r"(?<![^/])(?:rgb|colou?r|image|img|photo|frame)[_.-](?=[^/]+$)"
     r"|(?<=[^/])[_.-](?:rgb|colou?r|image|img|photo|leftimg8bit)$",
     re.IGNORECASE,
 )
-"""Words in the names of photographs that have depth, normals or masks beside them."""
+"""Words in the names of photographs that have depth, normals or masks beside them, and of frames: trackers such as SAM 2
+ask for frames that are called by their numbers alone."""
 KIND = re.compile(
     r"^(?:images?|imgs?|input|rgb|colou?r|frames?|photos?|masks?|labels?|annotations?|segmentation(?:object|class)?)"
     r"(?:_\d+)?/",
@@ -84,7 +85,7 @@ def without_kind(name: str) -> str:
 
 
 def without_photo_word(name: str) -> str:
-    """`rgb_1` and `1_leftImg8bit` are `1`."""
+    """`rgb_1`, `frame_1` and `1_leftImg8bit` are `1`."""
     return PHOTO.sub("", name)
 
 
@@ -102,7 +103,7 @@ WAYS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("without endings such as _mask", without_ending),
     ("without prefixes such as mask_ or a hash", without_prefix),
     ("without folders such as images_2 or labels", without_kind),
-    ("without words such as rgb_ or _color", without_photo_word),
+    ("without words such as rgb_, frame_ or _color", without_photo_word),
     ("with all signs alike", with_plain_signs),
 )
 """Simplifications and what they do, in the order in which they are tried; each is tried together with those before."""

@@ -81,6 +81,7 @@ def test_one_name_for_two_images() -> None:
         ("town_1_gtFine_instanceIds.png", "town_1_leftImg8bit"),
         ("000000_mask.png", "000000_rgb"),
         ("seg_7.png", "rgb_7"),
+        ("00001.png", "frame_00001"),
         ("mask_1.png", "1"),
         ("sub/seg_1.png", "sub/1"),
         ("images\\1a2b3c4d-a b.jpg", "a b"),

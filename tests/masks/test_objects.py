@@ -167,10 +167,12 @@ def test_what_is_left_on_both_sides_is_said(images: dict[str, Path], capsys: pyt
     )
 
 
-@pytest.mark.parametrize("template", ["{}.png", "frame_{:05}.png", "mask_{}.png"])
+@pytest.mark.parametrize(
+    ("mask", "image"), [("{}", "{}"), ("frame_{:05}", "frame_{:05}"), ("mask_{}", "{}"), ("{:05}", "frame_{:05}")]
+)
 @pytest.mark.parametrize(("first", "word"), [(0, "minus"), (2, "plus")])
-def test_numbers_off_by_one_are_refused(template: str, first: int, word: str) -> None:
-    images = {template.format(n).removesuffix(".png").removeprefix("mask_"): Path(f"{n}.jpg") for n in range(1, 5)}
-    names = [template.format(n) for n in range(first, first + 4)]
+def test_numbers_off_by_one_are_refused(mask: str, image: str, first: int, word: str) -> None:
+    images = {image.format(n): Path(f"{n}.jpg") for n in range(1, 5)}
+    names = [f"{mask.format(n)}.png" for n in range(first, first + 4)]
     with pytest.raises(MaskError, match=rf"4 names in set are numbered like the 4 images {word} 1, so pairs"):
         match_images(names, images, Path("set"))
