@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from nerfstudio.configs.dataparser_configs import all_dataparsers
+from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParserConfig
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from scene import write_scene
 from tiny_run import Run, tiny_config, train
@@ -67,6 +68,15 @@ def test_what_no_dataparser_can_read_is_named(
         (data / holds).touch()
     with pytest.raises(UserError, match=rf"data: nerfstudio-data cannot read {data} \(.*{sentence}"):
         start(tiny_config(data, tmp_path / "out"))
+
+
+def test_colmaps_model_in_another_folder_is_found(tmp_path: Path) -> None:
+    """The sentence recommended colmap to who had named it."""
+    (tmp_path / "sparse" / "0").mkdir(parents=True)
+    parser = ColmapDataParserConfig(data=tmp_path)
+    remedy = r"it holds sparse/0, so end the command with colmap --colmap-path sparse/0\."
+    with pytest.raises(UserError, match=remedy), dataset_named(parser, tmp_path):
+        parser.setup().get_dataparser_outputs()
 
 
 @pytest.mark.parametrize(("name", "said"), [("sdfstudio-data", True), ("nerfstudio-data", False)])

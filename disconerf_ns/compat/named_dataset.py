@@ -71,8 +71,8 @@ def listed(cameras: Cameras) -> Cameras:
 
 
 def _remedy(parser: DataParserConfig, data: Path, error: Exception) -> str:
-    own = FILES.get(name_of(parser))
-    if data.is_dir() and own is not None and not any((data / file).exists() for file in own):
+    own = _read_by(parser)
+    if data.is_dir() and own and not any((data / file).exists() for file in own):
         for name, files in FILES.items():
             if found := next((file for file in files if (data / file).exists()), None):
                 option = " --colmap-path sparse/0" if found == "sparse/0" else ""
@@ -80,3 +80,9 @@ def _remedy(parser: DataParserConfig, data: Path, error: Exception) -> str:
     if isinstance(error, ZeroDivisionError):
         return ONE_PLACE
     return "mend the dataset, or end the command with the dataparser that fits, such as colmap"
+
+
+def _read_by(parser: DataParserConfig) -> tuple[str, ...]:
+    """What a dataparser reads as its options are: colmap looks into one folder."""
+    folder = getattr(parser, "colmap_path", None)
+    return FILES.get(name_of(parser), ()) if folder is None else (str(folder),)
