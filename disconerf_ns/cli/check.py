@@ -29,6 +29,8 @@ LISTED = 3
 """Largest number of names in a line."""
 SHOWN = 12
 """Largest number of views on the sheet."""
+HARMLESS = {0: "nothing that would spoil the training was found", 1: "1 finding, which does not stop the training"}
+"""The last line by the number of findings of which none is wrong; otherwise that number is said."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Check:
         output = self.output or store.root.with_name(f"{store.root.name}_check.jpg")
         check_file(output, "name another place with --output.")
         sizes, findings = look_at_photographs(images)
-        findings += [*look_at_transforms(self.data, sizes, images), *look_at_dataset(self.data)]
+        findings += [*look_at_transforms(self.data, sizes, images), *look_at_dataset(self.data, images)]
         pairs = store.files_for(images)
         masks, of_masks = look_at_masks(store, pairs, images, sizes)
         findings += [*look_at_names(store, pairs, images), *of_masks]
@@ -80,10 +82,7 @@ class Check:
             raise UserError(
                 f"masks: {wrong} of {len(findings)} findings stop the training or are surely wrong; see above."
             )
-        harmless = (
-            "1 finding, which does not stop" if len(findings) == 1 else f"{len(findings)} findings, none of which stops"
-        )
-        print(f"masks: {harmless} the training.")
+        print(f"masks: {HARMLESS.get(len(findings), f'{len(findings)} findings, none of which stops the training')}.")
 
 
 def draw(path: Path, images: Mapping[str, Path], masks: Mapping[str, ImageMasks]) -> None:
@@ -160,23 +159,32 @@ def look_at_transforms(
         yield Finding(f"the poses of {listed(twins)} are the same; unless the camera stood still, compute them anew.")
 
 
-def look_at_dataset(data: Path) -> Iterator[Finding]:
-    """Find why nerfstudio cannot read a dataset with a transforms file, or whether it puts its scene askew."""
-    if not (data.is_file() or (data / TRANSFORMS).is_file()):
-        return
-    from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
+def look_at_dataset(data: Path, images: Mapping[str, Path]) -> Iterator[Finding]:
+    """Find why nerfstudio cannot read a dataset, photographs without a pose, and whether it puts its scene askew."""
+    from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParserConfig
 
     from disconerf_ns.compat.leaning import said_to_lean
-    from disconerf_ns.compat.named_dataset import dataset_named
+    from disconerf_ns.compat.named_dataset import dataset_named, parser_of
 
-    parser = NerfstudioDataParserConfig(data=data)
+    if (parser := parser_of(data)) is None:
+        if not lists_of(data):
+            yield Finding(f"poses were not looked at: {data} has neither {TRANSFORMS} nor COLMAP's sparse/0.")
+        return
     try:
         with redirect_stdout(StringIO()), dataset_named(parser, data):
-            cameras = parser.setup().get_dataparser_outputs("train").cameras
+            outputs = parser.setup().get_dataparser_outputs("train")
     except UserError as error:
         yield Finding(str(error).removeprefix("data: "), True)
         return
-    if sentence := said_to_lean(parser, cameras):
+    posed = {path.resolve() for path in outputs.image_filenames}
+    if isinstance(parser, ColmapDataParserConfig) and (
+        lost := [key for key, path in images.items() if path.resolve() not in posed]
+    ):
+        yield Finding(
+            f"{len(lost)} of {len(images)} photographs have no pose in {data / parser.colmap_path}, so the training "
+            f"leaves them out: {listed(lost)}."
+        )
+    if sentence := said_to_lean(parser, outputs.cameras):
         yield Finding(sentence.removeprefix("data: "))
 
 

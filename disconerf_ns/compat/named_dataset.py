@@ -10,6 +10,8 @@ from traceback import walk_tb
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.configs.dataparser_configs import all_dataparsers
 from nerfstudio.data.dataparsers.base_dataparser import DataParserConfig
+from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParserConfig
+from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 
 from disconerf_ns.errors import UserError, reason
 
@@ -47,6 +49,21 @@ def dataset_named(parser: DataParserConfig, data: Path) -> Iterator[None]:
         raise UserError(
             f"data: {name_of(parser)} cannot read {data} ({said}); {_remedy(parser, data, error)}."
         ) from error
+
+
+def parser_of(data: Path) -> NerfstudioDataParserConfig | ColmapDataParserConfig | None:
+    """The dataparser, of nerfstudio's own format or COLMAP's, that reads a folder or file; None if neither does.
+
+    That of COLMAP takes all photographs for the training.
+    """
+    if data.is_file() or (data / "transforms.json").is_file():
+        return NerfstudioDataParserConfig(data=data)
+    model = next((Path(folder) for folder in FILES["colmap"] if (data / folder).is_dir()), None)
+    if model is None:
+        return None
+    return ColmapDataParserConfig(
+        data=data, colmap_path=model, eval_mode="all", downscale_factor=1, load_3D_points=False
+    )
 
 
 def name_of(parser: DataParserConfig) -> str:

@@ -39,8 +39,8 @@ PHOTO = re.compile(
     r"|(?<=[^/])[_.-](?:rgb|colou?r|image|img|photo|leftimg8bit)$",
     re.IGNORECASE,
 )
-"""Words in the names of photographs that have depth, normals or masks beside them, and of frames: trackers such as SAM 2
-ask for frames that are called by their numbers alone."""
+"""Words in the names of photographs that have depth, normals or masks beside them, and of frames: trackers such as
+SAM 2 ask for frames that are called by their numbers alone."""
 KIND = re.compile(
     r"^(?:images?|imgs?|input|rgb|colou?r|frames?|photos?|masks?|labels?|annotations?|segmentation(?:object|class)?)"
     r"(?:_\d+)?/",

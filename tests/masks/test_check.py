@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from exif import boxes, photograph
 from PIL import Image
+from scipy.spatial.transform import Rotation
 
 from disconerf_ns.cli import main
 from disconerf_ns.cli.check import look_at_transforms
@@ -51,9 +52,42 @@ def edit_transforms(root: Path, **values: object) -> None:
 
 def test_a_sound_dataset(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     code, said = check(write(tmp_path), capsys)
-    assert code == 0 and "masks: 0 findings" in said
+    assert code == 0 and "masks: nothing that would spoil the training was found.\n" in said
     with Image.open(tmp_path / "masks/m_check.jpg") as page:
         assert page.width > 400
+
+
+def to_colmap(root: Path, posed: int, down: float = 0.0) -> None:
+    """COLMAP's model of so many of the photographs, on an arc and looking down, in the place of the transforms file."""
+    (root / "transforms.json").unlink()
+    (root / "sparse/0").mkdir(parents=True)
+    (root / "sparse/0/cameras.txt").write_text("1 PINHOLE 96 72 80 80 48 36\n")
+    lines = []
+    for number in range(posed):
+        around, dip = np.radians(30 * number), np.radians(down)
+        right = np.array([np.sin(around), -np.cos(around), 0])  # z of the world is up
+        ahead = np.array([np.cos(around) * np.cos(dip), np.sin(around) * np.cos(dip), -np.sin(dip)])
+        x, y, z, w = Rotation.from_matrix(np.stack([right, np.cross(ahead, right), ahead])).as_quat()
+        lines += [f"{number + 1} {w} {x} {y} {z} {0.1 * number} 0 3 1 {number}.jpg", ""]
+    (root / "sparse/0/images.txt").write_text("\n".join(lines) + "\n")
+
+
+def test_photographs_without_a_pose_of_colmap(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    to_colmap(write(tmp_path), VIEWS - 2)
+    code, said = check(tmp_path, capsys)
+    assert code == 0
+    assert f"masks: 2 of {VIEWS} photographs have no pose in {tmp_path}/sparse/0, so the training leaves them" in said
+    assert "1 finding, which does not stop the training" in said
+
+
+def test_a_scene_of_colmap_that_leans(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    to_colmap(write(tmp_path), VIEWS, down=40)
+    assert "End ns-train with `colmap --orientation-method vertical`" in check(tmp_path, capsys)[1]
+
+
+def test_poses_that_are_not_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (write(tmp_path) / "transforms.json").unlink()
+    assert f"poses were not looked at: {tmp_path} has neither transforms.json nor" in check(tmp_path, capsys)[1]
 
 
 @pytest.mark.parametrize(
