@@ -105,3 +105,14 @@ def test_only_the_best_draws_evidence_stays_in_memory() -> None:
     best, every = best_of(draws())
     assert [evidence() is not None for evidence in held] == [False, True, False]
     assert best.evidence.similar is held[1]() and len(every) == 3
+
+
+def test_things_that_no_view_shows_together_are_not_tried_as_one() -> None:
+    """A mask of the sofa holds two stray cells of the chair, which the sofa hides, so it is most like both together."""
+    sofa = Observation(torch.arange(42), torch.ones(42), torch.nn.functional.one_hot(TRUE[:42] % 2).float())
+    chair = Observation(torch.arange(20, 60), torch.ones(40), torch.nn.functional.one_hot(TRUE[20:] - 1).float())
+    seen, both = [sofa, chair] * 3, torch.where(TRUE == 2, 0, TRUE)
+    alone, joined = (agreement(ViewAgreement.of(view, groups) for view in seen) for groups in (TRUE, both))
+    assert joined > alone + LEAST_GAIN
+    stock = grouping(TRUE, NEARLY + 0.01)._replace(seen=seen, agreement=alone)
+    assert torch.equal(grafted(stock, [stock.grouped]).groups, TRUE)

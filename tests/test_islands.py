@@ -124,3 +124,32 @@ def test_what_falls_off_a_group_is_larger_than_a_crumb() -> None:
     few[60:] = -1
     few[60 : 60 + LEAST_CELLS - 1] = TABLE
     assert torch.equal(fallen_apart([view(ONE, OTHER)] * 12, ROW, few), few)
+
+
+def test_a_view_that_shows_a_few_stray_cells_of_a_piece_joins_nothing() -> None:
+    """Rays that pass beside a table in another room end in cells of it, inside the mask of something else."""
+    strays = slice(0, 10)
+    seen = [view(mask(strays, FAR), hidden=slice(10, 30))] * 6 + [view(ONE, hidden=FAR)] * 6
+    assert int(fallen_apart(seen, ROW, OBJECTS).max()) + 1 == 3
+
+
+PARTS = slice(0, 25), slice(30, 42), slice(48, 72)
+THREE = torch.tensor([TABLE] * 25 + [BOX] * 5 + [TABLE] * 12 + [BOX] * 6 + [TABLE] * 24)
+"""A table in three parts, between which boxes stand."""
+
+
+@pytest.mark.parametrize(
+    ("held", "groups"),
+    [
+        ([(0, 1), (1, 2)], [0, 0, 0]),  # the outer parts hold together through the middle one
+        ([(1, 2)], [0, 1, 1]),  # two parts fall off together
+        ([], [0, 1, 2]),
+    ],
+)
+def test_pieces_hold_together_through_others(held: list[tuple[int, int]], groups: list[int]) -> None:
+    boxes = mask(slice(25, 30), slice(42, 48))
+    seen = [view(boxes, mask(*(PARTS[part] for part in pair)), hidden=PARTS[3 - sum(pair)]) for pair in held] * 6
+    seen += [view(boxes, *(mask(part) for part in PARTS))] if not held else []
+    found = fallen_apart(seen, ROW, THREE)
+    of_parts = [int(found[part].unique()) for part in PARTS]
+    assert [of_parts.index(each) for each in of_parts] == [groups.index(each) for each in groups]

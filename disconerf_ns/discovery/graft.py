@@ -16,7 +16,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from disconerf_ns.discovery.consensus import LEAST_CELLS, LEAST_VIEWS, ViewAgreement, agreement, by_size
-from disconerf_ns.discovery.grouping import GroupedCells, Grouping, without_crumbs
+from disconerf_ns.discovery.grouping import GroupedCells, Grouping, fallen_apart, without_crumbs
 from disconerf_ns.discovery.unions import agreements
 
 ALIKE = 0.6
@@ -59,12 +59,18 @@ def scions(stock: Grouping, others: Sequence[GroupedCells]) -> Iterator[Bool[Ten
 
 
 def nearly_merged(stock: Grouping) -> Iterator[Bool[Tensor, "coarse"]]:
-    """The coarse cells of each pair of groups whose mean similarity is at least NEARLY."""
+    """The coarse cells of each pair of groups whose mean similarity is at least NEARLY, if the pair hangs together.
+
+    The masks agree more with a pair of things that no view shows together, too: views that show a few stray cells of
+    both have fewer groups then.
+    """
     member = members(stock.groups)
     similar, views = agreements(stock.evidence, stock.groups, len(member))
     near = (similar >= NEARLY * views) & (views >= LEAST_VIEWS)
     for one, other in near.triu(1).nonzero():
-        yield member[one] | member[other]
+        pair = torch.where(member[one] | member[other], 0, -1)
+        if int(fallen_apart(stock.seen, stock.coarse, pair).max()) == 0:
+            yield pair == 0
 
 
 def members(groups: Int[Tensor, "cells"]) -> Bool[Tensor, "groups cells"]:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Int
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from disconerf_ns.discovery.cells import Cells, Observation
@@ -19,7 +21,7 @@ from disconerf_ns.discovery.consensus import (
     prune,
     reassign,
 )
-from disconerf_ns.discovery.islands import joins, pieces
+from disconerf_ns.discovery.islands import paired, pieces
 
 
 class GroupedCells(NamedTuple):
@@ -81,8 +83,9 @@ def fallen_apart(seen: Sequence[Observation], cells: Cells, groups: Int[Tensor, 
     """The groups, where pieces that nothing holds together are groups of their own.
 
     Things that hardly any view shows together can be merged by a few stray cells: a picture with the television on the
-    opposite wall. A piece of LEAST_CELLS cells or more stays with its group only if it is beside the rest of it, or if
-    masks join the two in at least half (LEAST_AGREEMENT) of the views that show both, and if there is such a view.
+    opposite wall. Two pieces of LEAST_CELLS cells or more hold together if masks join them in at least half
+    (LEAST_AGREEMENT) of the views that show both, and if there is such a view. What does not hold together with the
+    largest piece, directly or through others, is a group of its own; smaller pieces stay where they are.
 
     Args:
         seen: the cells that each view sees, and its masks.
@@ -90,10 +93,12 @@ def fallen_apart(seen: Sequence[Observation], cells: Cells, groups: Int[Tensor, 
         groups: group of each cell, numbered from 0; -1 for none.
     """
     found = pieces(cells, groups)
-    joined, able = joins(seen, found)
-    apart = (found.size >= LEAST_CELLS) & (joined < LEAST_AGREEMENT * able.clamp(min=1))
-    alone = found.cells_of(apart & ~found.is_body)
-    return by_size(torch.where(alone, len(cells) + found.at, groups)) if alone.any() else groups
+    large = found.size >= LEAST_CELLS
+    joined, able = paired(seen, found)
+    held = (joined >= LEAST_AGREEMENT * able.clamp(min=1)) & (found.of[:, None] == found.of) & large & large[:, None]
+    thing = torch.from_numpy(connected_components(csr_array(held.numpy()), directed=False)[1]).long()
+    alone = found.cells_of(large & ~torch.isin(thing, thing[found.is_body]))
+    return by_size(torch.where(alone, len(cells) + thing[found.at], groups)) if alone.any() else groups
 
 
 def without_crumbs(groups: Int[Tensor, "cells"]) -> Int[Tensor, "cells"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from scipy.sparse import coo_array
@@ -15,6 +16,10 @@ from disconerf_ns.discovery.cells import NEAR, Cells, Observation
 from disconerf_ns.discovery.consensus import LEAST_AGREEMENT, LEAST_CELLS
 from disconerf_ns.discovery.explanation import MOSTLY
 from disconerf_ns.discovery.union_affinities import LEAST_POINTS
+
+FULLY = 0.5
+"""Least part of the cells of a piece, of those in the view that shows most of them, in a view that shows the piece:
+where a surface is fuzzy, rays that pass beside a thing end in a few of its cells."""
 
 
 def without_islands(
@@ -74,10 +79,10 @@ class Pieces(NamedTuple):
 
     @property
     def is_body(self) -> Bool[Tensor, "pieces"]:
-        """True for the largest piece of each object."""
-        things = int(self.of.max()) + 1 if len(self.of) else 0
-        largest = torch.zeros(things, dtype=torch.long).scatter_reduce_(0, self.of, self.size, "amax")
-        return self.size == largest[self.of]
+        """True for the largest piece of each object, and for one of them if several are."""
+        by_size = self.size.argsort(descending=True, stable=True)
+        first = np.unique(self.of[by_size].numpy(), return_index=True)[1]
+        return torch.zeros(len(self.of), dtype=torch.bool).index_fill_(0, by_size[torch.from_numpy(first)], True)
 
     def cells_of(self, chosen: Bool[Tensor, "pieces"]) -> Bool[Tensor, "cells"]:
         """True for the cells of some of the pieces."""
@@ -102,6 +107,28 @@ def joins(seen: Sequence[Observation], pieces: Pieces) -> tuple[Float[Tensor, "p
         says = (shown > 0) & (others >= LEAST_POINTS)
         joined += says & both.any(1)
         able += says
+    return joined, able
+
+
+def paired(
+    seen: Sequence[Observation], pieces: Pieces
+) -> tuple[Float[Tensor, "pieces pieces"], Float[Tensor, "pieces pieces"]]:
+    """Number of views in which a mask holds most of each two pieces, and of views that show both.
+
+    A view shows a piece if it shows FULLY of the cells, or more, that the view with most of them shows.
+    """
+    count = len(pieces.of)
+    found = [pieces.at[view.cells] for view in seen]
+    cells = torch.stack([torch.bincount(at[at >= 0], minlength=count) for at in found])
+    joined, able = torch.zeros(2, count, count)
+    for view, at, shows in zip(seen, found, (cells > 0) & (cells >= FULLY * cells.amax(0))):
+        there = at >= 0
+        weight, inside = view.weight[there], view.inside[there]
+        shown = torch.zeros(count).index_add_(0, at[there], weight)
+        held = torch.zeros(count, inside.shape[1]).index_add_(0, at[there], weight[:, None] * inside)
+        most = (shows[:, None] & (held > MOSTLY * shown[:, None])).float()
+        joined += (most @ most.T > 0).float()
+        able += torch.outer(shows.float(), shows.float())
     return joined, able
 
 
