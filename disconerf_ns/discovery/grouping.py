@@ -92,12 +92,11 @@ def fallen_apart(seen: Sequence[Observation], cells: Cells, groups: Int[Tensor, 
         cells: cells of the surface.
         groups: group of each cell, numbered from 0; -1 for none.
     """
-    found = pieces(cells, groups)
-    large = found.size >= LEAST_CELLS
+    found = pieces(cells, groups).of_size(LEAST_CELLS)
     joined, able = paired(seen, found)
-    held = (joined >= LEAST_AGREEMENT * able.clamp(min=1)) & (found.of[:, None] == found.of) & large & large[:, None]
+    held = (joined >= LEAST_AGREEMENT * able.clamp(min=1)) & (found.of[:, None] == found.of)
     thing = torch.from_numpy(connected_components(csr_array(held.numpy()), directed=False)[1]).long()
-    alone = found.cells_of(large & ~torch.isin(thing, thing[found.is_body]))
+    alone = found.cells_of(~torch.isin(thing, thing[found.is_body]))
     return by_size(torch.where(alone, len(cells) + thing[found.at], groups)) if alone.any() else groups
 
 

@@ -84,6 +84,12 @@ class Pieces(NamedTuple):
         first = np.unique(self.of[by_size].numpy(), return_index=True)[1]
         return torch.zeros(len(self.of), dtype=torch.bool).index_fill_(0, by_size[torch.from_numpy(first)], True)
 
+    def of_size(self, least: int) -> Pieces:
+        """The pieces of at least so many cells; the cells of others are in none."""
+        kept = self.size >= least
+        number = torch.cat([torch.where(kept, kept.cumsum(0) - 1, -1), torch.tensor([-1])])
+        return Pieces(number[self.at], self.of[kept])
+
     def cells_of(self, chosen: Bool[Tensor, "pieces"]) -> Bool[Tensor, "cells"]:
         """True for the cells of some of the pieces."""
         return torch.cat([chosen, chosen.new_zeros(1)])[self.at]
