@@ -17,7 +17,7 @@ from disconerf_ns.discovery.consensus import LEAST_AGREEMENT, LEAST_CELLS
 from disconerf_ns.discovery.explanation import MOSTLY
 from disconerf_ns.discovery.union_affinities import LEAST_POINTS
 
-FULLY = 0.5
+FULLY = 0.25
 """Least part of the cells of a piece, of those in the view that shows most of them, in a view that shows the piece:
 where a surface is fuzzy, rays that pass beside a thing end in a few of its cells."""
 
