@@ -18,8 +18,8 @@ from disconerf_ns.discovery.explanation import MOSTLY
 from disconerf_ns.discovery.union_affinities import LEAST_POINTS
 
 FULLY = 0.25
-"""Least part of the cells of a piece, of those in the view that shows most of them, in a view that shows the piece:
-where a surface is fuzzy, rays that pass beside a thing end in a few of its cells."""
+"""A view shows a piece if it shows at least this fraction of the cells that the best view shows of it. Fewer are no
+sight of it: where a surface is fuzzy, rays that pass beside a thing end in some of its cells."""
 
 
 def without_islands(
@@ -121,7 +121,7 @@ def paired(
 ) -> tuple[Float[Tensor, "pieces pieces"], Float[Tensor, "pieces pieces"]]:
     """Number of views in which a mask holds most of each two pieces, and of views that show both.
 
-    A view shows a piece if it shows FULLY of the cells, or more, that the view with most of them shows.
+    A view counts as showing a piece from FULLY of its cells on.
     """
     count = len(pieces.of)
     found = [pieces.at[view.cells] for view in seen]
