@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from io import TextIOWrapper
 from operator import length_hint
+from time import monotonic
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -21,7 +23,7 @@ def escape_what_cannot_be_shown() -> None:
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
-    """Say on stderr how far work is: a bar with the time that is left, or on no terminal a line after each tenth.
+    """Say on stderr how far work is, and the time that is left: a bar, or on no terminal a line after each tenth.
 
     Args:
         what: the work, such as "filming".
@@ -35,13 +37,14 @@ def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
     console = Console(stderr=True)
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
+        task, start = bar.add_task(what, total=total), monotonic()
 
         def advance(about: str = "") -> None:
             bar.update(task, advance=1, description=f"{what} {about}".rstrip())
             done = int(bar.tasks[0].completed)
             if bar.disable and 10 * done // total > 10 * (done - 1) // total:
-                print(f"{what}: {done} of {total}", file=sys.stderr, flush=True)
+                left = timedelta(seconds=round((monotonic() - start) / done * (total - done)))
+                print(f"{what}: {done} of {total}" + (f", {left} left" if left else ""), file=sys.stderr, flush=True)
 
         yield advance
 

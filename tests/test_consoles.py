@@ -124,6 +124,12 @@ def test_a_log_file_gets_a_line_for_every_tenth_and_a_terminal_a_bar(
         for name in ("cup", "[red] ball", ""):
             advance(name)
     assert capsys.readouterr() == ("", "naming: 1 of 3\nnaming: 2 of 3\nnaming: 3 of 3\n")
+    hours = iter([0, 3600, 7200, 9000, 10800])
+    with monkeypatch.context() as clock:
+        clock.setattr("disconerf_ns.consoles.monotonic", lambda: next(hours))
+        assert list(track(range(4), "filming")) == [0, 1, 2, 3]
+    left = "filming: 1 of 4, 3:00:00 left", "filming: 2 of 4, 2:00:00 left", "filming: 3 of 4, 0:50:00 left"
+    assert capsys.readouterr().err.splitlines() == [*left, "filming: 4 of 4"]
     assert list(track(iter(()), "nothing")) == [] and capsys.readouterr().err == ""
     monkeypatch.setenv("FORCE_COLOR", "1")
     with progress("naming", 1) as advance:
