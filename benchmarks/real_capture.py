@@ -1,4 +1,4 @@
-"""Every command that README promises, on a real capture without labels: exit codes, times, and what they found.
+"""Commands of README on a real capture without labels: exit codes, times, and what they found.
 
     python -m benchmarks.real_capture --data CAPTURE --parser "nerfstudio-data --downscale-factor 1"
 
@@ -23,6 +23,7 @@ import tyro
 from benchmarks.table import commit
 from disconerf_ns.evaluation.provenance import machine, versions
 from disconerf_ns.files import write_whole
+from disconerf_ns.masks import report
 from disconerf_ns.masks.store import MaskStore
 
 RUN = Path("runs/capture/disconerf-small/1")
@@ -32,7 +33,7 @@ CONFIG = RUN / "config.yml"
 
 @dataclass
 class RealCapture:
-    """Run every command on a capture."""
+    """Run the commands on a capture."""
 
     data: Path
     """Dataset."""
@@ -103,8 +104,8 @@ def commands(trial: RealCapture) -> Iterator[Command]:
 def masks(output: Path) -> dict:
     """Masks of a view, and how much of it they cover: the least and the most of all views."""
     store = MaskStore.open(output / "masks")
-    views = [store.load(key) for key in store.keys()]
-    counts, covered = [len(view) for view in views], [float(view.decode().any(0).mean()) for view in views]
+    views = report.measure(store, store.keys())
+    counts, covered = [view.count for view in views], [view.coverage for view in views]
     return {"views": len(views), "masks": [min(counts), max(counts)], "covered": [min(covered), max(covered)]}
 
 
@@ -131,7 +132,7 @@ def pictures(folder: Path) -> dict:
 
 
 def measure(command: Command, output: Path) -> dict:
-    """Exit code and seconds of a command, its last line, and what it found."""
+    """Exit code and seconds of a command, and what it found; what it says is kept in `said.txt`."""
     scripts = sysconfig.get_path("scripts")
     environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "TERM": "dumb"}
     start = time.perf_counter()

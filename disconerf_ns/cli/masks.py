@@ -11,7 +11,7 @@ import tyro
 from disconerf_ns import __version__
 from disconerf_ns.cli.making import Work, make_masks
 from disconerf_ns.errors import UserError
-from disconerf_ns.masks.freshness import changed
+from disconerf_ns.masks.freshness import stale
 from disconerf_ns.masks.images import find_images, misread
 from disconerf_ns.masks.making import Job
 from disconerf_ns.masks.proposers import PROPOSERS, config_class
@@ -62,13 +62,13 @@ class Masks(Work):
         existing = set() if self.overwrite else {key for key in images if store.holds(key)}
         absent = [key for key in images if key not in existing]
         lost = [key for key in images if key in existing and not images[key].is_file()]
-        stale = [key for key in images if key in existing and key not in lost and changed(store, key, images[key])]
-        if stale:
+        changed = [] if self.overwrite else stale(store, images)
+        if changed:
             print(
-                f"masks: {len(stale)} images have changed since their masks were made, such as {stale[0]}; "
+                f"masks: {len(changed)} images have changed since their masks were made, such as {changed[0]}; "
                 "their masks are made anew."
             )
-        jobs = [Job(key, images[key]) for key in absent + stale]
+        jobs = [Job(key, images[key]) for key in absent + changed]
         broken = [f"there is no image {images[key]}" for key in lost]
         broken += make_masks(self.proposer, jobs, store, manifest, self) if jobs else []
         print(describe(store.root, measure(store, [key for key in images if store.holds(key)])))

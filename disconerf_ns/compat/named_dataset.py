@@ -100,6 +100,6 @@ def _remedy(parser: DataParserConfig, data: Path, error: Exception) -> str:
 
 
 def _read_by(parser: DataParserConfig) -> tuple[str, ...]:
-    """What a dataparser reads as its options are: colmap looks into one folder."""
+    """Files or folders of which a dataparser needs one; colmap looks only into the folder that its options name."""
     folder = getattr(parser, "colmap_path", None)
     return FILES.get(name_of(parser), ()) if folder is None else (str(folder),)

@@ -100,13 +100,10 @@ def joins(seen: Sequence[Observation], pieces: Pieces) -> tuple[Float[Tensor, "p
 
     A mask joins them if it holds most of the piece and most of what else the view shows of the object.
     """
-    count, things = len(pieces.of), int(pieces.of.max()) + 1 if len(pieces.of) else 0
-    joined, able = torch.zeros(2, count)
+    things = int(pieces.of.max()) + 1 if len(pieces.of) else 0
+    joined, able = torch.zeros(2, len(pieces.of))
     for view in seen:
-        there = pieces.at[view.cells] >= 0
-        which, weight = pieces.at[view.cells][there], view.weight[there]
-        shown = torch.zeros(count).index_add_(0, which, weight)
-        held = torch.zeros(count, view.inside.shape[1]).index_add_(0, which, weight[:, None] * view.inside[there])
+        shown, held = shown_and_held(view, pieces)
         others = torch.zeros(things).index_add_(0, pieces.of, shown)[pieces.of] - shown
         others_held = torch.zeros(things, held.shape[1]).index_add_(0, pieces.of, held)[pieces.of] - held
         both = (held > MOSTLY * shown[:, None]) & (others_held > MOSTLY * others[:, None])
@@ -124,18 +121,24 @@ def paired(
     A view counts as showing a piece from FULLY of its cells on.
     """
     count = len(pieces.of)
-    found = [pieces.at[view.cells] for view in seen]
-    cells = torch.stack([torch.bincount(at[at >= 0], minlength=count) for at in found])
+    known = (pieces.at[view.cells] for view in seen)
+    cells = torch.stack([torch.bincount(at[at >= 0], minlength=count) for at in known])
     joined, able = torch.zeros(2, count, count)
-    for view, at, shows in zip(seen, found, (cells > 0) & (cells >= FULLY * cells.amax(0))):
-        there = at >= 0
-        weight, inside = view.weight[there], view.inside[there]
-        shown = torch.zeros(count).index_add_(0, at[there], weight)
-        held = torch.zeros(count, inside.shape[1]).index_add_(0, at[there], weight[:, None] * inside)
+    for view, shows in zip(seen, (cells > 0) & (cells >= FULLY * cells.amax(0))):
+        shown, held = shown_and_held(view, pieces)
         most = (shows[:, None] & (held > MOSTLY * shown[:, None])).float()
         joined += (most @ most.T > 0).float()
         able += torch.outer(shows.float(), shows.float())
     return joined, able
+
+
+def shown_and_held(view: Observation, pieces: Pieces) -> tuple[Float[Tensor, "pieces"], Float[Tensor, "pieces masks"]]:
+    """How much a view shows of each piece, in surface points, and how much of that each mask holds."""
+    count, at = len(pieces.of), pieces.at[view.cells]
+    there = at >= 0
+    which, weight, inside = at[there], view.weight[there], view.inside[there]
+    shown = torch.zeros(count).index_add_(0, which, weight)
+    return shown, torch.zeros(count, inside.shape[1]).index_add_(0, which, weight[:, None] * inside)
 
 
 def pieces(cells: Cells, objects: Int[Tensor, "cells"]) -> Pieces:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,19 +47,23 @@ def changed(store: MaskStore, key: str, image: Path) -> bool:
     return fingerprint(image)["sha256"] != recorded["sha256"]
 
 
+def stale(store: MaskStore, images: Mapping[str, Path]) -> list[str]:
+    """Keys of the images that have stored masks, are there, and have changed since."""
+    there = (key for key, image in images.items() if store.holds(key) and image.is_file())
+    return [key for key in there if changed(store, key, images[key])]
+
+
 def said_of_changed(store: MaskStore, data: Path) -> str:
     """A sentence on the images of a dataset that have changed since their masks were made; "" if none has."""
     try:
         images = find_images(data)
     except UserError:
         return ""
-    there = [key for key, image in images.items() if store.holds(key) and image.is_file()]
-    stale = [key for key in there if changed(store, key, images[key])]
-    if not stale:
+    if not (found := stale(store, images)):
         return ""
     return (
-        f"masks: {len(stale)} images have changed since the masks in {store.root} were made of them, such as "
-        f"{images[stale[0]]}; make or convert the masks anew, or they may lie on other pixels."
+        f"masks: {len(found)} images have changed since the masks in {store.root} were made of them, such as "
+        f"{images[found[0]]}; make or convert the masks anew, or they may lie on other pixels."
     )
 
 

@@ -310,7 +310,11 @@ class ArrangedScene:
         return self._parts[node]
 
     def _ruling(self, positions: Float[Tensor, "*n 3"], of: Callable[[Tensor], Tensor]) -> Shaped[Tensor, "..."]:
-        """Columns that rule at scene positions, or all columns' shares; `of` gives those of contracted positions."""
+        """The column that has the largest share at each scene position, or for soft extraction the shares of all.
+
+        Args:
+            of: gives the columns' shares at contracted positions.
+        """
 
         def rule(points: Tensor) -> Tensor:
             shares = of(self.trained.contraction(points))

@@ -30,7 +30,7 @@ class Owners:
     nodes: Ownership
     """The shown nodes."""
     divided: Mapping[int, Divided]
-    """Those that are split, by node."""
+    """The nodes that are split, and their connected parts."""
     merged: Mapping[int, int]
     """Ids that are merged into others."""
 
