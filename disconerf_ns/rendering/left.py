@@ -131,22 +131,24 @@ def _sample_edited(scene: ArrangedScene, rays: RayBundle) -> OwnedSamples:
     lost = (_lost(scene, first) | _beside_gone(scene, first, far) | _made_up(scene, first.samples)).nonzero()[:, 0]
     if len(lost) == 0:
         return first
-    samples, firm = evenly_refined(scene, first.samples.at(lost), far[lost])
-    return first.replaced(lost, _owned(scene, samples, firm))
+    samples, counts = evenly_refined(scene, first.samples.at(lost), far[lost])
+    return first.replaced(lost, _owned(scene, samples, counts))
 
 
-def _owned(scene: ArrangedScene, samples: Intervals, firm: Bool[Tensor, "rays"] | None = None) -> OwnedSamples:
+def _owned(
+    scene: ArrangedScene, samples: Intervals, counts: Bool[Tensor, "rays samples"] | None = None
+) -> OwnedSamples:
     """Density, colour and owners of samples under the edit.
 
     Args:
-        firm: rays along which the radiance field counts only where it is known; by default none.
+        counts: samples at which the radiance field counts; by default all.
     """
     positions, behind = samples.positions, behind_gone(scene, samples)
     density, rgb = scene.trained.radiance.shade(positions, samples.directions[:, None])
     ids = scene.owners(positions)
     density = density * weigh(scene.table.density[:, None], ids)[..., 0]
-    if firm is not None:
-        density = density * (known(scene, samples, behind) | ~firm[:, None])
+    if counts is not None:
+        density = density * counts
     density, rgb, ids = scene.revealed(positions, density, rgb, ids, behind)
     weights = samples.weights(density)
     return OwnedSamples(ColoredSamples(weights, rgb, samples.origins, samples.directions, samples.edges), ids)
@@ -207,11 +209,13 @@ def _fars(rays: RayBundle) -> Float[Tensor, "rays 1"]:
 
 def evenly_refined(
     scene: ArrangedScene, first: ColoredSamples, far: Float[Tensor, "rays 1"]
-) -> tuple[Intervals, Bool[Tensor, "rays"]]:
-    """As many samples, by the densities of the field itself under the edit, up to a distance.
+) -> tuple[Intervals, Bool[Tensor, "rays samples"]]:
+    """As many samples, by the densities of the field under the edit, up to a distance; and where the field counts.
 
     Densities are looked at in even steps along the rays, and where the first samples are. Rays that are stopped where
-    the field is known, and by what is completed, are firm: what no photograph saw does not count along them.
+    the field is known, and by what is completed, are firm: what no photograph saw does not count along them. A sample
+    counts as the even step that holds its middle, because samples in empty space are so long that one which begins in
+    seen space may lie in what the field made up.
     """
     near = first.edges[:, :1]
     far = far.maximum(near)
@@ -228,7 +232,9 @@ def evenly_refined(
     weights[other] = even.at(other).weights(everything)
     edges = weight_quantiles(weights, even.edges, first.edges.shape[1], spread=0.01)
     edges[:, 0], edges[:, -1] = even.edges[:, 0], even.edges[:, -1]
-    return Intervals(first.origins, first.directions, edges), firm
+    samples = Intervals(first.origins, first.directions, edges)
+    steps = torch.searchsorted(even.edges.contiguous(), samples.middles.contiguous()) - 1
+    return samples, certain.gather(1, steps.clamp(0, certain.shape[1] - 1)) | ~firm[:, None]
 
 
 def passes_something(scene: ArrangedScene, rays: RayBundle) -> Bool[Tensor, "rays"]:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from disconerf_ns.scene.clean import Body, clean_voxels
-from disconerf_ns.scene.closed_surface import ClosedSurface
+from disconerf_ns.scene.closed_surface import ClosedSurface, Sheet
 from disconerf_ns.scene.completion import Completion
 from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.enclosure import Enclosure
@@ -123,8 +123,8 @@ class Bodies:
         """The completion of what surrounds the scene, such as a floor, around objects that are gone."""
         if (id, gone) not in self._patches:
             box = around(torch.stack([self._box(each) for each in gone]))
-            enclosure = self._enclosed(id, box)
-            self._patches[id, gone] = None if enclosure is None else self._completed(id, enclosure.without_hull(), box)
+            enclosure = self._enclosed(id, box, Sheet)
+            self._patches[id, gone] = None if enclosure is None else self._completed(id, enclosure, box)
         return self._patches[id, gone]
 
     def completes(self, id: ObjectId) -> bool:
@@ -163,12 +163,14 @@ class Bodies:
         """An object in the radiance field."""
         return Matter(self.trained.radiance.density, lambda x: belonging(self.owners(x), id))
 
-    def _enclosed(self, id: ObjectId, box: Float[Tensor, "2 3"]) -> Enclosure | None:
+    def _enclosed(
+        self, id: ObjectId, box: Float[Tensor, "2 3"], kind: type[ClosedSurface] = ClosedSurface
+    ) -> Enclosure | None:
         """The voxels over a box that an object encloses; None if it is not completed, or too little was seen there."""
         if not self.may_complete(id) or not can_complete():
             return None
         rays, own = self._seen_rays, self._seen_of(id)
-        surface = ClosedSurface.through(rays[own], box)
+        surface = kind.through(rays[own], box)
         return None if surface is None else Enclosure.of(surface, box, rays, rays[~own])
 
     def _completed(self, id: ObjectId, enclosure: Enclosure, box: Float[Tensor, "2 3"]) -> Completion:

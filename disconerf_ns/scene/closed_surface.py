@@ -35,6 +35,10 @@ FOOT = 0.05
 """Fraction of an object's seen points that lie below the height on which it stands; noise makes them scatter."""
 SLACK = 0.5
 """Voxels around the convex hull that count to it."""
+BACK = 3
+"""Voxels behind a piece of what surrounds the scene in which it is solid."""
+TILTS = ((0.0, 0.0, 0.0), (0.02, -0.01, 0.015), (-0.015, 0.02, -0.01))
+"""Lines that look for the smooth surface lean by so much: most of them decide, since one may graze it."""
 AT_ONCE, FEW = 2**13, 2**9
 """Positions that are looked at together, and those whose distances from all planes of a hull fit into a cache."""
 
@@ -53,6 +57,8 @@ class ClosedSurface:
     side: float
     """Side of the voxels in which the object is completed, in scene units; finer detail does not count."""
     smooth: open3d.t.geometry.RaycastingScene
+    away: Float[Tensor, "3"]
+    """Direction in which the smooth surface has no opening."""
     planes: Float[Tensor, "planes 4"]
     """Normals and offsets of the hull that reaches down to the foot."""
     tight: Float[Tensor, "faces 4"]
@@ -83,21 +89,36 @@ class ClosedSurface:
 
     def holds(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
         """Whether scene positions are inside."""
-        from open3d.core import Tensor as Open3dTensor
-
         within = self._within(self.planes, positions)
-        places = positions[within].cpu().numpy().astype(np.float32)
-        parts = [
-            self.smooth.compute_occupancy(Open3dTensor.from_numpy(some), nthreads=1, nsamples=3).numpy() > 0.5
-            for some in np.split(places, range(AT_ONCE, len(places), AT_ONCE))
-            if len(some) > 0
-        ]
-        inside = torch.from_numpy(np.concatenate([np.zeros(0, bool), *parts]))
-        return within.masked_scatter(within, inside.to(within.device))
+        return within.masked_scatter(within, self._behind(positions[within]))
 
     def hulls(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
-        """Whether scene positions are inside of the convex hull of the seen points themselves, without their foot."""
+        """Whether scene positions are inside of the convex hull of the seen points themselves, without their foot.
+
+        A hull in which most of its photographs were taken, such as that of a room's walls, holds air.
+        """
+        if self._within(self.tight, self.own.origins).float().mean() > 0.5:
+            return torch.zeros(len(positions), dtype=torch.bool, device=positions.device)
         return self._within(self.tight, positions)
+
+    def _behind(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
+        """Whether the smooth surface shows its back to scene positions, looked at away from its openings.
+
+        Where nothing was seen, the surface may stay open: a ceiling's is open above, a wall's on its far side. And
+        what a closed surface encloses is air where it was photographed from inside, as a room's.
+        """
+        from open3d.core import Tensor as Open3dTensor
+
+        tilts = torch.tensor(TILTS, device=positions.device)
+        directions = torch.nn.functional.normalize(self.away.to(positions) + tilts, dim=-1)
+        backs = torch.zeros(len(positions), dtype=torch.long, device=positions.device)
+        for some in torch.arange(len(positions)).split(AT_ONCE):
+            for direction in directions:
+                lines = torch.cat([positions[some], direction.expand(len(some), 3)], -1).float().cpu().numpy()
+                met = self.smooth.cast_rays(Open3dTensor.from_numpy(lines), nthreads=1)
+                normals = torch.from_numpy(met["primitive_normals"].numpy()).to(direction)  # 0 where nothing is met
+                backs[some] += normals @ direction > 0
+        return backs > len(TILTS) / 2
 
     def _within(self, planes: Float[Tensor, "planes 4"], positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
         normals, offsets = planes.to(positions).split([3, 1], -1)
@@ -109,10 +130,31 @@ class ClosedSurface:
         return torch.from_numpy(self.firm.query(positions.cpu().double().numpy())[0]).to(positions)
 
 
+class Sheet(ClosedSurface):
+    """The surface of a piece of what surrounds the scene, such as a wall or a room's corner.
+
+    Behind it everything is solid, although the hull of a flat piece is as thin as its points are scattered. The hull of
+    a hollow piece holds air.
+    """
+
+    def holds(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
+        """Whether scene positions are behind the smooth surface, and in the hull or at most `BACK` voxels behind it."""
+        steps = self.side * self.away.to(positions) * torch.arange(BACK + 1, device=positions.device)[:, None]
+        within = torch.stack([self._within(self.planes, positions + step) for step in steps]).any(0)
+        return within.masked_scatter(within, self._behind(positions[within]))
+
+    def hulls(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
+        """No scene position."""
+        return torch.zeros(len(positions), dtype=torch.bool, device=positions.device)
+
+
 def _enclosed(
     ends: Float[np.ndarray, "n 3"], along: Float[np.ndarray, "n 3"], side: float
-) -> tuple[open3d.t.geometry.RaycastingScene, Float[Tensor, "planes 4"], Float[Tensor, "faces 4"], KDTree]:
-    """The Poisson surface through points, the planes of their hulls, and the points that are no outliers.
+) -> tuple[
+    open3d.t.geometry.RaycastingScene, Float[Tensor, "3"], Float[Tensor, "planes 4"], Float[Tensor, "faces 4"], KDTree
+]:
+    """The Poisson surface through points, where it has no opening, the planes of the points' hulls, and the points that
+    are no outliers.
 
     Args:
         ends: the points, seen along the directions `along`.
@@ -137,7 +179,24 @@ def _enclosed(
             mesh, _ = o3d.geometry.TriangleMesh.create_from_point_cloud_poisson(cloud, depth=DEPTH, n_threads=1)
         smooth = o3d.t.geometry.RaycastingScene(nthreads=1)
         smooth.add_triangles(o3d.t.geometry.TriangleMesh.from_legacy(mesh))
-    return smooth, planes, tight, KDTree(firm)
+    return (
+        smooth,
+        away_from_openings(np.asarray(mesh.vertices)[np.asarray(mesh.triangles)]),
+        planes,
+        tight,
+        KDTree(firm),
+    )
+
+
+def away_from_openings(triangles: Float[np.ndarray, "n 3 3"]) -> Float[Tensor, "3"]:
+    """The direction in which a surface of triangles, turned outwards, has no opening.
+
+    The areas of a closed surface, as vectors, add up to nothing. Those of an open one add up to what would close it,
+    and point away from it. A slight lean makes some direction of nothing.
+    """
+    areas = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    lean = 1e-3 * np.linalg.norm(areas, axis=-1).sum()
+    return torch.nn.functional.normalize(torch.from_numpy(areas.sum(0) + lean).float(), dim=0)
 
 
 def grounded(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "m 3"]:

@@ -10,7 +10,7 @@ the convex hull of its seen points encloses such space as well, unless it is ins
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -76,10 +76,6 @@ class Enclosure:
         hulled = voxels.inside(unseen & ~inside, surface.hulls)
         hulled &= ~open_regions(hulled, with_neighbours(skin, BESIDE) & ~hulled, past | opened)
         return cls(surface, voxels, skin, crowded, hidden, inside & ~opened, opened, hulled)
-
-    def without_hull(self) -> Enclosure:
-        """The same enclosure without `hulled`, since the hull of a hollow thing, such as a room's corner, holds air."""
-        return replace(self, hulled=torch.zeros_like(self.hulled))
 
     def holds(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
         """Whether scene positions are inside of the closed surface, and not in an open region."""
