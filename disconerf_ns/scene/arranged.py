@@ -274,15 +274,16 @@ class ArrangedScene:
     @lazy
     def gone_boxes(self) -> Float[Tensor, "gone 2 3"]:
         """Boxes of what is not where it was photographed, but for what surrounds the scene."""
-        gone = sorted(id for id in self.by_id.keys() & self.edit.absent if not self.bodies.is_wide(id))
-        boxes = [self.by_id[id].box for id in gone]
+        hiding = (self.bodies.hides(id) for id in sorted(self.by_id.keys() & self.edit.absent))
+        boxes = [box for box in hiding if box is not None]
         return torch.tensor(boxes, device=self.trained.radiance.device).view(-1, 2, 3)
 
     @property
     def reveals_at_once(self) -> bool:
         """Whether what comes to light is known already, or known to be nothing."""
         left, gone, free, patches = self._beside_gone
-        known = all(map(self.bodies.at_hand, left + gone)) and all(map(self.bodies.clean_at_hand, free))
+        known = all(map(self.bodies.at_hand, left)) and all(map(self.bodies.gone_at_hand, gone))
+        known &= all(map(self.bodies.clean_at_hand, free))
         return known and all(self.bodies.patch_at_hand(id, other) for id, other in patches)
 
     @property

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from disconerf_ns.scene.clean import Body, clean_voxels
-from disconerf_ns.scene.closed_surface import ClosedSurface, Sheet
+from disconerf_ns.scene.closed_surface import LEAST, ClosedSurface, Sheet
 from disconerf_ns.scene.completion import Completion
 from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.enclosure import Enclosure
@@ -29,6 +29,11 @@ SOLID_RESOLUTION = 64
 WIDE = 8.0
 """An object whose box is at least this long, in scene units, counts as what surrounds the scene."""
 
+FENCE = 1.0
+"""Width of the space around the middle half of what was seen of an object, as a multiple of the longest side of this
+half, in which the object may be. Surfaces that the radiance field has wrong, and rays find far behind a thing, lie
+beyond."""
+
 
 def around(boxes: Float[Tensor, "boxes 2 3"]) -> Float[Tensor, "2 3"]:
     """A box around others, with half of the longest side of any of them to spare on all sides."""
@@ -39,6 +44,14 @@ def around(boxes: Float[Tensor, "boxes 2 3"]) -> Float[Tensor, "2 3"]:
 def is_wide(box: Box) -> bool:
     """Whether a box is so large that what it holds counts as what surrounds the scene."""
     return max(high - low for low, high in zip(*box)) >= WIDE
+
+
+def fenced(points: Float[Tensor, "n 3"]) -> Float[Tensor, "2 3"]:
+    """The box around the middle half of an object's seen points, along each axis, and `FENCE`."""
+    ordered = points.sort(0).values
+    lower, upper = ordered[len(ordered) // 4], ordered[(3 * len(ordered)) // 4]
+    beside = FENCE * (upper - lower).amax()
+    return torch.stack([lower - beside, upper + beside])
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +70,8 @@ class Bodies:
     _enclosures: dict[ObjectId, Enclosure | None] = field(default_factory=dict, repr=False)
     _completions: dict[ObjectId, Completion | None] = field(default_factory=dict, repr=False)
     _patches: dict[tuple[ObjectId, tuple[ObjectId, ...]], Completion | None] = field(default_factory=dict, repr=False)
+    _hiding: dict[ObjectId, Box | None] = field(default_factory=dict, repr=False)
+    _gone: dict[ObjectId, Completion | None] = field(default_factory=dict, repr=False)
     _wholes: dict[ObjectId, Solid] = field(default_factory=dict, repr=False)
     _clean: dict[ObjectId, Body] = field(default_factory=dict, repr=False)
     _hazy: dict[ObjectId, Body] = field(default_factory=dict, repr=False)
@@ -119,10 +134,40 @@ class Bodies:
             self._enclosures[id] = self._enclosed(id, self._box(id)) if self.completes(id) else None
         return self._enclosures[id]
 
+    def hides(self, id: ObjectId) -> Box | None:
+        """The box in which an object hides what is behind it; None for what surrounds the scene.
+
+        A box may be large because of a few rays alone, whose light the radiance field lets pass the object. Where the
+        object mostly is, and half of its length around that, it still may surround the photographs, as a wall does.
+        """
+        if not self.is_wide(id) or not self.may_complete(id):
+            return None if self.is_wide(id) else self.boxes[id]
+        if id not in self._hiding:
+            rays, own = self._seen_rays, self._seen_of(id)
+            mostly = fenced(rays.points[own]) if int(own.sum()) >= LEAST else self._box(id)
+            away = (rays.origins - mostly.mean(0)).norm(dim=-1).median()
+            low, high = mostly[0].maximum(self._box(id)[0]), mostly[1].minimum(self._box(id)[1])
+            box = tuple(low.tolist()), tuple(high.tolist())
+            surrounds = is_wide(box) or bool(away < (mostly[1] - mostly[0]).norm() / 2)
+            self._hiding[id] = None if surrounds else box
+        return self._hiding[id]
+
+    def gone(self, id: ObjectId) -> Completion | None:
+        """The completion of an object in the box in which it hides something; None if it hides nothing."""
+        if not self.is_wide(id):
+            return self.completion(id)
+        if id not in self._gone:
+            box = self.hides(id)
+            place = None if box is None else torch.tensor(box, device=self.trained.radiance.device)
+            enclosure = None if place is None else self._enclosed(id, place)
+            self._gone[id] = enclosure and self._completed(id, enclosure, cast("Tensor", place))
+        return self._gone[id]
+
     def patch(self, id: ObjectId, gone: tuple[ObjectId, ...]) -> Completion | None:
         """The completion of what surrounds the scene, such as a floor, around objects that are gone."""
         if (id, gone) not in self._patches:
-            box = around(torch.stack([self._box(each) for each in gone]))
+            hiding = [self.hides(each) or self.boxes[each] for each in gone]
+            box = around(torch.tensor(hiding, device=self.trained.radiance.device))
             enclosure = self._enclosed(id, box, Sheet)
             self._patches[id, gone] = None if enclosure is None else self._completed(id, enclosure, box)
         return self._patches[id, gone]
@@ -138,6 +183,10 @@ class Bodies:
     def at_hand(self, id: ObjectId) -> bool:
         """Whether an object's completion is known already, so that asking for it takes no time."""
         return id in self._completions or not self.completes(id)
+
+    def gone_at_hand(self, id: ObjectId) -> bool:
+        """Whether an object's completion is known already in the box in which it hides something."""
+        return id in self._gone if self.is_wide(id) else self.at_hand(id)
 
     def patch_at_hand(self, id: ObjectId, gone: tuple[ObjectId, ...]) -> bool:
         """Whether a patch is known already."""
