@@ -13,8 +13,9 @@ from disconerf_ns.options import COUNT, DOWNSCALE, GRANULARITY, NONE_OR_MORE, SI
 from disconerf_ns.runs import EditedRun, capture_frame
 
 FOLDER = Path("exports")
-AROUND = "surrounds the cameras"
 """Folder of the files where none is named."""
+AROUND = "surrounds the cameras"
+"""Why an object is left out that is named nowhere."""
 OF_SPLATS = "load_config", "output_dir", "replace", "objects", "granularity", "edit", "splats"
 """Options that also count where a splat is taken apart."""
 
