@@ -281,6 +281,8 @@ class ArrangedScene:
     @property
     def reveals_at_once(self) -> bool:
         """Whether what comes to light is known already, or known to be nothing."""
+        if not all(map(self.bodies.hides_at_hand, self.by_id.keys() & self.edit.absent)):
+            return False
         left, gone, free, patches = self._beside_gone
         known = all(map(self.bodies.at_hand, left)) and all(map(self.bodies.gone_at_hand, gone))
         known &= all(map(self.bodies.clean_at_hand, free))

@@ -140,8 +140,10 @@ class Bodies:
         A box may be large because of a few rays alone, whose light the radiance field lets pass the object. Where the
         object mostly is, and half of its length around that, it still may surround the photographs, as a wall does.
         """
-        if not self.is_wide(id) or not self.may_complete(id):
-            return None if self.is_wide(id) else self.boxes[id]
+        if not self.is_wide(id):
+            return self.boxes[id]
+        if not self.may_complete(id):
+            return None
         if id not in self._hiding:
             rays, own = self._seen_rays, self._seen_of(id)
             mostly = fenced(rays.points[own]) if int(own.sum()) >= LEAST else self._box(id)
@@ -151,6 +153,10 @@ class Bodies:
             surrounds = is_wide(box) or bool(away < (mostly[1] - mostly[0]).norm() / 2)
             self._hiding[id] = None if surrounds else box
         return self._hiding[id]
+
+    def hides_at_hand(self, id: ObjectId) -> bool:
+        """Whether the box in which an object hides something is known already."""
+        return not self.is_wide(id) or not self.may_complete(id) or id in self._hiding
 
     def gone(self, id: ObjectId) -> Completion | None:
         """The completion of an object in the box in which it hides something; None if it hides nothing."""
