@@ -8,6 +8,7 @@ import pytest
 import torch
 from test_behind import FLOOR, JUNK, PLATE, WHITE, floating, where_the_junk_is
 
+from disconerf_ns.export.exporter import boxed_around
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.bodies import WIDE, fenced
 from disconerf_ns.scene.edit import Edit
@@ -39,6 +40,18 @@ def test_a_thing_with_a_large_box_hides_where_most_of_it_was_seen(scene: Arrange
     assert (low[:2] < -0.4).all() and (high[:2] > 0.4).all() and float((high - low).max()) < WIDE / 2
     assert scene.bodies.hides(FLOOR) is None, "it surrounds the photographs, which were taken above it"
     assert scene.with_options(complete=False).bodies.hides(PLATE) is None
+
+
+def test_a_thing_with_a_large_box_does_not_surround_the_cameras(scene: ArrangedScene) -> None:
+    """Five of a capture's eighteen objects had no files, three of them because of few rays that ended far behind."""
+    places = torch.tensor([[0.3, 0.2, 2.0], [-0.5, 0.4, 2.5]])
+    low, high = torch.tensor(FAR)
+    assert ((places > low) & (places < high)).all()
+    assert PLATE not in boxed_around(scene, places)
+    middle = torch.tensor(scene.bodies.mostly(PLATE)).mean(0, keepdim=True)
+    assert PLATE in boxed_around(scene, middle), "a camera in it would be surrounded"
+    unknown = scene.with_trained(replace(scene.trained, training_rays=None))
+    assert unknown.bodies.mostly(PLATE) == FAR, "no ray tells otherwise"
 
 
 def test_without_a_thing_whose_box_is_large_the_floor_is_seen_below_it(scene: ArrangedScene) -> None:

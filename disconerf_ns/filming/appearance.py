@@ -14,6 +14,7 @@ from disconerf_ns.filming.sight import SEES, drawn, shares_seen, surface_of
 from disconerf_ns.filming.trial import visible_points
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.bodies import within_ball
 from disconerf_ns.scene.objects import ObjectId, SceneObject
 from disconerf_ns.scene.similarity import Similarity
 from disconerf_ns.spacing import evenly_spaced
@@ -91,9 +92,3 @@ def extent(scene: ArrangedScene, filmed: SceneObject) -> Float[Tensor, "corners 
 def surrounds(scene: ArrangedScene, filmed: SceneObject, photographs: Cameras) -> bool:
     """Whether an object surrounds the photographs."""
     return within_ball(extent(scene, filmed), photographs.camera_to_worlds[..., 3].cpu())
-
-
-def within_ball(corners: Float[Tensor, "corners 3"], positions: Float[Tensor, "cameras 3"]) -> bool:
-    """Whether cameras' median distance to the middle of a thing is less than half of the thing's diagonal."""
-    low, high = corners.amin(0), corners.amax(0)
-    return bool((positions - (low + high) / 2).norm(dim=-1).median() < (high - low).norm() / 2)

@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, normalize
 
 from disconerf_ns.errors import UserError
-from disconerf_ns.filming.appearance import within_ball
 from disconerf_ns.filming.frames import alone
 from disconerf_ns.filming.matte import Picture, bled
 from disconerf_ns.filming.orbit import hull
 from disconerf_ns.filming.sight import drawn, shares_seen
 from disconerf_ns.rendering.frame import Frame
 from disconerf_ns.scene.arranged import ArrangedScene
+from disconerf_ns.scene.bodies import within_ball
 from disconerf_ns.scene.clean import Body
 from disconerf_ns.scene.objects import SceneObject
 from disconerf_ns.scene.occupancy import Occupancy

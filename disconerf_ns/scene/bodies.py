@@ -46,6 +46,12 @@ def is_wide(box: Box) -> bool:
     return max(high - low for low, high in zip(*box)) >= WIDE
 
 
+def within_ball(corners: Float[Tensor, "corners 3"], positions: Float[Tensor, "n 3"]) -> bool:
+    """Whether cameras' median distance to the middle of a thing is less than half of the thing's diagonal."""
+    low, high = corners.amin(0), corners.amax(0)
+    return bool((positions - (low + high) / 2).norm(dim=-1).median() < (high - low).norm() / 2)
+
+
 def fenced(points: Float[Tensor, "n 3"]) -> Float[Tensor, "2 3"]:
     """The box around the middle half of an object's seen points, along each axis, and `FENCE`."""
     ordered = points.sort(0).values
@@ -70,7 +76,7 @@ class Bodies:
     _enclosures: dict[ObjectId, Enclosure | None] = field(default_factory=dict, repr=False)
     _completions: dict[ObjectId, Completion | None] = field(default_factory=dict, repr=False)
     _patches: dict[tuple[ObjectId, tuple[ObjectId, ...]], Completion | None] = field(default_factory=dict, repr=False)
-    _hiding: dict[ObjectId, Box | None] = field(default_factory=dict, repr=False)
+    _fences: dict[ObjectId, Float[Tensor, "2 3"]] = field(default_factory=dict, repr=False)
     _gone: dict[ObjectId, Completion | None] = field(default_factory=dict, repr=False)
     _wholes: dict[ObjectId, Solid] = field(default_factory=dict, repr=False)
     _clean: dict[ObjectId, Body] = field(default_factory=dict, repr=False)
@@ -134,29 +140,33 @@ class Bodies:
             self._enclosures[id] = self._enclosed(id, self._box(id)) if self.completes(id) else None
         return self._enclosures[id]
 
-    def hides(self, id: ObjectId) -> Box | None:
-        """The box in which an object hides what is behind it; None for what surrounds the scene.
+    def mostly(self, id: ObjectId) -> Box:
+        """The box in which an object mostly is.
 
-        A box may be large because of a few rays alone, whose light the radiance field lets pass the object. Where the
-        object mostly is, and half of its length around that, it still may surround the photographs, as a wall does.
+        A box may be as large as the scene because of a few rays alone, whose light the radiance field lets pass the
+        object. Then it ends where the fence around the object's seen points does.
+        """
+        if not self.is_wide(id) or self.trained.training_rays is None:
+            return self.boxes[id]
+        low, high = self._box(id)
+        lower, upper = self._fence(id)
+        return tuple(lower.maximum(low).tolist()), tuple(upper.minimum(high).tolist())
+
+    def hides(self, id: ObjectId) -> Box | None:
+        """The box in which an object hides what is behind it; None for what surrounds the scene, as a wall does.
+
+        A wall is thin, and may stand on one side of all cameras; its fence is as thick as it is long.
         """
         if not self.is_wide(id):
             return self.boxes[id]
         if not self.may_complete(id):
             return None
-        if id not in self._hiding:
-            rays, own = self._seen_rays, self._seen_of(id)
-            mostly = fenced(rays.points[own]) if int(own.sum()) >= LEAST else self._box(id)
-            away = (rays.origins - mostly.mean(0)).norm(dim=-1).median()
-            low, high = mostly[0].maximum(self._box(id)[0]), mostly[1].minimum(self._box(id)[1])
-            box = tuple(low.tolist()), tuple(high.tolist())
-            surrounds = is_wide(box) or bool(away < (mostly[1] - mostly[0]).norm() / 2)
-            self._hiding[id] = None if surrounds else box
-        return self._hiding[id]
+        box = self.mostly(id)
+        return None if is_wide(box) or within_ball(self._fence(id), self._seen_rays.origins) else box
 
     def hides_at_hand(self, id: ObjectId) -> bool:
         """Whether the box in which an object hides something is known already."""
-        return not self.is_wide(id) or not self.may_complete(id) or id in self._hiding
+        return not self.is_wide(id) or not self.may_complete(id) or id in self._fences
 
     def gone(self, id: ObjectId) -> Completion | None:
         """The completion of an object in the box in which it hides something; None if it hides nothing."""
@@ -239,6 +249,13 @@ class Bodies:
             return Body(self.occupancy(id))
         with self.trained.radiance.still():
             return Body(clean_voxels(self.matter(id).completed(completion), whole), completion)
+
+    def _fence(self, id: ObjectId) -> Float[Tensor, "2 3"]:
+        """The fence around an object's seen points; its box if too few were seen."""
+        if id not in self._fences:
+            points = self._seen_rays.points[self._seen_of(id)]
+            self._fences[id] = fenced(points) if len(points) >= LEAST else self._box(id)
+        return self._fences[id]
 
     def _seen_of(self, id: ObjectId) -> Bool[Tensor, "rays"]:
         """Which training rays end on an object."""
