@@ -33,7 +33,7 @@ TOGETHER = EditedRays.rgb, EditedRays.depth, EditedRays.opacity, EditedRays.visi
 
 
 def together_with(see: Callable[[EditedRays], Tensor]) -> tuple[Callable[[EditedRays], Tensor], ...]:
-    """The quantities to compute when one is asked for: all that come from the same samples."""
+    """When one quantity is asked for, compute all of these, because they come from the same samples."""
     return TOGETHER if see in TOGETHER else (see,)
 
 

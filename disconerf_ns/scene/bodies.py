@@ -28,7 +28,6 @@ SOLID_RESOLUTION = 64
 """Voxels per axis of an object's box in which it is looked for solid ones."""
 WIDE = 8.0
 """An object whose box is at least this long, in scene units, counts as what surrounds the scene."""
-
 FENCE = 1.0
 """Width of the space around the middle half of what was seen of an object, as a multiple of the longest side of this
 half, in which the object may be. Surfaces that the radiance field has wrong, and rays find far behind a thing, lie

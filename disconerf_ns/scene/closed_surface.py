@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from scipy.spatial import ConvexHull, KDTree, QhullError
 from torch import Tensor
 
+from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.poisson_warnings import warnings_of_poisson_unsaid
 from disconerf_ns.scene.seen_rays import SeenRays
 
@@ -89,17 +90,24 @@ class ClosedSurface:
 
     def holds(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
         """Whether scene positions are inside."""
-        within = self._within(self.planes, positions)
+        within = self._reaches(positions)
         return within.masked_scatter(within, self._behind(positions[within]))
 
     def hulls(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
-        """Whether scene positions are inside of the convex hull of the seen points themselves, without their foot.
-
-        A hull in which most of its photographs were taken, such as that of a room's walls, holds air.
-        """
-        if self._within(self.tight, self.own.origins).float().mean() > 0.5:
+        """Whether scene positions are inside of the convex hull of the seen points themselves, without their foot; no
+        scene position, if this hull holds air."""
+        if self.hollow:
             return torch.zeros(len(positions), dtype=torch.bool, device=positions.device)
         return self._within(self.tight, positions)
+
+    @lazy
+    def hollow(self) -> bool:
+        """Whether the hull holds air: most rays start in it, as in that of a room's walls."""
+        return bool(self._within(self.tight, self.own.origins).float().mean() > 0.5)
+
+    def _reaches(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
+        """Whether scene positions are where the object may be: in the hull that reaches down to its foot."""
+        return self._within(self.planes, positions)
 
     def _behind(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
         """Whether the smooth surface shows its back to scene positions, looked at away from its openings.
@@ -133,19 +141,18 @@ class ClosedSurface:
 class Sheet(ClosedSurface):
     """The surface of a piece of what surrounds the scene, such as a wall or a room's corner.
 
-    Behind it everything is solid, although the hull of a flat piece is as thin as its points are scattered. The hull of
-    a hollow piece holds air.
+    Behind it everything is solid, although the hull of a flat piece is as thin as its points are scattered.
     """
 
-    def holds(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
-        """Whether scene positions are behind the smooth surface, and in the hull or at most `BACK` voxels behind it."""
-        steps = self.side * self.away.to(positions) * torch.arange(BACK + 1, device=positions.device)[:, None]
-        within = torch.stack([self._within(self.planes, positions + step) for step in steps]).any(0)
-        return within.masked_scatter(within, self._behind(positions[within]))
+    @lazy
+    def hollow(self) -> bool:
+        """Yes: the hull of a corner holds the room's air."""
+        return True
 
-    def hulls(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
-        """No scene position."""
-        return torch.zeros(len(positions), dtype=torch.bool, device=positions.device)
+    def _reaches(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
+        """Whether scene positions are in the hull, or at most `BACK` voxels behind it."""
+        steps = self.side * self.away.to(positions) * torch.arange(BACK + 1, device=positions.device)[:, None]
+        return torch.stack([self._within(self.planes, positions + step) for step in steps]).any(0)
 
 
 def _enclosed(
@@ -179,13 +186,8 @@ def _enclosed(
             mesh, _ = o3d.geometry.TriangleMesh.create_from_point_cloud_poisson(cloud, depth=DEPTH, n_threads=1)
         smooth = o3d.t.geometry.RaycastingScene(nthreads=1)
         smooth.add_triangles(o3d.t.geometry.TriangleMesh.from_legacy(mesh))
-    return (
-        smooth,
-        away_from_openings(np.asarray(mesh.vertices)[np.asarray(mesh.triangles)]),
-        planes,
-        tight,
-        KDTree(firm),
-    )
+    away = away_from_openings(np.asarray(mesh.vertices)[np.asarray(mesh.triangles)])
+    return smooth, away, planes, tight, KDTree(firm)
 
 
 def away_from_openings(triangles: Float[np.ndarray, "n 3 3"]) -> Float[Tensor, "3"]:
