@@ -54,12 +54,10 @@ def full_size(device: torch.device | str, slots: int = SLOTS, seed: int = 0, **o
     scene = 0.6 * directions
     model.agree_on(Consensus.of((scene + 2) / 4, group))
     largest = group.bincount(minlength=slots).argsort(descending=True)[: slots // 2].tolist()
-    boxes = [(scene[group == slot].amin(0) - 0.1, scene[group == slot].amax(0) + 0.1) for slot in largest]
+    ends = [(scene[group == slot].amin(0) - 0.1, scene[group == slot].amax(0) + 0.1) for slot in largest]
+    boxes = [(tuple(low.tolist()), tuple(high.tolist())) for low, high in ends]
     model.set_objects(
-        [
-            DiscoveredObject(slot, 1 / slots, 0.9, 279, (tuple(low.tolist()), tuple(high.tolist())))
-            for slot, (low, high) in zip(largest, boxes)
-        ]
+        [DiscoveredObject(slot, 1 / slots, 0.9, 279, box=box, reach=box) for slot, box in zip(largest, boxes)]
     )
     model.freeze_radiance(True)
     model.proposal_sampler.set_anneal(1.0)

@@ -34,7 +34,7 @@ from disconerf_ns.training.devices import Devices
 from disconerf_ns.training.finite import check_finite
 from disconerf_ns.training.object_outputs import LossWeights, ObjectOutputs, object_outputs
 
-OBJECTS = ("object_slots", "object_boxes", "object_scores")
+OBJECTS = ("object_slots", "object_boxes", "object_reaches", "object_scores")
 """Buffers that hold the discovered objects."""
 CONSENSUS = ("consensus_points", "consensus_groups", "consensus_neighbours")
 """Buffers that hold the consensus."""
@@ -78,6 +78,7 @@ class ObjectModel(Model):
         self.object_field = ObjectField(self.config.object_field, slots)
         self.register_buffer("object_slots", torch.zeros(0, dtype=torch.long))
         self.register_buffer("object_boxes", torch.zeros(0, 2, 3))
+        self.register_buffer("object_reaches", torch.zeros(0, 2, 3))
         self.register_buffer("object_scores", torch.zeros(0, 3))
         self.register_buffer("consensus_points", torch.zeros(0, 3))
         self.register_buffer("consensus_groups", torch.zeros(0, dtype=torch.long))
@@ -171,6 +172,7 @@ class ObjectModel(Model):
         scores = [(each.share, each.confidence, each.views) for each in objects]
         self.object_slots = torch.tensor([each.node for each in objects], dtype=torch.long, device=self.device)
         self.object_boxes = torch.tensor([each.box for each in objects], device=self.device).view(-1, 2, 3)
+        self.object_reaches = torch.tensor([each.reach for each in objects], device=self.device).view(-1, 2, 3)
         self.object_scores = torch.tensor(scores, device=self.device).view(-1, 3)
         self._renew()
 
@@ -189,10 +191,12 @@ class ObjectModel(Model):
 
     def _trained(self) -> TrainedScene:
         """The scene as it is learned so far; the fields' weights are the model's own."""
-        columns = self.object_slots.tolist(), self.object_scores.tolist(), self.object_boxes.tolist()
+        scores, boxes, reaches = (
+            each.tolist() for each in (self.object_scores, self.object_boxes, self.object_reaches)
+        )
         objects = [
-            DiscoveredObject(node, share, confidence, int(views), (tuple(low), tuple(high)))
-            for node, (share, confidence, views), (low, high) in zip(*columns)
+            DiscoveredObject(node, share, confidence, int(views), *(tuple(map(tuple, each)) for each in (box, reach)))
+            for node, (share, confidence, views), box, reach in zip(self.object_slots.tolist(), scores, boxes, reaches)
         ]
         agreed, slots = len(self.consensus_points) > 0, self.object_field.slots
         columns = {name.removeprefix("tree_"): getattr(self, name) for name in TREE}
@@ -311,6 +315,7 @@ class ObjectModel(Model):
         check_finite(learned, "The checkpoint", "take an earlier one with --load-step, or train again.")
         for name in (*CONSENSUS, *TREE):
             state.setdefault(name, getattr(self, name)[:0])
+        state.setdefault("object_reaches", state.get("object_boxes", self.object_reaches[:0]))
         state.setdefault("object_scores", torch.zeros(len(state.get("object_slots", ())), 3))
         last = state.get("object_field.mlp.4.bias")
         if last is not None and len(last) != self.object_field.slots:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 
 import torch
+from helpers import alike
 from scene import camera_pose
 from torch import Tensor
 
@@ -80,7 +81,7 @@ def hand_made(haze: float = 0.0, wall: bool = False) -> ArrangedScene:
         FLOOR: ((-1.0, -1.0, -0.1), (1.0, 1.0, 0.0)),
         WALL: ((WALL_AT - 0.1, -3.0, 0.0), (WALL_AT, 3.0, 3.0)),
     }
-    objects = tuple(DiscoveredObject(node, 0.3, 1.0, 8, boxes[node]) for node in boxes if wall or node != WALL)
+    objects = tuple(DiscoveredObject(node, 0.3, 1.0, 8, **alike(boxes[node])) for node in boxes if wall or node != WALL)
 
     def field(contracted: Tensor) -> Tensor:
         owner = radiance.owner(radiance.contraction.inverse(contracted))

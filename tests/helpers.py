@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from disconerf_ns.scene.objects import Box
+
 
 def needs_system_package(package: str, there: bool) -> None:
     """Skip a test, and say which package brings it back; in CI, which installs all packages, fail instead."""
@@ -25,6 +27,11 @@ def assert_close(a: Tensor, b: Tensor, tolerance: float = 1e-5) -> None:
     """Equal up to `tolerance` relative to the larger tensor's largest entry."""
     scale = max(float(a.abs().max()), float(b.abs().max()), 1e-12)
     torch.testing.assert_close(a, b, rtol=0, atol=tolerance * scale)
+
+
+def alike(box: Box) -> dict[str, Box]:
+    """What says of an object that its box is also its reach."""
+    return {"box": box, "reach": box}
 
 
 def edit_scene(model, edit) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from helpers import alike
 from nerfstudio.cameras.cameras import Cameras
 from scene import camera_pose
 from torch import Tensor
@@ -76,8 +77,8 @@ def made_scene() -> ArrangedScene:
         return torch.stack([nearer, ~nearer], -1).float().clamp(0.01, 0.99)
 
     objects = (
-        DiscoveredObject(0, 0.3, 0.9, 8, ((-0.35, -0.55, -0.45), (0.75, 0.55, 0.65))),
-        DiscoveredObject(1, 0.1, 0.8, 8, ((-0.7, 0.1, -0.2), (-0.3, 0.5, 0.2))),
+        DiscoveredObject(0, 0.3, 0.9, 8, **alike(((-0.35, -0.55, -0.45), (0.75, 0.55, 0.65)))),
+        DiscoveredObject(1, 0.1, 0.8, 8, **alike(((-0.7, 0.1, -0.2), (-0.3, 0.5, 0.2)))),
     )
     return ArrangedScene(TrainedScene(MadeRadiance(contraction), field, ObjectTree.flat(2), objects))
 

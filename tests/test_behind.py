@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from helpers import alike
 from made_scene import MadeRadiance
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
@@ -81,8 +82,8 @@ def floating(floor: bool) -> ArrangedScene:
             yield views.generate_rays(view, keep_shape=True).flatten()
 
     objects = (
-        DiscoveredObject(0, 0.7, 0.9, 8, ((-9.0, -9.0, -0.2), (9.0, 9.0, 0.3))),
-        DiscoveredObject(1, 0.3, 0.9, 8, ((-0.42, -0.42, 0.28), (0.42, 0.42, 0.38))),
+        DiscoveredObject(0, 0.7, 0.9, 8, **alike(((-9.0, -9.0, -0.2), (9.0, 9.0, 0.3)))),
+        DiscoveredObject(1, 0.3, 0.9, 8, **alike(((-0.42, -0.42, 0.28), (0.42, 0.42, 0.38)))),
     )
     return ArrangedScene(
         TrainedScene(Floating(contraction, floor), field, ObjectTree.flat(2), objects, training_rays=rays)

@@ -15,7 +15,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
-from helpers import assert_close, edit_scene, needs_system_package
+from helpers import alike, assert_close, edit_scene, needs_system_package
 from nerfstudio.scripts.eval import ComputePSNR
 from nerfstudio.scripts.render import DatasetRender, RenderCameraPath, RenderInterpolated, SpiralRender
 from nerfstudio.utils import colormaps
@@ -101,8 +101,8 @@ def test_an_object_owns_nothing_outside_of_its_box(pipeline) -> None:
     trained = pipeline.model.current.value.trained
     places = trained.contraction(torch.tensor([[0.0, 0.0, 0.0], [0.5, 0.0, 0.0], [0.0, 0.9, 0.0]]))
     small, large = ((-0.1,) * 3, (0.1,) * 3), ((-0.1,) * 3, (0.6,) * 3)
-    first, second, *others = trained.discovered
-    boxed = (replace(first, box=small), replace(second, box=large), *(replace(each, box=small) for each in others))
+    second = trained.discovered[1]
+    boxed = tuple(replace(each, **alike(large if each is second else small)) for each in trained.discovered)
     nodes = tuple(each.node for each in boxed)
     owned = Ownership(replace(trained, discovered=boxed), nodes)(places)
     factor = torch.full((3, len(boxed)), 1e-6)

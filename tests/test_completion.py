@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from helpers import alike
 from made_scene import MadeRadiance, enclosed
 from nerfstudio.cameras.rays import RayBundle
 from scene import camera_pose
@@ -114,9 +115,9 @@ def scene() -> ArrangedScene:
         return torch.stack([~ball & ~in_post(positions), ball, in_post(positions)], -1).float().clamp(0.01, 0.98)
 
     objects = (
-        DiscoveredObject(0, 0.5, 0.9, 8, ((-0.55, -0.55, -0.15), (0.55, 0.55, 0.15))),
-        DiscoveredObject(1, 0.3, 0.9, 8, ((-0.25, -0.25, -0.1), (0.25, 0.25, 0.4))),
-        DiscoveredObject(2, 0.1, 0.9, 8, ((0.27, 0.27, 0.05), (0.45, 0.45, 0.4))),
+        DiscoveredObject(0, 0.5, 0.9, 8, **alike(((-0.55, -0.55, -0.15), (0.55, 0.55, 0.15)))),
+        DiscoveredObject(1, 0.3, 0.9, 8, **alike(((-0.25, -0.25, -0.1), (0.25, 0.25, 0.4)))),
+        DiscoveredObject(2, 0.1, 0.9, 8, **alike(((0.27, 0.27, 0.05), (0.45, 0.45, 0.4)))),
     )
     trained = TrainedScene(Standing(contraction), field, ObjectTree.flat(3), objects, training_rays=rays_of)
     return ArrangedScene(trained)
@@ -350,7 +351,7 @@ def pit(scene: ArrangedScene, picture: Callable[[Frame], Tensor]) -> Tensor:
 
 def surrounded(scene: ArrangedScene) -> ArrangedScene:
     """The same scene, whose slab is so wide that it counts as what surrounds it."""
-    wide = replace(scene.trained.discovered[0], box=((-9.0, -9.0, -0.15), (9.0, 9.0, 0.15)))
+    wide = replace(scene.trained.discovered[0], **alike(((-9.0, -9.0, -0.15), (9.0, 9.0, 0.15))))
     return scene.with_trained(replace(scene.trained, discovered=(wide, *scene.trained.discovered[1:])))
 
 
@@ -550,7 +551,7 @@ def test_crumbs_of_what_is_left_go_with_what_is_gone_if_nothing_surrounds_it(
         return torch.where(crumb, torch.tensor([0.01, 0.98, 0.01]), scene.trained.object_field(contracted))
 
     slab, ball, post = scene.trained.discovered
-    objects = slab, replace(ball, box=((-0.35, -0.25, -0.1), ball.box[1])), post
+    objects = slab, replace(ball, **alike(((-0.35, -0.25, -0.1), ball.box[1]))), post
     radiance = Crumbed(scene.trained.contraction)
     trained = replace(scene.trained, radiance=radiance, object_field=field, discovered=objects)
     crumbed = scene.with_trained(trained).with_options(clean=not kept)
@@ -579,7 +580,8 @@ def test_an_object_is_free_once_nothing_is_beside_it_that_is_never_completed(
         cup: ((1.0, 1.0, 0.9), (1.2, 1.2, 1.2)),
         lamp: ((5.0, 5.0, 5.0), (6.0, 6.0, 6.0)),
     }
-    bodies = Bodies(scene.trained, scene.owners, lambda: boxes, complete=True)
+    objects = {id: replace(scene.objects[0], id=id, **alike(box)) for id, box in boxes.items()}
+    bodies = Bodies(scene.trained, scene.owners, lambda: objects, complete=True)
     of = lambda *absent: Beside.of(bodies, ids, set(absent))
     assert of() == of(room) == ((), (), (), ())
     assert of(lamp) == ((), (lamp,), (), ((room, (lamp,)),))
@@ -662,7 +664,7 @@ def test_a_patch_goes_with_the_ball_that_it_is_on_whatever_was_hidden_before(
         return torch.where(patch, torch.tensor([0.98, 0.01, 0.01]), scene.trained.object_field(contracted))
 
     slab, ball, post = scene.trained.discovered
-    objects = slab, ball, replace(post, box=((0.24, 0.24, 0.05), post.box[1]))
+    objects = slab, ball, replace(post, **alike(((0.24, 0.24, 0.05), post.box[1])))
     patched = scene.with_trained(replace(scene.trained, object_field=field, discovered=objects))
     patched = patched.with_options(clean=False)
     start = torch.tensor([[0.0, -1.0, 0.15]]).expand(2, 3) + torch.tensor([[0.0], [0.02]])

@@ -314,7 +314,8 @@ def test_report_has_the_worst_first(tmp_path: Path) -> None:
     ]
     box = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     objects = [
-        SceneObject(ObjectId(i), i, "", (0.0, 0.0, 0.0), 0.3, 0.9, 3, box, frozenset({i}), whole=True) for i in range(3)
+        SceneObject(ObjectId(i), i, "", (0.0, 0.0, 0.0), 0.3, 0.9, 3, box, box, frozenset({i}), whole=True)
+        for i in range(3)
     ]
     save_report(report_masks(["a", "b", "c"], views, objects), tmp_path / "masks.json")
     report = load_report(tmp_path / "masks.json")

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from helpers import assert_close
+from helpers import alike, assert_close
 from made_scene import CENTRE, COLOR, OTHER, RADIUS, SMALL, made_cameras, made_scene
 from manifest_page import PAGE, explained, keys_of
 from nerfstudio.cameras.cameras import Cameras, CameraType
@@ -131,7 +131,7 @@ def table(legs: float) -> ArrangedScene:
             leg = ((x[..., :2].abs() - 0.4).abs().amax(-1) < LEG) & (x[..., 2] > FEET) & (x[..., 2] <= 0.2)
             return 300.0 * top + legs * leg
 
-    whole = replace(scene.trained.discovered[0], box=((-0.55, -0.55, -0.3), (0.55, 0.55, 0.35)))
+    whole = replace(scene.trained.discovered[0], **alike(((-0.55, -0.55, -0.3), (0.55, 0.55, 0.35))))
     return ArrangedScene(
         replace(
             scene.trained,

@@ -185,7 +185,7 @@ def test_backdrops() -> None:
 def shown(number: int, title: str = "") -> SceneObject:
     color = ((0.9, 0.1, 0.1), (0.1, 0.1, 0.9))[number]
     box = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    return SceneObject(ObjectId(number), number, title, color, 0.1, 1.0, 3, box, frozenset([number]), True)
+    return SceneObject(ObjectId(number), number, title, color, 0.1, 1.0, 3, box, box, frozenset([number]), True)
 
 
 def test_films_in_several_formats_a_contact_sheet_and_a_grid(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from disconerf_ns.model import DiscoNerfModel
 from disconerf_ns.rendering import alone
 from disconerf_ns.rendering.alone import render_object, samples_within
 from disconerf_ns.scene.arranged import ArrangedScene
-from disconerf_ns.scene.bodies import Bodies
 from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.objects import ObjectId
 
@@ -100,9 +99,9 @@ def test_what_surrounds_a_scene_is_the_same_where_owners_are_asked_in_matter_alo
         return scene.trained.radiance.densities(samples) * belonging(scene.owners(samples.positions), id)
 
     asked, owners, sparing = [], ArrangedScene.owners, alone.own_density
-    monkeypatch.setattr(Bodies, "is_wide", lambda *_: True)
     scene = scene_now.with_options(extraction=extraction)
     id = scene.objects[0].id
+    monkeypatch.setitem(vars(scene.bodies), "surrounding", frozenset([id]))
     scene.bodies.occupancy(id)
     monkeypatch.setattr(ArrangedScene, "owners", lambda scene, x: asked.append(x.numel() // 3) or owners(scene, x))
     monkeypatch.setattr(alone, "own_density", everywhere)
@@ -127,7 +126,8 @@ def test_an_object_that_owns_nothing_is_the_background(scene_now, rays, monkeypa
 @torch.no_grad()
 def test_rays_that_all_miss_an_object_see_the_background(scene_now, rays, monkeypatch, wide: bool) -> None:
     """Such as a chunk of a film's picture beside a large object: nothing is sampled there."""
-    monkeypatch.setattr(Bodies, "is_wide", lambda *_: wide)
+    surrounding = frozenset(scene_now.by_id.keys() if wide else ())
+    monkeypatch.setitem(vars(scene_now.bodies), "surrounding", surrounding)
     rays.origins, rays.directions = torch.full_like(rays.origins, 50.0), torch.full_like(rays.directions, 3**-0.5)
     images = render_object(scene_now, rays, scene_now.objects[0].id)
     assert (images["rgb"] == 1).all() and (images["accumulation"] == 0).all() and (images["depth"] == 0).all()

@@ -55,7 +55,7 @@ RED, GREEN = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
 
 def thing(number: int, title: str = "") -> SceneObject:
     box = ((0.0,) * 3, (1.0,) * 3)
-    return SceneObject(ObjectId(number), number, title, GREEN, 0.25, 0.9, 5, box, frozenset([number]), whole=True)
+    return SceneObject(ObjectId(number), number, title, GREEN, 0.25, 0.9, 5, box, box, frozenset([number]), whole=True)
 
 
 def cube() -> Mesh:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import assert_close
+from helpers import alike, assert_close
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -170,7 +170,7 @@ def test_merging_and_splitting_by_hand() -> None:
 
 
 DISCOVERED = [
-    DiscoveredObject(node, share, confidence=0.5, views=3, box=((0.0,) * 3, (1.0,) * 3))
+    DiscoveredObject(node, share, confidence=0.5, views=3, **alike(((0.0,) * 3, (1.0,) * 3)))
     for node, share in ((4, 0.5), (0, 0.3), (2, 0.2))
 ]
 
@@ -259,6 +259,22 @@ def test_robust_box_leaves_outliers_out() -> None:
     points[:20] = 100.0
     low, high = (torch.tensor(corner) for corner in robust_box(points))
     assert (low > -0.1).all() and (low <= 0).all() and (high >= 1).all() and (high < 1.1).all()
+
+
+def test_rays_whose_light_goes_far_are_in_the_reach_and_not_in_the_box() -> None:
+    """Walls of a room had boxes of up to 257 scene units, because of the light of few rays."""
+    near = 0.3 + 0.1 * torch.rand(400, 1, 3, generator=torch.Generator().manual_seed(0))
+    through = (0.35 + torch.linspace(0, 0.5, 100))[:, None, None].expand(-1, 1, 3)  # without a gap: none is a stray
+    rays = torch.cat([near.expand(-1, 2, -1), torch.cat([near[:100], through], 1)])
+
+    def found(rays: torch.Tensor) -> DiscoveredObject:
+        views = [SurfaceSamples.pack(rays, torch.ones(len(rays)))]
+        (thing,) = discover(lambda x: torch.ones(len(x), 1), views, lambda x: x, flat(1), 0.1)
+        return thing
+
+    thing, fog = found(rays), found(rays[440:])
+    assert max(thing.box[1]) == pytest.approx(0.405, abs=0.01) and max(thing.reach[1]) > 0.8
+    assert fog.box == fog.reach, "where hardly any ray has a clear end, all count"
 
 
 def test_strays_are_left_out_and_large_parts_stay() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from helpers import alike
 from made_scene import MadeRadiance, made_cameras, made_scene
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.field_components.spatial_distortions import SceneContraction
@@ -39,7 +40,7 @@ class Walls(MadeRadiance):
 
 def walls() -> ArrangedScene:
     contraction = Contraction(torch.tensor([[-1.0] * 3, [1.0] * 3]), SceneContraction(order=float("inf")))
-    far = DiscoveredObject(0, 0.9, 0.9, 8, ((-REACH,) * 3, (REACH,) * 3))
+    far = DiscoveredObject(0, 0.9, 0.9, 8, **alike(((-REACH,) * 3, (REACH,) * 3)))
     trained = TrainedScene(Walls(contraction), lambda x: torch.ones(len(x), 1), ObjectTree.flat(1), (far,))
     return made_scene().with_trained(trained)
 

@@ -21,6 +21,9 @@ STRAY_CELLS = 64
 """Cells per axis of the voxel grid in which points of an object are connected."""
 LARGE_PART = 0.1
 """Smallest fraction of an object's points in a connected part of it that is no stray."""
+SHARP = 0.04
+"""Largest distance between a ray's first and last surface point, in contracted space, where its light ends in one
+place: on a surface that the radiance field knows."""
 MARGIN = 0.05
 """Margin around a box at each side, as a fraction of its size."""
 
@@ -67,25 +70,26 @@ def discover(
     others = sorted(range(len(tree)), key=lambda node: (node not in default, -share[node]))
     there = [node for node in dict.fromkeys([*known, *others]) if node < len(tree)]
     large = [node for node in there if rays[node] > 0 and share[node] >= min_share]
-    boxes: dict[int, Box] = {}
+    boxes: dict[int, tuple[Box, Box]] = {}
     for node in sorted(large):  # after its children
         parts = [boxes[child] for child in tree.children(node) if child in boxes]
         if not parts or len(parts) < len(tree.children(node)):
             step = 1 if node < tree.slots else rays[node] // UNION_RAYS + 1
-            points = torch.cat([surface.points[leaf][::step] for leaf in leaves[node]]).flatten(0, 1)
-            parts.append(
-                robust_box(to_scene(points), outliers=0.0)  # pieces of the rest belong to nobody wherever they are
-                if node == tree.rest
-                else robust_box(to_scene(without_strays(points)))
-            )
-        boxes[node] = around(parts)
+            seen = torch.cat([surface.points[leaf][::step] for leaf in leaves[node]])
+            if node == tree.rest:  # its pieces belong to nobody wherever they are
+                parts.append(2 * (robust_box(to_scene(seen.flatten(0, 1)), outliers=0.0),))
+            else:
+                kept = (without_strays(rays.flatten(0, 1)) for rays in (sharp(seen), seen))
+                parts.append(tuple(robust_box(to_scene(points)) for points in kept))
+        boxes[node] = tuple(around(some) for some in zip(*parts))
     return [
         DiscoveredObject(
             node,
             share=share[node],
             confidence=float(surface.probability[leaves[node]][:, leaves[node]].sum() / rays[node]),
             views=int(surface.views[leaves[node]].any(0).sum()),
-            box=boxes[node],
+            box=boxes[node][0],
+            reach=boxes[node][1],
         )
         for node in sorted(large, key=lambda node: node == tree.rest)
     ]
@@ -114,6 +118,16 @@ def rendered(
 ) -> Float[Tensor, "rays slots"]:
     """Slots of a field, rendered along a view's rays."""
     return render_slots(field(view.positions.flatten(0, 1)), view.accumulation.float())
+
+
+def sharp(rays: Float[Tensor, "rays points 3"]) -> Float[Tensor, "kept points 3"]:
+    """The rays whose light ends in one place; all rays, if few do.
+
+    Args:
+        rays: contracted surface points of each ray, the nearest first.
+    """
+    ends = (rays[:, -1] - rays[:, 0]).norm(dim=-1) < SHARP
+    return rays[ends] if ends.float().mean() >= LARGE_PART else rays
 
 
 def without_strays(points: Float[Tensor, "n 3"]) -> Float[Tensor, "kept 3"]:

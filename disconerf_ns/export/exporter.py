@@ -235,9 +235,9 @@ def mesh_facts(mesh: ObjectMesh) -> dict[str, Any]:
 
 
 def boxed_around(scene: ArrangedScene, places: Float[Tensor, "cameras 3"]) -> set[ObjectId]:
-    """The objects in whose box (`Bodies.mostly`) most training cameras stand: walls, and what is beyond the scene.
+    """The objects in whose box most training cameras stand: walls, and what is beyond the scene.
 
     A floor below the cameras, which films show as they show walls (`filming.appearance.surrounds`), is none of them.
     """
-    boxes = {each.id: torch.tensor(scene.bodies.mostly(each.id)).to(places) for each in scene.objects}
+    boxes = {each.id: torch.tensor(each.box).to(places) for each in scene.objects}
     return {id for id, (low, high) in boxes.items() if ((places > low) & (places < high)).all(-1).float().mean() > 0.5}

@@ -97,7 +97,7 @@ def without_haze(scene: ArrangedScene, looks: Looks, objects: Iterable[SceneObje
 
 def has_outside(scene: ArrangedScene, each: SceneObject) -> bool:
     """Whether an object can be seen from outside: it is neither the rest nor what surrounds the scene."""
-    return each.number is not None and not scene.bodies.is_wide(each.id)
+    return each.number is not None and each.id not in scene.bodies.surrounding
 
 
 def _seen(

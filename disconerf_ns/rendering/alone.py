@@ -89,7 +89,7 @@ def samples_within(
     than its surface is thick; there, samples have equal weights by the object's density at `EVEN_STEPS` points, which
     find what is hidden too, and at the samples of the whole scene, which lie close together on what is seen.
     """
-    if not scene.bodies.is_wide(id):
+    if id not in scene.bodies.surrounding:
         return voxels.ray_samples(rays, steps=OCCUPANCY_STEPS, count=count)
     enter, leave = intersect_box(rays.origins, rays.directions, voxels.box)
     hit = (enter < leave).nonzero()[:, 0]

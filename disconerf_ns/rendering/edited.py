@@ -78,7 +78,7 @@ def moved_back(each: Placement, rays: RayBundle) -> RayBundle:
 def meets(each: Placement, rays: RayBundle) -> Bool[Tensor, "rays"]:
     """Rays through the box of an object where it is shown."""
     back = moved_back(each, rays)
-    box = torch.tensor(each.scene.by_id[each.id].box).to(rays.origins)
+    box = torch.tensor(each.scene.bodies.boxes[each.id]).to(rays.origins)
     enter, leave = intersect_box(back.origins, back.directions, box)
     return enter < leave
 

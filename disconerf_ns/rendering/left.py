@@ -163,7 +163,7 @@ def _lost(scene: ArrangedScene, owned: OwnedSamples) -> Bool[Tensor, "rays"]:
     samples, ids = owned
     kept = weigh(scene.table.density[:, None], ids[:, -1])[:, 0]
     ends = kept < 0.5
-    if (hidden := scene.boxes(scene.table.density <= 0)) is not None:
+    if (hidden := scene.reaches(scene.table.density <= 0)) is not None:
         ends |= inside(samples.positions[:, -1], hidden)
     candidates = ((samples.weights.sum(-1) < 1 - LOST) & ends).nonzero()[:, 0]
     steps = torch.linspace(0, 1, BEHIND + 1, device=kept.device)[1:]
@@ -240,13 +240,13 @@ def evenly_refined(
 def passes_something(scene: ArrangedScene, rays: RayBundle) -> Bool[Tensor, "rays"]:
     """Rays that may meet something whose density is not scaled by 0.
 
-    These are the rays through the box of such an object, and those through no box at all, since boxes leave out haze
-    and the farthest space; all rays, if something is left that has no box.
+    These are the rays through the reach of such an object, and those through no reach at all, since reaches leave out
+    haze and the farthest space; all rays, if something is left that has no box.
     """
-    left = scene.boxes(scene.table.density > 0)
+    left = scene.reaches(scene.table.density > 0)
     if left is None:
         return torch.ones(len(rays), dtype=torch.bool, device=rays.origins.device)
-    return _through(rays, left) | ~_through(rays, torch.tensor([each.box for each in scene.objects]).to(left))
+    return _through(rays, left) | ~_through(rays, torch.tensor([each.reach for each in scene.objects]).to(left))
 
 
 def _through(rays: RayBundle, boxes: Iterable[Float[Tensor, "2 3"]]) -> Bool[Tensor, "rays"]:
@@ -260,11 +260,11 @@ def _through(rays: RayBundle, boxes: Iterable[Float[Tensor, "2 3"]]) -> Bool[Ten
 def kept_density(scene: ArrangedScene) -> Factor:
     """By how much the density at scene positions is scaled under the edit.
 
-    An object owns next to nothing outside of its box, so the object field is asked only where something that is removed
-    and something that is left may be. That is good enough for where to sample, and not for what is drawn.
+    An object owns next to nothing outside of its reach, so the object field is asked only where something that is
+    removed and something that is left may be. That is good enough for where to sample, and not for what is drawn.
     """
     density = scene.table.density
-    hidden, left = scene.boxes(density <= 0), scene.boxes(density > 0)
+    hidden, left = scene.reaches(density <= 0), scene.reaches(density > 0)
 
     def ask(x: Tensor) -> Tensor:
         return weigh(density[:, None], scene.owners(x))

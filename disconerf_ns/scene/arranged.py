@@ -106,8 +106,7 @@ class ArrangedScene:
         object.__setattr__(self, "_bodies", self._bodies or self._new_bodies())
 
     def _new_bodies(self) -> Bodies:
-        boxes = lambda: {id: each.box for id, each in self.by_id.items()}
-        return Bodies(self.trained, self.owners, boxes, self.options.complete)
+        return Bodies(self.trained, self.owners, lambda: self.by_id, self.options.complete)
 
     def with_edit(self, edit: Edit) -> ArrangedScene:
         """The same scene under another edit; results that the edit leaves as they were are taken over."""
@@ -230,12 +229,12 @@ class ArrangedScene:
         ]
         return *moved, *(Placement(*guest, self.ids + number) for number, guest in enumerate(self.guests))
 
-    def boxes(self, ids: Shaped[Tensor, "ids"]) -> Float[Tensor, "boxes 2 3"] | None:
-        """Boxes of the objects whose ids are True; None if one of them has no box."""
+    def reaches(self, ids: Shaped[Tensor, "ids"]) -> Float[Tensor, "boxes 2 3"] | None:
+        """Boxes outside of which the objects whose ids are True own nothing; None if one of them has no box."""
         wanted = self.ids_in_use.intersection(ids.nonzero()[:, 0].tolist()) - self.merged.keys()
         if wanted - self.by_id.keys():
             return None
-        boxes = [self.by_id[ObjectId(id)].box for id in sorted(wanted)]
+        boxes = [self.by_id[ObjectId(id)].reach for id in sorted(wanted)]
         return torch.tensor(boxes, device=self.trained.radiance.device).view(-1, 2, 3)
 
     # ---------------------------------------------------------------- whose a point is
@@ -274,18 +273,15 @@ class ArrangedScene:
     @lazy
     def gone_boxes(self) -> Float[Tensor, "gone 2 3"]:
         """Boxes of what is not where it was photographed, but for what surrounds the scene."""
-        hiding = (self.bodies.hides(id) for id in sorted(self.by_id.keys() & self.edit.absent))
-        boxes = [box for box in hiding if box is not None]
+        gone = sorted((self.by_id.keys() & self.edit.absent) - self.bodies.surrounding)
+        boxes = [self.by_id[id].box for id in gone]
         return torch.tensor(boxes, device=self.trained.radiance.device).view(-1, 2, 3)
 
     @property
     def reveals_at_once(self) -> bool:
         """Whether what comes to light is known already, or known to be nothing."""
-        if not all(map(self.bodies.hides_at_hand, self.by_id.keys() & self.edit.absent)):
-            return False
         left, gone, free, patches = self._beside_gone
-        known = all(map(self.bodies.at_hand, left)) and all(map(self.bodies.gone_at_hand, gone))
-        known &= all(map(self.bodies.clean_at_hand, free))
+        known = all(map(self.bodies.at_hand, left + gone)) and all(map(self.bodies.clean_at_hand, free))
         return known and all(self.bodies.patch_at_hand(id, other) for id, other in patches)
 
     @property

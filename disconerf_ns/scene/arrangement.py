@@ -27,7 +27,7 @@ def all_objects(discovered: Sequence[DiscoveredObject], tree: ObjectTree, edit: 
         number = None if each.node == tree.rest else next(numbers)
         own = NOBODY if number is None else colors[number]
         title, color = edit.names.get(each.node, ""), _shown(own, each.node, edit)
-        facts = each.share, each.confidence, each.views, each.box
+        facts = each.share, each.confidence, each.views, each.box, each.reach
         slots = tree.leaves(each.node)
         every.append(SceneObject(ObjectId(each.node), number, title, color, *facts, slots, whole=True))
     return tuple(every)
@@ -120,6 +120,7 @@ def _join(first: SceneObject, others: Sequence[SceneObject]) -> SceneObject:
         confidence=sum(member.share * member.confidence for member in members) / max(share, 1e-9),
         views=max(member.views for member in members),
         box=around([member.box for member in members]),
+        reach=around([member.reach for member in members]),
         slots=frozenset.union(*(member.slots for member in members)),
         whole=all(member.whole for member in members),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -11,14 +11,14 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from disconerf_ns.scene.clean import Body, clean_voxels
-from disconerf_ns.scene.closed_surface import LEAST, ClosedSurface, Sheet
+from disconerf_ns.scene.closed_surface import ClosedSurface, Sheet
 from disconerf_ns.scene.completion import Completion
 from disconerf_ns.scene.edit_table import belonging
 from disconerf_ns.scene.enclosure import Enclosure
 from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.matter import Matter
 from disconerf_ns.scene.needs_open3d import can_complete
-from disconerf_ns.scene.objects import Box, ObjectId, overlap
+from disconerf_ns.scene.objects import Box, ObjectId, SceneObject, overlap
 from disconerf_ns.scene.occupancy import Occupancy
 from disconerf_ns.scene.seen_rays import SeenRays
 from disconerf_ns.scene.solid import OPAQUE, Solid
@@ -27,11 +27,10 @@ from disconerf_ns.scene.trained import TrainedScene
 SOLID_RESOLUTION = 64
 """Voxels per axis of an object's box in which it is looked for solid ones."""
 WIDE = 8.0
-"""An object whose box is at least this long, in scene units, counts as what surrounds the scene."""
-FENCE = 1.0
-"""Width of the space around the middle half of what was seen of an object, as a multiple of the longest side of this
-half, in which the object may be. Surfaces that the radiance field has wrong, and rays find far behind a thing, lie
-beyond."""
+"""Length in scene units: only an object whose reach is at least this long surrounds the scene."""
+BESIDE = 1.25
+"""An object of such a reach surrounds the scene if the cameras' median distance to the middle of its box is less than
+this multiple of half of the box's diagonal, as it is for walls and floors, or if its box is `WIDE` too."""
 
 
 def around(boxes: Float[Tensor, "boxes 2 3"]) -> Float[Tensor, "2 3"]:
@@ -41,22 +40,14 @@ def around(boxes: Float[Tensor, "boxes 2 3"]) -> Float[Tensor, "2 3"]:
 
 
 def is_wide(box: Box) -> bool:
-    """Whether a box is so large that what it holds counts as what surrounds the scene."""
+    """Whether a box is so large that it may hold what surrounds the scene."""
     return max(high - low for low, high in zip(*box)) >= WIDE
 
 
-def within_ball(corners: Float[Tensor, "corners 3"], positions: Float[Tensor, "n 3"]) -> bool:
-    """Whether cameras' median distance to the middle of a thing is less than half of the thing's diagonal."""
+def within_ball(corners: Float[Tensor, "corners 3"], positions: Float[Tensor, "n 3"], times: float = 1.0) -> bool:
+    """Whether cameras' median distance to the middle of a thing is less than a multiple of half of its diagonal."""
     low, high = corners.amin(0), corners.amax(0)
-    return bool((positions - (low + high) / 2).norm(dim=-1).median() < (high - low).norm() / 2)
-
-
-def fenced(points: Float[Tensor, "n 3"]) -> Float[Tensor, "2 3"]:
-    """The box around the middle half of an object's seen points, along each axis, and `FENCE`."""
-    ordered = points.sort(0).values
-    lower, upper = ordered[len(ordered) // 4], ordered[(3 * len(ordered)) // 4]
-    beside = FENCE * (upper - lower).amax()
-    return torch.stack([lower - beside, upper + beside])
+    return bool((positions - (low + high) / 2).norm(dim=-1).median() < times * (high - low).norm() / 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +57,8 @@ class Bodies:
     trained: TrainedScene
     owners: Callable[[Float[Tensor, "n 3"]], Shaped[Tensor, "..."]]
     """The owners of scene positions, as `weigh` takes them."""
-    find_boxes: Callable[[], dict[ObjectId, Box]]
-    """Gives the box of each object. It is called when a box is first needed, because listing the objects takes time."""
+    find_objects: Callable[[], Mapping[ObjectId, SceneObject]]
+    """Gives all objects. It is called when one is first needed, because listing them takes time."""
     complete: bool
     """Whether objects are completed where no photograph looked."""
     _occupancies: dict[ObjectId, Occupancy] = field(default_factory=dict, repr=False)
@@ -75,21 +66,33 @@ class Bodies:
     _enclosures: dict[ObjectId, Enclosure | None] = field(default_factory=dict, repr=False)
     _completions: dict[ObjectId, Completion | None] = field(default_factory=dict, repr=False)
     _patches: dict[tuple[ObjectId, tuple[ObjectId, ...]], Completion | None] = field(default_factory=dict, repr=False)
-    _fences: dict[ObjectId, Float[Tensor, "2 3"]] = field(default_factory=dict, repr=False)
-    _gone: dict[ObjectId, Completion | None] = field(default_factory=dict, repr=False)
     _wholes: dict[ObjectId, Solid] = field(default_factory=dict, repr=False)
     _clean: dict[ObjectId, Body] = field(default_factory=dict, repr=False)
     _hazy: dict[ObjectId, Body] = field(default_factory=dict, repr=False)
 
     @lazy
+    def objects(self) -> Mapping[ObjectId, SceneObject]:
+        """All objects."""
+        return self.find_objects()
+
+    @lazy
+    def surrounding(self) -> frozenset[ObjectId]:
+        """The objects that surround the scene, such as walls and floors.
+
+        Their reach is long, and their box is long too, or photographs were taken beside it. Where it is not known from
+        where they were taken, the reach tells alone.
+        """
+        return frozenset(id for id, each in self.objects.items() if self._surrounds(each))
+
+    @lazy
     def boxes(self) -> dict[ObjectId, Box]:
-        """Box of each object in scene coordinates."""
-        return self.find_boxes()
+        """The box in which each object is looked for, in scene coordinates: the reach of what surrounds the scene."""
+        return {id: each.reach if id in self.surrounding else each.box for id, each in self.objects.items()}
 
     def occupancy(self, id: ObjectId) -> Occupancy:
         """The voxels in which an object absorbs light."""
         if id not in self._occupancies:
-            self._occupancies[id] = self._voxels(id, self.matter(id))
+            self._occupancies[id] = self._voxels(self._box(id), self.matter(id))
         return self._occupancies[id]
 
     def solid(self, id: ObjectId) -> Solid:
@@ -119,7 +122,7 @@ class Bodies:
         if completion is None:
             return Body(self.occupancy(id))
         if id not in self._hazy:
-            self._hazy[id] = Body(self._voxels(id, self.matter(id).completed(completion)), completion)
+            self._hazy[id] = Body(self._voxels(self._box(id), self.matter(id).completed(completion)), completion)
         return self._hazy[id]
 
     def completion(self, id: ObjectId) -> Completion | None:
@@ -139,57 +142,17 @@ class Bodies:
             self._enclosures[id] = self._enclosed(id, self._box(id)) if self.completes(id) else None
         return self._enclosures[id]
 
-    def mostly(self, id: ObjectId) -> Box:
-        """The box in which an object mostly is.
-
-        A box may be as large as the scene because of a few rays alone, whose light the radiance field lets pass the
-        object. Then it ends where the fence around the object's seen points does.
-        """
-        if not self.is_wide(id) or self.trained.training_rays is None:
-            return self.boxes[id]
-        low, high = self._box(id)
-        lower, upper = self._fence(id)
-        return tuple(lower.maximum(low).tolist()), tuple(upper.minimum(high).tolist())
-
-    def hides(self, id: ObjectId) -> Box | None:
-        """The box in which an object hides what is behind it; None for what surrounds the scene, as a wall does.
-
-        A wall is thin, and may stand on one side of all cameras; its fence is as thick as it is long.
-        """
-        if not self.is_wide(id):
-            return self.boxes[id]
-        if not self.may_complete(id):
-            return None
-        box = self.mostly(id)
-        return None if is_wide(box) or within_ball(self._fence(id), self._seen_rays.origins) else box
-
-    def hides_at_hand(self, id: ObjectId) -> bool:
-        """Whether the box in which an object hides something is known already."""
-        return not self.is_wide(id) or not self.may_complete(id) or id in self._fences
-
-    def gone(self, id: ObjectId) -> Completion | None:
-        """The completion of an object in the box in which it hides something; None if it hides nothing."""
-        if not self.is_wide(id):
-            return self.completion(id)
-        if id not in self._gone:
-            box = self.hides(id)
-            place = None if box is None else torch.tensor(box, device=self.trained.radiance.device)
-            enclosure = None if place is None else self._enclosed(id, place)
-            self._gone[id] = enclosure and self._completed(id, enclosure, cast("Tensor", place))
-        return self._gone[id]
-
     def patch(self, id: ObjectId, gone: tuple[ObjectId, ...]) -> Completion | None:
         """The completion of what surrounds the scene, such as a floor, around objects that are gone."""
         if (id, gone) not in self._patches:
-            hiding = [self.hides(each) or self.boxes[each] for each in gone]
-            box = around(torch.tensor(hiding, device=self.trained.radiance.device))
+            box = around(torch.stack([self._box(each) for each in gone]))
             enclosure = self._enclosed(id, box, Sheet)
             self._patches[id, gone] = None if enclosure is None else self._completed(id, enclosure, box)
         return self._patches[id, gone]
 
     def completes(self, id: ObjectId) -> bool:
         """Whether the scene tries to complete an object as a whole."""
-        return self.may_complete(id) and not self.is_wide(id)
+        return self.may_complete(id) and id not in self.surrounding
 
     def may_complete(self, id: ObjectId) -> bool:
         """Whether the scene tries to complete an object, or, of what surrounds it, a patch."""
@@ -198,10 +161,6 @@ class Bodies:
     def at_hand(self, id: ObjectId) -> bool:
         """Whether an object's completion is known already, so that asking for it takes no time."""
         return id in self._completions or not self.completes(id)
-
-    def gone_at_hand(self, id: ObjectId) -> bool:
-        """Whether an object's completion is known already in the box in which it hides something."""
-        return id in self._gone if self.is_wide(id) else self.at_hand(id)
 
     def patch_at_hand(self, id: ObjectId, gone: tuple[ObjectId, ...]) -> bool:
         """Whether a patch is known already."""
@@ -218,10 +177,6 @@ class Bodies:
             return looked
         there = completion.at(positions.reshape(-1, 3)).values
         return looked & (there.hidden.maximum(there.filled) < 0.5).view(looked.shape)
-
-    def is_wide(self, id: ObjectId) -> bool:
-        """Whether an object's box is so large that it counts as what surrounds the scene."""
-        return is_wide(self.boxes[id])
 
     def matter(self, id: ObjectId) -> Matter:
         """An object in the radiance field."""
@@ -249,12 +204,11 @@ class Bodies:
         with self.trained.radiance.still():
             return Body(clean_voxels(self.matter(id).completed(completion), whole), completion)
 
-    def _fence(self, id: ObjectId) -> Float[Tensor, "2 3"]:
-        """The fence around an object's seen points; its box if too few were seen."""
-        if id not in self._fences:
-            points = self._seen_rays.points[self._seen_of(id)]
-            self._fences[id] = fenced(points) if len(points) >= LEAST else self._box(id)
-        return self._fences[id]
+    def _surrounds(self, each: SceneObject) -> bool:
+        cameras = self.trained.camera_positions
+        if not is_wide(each.reach) or cameras is None:
+            return is_wide(each.reach)
+        return is_wide(each.box) or within_ball(torch.tensor(each.box).to(cameras), cameras, BESIDE)
 
     def _seen_of(self, id: ObjectId) -> Bool[Tensor, "rays"]:
         """Which training rays end on an object."""
@@ -275,12 +229,16 @@ class Bodies:
             return self.trained.radiance.shade(positions, directions)[1]
 
     def _box(self, id: ObjectId) -> Float[Tensor, "2 3"]:
-        return torch.tensor(self.boxes[id], device=self.trained.radiance.device)
+        return self._tensor(self.boxes[id])
+
+    def _tensor(self, box: Box) -> Float[Tensor, "2 3"]:
+        return torch.tensor(box, device=self.trained.radiance.device)
 
     def _solid(self, id: ObjectId, matter: Matter) -> Solid:
-        return Solid.of(self._voxels(id, matter, resolution=SOLID_RESOLUTION, threshold=OPAQUE, grown=False))
+        box = self._tensor(self.objects[id].box)
+        return Solid.of(self._voxels(box, matter, resolution=SOLID_RESOLUTION, threshold=OPAQUE, grown=False))
 
-    def _voxels(self, id: ObjectId, matter: Matter, **options) -> Occupancy:
+    def _voxels(self, box: Float[Tensor, "2 3"], matter: Matter, **options) -> Occupancy:
         with self.trained.radiance.still():
-            box, contraction = self._box(id), self.trained.contraction
+            contraction = self.trained.contraction
             return Occupancy.build(matter.everything, contraction, box, share=matter.share, **options)

@@ -57,7 +57,11 @@ class DiscoveredObject:
     views: int
     """Training views that see it."""
     box: Box
-    """Box of its visible surface without strays."""
+    """Box of it as most photographs show it: of what is seen of it without strays, along rays whose light ends in one
+    place."""
+    reach: Box
+    """Box outside of which it owns nothing: of all that is seen of it without strays. The light of a few rays that the
+    radiance field lets pass may end far behind it, and make this box as large as the scene."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,9 @@ class SceneObject:
     views: int
     """Training views that see it."""
     box: Box
-    """Box of its visible surface without strays."""
+    """Box of it as most photographs show it."""
+    reach: Box
+    """Box outside of which it owns nothing."""
     slots: frozenset[int]
     """Slots of the object field that it is made of."""
     whole: bool
@@ -189,6 +195,7 @@ def save_manifest(
             "confidence": each.confidence,
             "views": each.views,
             "box": each.box,
+            "reach": each.reach,
         }
         for each in objects
     ]
@@ -221,11 +228,17 @@ def _columns(tree: Value) -> dict[str, Any]:
 
 
 def _discovered(row: Value, nodes: int) -> DiscoveredObject:
-    low, high = (corner.vector() for corner in row["box"].list(2))
+    box = _box(row["box"])
     return DiscoveredObject(
         row["slot"].whole(0, nodes - 1),
         row["share"].number(0, 1),
         row["confidence"].number(0, 1.001),
         row["views"].whole(),
-        (low, high),
+        box,
+        _box(row["reach"]) if "reach" in row.object().content else box,
     )
+
+
+def _box(corners: Value) -> Box:
+    low, high = (corner.vector() for corner in corners.list(2))
+    return low, high

@@ -15,7 +15,7 @@ from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.trained import TrainedScene
 
 OUTSIDE = 1e-6
-"""Weight of an object outside of its box, and where the masks saw nothing of it around."""
+"""Weight of an object outside of its reach, and where the masks saw nothing of it around."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +32,11 @@ class Ownership:
         return cls(trained, tuple(sorted(each for each in cut if each in trained.by_node or each == trained.tree.rest)))
 
     @lazy
-    def boxes(self) -> Float[Tensor, "nodes 2 3"]:
-        """Boxes of the nodes, in scene coordinates; a rest that is not listed may be anywhere."""
+    def reaches(self) -> Float[Tensor, "nodes 2 3"]:
+        """Boxes outside of which nodes own nothing, in scene coordinates; a rest that is not listed may be anywhere."""
         anywhere = (-math.inf,) * 3, (math.inf,) * 3
         known = self.trained.by_node
-        boxes = [known[node].box if node in known else anywhere for node in self.nodes]
+        boxes = [known[node].reach if node in known else anywhere for node in self.nodes]
         return torch.tensor(boxes, device=self.trained.radiance.device).view(-1, 2, 3)
 
     @lazy
@@ -68,15 +68,15 @@ class Ownership:
         return torch.cat([alone, united @ self.unions], 1)
 
     def inside(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n nodes"]:
-        """Whether scene positions lie in the nodes' boxes."""
-        low, high = self.boxes.unbind(1)
+        """Whether scene positions lie in the nodes' reaches."""
+        low, high = self.reaches.unbind(1)
         of_axes = ((low[:, k] <= x[:, None]) & (x[:, None] <= high[:, k]) for k, x in enumerate(positions.unbind(1)))
         return reduce(torch.logical_and, of_axes)
 
     def __call__(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n nodes"]:
         """Probabilities of the nodes at contracted positions times who may own them; rows sum to at most 1.
 
-        A node may own a position inside its box and, where masks are matched by scene, where the masks saw one of its
+        A node may own a position inside its reach and, where masks are matched by scene, where the masks saw one of its
         slots around. At positions that nobody may own, such as fog that no training view looked into, all nodes weigh
         next to nothing, but one of them is still the largest. Slots of nodes that are no objects own nothing.
         """

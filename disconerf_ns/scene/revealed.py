@@ -40,12 +40,11 @@ class Revealed:
     @classmethod
     def of(cls, bodies: Bodies, beside: Beside) -> Revealed:
         """Complete objects that stay, and those that are gone, to know what they hide."""
-        left = _existing((id, bodies.completion(id)) for id in beside.left)
-        gone = _existing((id, bodies.gone(id)) for id in beside.gone)
+        left, gone = (_existing((id, bodies.completion(id)) for id in some) for some in (beside.left, beside.gone))
         patches = _existing((id, bodies.patch(id, other)) for id, other in beside.patches)
         completed, device = dict(gone), bodies.trained.radiance.device
         boxes = [
-            completed[id].box if id in completed else torch.tensor(bodies.hides(id), device=device)
+            completed[id].box if id in completed else torch.tensor(bodies.boxes[id], device=device)
             for id in beside.gone
         ]
         hiding = torch.stack(boxes) if boxes else torch.zeros(0, 2, 3, device=device)
@@ -238,18 +237,16 @@ class Beside(NamedTuple):
             absent: those that are not where they were photographed.
         """
         boxes = {id: bodies.boxes[id] for id in ids}
-        hiding = {id: box for id in boxes.keys() & absent if (box := bodies.hides(id)) is not None}
-        boxes |= hiding
-        small = {id for id in boxes if not bodies.is_wide(id)}
+        small = boxes.keys() - bodies.surrounding
         pairs = ((one, other) for one in small - absent for other in boxes.keys() - {one})
         meet = [(one, other) for one, other in pairs if overlap(boxes[one], boxes[other])]
-        left, gone = ({pair[k] for pair in meet if pair[1] in hiding} for k in (0, 1))
+        left, gone = ({pair[k] for pair in meet if pair[1] in small & absent} for k in (0, 1))
         surrounded = {one for one, other in meet if other not in absent and not bodies.completes(other)}
         free = {id for id in left - surrounded if bodies.completes(id)}
         wide = [id for id in boxes.keys() - small - absent if bodies.may_complete(id)]
         patches = []
         for id in wide:
-            beside = tuple(sorted(other for other in hiding if overlap(boxes[id], boxes[other])))
+            beside = tuple(sorted(other for other in small & absent if overlap(boxes[id], boxes[other])))
             if len(beside) <= APART:
                 patches += [(id, (other,)) for other in beside]
                 gone |= set(beside)

@@ -64,6 +64,14 @@ class TrainedScene:
         return SeenVoxels.of(self.agreed_points, self.agreed_slots, self.slots)
 
     @lazy
+    def camera_positions(self) -> Float[Tensor, "views 3"] | None:
+        """Scene positions that the photographs were taken from; None where the views are not known."""
+        if self.training_rays is None:
+            return None
+        positions = [rays.origins[0] for rays in self.training_rays() if len(rays) > 0]
+        return torch.stack(positions) if positions else None
+
+    @lazy
     def seen_rays(self) -> SeenRays | None:
         """Where rays of the training views end; None where the views are not known."""
         return None if self.training_rays is None else SeenRays.of(self.training_rays(), self._reach)

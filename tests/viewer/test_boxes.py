@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import viser.transforms as vtf
+from helpers import alike
 from test_rows import thing
 from viewer_presses import chooses, presses, settle, uses, wait_for
 
@@ -57,11 +58,11 @@ def test_the_box_of_what_surrounds_the_scene_is_where_people_look() -> None:
     trained, contraction = Mock(TrainedScene), Mock()
     trained.contraction, contraction.inverse = contraction, lambda points: points
     trained.agreed_on = lambda slots: torch.cat([floor, horizon])
-    outdoors = replace(thing(0, 0.5), box=((-2.0, -2.0, -60.0), (150.0, 150.0, 0.0)))
+    outdoors = replace(thing(0, 0.5), **alike(((-2.0, -2.0, -60.0), (150.0, 150.0, 0.0))))
     for shown in (outdoors, replace(outdoors, whole=False)):
         box = box_of(trained, shown)
         assert (np.abs(box.centre - (0.0, 0.0, -0.95)) < 0.3).all() and (box.size[:2] > 1).all() and box.size.max() < 4
-    room = replace(thing(1, 0.5), box=((-1.5, -1.5, -1.0), (1.5, 1.5, -0.9)))
+    room = replace(thing(1, 0.5), **alike(((-1.5, -1.5, -1.0), (1.5, 1.5, -0.9))))
     assert box_of(trained, room).size[:2] == pytest.approx((3, 3), abs=0.1), "as before"
 
 

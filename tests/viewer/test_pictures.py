@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from helpers import alike
 from made_scene import made_scene
 from nerfstudio.cameras.cameras import Cameras
 
@@ -174,7 +175,7 @@ def test_an_output_that_is_gone_shows_the_scene(run, scene_now, shown) -> None:
 def whole_and_parts() -> ArrangedScene:
     """object_00 and object_01, the balls, are shown as one, object_02."""
     scene = made_scene()
-    whole = replace(scene.trained.discovered[0], node=2, box=((-1.0,) * 3, (1.0,) * 3))
+    whole = replace(scene.trained.discovered[0], node=2, **alike(((-1.0,) * 3, (1.0,) * 3)))
     tree = ObjectTree(2, (2, 2, -1), (NEVER, NEVER, 0.7))
     return scene.with_trained(replace(scene.trained, tree=tree, discovered=(*scene.trained.discovered, whole)))
 

@@ -11,6 +11,7 @@ from itertools import groupby
 import msgspec
 import pytest
 import viser
+from helpers import alike
 from processor_time import at_most
 from viewer_presses import CAMERA, connect, send, serve, wait_for
 
@@ -36,7 +37,7 @@ def thing(slot: int, share: float, confidence: float = 0.5, title: str = "") -> 
         share,
         confidence,
         3,
-        ((0.0,) * 3, (1.0,) * 3),
+        **alike(((0.0,) * 3, (1.0,) * 3)),
         slots=frozenset([slot]),
         whole=True,
     )

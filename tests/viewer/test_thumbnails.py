@@ -12,6 +12,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 from film_scene import BALL, FLOOR, WALL, hand_made, photographs
+from helpers import alike
 from PIL import Image
 
 from disconerf_ns.scene.arranged import ArrangedScene
@@ -160,7 +161,7 @@ def test_one_that_fails_has_none_and_the_others_come(
 
 
 def test_an_object_of_which_nothing_is_there_has_none(caplog: pytest.LogCaptureFixture) -> None:
-    nowhere = replace(SCENE.by_id[BALL], box=((3.0, 3.0, 3.0), (3.5, 3.5, 3.5)))
+    nowhere = replace(SCENE.by_id[BALL], **alike(((3.0, 3.0, 3.0), (3.5, 3.5, 3.5))))
     watched = Watched(SCENE.with_options(extraction="soft"))  # computes anew where objects are
     object.__setattr__(watched.current.value, "by_id", {BALL: nowhere})
     with caplog.at_level("INFO"):
@@ -185,7 +186,7 @@ def test_a_training_that_lists_objects_anew_gets_new_pictures_only_after_a_pause
     watched = Watched(SCENE)
     watched.all()
     low, high = SCENE.trained.discovered[BALL].box
-    other = (replace(SCENE.trained.discovered[BALL], box=(low, (high[0] + 0.01, *high[1:]))),)
+    other = (replace(SCENE.trained.discovered[BALL], **alike((low, (high[0] + 0.01, *high[1:])))),)
     trained = replace(SCENE.trained, discovered=other + SCENE.trained.discovered[1:])
     watched.current.replace(lambda scene: scene.with_trained(trained))
     watched.ask()
