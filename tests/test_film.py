@@ -144,6 +144,16 @@ def test_what_surrounds_the_photographs_is_shown_as_they_see_it(plain_scene: Arr
     assert surrounds(scene, floor, taken) and not surrounds(scene, scene.objects[BALL], photographs())
 
 
+def test_a_wall_beside_the_cameras_is_filmed_as_what_surrounds_them(
+    plain_scene: ArrangedScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No turntable goes behind a wall of a room, although no photograph was taken from within the ball around it."""
+    taken, ball = photographs(), plain_scene.objects[BALL]
+    assert not surrounds(plain_scene, ball, taken) and not orbit(plain_scene, ball, taken, 3, SIZE).surrounds
+    monkeypatch.setitem(vars(plain_scene.bodies), "surrounding", frozenset([BALL]))
+    assert surrounds(plain_scene, ball, taken) and orbit(plain_scene, ball, taken, 3, SIZE).surrounds
+
+
 def test_the_photograph_that_shows_most_of_what_surrounds_them_comes_first(plain_scene: ArrangedScene) -> None:
     """Of eight cameras that look at the middle of the floor, one is steeper and has the ball behind it."""
     scene, taken = plain_scene, photographs(distance=0.9, height=0.3)

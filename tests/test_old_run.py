@@ -32,6 +32,7 @@ def test_it_loads_with_its_objects_and_its_edit(old_run: Path) -> None:
     assert (first.name, second.color, third.title) == ("object_00", (0.0, 0.0, 1.0), "teapot")
     assert pipeline.model.current.value.edit.hidden == {first.id}
     assert objects_of(old_run) == (first, second, third)
+    assert all(each.reach == each.box for each in (first, second, third)), "its runs had one box alone"
     camera = pipeline.datamanager.eval_dataset.cameras[0:1].to(pipeline.device)
     outputs = pipeline.model.get_outputs_for_camera(camera)
     assert len(outputs["label"].unique()) > 2

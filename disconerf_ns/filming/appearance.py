@@ -36,7 +36,7 @@ class Appearance:
     voxel: float
     """Side of its voxels."""
     surrounds: bool
-    """Whether half of the photographs were taken from within the ball around it, as of a room's walls."""
+    """Whether it surrounds the scene, or half of the photographs were taken from within the ball around it."""
 
     @classmethod
     def of(cls, scene: ArrangedScene, filmed: SceneObject, photographs: Cameras) -> Appearance:
@@ -45,7 +45,7 @@ class Appearance:
         corners, there = extent(scene, filmed), len(solid) > 0
         voxel = float(solid.volumes.median()) ** (1 / 3) if there else 0.0
         points = surface_of(solid) if there else corners[:0]
-        if within_ball(corners, positions):
+        if _surrounds(scene, filmed, corners, positions):
             return cls(points, corners, shares_shown(scene, filmed.id, photographs), voxel, surrounds=True)
         if not there:
             return cls(points, corners, torch.zeros(len(photographs)), voxel, surrounds=False)
@@ -91,4 +91,10 @@ def extent(scene: ArrangedScene, filmed: SceneObject) -> Float[Tensor, "corners 
 
 def surrounds(scene: ArrangedScene, filmed: SceneObject, photographs: Cameras) -> bool:
     """Whether an object surrounds the photographs."""
-    return within_ball(extent(scene, filmed), photographs.camera_to_worlds[..., 3].cpu())
+    return _surrounds(scene, filmed, extent(scene, filmed), photographs.camera_to_worlds[..., 3].cpu())
+
+
+def _surrounds(
+    scene: ArrangedScene, filmed: SceneObject, corners: Float[Tensor, "corners 3"], positions: Float[Tensor, "n 3"]
+) -> bool:
+    return filmed.id in scene.bodies.surrounding or within_ball(corners, positions)

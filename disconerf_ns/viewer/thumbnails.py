@@ -176,6 +176,7 @@ def drawn_of(scene: ArrangedScene, each: SceneObject, photographs: Cameras) -> P
         UserError: nothing of it can be seen.
     """
     within = scene.bodies.occupancy(each.id)
-    if each.number is None or voxels_surround(within, photographs):
+    surrounds = each.id in scene.bodies.surrounding or voxels_surround(within, photographs)
+    if each.number is None or surrounds:
         return piece(scene, each, photographs, SIZE)
     return portrait(scene, each, Body(within), photographs, SIZE)
