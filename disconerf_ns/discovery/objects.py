@@ -28,6 +28,13 @@ MARGIN = 0.05
 """Margin around a box at each side, as a fraction of its size."""
 
 
+class Boxes(NamedTuple):
+    """An object's two boxes, as `DiscoveredObject` has them."""
+
+    box: Box
+    reach: Box
+
+
 class Surface(NamedTuple):
     """The visible surface of all views, by the slot that rules each ray that meets it."""
 
@@ -70,26 +77,26 @@ def discover(
     others = sorted(range(len(tree)), key=lambda node: (node not in default, -share[node]))
     there = [node for node in dict.fromkeys([*known, *others]) if node < len(tree)]
     large = [node for node in there if rays[node] > 0 and share[node] >= min_share]
-    boxes: dict[int, tuple[Box, Box]] = {}
+    boxes: dict[int, Boxes] = {}
     for node in sorted(large):  # after its children
         parts = [boxes[child] for child in tree.children(node) if child in boxes]
         if not parts or len(parts) < len(tree.children(node)):
             step = 1 if node < tree.slots else rays[node] // UNION_RAYS + 1
             seen = torch.cat([surface.points[leaf][::step] for leaf in leaves[node]])
             if node == tree.rest:  # its pieces belong to nobody wherever they are
-                parts.append(2 * (robust_box(to_scene(seen.flatten(0, 1)), outliers=0.0),))
+                everywhere = robust_box(to_scene(seen.flatten(0, 1)), outliers=0.0)
+                parts.append(Boxes(everywhere, everywhere))
             else:
-                kept = (without_strays(rays.flatten(0, 1)) for rays in (sharp(seen), seen))
-                parts.append(tuple(robust_box(to_scene(points)) for points in kept))
-        boxes[node] = tuple(around(some) for some in zip(*parts))
+                parts.append(boxes_of(seen, to_scene))
+        boxes[node] = Boxes(*(around(some) for some in zip(*parts)))
     return [
         DiscoveredObject(
             node,
             share=share[node],
             confidence=float(surface.probability[leaves[node]][:, leaves[node]].sum() / rays[node]),
             views=int(surface.views[leaves[node]].any(0).sum()),
-            box=boxes[node][0],
-            reach=boxes[node][1],
+            box=boxes[node].box,
+            reach=boxes[node].reach,
         )
         for node in sorted(large, key=lambda node: node == tree.rest)
     ]
@@ -118,6 +125,19 @@ def rendered(
 ) -> Float[Tensor, "rays slots"]:
     """Slots of a field, rendered along a view's rays."""
     return render_slots(field(view.positions.flatten(0, 1)), view.accumulation.float())
+
+
+def boxes_of(
+    rays: Float[Tensor, "rays points 3"], to_scene: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n 3"]]
+) -> Boxes:
+    """The boxes of an object.
+
+    Args:
+        rays: contracted surface points of each of its rays, the nearest first.
+        to_scene: maps contracted positions to scene positions.
+    """
+    kept = (without_strays(some.flatten(0, 1)) for some in (sharp(rays), rays))
+    return Boxes(*(robust_box(to_scene(points)) for points in kept))
 
 
 def sharp(rays: Float[Tensor, "rays points 3"]) -> Float[Tensor, "kept points 3"]:
