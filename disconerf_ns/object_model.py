@@ -25,7 +25,7 @@ from disconerf_ns.rendering.outputs import frame_outputs, output_table, unmixed
 from disconerf_ns.rendering.turns import Turns, is_covered
 from disconerf_ns.scene.arranged import ArrangedScene, SceneOptions
 from disconerf_ns.scene.current import CurrentScene
-from disconerf_ns.scene.objects import DiscoveredObject
+from disconerf_ns.scene.objects import DiscoveredObject, box_between
 from disconerf_ns.scene.radiance import RadianceField
 from disconerf_ns.scene.trained import TrainedScene
 from disconerf_ns.scene.tree import ObjectTree
@@ -191,12 +191,10 @@ class ObjectModel(Model):
 
     def _trained(self) -> TrainedScene:
         """The scene as it is learned so far; the fields' weights are the model's own."""
-        scores, boxes, reaches = (
-            each.tolist() for each in (self.object_scores, self.object_boxes, self.object_reaches)
-        )
+        columns = self.object_slots, self.object_scores, self.object_boxes, self.object_reaches
         objects = [
-            DiscoveredObject(node, share, confidence, int(views), *(tuple(map(tuple, each)) for each in (box, reach)))
-            for node, (share, confidence, views), box, reach in zip(self.object_slots.tolist(), scores, boxes, reaches)
+            DiscoveredObject(node, share, confidence, int(views), box_between(box), box_between(reach))
+            for node, (share, confidence, views), box, reach in zip(*(column.tolist() for column in columns))
         ]
         agreed, slots = len(self.consensus_points) > 0, self.object_field.slots
         columns = {name.removeprefix("tree_"): getattr(self, name) for name in TREE}

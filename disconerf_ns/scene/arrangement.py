@@ -10,7 +10,7 @@ from disconerf_ns.palette import object_colors
 from disconerf_ns.scene.connected_parts import ConnectedParts
 from disconerf_ns.scene.cut import shown_nodes
 from disconerf_ns.scene.edit import Edit
-from disconerf_ns.scene.objects import Box, DiscoveredObject, ObjectId, SceneObject, around
+from disconerf_ns.scene.objects import DiscoveredObject, ObjectId, SceneObject, around, box_between
 from disconerf_ns.scene.recolor import recolored
 from disconerf_ns.scene.tree import ObjectTree
 
@@ -96,17 +96,13 @@ def _pieces(each: SceneObject, edit: Edit, nodes: int, parts: Callable[[int], Co
         return [each]
     divided = parts(each.id)
     shares, starts = divided.shares or (1.0,), range(len(ids))
-    boxes, ends = [_corners(divided.box(number)) for number in range(len(shares))], [*starts[1:], len(shares)]
+    boxes = [box_between(divided.box(number).tolist()) for number in range(len(shares))]
+    ends = [*starts[1:], len(shares)]
     return [
         replace(each, id=ObjectId(id), share=each.share * sum(shares[a:b]), box=around(boxes[a:b]), whole=False)
         for id, a, b in zip(ids, starts, ends)  # the last piece has all parts that are left
         if boxes[a:b]
     ]
-
-
-def _corners(box) -> Box:
-    low, high = (tuple(corner) for corner in box.tolist())
-    return low, high
 
 
 def _join(first: SceneObject, others: Sequence[SceneObject]) -> SceneObject:

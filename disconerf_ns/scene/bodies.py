@@ -18,7 +18,7 @@ from disconerf_ns.scene.enclosure import Enclosure
 from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.matter import Matter
 from disconerf_ns.scene.needs_open3d import can_complete
-from disconerf_ns.scene.objects import Box, ObjectId, SceneObject, overlap
+from disconerf_ns.scene.objects import Box, ObjectId, SceneObject, box_between, overlap
 from disconerf_ns.scene.occupancy import Occupancy
 from disconerf_ns.scene.seen_rays import SeenRays
 from disconerf_ns.scene.solid import OPAQUE, Solid
@@ -193,8 +193,8 @@ class Bodies:
         return None if surface is None else Enclosure.of(surface, box, rays, rays[~own])
 
     def _completed(self, id: ObjectId, enclosure: Enclosure, box: Float[Tensor, "2 3"]) -> Completion:
-        low, high = (tuple(corner) for corner in box.tolist())
-        neighbours = (other for other, there in self.boxes.items() if other != id and overlap(there, (low, high)))
+        here = box_between(box.tolist())
+        neighbours = (other for other, there in self.boxes.items() if other != id and overlap(there, here))
         return Completion.of(enclosure, filter(None, map(self.enclosure, neighbours)), self._colors)
 
     def _cleaned(self, id: ObjectId) -> Body:

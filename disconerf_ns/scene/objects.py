@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, NewType
@@ -20,6 +20,12 @@ ObjectId = NewType("ObjectId", int)
 
 Box = tuple[tuple[float, float, float], tuple[float, float, float]]
 """Lower and upper corner of an axis-aligned box in scene coordinates."""
+
+
+def box_between(corners: Iterable[Iterable[float]]) -> Box:
+    """The box between two corners, each of three coordinates."""
+    (x, y, z), (right, back, top) = corners
+    return (x, y, z), (right, back, top)
 
 
 def overlap(a: Box, b: Box) -> bool:
@@ -240,5 +246,4 @@ def _discovered(row: Value, nodes: int) -> DiscoveredObject:
 
 
 def _box(corners: Value) -> Box:
-    low, high = (corner.vector() for corner in corners.list(2))
-    return low, high
+    return box_between(corner.vector() for corner in corners.list(2))
