@@ -81,6 +81,20 @@ def test_a_wall_is_solid_behind_what_a_thing_hid_of_it(facing: tuple[float, ...]
     assert not surface.hulls(hole).any()
 
 
+@pytest.mark.parametrize("turn", [0.0, 0.6])
+def test_a_floor_goes_on_below_what_stood_in_the_corner_of_a_room(turn: float) -> None:
+    """A shelf in a corner left a white hole: the floor was seen beside and before the shelf, and nowhere behind it."""
+    generator, up = torch.Generator().manual_seed(3), torch.tensor([0.0, 0.0, 1.0])
+    sides = torch.tensor([[np.cos(turn), np.sin(turn), 0.0], [-np.sin(turn), np.cos(turn), 0.0]]).float()
+    places = 1.6 * torch.rand(8000, 2, generator=generator) - 0.8
+    places = places[(places < 0).any(-1)]
+    noise = 0.004 * torch.randn(len(places), 1, generator=generator)
+    surface = through(seen_along(places @ sides + noise * up, up.expand(len(places), 3)), Sheet)
+    corner = torch.cartesian_prod(*[torch.linspace(0.1, 0.75, 9)] * 2) @ sides
+    assert surface.holds(corner - 2 * surface.side * up).float().mean() > 0.95
+    assert not surface.holds(corner + 3 * surface.side * up).any()
+
+
 def test_areas_of_an_open_surface_point_away_from_its_opening() -> None:
     corner = np.eye(3)[[[0, 1, 2]]]  # the slanting side of a tetrahedron at the origin
     sides = np.array(

@@ -14,6 +14,7 @@ from torch import Tensor
 from disconerf_ns.scene.lazy import lazy
 from disconerf_ns.scene.poisson_warnings import warnings_of_poisson_unsaid
 from disconerf_ns.scene.seen_rays import SeenRays
+from disconerf_ns.scene.solid import UprightBox
 
 if TYPE_CHECKING:
     import open3d
@@ -141,7 +142,9 @@ class ClosedSurface:
 class Sheet(ClosedSurface):
     """The surface of a piece of what surrounds the scene, such as a wall or a room's corner.
 
-    Behind it everything is solid, although the hull of a flat piece is as thin as its points are scattered.
+    It goes on to the sides of the upright box around its points: the floor below a shelf in a corner was seen beside
+    and before the shelf alone, so the corner lies outside of their hull. Behind it everything is solid, although the
+    hull of a flat piece is as thin as its points are scattered.
     """
 
     @lazy
@@ -149,10 +152,17 @@ class Sheet(ClosedSurface):
         """Yes: the hull of a corner holds the room's air."""
         return True
 
+    @lazy
+    def _span(self) -> tuple[Float[Tensor, "3"], Float[Tensor, "3 3"], Float[Tensor, "3"]]:
+        """Middle of the upright box around the points, its axes as rows, and half of its size with some slack."""
+        box = UprightBox.around(torch.from_numpy(self.firm.data))
+        return torch.tensor(box.centre), box.axes, torch.tensor(box.size) / 2 + SLACK * self.side
+
     def _reaches(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
-        """Whether scene positions are in the hull, or at most `BACK` voxels behind it."""
+        """Whether scene positions are in the box around the points, or at most `BACK` voxels behind it."""
+        centre, axes, most = (each.to(positions) for each in self._span)
         steps = self.side * self.away.to(positions) * torch.arange(BACK + 1, device=positions.device)[:, None]
-        return torch.stack([self._within(self.planes, positions + step) for step in steps]).any(0)
+        return torch.stack([((positions + step - centre) @ axes.T).abs().le(most).all(-1) for step in steps]).any(0)
 
 
 def _enclosed(
