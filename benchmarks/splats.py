@@ -48,8 +48,6 @@ from disconerf_ns.scene.objects import SceneObject
 
 LEAST = 100
 """Fewest pixels of an object's mask in a view that are compared."""
-SURROUNDING = 10.0
-"""Edge in scene units of a box from which on an object surrounds the scene."""
 
 
 @dataclass
@@ -124,7 +122,8 @@ class SplatsBenchmark:
 
     def compare(self, scene: Scene, kinds: dict[str, OwnedSplats], chosen: np.ndarray) -> dict[str, dict]:
         """IoU of each object, as the mean over views that see it."""
-        objects = [each for each in scene.objects if not surrounds(each)]
+        surrounding = scene.arranged.bodies.surrounding
+        objects = [each for each in scene.objects if each.number is not None and each.id not in surrounding]
         every, views = scene.cameras("test"), views_of(scene.run)
         cameras = [every[int(view) : int(view) + 1] for view in chosen]
         truths = [read_label_image(label_path(self.data / "labels", views[view].key)) for view in chosen]
@@ -175,11 +174,6 @@ class SplatsBenchmark:
             self.pictures.mkdir(parents=True, exist_ok=True)
             path = self.pictures / f"{view}_{each.name}_{kind.replace(', ', '_').replace(' ', '_')}.png"
             Image.fromarray((image.clamp(0, 1) * 255).byte().numpy()).save(path)
-
-
-def surrounds(each: SceneObject) -> bool:
-    """Whether an object is what surrounds the scene, or the rest: its box has no meaning."""
-    return each.number is None or max(high - low for low, high in zip(*each.box)) > SURROUNDING
 
 
 def enlarged(camera: Cameras, times: int) -> Cameras:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
+from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import OrientedBox
@@ -90,6 +91,8 @@ class ObjectModel(Model):
         """Output `label` of each image that nerfstudio's evaluation renders, by image; None drops them."""
         self.training_rays: Callable[[], Iterator[RayBundle]] | None = None
         """Gives some rays of all training views; None where they are not known."""
+        self.camera_positions: Tensor | None = None
+        """Scene positions that the photographs were taken from; None where they are not known."""
         self.turns, self.learning = Turns(), False
         self.current = CurrentScene(ArrangedScene(self._trained(), options=self._options()))
         """The scene that outputs show; another one takes effect with the next image."""
@@ -176,13 +179,14 @@ class ObjectModel(Model):
         self.object_scores = torch.tensor(scores, device=self.device).view(-1, 3)
         self._renew()
 
-    def look_from(self, training_rays: Callable[[], Iterator[RayBundle]]) -> None:
+    def look_from(self, training_rays: Callable[[], Iterator[RayBundle]], positions: Float[Tensor, "views 3"]) -> None:
         """Tell which rays the photographs were taken along.
 
         Args:
             training_rays: gives some rays of all training views, flat, a view at a time.
+            positions: scene positions that the photographs were taken from.
         """
-        self.training_rays = training_rays
+        self.training_rays, self.camera_positions = training_rays, positions.cpu()
         self._renew()
 
     def _renew(self) -> None:
@@ -206,6 +210,7 @@ class ObjectModel(Model):
             self.consensus_points if agreed else None,
             self.consensus_groups if agreed else None,
             self.training_rays,
+            self.camera_positions,
         )
 
     def _options(self) -> SceneOptions:

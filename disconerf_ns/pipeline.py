@@ -26,7 +26,7 @@ from disconerf_ns.discovery.explanation import Explanation
 from disconerf_ns.errors import UserError
 from disconerf_ns.evaluation.predictions import training_rays
 from disconerf_ns.evaluation.scores import object_metrics
-from disconerf_ns.evaluation.views import capture_of, check_held_out
+from disconerf_ns.evaluation.views import capture_of, check_held_out, dataset_of
 from disconerf_ns.object_model import ObjectModel
 from disconerf_ns.object_stage import ObjectStage
 from disconerf_ns.radiance_transfer import check_scene, radiance_source
@@ -91,7 +91,8 @@ class DiscoNerfPipeline(VanillaPipeline):
         """Folder with room for data that does not fit in memory: the run's folder in training."""
         self.object_control = ObjectControl(self.model.current, self._photographs, lambda: self.edit_file)
         self.model.present = self.object_control.present
-        self.model.look_from(lambda: training_rays(self, SPACE_RAYS))
+        cameras = dataset_of(self, "train").cameras
+        self.model.look_from(lambda: training_rays(self, SPACE_RAYS), cameras.camera_to_worlds[..., 3])
         if source is not None:
             check_scene(source, self.datamanager)
             CONSOLE.log(f"radiance field: {take_over(source, self.model)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -85,9 +85,8 @@ def floating(floor: bool) -> ArrangedScene:
         DiscoveredObject(0, 0.7, 0.9, 8, **alike(((-9.0, -9.0, -0.2), (9.0, 9.0, 0.3)))),
         DiscoveredObject(1, 0.3, 0.9, 8, **alike(((-0.42, -0.42, 0.28), (0.42, 0.42, 0.38)))),
     )
-    return ArrangedScene(
-        TrainedScene(Floating(contraction, floor), field, ObjectTree.flat(2), objects, training_rays=rays)
-    )
+    trained = TrainedScene(Floating(contraction, floor), field, ObjectTree.flat(2), objects, training_rays=rays)
+    return ArrangedScene(replace(trained, camera_positions=cameras((0.75, 1.0, 1.3), 12).camera_to_worlds[..., 3]))
 
 
 def where_the_junk_is(scene: ArrangedScene) -> Tensor:

@@ -97,7 +97,7 @@ def test_an_object_alone_is_as_opaque_as_where_the_scene_shows_it(pipeline, obje
     assert seen_objects >= 3
 
 
-def test_an_object_owns_nothing_outside_of_its_box(pipeline) -> None:
+def test_an_object_owns_nothing_outside_of_its_reach(pipeline) -> None:
     trained = pipeline.model.current.value.trained
     places = trained.contraction(torch.tensor([[0.0, 0.0, 0.0], [0.5, 0.0, 0.0], [0.0, 0.9, 0.0]]))
     small, large = ((-0.1,) * 3, (0.1,) * 3), ((-0.1,) * 3, (0.6,) * 3)

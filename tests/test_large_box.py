@@ -45,7 +45,7 @@ def test_what_surrounds_a_scene_reaches_far_and_is_beside_the_cameras(
     other = changed(scene, box=box, reach=reach)
     assert (PLATE in other.bodies.surrounding) == surrounds
     assert other.bodies.boxes[PLATE] == (reach if surrounds else box)
-    unknown = other.with_trained(replace(other.trained, training_rays=None))
+    unknown = other.with_trained(replace(other.trained, camera_positions=None))
     assert (PLATE in unknown.bodies.surrounding) == (reach == FAR), "where the cameras are not known"
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from disconerf_ns.compat.lpips import weights_path, without_download
-from disconerf_ns.discovery.objects import discover, robust_box, without_strays
+from disconerf_ns.discovery.objects import boxes_of, discover, robust_box, without_strays
 from disconerf_ns.errors import UserError
 from disconerf_ns.files import ABANDONED, sweep, write_new, write_whole
 from disconerf_ns.rendering.lazy_outputs import LazyOutputs
@@ -263,20 +263,34 @@ def test_robust_box_leaves_outliers_out() -> None:
     assert (low > -0.1).all() and (low <= 0).all() and (high >= 1).all() and (high < 1.1).all()
 
 
-def test_rays_whose_light_goes_far_are_in_the_reach_and_not_in_the_box() -> None:
+@pytest.mark.parametrize("points", [2, 8])
+def test_rays_whose_light_goes_far_are_in_the_reach_and_not_in_the_box(points: int) -> None:
     """Walls of a room had boxes of up to 257 scene units, because of the light of few rays."""
     near = 0.3 + 0.1 * torch.rand(400, 1, 3, generator=torch.Generator().manual_seed(0))
     through = (0.35 + torch.linspace(0, 0.5, 100))[:, None, None].expand(-1, 1, 3)  # without a gap: none is a stray
-    rays = torch.cat([near.expand(-1, 2, -1), torch.cat([near[:100], through], 1)])
+    late = torch.cat([near[:100].expand(-1, points // 2, 3), through.expand(-1, points // 2, 3)], 1)
+    rays = torch.cat([near.expand(-1, points, 3), late])
 
     def found(rays: torch.Tensor) -> DiscoveredObject:
         views = [SurfaceSamples.pack(rays, torch.ones(len(rays)))]
         (thing,) = discover(lambda x: torch.ones(len(x), 1), views, lambda x: x, flat(1), 0.1)
         return thing
 
-    thing, fog = found(rays), found(rays[440:])
+    thing, fog = found(rays), found(rays[350:])
     assert max(thing.box[1]) == pytest.approx(0.405, abs=0.01) and max(thing.reach[1]) > 0.8
-    assert fog.box == fog.reach, "where hardly any ray has a clear end, all count"
+    assert fog.box == fog.reach, "where less than half of the rays have a clear end, all count"
+
+
+def test_a_box_lies_in_the_reach() -> None:
+    """Few clear rays far away are strays of the whole object, and a large part of its clear rays."""
+    generator = torch.Generator().manual_seed(0)
+    body, away = (
+        place + 0.1 * torch.rand(count, 1, 3, generator=generator) for place, count in ((0.3, 900), (0.8, 70))
+    )
+    fuzzy = torch.cat([body[:400], body[:400] + torch.tensor([0.1, 0.0, 0.0])], 1)
+    rays = torch.cat([fuzzy, body[400:].expand(-1, 2, 3), away.expand(-1, 2, 3)])
+    box, reach = (torch.tensor(each) for each in boxes_of(rays, lambda x: x))
+    assert reach[1].max() < 0.6 and (box[0] >= reach[0]).all() and (box[1] <= reach[1]).all()
 
 
 def test_strays_are_left_out_and_large_parts_stay() -> None:

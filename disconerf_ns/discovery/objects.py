@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 from torch import Tensor
 
-from disconerf_ns.scene.objects import Box, DiscoveredObject, around
+from disconerf_ns.scene.objects import Box, DiscoveredObject, around, box_between
 from disconerf_ns.scene.tree import ObjectTree
 from disconerf_ns.surface.samples import SurfaceSamples, render_slots
 
@@ -21,9 +21,10 @@ STRAY_CELLS = 64
 """Cells per axis of the voxel grid in which points of an object are connected."""
 LARGE_PART = 0.1
 """Smallest fraction of an object's points in a connected part of it that is no stray."""
-SHARP = 0.04
-"""Largest distance between a ray's first and last surface point, in contracted space, where its light ends in one
-place: on a surface that the radiance field knows."""
+SHARP, CLEAR = 0.04, 0.5
+"""The light of a ray ends in one place, on a surface that the radiance field knows, if the middle half of it lies
+within the first number in contracted space. An object's box is found from such rays if at least the second number of
+its rays, a fraction, are such."""
 MARGIN = 0.05
 """Margin around a box at each side, as a fraction of its size."""
 
@@ -130,24 +131,26 @@ def rendered(
 def boxes_of(
     rays: Float[Tensor, "rays points 3"], to_scene: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n 3"]]
 ) -> Boxes:
-    """The boxes of an object.
+    """The boxes of an object; the first one lies in the second.
 
     Args:
         rays: contracted surface points of each of its rays, the nearest first.
         to_scene: maps contracted positions to scene positions.
     """
-    kept = (without_strays(some.flatten(0, 1)) for some in (sharp(rays), rays))
-    return Boxes(*(robust_box(to_scene(points)) for points in kept))
+    box, (low, high) = (robust_box(to_scene(without_strays(some.flatten(0, 1)))) for some in (sharp(rays), rays))
+    corners = torch.tensor(box).clamp(torch.tensor(low), torch.tensor(high))
+    return Boxes(box_between(corners.tolist()), (low, high))
 
 
 def sharp(rays: Float[Tensor, "rays points 3"]) -> Float[Tensor, "kept points 3"]:
-    """The rays whose light ends in one place; all rays, if few do.
+    """The rays whose light ends in one place; all rays, if less than half do. A single point tells nothing of that.
 
     Args:
-        rays: contracted surface points of each ray, the nearest first.
+        rays: contracted surface points of each ray, at equal steps of its light, the nearest first.
     """
-    ends = (rays[:, -1] - rays[:, 0]).norm(dim=-1) < SHARP
-    return rays[ends] if ends.float().mean() >= LARGE_PART else rays
+    count = rays.shape[1]
+    ends = (rays[:, (3 * count - 1) // 4] - rays[:, count // 4]).norm(dim=-1) < SHARP
+    return rays[ends] if ends.float().mean() >= CLEAR else rays
 
 
 def without_strays(points: Float[Tensor, "n 3"]) -> Float[Tensor, "kept 3"]:

@@ -64,7 +64,7 @@ def portrait(scene: ArrangedScene, each: SceneObject, body: Body, photographs: C
 
 
 def voxels_surround(within: Occupancy, photographs: Cameras) -> bool:
-    """Whether voxels surround the photographs, by the rule of `appearance.surrounds`, whatever of them is solid."""
+    """Whether half of the photographs were taken from within the ball around voxels, whatever of them is solid."""
     points, _ = middles(within)
     return len(points) > 0 and within_ball(points, photographs.camera_to_worlds[..., 3].cpu())
 

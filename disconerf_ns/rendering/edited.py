@@ -75,11 +75,10 @@ def moved_back(each: Placement, rays: RayBundle) -> RayBundle:
     )
 
 
-def meets(each: Placement, rays: RayBundle) -> Bool[Tensor, "rays"]:
-    """Rays through the box of an object where it is shown."""
+def meets(each: Placement, rays: RayBundle, body: Body) -> Bool[Tensor, "rays"]:
+    """Rays through the voxels' box of an object where it is shown."""
     back = moved_back(each, rays)
-    box = torch.tensor(each.scene.bodies.boxes[each.id]).to(rays.origins)
-    enter, leave = intersect_box(back.origins, back.directions, box)
+    enter, leave = intersect_box(back.origins, back.directions, body.voxels.box.to(rays.origins))
     return enter < leave
 
 

@@ -75,7 +75,7 @@ class Start(NamedTuple):
 def sample_edited(scene: ArrangedScene, rays: RayBundle) -> OwnedSamples:
     """Samples that flat rays meet under the scene's edit, and their owners.
 
-    The networks are not asked about rays that meet only boxes of objects that are gone.
+    The networks are not asked about rays that meet only reaches of objects that are gone.
     """
     met = passes_something(scene, rays)
     asked = met.clone()

@@ -49,7 +49,7 @@ class Preview:
     def _place(self, frame: SampledRays, each: Placement) -> PlacedSamples:
         body = each.body if each.is_at_hand else Body(each.scene.bodies.occupancy(each.id))
         device = each.scene.trained.radiance.device
-        met = meets(each, frame.rays.to(device)).nonzero()[:, 0]
+        met = meets(each, frame.rays.to(device), body).nonzero()[:, 0]
         side = math.ceil(math.sqrt(len(met) / self.most)) or 1
         block, first = blocks(met, frame.shape[1], side)
         placed = place(each, frame.rays[met[first].to(frame.rays.origins.device)], body)

@@ -100,7 +100,8 @@ def _pieces(each: SceneObject, edit: Edit, nodes: int, parts: Callable[[int], Co
     ends = [*starts[1:], len(shares)]
     return [
         replace(each, id=ObjectId(id), share=each.share * sum(shares[a:b]), box=around(boxes[a:b]), whole=False)
-        for id, a, b in zip(ids, starts, ends)  # the last piece has all parts that are left
+        # the last piece has all parts that are left; a part goes on beyond its cells, so the reach stays the whole's
+        for id, a, b in zip(ids, starts, ends)
         if boxes[a:b]
     ]
 

@@ -27,10 +27,10 @@ from disconerf_ns.scene.trained import TrainedScene
 SOLID_RESOLUTION = 64
 """Voxels per axis of an object's box in which it is looked for solid ones."""
 WIDE = 8.0
-"""Length in scene units: only an object whose reach is at least this long surrounds the scene."""
+"""Length in scene units from which on a box may hold what surrounds the scene."""
 BESIDE = 1.25
-"""An object of such a reach surrounds the scene if the cameras' median distance to the middle of its box is less than
-this multiple of half of the box's diagonal, as it is for walls and floors, or if its box is `WIDE` too."""
+"""A box is beside the cameras if their median distance to its middle is less than this multiple of half of its
+diagonal."""
 
 
 def around(boxes: Float[Tensor, "boxes 2 3"]) -> Float[Tensor, "2 3"]:
@@ -58,7 +58,7 @@ class Bodies:
     owners: Callable[[Float[Tensor, "n 3"]], Shaped[Tensor, "..."]]
     """The owners of scene positions, as `weigh` takes them."""
     find_objects: Callable[[], Mapping[ObjectId, SceneObject]]
-    """Gives all objects. It is called when one is first needed, because listing them takes time."""
+    """Gives the objects that are shown. It is called when one is first needed, because listing them takes time."""
     complete: bool
     """Whether objects are completed where no photograph looked."""
     _occupancies: dict[ObjectId, Occupancy] = field(default_factory=dict, repr=False)
@@ -72,15 +72,15 @@ class Bodies:
 
     @lazy
     def objects(self) -> Mapping[ObjectId, SceneObject]:
-        """All objects."""
+        """The objects that are shown."""
         return self.find_objects()
 
     @lazy
     def surrounding(self) -> frozenset[ObjectId]:
         """The objects that surround the scene, such as walls and floors.
 
-        Their reach is long, and their box is long too, or photographs were taken beside it. Where it is not known from
-        where they were taken, the reach tells alone.
+        Their reach is `WIDE`, and their box is `WIDE` too or beside the cameras. Without known cameras the reach alone
+        decides.
         """
         return frozenset(id for id, each in self.objects.items() if self._surrounds(each))
 
@@ -206,9 +206,9 @@ class Bodies:
 
     def _surrounds(self, each: SceneObject) -> bool:
         cameras = self.trained.camera_positions
-        if not is_wide(each.reach) or cameras is None:
+        if cameras is None or is_wide(each.box) or not is_wide(each.reach):
             return is_wide(each.reach)
-        return is_wide(each.box) or within_ball(torch.tensor(each.box).to(cameras), cameras, BESIDE)
+        return within_ball(torch.tensor(each.box), cameras, BESIDE)
 
     def _seen_of(self, id: ObjectId) -> Bool[Tensor, "rays"]:
         """Which training rays end on an object."""

@@ -1,4 +1,5 @@
-"""The closed surface of an object: the smooth one through the points that photographs saw of it, cut by their hull."""
+"""The closed surface of an object: the smooth one through the points that photographs saw of it, cut by their hull, or,
+of a piece of what surrounds the scene, by the upright box around them."""
 
 from __future__ import annotations
 
@@ -61,8 +62,6 @@ class ClosedSurface:
     smooth: open3d.t.geometry.RaycastingScene
     away: Float[Tensor, "3"]
     """Direction in which the smooth surface has no opening."""
-    planes: Float[Tensor, "planes 4"]
-    """Normals and offsets of the hull that reaches down to the foot."""
     tight: Float[Tensor, "faces 4"]
     """Normals and offsets of the hull of the seen points alone."""
     firm: KDTree
@@ -100,6 +99,11 @@ class ClosedSurface:
         if self.hollow:
             return torch.zeros(len(positions), dtype=torch.bool, device=positions.device)
         return self._within(self.tight, positions)
+
+    @lazy
+    def planes(self) -> Float[Tensor, "planes 4"]:
+        """Normals and offsets of the hull that reaches down to the foot."""
+        return planes_around(grounded(self.firm.data))
 
     @lazy
     def hollow(self) -> bool:
@@ -167,10 +171,8 @@ class Sheet(ClosedSurface):
 
 def _enclosed(
     ends: Float[np.ndarray, "n 3"], along: Float[np.ndarray, "n 3"], side: float
-) -> tuple[
-    open3d.t.geometry.RaycastingScene, Float[Tensor, "3"], Float[Tensor, "planes 4"], Float[Tensor, "faces 4"], KDTree
-]:
-    """The Poisson surface through points, where it has no opening, the planes of the points' hulls, and the points that
+) -> tuple[open3d.t.geometry.RaycastingScene, Float[Tensor, "3"], Float[Tensor, "faces 4"], KDTree]:
+    """The Poisson surface through points, where it has no opening, the planes of the points' hull, and the points that
     are no outliers.
 
     Args:
@@ -187,7 +189,7 @@ def _enclosed(
         company = KDTree(points).query_ball_point(points, AT_HAND * side, return_length=True)
         cloud = cloud.select_by_index(np.flatnonzero(company >= COMPANY * np.median(company)).tolist())
         firm = np.asarray(cloud.points)
-        planes, tight = (torch.from_numpy(ConvexHull(each).equations).float() for each in (grounded(firm), firm))
+        tight = planes_around(firm)
         looked = np.asarray(cloud.normals).copy()
         cloud.estimate_normals(o3d.geometry.KDTreeSearchParamKNN(NEIGHBOURS))
         normals = np.asarray(cloud.normals)
@@ -197,7 +199,7 @@ def _enclosed(
         smooth = o3d.t.geometry.RaycastingScene(nthreads=1)
         smooth.add_triangles(o3d.t.geometry.TriangleMesh.from_legacy(mesh))
     away = away_from_openings(np.asarray(mesh.vertices)[np.asarray(mesh.triangles)])
-    return smooth, away, planes, tight, KDTree(firm)
+    return smooth, away, tight, KDTree(firm)
 
 
 def away_from_openings(triangles: Float[np.ndarray, "n 3 3"]) -> Float[Tensor, "3"]:
@@ -209,6 +211,11 @@ def away_from_openings(triangles: Float[np.ndarray, "n 3 3"]) -> Float[Tensor, "
     areas = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     lean = 1e-3 * np.linalg.norm(areas, axis=-1).sum()
     return torch.nn.functional.normalize(torch.from_numpy(areas.sum(0) + lean).float(), dim=0)
+
+
+def planes_around(points: Float[np.ndarray, "n 3"]) -> Float[Tensor, "planes 4"]:
+    """Normals and offsets of the convex hull of points."""
+    return torch.from_numpy(ConvexHull(points).equations).float()
 
 
 def grounded(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "m 3"]:

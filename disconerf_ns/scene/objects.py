@@ -66,8 +66,8 @@ class DiscoveredObject:
     """Box of it as most photographs show it: of what is seen of it without strays, along rays whose light ends in one
     place."""
     reach: Box
-    """Box outside of which it owns nothing: of all that is seen of it without strays. The light of a few rays that the
-    radiance field lets pass may end far behind it, and make this box as large as the scene."""
+    """Box outside of which it owns nothing: of all that is seen of it without strays. The radiance field lets some
+    light pass, which may end far behind the object and make this box as large as the scene."""
 
 
 @dataclass(frozen=True)

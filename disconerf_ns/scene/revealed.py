@@ -238,15 +238,16 @@ class Beside(NamedTuple):
         """
         boxes = {id: bodies.boxes[id] for id in ids}
         small = boxes.keys() - bodies.surrounding
+        hiding = small & absent
         pairs = ((one, other) for one in small - absent for other in boxes.keys() - {one})
         meet = [(one, other) for one, other in pairs if overlap(boxes[one], boxes[other])]
-        left, gone = ({pair[k] for pair in meet if pair[1] in small & absent} for k in (0, 1))
+        left, gone = ({pair[k] for pair in meet if pair[1] in hiding} for k in (0, 1))
         surrounded = {one for one, other in meet if other not in absent and not bodies.completes(other)}
         free = {id for id in left - surrounded if bodies.completes(id)}
         wide = [id for id in boxes.keys() - small - absent if bodies.may_complete(id)]
         patches = []
         for id in wide:
-            beside = tuple(sorted(other for other in small & absent if overlap(boxes[id], boxes[other])))
+            beside = tuple(sorted(other for other in hiding if overlap(boxes[id], boxes[other])))
             if len(beside) <= APART:
                 patches += [(id, (other,)) for other in beside]
                 gone |= set(beside)

@@ -40,6 +40,8 @@ class TrainedScene:
     """The slot of each."""
     training_rays: Callable[[], Iterable[RayBundle]] | None = None
     """Gives some rays of all training views, flat, a view at a time; None where the views are not known."""
+    camera_positions: Float[Tensor, "views 3"] | None = None
+    """Scene positions that the photographs were taken from, on the CPU; None where they are not known."""
 
     @property
     def contraction(self) -> Contraction:
@@ -62,14 +64,6 @@ class TrainedScene:
         if self.agreed_points is None or self.agreed_slots is None:
             return None
         return SeenVoxels.of(self.agreed_points, self.agreed_slots, self.slots)
-
-    @lazy
-    def camera_positions(self) -> Float[Tensor, "views 3"] | None:
-        """Scene positions that the photographs were taken from; None where the views are not known."""
-        if self.training_rays is None:
-            return None
-        positions = [rays.origins[0] for rays in self.training_rays() if len(rays) > 0]
-        return torch.stack(positions) if positions else None
 
     @lazy
     def seen_rays(self) -> SeenRays | None:

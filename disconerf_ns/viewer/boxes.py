@@ -63,8 +63,8 @@ def fit(points: Float[np.ndarray, "n 3"]) -> DrawnBox:
 def box_of(trained: TrainedScene, shown: SceneObject) -> DrawnBox:
     """The box of an object: of the points at which the masks agree on its slots, or else along the axes.
 
-    What surrounds the scene reaches to the horizon. Its box is that of the half of its points that is nearest to their
-    middle, so that it is drawn, and has its handles, where people look.
+    A ground may go on to the horizon. Then the box is that of the half of its points that is nearest to their middle,
+    so that it is drawn, and has its handles, where people look.
     """
     low, high = np.array(shown.box)
     wide = is_wide(shown.box)

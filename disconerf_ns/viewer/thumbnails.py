@@ -38,8 +38,8 @@ class _Key(NamedTuple):
 
     looks: Hashable
     """Its slots, its colours, and how it is looked at."""
-    box: Box
-    """Where it is; the training changes that a little whenever objects are listed anew."""
+    boxes: tuple[Box, Box]
+    """Its box and its reach; the training changes them a little whenever objects are listed anew."""
 
 
 class _Made(NamedTuple):
@@ -166,7 +166,7 @@ def showing(scene: ArrangedScene, id: ObjectId) -> ArrangedScene:
 def key_of(scene: ArrangedScene, each: SceneObject) -> _Key:
     """What an object's picture depends on: not on its name, nor on whether it is hidden or where it stands."""
     looks = each.slots, each.whole, scene.edit.colors.get(each.id), scene.options.extraction
-    return _Key(looks, each.box)
+    return _Key(looks, (each.box, each.reach))
 
 
 def drawn_of(scene: ArrangedScene, each: SceneObject, photographs: Cameras) -> Picture:
