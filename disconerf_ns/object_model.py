@@ -91,8 +91,8 @@ class ObjectModel(Model):
         """Output `label` of each image that nerfstudio's evaluation renders, by image; None drops them."""
         self.training_rays: Callable[[], Iterator[RayBundle]] | None = None
         """Gives some rays of all training views; None where they are not known."""
-        self.camera_positions: Tensor | None = None
-        """Scene positions that the photographs were taken from; None where they are not known."""
+        self.camera_positions: Callable[[], Tensor] | None = None
+        """Gives the scene positions that the photographs were taken from; None where they are not known."""
         self.turns, self.learning = Turns(), False
         self.current = CurrentScene(ArrangedScene(self._trained(), options=self._options()))
         """The scene that outputs show; another one takes effect with the next image."""
@@ -179,14 +179,16 @@ class ObjectModel(Model):
         self.object_scores = torch.tensor(scores, device=self.device).view(-1, 3)
         self._renew()
 
-    def look_from(self, training_rays: Callable[[], Iterator[RayBundle]], positions: Float[Tensor, "views 3"]) -> None:
+    def look_from(
+        self, training_rays: Callable[[], Iterator[RayBundle]], positions: Callable[[], Float[Tensor, "views 3"]]
+    ) -> None:
         """Tell which rays the photographs were taken along.
 
         Args:
             training_rays: gives some rays of all training views, flat, a view at a time.
-            positions: scene positions that the photographs were taken from.
+            positions: gives the scene positions that the photographs were taken from, on the CPU.
         """
-        self.training_rays, self.camera_positions = training_rays, positions.cpu()
+        self.training_rays, self.camera_positions = training_rays, positions
         self._renew()
 
     def _renew(self) -> None:

@@ -91,8 +91,8 @@ class DiscoNerfPipeline(VanillaPipeline):
         """Folder with room for data that does not fit in memory: the run's folder in training."""
         self.object_control = ObjectControl(self.model.current, self._photographs, lambda: self.edit_file)
         self.model.present = self.object_control.present
-        cameras = dataset_of(self, "train").cameras
-        self.model.look_from(lambda: training_rays(self, SPACE_RAYS), cameras.camera_to_worlds[..., 3])
+        positions = lambda: dataset_of(self, "train").cameras.camera_to_worlds[..., 3].cpu()
+        self.model.look_from(lambda: training_rays(self, SPACE_RAYS), positions)
         if source is not None:
             check_scene(source, self.datamanager)
             CONSOLE.log(f"radiance field: {take_over(source, self.model)}")

@@ -86,7 +86,8 @@ def floating(floor: bool) -> ArrangedScene:
         DiscoveredObject(1, 0.3, 0.9, 8, **alike(((-0.42, -0.42, 0.28), (0.42, 0.42, 0.38)))),
     )
     trained = TrainedScene(Floating(contraction, floor), field, ObjectTree.flat(2), objects, training_rays=rays)
-    return ArrangedScene(replace(trained, camera_positions=cameras((0.75, 1.0, 1.3), 12).camera_to_worlds[..., 3]))
+    places = cameras((0.75, 1.0, 1.3), 12).camera_to_worlds[..., 3]
+    return ArrangedScene(replace(trained, camera_positions=lambda: places))
 
 
 def where_the_junk_is(scene: ArrangedScene) -> Tensor:

@@ -208,7 +208,7 @@ class Bodies:
         cameras = self.trained.camera_positions
         if cameras is None or is_wide(each.box) or not is_wide(each.reach):
             return is_wide(each.reach)
-        return within_ball(torch.tensor(each.box), cameras, BESIDE)
+        return within_ball(torch.tensor(each.box), cameras(), BESIDE)
 
     def _seen_of(self, id: ObjectId) -> Bool[Tensor, "rays"]:
         """Which training rays end on an object."""

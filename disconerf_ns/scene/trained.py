@@ -40,8 +40,8 @@ class TrainedScene:
     """The slot of each."""
     training_rays: Callable[[], Iterable[RayBundle]] | None = None
     """Gives some rays of all training views, flat, a view at a time; None where the views are not known."""
-    camera_positions: Float[Tensor, "views 3"] | None = None
-    """Scene positions that the photographs were taken from, on the CPU; None where they are not known."""
+    camera_positions: Callable[[], Float[Tensor, "views 3"]] | None = None
+    """Gives the scene positions that the photographs were taken from, on the CPU; None where they are not known."""
 
     @property
     def contraction(self) -> Contraction:
