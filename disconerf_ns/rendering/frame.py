@@ -33,7 +33,7 @@ TOGETHER = EditedRays.rgb, EditedRays.depth, EditedRays.opacity, EditedRays.visi
 
 
 def together_with(see: Callable[[EditedRays], Tensor]) -> tuple[Callable[[EditedRays], Tensor], ...]:
-    """When one quantity is asked for, compute all of these, because they come from the same samples."""
+    """Quantities that come from the same samples: whoever asks for one of them has all computed."""
     return TOGETHER if see in TOGETHER else (see,)
 
 

@@ -27,7 +27,7 @@ from disconerf_ns.scene.trained import TrainedScene
 SOLID_RESOLUTION = 64
 """Voxels per axis of an object's box in which it is looked for solid ones."""
 WIDE = 8.0
-"""Length in scene units from which on a box may hold what surrounds the scene."""
+"""A box of at least this length, in scene units, may hold what surrounds the scene."""
 BESIDE = 1.25
 """A box is beside the cameras if their median distance to its middle is less than this multiple of half of its
 diagonal."""

@@ -107,7 +107,7 @@ class ClosedSurface:
 
     @lazy
     def hollow(self) -> bool:
-        """Whether the hull holds air: most rays start in it, as in that of a room's walls."""
+        """Whether the hull holds air. It does if most rays start in it, as they do between a room's walls."""
         return bool(self._within(self.tight, self.own.origins).float().mean() > 0.5)
 
     def _reaches(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
