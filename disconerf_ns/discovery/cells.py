@@ -1,12 +1,14 @@
 """Surface cells, and the masks of each view as evidence of which cells belong together.
 
-The surface is divided into the Voronoi cells of a random subset of its own points, drawn evenly over all pixels of all
-views. So cells are small where objects look large, and a fuzzy background gets cells only in proportion to its pixels.
+The surface is divided into the Voronoi cells of a random subset of its own points. Half of them are drawn evenly over
+all pixels of all views, so cells are small where objects look large, and a fuzzy background gets cells only in
+proportion to its pixels. The other half is drawn evenly over all masks, so a mug is divided as finely as the table that
+it stands on, and a group of a few cells is no thing that happens to be small.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -60,11 +62,38 @@ class Cells:
         return Cells(self.seeds[cells])
 
     @classmethod
-    def draw(cls, views: Iterable[SurfaceSamples], count: int, seed: int = 0) -> Cells:
-        """At most `count` cells around random surface points of the views; the same `seed` draws the same cells."""
-        points = torch.cat([solid_points(view) for view in views])
-        generator = torch.Generator().manual_seed(seed)
-        return cls(points[torch.randperm(len(points), generator=generator)[:count]])
+    def draw(cls, views: Sequence[MaskedSurface], count: int, seed: int = 0) -> Cells:
+        """At most `count` cells around random surface points of the views, the first of them as random as all.
+
+        Points are drawn one after the other without replacement, each by its `drawing_weight`: those of n cells are the
+        n least of -ln(u) / weight, with u uniform in (0, 1] (Efraimidis and Spirakis 2006).
+
+        Args:
+            views: surface samples and binary masks of each view, pixel by pixel.
+            count: maximum number of cells.
+            seed: the same one draws the same cells.
+        """
+        points = torch.cat([solid_points(surface) for surface, _ in views])
+        waiting = torch.empty(len(points), dtype=torch.double)
+        waiting.exponential_(generator=torch.Generator().manual_seed(seed)).div_(drawing_weight(views))
+        return cls(points[waiting.argsort()[:count]])
+
+
+def drawing_weight(views: Sequence[MaskedSurface]) -> Float[Tensor, "points"]:
+    """Weight with which each surface point of all views is drawn: 1 / N + sum of 1 / (M n_m) over its masks m.
+
+    N is the number of points, M that of masks, and n_m that of points in mask m. Both halves sum to 1. In the first one
+    all points are alike, and in the second one all masks are, whether large or small.
+    """
+    of_masks, masks = [], 0
+    for surface, inside in views:
+        inside = inside[surface.solid].cpu().float()
+        size = inside.sum(0)
+        of_ray = inside @ torch.where(size > 0, 1 / size, 0)
+        masks += int((size > 0).sum())
+        of_masks.append(of_ray.repeat_interleave(surface.packed.shape[1]) / surface.packed.shape[1])
+    weight = torch.cat(of_masks)
+    return 1 / len(weight) + weight / max(masks, 1)
 
 
 @dataclass

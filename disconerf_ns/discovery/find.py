@@ -36,7 +36,7 @@ from disconerf_ns.discovery.consensus import (
 from disconerf_ns.discovery.graft import grafted
 from disconerf_ns.discovery.grouping import GroupedCells, Grouping, ObservedDraw, group
 from disconerf_ns.discovery.islands import without_islands
-from disconerf_ns.discovery.nobody import COVERED, LEAST_REST, beyond_border, coverage, uncovered
+from disconerf_ns.discovery.nobody import COVERED, LEAST_REST, beyond_border, coverage, share, uncovered
 from disconerf_ns.discovery.parts import finest
 from disconerf_ns.discovery.unions import tree_of
 from disconerf_ns.scene.tree import DEFAULT, ObjectTree
@@ -66,7 +66,7 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
     coarse, observed = draw[: len(groups)], list(observe(draw, views))
     covered = coverage(observed, draw)
     nobody = covered <= COVERED
-    rest = float(nobody.float().mean()) >= LEAST_REST
+    rest = share(observed, nobody) >= LEAST_REST
     groups = by_size(torch.where(uncovered(seen, coarse), -1, groups))
     if most is not None:
         groups = torch.where(groups < most - rest, groups, -1)
@@ -152,7 +152,7 @@ def grouped(observed: ObservedDraw, doubt: float, most: int | None = None) -> Gr
 
 def draw_cells(views: Sequence[MaskedSurface], seed: int) -> Cells:
     """The fine cells of a draw; the first COARSE of them are the coarse cells, which are merged pair by pair."""
-    return Cells.draw((surface for surface, _ in views), cell_count(views), seed)
+    return Cells.draw(views, cell_count(views), seed)
 
 
 def cell_count(views: Sequence[MaskedSurface]) -> int:

@@ -15,7 +15,7 @@ COVERED = 0.25
 EXPECTED = 4.0
 """Number of views that the coverage of neighbouring cells counts as, because few views see a cell."""
 LEAST_REST = 0.005
-"""Minimum fraction of all cells that is worth a slot of its own."""
+"""Minimum fraction of all surface points that is worth a slot of its own."""
 MIDWAY = 0.5
 """Coverage at the border of an object and the rest, as a fraction of the object's own."""
 
@@ -37,6 +37,12 @@ def coverage(seen: Sequence[Observation], cells: Cells) -> Float[Tensor, "cells"
 def uncovered(seen: Sequence[Observation], cells: Cells) -> Bool[Tensor, "cells"]:
     """True for cells that hardly any view that sees them, or their neighbours, covers by a mask."""
     return coverage(seen, cells) <= COVERED
+
+
+def share(seen: Sequence[Observation], chosen: Bool[Tensor, "cells"]) -> float:
+    """Fraction of the surface points of all views that lie in the chosen cells, in [0, 1]."""
+    inside = sum(float(view.weight[chosen[view.cells]].sum()) for view in seen)
+    return inside / max(sum(float(view.weight.sum()) for view in seen), 1.0)
 
 
 def beyond_border(

@@ -76,23 +76,27 @@ def tree_of(
     for _ in range(CHAIN):
         shown = UnionAffinities(seen, groups, membership(unions, count))
         rates = {union: shown.together(count + index, sorted(union)) for index, union in enumerate(unions)}
-        firm = {union: stability(mean_agreement(pairs, union), rate) for union, rate in rates.items()}
+        firm = {union: stability(mean_agreement(pairs, singly(union)), rate) for union, rate in rates.items()}
         longer = chained([union for union in unions if firm[union] >= HOLDS]) - rates.keys()
         if not longer:
             break
         unions += sorted(longer, key=sorted)
-    wholes: list[Whole] = []
+    taken: list[frozenset[int]] = []
     for union in [*divided, *sorted(rates.keys() - set(divided), key=lambda each: (-rates[each], sorted(each)))]:
-        fits = all(nests(whole.parts, union) for whole in wholes)
-        if fits and (union in divided or rates[union] >= SHOWN):
-            wholes.append(Whole(union, max(firm[union], HOLDS) if union in divided else firm[union]))
+        if (union in divided or rates[union] >= SHOWN) and all(nests(other, union) for other in taken):
+            taken.append(union)
+    wholes = []
+    for union in taken:
+        parts = tops([other for other in taken if other < union], sorted(union))
+        holds = stability(mean_agreement(pairs, parts), rates[union])
+        wholes.append(Whole(union, max(holds, HOLDS) if union in divided else holds))
     steps = continued(cells, evidence, groups, held(wholes, count))
     borderless = largest(steps)
     wholes = [whole for whole in wholes if all(nests(whole.parts, union) for union in borderless)]
     fit = [step for step in steps if all(nests(whole.parts, step[0]) for whole in wholes)]
     wholes += [Whole(union, firmness(similar)) for union, similar in fit]
     for union in coarser(pairs, masks_of_both(explanations), wholes, count):
-        wholes.append(Whole(union, min(stability(mean_agreement(pairs, union), rate=0.0), LOOSE)))
+        wholes.append(Whole(union, min(stability(mean_agreement(pairs, singly(union)), rate=0.0), LOOSE)))
     shown = UnionAffinities(seen, groups, membership([whole.parts for whole in _smallest_first(wholes)], count))
     visible = shown.size > 0
     support = (shown.best * visible).sum(0) / visible.sum(0).clamp(min=1)
@@ -106,9 +110,18 @@ def nests(one: frozenset[int], other: frozenset[int]) -> bool:
 
 def held(wholes: Sequence[Whole], count: int) -> list[frozenset[int]]:
     """The objects of the default cut: the largest wholes that hold, and the groups that lie in none of them."""
-    firm = [whole.parts for whole in wholes if whole.stability >= HOLDS]
-    tops = [parts for parts in firm if not any(parts < other for other in firm)]
-    return [*tops, *(frozenset([group]) for group in range(count) if not any(group in parts for parts in tops))]
+    return tops([whole.parts for whole in wholes if whole.stability >= HOLDS], range(count))
+
+
+def tops(wholes: Sequence[frozenset[int]], groups: Iterable[int]) -> list[frozenset[int]]:
+    """The wholes that lie in no other one, and the groups that lie in none of them."""
+    outer = [whole for whole in wholes if not any(whole < other for other in wholes)]
+    return [*outer, *singly(group for group in groups if not any(group in whole for whole in outer))]
+
+
+def singly(groups: Iterable[int]) -> list[frozenset[int]]:
+    """Each group alone."""
+    return [frozenset([group]) for group in groups]
 
 
 def coarser(
@@ -125,14 +138,13 @@ def coarser(
         wholes: wholes that masks show.
         count: number of groups.
     """
-    tops = [whole.parts for whole in wholes if not any(whole.parts < other.parts for other in wholes)]
-    tops += [frozenset([group]) for group in range(count) if not any(group in union for union in tops)]
-    members = membership(tops, count)[:, count:].float()
+    roots = tops([whole.parts for whole in wholes], range(count))
+    members = membership(roots, count)[:, count:].float()
 
     def agreement(similar: Tensor, views: Tensor, masks: Tensor) -> Tensor:
         return torch.where(masks >= LEAST_SHOWN, similar / views.clamp(min=LEAST_VIEWS), 0.0)
 
-    made = joined(tops, [members.T @ table @ members for table in (*pairs, joint)], agreement, TOGETHER)
+    made = joined(roots, [members.T @ table @ members for table in (*pairs, joint)], agreement, TOGETHER)
     return [union for union, _ in made]
 
 
@@ -195,10 +207,11 @@ def agreements(evidence: Evidence, groups: Int[Tensor, "cells"], count: int) -> 
     return one_hot.T @ evidence.similar @ one_hot, one_hot.T @ evidence.views @ one_hot
 
 
-def mean_agreement(pairs: Pairs, union: Iterable[int]) -> float:
-    """Mean similarity of cells of different groups of a union, in [0, 1]."""
-    members = sorted(union)
-    similar, views = (table[members][:, members].fill_diagonal_(0) for table in pairs)
+def mean_agreement(pairs: Pairs, parts: Sequence[frozenset[int]]) -> float:
+    """Mean similarity of cells of different parts, in [0, 1]."""
+    count = len(pairs[0])
+    members = membership(parts, count)[:, count:].float()
+    similar, views = ((members.T @ table @ members).fill_diagonal_(0) for table in pairs)
     return float(similar.sum() / views.sum().clamp(min=1))
 
 

@@ -6,6 +6,14 @@ from examples.scenes.layouts.clutter import clutter
 from examples.scenes.layouts.rehearsal import rehearsal
 from examples.scenes.layouts.room import room
 from examples.scenes.layouts.sheet import sheet
+from examples.scenes.layouts.study import study
 from examples.scenes.layouts.table import table
 
-LAYOUTS = {"table": table, "room": room, "clutter": clutter, "sheet": sheet, "rehearsal": rehearsal}
+LAYOUTS = {
+    "table": table,
+    "room": room,
+    "clutter": clutter,
+    "sheet": sheet,
+    "study": study,
+    "rehearsal": rehearsal,
+}
