@@ -227,7 +227,7 @@ class DiscoNerfPipelineConfig(VanillaPipelineConfig):
     consensus_rays: int = 500_000
     """Number of evenly spaced rays, over all views, that enter the search for the objects that the masks of all views
     agree on."""
-    object_min_share: float = 0.0005
+    object_min_share: float = 0.0001
     """Smallest fraction of the visible surface, in [0, 1], that counts as an object. Matching "view" leaves slivers in
     spare slots; 0.002 is better there."""
     surface_memory_gb: float = 8.0

@@ -21,7 +21,7 @@ from disconerf_ns.scene.tree import DEFAULT, NEVER, ObjectTree
 
 SHOWN = 0.2
 """Minimum fraction of views that show a whole, of those that could, for the whole to be in the tree."""
-HOLDS = 0.44
+HOLDS = 0.45
 """Stability at which a whole is one object in the default cut: true wholes lie above it, mostly, and groups of things
 that noisy masks join now and then lie below."""
 TOGETHER = 0.05
