@@ -8,7 +8,7 @@ from helpers import assert_close
 from torch import Tensor
 
 from disconerf_ns.discovery import find
-from disconerf_ns.discovery.cells import Cells, drawing_weight, observe
+from disconerf_ns.discovery.cells import OF_MASKS, Cells, drawing_weight, observe
 from disconerf_ns.discovery.consensus import collect
 from disconerf_ns.discovery.find import find_consensus
 from disconerf_ns.discovery.nobody import share
@@ -57,17 +57,17 @@ def test_points_are_drawn_evenly_over_pixels_and_over_masks() -> None:
         sizes = 2 * inside.sum(0)
         for ray in inside.tolist():
             of_masks = sum(float(held / size) for held, size in zip(ray, sizes) if held)
-            expected += 2 * [1 / points + of_masks / masks]
+            expected += 2 * [(1 - OF_MASKS) / points + OF_MASKS * of_masks / masks]
     assert_close(weight, torch.tensor(expected))
-    assert float(weight.sum()) == pytest.approx(2.0, abs=1e-4)
+    assert float(weight.sum()) == pytest.approx(1.0, abs=1e-4)
     on_wall = Cells.draw(views, 1000).seeds[:, 2] > 0.6
-    assert float(on_wall.float().mean()) == pytest.approx(float(SHARE[WALL] + 1 / 4) / 2, abs=0.04)
+    assert float(on_wall.float().mean()) == pytest.approx((1 - OF_MASKS) * float(SHARE[WALL]) + OF_MASKS / 4, abs=0.04)
 
 
 def test_views_without_masks_and_with_empty_ones_are_drawn_from_evenly() -> None:
     surface, _ = desk()[0]
     for masks in (torch.zeros(RAYS, 0), torch.zeros(RAYS, 2)):
-        assert_close(drawing_weight([(surface, masks)]), torch.full((2 * RAYS,), 1 / (2 * RAYS)))
+        assert_close(drawing_weight([(surface, masks)]), torch.full((2 * RAYS,), (1 - OF_MASKS) / (2 * RAYS)))
 
 
 def test_the_first_cells_are_those_of_a_smaller_draw() -> None:
@@ -81,7 +81,7 @@ def test_the_rest_is_told_by_its_points_not_by_its_cells() -> None:
     views = desk(masked=(DESK, MUG, DIE))
     cells = Cells.draw(views, 2000)
     wall = cells.seeds[:, 2] > 0.6
-    assert float(wall.float().mean()) < 0.35
+    assert float(wall.float().mean()) < 0.45
     assert share(list(observe(cells, views)), wall) == pytest.approx(float(SHARE[WALL]), abs=0.02)
 
 

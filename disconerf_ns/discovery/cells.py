@@ -1,9 +1,8 @@
 """Surface cells, and the masks of each view as evidence of which cells belong together.
 
-The surface is divided into the Voronoi cells of a random subset of its own points. Half of them are drawn evenly over
+The surface is divided into the Voronoi cells of a random subset of its own points. Most of them are drawn evenly over
 all pixels of all views, so cells are small where objects look large, and a fuzzy background gets cells only in
-proportion to its pixels. The other half is drawn evenly over all masks, so a mug is divided as finely as the table that
-it stands on, and a group of a few cells is no thing that happens to be small.
+proportion to its pixels. The others are drawn evenly over all masks, so that small things are divided as well.
 """
 
 from __future__ import annotations
@@ -22,6 +21,9 @@ from disconerf_ns.surface.samples import SurfaceSamples
 
 NEAR = 8
 """Number of nearest neighbours of a cell."""
+OF_MASKS = 0.25
+"""Fraction of the cells that are drawn evenly over masks; without them, things that fill less than 0.1 % of what is
+seen have too few cells for a group."""
 
 MaskedSurface = tuple[SurfaceSamples, Float[Tensor, "_ _"]]
 """Surface samples of a view, pixel by pixel, and binary masks (pixels, masks) of the same pixels."""
@@ -80,10 +82,10 @@ class Cells:
 
 
 def drawing_weight(views: Sequence[MaskedSurface]) -> Float[Tensor, "points"]:
-    """Weight with which each surface point of all views is drawn: 1 / N + sum of 1 / (M n_m) over its masks m.
+    """Weight with which each surface point of all views is drawn: (1 - f) / N + sum of f / (M n_m) over its masks m.
 
-    N is the number of points, M that of masks, and n_m that of points in mask m. Both halves sum to 1. In the first one
-    all points are alike, and in the second one all masks are, whether large or small.
+    N is the number of points, M that of masks, n_m that of points in mask m, and f is OF_MASKS. Without masks all
+    points are alike; with them, the weights sum to 1.
     """
     of_masks, masks = [], 0
     for surface, inside in views:
@@ -93,7 +95,7 @@ def drawing_weight(views: Sequence[MaskedSurface]) -> Float[Tensor, "points"]:
         masks += int((size > 0).sum())
         of_masks.append(of_ray.repeat_interleave(surface.packed.shape[1]) / surface.packed.shape[1])
     weight = torch.cat(of_masks)
-    return 1 / len(weight) + weight / max(masks, 1)
+    return (1 - OF_MASKS) / len(weight) + OF_MASKS * weight / max(masks, 1)
 
 
 @dataclass

@@ -41,9 +41,9 @@ from disconerf_ns.discovery.parts import finest
 from disconerf_ns.discovery.unions import tree_of
 from disconerf_ns.scene.tree import DEFAULT, ObjectTree
 
-COARSE, FINE = 4000, 30_000
+COARSE, FINE = 5000, 40_000
 """Maximum number of cells that are merged pair by pair, and maximum number of cells that get a group in the end."""
-POINTS_PER_CELL = 16
+POINTS_PER_CELL = 12
 """Mean number of surface points per cell, large enough that several views see a cell."""
 DRAWS = 4
 """Maximum number of draws of cells; each is grouped with every doubt."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +40,8 @@ class Arguments:
     for a scene of which some objects are meant to have no mask."""
     seed: int = 0
     """Seed of the masks' noise."""
+    smallest: float | None = None
+    """Masks that cover less than this fraction of the image are dropped; left out, the level decides (0.003)."""
     uncovered: tuple[str, ...] = ()
     """Names of objects, as in `labels/labels.json`, that no mask of `masks/noisy` is about."""
     only_masks: bool = False
@@ -59,6 +61,7 @@ def main() -> None:
     for name, (level, unseen) in mask_sets(arguments.noise, arguments.uncovered, scene.uncovered).items():
         labels = dataset.labels_named(arguments.output, unseen)
         noise = (LEVELS | MIXED)[level]
+        noise = noise if arguments.smallest is None else replace(noise, min_fraction=arguments.smallest)
         score = dataset.write_noisy_masks(arguments.output, level, noise, arguments.seed, name, labels)
         print(f"{arguments.output}/masks/{name}: the masks' own area-weighted IoU is {score:.3f}")
 

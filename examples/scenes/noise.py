@@ -64,9 +64,6 @@ LEVELS = {
 }
 """Levels at which an object's masks mean the object as a whole."""
 
-SMALL = {f"small-{name}": replace(LEVELS[name], min_fraction=0.0003) for name in ("mild", "middle", "heavy")}
-"""Levels with masks of things down to a tenth of the size, as segmenters make them of photographs of a megapixel."""
-
 MIXED = {
     "mixed-mild": replace(LEVELS["mild"], whole=0.85, parts=0.75),
     "mixed": replace(LEVELS["middle"], whole=0.75, parts=0.65),
