@@ -25,10 +25,10 @@ def test_needs_by_hand() -> None:
 
     A ray has 6 bytes for each of 2 points and 2 for its accumulation, so 14, and 2 bytes of masks where it is drawn.
     Masks stay decoded in 9 * 100 + 3 * 200 bytes, and one byte for each pixel. The search has (9 * 800 + 3 * 1600) / 3
-    = 4000 entries of masks, each 7 times, and 2400 / 3 * 2 / 16 = 100 cells, whose pairs have 8 numbers.
+    = 4000 entries of masks, each 7 times, and 2400 / 3 * 2 / 12 = 400 / 3 cells, whose pairs have 8 numbers.
     """
     found = estimate_memory([800, 1600], [9, 3], 2, 800, AMPLE, Devices())
-    assert found == MemoryEstimate(14 * 2400, 1500 + 2400, 16 * 2400, 4 * 7 * 4000 + 4 * 8 * 100**2)
+    assert found == MemoryEstimate(14 * 2400, 1500 + 2400, 16 * 2400, round(4 * 7 * 4000 + 4 * 8 * (400 / 3) ** 2))
     halved = estimate_memory([800, 1600], [9, 3], 2, 800, AMPLE, Devices(1, 2))
     assert halved == MemoryEstimate(14 * 1200, (1500 + 2400) // 2, 16 * 1200, found.discovery)
 

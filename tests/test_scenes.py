@@ -26,6 +26,7 @@ from examples.scenes.dataset import (
 )
 from examples.scenes.layouts import LAYOUTS
 from examples.scenes.layouts.room import EAST, HEIGHT, NORTH
+from examples.scenes.make_scene import main as make_scene
 from examples.scenes.make_scene import mask_sets
 from examples.scenes.meshes import Mesh, ball, box, curve, relief, revolve
 from examples.scenes.noise import LEVELS, MIXED, MaskNoise, agreement, noisy_masks
@@ -155,6 +156,20 @@ def test_all_levels_of_noise_are_sets_named_by_level(tmp_path: Path) -> None:
     for name, (level, _) in mask_sets("all").items():
         write_noisy_masks(tmp_path, level, (LEVELS | MIXED)[level], name=name)
         assert MaskStore.open(tmp_path / "masks" / name).manifest["parameters"]["level"] == level
+
+
+def test_smaller_masks_are_kept_where_they_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    smallest = {}
+    for share in ("0.02", "0.0001", "0.2"):
+        (tmp_path / share / "labels").mkdir(parents=True)
+        for name in ("labels.json", f"{KEYS[0]}.png"):
+            (tmp_path / share / "labels" / name).symlink_to(TABLE / "labels" / name)
+        command = ["make_scene", "table", "--output", str(tmp_path / share), "--only-masks", "--smallest", share]
+        monkeypatch.setattr("sys.argv", command)
+        make_scene()
+        masks = MaskStore.open(tmp_path / share / "masks" / "noisy").load(KEYS[0])
+        smallest[share] = masks.decode().mean((1, 2)).min()
+    assert 0.0001 <= smallest["0.0001"] < 0.02 <= smallest["0.02"] < 0.2 <= smallest["0.2"]
 
 
 def test_levels_make_the_masks_that_they_always_made(labels: dict[str, np.ndarray]) -> None:
