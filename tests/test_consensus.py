@@ -182,20 +182,6 @@ def test_a_group_that_no_mask_shows_is_dropped() -> None:
     assert reassign(seen, prune(seen, groups)).tolist() == [1] * 5 + [0] * 5
 
 
-def test_a_group_that_one_view_alone_shows_is_dropped() -> None:
-    """The piece of a chair that one wrong mask shows; the other views see it in no mask."""
-    piece, whole = torch.tensor([[1.0, 0.0]] * 5 + [[0.0, 1.0]] * 5), torch.tensor([[0.0]] * 5 + [[1.0]] * 5)
-    once, twice = (
-        [Observation(torch.arange(10), torch.ones(10), each) for each in (piece, other, whole)]
-        for other in (whole, piece)
-    )
-    groups = torch.tensor([0] * 5 + [1] * 5)
-    assert support(once, groups).tolist() == pytest.approx([0.0, 1.0])
-    assert support(twice, groups).tolist() == pytest.approx([1.0, 1.0])
-    assert prune(once, groups).tolist() == [-1] * 5 + [0] * 5
-    assert prune(twice, groups).tolist() == groups.tolist()
-
-
 def test_objects_are_found_through_missing_joined_and_cut_masks() -> None:
     world = noisy_world()
     consensus = find_consensus(world)

@@ -32,8 +32,6 @@ LEAST_AGREEMENT = 0.5
 """Minimum mean similarity of two groups that merge: the masks put them together more often than not."""
 LEAST_VIEWS = 2
 """Minimum number of common views, summed over the cell pairs of two groups, for the groups to merge."""
-LIKE = 0.5
-"""Minimum affinity of a mask with a group or with a union of objects, for the mask to show it."""
 LEAST_SUPPORT = 0.25
 """Minimum mean affinity of an object with the masks matched to it; groups below it are dropped."""
 LEAST_CELLS = 4
@@ -247,18 +245,16 @@ def likeness(one: Int[Tensor, "cells"], other: Int[Tensor, "cells"]) -> float:
 def support(seen: Sequence[Observation], groups: Int[Tensor, "cells"]) -> Float[Tensor, "groups"]:
     """Support of each group: affinity with the mask matched to it in a view, as a mean over views, in [0, 1].
 
-    The weight of a view is the size of the group inside the view's masks. Nothing supports a group that fewer than
-    LEAST_VIEWS views show, by a mask with an affinity of at least LIKE.
+    The weight of a view is the size of the group inside the view's masks.
     """
     count = int(groups.max()) + 1
-    total, shown, views = torch.zeros(3, count)
+    total, shown = torch.zeros(2, count)
     for view in seen:
         match = match_groups(view, groups, count)
         masked = (view.inside > 0.5).any(1).float() @ match.image
         shown += masked
         total[match.group] += masked[match.group] * match.affinity
-        views[match.group] += (match.affinity >= LIKE).float()
-    return torch.where(views >= LEAST_VIEWS, total / shown.clamp(min=1e-9), 0.0)
+    return total / shown.clamp(min=1e-9)
 
 
 def prune(seen: Sequence[Observation], groups: Int[Tensor, "cells"]) -> Int[Tensor, "cells"]:
