@@ -75,7 +75,7 @@ def of_borders(cells, evidence, groups, units, points, truth) -> dict[str, Any]:
     return {
         "borders": len(mean),
         **{f"largest, {name}": round(float(each.max()), 3) if len(each) else None for name, each in kinds.items()},
-        "unions joined": len(largest(continued(cells, evidence, groups, units))),
+        "unions joined": len(largest([union for union, _ in continued(cells, evidence, groups, units)])),
     }
 
 

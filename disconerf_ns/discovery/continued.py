@@ -46,9 +46,8 @@ def continued(
     return joined(units, tables, lambda similar, views: similar / views.clamp(min=LEAST_SEEN), CONTINUED)
 
 
-def largest(steps: Sequence[tuple[frozenset[int], float]]) -> list[frozenset[int]]:
+def largest(unions: Sequence[frozenset[int]]) -> list[frozenset[int]]:
     """The unions that lie in no other one."""
-    unions = [union for union, _ in steps]
     return [union for union in unions if not any(union < other for other in unions)]
 
 

@@ -91,7 +91,7 @@ def tree_of(
         holds = stability(mean_agreement(pairs, parts), rates[union])
         wholes.append(Whole(union, max(holds, HOLDS) if union in divided else holds))
     steps = continued(cells, evidence, groups, held(wholes, count))
-    borderless = largest(steps)
+    borderless = largest([union for union, _ in steps])
     wholes = [whole for whole in wholes if all(nests(whole.parts, union) for union in borderless)]
     fit = [step for step in steps if all(nests(whole.parts, step[0]) for whole in wholes)]
     wholes += [Whole(union, firmness(similar)) for union, similar in fit]
@@ -115,7 +115,7 @@ def held(wholes: Sequence[Whole], count: int) -> list[frozenset[int]]:
 
 def tops(wholes: Sequence[frozenset[int]], groups: Iterable[int]) -> list[frozenset[int]]:
     """The wholes that lie in no other one, and the groups that lie in none of them."""
-    outer = [whole for whole in wholes if not any(whole < other for other in wholes)]
+    outer = largest(wholes)
     return [*outer, *singly(group for group in groups if not any(group in whole for whole in outer))]
 
 
