@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import warnings
@@ -40,6 +41,8 @@ hypothesis.settings.register_profile("without deadlines", deadline=None)  # a bu
 hypothesis.settings.load_profile("without deadlines")
 first_calls.check_first_calls()
 name_callers_only()
+logging.getLogger("asyncio").addFilter(lambda record: "destroyed but it is pending" not in record.getMessage())
+"""viser leaves tasks behind when a server stops; hundreds of lines about them hid what ended the tests."""
 
 
 LONG = (

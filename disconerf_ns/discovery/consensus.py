@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array, hstack
 from torch import Tensor
@@ -32,8 +32,11 @@ LEAST_AGREEMENT = 0.5
 """Minimum mean similarity of two groups that merge: the masks put them together more often than not."""
 LEAST_VIEWS = 2
 """Minimum number of common views, summed over the cell pairs of two groups, for the groups to merge."""
-LEAST_SUPPORT = 0.25
-"""Minimum mean affinity of an object with the masks matched to it; groups below it are dropped."""
+LIKE = 0.5
+"""Minimum affinity of a mask with objects that it shows."""
+LEAST_LIKE = 3
+"""Minimum number of views with a mask of a group, where that is not most of the views that see it; other groups are
+dropped. Of the groups of a room that has noisy masks, true objects have it and most others have not."""
 LEAST_CELLS = 4
 """Minimum number of cells in a group."""
 FEW_CELLS = 2
@@ -242,29 +245,45 @@ def likeness(one: Int[Tensor, "cells"], other: Int[Tensor, "cells"]) -> float:
     return float(shared[linear_sum_assignment(shared.numpy(), maximize=True)].sum()) / len(one)
 
 
-def support(seen: Sequence[Observation], groups: Int[Tensor, "cells"]) -> Float[Tensor, "groups"]:
-    """Support of each group: affinity with the mask matched to it in a view, as a mean over views, in [0, 1].
+class Sightings(NamedTuple):
+    """How the masks of all views show groups."""
 
-    The weight of a view is the size of the group inside the view's masks.
-    """
-    count = int(groups.max()) + 1
-    total, shown = torch.zeros(2, count)
-    for view in seen:
-        match = match_groups(view, groups, count)
-        masked = (view.inside > 0.5).any(1).float() @ match.image
-        shown += masked
-        total[match.group] += masked[match.group] * match.affinity
-    return total / shown.clamp(min=1e-9)
+    views: Float[Tensor, "groups"]
+    """Number of views in which masks hold at least FEW_CELLS cells of the group."""
+    like: Float[Tensor, "groups"]
+    """Number of views in which the mask that is matched with the group has an affinity of at least LIKE."""
+    affinity: Float[Tensor, "groups"]
+    """Affinity of the group with the mask that is matched with it, summed over all views."""
+
+    @classmethod
+    def of(cls, seen: Sequence[Observation], groups: Int[Tensor, "cells"]) -> Sightings:
+        """Match each view's masks with the groups, of which there is at least one."""
+        count = int(groups.max()) + 1
+        views, like, affinity = torch.zeros(3, count)
+        for view in seen:
+            match = match_groups(view, groups, count)
+            masked = groups[view.cells[(view.inside > 0.5).any(1)]]
+            views += torch.bincount(masked[masked >= 0], minlength=count) >= FEW_CELLS
+            like[match.group] += match.affinity >= LIKE
+            affinity[match.group] += match.affinity
+        return cls(views, like, affinity)
+
+    @property
+    def few(self) -> Bool[Tensor, "groups"]:
+        """True for groups that less than LEAST_LIKE views show, and less than half of the views that see them."""
+        return (self.like < LEAST_LIKE) & (self.like < self.views.clamp(min=1) / 2)
 
 
 def prune(seen: Sequence[Observation], groups: Int[Tensor, "cells"]) -> Int[Tensor, "cells"]:
-    """Drop groups without support, the worse half of them at a time: each dropped group frees masks for the others."""
-    while int(groups.max()) >= 0:
-        group_support = support(seen, groups)
-        weak = int((group_support < LEAST_SUPPORT).sum())
-        if weak == 0:
-            break
-        dropped = group_support.argsort()[: -(-weak // 2)]
+    """Drop groups that few views show, the worse half of them at a time: each dropped group frees masks for the others.
+
+    Views count, and how alike mask and group are hardly does: masks of an object that stands among others are missing or
+    joined with theirs in many views, so its mean affinity is low, but that of a few views is not.
+    """
+    while int(groups.max()) >= 0 and (sightings := Sightings.of(seen, groups)).few.any():
+        weak = sightings.few.nonzero()[:, 0]
+        worst_first = (sightings.like + sightings.affinity / len(seen))[weak].argsort(stable=True)
+        dropped = weak[worst_first[: -(-len(weak) // 2)]]
         groups = by_size(torch.where(torch.isin(groups, dropped), -1, groups))
     return groups
 

@@ -15,14 +15,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from disconerf_ns.discovery.cells import Cells, MaskedSurface, Observation, observe
-from disconerf_ns.discovery.consensus import Consensus, group_weights
+from disconerf_ns.discovery.consensus import LIKE, Consensus, group_weights
 
 MOSTLY = 0.5
 """Fraction of an object's picture inside a mask, above which the mask is about the object."""
-LIKE = 0.5
-"""Minimum affinity of a mask with the union of its objects, for the objects to explain the mask."""
-
-
 HARDLY = 0.2
 """Fraction of the masks that are explained, below which the objects are hardly what the masks show. Of noisy masks of
 four path-traced scenes 72 to 76 % are explained, and of random ones next to none."""

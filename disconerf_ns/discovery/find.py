@@ -5,9 +5,9 @@
     every cell's part or the rest -> islands (to what surrounds them)
 
 Cases near a threshold, such as whether an object merges with its neighbour, depend on the drawn cells and on the doubt.
-So several draws are grouped, each with every doubt. The grouping that agrees most with the masks is kept, and takes
-over what others know better (`graft.py`). If the doubt makes no difference, no case is near a threshold, and that draw
-is the last.
+So several draws are grouped, each with every doubt, and the groups are those that most groupings have (`majority.py`),
+mended where the masks agree more with a change (`graft.py`). If the doubt makes no difference, no case is near a
+threshold, and that draw is the last.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from disconerf_ns.discovery.consensus import (
 from disconerf_ns.discovery.graft import grafted
 from disconerf_ns.discovery.grouping import GroupedCells, Grouping, ObservedDraw, group
 from disconerf_ns.discovery.islands import without_islands
+from disconerf_ns.discovery.majority import majority
 from disconerf_ns.discovery.nobody import COVERED, LEAST_REST, beyond_border, coverage, share, uncovered
 from disconerf_ns.discovery.parts import finest
 from disconerf_ns.discovery.unions import tree_of
@@ -62,7 +63,8 @@ def find_consensus(views: Sequence[MaskedSurface], most: int | None = None) -> C
     """
     if cell_count(views) == 0:
         return Consensus.of(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
-    _, draw, seen, evidence, groups = grafted(*best_of(_groupings(views, most)))
+    best, every = best_of(_groupings(views, most))
+    _, draw, seen, evidence, groups = grafted(majority(best, every), every)
     coarse, observed = draw[: len(groups)], list(observe(draw, views))
     covered = coverage(observed, draw)
     nobody = covered <= COVERED

@@ -1,7 +1,7 @@
-"""Mend the best grouping of cells where the masks agree more with a change.
+"""Mend a grouping of cells where the masks agree more with a change.
 
-No draw of cells is right about every object: one joins a table with a chair, another one cuts the sofa. The grouping
-that agrees most with the masks is the stock. Groups that only another grouping has are grafted onto it one at a time,
+No draw of cells is right about every object: one joins a table with a chair, another one cuts the sofa. Nor is what
+most of them have, which is the stock. Groups that only another grouping has are grafted onto it one at a time,
 and pairs of groups that were nearly merged are tried as one. Nothing else is tried: other changes that raise the
 agreement, such as joining any two groups, fit the errors of the masks.
 """
@@ -31,7 +31,7 @@ def grafted(stock: Grouping, others: Sequence[GroupedCells]) -> Grouping:
     """The grouping after every change with which the masks agree more.
 
     Args:
-        stock: the grouping that agrees most with the masks.
+        stock: the grouping that is mended.
         others: further groupings; the stock itself may be among them.
     """
     matched = [ViewAgreement.of(view, stock.groups) for view in stock.seen]

@@ -9,8 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from disconerf_ns.discovery.cells import Observation
-from disconerf_ns.discovery.consensus import affinities, group_weights
-from disconerf_ns.discovery.explanation import LIKE
+from disconerf_ns.discovery.consensus import LIKE, affinities, group_weights
 
 PROPER = 0.8
 """Largest fraction of an object's picture that a part may fill, for masks of the part to differ from the whole's."""

@@ -330,24 +330,25 @@ def test_handles_that_have_no_turn_are_not_heard(wxyz: tuple[float, ...], sound:
     assert viser_guard.is_sound(message) is sound
 
 
-def test_a_flood_waits_in_its_connection_and_keeps_its_order() -> None:
+def test_a_flood_waits_in_its_connection_and_keeps_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """200 messages at 1000 a second take 0.2 s; the first of them are not held up."""
-    messages, handed = [CAMERA | {"fov": 1 + number / 1000} for number in range(200)], []
+    messages, handed, now = [CAMERA | {"fov": 1 + number / 1000} for number in range(200)], [], 0.0
 
     class Connection:
         async def recv(self) -> bytes:
             return msgspec.msgpack.encode(messages.pop(0))
 
-    start = time.monotonic()
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    clock = SimpleNamespace(get_running_loop=lambda: SimpleNamespace(time=lambda: now), sleep=sleep)
+    monkeypatch.setattr(viser_guard, "asyncio", clock)
     with pytest.raises(IndexError):
-        asyncio.run(
-            viser_guard._consume(
-                Connection(), lambda message: handed.append((message.fov, time.monotonic() - start)), Message
-            )
-        )
+        asyncio.run(viser_guard._consume(Connection(), lambda message: handed.append((message.fov, now)), Message))
     fovs, seconds = zip(*handed)
     assert fovs == tuple(1 + number / 1000 for number in range(200))
-    assert seconds[48] < seconds[199] / 2 and seconds[199] >= 0.19
+    assert seconds[48] == 0 and seconds[199] == pytest.approx(0.2)
 
 
 def test_a_message_that_comes_while_python_ends_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
