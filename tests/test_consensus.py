@@ -14,6 +14,7 @@ from disconerf_ns.discovery.cells import Cells, Observation, observe, similarity
 from disconerf_ns.discovery.consensus import (
     Consensus,
     Evidence,
+    Sightings,
     ViewAgreement,
     agreement,
     by_size,
@@ -23,7 +24,6 @@ from disconerf_ns.discovery.consensus import (
     linkage,
     prune,
     reassign,
-    support,
 )
 from disconerf_ns.discovery.explanation import Explanation, explain
 from disconerf_ns.discovery.find import draw_cells, find_consensus
@@ -90,7 +90,8 @@ def test_observation_counts_points_per_cell() -> None:
 def test_a_view_without_masks_is_legal() -> None:
     seen = Observation(torch.arange(3), torch.ones(3), torch.zeros(3, 0))
     groups = torch.tensor([0, 0, 1])
-    assert support([seen], groups).tolist() == [0.0, 0.0]
+    assert Sightings.of([seen], groups).like.tolist() == [0.0, 0.0]
+    assert prune([seen], groups).tolist() == [-1, -1, -1]
     assert reassign([seen], groups).tolist() == [-1, -1, -1]
     assert explain(seen, groups, 2).sets.shape == (0, 2)
 
@@ -175,11 +176,47 @@ def test_doubt_keeps_a_stray_cell_from_joining_objects_that_are_never_seen_toget
 
 def test_a_group_that_no_mask_shows_is_dropped() -> None:
     inside = torch.tensor([[1.0, 0.0]] * 5 + [[0.0, 1.0]] * 5)
-    seen = [Observation(torch.arange(10), torch.ones(10), inside)] * 3
+    seen = [Observation(torch.arange(10), torch.full((10,), 2.0), inside)] * 3
     groups = torch.tensor([0, 0, 0, 0, 2, 1, 1, 1, 1, 1])
-    assert support(seen, groups).tolist() == pytest.approx([0.8, 1.0, 0.0])
+    sightings = Sightings.of(seen, groups)
+    assert sightings.views.tolist() == [3.0, 3.0, 0.0] and sightings.like.tolist() == [3.0, 3.0, 0.0]
+    assert sightings.affinity.tolist() == pytest.approx([2.4, 3.0, 0.0])
     assert prune(seen, groups).tolist() == [1, 1, 1, 1, -1, 0, 0, 0, 0, 0]
     assert reassign(seen, prune(seen, groups)).tolist() == [1] * 5 + [0] * 5
+
+
+def seen_with(*masks: list[int], times: int) -> list[Observation]:
+    """Views of the cells 0 to 19, in which each mask holds a range of them."""
+    inside = torch.zeros(20, len(masks))
+    for column, (first, end) in enumerate(masks):
+        inside[first:end, column] = 1
+    return [Observation(torch.arange(20), torch.full((20,), 2.0), inside)] * times
+
+
+VASE, SHELF = [0, 5], [5, 20]
+
+
+def test_an_object_whose_masks_are_joined_with_its_neighbour_s_in_most_views_is_kept() -> None:
+    """Its mean affinity is 0.25 and less, so it was dropped, and its cells went to neighbours."""
+    seen = seen_with(VASE, SHELF, times=3) + seen_with([0, 20], times=12)
+    groups = (torch.arange(20) < 5).long()
+    assert Sightings.of(seen, groups).affinity[1] / len(seen) < 0.25
+    assert torch.equal(prune(seen, groups), groups)
+
+
+def test_a_group_that_masks_are_only_a_little_like_is_dropped() -> None:
+    """Masks that are 0.4 like it were enough."""
+    seen = seen_with([0, 2], SHELF, times=15)
+    groups = (torch.arange(20) < 5).long()
+    assert Sightings.of(seen, groups).affinity[1] / len(seen) == pytest.approx(0.4)
+    assert prune(seen, groups).tolist() == [-1] * 5 + [0] * 15
+
+
+def test_an_object_that_few_views_see_needs_half_of_them() -> None:
+    groups = (torch.arange(20) < 5).long()
+    apart, joined = seen_with(VASE, SHELF, times=1), seen_with([0, 20], times=1)
+    assert torch.equal(prune(apart, groups), groups) and torch.equal(prune(apart + joined, groups), groups)
+    assert prune(apart + joined * 2, groups).tolist() == [-1] * 5 + [0] * 15
 
 
 def test_objects_are_found_through_missing_joined_and_cut_masks() -> None:

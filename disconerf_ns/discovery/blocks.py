@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from disconerf_ns.discovery.explanation import LIKE
+from disconerf_ns.discovery.consensus import LIKE
 
 LEAST_VOXELS = 8
 """Minimum number of voxels that two objects fill together where both blocks look, for them to be compared."""

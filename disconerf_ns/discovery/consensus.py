@@ -32,6 +32,8 @@ LEAST_AGREEMENT = 0.5
 """Minimum mean similarity of two groups that merge: the masks put them together more often than not."""
 LEAST_VIEWS = 2
 """Minimum number of common views, summed over the cell pairs of two groups, for the groups to merge."""
+LEAST_POINTS = 8
+"""Minimum number of a group's surface points in a view that sees it."""
 LIKE = 0.5
 """Minimum affinity of a mask with objects that it shows."""
 LEAST_LIKE = 3
@@ -249,7 +251,7 @@ class Sightings(NamedTuple):
     """How the masks of all views show groups."""
 
     views: Float[Tensor, "groups"]
-    """Number of views in which masks hold at least FEW_CELLS cells of the group."""
+    """Number of views in which masks hold at least LEAST_POINTS surface points of the group."""
     like: Float[Tensor, "groups"]
     """Number of views in which the mask that is matched with the group has an affinity of at least LIKE."""
     affinity: Float[Tensor, "groups"]
@@ -262,8 +264,7 @@ class Sightings(NamedTuple):
         views, like, affinity = torch.zeros(3, count)
         for view in seen:
             match = match_groups(view, groups, count)
-            masked = groups[view.cells[(view.inside > 0.5).any(1)]]
-            views += torch.bincount(masked[masked >= 0], minlength=count) >= FEW_CELLS
+            views += (view.inside > 0.5).any(1).float() @ match.image >= LEAST_POINTS
             like[match.group] += match.affinity >= LIKE
             affinity[match.group] += match.affinity
         return cls(views, like, affinity)
@@ -277,8 +278,8 @@ class Sightings(NamedTuple):
 def prune(seen: Sequence[Observation], groups: Int[Tensor, "cells"]) -> Int[Tensor, "cells"]:
     """Drop groups that few views show, the worse half of them at a time: each dropped group frees masks for the others.
 
-    Views count, and how alike mask and group are hardly does: masks of an object that stands among others are missing or
-    joined with theirs in many views, so its mean affinity is low, but that of a few views is not.
+    Views count, and how alike mask and group are hardly does: the masks of an object that stands among others are often
+    missing or joined with theirs. So its mean affinity is low, but that of a few views is not.
     """
     while int(groups.max()) >= 0 and (sightings := Sightings.of(seen, groups)).few.any():
         weak = sightings.few.nonzero()[:, 0]

@@ -13,9 +13,8 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from disconerf_ns.discovery.cells import NEAR, Cells, Observation
-from disconerf_ns.discovery.consensus import LEAST_AGREEMENT, LEAST_CELLS
+from disconerf_ns.discovery.consensus import LEAST_AGREEMENT, LEAST_CELLS, LEAST_POINTS
 from disconerf_ns.discovery.explanation import MOSTLY
-from disconerf_ns.discovery.union_affinities import LEAST_POINTS
 
 FULLY = 0.25
 """A view shows a piece if it shows at least this fraction of the cells that the best view shows of it. Fewer are no

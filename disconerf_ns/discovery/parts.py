@@ -16,6 +16,7 @@ from torch import Tensor
 from disconerf_ns.discovery.cells import Observation
 from disconerf_ns.discovery.consensus import (
     LEAST_CELLS,
+    LEAST_POINTS,
     LEAST_VIEWS,
     by_size,
     collect,
@@ -23,7 +24,7 @@ from disconerf_ns.discovery.consensus import (
     linkage,
     reassign,
 )
-from disconerf_ns.discovery.union_affinities import LEAST_POINTS, PROPER, UnionAffinities
+from disconerf_ns.discovery.union_affinities import PROPER, UnionAffinities
 
 INSIDE = 0.7
 """Minimum fraction of a mask that lies in a group, for the mask to be inside it."""

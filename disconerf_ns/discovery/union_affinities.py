@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from disconerf_ns.discovery.cells import Observation
-from disconerf_ns.discovery.consensus import LIKE, affinities, group_weights
+from disconerf_ns.discovery.consensus import LEAST_POINTS, LIKE, affinities, group_weights
 
 PROPER = 0.8
 """Largest fraction of an object's picture that a part may fill, for masks of the part to differ from the whole's."""
@@ -18,8 +18,6 @@ NEARLY = 0.95
 as a mug's handle, are in it."""
 LEAST_SHOWN = 3
 """Minimum number of views that can tell an object from its parts, for their masks to count."""
-LEAST_POINTS = 8
-"""Minimum number of an object's surface points in a view that sees it."""
 TIE = 0.02
 """Difference of affinities that makes no difference, as where a view sees one part of an object alone."""
 
