@@ -4,8 +4,8 @@
 
 Cells are merged with doubt and without, and in two orders: the most similar pairs first, as shipped, or in rounds, of
 which the first one merges only pairs that many views see together (MaskClustering's schedule of observers). "Largest
-agreement" is the grouping of the shipped order that agrees most with the masks, "as shipped" the same with what other
-draws know better.
+agreement" is the grouping of the shipped order that agrees most with the masks, "as shipped" the majority of them with
+what single ones know better.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from disconerf_ns.discovery import consensus, grouping
 from disconerf_ns.discovery.consensus import DOUBTS, LEAST_VIEWS, Evidence, linkage
 from disconerf_ns.discovery.find import DRAWS, best_of, grouped, observed_draw
 from disconerf_ns.discovery.graft import grafted
+from disconerf_ns.discovery.majority import majority
 from disconerf_ns.discovery.unions import agreements
 from disconerf_ns.evaluation.metrics import labels_table, weighted_iou
 from disconerf_ns.evaluation.provenance import machine, versions
@@ -77,7 +78,7 @@ def main(trial: Draws) -> None:
         found = {("similar first", doubt): [grouped(each, doubt) for each in drawn] for doubt in DOUBTS}
         shipped, before = [each for groupings in found.values() for each in groupings], time.perf_counter()
         best, every = best_of(shipped)
-        found["largest agreement", None], found["as shipped", None] = [best], [grafted(best, every)]
+        found["largest agreement", None], found["as shipped", None] = [best], [grafted(majority(best, every), every)]
         times[masks] = {"groupings": round(before - start, 2), "grafts": round(time.perf_counter() - before, 2)}
         with mock.patch.object(grouping, "linkage", observed_first):
             found |= {("observed first", doubt): [grouped(each, doubt) for each in drawn] for doubt in DOUBTS}

@@ -44,6 +44,8 @@ class Steadiness:
     """Its dataset, with true labels in `labels/` and sets of masks in `masks/`."""
     masks: tuple[str, ...] = ("middle", "mixed", "heavy")
     """Sets of masks."""
+    ways: tuple[str, ...] = ("as shipped", "without a majority")
+    """Names in WAYS."""
     repetitions: int = 4
     """Number of sets of draws."""
     results: Path = Path("benchmarks/results")
@@ -64,10 +66,10 @@ def main(trial: Steadiness) -> None:
         points, labels = true_points(pipeline)
         truth = Truth([], frozenset(uncovered(pipeline.datamanager.store)))
         views = pipeline.object_stage._thinned_views(pipeline.config.consensus_rays)
-        for way, patched in WAYS.items():
+        for way in trial.ways:
             for repetition in range(trial.repetitions):
                 start = time.perf_counter()
-                with patched(), drawing_anew(repetition):
+                with WAYS[way](), drawing_anew(repetition):
                     found = find.find_consensus(views)
                 seconds = round(time.perf_counter() - start, 1)
                 predicted = objects(found, points)

@@ -31,6 +31,7 @@ from benchmarks import (
     rendering,
     report,
     stacks,
+    steadiness,
     surface,
     table,
     viewer,
@@ -347,6 +348,15 @@ def test_pairs_that_many_views_see_merge_first() -> None:
     similar, observed = linkage(evidence, 0.0), draws.observed_first(evidence, 0.0)
     assert similar[0] == similar[2] != similar[1]
     assert observed[0] == observed[1] != observed[2]
+
+
+@pytest.mark.slow
+def test_objects_are_found_on_several_sets_of_draws(run: Run, data: Path, tmp_path: Path) -> None:
+    ways = ("as shipped", "without a majority")
+    steadiness.main(steadiness.Steadiness(run.config, data, ("middle",), ways, 2, tmp_path))
+    rows = json.loads((tmp_path / "steadiness_balls.json").read_text())["rows"]
+    assert [(row["way"], row["repetition"]) for row in rows] == [(way, number) for way in ways for number in (0, 1)]
+    assert all(row["objects"] >= 3 and row["IoU"] > 0.8 for row in rows)
 
 
 @pytest.mark.slow
