@@ -1,7 +1,7 @@
 """Mend a grouping of cells where the masks agree more with a change.
 
-No draw of cells is right about every object: one joins a table with a chair, another one cuts the sofa. Nor is what
-most of them have, which is the stock. Groups that only another grouping has are grafted onto it one at a time,
+No draw of cells is right about every object: one joins a table with a chair, another one cuts the sofa. Neither is
+their majority, which is the stock. Groups that only another grouping has are grafted onto it one at a time,
 and pairs of groups that were nearly merged are tried as one. Nothing else is tried: other changes that raise the
 agreement, such as joining any two groups, fit the errors of the masks.
 """
