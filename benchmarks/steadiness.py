@@ -19,12 +19,12 @@ from unittest import mock
 
 import numpy as np
 import tyro
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from benchmarks.quality import SMALLEST, true_points
 from benchmarks.runs import load
-from benchmarks.scoring import METRICS, VOID, Truth, uncovered
+from benchmarks.scoring import METRICS, Truth, uncovered
 from disconerf_ns.discovery import find
 from disconerf_ns.discovery.cells import Cells
 from disconerf_ns.discovery.consensus import Consensus
@@ -74,7 +74,7 @@ def main(trial: Steadiness) -> None:
                 seconds = round(time.perf_counter() - start, 1)
                 predicted = objects(found, points)
                 shown = np.unique(predicted[predicted != NOTHING])
-                scores = apply(METRICS, truth.table(predicted, np.where(labels == 0, VOID, labels)))
+                scores = apply(METRICS, truth.table(predicted, labels.numpy()))
                 rows.append({"masks": masks, "way": way, "repetition": repetition, "objects": len(shown)})
                 rows[-1] |= {name: round(value, 4) for name, value in scores.items()} | {"seconds": seconds}
                 print(*rows[-1].values(), flush=True)
@@ -88,14 +88,10 @@ def drawing_anew(repetition: int) -> Any:
     return mock.patch.object(find, "draw_cells", lambda views, seed: draw(views, seed + 100 * repetition))
 
 
-def objects(found: Consensus, points: Int[Tensor, "n 3"]) -> Int[np.ndarray, " n"]:
-    """The object of the default cut in which each point lies, NOTHING for the rest and for objects below SMALLEST."""
-    tree = found.tree
-    node = np.full(tree.slots, NOTHING)
-    for each in tree.cut():
-        if each != tree.rest:
-            node[list(tree.leaves(each))] = each + 1
-    predicted = node[found.groups[Cells(found.points).at(points)].numpy()]
+def objects(found: Consensus, points: Float[Tensor, "n 3"]) -> Int[np.ndarray, " n"]:
+    """The object of the default cut in which each point lies, from 1; NOTHING for the rest and small ones."""
+    object_of = find.owners(found.tree, ()) + 1
+    predicted = object_of[found.groups[Cells(found.points).at(points)]].numpy()
     numbers, counts = np.unique(predicted, return_counts=True)
     return np.where(np.isin(predicted, numbers[counts < SMALLEST * len(predicted)]), NOTHING, predicted)
 

@@ -39,8 +39,16 @@ def test_each_object_is_as_most_groupings_have_it(stock: Tensor) -> None:
     assert len(pairs) == 3
 
 
-def test_a_wrong_grouping_does_not_win_because_masks_agree_with_it() -> None:
-    """It agreed most with bad masks, and grafts did not mend it: they ask the same masks."""
+def test_the_grouping_that_agrees_most_is_outvoted() -> None:
+    """Grafts alone leave it as it is where its agreement is largest."""
+    best, right = grouping(JOINED, agreement=1.0), grouping(TRUE).grouped
+    every = [best.grouped, right, right]
+    assert torch.equal(grafted(best, every).groups, JOINED)
+    assert len(torch.stack([majority(best, every).groups, TRUE], 1).unique(dim=0)) == 3
+
+
+def test_votes_do_not_hang_on_what_masks_agree_with() -> None:
+    """Bad masks agree most with a wrong grouping, and grafts do not mend it: they ask the same masks."""
     bad = [Observation(torch.arange(60), torch.ones(60), torch.nn.functional.one_hot(JOINED).float())] * 3
     agreed = {each: agreement(ViewAgreement.of(view, each) for view in bad) for each in (JOINED, TRUE)}
     best = Grouping(agreed[JOINED], CELLS, bad, Evidence(*torch.zeros(2, 60, 60)), JOINED)

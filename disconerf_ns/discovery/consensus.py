@@ -281,8 +281,11 @@ def prune(seen: Sequence[Observation], groups: Int[Tensor, "cells"]) -> Int[Tens
     Views count, and how alike mask and group are hardly does: the masks of an object that stands among others are often
     missing or joined with theirs. So its mean affinity is low, but that of a few views is not.
     """
-    while int(groups.max()) >= 0 and (sightings := Sightings.of(seen, groups)).few.any():
+    while int(groups.max()) >= 0:
+        sightings = Sightings.of(seen, groups)
         weak = sightings.few.nonzero()[:, 0]
+        if len(weak) == 0:
+            break
         worst_first = (sightings.like + sightings.affinity / len(seen))[weak].argsort(stable=True)
         dropped = weak[worst_first[: -(-len(weak) // 2)]]
         groups = by_size(torch.where(torch.isin(groups, dropped), -1, groups))

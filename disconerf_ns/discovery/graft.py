@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 from torch import Tensor
 
 from disconerf_ns.discovery.consensus import LEAST_CELLS, LEAST_VIEWS, ViewAgreement, agreement, by_size
-from disconerf_ns.discovery.grouping import GroupedCells, Grouping, fallen_apart, without_crumbs
+from disconerf_ns.discovery.grouping import GroupedCells, Grouping, fallen_apart, members, without_crumbs
 from disconerf_ns.discovery.unions import agreements
 
 ALIKE = 0.6
@@ -51,7 +51,7 @@ def scions(stock: Grouping, others: Sequence[GroupedCells]) -> Iterator[Bool[Ten
     """The coarse cells of the groups that only other groupings have, each object once, as the best of them has it."""
     known = members(stock.groups)
     for other in sorted(others, key=lambda each: -each.agreement):
-        for cells in members(other.groups[other.cells.at(stock.coarse.seeds)]):
+        for cells in members(other.at(stock.coarse.seeds)):
             shared = (known & cells).sum(1)
             if cells.sum() >= LEAST_CELLS and (shared < ALIKE * (known | cells).sum(1)).all():
                 known = torch.cat([known, cells[None]])
@@ -71,8 +71,3 @@ def nearly_merged(stock: Grouping) -> Iterator[Bool[Tensor, "coarse"]]:
         pair = torch.where(member[one] | member[other], 0, -1)
         if int(fallen_apart(stock.seen, stock.coarse, pair).max()) == 0:
             yield pair == 0
-
-
-def members(groups: Int[Tensor, "cells"]) -> Bool[Tensor, "groups cells"]:
-    """The cells of each group."""
-    return groups == torch.arange(int(groups.max()) + 1)[:, None]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
@@ -32,6 +32,10 @@ class GroupedCells(NamedTuple):
     cells: Cells
     groups: Int[Tensor, "coarse"]
     """Group of each cell, -1 for none."""
+
+    def at(self, points: Float[Tensor, "n 3"]) -> Int[Tensor, "n"]:
+        """Group of the cell that holds each contracted point, -1 for none."""
+        return self.groups[self.cells.at(points)]
 
 
 class ObservedDraw(NamedTuple):
@@ -104,3 +108,8 @@ def without_crumbs(groups: Int[Tensor, "cells"]) -> Int[Tensor, "cells"]:
     """Drop groups of fewer than LEAST_CELLS cells; their cells get -1."""
     size = torch.bincount(groups[groups >= 0])
     return torch.where(size[groups] >= LEAST_CELLS, groups, -1)
+
+
+def members(groups: Int[Tensor, "cells"]) -> Bool[Tensor, "groups cells"]:
+    """The cells of each group."""
+    return groups == torch.arange(int(groups.max()) + 1)[:, None]

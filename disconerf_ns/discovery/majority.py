@@ -15,8 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from disconerf_ns.discovery.consensus import Evidence, ViewAgreement, agreement, by_size, linkage, prune, reassign
-from disconerf_ns.discovery.graft import members
-from disconerf_ns.discovery.grouping import GroupedCells, Grouping, without_crumbs
+from disconerf_ns.discovery.grouping import GroupedCells, Grouping, members, without_crumbs
 
 
 def majority(stock: Grouping, every: Sequence[GroupedCells]) -> Grouping:
@@ -34,6 +33,5 @@ def majority(stock: Grouping, every: Sequence[GroupedCells]) -> Grouping:
 
 def votes(stock: Grouping, every: Sequence[GroupedCells]) -> Float[Tensor, "coarse coarse"]:
     """Number of groupings that have both of two coarse cells of the stock in one group."""
-    groups = [each.groups[each.cells.at(stock.coarse.seeds)] for each in every]
-    one_hot = torch.cat([members(each) for each in groups]).float()
+    one_hot = torch.cat([members(each.at(stock.coarse.seeds)) for each in every]).float()
     return one_hot.T @ one_hot
