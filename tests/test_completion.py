@@ -17,7 +17,7 @@ from scene import camera_pose
 from torch import Tensor
 
 from disconerf_ns.export.exporter import ExportOptions, made_mesh, mesh_facts
-from disconerf_ns.export.splats_sampled import look_behind
+from disconerf_ns.export.splats_sampled import look_at_all, look_behind
 from disconerf_ns.filming.frames import alone
 from disconerf_ns.rendering.alone import render_object
 from disconerf_ns.rendering.frame import Frame
@@ -716,6 +716,36 @@ def test_a_mesh_and_splats_have_no_colour_of_what_stands_on_them(scene: Arranged
         ring = stained(positions) & (positions[:, 2] > 0.05)
         assert ring.sum() > 20
         assert ((colors[ring] - BROWN).abs().amax(-1) < 0.1).float().mean() > 0.9
+
+
+def test_splats_of_what_surrounds_the_scene_go_on_below_what_stands_there(
+    scene: ArrangedScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They had the pit and the junk that the radiance field has below a thing, where films have a completed floor."""
+    monkeypatch.setattr("disconerf_ns.export.splats_sampled.BEHIND", 1)
+    wide = surrounded(scene)
+    looks = look_at_all(wide, [seen_from_above(scene, size=64).rays], wide.objects)
+    below = (looks.id == SLAB) & (looks.positions[:, :2].norm(dim=-1) < 0.1)
+    assert below.sum() > 20
+    assert (looks.positions[below, 2] - 0.1).abs().max() < 0.03
+    assert (looks.rgb[below] - BROWN).abs().max() < 0.1
+
+
+def test_all_that_surrounds_the_scene_is_looked_at_once(scene: ArrangedScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, 30 pieces of a papered wall took more than 20 minutes."""
+    sampled = []
+    sample = Standing.sample
+    monkeypatch.setattr(Standing, "sample", lambda self, *given: sampled.append(len(given[0])) or sample(self, *given))
+    rays = seen_from_above(scene, size=64).rays
+    counts = []
+    for around in ([SLAB], [SLAB, POST]):
+        wide = surrounded(scene)
+        monkeypatch.setitem(vars(wide.bodies), "surrounding", frozenset(around))
+        sampled.clear()
+        looks = look_at_all(wide, [rays], wide.objects)
+        assert set(around) <= set(looks.id.tolist())
+        counts.append(sum(sampled))
+    assert counts[0] == counts[1]
 
 
 def test_a_mesh_has_no_pit_and_says_what_nobody_saw(scene: ArrangedScene) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,7 @@ from disconerf_ns.export.splats_apart import NEIGHBOURS, OwnedSplats, without_cr
 from disconerf_ns.gaussians.spherical_harmonics import bases, basis
 from disconerf_ns.gaussians.splats import Splats
 from disconerf_ns.rendering.alone import object_samples
+from disconerf_ns.rendering.left import own_colors, sample_edited
 from disconerf_ns.scene.arranged import ArrangedScene
 from disconerf_ns.scene.contraction import Contraction
 from disconerf_ns.scene.objects import SceneObject
@@ -73,16 +75,33 @@ def look(scene: ArrangedScene, rays: RayBundle) -> Looks:
     radiance = scene.trained.radiance
     samples = radiance.sample(rays)
     density, rgb = radiance.shade(samples.positions, samples.directions[:, None])
-    seen = _seen(radiance.contraction, samples, density, rgb, FAR_THICKNESS)
+    _, seen = _seen(radiance.contraction, samples, samples.weights(density), rgb, FAR_THICKNESS)
     return Looks(*seen, scene.owners(seen[0]))
 
 
 def look_behind(scene: ArrangedScene, rays: RayBundle, each: SceneObject) -> Looks:
     """Where flat rays meet the surface of an object that is alone in the scene, so also behind other objects."""
-    body = scene.bodies.clean(each.id) if has_outside(scene, each) else scene.bodies.hazy(each.id)
-    _, samples, density, rgb = object_samples(scene, rays, each.id, body)
-    seen = _seen(scene.trained.contraction, samples, density, rgb, THICKNESS)
+    _, samples, density, rgb = object_samples(scene, rays, each.id, scene.bodies.clean(each.id))
+    _, seen = _seen(scene.trained.contraction, samples, samples.weights(density), rgb, THICKNESS)
     return Looks(*seen, torch.full_like(seen[3], each.id, dtype=torch.long))
+
+
+def look_around(scene: ArrangedScene, rays: RayBundle) -> Looks:
+    """Where flat rays meet what surrounds the scene, and the rest, once everything else is gone.
+
+    They are looked at together, since one of them alone takes as long as all: it is wherever a ray goes.
+    """
+    samples, ids = owned = sample_edited(scene, rays)
+    rgb = own_colors(scene, owned)
+    kept, seen = _seen(scene.trained.contraction, samples.intervals, samples.weights, rgb, FAR_THICKNESS)
+    strongest = samples.weights[kept].argmax(-1, keepdim=True)
+    return Looks(*seen, ids[kept].gather(1, strongest)[:, 0])
+
+
+def emptied(scene: ArrangedScene, objects: Iterable[SceneObject]) -> ArrangedScene:
+    """The scene without those of its objects that can be seen from outside, and otherwise as it was photographed."""
+    gone = frozenset(each.id for each in objects if has_outside(scene, each))
+    return scene.with_edit(replace(scene.edit, hidden=gone, places={}, hidden_copies={}))
 
 
 def without_haze(scene: ArrangedScene, looks: Looks, objects: Iterable[SceneObject]) -> Looks:
@@ -103,12 +122,11 @@ def has_outside(scene: ArrangedScene, each: SceneObject) -> bool:
 def _seen(
     contraction: Contraction,
     samples: Intervals,
-    density: Float[Tensor, "rays samples"],
+    weights: Float[Tensor, "rays samples"],
     rgb: Float[Tensor, "rays samples 3"],
     far_thickness: float,
-) -> tuple[Float[Tensor, "looks 3"], Float[Tensor, "looks 3"], Float[Tensor, "looks 3"], Float[Tensor, "looks"]]:
-    """The first four columns of `Looks`, for the rays that meet a surface thin enough to have a place."""
-    weights = samples.weights(density)
+) -> tuple[Int[Tensor, "looks"], tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Indices of the rays that meet a surface thin enough to have a place, and the first four columns of `Looks`."""
     depths = weight_quantiles(weights, samples.edges, 3)
     places = samples.origins[:, None] + samples.directions[:, None] * depths[..., None]
     early, middle, late = contraction(places).unbind(1)
@@ -121,7 +139,7 @@ def _seen(
     opaque = (weights.sum(-1) > OPAQUE) & (stopped > OPAQUE / 2)
     kept = (thin & opaque & places.isfinite().all(-1).all(-1)).nonzero()[:, 0]
     color = (near[kept, :, None] * rgb[kept]).sum(1) / stopped[kept, None]
-    return places[kept, 1], samples.directions[kept], color.clamp(0, 1), stopped[kept]
+    return kept, (places[kept, 1], samples.directions[kept], color.clamp(0, 1), stopped[kept])
 
 
 def look_at_all(scene: ArrangedScene, views: Iterable[RayBundle], behind: Sequence[SceneObject] = ()) -> Looks:
@@ -130,18 +148,21 @@ def look_at_all(scene: ArrangedScene, views: Iterable[RayBundle], behind: Sequen
     Args:
         views: flat rays of each.
         behind: objects that are looked at once more, without the others in front of them, and of which haze and crumbs
-            are left out.
+            are left out. What surrounds the scene is looked at once for all.
     Raises:
         UserError: no ray meets a surface.
     """
     hard = scene.with_options(extraction="hard")
+    outside = [each for each in behind if has_outside(hard, each)]
+    empty = emptied(hard, outside) if len(outside) < len(behind) else None
     size, device = scene.options.rays_at_once, scene.trained.radiance.device
     parts = []
     for rays in views:
         for start in range(0, len(rays), size):
             some = rays[start : start + size].to(device)
             with scene.trained.radiance.still():
-                parts += [look(hard, some), *(look_behind(hard, some[::BEHIND], each) for each in behind)]
+                parts += [look(hard, some), *(look_behind(hard, some[::BEHIND], each) for each in outside)]
+                parts += [] if empty is None else [look_around(empty, some[::BEHIND])]
     looks = without_haze(scene, Looks(*(column.cpu() for column in Looks.cat(parts))), behind)
     if len(looks.id) == 0:
         raise UserError(
