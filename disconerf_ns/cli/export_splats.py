@@ -156,7 +156,7 @@ class ExportSplats:
         from disconerf_ns.scene.similarity import Similarity
 
         views = track(scene.training_rays(self.rays), "looking at the surface", total=len(scene.cameras()))
-        looks = look_at_all(scene.arranged, views, scene.objects)
+        looks = look_at_all(scene.arranged, views, track(scene.objects, "completing objects"))
         sampled = sample_splats(scene.arranged, looks, self.gaussians, self.degree)
         if self.frame == "scene":
             return sampled, scene.capture, "scene"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -99,8 +99,8 @@ def look_around(scene: ArrangedScene, rays: RayBundle) -> Looks:
 
 
 def emptied(scene: ArrangedScene, objects: Iterable[SceneObject]) -> ArrangedScene:
-    """The scene without those of its objects that can be seen from outside, and otherwise as it was photographed."""
-    gone = frozenset(each.id for each in objects if has_outside(scene, each))
+    """The scene without some objects, and otherwise as it was photographed."""
+    gone = frozenset(each.id for each in objects)
     return scene.with_edit(replace(scene.edit, hidden=gone, places={}, hidden_copies={}))
 
 
@@ -108,10 +108,21 @@ def without_haze(scene: ArrangedScene, looks: Looks, objects: Iterable[SceneObje
     """The looks that do not meet the haze or crumbs of some objects, which films leave out too."""
     kept = torch.ones_like(looks.id, dtype=torch.bool)
     for each in objects:
-        if has_outside(scene, each):
-            own, voxels = looks.id == each.id, scene.bodies.clean(each.id).voxels
-            kept[own] = voxels.holds(looks.positions[own].to(voxels.occupied.device)).cpu()
+        own, voxels = looks.id == each.id, scene.bodies.clean(each.id).voxels
+        kept[own] = voxels.holds(looks.positions[own].to(voxels.occupied.device)).cpu()
     return Looks(*(column[kept] for column in looks))
+
+
+def _completed(scene: ArrangedScene, objects: Iterable[SceneObject]) -> tuple[list[SceneObject], bool]:
+    """Those of the objects that can be seen from outside, completed one after the other; and whether there are more."""
+    outside, more = [], False
+    for each in objects:
+        if has_outside(scene, each):
+            scene.bodies.clean(each.id)
+            outside.append(each)
+        else:
+            more = True
+    return outside, more
 
 
 def has_outside(scene: ArrangedScene, each: SceneObject) -> bool:
@@ -142,19 +153,19 @@ def _seen(
     return kept, (places[kept, 1], samples.directions[kept], color.clamp(0, 1), stopped[kept])
 
 
-def look_at_all(scene: ArrangedScene, views: Iterable[RayBundle], behind: Sequence[SceneObject] = ()) -> Looks:
+def look_at_all(scene: ArrangedScene, views: Iterable[RayBundle], behind: Iterable[SceneObject] = ()) -> Looks:
     """Where the rays of several views meet a surface.
 
     Args:
-        views: flat rays of each.
+        views: flat rays of each; the first are taken when all objects are completed.
         behind: objects that are looked at once more, without the others in front of them, and of which haze and crumbs
             are left out. What surrounds the scene is looked at once for all.
     Raises:
         UserError: no ray meets a surface.
     """
     hard = scene.with_options(extraction="hard")
-    outside = [each for each in behind if has_outside(hard, each)]
-    empty = emptied(hard, outside) if len(outside) < len(behind) else None
+    outside, around = _completed(hard, behind)
+    empty = emptied(hard, outside) if around else None
     size, device = scene.options.rays_at_once, scene.trained.radiance.device
     parts = []
     for rays in views:
@@ -163,7 +174,7 @@ def look_at_all(scene: ArrangedScene, views: Iterable[RayBundle], behind: Sequen
             with scene.trained.radiance.still():
                 parts += [look(hard, some), *(look_behind(hard, some[::BEHIND], each) for each in outside)]
                 parts += [] if empty is None else [look_around(empty, some[::BEHIND])]
-    looks = without_haze(scene, Looks(*(column.cpu() for column in Looks.cat(parts))), behind)
+    looks = without_haze(scene, Looks(*(column.cpu() for column in Looks.cat(parts))), outside)
     if len(looks.id) == 0:
         raise UserError(
             "splats: no ray of the training views meets a surface; train the radiance field longer, with a larger "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -72,14 +73,13 @@ class Voxels(NamedTuple):
 
     def seen(self, rays: SeenRays) -> Bool[Tensor, "x y z"]:
         """Voxels that rays pass to their ends and a voxel beyond, but not through a surface that stops more of them."""
-        stopping = self.stopping(rays)
-        seen = torch.zeros(self.shape, dtype=torch.bool, device=self.low.device)
-        for cells, there in self._steps(rays, rays.ends + self.side):
-            x, y, z = cells.unbind(-1)
-            stopped = (stopping[x, y, z] & there).cumsum(-1) > 0
-            there &= stopped.cumsum(-1) <= INTO
-            seen[x[there], y[there], z[there]] = True
-        return seen
+        stopping = self.stopping(rays).flatten()
+        seen = torch.zeros(len(stopping) + 1, dtype=torch.bool, device=stopping.device)
+        for voxels, count in self._steps(rays, rays.ends + self.side):
+            stops = stopping[voxels]
+            first = torch.where(stops.any(-1), stops.byte().argmax(-1), voxels.shape[1])
+            seen[_up_to(count.minimum(first + INTO), voxels, len(stopping))] = True
+        return seen[:-1].view(self.shape)
 
     def stopping(self, rays: SeenRays) -> Bool[Tensor, "x y z"]:
         """Voxels around which more rays end than pass.
@@ -87,31 +87,48 @@ class Voxels(NamedTuple):
         In the cube of `LAYERS` voxels along each axis, those that end are counted for each column, since a surface is
         one layer of it, and those that pass are a mean over all layers.
         """
-        end, there = self._cells(rays.points)
-        ended, passed = torch.zeros(2, *self.shape, device=self.low.device)
-        ended.index_put_(end[there].unbind(-1), torch.ones(int(there.sum()), device=ended.device), accumulate=True)
-        for cells, there in self._steps(rays, rays.distances - self.side):
-            passed.index_put_(cells[there].unbind(-1), torch.ones(int(there.sum()), device=ended.device), True)
-        ended, passed = avg_pool3d(torch.stack([ended, passed])[:, None], LAYERS, 1, LAYERS // 2)[:, 0]
+        size = math.prod(self.shape)
+        cells, there = self._cells(rays.points)
+        ended = torch.bincount(self._number(cells[there].unbind(-1)), minlength=size)
+        passed = ended.new_zeros(size + 1)
+        for voxels, count in self._steps(rays, rays.distances - self.side):
+            passed += torch.bincount(_up_to(count, voxels, size).flatten(), minlength=size + 1)
+        counts = torch.stack([ended, passed[:-1]]).float().view(2, 1, *self.shape)
+        ended, passed = avg_pool3d(counts, LAYERS, 1, LAYERS // 2)[:, 0]
         return LAYERS * ended > passed
 
     def _steps(
         self, rays: SeenRays, until: Float[Tensor, "rays"]
-    ) -> Iterator[tuple[Int[Tensor, "some steps 3"], Bool[Tensor, "some steps"]]]:
-        """The voxels that rays are in, a voxel's side from step to step, some rays at a time; and whether a step lies
-        in a voxel, and before the distance `until`."""
-        low, side, size = self.low, self.side, torch.tensor(self.shape, device=self.low.device)
-        enter, leave = intersect_box(rays.origins, rays.directions, torch.stack([low, low + size * side]))
-        leave = leave.minimum(until)
-        through = (enter < leave).nonzero()[:, 0]
-        for some in (through[start : start + AT_ONCE] for start in range(0, len(through), AT_ONCE)):
-            longest = float((leave[some] - enter[some]).max())
-            distances = enter[some, None] + torch.arange(0, longest + side, side, device=low.device)
-            places = rays.origins[some, None] + rays.directions[some, None] * distances[..., None]
-            cells, there = self._cells(places)
-            yield cells.clamp(min=0).minimum(size - 1), there & (distances < leave[some, None])
+    ) -> Iterator[tuple[Int[Tensor, "some steps"], Int[Tensor, "some"]]]:
+        """The numbers of the voxels that rays are in, a voxel's side from step to step, some rays at a time; and how
+        many steps of each ray lie before the distance `until`."""
+        enter, leave = intersect_box(rays.origins, rays.directions, self._box)
+        length = (leave.minimum(until) - enter) / self.side
+        through = (length > 0).nonzero()[:, 0]
+        through = through[length[through].argsort()]  # rays of one length together, so that few steps are in vain
+        start = (rays.origins + rays.directions * enter[:, None] - self.low) / self.side
+        for some in through.split(AT_ONCE):
+            count = length[some].ceil().long()
+            steps = torch.arange(int(count[-1]), device=count.device)
+            along = (start[some, axis, None] + rays.directions[some, axis, None] * steps for axis in range(3))
+            yield self._number(each.long() for each in along), count
+
+    @property
+    def _box(self) -> Float[Tensor, "2 3"]:
+        return torch.stack([self.low, self.low + self.side * torch.tensor(self.shape, device=self.low.device)])
+
+    def _number(self, cells: Iterable[Int[Tensor, "*n"]]) -> Int[Tensor, "*n"]:
+        """Number of voxels, whose indices are given axis by axis; of the nearest ones outside."""
+        x, y, z = (cell.clamp(0, size - 1) for cell, size in zip(cells, self.shape))
+        return (x * self.shape[1] + y) * self.shape[2] + z
 
     def _cells(self, points: Float[Tensor, "*n 3"]) -> tuple[Int[Tensor, "*n 3"], Bool[Tensor, "*n"]]:
         """The indices of the voxels that hold points, and whether there is such a voxel."""
         cells = ((points - self.low) / self.side).floor().long()
         return cells, ((cells >= 0) & (cells < torch.tensor(self.shape, device=self.low.device))).all(-1)
+
+
+def _up_to(count: Int[Tensor, "some"], voxels: Int[Tensor, "some steps"], other: int) -> Int[Tensor, "some steps"]:
+    """The first `count` voxels of each ray, and another number in the place of the later ones."""
+    steps = torch.arange(voxels.shape[1], device=voxels.device)
+    return voxels.masked_fill(steps >= count[:, None], other)
