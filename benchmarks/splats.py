@@ -48,6 +48,8 @@ from disconerf_ns.scene.objects import SceneObject
 
 LEAST = 100
 """Fewest pixels of an object's mask in a view that are compared."""
+SUMMARY = "gaussians", "frame", "same owner as sampled", "same owner where photographs looked", "mean"
+"""What is printed of the figures."""
 
 
 @dataclass
@@ -89,7 +91,9 @@ class SplatsBenchmark:
         kinds = {"sampled": sampled, **{f"taken apart, {name}": owned for name, owned in apart.items()}}
         chosen = np.linspace(0, len(scene.cameras("test")) - 1, self.views).round().astype(int)
         rows = self.compare(scene, kinds, chosen)
-        same = {name: float((owned.id == sampled.id[owned.source]).float().mean()) for name, owned in apart.items()}
+        looked = scene.arranged.trained.looked_into(sampled.splats.means)
+        same = {name: owned.id == sampled.id[owned.source] for name, owned in apart.items()}
+        seen = {name: looked[owned.source] for name, owned in apart.items()}
         content = {
             "run": str(self.data.name),
             "views": len(chosen),
@@ -97,7 +101,10 @@ class SplatsBenchmark:
             "gaussians": {name: len(owned.splats) for name, owned in kinds.items()},
             "seconds of sampling": round(seconds),
             "frame": given.said,
-            "same owner as sampled": {name: round(value, 4) for name, value in same.items()},
+            "same owner as sampled": {name: round(float(each.float().mean()), 4) for name, each in same.items()},
+            "same owner where photographs looked": {
+                name: round(float(each[seen[name]].float().mean()), 4) for name, each in same.items()
+            },
             "mean": {
                 f"{kind}, {of}": round(mean(row[kind][of] for row in rows.values() if row[kind][of] is not None), 4)
                 for kind in kinds
@@ -116,9 +123,7 @@ class SplatsBenchmark:
         }
         output = self.output or Path("benchmarks/results") / f"splats_{self.data.name}.json"
         write_whole(output, json.dumps(content, indent=1) + "\n")
-        print(
-            json.dumps({key: content[key] for key in ("gaussians", "frame", "same owner as sampled", "mean")}, indent=1)
-        )
+        print(json.dumps({key: content[key] for key in SUMMARY}, indent=1))
 
     def compare(self, scene: Scene, kinds: dict[str, OwnedSplats], chosen: np.ndarray) -> dict[str, dict]:
         """IoU of each object, as the mean over views that see it."""
