@@ -170,7 +170,7 @@ def test_seen_voxels_are_those_of_a_walk_along_each_ray() -> None:
         box = torch.stack([low, low + 8 * side])
         enter, leave = (float(each) for each in intersect_box(rays.origins[[ray]], rays.directions[[ray]], box))
         for step in range(int((leave - enter) / side) + 1 if leave > enter else 0):
-            distance = enter + step * side
+            distance = enter + (step + 0.5) * side
             if distance < min(leave, until):
                 cell = ((rays.origins[ray] + distance * rays.directions[ray] - low) / side).floor().long()
                 yield tuple(cell.clamp(0, 7).tolist())

@@ -30,7 +30,7 @@ def test_a_film_with_labels_and_depth(arrangement: Path, tmp_path: Path, capsys:
     out = tmp_path / "out"
     command = ["compose", str(arrangement), "--output-dir", str(out), "--frames", "2", "--path", "training"]
     assert main([*command, "--format", "png", "mp4", "gif", "--layers"]) == 0
-    assert f"scene, scene.mp4, scene.gif, of 2 frames; in {out}" in capsys.readouterr().out
+    assert f"scene/, scene.mp4, scene.gif, of 2 frames; in {out}" in capsys.readouterr().out
     with Image.open(out / "scene.gif") as gif:
         assert np.array(gif.convert("RGBA"))[..., 3].min() == 255, "on white, as `render` writes it"
     assert (out / "scene.mp4").stat().st_size > 500

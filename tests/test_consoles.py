@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable
@@ -156,3 +157,13 @@ def test_tables_and_nerfstudio_s_commands(console: Callable[[], Printed]) -> Non
     print_scores({"views": dict.fromkeys([*FRACTIONS, *COUNTS], 0.5)}, 3)
     print("küche ✓")
     assert "Objects in 3 views" in printed() and "che" in printed()
+
+
+def test_a_reader_that_stops_ends_a_command_silently() -> None:
+    """`disconerf report --help | head -3` ended with "Broken pipe"."""
+    for arguments in (["--help"], ["report", "--help"]):
+        command = [sys.executable, "-c", "from disconerf_ns.cli import entrypoint; entrypoint()", *arguments]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            process.stdout.close()
+            told = process.stderr.read()
+        assert (process.returncode, told) == (1, b"")

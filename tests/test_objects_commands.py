@@ -148,11 +148,36 @@ def test_all_changes_are_taken_back_at_once(run: Run, change) -> None:
     assert Edit.load(run.folder / EDIT, load_manifest(manifest_of(run.config)).tree) == before
 
 
-def test_an_object_is_split_into_its_pieces(run: Run, opened_run: None, opened, change, halves) -> None:
+def tree_line(run: Run, name: str, capsys: pytest.CaptureFixture) -> str:
+    """The line of an object in the tree of objects."""
+    assert main(["objects", "--load-config", str(run.config), "--tree"]) == 0
+    return next(line for line in capsys.readouterr().out.splitlines() if name in line)
+
+
+def test_the_tree_says_what_merging_made_of_an_object(run: Run, change, capsys: pytest.CaptureFixture) -> None:
+    """A merged object had neither a dot nor a word there."""
+    assert "now" not in tree_line(run, "object_01", capsys)
+    assert change("merge", "1", "2")[0] == 0
+    into = objects_of(run.config)[1].name
+    other = {"object_01": "object_02", "object_02": "object_01"}[into]
+    assert f", part of {into} now" in tree_line(run, f"{other} ", capsys)
+
+
+def test_objects_that_have_to_be_named_are_not_called_optional(capsys: pytest.CaptureFixture) -> None:
+    for command in ("merge", "split", "hide", "show", "move"):
+        with pytest.raises(SystemExit):
+            main(["objects", command, "--help"])
+        told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+        assert ("(default: all)" if command == "show" else "(required)") in told.split("options")[0]
+        assert "(default: )" not in told
+
+
+def test_an_object_is_split_into_its_pieces(run: Run, opened_run: None, opened, change, halves, capsys) -> None:
     count = len(objects_of(run.config))
     further = f"object_{sum(each.number is not None for each in objects_of(run.config)):02d}"
     assert change("split", "1") == (0, f"objects: object_01 is split now, into object_01 and {further}.")
     assert len(objects_of(run.config)) == count + 1
+    assert f", without {further} now" in tree_line(run, "object_01", capsys)
     opened.clear()
     assert change("merge", "2", further)[0] == 0
     assert opened == [run.config], "the run was loaded to find the names, and then again"

@@ -132,7 +132,8 @@ def test_one_place_of_an_object_is_hidden_and_shown(run: Run, change) -> None:
     assert edit_now(run).hidden_copies == {id: {2}}
     assert change("hide", "1", "--copy", "2") == (1, "disconerf: objects: copy 2 of object_01 is hidden already.")
     assert change("hide", "1", "--copy", "0") == (0, "objects: object_01 itself is hidden now, and its copies stay.")
-    assert edit_now(run).seen_places(id) == [1] and changes(edit_now(run), id) == ("moved", "2 of 3 places hidden")
+    assert edit_now(run).seen_places(id) == [1]
+    assert changes(edit_now(run), id) == ("moved", "2 copies", "2 of 3 places hidden")
     assert change("show", "1", "--copy", "1") == (1, "disconerf: objects: copy 1 of object_01 is not hidden.")
     assert change("show", "1", "--copy", "2") == (0, "objects: copy 2 of object_01 is shown again.")
     assert change("undo")[1].startswith("objects: the last change (hidden copies of object_01) is taken back")

@@ -57,7 +57,9 @@ def test_what_is_to_be_known_of_several_films_is_one_line(run: Run, tmp_path: Pa
     orbit = shots.orbit
     monkeypatch.setattr(shots, "orbit", lambda *given, **options: replace(orbit(*given, **options), remark="it is far"))
     assert render(run, tmp_path, "--objects", "1", "2", "--frames", "1", "--resolution", "16", "--format", "png") == 0
-    assert "render: object_01, object_02: it is far.\n" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "render: object_01, object_02: it is far.\n" in told
+    assert "render: object_01/, object_02/; in " in told, "they are folders"
 
 
 def test_all_formats_have_one_size(run: Run, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from importlib import import_module
 
 from disconerf_ns.compat.quiet import hide_warnings
 from disconerf_ns.compat.signals import Terminated, sigterm_raises
-from disconerf_ns.consoles import escape_what_cannot_be_shown
+from disconerf_ns.consoles import escape_what_cannot_be_shown, reader_left
 from disconerf_ns.errors import UserError
 
 COMMANDS = {
@@ -57,7 +57,14 @@ def entrypoint() -> None:
     """Run `disconerf` with the arguments of the command line."""
     escape_what_cannot_be_shown()
     hide_warnings()
-    sys.exit(main(sys.argv[1:]))
+    try:
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not reader_left():
+            raise
+        code = 1
+    sys.exit(code)
 
 
 def main(arguments: list[str]) -> int:
@@ -90,7 +97,8 @@ def main(arguments: list[str]) -> int:
         with sigterm_raises():
             tyro.cli(command, prog=f"disconerf {name}", args=options, config=config)()
     except (UserError, OSError) as error:
-        print(f"disconerf: {error}", file=sys.stderr)
+        if not (isinstance(error, BrokenPipeError) and reader_left()):
+            print(f"disconerf: {error}", file=sys.stderr)
         return 1
     except UnicodeEncodeError as error:
         lacking = error.object[error.start : error.end]

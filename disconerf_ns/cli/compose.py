@@ -122,7 +122,7 @@ class Compose:
                     put(laid_on(picture, color_behind(None, format)))
                 if self.layers:
                     layers.save(self.output_dir, number)
-        files = ", ".join(f"{self.file.stem}{format.suffix}" for format in formats.values())
+        files = ", ".join(f"{self.file.stem}{format.suffix or '/'}" for format in formats.values())
         print(f"compose: {files}, of {len(cameras)} frame{'s' if len(cameras) != 1 else ''}; in {self.output_dir}")
 
     def _show(self, composed: Composed) -> None:

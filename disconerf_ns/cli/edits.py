@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from disconerf_ns.viewer.selection import Selection
 
 One = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="OBJECT")]
-Some = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="OBJECT ...")]
+Some = Annotated[
+    tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="OBJECT ...", help_behavior_hint="(required)")
+]
+SomeOrAll = Annotated[
+    tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="OBJECT ...", help_behavior_hint="(default: all)")
+]
 
 
 CHANGES = {
@@ -161,7 +166,7 @@ class Hide(Change):
 class Show(Change):
     """Put hidden objects, or single copies of them, back into the edited scene."""
 
-    objects: Some = ()
+    objects: SomeOrAll = ()
     """Their numbers or names; by default all of which something is hidden."""
     copy: int | None = None
     """Show this copy alone: 1 is the one made first; 0 is the object itself. By default all copies are shown."""

@@ -72,8 +72,9 @@ class Objects:
         discovered, tree = load_manifest(manifest_of(self.load_config))
         edit = edit_of(self.load_config, tree, self.granularity)
         objects = objects_of(self.load_config, self.granularity)
-        shown = {each.id for each in objects}
-        listed = listed_tree(all_objects(discovered, tree, edit), tree, shown, kept_open(edit, tree))
+        shown = {int(each.id): each.name for each in objects}
+        remarks = dict.fromkeys(kept_open(edit, tree), "open now by changes") | _joined_and_split(edit, tree, shown)
+        listed = listed_tree(all_objects(discovered, tree, edit), tree, shown.keys(), remarks)
         Console(width=max(Console().width, TREE_WIDTH)).print(listed)
 
     def _print_json(self) -> None:
@@ -158,14 +159,27 @@ def table_of(objects: Sequence[SceneObject], measured: Mapping[ObjectId, Measure
     return table
 
 
-def listed_tree(every: Sequence[SceneObject], tree: ObjectTree, shown: Set[int], kept_open: Set[int]) -> Tree:
+def _joined_and_split(edit: Edit, tree: ObjectTree, shown: Mapping[int, str]) -> dict[int, str]:
+    """What merging and splitting made of objects, by id.
+
+    Args:
+        edit: what a person changed.
+        tree: how objects of every size hold each other.
+        shown: names of the objects that are shown.
+    """
+    merged = {id: f"part of {shown[into]} now" for id, into in edit.merged.items() if into in shown}
+    further = {id: [shown[part] for part in edit.part_ids(id, len(tree))[1:] if part in shown] for id in edit.split}
+    return merged | {id: f"without {', '.join(parts)} now" for id, parts in further.items() if parts and id in shown}
+
+
+def listed_tree(every: Sequence[SceneObject], tree: ObjectTree, shown: Set[int], remarks: Mapping[int, str]) -> Tree:
     """Objects of every size, each above its parts; those that are shown have a dot.
 
     Args:
         every: the objects.
         tree: how they hold each other.
         shown: ids of those that are shown.
-        kept_open: ids of those that are shown as their parts because of a person's changes.
+        remarks: what a person's changes made of some of them, by id.
     """
     from rich.text import Text
     from rich.tree import Tree
@@ -178,8 +192,8 @@ def listed_tree(every: Sequence[SceneObject], tree: ObjectTree, shown: Set[int],
             yield f"{masks} mask{'s show' if masks != 1 else ' shows'} just it, support {tree.support[each.id]:.2f}"
         if each.id in tree.inner:
             yield f"opens at {tree.opens[each.id]:.3f}"
-            if each.id in kept_open:
-                yield "open now by changes"
+        if each.id in remarks:
+            yield remarks[each.id]
 
     def grow(branch: Tree, nodes: Collection[int]) -> None:
         for each in every:

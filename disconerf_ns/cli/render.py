@@ -126,7 +126,8 @@ class Render:
         frames = self._frames(scene, shots)
         with progress("filming", sum(len(shot.cameras) for shot in shots)) as advance:
             done = lambda shot: advance(shot.name)
-            written = produce(shots, frames, self.output_dir, formats, length.fps, small, done)
+            films = produce(shots, frames, self.output_dir, formats, length.fps, small, done)
+        written = [f"{film}/" if (self.output_dir / film).is_dir() else film for film in films]
         if small is not None and self.contact_sheet:
             write_sheet(small, self.output_dir / "contact_sheet.png")
             written.append("contact_sheet.png")

@@ -89,13 +89,18 @@ def look_behind(scene: ArrangedScene, rays: RayBundle, each: SceneObject) -> Loo
 def look_around(scene: ArrangedScene, rays: RayBundle) -> Looks:
     """Where flat rays meet what surrounds the scene, and the rest, once everything else is gone.
 
-    They are looked at together, since one of them alone takes as long as all: it is wherever a ray goes.
+    They are looked at together, since one of them alone takes as long as all: it is wherever a ray goes. What the field
+    made up there is left out, unless objects are to be as it has them.
     """
     samples, ids = owned = sample_edited(scene, rays)
     rgb = own_colors(scene, owned)
     kept, seen = _seen(scene.trained.contraction, samples.intervals, samples.weights, rgb, FAR_THICKNESS)
     strongest = samples.weights[kept].argmax(-1, keepdim=True)
-    return Looks(*seen, ids[kept].gather(1, strongest)[:, 0])
+    looks = Looks(*seen, ids[kept].gather(1, strongest)[:, 0])
+    if not scene.options.complete:
+        return looks
+    known = scene.trained.looked_into(looks.positions) | scene.revealed.completes(looks.positions)
+    return Looks(*(column[known] for column in looks))
 
 
 def emptied(scene: ArrangedScene, objects: Iterable[SceneObject]) -> ArrangedScene:

@@ -7,13 +7,12 @@ from disconerf_ns.scene.edit import HERE, Edit
 
 def changes(edit: Edit, id: int) -> tuple[str, ...]:
     """The changes that an edit makes to an object, such as ("hidden", "2 copies")."""
-    place, *copies = edit.standing_of(id)
-    away = len(edit.hidden_places(id))
+    places, away = len(edit.places_of(id)), len(edit.hidden_places(id))
     said = {
         "hidden": id in edit.hidden,
-        "moved": place != HERE,
-        f"{len(copies)} cop{'y' if len(copies) == 1 else 'ies'}": bool(copies),
-        f"{away} of {len(edit.places_of(id))} places hidden": bool(away),
+        "moved": edit.standing_of(id)[0] != HERE,
+        f"{places - 1} cop{'y' if places == 2 else 'ies'}": places > 1,
+        f"{away} of {places} places hidden": bool(away),
         "recoloured": id in edit.colors,
     }
     return tuple(words for words, true in said.items() if true)

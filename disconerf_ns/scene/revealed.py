@@ -142,6 +142,10 @@ class Revealed:
         hidden = _hidden(near, _over(near, self.gone + self.staying))
         return points.new_zeros(len(points)).masked_scatter(beside, hidden).view(positions.shape[:-1])
 
+    def completes(self, positions: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:
+        """Whether something that stays is completed at scene positions, or less than a voxel away."""
+        return _filled(positions, _over(positions, self.staying)) > 0
+
     def beside_gone(self) -> Iterator[tuple[Completion, Float[Tensor, "2 3"]]]:
         """Each completion of what is left, with the boxes that it has in common with what is gone."""
         for _, completion in self.staying:

@@ -103,13 +103,13 @@ class Voxels(NamedTuple):
         """The numbers of the voxels that rays are in, a voxel's side from step to step, some rays at a time; and how
         many steps of each ray lie before the distance `until`."""
         enter, leave = intersect_box(rays.origins, rays.directions, self._box)
-        length = (leave.minimum(until) - enter) / self.side
+        length = (leave.minimum(until) - enter) / self.side - 0.5
         through = (length > 0).nonzero()[:, 0]
         through = through[length[through].argsort()]  # rays of one length together, so that few steps are in vain
         start = (rays.origins + rays.directions * enter[:, None] - self.low) / self.side
         for some in through.split(AT_ONCE):
             count = length[some].ceil().long()
-            steps = torch.arange(int(count[-1]), device=count.device)
+            steps = torch.arange(int(count[-1]), device=count.device) + 0.5  # off the faces, for rays along an axis
             along = (start[some, axis, None] + rays.directions[some, axis, None] * steps for axis in range(3))
             yield self._number(each.long() for each in along), count
 
